@@ -1,0 +1,2 @@
+//! The command `outgrow`.
+fn main() {}

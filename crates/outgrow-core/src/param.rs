@@ -1,0 +1,199 @@
+//! The parameters of an architecture and their named axes.
+//!
+//! Orientation everywhere is the paper's: row vectors, `y = x @ W`, so W is (in × out). The heads of a layer stand side by
+//! side on the `Key` and `Value` axes, head after head: a head grows by an insertion inside its own slice, and a layer with
+//! unequal heads still projects with one matrix product.
+
+use std::{fmt, str::FromStr};
+
+use crate::architecture::Architecture;
+
+/// What one dimension of a parameter runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// Tokens of the vocabulary.
+    Vocab,
+    /// Positions of the input.
+    Position,
+    /// Channels of the residual stream (h).
+    Model,
+    /// Query and key channels of all heads of a layer, head after head (Σ k).
+    Key,
+    /// Value channels of all heads of a layer, head after head (Σ v).
+    Value,
+    /// Units of the MLP (p).
+    Ff,
+    /// Outputs of the model (o).
+    Output,
+}
+
+/// The kinds of parameters; a layer has one of each from `AttentionNorm` to `B2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ParamKind {
+    /// Token embedding, Vocab × Model.
+    Embedding,
+    /// Learned positions, Position × Model.
+    Positions,
+    /// Gain of the RMSNorm before attention, Model.
+    AttentionNorm,
+    /// Queries, Model × Key.
+    Wq,
+    /// Keys, Model × Key.
+    Wk,
+    /// Values, Model × Value.
+    Wv,
+    /// Attention output, Value × Model.
+    Wo,
+    /// Gain of the RMSNorm before the MLP, Model.
+    MlpNorm,
+    /// MLP in, Model × Ff.
+    W1,
+    /// MLP bias in, Ff.
+    B1,
+    /// MLP out, Ff × Model.
+    W2,
+    /// MLP bias out, Model.
+    B2,
+    /// Gain of the RMSNorm before the unembedding, Model (only where the form has one).
+    FinalNorm,
+    /// Unembedding, Model × Output.
+    Unembedding,
+}
+
+use ParamKind::*;
+
+impl ParamKind {
+    /// The parameters of every layer, in the order of computation.
+    pub const LAYER: [ParamKind; 10] = [AttentionNorm, Wq, Wk, Wv, Wo, MlpNorm, W1, B1, W2, B2];
+    /// The parameters outside the layers.
+    pub const GLOBAL: [ParamKind; 4] = [Embedding, Positions, FinalNorm, Unembedding];
+
+    /// The axes, outermost first.
+    pub fn axes(self) -> &'static [Axis] {
+        use Axis::*;
+        match self {
+            Embedding => &[Vocab, Model],
+            Positions => &[Position, Model],
+            AttentionNorm | MlpNorm | FinalNorm | B2 => &[Model],
+            Wq | Wk => &[Model, Key],
+            Wv => &[Model, Value],
+            Wo => &[Value, Model],
+            W1 => &[Model, Ff],
+            B1 => &[Ff],
+            W2 => &[Ff, Model],
+            Unembedding => &[Model, Output],
+        }
+    }
+
+    /// Which dimension runs over `axis`, if one does.
+    pub fn dim(self, axis: Axis) -> Option<usize> {
+        self.axes().iter().position(|&a| a == axis)
+    }
+
+    /// Whether it is the gain of a norm.
+    pub fn is_gain(self) -> bool {
+        matches!(self, AttentionNorm | MlpNorm | FinalNorm)
+    }
+
+    /// Whether decoupled weight decay acts on it: matrices that multiply activations, as is usual; not gains, biases or tables.
+    pub fn decays(self) -> bool {
+        matches!(self, Wq | Wk | Wv | Wo | W1 | W2 | Unembedding)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Embedding => "embedding",
+            Positions => "positions",
+            AttentionNorm => "attention_norm",
+            Wq => "w_q",
+            Wk => "w_k",
+            Wv => "w_v",
+            Wo => "w_o",
+            MlpNorm => "mlp_norm",
+            W1 => "w_1",
+            B1 => "b_1",
+            W2 => "w_2",
+            B2 => "b_2",
+            FinalNorm => "final_norm",
+            Unembedding => "unembedding",
+        }
+    }
+}
+
+/// One parameter of a model. Its text form (`layers.3.w_q`, `embedding`) is its name in checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParamId {
+    /// The layer from 0, or none for the parameters outside the layers.
+    pub layer: Option<usize>,
+    /// Which parameter.
+    pub kind: ParamKind,
+}
+
+impl ParamId {
+    /// A parameter outside the layers.
+    pub fn global(kind: ParamKind) -> Self {
+        Self { layer: None, kind }
+    }
+
+    /// A parameter of layer `layer`.
+    pub fn in_layer(layer: usize, kind: ParamKind) -> Self {
+        Self { layer: Some(layer), kind }
+    }
+
+    /// The lengths of its axes in `architecture`, outermost first.
+    pub fn shape(self, architecture: &Architecture) -> Vec<usize> {
+        self.kind.axes().iter().map(|&axis| self.len(axis, architecture)).collect()
+    }
+
+    fn len(self, axis: Axis, architecture: &Architecture) -> usize {
+        let layer = || &architecture.layers[self.layer.expect("Key, Value and Ff are axes of layer parameters only")];
+        match axis {
+            Axis::Vocab => architecture.vocab_size,
+            Axis::Position => architecture.seq_len,
+            Axis::Model => architecture.d_model,
+            Axis::Output => architecture.n_outputs,
+            Axis::Key => layer().keys(),
+            Axis::Value => layer().values(),
+            Axis::Ff => layer().d_ff,
+        }
+    }
+}
+
+impl fmt::Display for ParamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layer {
+            Some(layer) => write!(f, "layers.{layer}.{}", self.kind.name()),
+            None => f.write_str(self.kind.name()),
+        }
+    }
+}
+
+impl FromStr for ParamId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("`{text}` is no parameter name");
+        let find =
+            |kinds: &[ParamKind], name: &str| kinds.iter().copied().find(|k| k.name() == name).ok_or_else(unknown);
+        match text.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) {
+            Some((layer, name)) => {
+                let layer = layer.parse().map_err(|_| unknown())?;
+                Ok(Self::in_layer(layer, find(&ParamKind::LAYER, name)?))
+            }
+            None => Ok(Self::global(find(&ParamKind::GLOBAL, text)?)),
+        }
+    }
+}
+
+/// Every parameter of `architecture`, in the order of computation.
+pub fn parameters(architecture: &Architecture) -> Vec<ParamId> {
+    let layers = (0..architecture.layers.len())
+        .flat_map(|layer| ParamKind::LAYER.into_iter().map(move |kind| ParamId::in_layer(layer, kind)));
+    [Embedding, Positions]
+        .into_iter()
+        .map(ParamId::global)
+        .chain(layers)
+        .chain(architecture.form.final_norm.then_some(ParamId::global(FinalNorm)))
+        .chain([ParamId::global(Unembedding)])
+        .collect()
+}

@@ -1,0 +1,52 @@
+//! Plain rows that pass from the database to the report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Position;
+
+/// A trial of a sweep with its outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    /// Identity by content.
+    pub trial: String,
+    /// Name of the strategy in the sweep.
+    pub strategy: String,
+    /// `from_scratch`, `random`, ...
+    pub kind: String,
+    /// Which plan of the strategy, from 0.
+    pub plan: usize,
+    /// Which replicate, from 0.
+    pub replicate: usize,
+    /// `waiting`, `running`, `complete`, `diverged`, `pruned` or `failed`.
+    pub state: String,
+    /// Tokens that the trial is to train.
+    pub tokens: u64,
+}
+
+/// One validation measurement of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurveRow {
+    /// Of which trial.
+    pub trial: String,
+    /// When.
+    pub at: Position,
+    /// Mean cross-entropy, nats per token; none if it was not a finite number.
+    pub val_loss: Option<f64>,
+}
+
+/// One growth event of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GrowthRow {
+    /// Of which trial.
+    pub trial: String,
+    /// Cumulative tokens.
+    pub tokens: u64,
+    /// The transforms, as JSON.
+    pub transforms: String,
+    /// Change of logits relative to the larger of 1 and the largest logit; none if it was not a finite number.
+    pub error: Option<f64>,
+    /// What it may be.
+    pub tolerance: f64,
+    /// Parameters after.
+    pub parameters: u64,
+}

@@ -1,0 +1,40 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Sampled, StrategyError, Task, check_window, route::Route, spaced};
+use crate::stream::Stream;
+
+/// Every axis grows by an equal share at each of `stages` places, evenly spaced over the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvenlySpaced {
+    /// How many plans (they differ in where the new layers go).
+    pub plans: usize,
+    /// How many stages.
+    pub stages: usize,
+    /// First and last place, as fractions of the trial's tokens.
+    pub window: [f64; 2],
+}
+
+impl EvenlySpaced {
+    pub(super) fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+        check_window(self.window)?;
+        if self.stages == 0 {
+            return Err(StrategyError::Parameter { field: "stages", value: "0".into(), allowed: "at least 1" });
+        }
+        let mut route = Route::new(task, rng)?;
+        let mut stages = vec![];
+        for (number, at) in spaced(self.window, self.stages).into_iter().enumerate() {
+            // An equal share of what is left at each of the stages left is an equal share of the whole.
+            let left = self.stages - number;
+            for kind in route.missing() {
+                route.advance(kind, |_, _| true, |gap| (gap + left / 2) / left, rng);
+            }
+            if left == 1 {
+                route.close_all(rng);
+            }
+            stages.push((at, route.transforms()));
+        }
+        stages.retain(|(_, transforms)| !transforms.is_empty());
+        Ok(Sampled { initial: task.initial.clone(), stages })
+    }
+}

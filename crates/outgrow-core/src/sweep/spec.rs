@@ -1,0 +1,404 @@
+use serde::{Deserialize, Serialize};
+
+use super::SweepError;
+use crate::{
+    architecture::{Architecture, Form, HeadGroup, HeadShape, LayerShape},
+    init::Initializer,
+    strategy::Strategy,
+};
+
+/// Text is read as bytes.
+pub const VOCAB_SIZE: usize = 256;
+
+/// A sweep file, version 1. Unknown fields are refused; a field with a default is printed by `outgrow plan` all the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SweepSpec {
+    /// Version of the format: 1.
+    pub version: u32,
+    /// Names the sweep for people: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Of all randomness.
+    pub seed: u64,
+    /// How many seeds each plan is trained under.
+    pub replicates: usize,
+    pub data: DataSpec,
+    pub training: TrainingSpec,
+    /// What does not grow.
+    pub model: Form,
+    pub initial: SizesSpec,
+    pub target: SizesSpec,
+    pub strategies: Vec<StrategySpec>,
+    pub evaluation: EvaluationSpec,
+    pub checkpoints: CheckpointSpec,
+}
+
+/// Which text, and how it is cut.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// A built-in corpus: `rust-crates`. Either this or `paths`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corpus: Option<String>,
+    /// Files and folders, read as bytes in the order of their names. Either this or `corpus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
+    /// With `paths`: the last such share of each file is validation text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<f64>,
+    /// Tokens (bytes) of a training sequence.
+    pub seq_len: usize,
+}
+
+/// What every trial gets as much of as the control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Equal {
+    /// The same tokens; growing then costs less compute.
+    Tokens,
+    /// The same training FLOPs; growing then sees more tokens.
+    TrainFlops,
+}
+
+/// The number type of activations and matrix products; master weights are float32 (float64 under float64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Precision {
+    Float32,
+    Bfloat16,
+    Float64,
+}
+
+/// How trials train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Training tokens of a control of the target size.
+    pub tokens: u64,
+    /// What the other trials get as much of.
+    pub equal: Equal,
+    /// Sequences per optimizer step.
+    pub batch_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Its course over a trial.
+    pub schedule: LearningRateSchedule,
+    /// AdamW's constants.
+    pub optimizer: OptimizerSpec,
+    /// Number type.
+    pub precision: Precision,
+    /// How free entries are made at growth.
+    pub initializer: Initializer,
+}
+
+/// The learning rate over a trial, as a factor of the peak; `warmup` and `decay` are fractions of the trial's tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LearningRateSchedule {
+    /// The peak all the time, after a linear warm-up.
+    Constant {
+        /// Fraction of the tokens.
+        warmup: f64,
+    },
+    /// Linear warm-up, then half a cosine down to `end` times the peak.
+    Cosine {
+        /// Fraction of the tokens.
+        warmup: f64,
+        /// Factor at the end.
+        end: f64,
+    },
+    /// Linear warm-up, then a straight line down to `end` times the peak.
+    Linear {
+        /// Fraction of the tokens.
+        warmup: f64,
+        /// Factor at the end.
+        end: f64,
+    },
+    /// Warm-up, stable, then a straight line down to `end` times the peak over the last `decay` of the tokens.
+    Wsd {
+        /// Fraction of the tokens.
+        warmup: f64,
+        /// Fraction of the tokens.
+        decay: f64,
+        /// Factor at the end.
+        end: f64,
+    },
+}
+
+impl LearningRateSchedule {
+    /// The factor at `done`, the fraction of the trial's tokens that are trained (0 to 1).
+    pub fn factor(&self, done: f64) -> f64 {
+        let (warmup, end) = match self {
+            Self::Constant { warmup } => (*warmup, 1.0),
+            Self::Cosine { warmup, end } | Self::Linear { warmup, end } | Self::Wsd { warmup, end, .. } => {
+                (*warmup, *end)
+            }
+        };
+        if done < warmup {
+            // From a small positive rate: the first step must not be a step of nothing.
+            return (done / warmup).max(0.01);
+        }
+        let after = (done - warmup) / (1.0 - warmup).max(f64::MIN_POSITIVE);
+        let left = match self {
+            Self::Constant { .. } => 1.0,
+            Self::Cosine { .. } => 0.5 * (1.0 + (std::f64::consts::PI * after).cos()),
+            Self::Linear { .. } => 1.0 - after,
+            Self::Wsd { decay, .. } => ((1.0 - done) / decay.max(f64::MIN_POSITIVE)).min(1.0),
+        };
+        end + (1.0 - end) * left
+    }
+
+    fn parts(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Self::Constant { warmup } => vec![("warmup", warmup)],
+            Self::Cosine { warmup, end } | Self::Linear { warmup, end } => vec![("warmup", warmup), ("end", end)],
+            Self::Wsd { warmup, decay, end } => vec![("warmup", warmup), ("decay", decay), ("end", end)],
+        }
+    }
+}
+
+/// AdamW with decoupled weight decay on matrices, and clipping of the global gradient norm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerSpec {
+    /// Decay of the running mean of gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Multiplied by the learning rate.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; 0 switches clipping off.
+    pub clip_norm: f64,
+}
+
+/// The sizes of a model: either alike in all layers (`n_layers` and one layer's fields), or one entry of `layers` each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SizesSpec {
+    pub d_model: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_layers: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_heads: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_k: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_v: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_ff: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<LayerSpec>>,
+}
+
+/// The sizes of one layer whose heads may differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerSpec {
+    /// Runs of equal heads, in order.
+    pub heads: Vec<HeadGroup>,
+    /// Width of the MLP.
+    pub d_ff: usize,
+}
+
+/// A strategy under a name of its own, by default its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table", into = "toml::Table")]
+pub struct StrategySpec {
+    /// In figures, tables and the database.
+    pub name: String,
+    /// The rule.
+    pub strategy: Strategy,
+}
+
+/// How trials are evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationSpec {
+    /// Evaluate when so many tokens were trained since the last time, and at the end.
+    pub every_tokens: u64,
+    /// On so many tokens of the validation text, the same each time.
+    pub tokens: u64,
+    /// Record training loss, learning rate and gradient norm when so many tokens were trained since the last time.
+    pub record_every_tokens: u64,
+}
+
+/// When trials write checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSpec {
+    /// Write one when so many tokens were trained since the last one, and at the end.
+    pub every_tokens: u64,
+}
+
+fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {
+    Err(SweepError::Value { field: field.into(), value: value.to_string(), allowed: allowed.into() })
+}
+
+fn at_least_one(field: &str, value: u64) -> Result<(), SweepError> {
+    if value == 0 { bad(field, value, "it must be at least 1") } else { Ok(()) }
+}
+
+fn share(field: &str, value: f64) -> Result<(), SweepError> {
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { bad(field, value, "it must be a share from 0 to 1") }
+}
+
+impl SweepSpec {
+    pub(super) fn check(&self) -> Result<(), SweepError> {
+        if self.version != 1 {
+            return bad("version", self.version, "this outgrow reads version 1");
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(allowed) {
+            return bad("name", format!("{:?}", self.name), "it must be made of letters, digits, `-` and `_`");
+        }
+        if self.seed >> 53 != 0 {
+            return bad("seed", self.seed, "it must be below 2^53");
+        }
+        at_least_one("replicates", self.replicates as u64)?;
+        self.data.check()?;
+        self.training.check((self.training.batch_size * self.data.seq_len) as u64)?;
+        at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
+        at_least_one("evaluation.tokens", self.evaluation.tokens)?;
+        at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
+        at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
+        self.check_strategies()
+    }
+
+    fn check_strategies(&self) -> Result<(), SweepError> {
+        if self.strategies.is_empty() {
+            return bad("strategies", "empty", "name at least one [[strategies]]");
+        }
+        for (i, strategy) in self.strategies.iter().enumerate() {
+            if self.strategies[..i].iter().any(|other| other.name == strategy.name) {
+                return bad("strategies.name", format!("{:?}", strategy.name), "each strategy needs a name of its own");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DataSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        at_least_one("data.seq_len", self.seq_len as u64)?;
+        match (&self.corpus, &self.paths, self.validation) {
+            (Some(_), None, None) => Ok(()),
+            (Some(_), None, Some(v)) => {
+                bad("data.validation", v, "a built-in corpus brings its own split: leave it out")
+            }
+            (None, Some(paths), _) if paths.is_empty() => {
+                bad("data.paths", "empty", "name at least one file or folder")
+            }
+            (None, Some(_), Some(v)) if v > 0.0 && v < 1.0 => Ok(()),
+            (None, Some(_), Some(v)) => bad("data.validation", v, "it must be a share between 0 and 1"),
+            (None, Some(_), None) => bad("data.validation", "missing", "say which share of each file, for example 0.1"),
+            (Some(_), Some(_), _) => bad("data", "both `corpus` and `paths`", "give one of the two"),
+            (None, None, _) => bad("data", "without text", "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`"),
+        }
+    }
+}
+
+impl TrainingSpec {
+    fn check(&self, step_tokens: u64) -> Result<(), SweepError> {
+        at_least_one("training.batch_size", self.batch_size as u64)?;
+        if self.tokens < 2 * step_tokens {
+            let allowed = format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
+            return bad("training.tokens", self.tokens, &allowed);
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return bad("training.learning_rate", self.learning_rate, "it must be a positive number");
+        }
+        for (part, value) in self.schedule.parts() {
+            share(&format!("training.schedule.{part}"), value)?;
+        }
+        self.optimizer.check()?;
+        self.initializer
+            .validate()
+            .or_else(|error| bad("training.initializer", format!("{:?}", self.initializer), &error.to_string()))
+    }
+}
+
+impl OptimizerSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return bad(&format!("training.optimizer.{field}"), beta, "it must be at least 0 and below 1");
+            }
+        }
+        let rest = [("eps", self.eps), ("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)];
+        for (field, value) in rest {
+            if !(value >= 0.0 && value.is_finite()) {
+                return bad(&format!("training.optimizer.{field}"), value, "it must be a finite number of at least 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SizesSpec {
+    pub(super) fn architecture(&self, spec: &SweepSpec, table: &str) -> Result<Architecture, SweepError> {
+        let layers = match (&self.layers, self.n_layers) {
+            (Some(layers), None) if self.uniform().is_none() => layers.iter().map(LayerSpec::shape).collect(),
+            (None, Some(n)) if n <= crate::architecture::MAX_COUNT => match self.uniform() {
+                Some((n_heads, d_k, d_v, d_ff)) if n_heads <= crate::architecture::MAX_COUNT => {
+                    vec![LayerShape::uniform(n_heads, d_k, d_v, d_ff); n]
+                }
+                Some((n_heads, ..)) => return bad(&format!("{table}.n_heads"), n_heads, "that is too many"),
+                None => return bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff"),
+            },
+            (None, Some(n)) => return bad(&format!("{table}.n_layers"), n, "that is too many"),
+            _ => {
+                let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of `layers` per layer";
+                return bad(table, "neither uniform nor a list of layers", allowed);
+            }
+        };
+        let architecture = Architecture {
+            vocab_size: VOCAB_SIZE,
+            n_outputs: VOCAB_SIZE,
+            seq_len: spec.data.seq_len,
+            d_model: self.d_model,
+            layers,
+            form: spec.model,
+        };
+        architecture.validate().or_else(|error| bad(table, "invalid", &error.to_string()))?;
+        Ok(architecture)
+    }
+
+    fn uniform(&self) -> Option<(usize, usize, usize, usize)> {
+        Some((self.n_heads?, self.d_k?, self.d_v?, self.d_ff?))
+    }
+}
+
+impl LayerSpec {
+    fn shape(&self) -> LayerShape {
+        let bounded = |g: &HeadGroup| g.n_heads.min(crate::architecture::MAX_COUNT + 1);
+        let run = |g: &HeadGroup| vec![HeadShape { d_k: g.d_k, d_v: g.d_v }; bounded(g)];
+        LayerShape { heads: self.heads.iter().flat_map(run).collect(), d_ff: self.d_ff }
+    }
+}
+
+impl TryFrom<toml::Table> for StrategySpec {
+    type Error = String;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, String> {
+        let name = match table.remove("name") {
+            None => None,
+            Some(toml::Value::String(name)) if !name.is_empty() => Some(name),
+            Some(other) => return Err(format!("a strategy's `name` must be a text, not {other}")),
+        };
+        let strategy: Strategy = table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+        Ok(Self { name: name.unwrap_or_else(|| strategy.name().to_owned()), strategy })
+    }
+}
+
+impl From<StrategySpec> for toml::Table {
+    fn from(spec: StrategySpec) -> Self {
+        let mut table = toml::Table::try_from(&spec.strategy).expect("a strategy is plain data");
+        table.insert("name".into(), spec.name.into());
+        table
+    }
+}

@@ -1,0 +1,324 @@
+//! The six function-preserving transforms of arXiv 2308.06103, section 3, as lists of edits.
+//!
+//! One rule makes all six exact: *what reads the new entries is free; what writes them into something old is zero; a mean
+//! or a 1/√d is undone by a scale.* Who is free, zero or scaled stands in [`TABLE`] and nowhere else; each transform's
+//! file says which axes it pads, and why that preserves the function.
+
+mod attention_expansion;
+mod head_addition;
+mod heads_expansion;
+mod hidden_expansion;
+mod layer_addition;
+mod mlp_expansion;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::{
+    attention_expansion::AttentionExpansion, head_addition::HeadAddition, heads_expansion::HeadsExpansion,
+    hidden_expansion::HiddenExpansion, layer_addition::LayerAddition, mlp_expansion::MlpExpansion,
+};
+use crate::{
+    architecture::{Architecture, ArchitectureError, HeadShape},
+    edit::{Edit, Fill},
+    param::{Axis, ParamId, ParamKind, ParamKind::*},
+};
+
+/// One of the six transforms with its target. In JSON: `{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "transform", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Transform {
+    MlpExpansion(MlpExpansion),
+    HeadAddition(HeadAddition),
+    HeadsExpansion(HeadsExpansion),
+    AttentionExpansion(AttentionExpansion),
+    HiddenExpansion(HiddenExpansion),
+    LayerAddition(LayerAddition),
+}
+
+/// Which of the six.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum TransformKind {
+    MlpExpansion,
+    HeadAddition,
+    HeadsExpansion,
+    AttentionExpansion,
+    HiddenExpansion,
+    LayerAddition,
+}
+
+/// What one transform demands of the parameters that it enlarges.
+pub struct Row {
+    /// The transform.
+    pub transform: TransformKind,
+    /// New entries may be anything finite.
+    pub free: &'static [ParamKind],
+    /// New entries must be zero.
+    pub zero: &'static [ParamKind],
+    /// Old entries are multiplied by the transform's factor.
+    pub scaled: &'static [ParamKind],
+}
+
+/// Who must be zero (paper, theorems 3.1 to 3.6). Where the paper's summary table and its theorem 3.5 differ (norm gains:
+/// "zero" there, free here; embeddings: omitted there, zero here), the theorem and its proof A.5 are right.
+pub const TABLE: [Row; 6] = [
+    Row { transform: TransformKind::MlpExpansion, free: &[W1, B1], zero: &[W2], scaled: &[] },
+    Row { transform: TransformKind::HeadAddition, free: &[Wq, Wk, Wv], zero: &[Wo], scaled: &[] },
+    Row { transform: TransformKind::HeadsExpansion, free: &[Wv], zero: &[Wo], scaled: &[] },
+    Row { transform: TransformKind::AttentionExpansion, free: &[Wq], zero: &[Wk], scaled: &[Wk] },
+    Row {
+        transform: TransformKind::HiddenExpansion,
+        free: &[Wq, Wk, Wv, W1, AttentionNorm, MlpNorm, FinalNorm, Unembedding],
+        zero: &[Embedding, Positions, Wo, W2, B2],
+        scaled: &[AttentionNorm, MlpNorm, FinalNorm],
+    },
+    Row {
+        transform: TransformKind::LayerAddition,
+        free: &[AttentionNorm, Wq, Wk, Wv, MlpNorm, W1, B1],
+        zero: &[Wo, W2, B2],
+        scaled: &[],
+    },
+];
+
+/// Why a transform can't be applied to an architecture.
+#[derive(Debug, Error, PartialEq)]
+pub enum TransformError {
+    /// There is no such layer.
+    #[error("there is no layer {layer}: the model has {n_layers}, numbered from 0")]
+    NoLayer {
+        /// What was asked for.
+        layer: usize,
+        /// How many there are.
+        n_layers: usize,
+    },
+    /// A layer can't be inserted there.
+    #[error("a layer can't be inserted at {index}: the model has {n_layers} layers, so 0 to {n_layers} are allowed")]
+    NoPlace {
+        /// What was asked for.
+        index: usize,
+        /// How many layers there are.
+        n_layers: usize,
+    },
+    /// There is no such head.
+    #[error("layer {layer} has no head {head}: it has {n_heads}, numbered from 0")]
+    NoHead {
+        /// In which layer.
+        layer: usize,
+        /// What was asked for.
+        head: usize,
+        /// How many there are.
+        n_heads: usize,
+    },
+    /// Heads without a layer to find them in.
+    #[error("`heads` needs `layer`: head numbers mean something in one layer only")]
+    HeadsWithoutLayer,
+    /// An axis would become shorter.
+    #[error("{what} can't shrink from {from} to {to}: transforms only enlarge")]
+    Shrinks {
+        /// Which axis, with its place.
+        what: String,
+        /// Its size.
+        from: usize,
+        /// What was asked for.
+        to: usize,
+    },
+    /// Nothing would grow.
+    #[error("{0} would enlarge nothing: every size it names is there already")]
+    Nothing(&'static str),
+    /// The result is no architecture.
+    #[error("the grown model would be invalid: {0}")]
+    Invalid(#[from] ArchitectureError),
+}
+
+/// A model after a transform: its sizes, and how its parameters get there.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// The enlarged architecture.
+    pub architecture: Architecture,
+    /// The edits, in order.
+    pub edits: Vec<Edit>,
+}
+
+impl Transform {
+    /// Enlarges `architecture`: the new sizes, and the edits that take parameters there.
+    ///
+    /// # Errors
+    /// If the transform names what is not there, shrinks an axis, or changes nothing.
+    pub fn grow(&self, architecture: &Architecture) -> Result<Grown, TransformError> {
+        let mut growth = Growth { architecture: architecture.clone(), edits: vec![], row: self.kind().row() };
+        match self {
+            Transform::MlpExpansion(t) => t.grow(&mut growth)?,
+            Transform::HeadAddition(t) => t.grow(&mut growth)?,
+            Transform::HeadsExpansion(t) => t.grow(&mut growth)?,
+            Transform::AttentionExpansion(t) => t.grow(&mut growth)?,
+            Transform::HiddenExpansion(t) => t.grow(&mut growth)?,
+            Transform::LayerAddition(t) => t.grow(&mut growth)?,
+        }
+        if growth.edits.is_empty() {
+            return Err(TransformError::Nothing(self.kind().name()));
+        }
+        growth.architecture.validate()?;
+        Ok(Grown { architecture: growth.architecture, edits: growth.edits })
+    }
+
+    /// Which of the six it is.
+    pub fn kind(&self) -> TransformKind {
+        match self {
+            Transform::MlpExpansion(_) => TransformKind::MlpExpansion,
+            Transform::HeadAddition(_) => TransformKind::HeadAddition,
+            Transform::HeadsExpansion(_) => TransformKind::HeadsExpansion,
+            Transform::AttentionExpansion(_) => TransformKind::AttentionExpansion,
+            Transform::HiddenExpansion(_) => TransformKind::HiddenExpansion,
+            Transform::LayerAddition(_) => TransformKind::LayerAddition,
+        }
+    }
+}
+
+macro_rules! from_each {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Transform {
+            fn from(transform: $name) -> Self {
+                Transform::$name(transform)
+            }
+        }
+    )*};
+}
+from_each!(MlpExpansion, HeadAddition, HeadsExpansion, AttentionExpansion, HiddenExpansion, LayerAddition);
+
+/// Enlarges `architecture` by several transforms in a row.
+///
+/// # Errors
+/// The number (from 0) of the first transform that can't be applied, and why.
+pub fn grow_all(architecture: &Architecture, transforms: &[Transform]) -> Result<Grown, (usize, TransformError)> {
+    let mut grown = Grown { architecture: architecture.clone(), edits: vec![] };
+    for (number, transform) in transforms.iter().enumerate() {
+        let next = transform.grow(&grown.architecture).map_err(|error| (number, error))?;
+        grown.architecture = next.architecture;
+        grown.edits.extend(next.edits);
+    }
+    Ok(grown)
+}
+
+impl TransformKind {
+    /// All six, in the paper's order.
+    pub const ALL: [TransformKind; 6] = [
+        TransformKind::MlpExpansion,
+        TransformKind::HeadAddition,
+        TransformKind::HeadsExpansion,
+        TransformKind::AttentionExpansion,
+        TransformKind::HiddenExpansion,
+        TransformKind::LayerAddition,
+    ];
+
+    /// Its row of the table.
+    pub fn row(self) -> &'static Row {
+        TABLE.iter().find(|row| row.transform == self).expect("the table has a row for each transform")
+    }
+
+    /// Its name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransformKind::MlpExpansion => "mlp_expansion",
+            TransformKind::HeadAddition => "head_addition",
+            TransformKind::HeadsExpansion => "heads_expansion",
+            TransformKind::AttentionExpansion => "attention_expansion",
+            TransformKind::HiddenExpansion => "hidden_expansion",
+            TransformKind::LayerAddition => "layer_addition",
+        }
+    }
+
+    /// The size that it enlarges, in the words of this project.
+    pub fn axis(self) -> &'static str {
+        match self {
+            TransformKind::MlpExpansion => "d_ff",
+            TransformKind::HeadAddition => "n_heads",
+            TransformKind::HeadsExpansion => "d_v",
+            TransformKind::AttentionExpansion => "d_k",
+            TransformKind::HiddenExpansion => "d_model",
+            TransformKind::LayerAddition => "n_layers",
+        }
+    }
+}
+
+impl Row {
+    fn fill(&self, kind: ParamKind) -> Option<Fill> {
+        match (self.free.contains(&kind), self.zero.contains(&kind)) {
+            (true, _) => Some(Fill::Free),
+            (_, true) => Some(Fill::Zero),
+            _ => None,
+        }
+    }
+}
+
+/// A growth being written down: the sizes so far and the edits so far.
+struct Growth {
+    architecture: Architecture,
+    edits: Vec<Edit>,
+    row: &'static Row,
+}
+
+impl Growth {
+    /// Pads `axis` of every parameter among `params` that has it and that the table names.
+    fn pad(&mut self, params: &[ParamId], axis: Axis, at: usize, len: usize, like: Range<usize>) {
+        for &param in params.iter().filter(|param| param.kind.dim(axis).is_some()) {
+            if let Some(fill) = self.row.fill(param.kind) {
+                self.edits.push(Edit::Pad { param, axis, at, len, fill, like: like.clone() });
+            }
+        }
+    }
+
+    /// Scales the entries `range` of `axis` of every parameter among `params` that the table says is scaled.
+    fn scale(&mut self, params: &[ParamId], axis: Axis, range: Range<usize>, by: f64) {
+        for &param in params.iter().filter(|param| self.row.scaled.contains(&param.kind)) {
+            self.edits.push(Edit::Scale { param, axis, range: range.clone(), by });
+        }
+    }
+
+    /// The layers that `layer` names: that one, or all of them.
+    fn layers(&self, layer: Option<usize>) -> Result<Range<usize>, TransformError> {
+        let n_layers = self.architecture.layers.len();
+        match layer {
+            None => Ok(0..n_layers),
+            Some(layer) if layer < n_layers => Ok(layer..layer + 1),
+            Some(layer) => Err(TransformError::NoLayer { layer, n_layers }),
+        }
+    }
+
+    /// The (layer, head) pairs that a selection names, in order.
+    fn heads(&self, layer: Option<usize>, heads: &Option<Vec<usize>>) -> Result<Vec<(usize, usize)>, TransformError> {
+        let layers = self.layers(layer)?;
+        let Some(heads) = heads else {
+            return Ok(layers
+                .flat_map(|l| (0..self.architecture.layers[l].heads.len()).map(move |head| (l, head)))
+                .collect());
+        };
+        let layer = layer.ok_or(TransformError::HeadsWithoutLayer)?;
+        let n_heads = self.architecture.layers[layer].heads.len();
+        match heads.iter().find(|&&head| head >= n_heads) {
+            Some(&head) => Err(TransformError::NoHead { layer, head, n_heads }),
+            None => Ok(heads.iter().map(|&head| (layer, head)).collect()),
+        }
+    }
+
+    fn head(&mut self, layer: usize, head: usize) -> &mut HeadShape {
+        &mut self.architecture.layers[layer].heads[head]
+    }
+}
+
+/// By how much an axis grows: an error if it would shrink, none if it is there already.
+fn gain(from: usize, to: usize, what: impl FnOnce() -> String) -> Result<Option<usize>, TransformError> {
+    match to.checked_sub(from) {
+        None => Err(TransformError::Shrinks { what: what(), from, to }),
+        Some(0) => Ok(None),
+        Some(len) => Ok(Some(len)),
+    }
+}
+
+fn layer_params(layer: usize) -> Vec<ParamId> {
+    ParamKind::LAYER.into_iter().map(|kind| ParamId::in_layer(layer, kind)).collect()
+}

@@ -1,0 +1,43 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Growth, TransformError, gain, layer_params};
+use crate::param::Axis;
+
+/// Attention expansion, k → k̂ (paper, section 3.4): wider queries and keys, of every layer, of one layer, or of single heads.
+///
+/// W_q gains columns inside the head's slice (free), W_k gains columns (**zero**), and the old W_k is scaled by √(k̂/k),
+/// which undoes the softmax scale's change from 1/√k to 1/√k̂:
+///
+/// ```text
+/// [x W_q, x M_q] · [√(k̂/k) x W_k, 0] / √k̂ = x W_q · x W_k / √k
+/// ```
+///
+/// Valid where `d_k` is at least what it is, and more in some named head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionExpansion {
+    /// The layer, or none for every layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+    /// The heads of that layer, or none for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<Vec<usize>>,
+    /// The new key width.
+    pub d_k: usize,
+}
+
+impl AttentionExpansion {
+    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
+        for (layer, head) in growth.heads(self.layer, &self.heads)? {
+            let old = growth.head(layer, head).d_k;
+            if let Some(len) = gain(old, self.d_k, || format!("d_k of head {head} of layer {layer}"))? {
+                let start = growth.architecture.layers[layer].key_offset(head);
+                let params = layer_params(layer);
+                growth.scale(&params, Axis::Key, start..start + old, (self.d_k as f64 / old as f64).sqrt());
+                growth.pad(&params, Axis::Key, start + old, len, start..start + old);
+                growth.head(layer, head).d_k = self.d_k;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Growth, TransformError, gain, layer_params};
+use crate::param::Axis;
+
+/// Heads expansion, v → v̂ (paper, section 3.3): wider values, of every layer, of one layer, or of single heads.
+///
+/// W_v gains columns inside the head's slice (free), W_o gains rows inside the head's slice (**zero**):
+///
+/// ```text
+/// Ĥₑ Ŵ_o,ₑ = [Hₑ, softmax(·) x M_v] [W_o,ₑ; 0] = Hₑ W_o,ₑ
+/// ```
+///
+/// Valid where `d_v` is at least what it is, and more in some named head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadsExpansion {
+    /// The layer, or none for every layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+    /// The heads of that layer, or none for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<Vec<usize>>,
+    /// The new value width.
+    pub d_v: usize,
+}
+
+impl HeadsExpansion {
+    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
+        for (layer, head) in growth.heads(self.layer, &self.heads)? {
+            let old = growth.head(layer, head).d_v;
+            if let Some(len) = gain(old, self.d_v, || format!("d_v of head {head} of layer {layer}"))? {
+                let start = growth.architecture.layers[layer].value_offset(head);
+                growth.pad(&layer_params(layer), Axis::Value, start + old, len, start..start + old);
+                growth.head(layer, head).d_v = self.d_v;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Growth, TransformError};
+use crate::{
+    architecture::LayerShape,
+    edit::Edit,
+    param::{ParamId, ParamKind},
+};
+
+/// Layer addition, N → N + 1 (paper, section 3.6): a new layer at any index from 0 to N.
+///
+/// W_o, W₂ and b₂ of the new layer are **zero**, the rest is free:
+///
+/// ```text
+/// x + MHA(Norm(x)) = x + H 0 = x,    x + MLP(Norm(x)) = x + ReLU(·) 0 + 0 = x
+/// ```
+///
+/// The new layer may have any sizes of its own; unless given, they are those of the layer before it (after it, at index 0).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerAddition {
+    /// Where the new layer will stand.
+    pub index: usize,
+    /// Its sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<LayerShape>,
+}
+
+impl LayerAddition {
+    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
+        let n_layers = growth.architecture.layers.len();
+        if self.index > n_layers {
+            return Err(TransformError::NoPlace { index: self.index, n_layers });
+        }
+        let like = self.index.saturating_sub(1);
+        let shape = self.shape.clone().unwrap_or_else(|| growth.architecture.layers[like].clone());
+        growth.architecture.layers.insert(self.index, shape);
+        growth.architecture.validate()?;
+        let param = |kind: ParamKind| {
+            let fill = growth.row.fill(kind).expect("the table names every parameter of a layer");
+            (kind, ParamId::in_layer(self.index, kind).shape(&growth.architecture), fill)
+        };
+        let params = ParamKind::LAYER.into_iter().map(param).collect();
+        growth.edits.push(Edit::InsertLayer { index: self.index, params, like });
+        Ok(())
+    }
+}

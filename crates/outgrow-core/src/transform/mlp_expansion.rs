@@ -1,0 +1,36 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Growth, TransformError, gain, layer_params};
+use crate::param::Axis;
+
+/// MLP expansion, p → p̂ (paper, section 3.1): more units in the MLP of one layer, or of every layer.
+///
+/// W₁ gains columns and b₁ entries (free), W₂ gains rows (**zero**):
+///
+/// ```text
+/// MLP̂(x) = ReLU(x [W₁ M₁] + [b₁ m₁]) [W₂; 0] = ReLU(x W₁ + b₁) W₂ + ReLU(x M₁ + m₁) 0 = MLP(x)
+/// ```
+///
+/// Valid where `d_ff` is at least what it is, and more in some named layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlpExpansion {
+    /// The layer, or none for every layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+    /// The new width.
+    pub d_ff: usize,
+}
+
+impl MlpExpansion {
+    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
+        for layer in growth.layers(self.layer)? {
+            let old = growth.architecture.layers[layer].d_ff;
+            if let Some(len) = gain(old, self.d_ff, || format!("d_ff of layer {layer}"))? {
+                growth.pad(&layer_params(layer), Axis::Ff, old, len, 0..old);
+                growth.architecture.layers[layer].d_ff = self.d_ff;
+            }
+        }
+        Ok(())
+    }
+}
