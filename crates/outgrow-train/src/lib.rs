@@ -1,1 +1,25 @@
-//! To be built.
+//! The libtorch side of outgrow: the model, growing its whole training state, text as tokens, the training loop,
+//! checkpoints.
+//!
+//! It knows tensors and files, and nothing of databases, processes or figures: [`train`] blocks, tells what happens through
+//! a callback, and can be told to stop through what the callback returns. Which edits a growth consists of it takes from
+//! `outgrow-core`; the same list is executed on weights and optimizer moments.
+
+pub mod checkpoint;
+pub mod corpus;
+pub mod device;
+mod model;
+mod optimizer;
+mod state;
+mod tensor;
+mod trainer;
+mod verify;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use corpus::{Corpus, CorpusError};
+pub use device::Device;
+pub use model::{Model, cross_entropy};
+pub use state::{Layout, TrainingState};
+pub use tensor::Growable;
+pub use trainer::{Options, TrainError, train};
+pub use verify::{CheckKind, CompositionCheck, GrowError, check_compositions, grow_checkpoint, probe_tokens};

@@ -1,0 +1,340 @@
+//! Checkpoints: a folder of safetensors and JSON, stated exactly in `docs/checkpoint.md`.
+//!
+//! A checkpoint is written aside, synced, and renamed into place; its JSON carries the digests of the other files. Reading
+//! trusts nothing: sizes are bounded and shapes compared before anything is allocated.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use memmap2::Mmap;
+use outgrow_core::{Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+use thiserror::Error;
+
+use crate::{
+    device::Device,
+    state::{Parts, TrainingState},
+};
+
+const FORMAT: &str = "outgrow-checkpoint";
+const VERSION: u32 = 1;
+const HEAD: &str = "checkpoint.json";
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// No head file is longer: a bound for untrusted input.
+const MAX_HEAD_BYTES: u64 = 64 << 20;
+
+/// A model, with or without the state of its training.
+pub struct Checkpoint {
+    /// The model and the optimizer (a fresh one where the checkpoint has none).
+    pub state: TrainingState,
+    /// Where the training stands, if this is one.
+    pub progress: Option<Progress>,
+}
+
+/// Where a training stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Of which trial.
+    pub trial: String,
+    /// When.
+    pub at: Position,
+    /// How many stages of the plan are done.
+    pub stages: usize,
+    /// The running window of the next step event: so that a resumed trial records the same numbers.
+    pub window: Window,
+}
+
+/// What has been summed since the last step event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Sum of losses.
+    pub loss: f64,
+    /// Number of steps.
+    pub steps: u64,
+    /// Largest gradient norm.
+    pub gradient_norm: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: String,
+    version: u32,
+    architecture: Architecture,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Progress>,
+    /// Optimizer steps so far; 0 where there is no optimizer file.
+    #[serde(default)]
+    optimizer_step: i64,
+    /// BLAKE3 of each other file; a program that writes checkpoints by hand may leave it out.
+    #[serde(default)]
+    digests: BTreeMap<String, String>,
+}
+
+/// Why a checkpoint can't be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// A file can't be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The folder is no checkpoint of ours, or of a version that is not known.
+    #[error("{path} is no checkpoint that this outgrow reads: {why} (docs/checkpoint.md states the format)")]
+    Format {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The sizes are invalid.
+    #[error("{path}: {error}")]
+    Architecture {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        error: ArchitectureError,
+    },
+    /// A file's content is not what was written.
+    #[error("{path} is damaged: its digest is {found}, but {expected} was written")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Now.
+        found: String,
+        /// Then.
+        expected: String,
+    },
+    /// The place is taken.
+    #[error("{0} exists already; name a folder that does not, or remove it first")]
+    Exists(String),
+}
+
+fn file_error(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
+    let path = path.display().to_string();
+    move |error| CheckpointError::File { path: path.clone(), error }
+}
+
+fn format_error(path: &Path, why: impl ToString) -> CheckpointError {
+    CheckpointError::Format { path: path.display().to_string(), why: why.to_string() }
+}
+
+impl Checkpoint {
+    /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and its size in bytes.
+    ///
+    /// # Errors
+    /// If the folder exists, or anything can't be written; nothing is left behind then.
+    pub fn write(&self, folder: &Path) -> Result<(String, u64), CheckpointError> {
+        if folder.exists() {
+            return Err(CheckpointError::Exists(folder.display().to_string()));
+        }
+        let aside = folder.with_extension(format!("tmp-{}", std::process::id()));
+        let written = self.write_aside(&aside).map_err(file_error(folder));
+        let moved = written.and_then(|sizes| {
+            fs::rename(&aside, folder).and_then(|()| sync_parent(folder)).map_err(file_error(folder))?;
+            Ok(sizes)
+        });
+        if moved.is_err() {
+            let _ = fs::remove_dir_all(&aside);
+        }
+        moved
+    }
+
+    fn write_aside(&self, folder: &Path) -> io::Result<(String, u64)> {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder)?;
+        let parts = self.state.parts();
+        let mut files = vec![(MODEL, serialise(named("", &parts.weights))?)];
+        // A model that was never trained has no optimizer to carry along.
+        if self.state.step > 0 {
+            let moments =
+                named("first_moment.", &parts.first_moment).chain(named("second_moment.", &parts.second_moment));
+            files.push((OPTIMIZER, serialise(moments.chain(named("born.", &parts.born)))?));
+        }
+        let digests = files.iter().map(|(name, bytes)| ((*name).to_owned(), digest(bytes))).collect();
+        let head = Head {
+            format: FORMAT.into(),
+            version: VERSION,
+            architecture: self.state.architecture().clone(),
+            training: self.progress.clone(),
+            optimizer_step: self.state.step,
+            digests,
+        };
+        let head = serde_json::to_vec_pretty(&head).map_err(io::Error::other)?;
+        let head_digest = digest(&head);
+        files.push((HEAD, head));
+        let mut size = 0;
+        for (name, bytes) in files {
+            let mut file = File::create(folder.join(name))?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            size += bytes.len() as u64;
+        }
+        File::open(folder)?.sync_all()?;
+        Ok((head_digest, size))
+    }
+
+    /// Reads a checkpoint. The weights come as float64 if they are stored so, otherwise as float32.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, of another format, or its tensors are not those of its architecture.
+    pub fn read(folder: &Path, device: Device) -> Result<Self, CheckpointError> {
+        let head = read_head(folder)?;
+        let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
+        let optimizer = folder.join(OPTIMIZER).exists();
+        let state = if optimizer {
+            let mut parts =
+                read_tensors(folder, OPTIMIZER, &head, &["first_moment.", "second_moment.", "born."], device)?;
+            let born = parts.remove(2).into_iter().map(|(id, t)| (id, t.to_kind(Kind::Int64))).collect();
+            let (second_moment, first_moment) = (parts.remove(1), parts.remove(0));
+            let parts = Parts { weights, first_moment, second_moment, born };
+            TrainingState::from_parts(&head.architecture, parts, head.optimizer_step)
+        } else {
+            TrainingState::from_weights(&head.architecture, weights)
+        };
+        Ok(Self { state, progress: head.training })
+    }
+}
+
+fn read_head(folder: &Path) -> Result<Head, CheckpointError> {
+    let path = folder.join(HEAD);
+    let size = fs::metadata(&path).map_err(file_error(&path))?.len();
+    if size > MAX_HEAD_BYTES {
+        return Err(format_error(&path, format!("it has {size} bytes, more than {MAX_HEAD_BYTES}")));
+    }
+    let text = fs::read(&path).map_err(file_error(&path))?;
+    let head: Head = serde_json::from_slice(&text).map_err(|error| format_error(&path, error))?;
+    if head.format != FORMAT || head.version != VERSION {
+        let why = format!(
+            "it says format {:?}, version {}; known is {FORMAT:?}, version {VERSION}",
+            head.format, head.version
+        );
+        return Err(format_error(&path, why));
+    }
+    let invalid = |error| CheckpointError::Architecture { path: path.display().to_string(), error };
+    head.architecture.validate().map_err(invalid)?;
+    Ok(head)
+}
+
+/// The tensors of one file, one map for each prefix of their names.
+fn read_tensors(
+    folder: &Path,
+    name: &str,
+    head: &Head,
+    prefixes: &[&str],
+    device: Device,
+) -> Result<Vec<BTreeMap<ParamId, Tensor>>, CheckpointError> {
+    let path = folder.join(name);
+    let file = File::open(&path).map_err(file_error(&path))?;
+    // SAFETY: read only; a checkpoint is written once and renamed into place, never changed.
+    let bytes = unsafe { Mmap::map(&file) }.map_err(file_error(&path))?;
+    if let Some(expected) = head.digests.get(name) {
+        let found = digest(&bytes);
+        if found != *expected {
+            return Err(CheckpointError::Damaged {
+                path: path.display().to_string(),
+                found,
+                expected: expected.clone(),
+            });
+        }
+    }
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format_error(&path, error))?;
+    let ids = parameters(&head.architecture);
+    let expected = ids.len() * prefixes.len();
+    if tensors.len() != expected {
+        let known = |name: &str| {
+            prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|n| ids.iter().any(|id| id.to_string() == n)))
+        };
+        let extra =
+            tensors.names().into_iter().find(|name| !known(name)).map(|name| format!(", `{name}` is not among them"));
+        let why =
+            format!("it has {} tensors, its architecture has {expected}{}", tensors.len(), extra.unwrap_or_default());
+        return Err(format_error(&path, why));
+    }
+    let read = |prefix: &&str| {
+        let one = |&id: &ParamId| {
+            tensor(&tensors, &format!("{prefix}{id}"), id.shape(&head.architecture))
+                .map(|t| (id, t.to_device(device.tch())))
+        };
+        ids.iter().map(one).collect::<Result<_, String>>().map_err(|why| format_error(&path, why))
+    };
+    prefixes.iter().map(read).collect()
+}
+
+fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor, String> {
+    let view = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
+    if view.shape() != shape {
+        return Err(format!("`{name}` has shape {:?}, its architecture says {shape:?}", view.shape()));
+    }
+    let (kind, master) = match view.dtype() {
+        Dtype::F64 => (Kind::Double, Kind::Double),
+        Dtype::F32 => (Kind::Float, Kind::Float),
+        Dtype::BF16 => (Kind::BFloat16, Kind::Float),
+        Dtype::F16 => (Kind::Half, Kind::Float),
+        Dtype::I64 => (Kind::Int64, Kind::Int64),
+        other => return Err(format!("`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I64 for `born`)")),
+    };
+    let size: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+    Ok(Tensor::from_data_size(view.data(), &size, kind).to_kind(master))
+}
+
+type NamedBytes = (String, Dtype, Vec<usize>, Vec<u8>);
+
+fn named<'a>(prefix: &'a str, tensors: &'a BTreeMap<ParamId, Tensor>) -> impl Iterator<Item = NamedBytes> + 'a {
+    tensors.iter().map(move |(id, tensor)| {
+        let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
+        let dtype = match tensor.kind() {
+            Kind::Double => Dtype::F64,
+            Kind::Int64 => Dtype::I64,
+            _ => Dtype::F32,
+        };
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        (format!("{prefix}{id}"), dtype, tensor.size().iter().map(|&n| n as usize).collect(), bytes)
+    })
+}
+
+fn serialise(tensors: impl Iterator<Item = NamedBytes>) -> io::Result<Vec<u8>> {
+    let tensors: Vec<NamedBytes> = tensors.collect();
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view)).map_err(io::Error::other)
+    });
+    safetensors::serialize(views.collect::<io::Result<Vec<_>>>()?, None).map_err(io::Error::other)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+/// Where the checkpoint of a step lies in a trial's folder.
+pub(crate) fn step_folder(trial: &Path, step: u64) -> PathBuf {
+    trial.join(format!("step-{step:010}"))
+}
+
+/// Removes the checkpoints of a trial except those of the given folders: what no longer counts, and what was never
+/// finished.
+pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf]) {
+    for entry in fs::read_dir(trial).into_iter().flatten().flatten() {
+        if !keep.contains(&entry.path()) {
+            // A leftover costs disk, not correctness.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

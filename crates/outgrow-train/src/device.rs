@@ -1,0 +1,87 @@
+//! Where to compute: one binary for machines with and without a GPU.
+
+use std::{fmt, str::FromStr, sync::Once};
+
+/// A place to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+/// Makes libtorch ready in this process: finds CUDA where there is one, sets the number of threads.
+///
+/// The linker drops libtorch's CUDA half from a binary that names none of its symbols, and libtorch then sees no GPU without
+/// a word; so it is opened here, before anything asks.
+pub fn initialise(threads: usize) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: libtorch's own initialisers run, as they do in every program that is linked against it.
+        let cuda = unsafe { libloading::os::unix::Library::open(Some("libtorch_cuda.so"), LAZY_GLOBAL) };
+        // Its absence is the ordinary case of a machine without a GPU. It must never be unloaded.
+        if let Ok(library) = cuda {
+            std::mem::forget(library);
+        }
+    });
+    tch::set_num_threads(threads.max(1) as i32);
+}
+
+const LAZY_GLOBAL: std::ffi::c_int = libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
+
+impl Device {
+    /// The devices of this machine that a sweep uses unless told otherwise: every GPU, or the processor.
+    pub fn all() -> Vec<Device> {
+        match tch::Cuda::device_count() {
+            n if n > 0 && tch::Cuda::is_available() => (0..n as usize).map(Device::Cuda).collect(),
+            _ => vec![Device::Cpu],
+        }
+    }
+
+    /// Its name for people and for the record of an attempt.
+    pub fn describe(self) -> String {
+        match self {
+            Device::Cpu => cpu_name(),
+            Device::Cuda(index) => format!("cuda:{index}"),
+        }
+    }
+
+    pub(crate) fn tch(self) -> tch::Device {
+        match self {
+            Device::Cpu => tch::Device::Cpu,
+            Device::Cuda(index) => tch::Device::Cuda(index),
+        }
+    }
+}
+
+fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    name.unwrap_or_else(|| "cpu".into())
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        match (text, number) {
+            ("cpu", _) => Ok(Device::Cpu),
+            (_, Some("")) => Ok(Device::Cuda(0)),
+            (_, Some(number)) => {
+                number.parse().map(Device::Cuda).map_err(|_| format!("`{text}`: cuda:N needs a number"))
+            }
+            _ => Err(format!("`{text}` is no device; use cpu, cuda or cuda:N")),
+        }
+    }
+}

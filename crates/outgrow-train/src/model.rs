@@ -1,0 +1,120 @@
+//! The model in libtorch: the paper's section 2, with ε and a final norm as parts of the form.
+//!
+//! Shape suffixes: b sequences, t positions, h `d_model`, n heads of a group, k `d_k`, v `d_v`, f `d_ff`, o outputs;
+//! `x_nh` stands for activations with b and t folded into one leading dimension.
+
+use std::collections::BTreeMap;
+
+use outgrow_core::{
+    Architecture, ParamId, ParamKind,
+    ParamKind::*,
+    architecture::{HeadGroup, LayerShape},
+};
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// A model ready to compute: its sizes, and a tensor for each parameter, all of one kind and on one device.
+pub struct Model<'a> {
+    architecture: &'a Architecture,
+    weights: BTreeMap<ParamId, Tensor>,
+}
+
+impl<'a> Model<'a> {
+    /// A model of these weights.
+    ///
+    /// # Panics
+    /// If a parameter is missing (when it is first used).
+    pub fn new(architecture: &'a Architecture, weights: BTreeMap<ParamId, Tensor>) -> Self {
+        Self { architecture, weights }
+    }
+
+    /// Logits b × t × o of token ids b × t; t is at most `seq_len`.
+    pub fn logits(&self, tokens_bt: &Tensor) -> Tensor {
+        let (b, t) = tokens_bt.size2().expect("token ids are batch × position");
+        let h = self.architecture.d_model as i64;
+        let positions_th = self.global(Positions).narrow(0, 0, t);
+        let embedded_bth = Tensor::embedding(self.global(Embedding), tokens_bt, -1, false, false) + positions_th;
+        let mut x_nh = embedded_bth.view([b * t, h]);
+        let mask_tt = self.mask(t, &x_nh);
+        for (layer, shape) in self.architecture.layers.iter().enumerate() {
+            let w = |kind| &self.weights[&ParamId::in_layer(layer, kind)];
+            x_nh = &x_nh + attention(&self.norm(&x_nh, w(AttentionNorm)), shape, w, mask_tt.as_ref(), b, t);
+            x_nh = &x_nh + mlp(&self.norm(&x_nh, w(MlpNorm)), w);
+        }
+        if self.architecture.form.final_norm {
+            x_nh = self.norm(&x_nh, self.global(FinalNorm));
+        }
+        x_nh.matmul(self.global(Unembedding)).view([b, t, -1])
+    }
+
+    fn global(&self, kind: ParamKind) -> &Tensor {
+        &self.weights[&ParamId::global(kind)]
+    }
+
+    /// x·g·√d / √(Σx² + ε): libtorch's RMSNorm with ε/d on the mean.
+    fn norm(&self, x_nh: &Tensor, gain_h: &Tensor) -> Tensor {
+        let d = self.architecture.d_model as i64;
+        x_nh.rms_norm([d], Some(gain_h), self.architecture.form.eps_sum / d as f64)
+    }
+
+    /// −∞ above the diagonal, to be added to scores; none where every position sees every other.
+    fn mask(&self, t: i64, like: &Tensor) -> Option<Tensor> {
+        let open = || Tensor::zeros([t, t], (like.kind(), like.device()));
+        let above = || Tensor::ones([t, t], (Kind::Bool, like.device())).triu(1);
+        self.architecture.form.causal.then(|| open().masked_fill(&above(), f64::NEG_INFINITY))
+    }
+}
+
+/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e: one product for all projections of a kind, one attention per run of equal heads.
+fn attention<'w>(
+    x_nh: &Tensor,
+    shape: &LayerShape,
+    w: impl Fn(ParamKind) -> &'w Tensor,
+    mask_tt: Option<&Tensor>,
+    b: i64,
+    t: i64,
+) -> Tensor {
+    let (q, k, v) = (x_nh.matmul(w(Wq)), x_nh.matmul(w(Wk)), x_nh.matmul(w(Wv)));
+    let (mut key_at, mut value_at) = (0, 0);
+    let mut heads = vec![];
+    for HeadGroup { n_heads, d_k, d_v } in shape.groups() {
+        let (n, d_k, d_v) = (n_heads as i64, d_k as i64, d_v as i64);
+        let cut = |x: &Tensor, at: i64, d: i64| x.narrow(1, at, n * d).view([b, t, n, d]).transpose(1, 2);
+        let (q_bntk, k_bntk, v_bntv) = (cut(&q, key_at, d_k), cut(&k, key_at, d_k), cut(&v, value_at, d_v));
+        let scale = 1.0 / (d_k as f64).sqrt();
+        let h_bntv = attend(&q_bntk, &k_bntk, &v_bntv, scale, mask_tt);
+        heads.push(h_bntv.transpose(1, 2).reshape([b * t, n * d_v]));
+        key_at += n * d_k;
+        value_at += n * d_v;
+    }
+    let all = if heads.len() == 1 { heads.remove(0) } else { Tensor::cat(&heads, 1) };
+    all.matmul(w(Wo))
+}
+
+/// On a GPU libtorch's fused kernels are fastest; on a CPU two batched products are, at the lengths that run there.
+fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tensor>) -> Tensor {
+    if q.device() != Device::Cpu {
+        return Tensor::scaled_dot_product_attention::<&Tensor>(q, k, v, None, 0.0, mask_tt.is_some(), scale, false);
+    }
+    let (b, n, t, d_v) = v.size4().expect("b × n × t × v");
+    let fold = |x: &Tensor| x.reshape([b * n, t, -1]);
+    let (q, k_transposed, v) = (fold(q), fold(k).transpose(1, 2), fold(v));
+    let scores = match mask_tt {
+        Some(mask) => mask.unsqueeze(0).baddbmm(&q, &k_transposed, 1.0, scale),
+        None => q.bmm(&k_transposed) * scale,
+    };
+    scores.softmax(-1, None).bmm(&v).view([b, n, t, d_v])
+}
+
+/// ReLU(x W_1 + b_1) W_2 + b_2.
+fn mlp<'w>(x_nh: &Tensor, w: impl Fn(ParamKind) -> &'w Tensor) -> Tensor {
+    let inner_nf = w(B1).addmm(x_nh, w(W1)).relu();
+    w(B2).addmm(&inner_nf, w(W2))
+}
+
+/// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in float32 at least.
+pub fn cross_entropy(logits_bto: &Tensor, targets_bt: &Tensor) -> Tensor {
+    let kind = if logits_bto.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+    let (logits, targets) = (logits_bto.flatten(0, 1).to_kind(kind), targets_bt.flatten(0, 1));
+    // tch's own `cross_entropy_for_logits` computes in float32 whatever it is given.
+    logits.cross_entropy_loss::<&Tensor>(&targets, None, Reduction::Mean, -100, 0.0)
+}

@@ -1,0 +1,366 @@
+//! The training loop: from a trial, or from its last checkpoint, to its end.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use outgrow_core::{
+    Event, Trial, cost,
+    event::{CheckpointEvent, Control, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    sweep::Precision,
+    transform::grow_all,
+};
+use tch::{Kind, Tensor, no_grad};
+use thiserror::Error;
+
+use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError, Progress, Window},
+    corpus::{Corpus, Order},
+    device::Device,
+    model::{Model, cross_entropy},
+    optimizer,
+    state::TrainingState,
+    verify,
+};
+
+/// What an attempt needs beside the trial and its text; nothing here changes a result.
+pub struct Options {
+    /// Where to compute.
+    pub device: Device,
+    /// The trial's folder of checkpoints.
+    pub checkpoints: PathBuf,
+    /// Write one when so many tokens were trained since the last.
+    pub checkpoint_every_tokens: u64,
+    /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
+    pub resume: Vec<PathBuf>,
+}
+
+/// Why a trial can't be trained.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A checkpoint can't be written or, where none is left, read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A growth moved the function by more than rounding does.
+    #[error(
+        "stage {stage} did not preserve the function: logits moved by {error:.1e} relative to the larger of 1 and the largest logit, allowed are {tolerance:.0e}"
+    )]
+    NotPreserved {
+        /// Which stage of the plan.
+        stage: usize,
+        /// By how much.
+        error: f64,
+        /// What is allowed.
+        tolerance: f64,
+    },
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+/// How many recorded checkpoints of a trial are kept: the last, and the one before in case that is damaged.
+const KEPT: usize = 2;
+/// Sequences of the probe batch around a growth.
+const PROBE_SEQUENCES: usize = 8;
+
+/// Trains a trial to its end, until it diverges, or until the receiver of its events says stop.
+///
+/// The events of an attempt that goes on from a checkpoint continue those before it: together they are, on a CPU, bit for
+/// bit the events of an undisturbed training.
+///
+/// # Errors
+/// If a checkpoint can't be written, or a growth does not preserve the function.
+pub fn train(
+    trial: &Trial,
+    corpus: &Corpus,
+    options: &Options,
+    on_event: &mut dyn FnMut(Event) -> Control,
+) -> Result<Outcome, TrainError> {
+    let mut session = Session::begin(trial, corpus, options)?;
+    while session.at.step < trial.steps() {
+        match session.advance(on_event)? {
+            Advance::Going => {}
+            Advance::Diverged => return Ok(Outcome::Diverged),
+            Advance::Stop => {
+                session.save(on_event)?;
+                return Ok(Outcome::Stopped);
+            }
+            Advance::Abandon => return Ok(Outcome::Stopped),
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+enum Advance {
+    Going,
+    Diverged,
+    Stop,
+    Abandon,
+}
+
+/// An attempt in progress.
+struct Session<'a> {
+    trial: &'a Trial,
+    corpus: &'a Corpus,
+    options: &'a Options,
+    order: Order,
+    compute: Kind,
+    state: TrainingState,
+    at: Position,
+    stages: usize,
+    window: DeviceWindow,
+    saved: Vec<PathBuf>,
+    clock: Clock,
+}
+
+/// The running window, its numbers left on the device until they are asked for.
+struct DeviceWindow {
+    loss: Tensor,
+    steps: u64,
+    gradient_norm: Tensor,
+}
+
+/// Seconds of training: it stands still while evaluating and saving.
+struct Clock {
+    before: f64,
+    since: Instant,
+}
+
+impl Clock {
+    fn seconds(&self) -> f64 {
+        self.before + self.since.elapsed().as_secs_f64()
+    }
+
+    fn resume_at(&mut self, seconds: f64) {
+        *self = Clock { before: seconds, since: Instant::now() };
+    }
+}
+
+impl DeviceWindow {
+    fn new(window: Window, device: Device) -> Self {
+        let scalar = |value: f64| Tensor::from(value).to_device(device.tch());
+        Self { loss: scalar(window.loss), steps: window.steps, gradient_norm: scalar(window.gradient_norm) }
+    }
+
+    fn read(&self) -> Window {
+        Window {
+            loss: self.loss.double_value(&[]),
+            steps: self.steps,
+            gradient_norm: self.gradient_norm.double_value(&[]),
+        }
+    }
+}
+
+/// Whether a multiple of `every` was reached since `before`.
+fn due(before: u64, now: u64, every: u64) -> bool {
+    now / every > before / every
+}
+
+impl<'a> Session<'a> {
+    fn begin(trial: &'a Trial, corpus: &'a Corpus, options: &'a Options) -> Result<Self, TrainError> {
+        let (compute, master) = match trial.settings.training.precision {
+            Precision::Float32 => (Kind::Float, Kind::Float),
+            Precision::Bfloat16 => (Kind::BFloat16, Kind::Float),
+            Precision::Float64 => (Kind::Double, Kind::Double),
+        };
+        let resumed = options.resume.iter().find_map(|folder| usable(folder, trial, options.device));
+        checkpoint::remove_others(&options.checkpoints, &options.resume);
+        let (state, progress) = resumed.unwrap_or_else(|| {
+            let progress =
+                Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
+            (TrainingState::fresh(trial.plan.initial(), trial.seed, master, options.device), progress)
+        });
+        Ok(Self {
+            trial,
+            corpus,
+            options,
+            order: Order::new(trial.seed),
+            compute,
+            state,
+            at: progress.at,
+            stages: progress.stages,
+            window: DeviceWindow::new(progress.window, options.device),
+            saved: options.resume.iter().rev().cloned().collect(),
+            clock: Clock { before: progress.at.wall_seconds, since: Instant::now() },
+        })
+    }
+
+    /// One optimizer step and whatever is due around it.
+    fn advance(&mut self, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Advance, TrainError> {
+        let mut wish = Control::Continue;
+        let mut tell = |event: Event| {
+            let said = on_event(event);
+            if wish == Control::Continue || said == Control::Abandon {
+                wish = said;
+            }
+        };
+        if self.trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens) {
+            tell(Event::Growth(self.grow()?));
+        }
+        let before = self.at.tokens;
+        let learning_rate = self.step();
+        let (now, last) = (self.at.tokens, self.at.step == self.trial.steps());
+        let evaluation = &self.trial.settings.evaluation;
+        if last || due(before, now, evaluation.record_every_tokens) {
+            let event = self.record(learning_rate);
+            tell(Event::Step(event));
+            if !event.loss.is_finite() {
+                return Ok(Advance::Diverged);
+            }
+        }
+        if last || due(before, now, evaluation.every_tokens) {
+            let val_loss = self.evaluate();
+            tell(Event::Eval(EvalEvent { at: self.at, val_loss, last }));
+            if !val_loss.is_finite() {
+                return Ok(Advance::Diverged);
+            }
+        }
+        if last || due(before, now, self.options.checkpoint_every_tokens) {
+            self.save(&mut |event| {
+                tell(event);
+                Control::Continue
+            })?;
+        }
+        Ok(match wish {
+            Control::Continue => Advance::Going,
+            Control::Stop => Advance::Stop,
+            Control::Abandon => Advance::Abandon,
+        })
+    }
+
+    fn step(&mut self) -> f64 {
+        let learning_rate = self.trial.learning_rate(self.at.tokens);
+        let architecture = self.state.architecture();
+        let (batch, seq_len) = (self.trial.settings.training.batch_size, architecture.seq_len);
+        let first = self.at.step * batch as u64;
+        let sequences = (first..first + batch as u64).map(|n| self.corpus.sequence(&self.order, n, seq_len));
+        let (inputs, targets) = batch_of(sequences, seq_len, self.options.device);
+        let model = Model::new(architecture, self.state.weights(self.compute));
+        let loss = cross_entropy(&model.logits(&inputs), &targets);
+        let gradient = Tensor::run_backward(&[&loss], &[&self.state.weights], false, false).remove(0);
+        self.at.train_flops += cost::train_flops(architecture, seq_len) * batch as u64;
+        let norm = optimizer::step(&mut self.state, &gradient, &self.trial.settings.training.optimizer, learning_rate);
+        self.at.step += 1;
+        self.at.tokens += self.trial.step_tokens();
+        self.window.loss = &self.window.loss + loss.detach().to_kind(Kind::Double);
+        self.window.gradient_norm = self.window.gradient_norm.maximum(&norm.to_kind(Kind::Double));
+        self.window.steps += 1;
+        learning_rate
+    }
+
+    /// Reads the window and begins a new one. Reading waits for the device, so the clock is true afterwards.
+    fn record(&mut self, learning_rate: f64) -> StepEvent {
+        let Window { loss, steps, gradient_norm } = self.window.read();
+        self.window = DeviceWindow::new(Window::default(), self.options.device);
+        self.at.wall_seconds = self.clock.seconds();
+        StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm }
+    }
+
+    fn evaluate(&mut self) -> f64 {
+        self.pause();
+        let seconds = self.at.wall_seconds;
+        let windows = self.corpus.validation(self.trial.settings.evaluation.tokens, self.seq_len());
+        let model = Model::new(self.state.architecture(), self.state.weights(self.compute));
+        let batch = self.trial.settings.training.batch_size;
+        let sum: f64 = windows
+            .chunks(batch)
+            .map(|chunk| {
+                let (inputs, targets) = batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
+                let loss = no_grad(|| cross_entropy(&model.logits(&inputs), &targets));
+                loss.double_value(&[]) * chunk.len() as f64
+            })
+            .sum();
+        self.clock.resume_at(seconds);
+        sum / windows.len() as f64
+    }
+
+    /// Stops the clock after the device has done what was asked of it.
+    fn pause(&mut self) {
+        if let Device::Cuda(index) = self.options.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+        self.at.wall_seconds = self.clock.seconds();
+    }
+
+    fn seq_len(&self) -> usize {
+        self.state.architecture().seq_len
+    }
+
+    /// Applies the next stage of the plan: probe, edit weights and optimizer, probe again.
+    fn grow(&mut self) -> Result<GrowthEvent, TrainError> {
+        self.pause();
+        let began = Instant::now();
+        let stage = &self.trial.plan.stages()[self.stages];
+        let old = self.state.architecture().clone();
+        let grown = grow_all(&old, &stage.transforms).expect("the plan was checked when it was built");
+        let initializer = &self.trial.settings.training.initializer;
+        let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
+        let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
+        let next = no_grad(|| {
+            self.state.grown(&grown.architecture, &grown.edits, initializer, self.trial.seed, self.stages as u64)
+        });
+        let preservation = verify::compare(&self.state, &next, &inputs, &targets);
+        if !preservation.holds() {
+            let Preservation { tolerance, .. } = preservation;
+            return Err(TrainError::NotPreserved { stage: self.stages, error: preservation.error(), tolerance });
+        }
+        let parameters = [cost::parameters(&old), cost::parameters(&grown.architecture)];
+        self.state = next;
+        self.stages += 1;
+        let seconds = began.elapsed().as_secs_f64();
+        self.at.wall_seconds = self.clock.seconds();
+        let (stage, transforms) = (self.stages - 1, stage.transforms.clone());
+        Ok(GrowthEvent { at: self.at, stage, transforms, parameters, preservation, seconds })
+    }
+
+    /// Writes a checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the
+    /// event has recorded is on disk at any time.
+    fn save(&mut self, on_event: &mut dyn FnMut(Event) -> Control) -> Result<(), TrainError> {
+        self.pause();
+        let seconds = self.at.wall_seconds;
+        let folder = checkpoint::step_folder(&self.options.checkpoints, self.at.step);
+        if self.saved.last() == Some(&folder) {
+            return Ok(());
+        }
+        // What lies there from an attempt that was killed before it could record it does not count.
+        let _ = std::fs::remove_dir_all(&folder);
+        let progress =
+            Progress { trial: self.trial.id(), at: self.at, stages: self.stages, window: self.window.read() };
+        let state = TrainingState::from_parts(self.state.architecture(), self.state.parts(), self.state.step);
+        let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(&folder)?;
+        on_event(Event::Checkpoint(CheckpointEvent { at: self.at, path: folder.display().to_string(), digest, bytes }));
+        self.saved.push(folder);
+        let keep = self.saved.split_off(self.saved.len().saturating_sub(KEPT));
+        checkpoint::remove_others(&self.options.checkpoints, &keep);
+        self.saved = keep;
+        self.clock.resume_at(seconds);
+        Ok(())
+    }
+}
+
+/// The checkpoint in `folder` if it is whole and this trial's; otherwise says why not.
+fn usable(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
+    match Checkpoint::read(folder, device) {
+        Ok(Checkpoint { state, progress: Some(progress) }) if progress.trial == trial.id() => Some((state, progress)),
+        Ok(_) => {
+            eprintln!("warning: {} belongs to another trial; using the checkpoint before it", folder.display());
+            None
+        }
+        Err(error) => {
+            eprintln!("warning: {error}; using the checkpoint before it");
+            None
+        }
+    }
+}
+
+/// Inputs and targets b × t of sequences of t + 1 tokens.
+pub(crate) fn batch_of<'t>(
+    sequences: impl Iterator<Item = &'t [u8]>,
+    seq_len: usize,
+    device: Device,
+) -> (Tensor, Tensor) {
+    let tokens: Vec<i64> = sequences.flatten().map(|&byte| i64::from(byte)).collect();
+    let tokens = Tensor::from_slice(&tokens).view([-1, seq_len as i64 + 1]).to_device(device.tch());
+    (tokens.narrow(1, 0, seq_len as i64), tokens.narrow(1, 1, seq_len as i64))
+}

@@ -1,0 +1,207 @@
+//! Is the function preserved? Asked around every growth, by `outgrow grow`, and by `outgrow check` on random compositions.
+
+use std::{collections::BTreeMap, path::Path};
+
+use outgrow_core::{
+    Architecture, ParamId, Transform,
+    compose::{random_architecture, random_composition},
+    event::Preservation,
+    init::Initializer,
+    stream::stream,
+    transform::{TransformError, grow_all},
+};
+use rand::RngExt;
+use tch::{Kind, Tensor, no_grad};
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError},
+    device::Device,
+    model::{Model, cross_entropy},
+    state::TrainingState,
+};
+
+/// How far logits may move, relative to the larger of 1 and the largest logit, by rounding alone.
+pub fn tolerance(kind: Kind) -> f64 {
+    match kind {
+        Kind::Double => 1e-11,
+        _ => 1e-5,
+    }
+}
+
+/// Runs the same probe batch through a model before and after a growth, in the kind of its master weights: what growing
+/// does is asked, not what a low precision does to both.
+pub(crate) fn compare(
+    before: &TrainingState,
+    after: &TrainingState,
+    inputs: &Tensor,
+    targets: &Tensor,
+) -> Preservation {
+    let logits = |state: &TrainingState| {
+        no_grad(|| Model::new(state.architecture(), state.weights(state.master())).logits(inputs))
+    };
+    let (old, new) = (logits(before), logits(after));
+    let max = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    Preservation {
+        max_logit_change: max(&(&new - &old)),
+        max_logit: max(&old),
+        loss_before: cross_entropy(&old, targets).double_value(&[]),
+        loss_after: cross_entropy(&new, targets).double_value(&[]),
+        tolerance: tolerance(before.master()),
+    }
+}
+
+/// Random token ids, `sequences` × `seq_len`, to probe a model with.
+pub fn probe_tokens(architecture: &Architecture, sequences: usize, seed: u64) -> Vec<i64> {
+    let mut rng = stream(seed, "probe");
+    let n = sequences * architecture.seq_len;
+    (0..n).map(|_| rng.random_range(0..architecture.vocab_size as i64)).collect()
+}
+
+/// Grows the checkpoint in `from` by `transforms`, verifies it on a probe, and writes it to `to`; what fails is not written.
+///
+/// # Errors
+/// If it can't be read, a transform does not apply, the function moved, or the result can't be written.
+pub fn grow_checkpoint(
+    from: &Path,
+    to: &Path,
+    transforms: &[Transform],
+    initializer: &Initializer,
+    seed: u64,
+    device: Device,
+) -> Result<(Preservation, Architecture), GrowError> {
+    if to.exists() {
+        return Err(CheckpointError::Exists(to.display().to_string()).into());
+    }
+    let checkpoint = Checkpoint::read(from, device)?;
+    let architecture = checkpoint.state.architecture().clone();
+    let grown =
+        grow_all(&architecture, transforms).map_err(|(number, error)| GrowError::Transform { number, error })?;
+    let after = no_grad(|| checkpoint.state.grown(&grown.architecture, &grown.edits, initializer, seed, 0));
+    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 4, seed)).to_device(device.tch());
+    let tokens = tokens.view([4, architecture.seq_len as i64]);
+    let targets = tokens.remainder(architecture.n_outputs as i64);
+    let preservation = compare(&checkpoint.state, &after, &tokens, &targets);
+    if !preservation.holds() {
+        return Err(GrowError::NotPreserved { error: preservation.error(), tolerance: preservation.tolerance });
+    }
+    // The grown model is no trial's any more, but its optimizer goes along.
+    Checkpoint { state: after, progress: None }.write(to)?;
+    Ok((preservation, grown.architecture))
+}
+
+/// Why a checkpoint can't be grown.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowError {
+    /// It can't be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A transform can't be applied.
+    #[error("transform {number} (from 0): {error}")]
+    Transform {
+        /// Which.
+        number: usize,
+        /// Why not.
+        error: TransformError,
+    },
+    /// The function moved.
+    #[error(
+        "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}; nothing was written"
+    )]
+    NotPreserved {
+        /// By how much.
+        error: f64,
+        /// What is allowed.
+        tolerance: f64,
+    },
+}
+
+/// What a check over random compositions found.
+#[derive(Clone, Debug)]
+pub struct CompositionCheck {
+    /// How many compositions.
+    pub compositions: u64,
+    /// The largest change of logits relative to the larger of 1 and the largest logit.
+    pub worst: f64,
+    /// Which composition moved them most, as the seed of `worst_transforms`.
+    pub worst_transforms: Vec<Transform>,
+    /// What is allowed.
+    pub tolerance: f64,
+    /// How often each transform was applied.
+    pub applied: BTreeMap<&'static str, u64>,
+}
+
+/// Proves function preservation on this device: random models with unequal layers and random weights, grown by random
+/// compositions of up to `most` transforms, their logits compared before and after.
+pub fn check_compositions(
+    compositions: u64,
+    most: usize,
+    kind: CheckKind,
+    seed: u64,
+    device: Device,
+    mut progress: impl FnMut(u64),
+) -> CompositionCheck {
+    let mut check = CompositionCheck {
+        compositions,
+        worst: 0.0,
+        worst_transforms: vec![],
+        tolerance: tolerance(kind.tch()),
+        applied: BTreeMap::new(),
+    };
+    for number in 0..compositions {
+        let (error, transforms) = check_one(number, most, kind, seed, device);
+        for transform in &transforms {
+            *check.applied.entry(transform.kind().name()).or_default() += 1;
+        }
+        // A change that is not a number must not be lost in a comparison.
+        if error.is_nan() || error >= check.worst {
+            check.worst = if error.is_nan() { f64::INFINITY } else { error };
+            check.worst_transforms = transforms;
+        }
+        progress(number + 1);
+    }
+    check
+}
+
+/// The kinds that a check runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// float32.
+    F32,
+    /// float64.
+    F64,
+}
+
+impl CheckKind {
+    fn tch(self) -> Kind {
+        match self {
+            CheckKind::F32 => Kind::Float,
+            CheckKind::F64 => Kind::Double,
+        }
+    }
+}
+
+fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Device) -> (f64, Vec<Transform>) {
+    let mut rng = stream(seed, &format!("check/{number}"));
+    let architecture = random_architecture(&mut rng);
+    let transforms = random_composition(&architecture, most, &mut rng);
+    let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
+    let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
+    randomise(&mut before, &mut rng);
+    let initializer = if number % 2 == 0 { Initializer::Normal { scale: 1.0 } } else { Initializer::Copy };
+    let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
+    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, number)).to_device(device.tch());
+    let tokens = tokens.view([2, architecture.seq_len as i64]);
+    let targets = tokens.remainder(architecture.n_outputs as i64);
+    (compare(&before, &after, &tokens, &targets).error(), transforms)
+}
+
+/// Adds noise of O(1) to every weight, so that gains and biases are not at their first values.
+fn randomise(state: &mut TrainingState, rng: &mut outgrow_core::stream::Stream) {
+    let add = |(id, weight): (ParamId, Tensor)| {
+        let noise: Vec<f64> = (0..weight.numel()).map(|_| rng.random_range(-0.5..0.5)).collect();
+        let noise = Tensor::from_slice(&noise).to_kind(weight.kind()).to_device(weight.device()).view_as(&weight);
+        (id, weight + noise)
+    };
+    let weights = state.parts().weights.into_iter().map(add).collect();
+    *state = TrainingState::from_weights(&state.architecture().clone(), weights);
+}

@@ -1,0 +1,198 @@
+//! The training loop on libtorch: growing the whole state, resuming, recording.
+
+use std::path::{Path, PathBuf};
+
+use outgrow_core::{
+    Architecture, Event, Form, GrowthPlan, LayerShape, Stage, Transform, Trial,
+    event::{Control, Outcome},
+    init::Initializer,
+    sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+    transform::{
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
+    },
+};
+use outgrow_train::{CheckKind, Corpus, Device, Options, check_compositions, train};
+
+fn initial() -> Architecture {
+    let form = Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+    Architecture::uniform(256, 16, 12, 2, LayerShape::uniform(2, 4, 4, 24), form)
+}
+
+fn transforms() -> Vec<Transform> {
+    vec![
+        MlpExpansion { layer: Some(0), d_ff: 30 }.into(),
+        HeadAddition { layer: Some(1), n_new_heads: 1, d_k: None, d_v: None }.into(),
+        HeadsExpansion { layer: None, heads: None, d_v: 6 }.into(),
+        AttentionExpansion { layer: Some(0), heads: Some(vec![1]), d_k: 7 }.into(),
+        HiddenExpansion { d_model: 17 }.into(),
+        LayerAddition { index: 1, shape: None }.into(),
+    ]
+}
+
+/// 24 steps of 64 tokens, a growth after the 8th and the 14th.
+fn trial(precision: Precision, initializer: Initializer) -> Trial {
+    let all = transforms();
+    let stages = vec![
+        Stage { tokens: 8 * 64, transforms: all[..3].to_vec() },
+        Stage { tokens: 14 * 64, transforms: all[3..].to_vec() },
+    ];
+    let optimizer = OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
+    let training = TrainingSpec {
+        tokens: 24 * 64,
+        equal: Equal::Tokens,
+        batch_size: 4,
+        learning_rate: 3e-3,
+        schedule: LearningRateSchedule::Cosine { warmup: 0.1, end: 0.1 },
+        optimizer,
+        precision,
+        initializer,
+    };
+    let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
+    let settings = Settings { data: "built in".into(), tokens: 24 * 64, training, evaluation };
+    Trial { plan: GrowthPlan::new(initial(), stages).expect("a plan"), settings, seed: 11 }
+}
+
+fn corpus() -> Corpus {
+    let spec = outgrow_core::sweep::DataSpec {
+        corpus: Some("rust-crates".into()),
+        paths: None,
+        validation: None,
+        seq_len: 16,
+    };
+    Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
+}
+
+fn options(folder: &Path, resume: Vec<PathBuf>) -> Options {
+    Options { device: Device::Cpu, checkpoints: folder.to_owned(), checkpoint_every_tokens: 192, resume }
+}
+
+/// Events without their wall times, as text.
+fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Step(e) => {
+            format!("step {} {} {:?} {:?} {:?}", e.at.step, e.at.train_flops, e.loss, e.learning_rate, e.gradient_norm)
+        }
+        Event::Eval(e) => format!("eval {} {:?}", e.at.step, e.val_loss),
+        Event::Growth(e) => format!("growth {} {:?} {:?}", e.at.step, e.parameters, e.preservation),
+        Event::Checkpoint(_) => return None,
+    })
+}
+
+fn run(
+    trial: &Trial,
+    folder: &Path,
+    resume: Vec<PathBuf>,
+    stop_after: Option<u64>,
+) -> (Outcome, Vec<String>, Vec<PathBuf>) {
+    outgrow_train::device::initialise(1);
+    let (mut lines, mut saved) = (vec![], resume.clone());
+    let outcome = train(trial, &corpus(), &options(folder, resume), &mut |event| {
+        lines.extend(line(&event));
+        match &event {
+            Event::Checkpoint(e) => saved.insert(0, PathBuf::from(&e.path)),
+            Event::Step(e) if stop_after.is_some_and(|step| e.at.step >= step) => return Control::Stop,
+            _ => {}
+        }
+        Control::Continue
+    });
+    (outcome.expect("trains"), lines, saved)
+}
+
+#[test]
+fn a_trial_trains_grows_and_preserves_its_function() {
+    for precision in [Precision::Float32, Precision::Bfloat16, Precision::Float64] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (outcome, lines, _) =
+            run(&trial(precision, Initializer::Normal { scale: 1.0 }), folder.path(), vec![], None);
+        assert_eq!(outcome, Outcome::Complete);
+        let count = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count();
+        assert_eq!((count("step"), count("eval"), count("growth")), (12, 5, 2), "{lines:#?}");
+    }
+}
+
+#[test]
+fn stopping_and_resuming_gives_the_same_bits() {
+    let trial = trial(Precision::Float32, Initializer::Copy);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    for stop_after in [2, 9, 14, 15, 22] {
+        let place = folder.path().join(format!("stop-{stop_after}"));
+        let (outcome, mut lines, saved) = run(&trial, &place, vec![], Some(stop_after));
+        assert_eq!(outcome, Outcome::Stopped);
+        let (outcome, rest, _) = run(&trial, &place, saved, None);
+        assert_eq!(outcome, Outcome::Complete);
+        lines.extend(rest);
+        assert_eq!(lines, undisturbed, "stopped after {stop_after}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let trial = trial(Precision::Float32, Initializer::Copy);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    let place = folder.path().join("b");
+    let (_, _, saved) = run(&trial, &place, vec![], Some(16));
+    let file = saved[0].join("model.safetensors");
+    let mut bytes = std::fs::read(&file).expect("the newest checkpoint");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("writable");
+    let (outcome, rest, _) = run(&trial, &place, saved[..2].to_vec(), None);
+    assert_eq!(outcome, Outcome::Complete);
+    assert_eq!(rest.last(), undisturbed.last());
+}
+
+/// Whatever was born has moved two steps later: no new entry is dead.
+#[test]
+fn every_new_entry_moves_within_two_steps() {
+    use outgrow_train::Checkpoint;
+    for initializer in [Initializer::Normal { scale: 1.0 }, Initializer::Copy] {
+        for kind in TransformKind::ALL {
+            let transform = transforms().into_iter().find(|t| t.kind() == kind).expect("one of each");
+            let mut trial = trial(Precision::Float64, initializer.clone());
+            trial.settings.training.schedule = LearningRateSchedule::Constant { warmup: 0.0 };
+            // Enough text in the batches that every position and every ReLU of so small a model is used.
+            trial.settings.training.batch_size = 64;
+            let step = trial.step_tokens();
+            trial.settings.tokens = 10 * step;
+            trial.settings.evaluation.record_every_tokens = step;
+            let stages = vec![Stage { tokens: 8 * step, transforms: vec![transform] }];
+            trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
+            let folder = tempfile::tempdir().expect("a folder");
+            let (_, _, before) = run(&trial, &folder.path().join("b"), vec![], Some(9));
+            let (_, _, after) = run(&trial, &folder.path().join("a"), vec![], None);
+            let first = Checkpoint::read(&before[0], Device::Cpu).expect("reads").state;
+            let second = Checkpoint::read(&after[0], Device::Cpu).expect("reads").state;
+            let (first, second) = (first.parts(), second.parts());
+            let mut born_entries = 0;
+            for (id, born) in &second.born {
+                let is_new = born.eq(8);
+                let moved = second.first_moment[id].ne(0.0);
+                // Tokens that do not occur in the batches leave their rows of the embedding alone, new or old.
+                if id.kind != outgrow_core::ParamKind::Embedding {
+                    let dead = is_new.logical_and(&moved.logical_not()).sum(tch::Kind::Int64).int64_value(&[]);
+                    // A unit of a ReLU that is off for all tokens has no gradient, new or old.
+                    let all = is_new.sum(tch::Kind::Int64).int64_value(&[]);
+                    assert!(
+                        dead * 20 <= all,
+                        "{kind:?} {initializer:?}: {dead} of {all} new entries of {id} never moved"
+                    );
+                    born_entries += all;
+                }
+                assert_eq!(first.weights[id].size(), second.weights[id].size());
+            }
+            assert!(born_entries > 0, "{kind:?} gave no new entries");
+        }
+    }
+}
+
+#[test]
+fn random_compositions_preserve_the_function_in_float32_and_float64() {
+    for (kind, n) in [(CheckKind::F64, 1500), (CheckKind::F32, 1500)] {
+        let check = check_compositions(n, 10, kind, 1, Device::Cpu, |_| {});
+        println!("{kind:?}: worst {:e} over {n}", check.worst);
+        assert!(check.worst <= check.tolerance, "{kind:?}: {:e} by {:?}", check.worst, check.worst_transforms);
+        assert_eq!(check.applied.len(), 6, "all six were applied");
+    }
+}
