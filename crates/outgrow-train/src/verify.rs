@@ -187,7 +187,7 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
     let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
     let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
     randomise(&mut before, &mut rng);
-    let initializer = if number % 2 == 0 { Initializer::Normal { scale: 1.0 } } else { Initializer::Copy };
+    let initializer = if number.is_multiple_of(2) { Initializer::Normal { scale: 1.0 } } else { Initializer::Copy };
     let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
     let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, number)).to_device(device.tch());
     let tokens = tokens.view([2, architecture.seq_len as i64]);
