@@ -1,0 +1,243 @@
+use outgrow_core::{Trial, event::Outcome};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+use crate::{Store, StoreError, open::now};
+
+/// A trial whose worker died this often is given up.
+const MAX_CRASHES: i64 = 5;
+
+/// Who works on a trial: enough to ask, on the same machine, whether that process still lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Name of the machine.
+    pub host: String,
+    /// Identity of its last boot.
+    pub boot: String,
+    /// Process number.
+    pub pid: u32,
+    /// When the process began, as the system counts it: numbers are used again.
+    pub started: u64,
+}
+
+/// On what an attempt runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Name of the machine.
+    pub host: String,
+    /// Processor or GPU.
+    pub device: String,
+    /// Threads of the worker.
+    pub threads: usize,
+    /// outgrow, its commit, libtorch.
+    pub versions: String,
+}
+
+/// A trial that this worker holds.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Its number in the database.
+    pub number: i64,
+    /// The claim's number; a later one takes the trial away.
+    pub epoch: i64,
+    /// This attempt.
+    pub attempt: i64,
+    /// What to train.
+    pub trial: Trial,
+    /// The recorded checkpoints to go on from, newest first.
+    pub checkpoints: Vec<String>,
+}
+
+impl Store {
+    /// Takes the next trial of a sweep that waits, or whose holder is dead: says `is_dead`, or silent for longer than
+    /// `lease_seconds`. None if there is nothing to take now.
+    ///
+    /// # Errors
+    /// If the database can't be written, or holds an invalid trial.
+    pub async fn claim(
+        &self,
+        sweep: &str,
+        holder: &Holder,
+        environment: &Environment,
+        lease_seconds: f64,
+        is_dead: impl Fn(&Holder) -> bool,
+    ) -> Result<Option<Claim>, StoreError> {
+        let mut tx = self.write().await?;
+        release_dead(&mut tx, sweep, lease_seconds, is_dead).await?;
+        let next = sqlx::query(
+            "SELECT t.number, t.definition FROM member m JOIN trial t ON t.number = m.trial
+             WHERE m.sweep_id = ? AND t.state = 'waiting' ORDER BY m.position LIMIT 1",
+        )
+        .bind(sweep)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = next else {
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let number: i64 = row.get(0);
+        let trial = serde_json::from_str(row.get(1))
+            .map_err(|error| StoreError::Corrupt { what: "trial", error: error.to_string() })?;
+        let epoch: i64 = sqlx::query_scalar(
+            "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = ? RETURNING epoch",
+        )
+        .bind(number)
+        .fetch_one(&mut *tx)
+        .await?;
+        let attempt = begin_attempt(&mut tx, number, epoch, holder, environment).await?;
+        let checkpoints = sqlx::query_scalar("SELECT path FROM checkpoint WHERE trial = ? ORDER BY step DESC LIMIT 2")
+            .bind(number)
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints }))
+    }
+
+    /// Whether any trial of a sweep waits or runs.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn has_open_trials(&self, sweep: &str) -> Result<bool, StoreError> {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM member m JOIN trial t ON t.number = m.trial
+             WHERE m.sweep_id = ? AND t.state IN ('waiting', 'running'))",
+        )
+        .bind(sweep)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(open != 0)
+    }
+
+    /// Says that this attempt is alive.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the trial is another attempt's by now.
+    pub async fn heartbeat(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        check_epoch(&mut tx, claim).await?;
+        sqlx::query("UPDATE attempt SET heartbeat_at = ? WHERE id = ?")
+            .bind(now())
+            .bind(claim.attempt)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the trial is another attempt's by now.
+    pub async fn finish(&self, claim: &Claim, outcome: Result<Outcome, &str>) -> Result<(), StoreError> {
+        let (state, ended, error) = match outcome {
+            Ok(Outcome::Complete) => ("complete", "complete", None),
+            Ok(Outcome::Diverged) => ("diverged", "diverged", None),
+            Ok(Outcome::Stopped) => ("waiting", "stopped", None),
+            Err(error) => ("failed", "failed", Some(error)),
+        };
+        let mut tx = self.write().await?;
+        check_epoch(&mut tx, claim).await?;
+        sqlx::query("UPDATE trial SET state = ?, error = ? WHERE number = ?")
+            .bind(state)
+            .bind(error)
+            .bind(claim.number)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE attempt SET outcome = ?, ended_at = ?, heartbeat_at = ? WHERE id = ?")
+            .bind(ended)
+            .bind(now())
+            .bind(now())
+            .bind(claim.attempt)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+type Tx = sqlx::Transaction<'static, sqlx::Sqlite>;
+
+/// Refuses the writes of an attempt that lost its trial.
+pub(crate) async fn check_epoch(tx: &mut Tx, claim: &Claim) -> Result<(), StoreError> {
+    let current: Option<i64> = sqlx::query_scalar("SELECT epoch FROM trial WHERE number = ? AND state = 'running'")
+        .bind(claim.number)
+        .fetch_optional(&mut **tx)
+        .await?;
+    if current == Some(claim.epoch) { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
+async fn release_dead(
+    tx: &mut Tx,
+    sweep: &str,
+    lease_seconds: f64,
+    is_dead: impl Fn(&Holder) -> bool,
+) -> Result<(), StoreError> {
+    let held = sqlx::query(
+        "SELECT t.number, a.id, a.process, a.heartbeat_at FROM member m
+         JOIN trial t ON t.number = m.trial JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
+         WHERE m.sweep_id = ? AND t.state = 'running'",
+    )
+    .bind(sweep)
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in held {
+        let silent = now() - row.get::<f64, _>(3) > lease_seconds;
+        let dead = serde_json::from_str(row.get(2)).is_ok_and(|holder| is_dead(&holder));
+        if silent || dead {
+            release(tx, row.get(0), row.get(1)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn release(tx: &mut Tx, number: i64, attempt: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE attempt SET outcome = 'died', ended_at = ? WHERE id = ?")
+        .bind(now())
+        .bind(attempt)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "UPDATE trial SET crashes = crashes + 1,
+           state = CASE WHEN crashes + 1 >= ?1 THEN 'failed' ELSE 'waiting' END,
+           error = CASE WHEN crashes + 1 >= ?1 THEN 'its worker died ' || ?1 || ' times' END
+         WHERE number = ?2",
+    )
+    .bind(MAX_CRASHES)
+    .bind(number)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn begin_attempt(
+    tx: &mut Tx,
+    trial: i64,
+    epoch: i64,
+    holder: &Holder,
+    environment: &Environment,
+) -> Result<i64, StoreError> {
+    let Environment { host, device, threads, versions } = environment;
+    sqlx::query("INSERT INTO environment (host, device, threads, versions) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(host)
+        .bind(device)
+        .bind(*threads as i64)
+        .bind(versions)
+        .execute(&mut **tx)
+        .await?;
+    let process = serde_json::to_string(holder).expect("a holder is plain data");
+    let attempt = sqlx::query_scalar(
+        "INSERT INTO attempt (trial, epoch, environment, process, started_at, heartbeat_at) VALUES
+         (?, ?, (SELECT id FROM environment WHERE host = ? AND device = ? AND threads = ? AND versions = ?), ?, ?, ?)
+         RETURNING id",
+    )
+    .bind(trial)
+    .bind(epoch)
+    .bind(host)
+    .bind(device)
+    .bind(*threads as i64)
+    .bind(versions)
+    .bind(process)
+    .bind(now())
+    .bind(now())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(attempt)
+}

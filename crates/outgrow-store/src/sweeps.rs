@@ -1,0 +1,323 @@
+use outgrow_core::{
+    Sweep, cost,
+    event::Position,
+    rows::{CurveRow, GrowthRow, TrialRow},
+    sweep::Member,
+};
+use sqlx::Row;
+
+use crate::{Store, StoreError, open::now};
+
+/// What inserting a sweep changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inserted {
+    /// The sweep's identity.
+    pub sweep: String,
+    /// Trials of the sweep.
+    pub trials: usize,
+    /// Those that were not in the database before.
+    pub new: usize,
+}
+
+/// A sweep in the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepSummary {
+    /// Identity by content.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Unix seconds.
+    pub created_at: f64,
+    /// The resolved sweep file.
+    pub spec: String,
+    /// Digest of its text.
+    pub data_digest: String,
+}
+
+/// Where a sweep stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SweepStatus {
+    /// Number of trials in each state.
+    pub states: Vec<(String, u64)>,
+    /// Training FLOPs recorded, and to be spent in all, over its trials.
+    pub train_flops: (f64, f64),
+    /// Tokens recorded, and to be trained in all.
+    pub tokens: (f64, f64),
+    /// Trials that are running now.
+    pub running: Vec<TrialDetail>,
+}
+
+/// A running trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialDetail {
+    /// Identity by content.
+    pub trial: String,
+    /// `random/3#1`: strategy, plan and replicate.
+    pub label: String,
+    /// Tokens recorded.
+    pub tokens: u64,
+    /// Tokens to train.
+    pub of_tokens: u64,
+    /// The last training loss.
+    pub loss: Option<f64>,
+    /// Who works on it.
+    pub process: String,
+    /// Seconds since its last heartbeat.
+    pub silent_seconds: f64,
+}
+
+impl SweepStatus {
+    /// How many trials are in `state`.
+    pub fn count(&self, state: &str) -> u64 {
+        self.states.iter().find(|(name, _)| name == state).map_or(0, |(_, n)| *n)
+    }
+
+    /// How many trials there are.
+    pub fn total(&self) -> u64 {
+        self.states.iter().map(|(_, n)| n).sum()
+    }
+
+    /// How many trials have come to their end.
+    pub fn ended(&self) -> u64 {
+        self.total() - self.count("waiting") - self.count("running")
+    }
+}
+
+impl Store {
+    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn insert_sweep(&self, sweep: &Sweep, data: &str, members: &[Member]) -> Result<Inserted, StoreError> {
+        let id = sweep.id(data);
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO sweep (id, name, spec, data_digest, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(&id)
+        .bind(&sweep.spec().name)
+        .bind(sweep.resolved())
+        .bind(data)
+        .bind(now())
+        .execute(&mut *tx)
+        .await?;
+        let mut new = 0;
+        // Replicate by replicate: a sweep that is stopped half-way has whole replicates to compare.
+        let mut order: Vec<&Member> = members.iter().collect();
+        order.sort_by_key(|member| member.replicate);
+        for (position, member) in order.into_iter().enumerate() {
+            let trial = &member.trial;
+            let definition = serde_json::to_string(trial).expect("a trial is plain data");
+            let done = sqlx::query(
+                "INSERT INTO trial (id, definition, tokens, train_flops, parameters) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(trial.id())
+            .bind(definition)
+            .bind(trial.settings.tokens as i64)
+            .bind(trial.plan.train_flops(trial.settings.tokens) as i64)
+            .bind(cost::parameters(trial.plan.target()) as i64)
+            .execute(&mut *tx)
+            .await?;
+            new += done.rows_affected() as usize;
+            sqlx::query(
+                "INSERT INTO member (sweep_id, position, trial, strategy, kind, plan, replicate)
+                 VALUES (?, ?, (SELECT number FROM trial WHERE id = ?), ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(&id)
+            .bind(position as i64)
+            .bind(trial.id())
+            .bind(&member.strategy)
+            .bind(member.kind)
+            .bind(member.plan as i64)
+            .bind(member.replicate as i64)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(Inserted { sweep: id, trials: members.len(), new })
+    }
+
+    /// Puts the failed trials of a sweep back to waiting; gives their number.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn retry_failed(&self, sweep: &str) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL
+             WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = ?)",
+        )
+        .bind(sweep)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// All sweeps, the newest first.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
+        let rows =
+            sqlx::query("SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at DESC, id");
+        let summary = |row: sqlx::sqlite::SqliteRow| SweepSummary {
+            id: row.get(0),
+            name: row.get(1),
+            created_at: row.get(2),
+            spec: row.get(3),
+            data_digest: row.get(4),
+        };
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(summary).collect())
+    }
+
+    /// The newest sweep of that name, or the one whose identity begins with it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn find_sweep(&self, wanted: &str) -> Result<SweepSummary, StoreError> {
+        let sweeps = self.sweeps().await?;
+        let names: Vec<&str> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let matches =
+            |sweep: &&SweepSummary| sweep.name == wanted || (wanted.len() >= 4 && sweep.id.starts_with(wanted));
+        let found = sweeps.iter().find(matches).cloned();
+        found.ok_or_else(|| StoreError::NoSweep { wanted: wanted.into(), known })
+    }
+
+    /// Where a sweep stands.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn status(&self, sweep: &str) -> Result<SweepStatus, StoreError> {
+        let states = sqlx::query(
+            "SELECT state, count(*) FROM trial WHERE number IN (SELECT trial FROM member WHERE sweep_id = ?) GROUP BY state",
+        )
+        .bind(sweep)
+        .fetch_all(&self.pool)
+        .await?;
+        let totals = sqlx::query(
+            "SELECT total(coalesce(last.train_flops, 0)), total(t.train_flops), total(coalesce(last.tokens, 0)), total(t.tokens)
+             FROM trial t
+             LEFT JOIN step_metric last ON last.trial = t.number
+              AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
+             WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = ?)",
+        )
+        .bind(sweep)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(SweepStatus {
+            states: states.iter().map(|row| (row.get(0), row.get::<i64, _>(1) as u64)).collect(),
+            train_flops: (totals.get(0), totals.get(1)),
+            tokens: (totals.get(2), totals.get(3)),
+            running: self.running(sweep).await?,
+        })
+    }
+
+    async fn running(&self, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, 0), t.tokens, last.loss,
+                    a.process, a.heartbeat_at
+             FROM member m
+             JOIN trial t ON t.number = m.trial
+             JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
+             LEFT JOIN step_metric last ON last.trial = t.number
+              AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
+             WHERE m.sweep_id = ? AND t.state = 'running' GROUP BY t.number ORDER BY m.position",
+        )
+        .bind(sweep)
+        .fetch_all(&self.pool)
+        .await?;
+        let detail = |row: &sqlx::sqlite::SqliteRow| TrialDetail {
+            trial: row.get(0),
+            label: row.get(1),
+            tokens: row.get::<i64, _>(2) as u64,
+            of_tokens: row.get::<i64, _>(3) as u64,
+            loss: row.get(4),
+            process: row.get(5),
+            silent_seconds: (now() - row.get::<f64, _>(6)).max(0.0),
+        };
+        Ok(rows.iter().map(detail).collect())
+    }
+
+    /// The trials of a sweep that ended badly, with the reason.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn failures(&self, sweep: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
+             FROM member m JOIN trial t ON t.number = m.trial
+             WHERE m.sweep_id = ? AND t.state IN ('failed', 'diverged') ORDER BY m.position",
+        )
+        .bind(sweep)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// The rows that a report is made of: trials, validation curves, growth events.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn report_rows(&self, sweep: &str) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
+        // One snapshot, so that the three lists agree while workers write.
+        let mut tx = self.pool.begin().await?;
+        let trials = sqlx::query(
+            "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens
+             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = ? ORDER BY m.position",
+        )
+        .bind(sweep)
+        .fetch_all(&mut *tx)
+        .await?;
+        let curves = sqlx::query(
+            "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss FROM eval_metric e
+             JOIN trial t ON t.number = e.trial
+             WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, e.step",
+        )
+        .bind(sweep)
+        .fetch_all(&mut *tx)
+        .await?;
+        let growths = sqlx::query(
+            "SELECT t.id, g.tokens, g.transforms, g.max_logit_change / max(1.0, g.max_logit), g.tolerance, g.parameters_after
+             FROM growth_event g JOIN trial t ON t.number = g.trial
+             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, g.stage",
+        )
+        .bind(sweep)
+        .fetch_all(&mut *tx)
+        .await?;
+        let unsigned = |row: &sqlx::sqlite::SqliteRow, column: usize| row.get::<i64, _>(column) as u64;
+        let trial = |row: &sqlx::sqlite::SqliteRow| TrialRow {
+            trial: row.get(0),
+            strategy: row.get(1),
+            kind: row.get(2),
+            plan: unsigned(row, 3) as usize,
+            replicate: unsigned(row, 4) as usize,
+            state: row.get(5),
+            tokens: unsigned(row, 6),
+        };
+        let curve = |row: &sqlx::sqlite::SqliteRow| CurveRow {
+            trial: row.get(0),
+            at: Position {
+                step: unsigned(row, 1),
+                tokens: unsigned(row, 2),
+                train_flops: unsigned(row, 3),
+                wall_seconds: row.get(4),
+            },
+            val_loss: row.get::<Option<f64>, _>(5).filter(|loss| loss.is_finite()),
+        };
+        let growth = |row: &sqlx::sqlite::SqliteRow| GrowthRow {
+            trial: row.get(0),
+            tokens: unsigned(row, 1),
+            transforms: row.get(2),
+            error: row.get(3),
+            tolerance: row.get(4),
+            parameters: unsigned(row, 5),
+        };
+        Ok((
+            trials.iter().map(trial).collect(),
+            curves.iter().map(curve).collect(),
+            growths.iter().map(growth).collect(),
+        ))
+    }
+}
