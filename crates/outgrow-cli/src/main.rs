@@ -1,2 +1,42 @@
-//! The command `outgrow`.
-fn main() {}
+//! The command `outgrow`: reads what the user typed, calls the other crates, prints what they answer.
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+mod place;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Args, Command},
+    failure::Failure,
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let place = place::Place::new(args.db);
+    let done = match args.command {
+        Command::Run(run) => commands::run::run(&place, &run),
+        Command::Plan(plan) => commands::plan::plan(&place, &plan),
+        Command::Status(status) => commands::status::status(&place, &status),
+        Command::Query(query) => commands::query::query(&place, &query),
+        Command::Report(report) => commands::report::report(&place, &report),
+        Command::Check(check) => commands::check::check(&check),
+        Command::Grow(grow) => commands::grow::grow(&grow),
+        Command::Eval(eval) => commands::eval::eval(&eval),
+        Command::Worker(worker) => commands::worker::worker(&place, &worker),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`outgrow query … | head`).
+        Err(Failure::Pipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -204,6 +204,44 @@ pub fn grow_all(architecture: &Architecture, transforms: &[Transform]) -> Result
     Ok(grown)
 }
 
+/// Sizes that a whole model is to reach, the same in every layer; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Sizes {
+    pub d_model: Option<usize>,
+    pub n_layers: Option<usize>,
+    pub n_heads: Option<usize>,
+    pub d_k: Option<usize>,
+    pub d_v: Option<usize>,
+    pub d_ff: Option<usize>,
+}
+
+/// The transforms that take every layer of `architecture` to `sizes`: widths first, then heads, then layers (as the last
+/// ones, in the shape of their neighbour).
+///
+/// # Errors
+/// If an axis would shrink.
+pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Vec<Transform>, TransformError> {
+    let mut transforms: Vec<Transform> = vec![];
+    transforms.extend(sizes.d_model.map(|d_model| HiddenExpansion { d_model }.into()));
+    transforms.extend(sizes.d_ff.map(|d_ff| MlpExpansion { layer: None, d_ff }.into()));
+    transforms.extend(sizes.d_k.map(|d_k| AttentionExpansion { layer: None, heads: None, d_k }.into()));
+    transforms.extend(sizes.d_v.map(|d_v| HeadsExpansion { layer: None, heads: None, d_v }.into()));
+    for (number, layer) in architecture.layers.iter().enumerate() {
+        let (from, to) = (layer.heads.len(), sizes.n_heads.unwrap_or(layer.heads.len()));
+        let what = || format!("n_heads of layer {number}");
+        let n_new_heads = to.checked_sub(from).ok_or_else(|| TransformError::Shrinks { what: what(), from, to })?;
+        if n_new_heads > 0 {
+            transforms.push(HeadAddition { layer: Some(number), n_new_heads, d_k: None, d_v: None }.into());
+        }
+    }
+    let (from, to) = (architecture.layers.len(), sizes.n_layers.unwrap_or(architecture.layers.len()));
+    let new_layers = to.checked_sub(from);
+    let new_layers = new_layers.ok_or_else(|| TransformError::Shrinks { what: "n_layers".into(), from, to })?;
+    transforms.extend((from..from + new_layers).map(|index| LayerAddition { index, shape: None }.into()));
+    Ok(transforms)
+}
+
 impl TransformKind {
     /// All six, in the paper's order.
     pub const ALL: [TransformKind; 6] = [

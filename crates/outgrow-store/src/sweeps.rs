@@ -256,6 +256,15 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
+    /// Training FLOPs per second of the trials that were trained so far; none before the first.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn flops_per_second(&self) -> Result<Option<f64>, StoreError> {
+        let speed = "SELECT sum(CAST(train_flops AS REAL)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
+        Ok(sqlx::query_scalar(speed).fetch_one(&self.pool).await?)
+    }
+
     /// The rows that a report is made of: trials, validation curves, growth events.
     ///
     /// # Errors

@@ -83,14 +83,9 @@ pub enum CorpusError {
         /// Why not.
         error: io::Error,
     },
-    /// The text is another one than the sweep was planned on.
-    #[error("the text has changed: its digest is {found}, but the sweep was planned on {expected}")]
-    Changed {
-        /// Now.
-        found: String,
-        /// Then.
-        expected: String,
-    },
+    /// The prepared text is gone.
+    #[error("the prepared text {0} is not there; run the sweep file again, which prepares it")]
+    NotPrepared(String),
 }
 
 impl Corpus {
@@ -112,6 +107,26 @@ impl Corpus {
             }
         };
         corpus.check(spec.seq_len)?;
+        Ok(corpus)
+    }
+
+    /// The text of this digest, which [`Corpus::open`] laid down in `cache` before: what a worker needs.
+    ///
+    /// # Errors
+    /// If it is not there, or shorter than a sequence.
+    pub fn prepared(digest: &str, cache: &Path, seq_len: usize) -> Result<Self, CorpusError> {
+        if digest == BUILT_IN_DIGEST.trim() {
+            let spec = DataSpec { corpus: Some(BUILT_IN.into()), paths: None, validation: None, seq_len };
+            return Self::open(&spec, cache);
+        }
+        let map = |part: Part| {
+            let path = prepared_path(cache, digest, part);
+            let file = File::open(&path).map_err(|_| CorpusError::NotPrepared(path.display().to_string()))?;
+            // SAFETY: the prepared file is written once and renamed into place, never changed.
+            unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(read_error(&path))
+        };
+        let corpus = Self { train: map(Part::Train)?, validation: map(Part::Validation)?, digest: digest.to_owned() };
+        corpus.check(seq_len)?;
         Ok(corpus)
     }
 
@@ -191,6 +206,15 @@ enum Part {
     Validation,
 }
 
+/// Where a part of a text of the user's is laid down.
+fn prepared_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
+    let suffix = match part {
+        Part::Train => "train",
+        Part::Validation => "validation",
+    };
+    cache.join(format!("{}.{suffix}", digest.get(..32).unwrap_or(digest)))
+}
+
 /// The user's files, mapped, in the order of their names.
 struct Sources {
     maps: Vec<Mmap>,
@@ -246,8 +270,8 @@ impl Sources {
 
     fn prepare(&self, cache: &Path) -> Result<Corpus, CorpusError> {
         let digest = self.digest();
-        let lay = |part: Part, suffix: &str| {
-            let path = cache.join(format!("{}.{suffix}", &digest[..32]));
+        let lay = |part: Part| {
+            let path = prepared_path(cache, &digest, part);
             let failed = |error| CorpusError::Write { path: path.display().to_string(), error };
             if !fs::metadata(&path).is_ok_and(|m| m.len() == self.len(part) as u64) {
                 self.write(part, cache, &path).map_err(failed)?;
@@ -256,7 +280,7 @@ impl Sources {
             // SAFETY: the prepared file is written once and renamed into place, never changed.
             unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(failed)
         };
-        Ok(Corpus { train: lay(Part::Train, "train")?, validation: lay(Part::Validation, "validation")?, digest })
+        Ok(Corpus { train: lay(Part::Train)?, validation: lay(Part::Validation)?, digest })
     }
 
     /// Written aside and renamed, so that another process never sees half a file.

@@ -2,6 +2,9 @@
 
 use std::{fmt, str::FromStr, sync::Once};
 
+/// The version that this program was built for; tch refuses to build against another.
+pub const LIBTORCH_VERSION: &str = "2.11";
+
 /// A place to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {

@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod corpus;
 pub mod device;
+mod evaluate;
 mod model;
 mod optimizer;
 mod state;
@@ -18,8 +19,11 @@ mod verify;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use corpus::{Corpus, CorpusError};
 pub use device::Device;
+pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use model::{Model, cross_entropy};
 pub use state::{Layout, TrainingState};
 pub use tensor::Growable;
 pub use trainer::{Options, TrainError, train};
-pub use verify::{CheckKind, CompositionCheck, GrowError, check_compositions, grow_checkpoint, probe_tokens};
+pub use verify::{
+    CheckKind, CompositionCheck, GrowError, check_checkpoint, check_compositions, grow_checkpoint, probe_tokens,
+};

@@ -140,26 +140,71 @@ pub fn check_compositions(
     device: Device,
     mut progress: impl FnMut(u64),
 ) -> CompositionCheck {
-    let mut check = CompositionCheck {
-        compositions,
-        worst: 0.0,
-        worst_transforms: vec![],
-        tolerance: tolerance(kind.tch()),
-        applied: BTreeMap::new(),
-    };
+    let mut check = CompositionCheck::new(compositions, kind.tch());
     for number in 0..compositions {
         let (error, transforms) = check_one(number, most, kind, seed, device);
-        for transform in &transforms {
-            *check.applied.entry(transform.kind().name()).or_default() += 1;
-        }
-        // A change that is not a number must not be lost in a comparison.
-        if error.is_nan() || error >= check.worst {
-            check.worst = if error.is_nan() { f64::INFINITY } else { error };
-            check.worst_transforms = transforms;
-        }
+        check.count(error, transforms);
         progress(number + 1);
     }
     check
+}
+
+/// Proves function preservation on one checkpoint: grown by random compositions of up to `most` transforms, each from the
+/// checkpoint itself, its logits compared before and after. Nothing is written.
+///
+/// # Errors
+/// If it can't be read.
+pub fn check_checkpoint(
+    folder: &Path,
+    compositions: u64,
+    most: usize,
+    seed: u64,
+    device: Device,
+    mut progress: impl FnMut(u64),
+) -> Result<CompositionCheck, CheckpointError> {
+    let before = Checkpoint::read(folder, device)?.state;
+    let architecture = before.architecture().clone();
+    let mut check = CompositionCheck::new(compositions, before.master());
+    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, seed)).to_device(device.tch());
+    let tokens = tokens.view([2, architecture.seq_len as i64]);
+    let targets = tokens.remainder(architecture.n_outputs as i64);
+    for number in 0..compositions {
+        let transforms = random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
+        let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
+        let initializer = check_initializer(number);
+        let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
+        check.count(compare(&before, &after, &tokens, &targets).error(), transforms);
+        progress(number + 1);
+    }
+    Ok(check)
+}
+
+/// Both ways of making free entries, in turn.
+fn check_initializer(number: u64) -> Initializer {
+    if number.is_multiple_of(2) { Initializer::Normal { scale: 1.0 } } else { Initializer::Copy }
+}
+
+impl CompositionCheck {
+    fn new(compositions: u64, kind: Kind) -> Self {
+        let tolerance = tolerance(kind);
+        Self { compositions, worst: 0.0, worst_transforms: vec![], tolerance, applied: BTreeMap::new() }
+    }
+
+    /// Whether no composition moved logits by more than is allowed.
+    pub fn holds(&self) -> bool {
+        self.worst <= self.tolerance
+    }
+
+    fn count(&mut self, error: f64, transforms: Vec<Transform>) {
+        for transform in &transforms {
+            *self.applied.entry(transform.kind().name()).or_default() += 1;
+        }
+        // A change that is not a number must not be lost in a comparison.
+        if error.is_nan() || error >= self.worst {
+            self.worst = if error.is_nan() { f64::INFINITY } else { error };
+            self.worst_transforms = transforms;
+        }
+    }
 }
 
 /// The kinds that a check runs in.
@@ -187,7 +232,7 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
     let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
     let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
     randomise(&mut before, &mut rng);
-    let initializer = if number.is_multiple_of(2) { Initializer::Normal { scale: 1.0 } } else { Initializer::Copy };
+    let initializer = check_initializer(number);
     let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
     let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, number)).to_device(device.tch());
     let tokens = tokens.view([2, architecture.seq_len as i64]);

@@ -1,0 +1,250 @@
+//! What the user can type.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use outgrow_train::Device;
+
+/// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers that grow while they
+/// train, next to from-scratch controls, records every number in a database, and draws the comparison.
+#[derive(Parser)]
+#[command(name = "outgrow", version, max_term_width = 100, after_help = AFTER)]
+pub struct Args {
+    /// Results database (a SQLite file); checkpoints and prepared text lie beside it
+    #[arg(long, global = true, env = "OUTGROW_DB", default_value = "outgrow.db", value_name = "PATH")]
+    pub db: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+A first hour:
+  outgrow plan SWEEP.toml      what would be trained, and what it would cost
+  outgrow run SWEEP.toml       train it; Ctrl-C stops, the same command goes on
+  outgrow report NAME          figures, tables, and the answer in one paragraph
+  outgrow query \"SELECT * FROM speedups\"
+
+Exit codes:
+  0  done              1  it ran, but trials failed or a function was not preserved
+  2  wrong input       3  the database, a disk or a device refused        130  stopped by the user";
+
+/// The commands.
+#[derive(Subcommand)]
+#[allow(missing_docs)]
+pub enum Command {
+    Run(Run),
+    Plan(Plan),
+    Status(Status),
+    Query(Query),
+    Report(Report),
+    Check(Check),
+    Grow(Grow),
+    Eval(Eval),
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+/// Train what a sweep file means and the database does not have yet; again goes on where it stopped
+///
+/// Every trial trains in a worker process. Ctrl-C lets the workers save and stop; the same command goes on from there, as it
+/// does after a crash or a kill. Two runs of one sweep share the work. Results do not depend on the number of workers.
+#[derive(clap::Args)]
+pub struct Run {
+    /// The sweep file; `outgrow plan` shows what it means
+    pub sweep: PathBuf,
+    /// Worker processes at once [default: one per CPU core, or one per GPU]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+    /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]
+    #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
+    pub devices: Vec<Device>,
+    /// CPU threads of each worker; another number may change the last bits of results
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Train failed trials again
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Print the final state as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show the resolved sweep, its trials, and what they would cost; train nothing
+#[derive(clap::Args)]
+pub struct Plan {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in the database]
+    #[arg(long, value_name = "N")]
+    pub gflops: Option<f64>,
+    /// Print everything, each plan with its stages, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show where every sweep in the database stands
+#[derive(clap::Args)]
+pub struct Status {
+    /// Only the sweep of this name or identity
+    pub sweep: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Answer one SQL query; the views curves, finals, growth and speedups are made for it
+///
+/// docs/database.md describes the views. The database is opened for reading only.
+#[derive(clap::Args)]
+pub struct Query {
+    /// The query
+    pub sql: String,
+    /// How to print the answer; parquet needs --output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write to this file instead of the terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How to print a table.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+/// Draw a sweep's figures and tables and answer its question in one paragraph
+///
+/// Figures come as SVG, PDF and PNG, at the width of one and of two columns; tables as Markdown, LaTeX (booktabs) and
+/// CSV; provenance.json says what all of it was made from. The same rows give the same bytes.
+#[derive(clap::Args)]
+pub struct Report {
+    /// The sweep's name or identity
+    pub sweep: String,
+    /// Where to [default: reports/NAME]
+    #[arg(long, short, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Print the answer and the tables as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prove function preservation here, on this device, on random compositions of the six transforms
+///
+/// Without a checkpoint: random models with unequal layers, in float32 and float64. With one: that model, in its own number
+/// type. Prints the largest change of a logit, relative to the larger of 1 and the largest logit.
+#[derive(clap::Args)]
+pub struct Check {
+    /// Grow this checkpoint instead of random models
+    pub checkpoint: Option<PathBuf>,
+    /// How many compositions [default: 1000, or 20 for a checkpoint]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub compositions: Option<u64>,
+    /// Up to so many transforms in each
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub most: u16,
+    /// Of all randomness
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Grow one checkpoint, verify that its function is preserved, and write the result
+///
+/// Sizes grow every layer of the model; --apply takes a JSON list of transforms at any granularity, for example
+/// [{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits stay.
+#[derive(clap::Args)]
+pub struct Grow {
+    /// The checkpoint to grow (a folder)
+    pub from: PathBuf,
+    /// Where to write the grown one (a folder that does not exist yet)
+    pub to: PathBuf,
+    /// A JSON list of transforms
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "d_k", "d_v", "d_ff"])]
+    pub apply: Option<PathBuf>,
+    /// Width of the residual stream
+    #[arg(long, value_name = "N")]
+    pub d_model: Option<usize>,
+    /// Number of layers; new ones stand at the end
+    #[arg(long, value_name = "N")]
+    pub n_layers: Option<usize>,
+    /// Heads of each layer
+    #[arg(long, value_name = "N")]
+    pub n_heads: Option<usize>,
+    /// Query and key width of each head
+    #[arg(long, value_name = "N")]
+    pub d_k: Option<usize>,
+    /// Value width of each head
+    #[arg(long, value_name = "N")]
+    pub d_v: Option<usize>,
+    /// Inner width of each MLP
+    #[arg(long, value_name = "N")]
+    pub d_ff: Option<usize>,
+    /// How free entries are made
+    #[arg(long, value_enum, default_value_t = Init::Normal)]
+    pub init: Init,
+    /// Factor on the standard deviation of normal entries
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub scale: f64,
+    /// Of the free entries
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How free entries are made.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Init {
+    /// Normal, with the fan-in rule of a fresh model.
+    Normal,
+    /// Copies of existing units.
+    Copy,
+}
+
+/// Ask a checkpoint: its loss on a text, or its logits for given token ids
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Eval {
+    /// The checkpoint (a folder)
+    pub checkpoint: PathBuf,
+    /// Mean cross-entropy on this text file
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub text: Option<PathBuf>,
+    /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub tokens: Option<PathBuf>,
+    /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Train trials of a sweep until none is left: what `outgrow run` starts
+#[derive(clap::Args)]
+pub struct Worker {
+    /// The sweep's identity
+    pub sweep: String,
+    /// Where to compute
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// CPU threads
+    #[arg(long, default_value_t = 1)]
+    pub threads: u16,
+}

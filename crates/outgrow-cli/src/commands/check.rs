@@ -1,0 +1,79 @@
+//! `outgrow check`.
+
+use std::{io::IsTerminal, path::Path};
+
+use indicatif::ProgressBar;
+use outgrow_train::{CheckKind, CompositionCheck, check_checkpoint, check_compositions};
+use serde_json::json;
+
+use super::one_device;
+use crate::{
+    args::Check,
+    failure::Failure,
+    output::{print, print_json, table},
+};
+
+/// Proves function preservation on this machine.
+pub fn check(args: &Check) -> Result<(), Failure> {
+    let device = one_device(args.device)?;
+    let most = usize::from(args.most);
+    let checks = match &args.checkpoint {
+        Some(folder) => {
+            let n = args.compositions.unwrap_or(20);
+            let bar = bar(n);
+            let check = check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done))?;
+            bar.finish_and_clear();
+            vec![(name(folder), check)]
+        }
+        None => [("float64", CheckKind::F64), ("float32", CheckKind::F32)]
+            .map(|(name, kind)| {
+                let n = args.compositions.unwrap_or(1000);
+                let bar = bar(n);
+                let check = check_compositions(n, most, kind, args.seed, device, |done| bar.set_position(done));
+                bar.finish_and_clear();
+                (name.to_owned(), check)
+            })
+            .into(),
+    };
+    match args.json {
+        true => print_json(&checks.iter().map(as_json).collect::<Vec<_>>())?,
+        false => print(&as_text(&checks, &device.to_string()))?,
+    }
+    match checks.iter().find(|(_, check)| !check.holds()) {
+        None => Ok(()),
+        Some((name, check)) => {
+            let worst = serde_json::to_string(&check.worst_transforms).expect("plain data");
+            Err(Failure::Result(format!("{name}: the function was not preserved; the worst composition was {worst}")))
+        }
+    }
+}
+
+fn name(folder: &Path) -> String {
+    folder.display().to_string()
+}
+
+fn bar(n: u64) -> ProgressBar {
+    if std::io::stderr().is_terminal() { ProgressBar::new(n) } else { ProgressBar::hidden() }
+}
+
+fn as_json((name, check): &(String, CompositionCheck)) -> serde_json::Value {
+    json!({ "model": name, "compositions": check.compositions, "worst": check.worst, "tolerance": check.tolerance,
+            "holds": check.holds(), "applied": check.applied, "worst_transforms": check.worst_transforms })
+}
+
+fn as_text(checks: &[(String, CompositionCheck)], device: &str) -> String {
+    let row = |(name, check): &(String, CompositionCheck)| {
+        let verdict = if check.holds() { "preserved" } else { "NOT PRESERVED" };
+        vec![
+            name.clone(),
+            check.compositions.to_string(),
+            check.applied.values().sum::<u64>().to_string(),
+            format!("{:.1e}", check.worst),
+            format!("{:.0e}", check.tolerance),
+            verdict.to_owned(),
+        ]
+    };
+    let header = [&format!("on {device}"), "compositions", "transforms", "worst change", "allowed", ""];
+    let text = table(&header, checks.iter().map(row).collect(), &[1, 2, 3, 4]);
+    format!("{text}\n\nchange of logits relative to the larger of 1 and the largest logit")
+}

@@ -1,0 +1,128 @@
+//! `outgrow plan`.
+
+use outgrow_core::{Sweep, cost, sweep::Member};
+use serde::Serialize;
+
+use crate::{
+    args::Plan,
+    failure::Failure,
+    output::{count, duration, flops, print, print_json, table},
+    place::{Place, read_sweep, runtime, text_of},
+};
+
+/// Shows what a sweep means and what it would cost.
+pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
+    let sweep = read_sweep(&args.sweep)?;
+    let digest = text_of(&sweep, &args.sweep, None)?;
+    let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
+    let speed = speed(place, args)?;
+    if args.json {
+        return print_json(&Answer::new(&sweep, &digest, &members));
+    }
+    print(&format!("{}\n{}", sweep.resolved(), summary(&sweep, &members, speed)))
+}
+
+/// FLOP/s of one trial, and how they are known.
+fn speed(place: &Place, args: &Plan) -> Result<Option<f64>, Failure> {
+    if let Some(gflops) = args.gflops {
+        return Ok(Some(gflops * 1e9));
+    }
+    runtime()?.block_on(async {
+        match place.reading().await {
+            Ok(store) => Ok(store.flops_per_second().await?),
+            // Without a database nothing was measured yet.
+            Err(_) => Ok(None),
+        }
+    })
+}
+
+fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
+    let rows = sweep.spec().strategies.iter().map(|strategy| {
+        let own: Vec<&Member> = members.iter().filter(|member| member.strategy == strategy.name).collect();
+        let stages = own.iter().map(|member| member.trial.plan.stages().len());
+        let tokens = own.iter().map(|member| member.trial.settings.tokens);
+        vec![
+            strategy.name.clone(),
+            own.len().to_string(),
+            range(stages.clone().min(), stages.max(), |n| n.to_string()),
+            range(tokens.clone().min(), tokens.max(), |n| count(n as f64)),
+            flops(total(own.iter().copied())),
+        ]
+    });
+    let table = table(&["strategy", "trials", "stages", "tokens each", "compute"], rows.collect(), &[1, 2, 3, 4]);
+    let sizes =
+        [sweep.initial(), sweep.target()].map(|a| format!("{} ({})", count(cost::parameters(a) as f64), a.describe()));
+    let all = total(members.iter());
+    let hours = match speed {
+        Some(speed) => format!("{} on one worker at {}/s", duration(all / speed), flops(speed)),
+        None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
+    };
+    let memory =
+        cost::state_bytes(sweep.target()) + cost::activation_bytes(sweep.target(), sweep.spec().training.batch_size, 4);
+    let [from, to] = sizes;
+    format!(
+        "{table}\n\nparameters: {from}\n        to: {to}\n{} trials, {} in all: {hours}; about {}B of memory per worker\n",
+        members.len(),
+        flops(all),
+        count(memory as f64)
+    )
+}
+
+fn total<'a>(members: impl Iterator<Item = &'a Member>) -> f64 {
+    members.map(|member| member.trial.plan.train_flops(member.trial.settings.tokens) as f64).sum()
+}
+
+fn range<T: PartialEq + Copy>(from: Option<T>, to: Option<T>, text: impl Fn(T) -> String) -> String {
+    match (from, to) {
+        (Some(a), Some(b)) if a == b => text(a),
+        (Some(a), Some(b)) => format!("{} to {}", text(a), text(b)),
+        _ => "-".into(),
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    sweep: &'a str,
+    id: String,
+    data: &'a str,
+    resolved: String,
+    trials: Vec<PlannedTrial<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlannedTrial<'a> {
+    trial: String,
+    strategy: &'a str,
+    kind: &'a str,
+    plan: usize,
+    replicate: usize,
+    seed: u64,
+    tokens: u64,
+    train_flops: u64,
+    initial: &'a outgrow_core::Architecture,
+    target: &'a outgrow_core::Architecture,
+    stages: &'a [outgrow_core::Stage],
+}
+
+impl<'a> Answer<'a> {
+    fn new(sweep: &'a Sweep, data: &'a str, members: &'a [Member]) -> Self {
+        let trial = |member: &'a Member| {
+            let trial = &member.trial;
+            PlannedTrial {
+                trial: trial.id(),
+                strategy: &member.strategy,
+                kind: member.kind,
+                plan: member.plan,
+                replicate: member.replicate,
+                seed: trial.seed,
+                tokens: trial.settings.tokens,
+                train_flops: trial.plan.train_flops(trial.settings.tokens),
+                initial: trial.plan.initial(),
+                target: trial.plan.target(),
+                stages: trial.plan.stages(),
+            }
+        };
+        let trials = members.iter().map(trial).collect();
+        Self { sweep: &sweep.spec().name, id: sweep.id(data), data, resolved: sweep.resolved(), trials }
+    }
+}

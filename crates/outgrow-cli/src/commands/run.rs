@@ -1,0 +1,107 @@
+//! `outgrow run`.
+
+use std::process::Command;
+
+use outgrow_runner::{Crew, Ended, News, supervise};
+use outgrow_store::{Store, SweepStatus};
+use outgrow_train::{Device, device};
+
+use super::check_device;
+use crate::{
+    args::Run,
+    failure::Failure,
+    output::print_json,
+    place::{Place, read_sweep, runtime, text_of},
+    progress::Progress,
+};
+
+/// Plans what is missing, trains it, shows progress.
+pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
+    let sweep = read_sweep(&args.sweep)?;
+    let devices = devices(args)?;
+    let digest = text_of(&sweep, &args.sweep, Some(&place.text()))?;
+    let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let store = place.store().await?;
+        let inserted = store.insert_sweep(&sweep, &digest, &members).await?;
+        if args.retry_failed {
+            store.retry_failed(&inserted.sweep).await?;
+        }
+        let ended = train(&store, place, args, &inserted.sweep, &devices).await;
+        let status = store.status(&inserted.sweep).await?;
+        let failures = store.failures(&inserted.sweep).await?;
+        store.close().await;
+        conclude(args, &sweep.spec().name, &status, &failures, ended?)
+    })
+}
+
+fn devices(args: &Run) -> Result<Vec<Device>, Failure> {
+    device::initialise(1);
+    let there = Device::all();
+    args.devices.iter().try_for_each(|&device| check_device(device, &there))?;
+    Ok(if args.devices.is_empty() { there } else { args.devices.clone() })
+}
+
+async fn train(store: &Store, place: &Place, args: &Run, sweep: &str, devices: &[Device]) -> Result<Ended, Failure> {
+    let status = store.status(sweep).await?;
+    let open = (status.total() - status.ended()) as usize;
+    if open == 0 {
+        return Ok(Ended::Done);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let default = if devices == [Device::Cpu] { (cores / usize::from(args.threads)).max(1) } else { devices.len() };
+    let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
+    let command = |number: usize| {
+        let mut command = Command::new(&program);
+        command.args(["--db", &place.db, "worker", sweep, "--threads", &args.threads.to_string()]);
+        command.args(["--device", &devices[number % devices.len()].to_string()]);
+        command
+    };
+    let crew = Crew { size: args.workers.map_or(default, usize::from).min(open), command: &command };
+    let mut progress = Progress::new();
+    let mut tell = |news: News| match news {
+        News::Status(status) => progress.show(status),
+        News::Line(line) | News::Note(line) => progress.note(&line),
+    };
+    let ended = supervise(store, sweep, &crew, &mut tell).await;
+    progress.end();
+    Ok(ended?)
+}
+
+fn conclude(
+    args: &Run,
+    name: &str,
+    status: &SweepStatus,
+    failures: &[(String, String)],
+    ended: Ended,
+) -> Result<(), Failure> {
+    if args.json {
+        print_json(&serde_json::json!({ "sweep": name, "ended": format!("{ended:?}").to_lowercase(),
+            "trials": super::status::states(status), "failures": failures }))?;
+    }
+    for (label, error) in failures {
+        eprintln!("{label}: {error}");
+    }
+    let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
+    match ended {
+        Ended::Interrupted => Err(Failure::Interrupted(format!(
+            "stopped with {} of {} trials done; {again}",
+            status.ended(),
+            status.total()
+        ))),
+        Ended::Broken => {
+            Err(Failure::Environment(format!("the workers gave up (see above); nothing is lost, {again}")))
+        }
+        Ended::Done if status.count("failed") > 0 => Err(Failure::Result(format!(
+            "{} of {} trials failed (see above); --retry-failed trains them again",
+            status.count("failed"),
+            status.total()
+        ))),
+        Ended::Done if args.json => Ok(()),
+        Ended::Done => {
+            let text = format!("{name}: {} of {} trials are done", status.ended(), status.total());
+            crate::output::print(&format!("{text}; `outgrow report {name}` draws them"))
+        }
+    }
+}

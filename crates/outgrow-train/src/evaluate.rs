@@ -1,0 +1,115 @@
+//! What a checkpoint says: logits for given token ids, and its loss on text.
+
+use outgrow_core::Architecture;
+use tch::{Kind, Tensor, no_grad};
+use thiserror::Error;
+
+use crate::{
+    checkpoint::Checkpoint,
+    device::Device,
+    model::{Model, cross_entropy},
+};
+
+/// Why a model can't be evaluated on something.
+#[derive(Debug, Error, PartialEq)]
+pub enum EvalError {
+    /// Rows of token ids must be of one length.
+    #[error("row {row} has {found} token ids, but row 0 has {expected}; all rows must be equally long")]
+    Ragged {
+        /// Which row.
+        row: usize,
+        /// Its length.
+        found: usize,
+        /// That of the first.
+        expected: usize,
+    },
+    /// More or fewer positions than the model reads.
+    #[error("rows have {0} token ids; this model reads 1 to {1}")]
+    Length(usize, usize),
+    /// A token id that the model does not know.
+    #[error("row {row} has token id {id}; this model knows 0 to {last}")]
+    Token {
+        /// In which row.
+        row: usize,
+        /// What was found.
+        id: i64,
+        /// The last one known.
+        last: usize,
+    },
+    /// The text is shorter than one window.
+    #[error("the text has {0} bytes; one window of this model needs {1}")]
+    Short(usize, usize),
+    /// The model does not read bytes.
+    #[error("this model knows {0} token ids and predicts {1}; text needs a model of bytes, 256 of both")]
+    NotBytes(usize, usize),
+}
+
+/// The loss on a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TextLoss {
+    /// Mean cross-entropy, nats per token.
+    pub loss: f64,
+    /// Tokens predicted.
+    pub tokens: u64,
+}
+
+/// Logits, row by row, position by position, of token ids (rows of equal length up to `seq_len`), in the number type of
+/// the checkpoint's weights.
+///
+/// # Errors
+/// If the rows differ in length, are too long, or hold what is no token id.
+pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Result<Vec<Vec<Vec<f64>>>, EvalError> {
+    let architecture = checkpoint.state.architecture();
+    check_rows(rows, architecture)?;
+    let flat: Vec<i64> = rows.iter().flatten().copied().collect();
+    let tokens = Tensor::from_slice(&flat).view([rows.len() as i64, -1]).to_device(device.tch());
+    let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
+    let logits = no_grad(|| model.logits(&tokens)).to_kind(Kind::Double).to_device(tch::Device::Cpu).contiguous();
+    let values: Vec<f64> = Vec::try_from(logits.flatten(0, -1)).expect("logits are float64 values");
+    let per_row = values.len() / rows.len();
+    let row = |row: &[f64]| row.chunks(architecture.n_outputs).map(<[f64]>::to_vec).collect();
+    Ok(values.chunks(per_row).map(row).collect())
+}
+
+fn check_rows(rows: &[Vec<i64>], architecture: &Architecture) -> Result<(), EvalError> {
+    let expected = rows.first().map_or(0, Vec::len);
+    if !(1..=architecture.seq_len).contains(&expected) {
+        return Err(EvalError::Length(expected, architecture.seq_len));
+    }
+    let known = 0..architecture.vocab_size as i64;
+    for (row, ids) in rows.iter().enumerate() {
+        if ids.len() != expected {
+            return Err(EvalError::Ragged { row, found: ids.len(), expected });
+        }
+        if let Some(&id) = ids.iter().find(|id| !known.contains(id)) {
+            return Err(EvalError::Token { row, id, last: architecture.vocab_size - 1 });
+        }
+    }
+    Ok(())
+}
+
+/// Mean cross-entropy on a text, cut into windows of `seq_len` one after another; what is left at its end is not counted.
+///
+/// # Errors
+/// If the text is shorter than one window, or the model does not read bytes.
+pub fn text_loss(checkpoint: &Checkpoint, text: &[u8], device: Device) -> Result<TextLoss, EvalError> {
+    let architecture = checkpoint.state.architecture();
+    let (vocab_size, n_outputs, seq_len) = (architecture.vocab_size, architecture.n_outputs, architecture.seq_len);
+    if (vocab_size, n_outputs) != (256, 256) {
+        return Err(EvalError::NotBytes(vocab_size, n_outputs));
+    }
+    let windows: Vec<&[u8]> = text.windows(seq_len + 1).step_by(seq_len).collect();
+    if windows.is_empty() {
+        return Err(EvalError::Short(text.len(), seq_len + 1));
+    }
+    let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
+    let mut sum = 0.0;
+    for chunk in windows.chunks(16) {
+        let flat: Vec<i64> = chunk.iter().flat_map(|window| window.iter().map(|&byte| i64::from(byte))).collect();
+        let ids = Tensor::from_slice(&flat).view([chunk.len() as i64, -1]).to_device(device.tch());
+        let (inputs, targets) = (ids.narrow(1, 0, seq_len as i64), ids.narrow(1, 1, seq_len as i64));
+        let loss = no_grad(|| cross_entropy(&model.logits(&inputs.contiguous()), &targets.contiguous()));
+        sum += loss.double_value(&[]) * chunk.len() as f64;
+    }
+    Ok(TextLoss { loss: sum / windows.len() as f64, tokens: (windows.len() * seq_len) as u64 })
+}
