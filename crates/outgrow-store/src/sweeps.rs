@@ -265,6 +265,19 @@ impl Store {
         Ok(sqlx::query_scalar(speed).fetch_one(&self.pool).await?)
     }
 
+    /// On what a sweep's trials were trained: each device, its threads and versions once.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn environments(&self, sweep: &str) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query_scalar(
+            "SELECT DISTINCT e.device || ', ' || e.threads || ' threads, ' || e.versions FROM environment e
+             JOIN attempt a ON a.environment = e.id
+             WHERE a.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY 1",
+        );
+        Ok(rows.bind(sweep).fetch_all(&self.pool).await?)
+    }
+
     /// The rows that a report is made of: trials, validation curves, growth events.
     ///
     /// # Errors

@@ -1,8 +1,50 @@
 //! `outgrow report`.
 
-use crate::{args::Report, failure::Failure, place::Place};
+use std::path::{Path, PathBuf};
+
+use outgrow_report::{Input, Report as Made, ReportError, report as make};
+use serde_json::json;
+
+use crate::{
+    args::Report,
+    failure::Failure,
+    output::{print, print_json},
+    place::{Place, runtime},
+};
 
 /// Draws a sweep's report.
-pub fn report(_place: &Place, _args: &Report) -> Result<(), Failure> {
-    Err(Failure::Input("to come".into()))
+pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
+    let input = runtime()?.block_on(rows(place, &args.sweep))?;
+    let made = make(&input).map_err(|error| match error {
+        ReportError::Render(..) => Failure::Environment(error.to_string()),
+        _ => Failure::Input(error.to_string()),
+    })?;
+    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("reports").join(&input.sweep));
+    write(&folder, &made)?;
+    if args.json {
+        return print_json(&json!({ "folder": folder, "answer": made.answer, "analysis": made.analysis }));
+    }
+    let pictures = made.files.iter().filter(|(path, _)| path.ends_with(".pdf")).count();
+    let text =
+        format!("{}\n\n{pictures} figures (as SVG, PDF and PNG) and the tables: {}", made.answer, folder.display());
+    print(&format!("{text}\nbegin with {}", folder.join("README.md").display()))
+}
+
+async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
+    let store = place.reading().await?;
+    let sweep = store.find_sweep(wanted).await?;
+    let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
+    let environments = store.environments(&sweep.id).await?;
+    let (id, data) = (sweep.id, sweep.data_digest);
+    Ok(Input { sweep: sweep.name, id, spec: sweep.spec, data, environments, trials, curves, growths })
+}
+
+fn write(folder: &Path, made: &Made) -> Result<(), Failure> {
+    for (path, bytes) in &made.files {
+        let path = folder.join(path);
+        let failed = |error| Failure::Environment(format!("cannot write {}: {error}", path.display()));
+        let parent = path.parent().expect("a file of a report lies in a folder");
+        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes)).map_err(failed)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,92 @@
+//! Compute saved on the way to the final loss of the from-scratch control.
+
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{Figure, cells, looks};
+use crate::{
+    analysis::{Analysis, Comparison},
+    axis::Axis,
+    font,
+    sheet::{Column, PT, Sheet, TICK},
+    style::{GREY, INK, Look},
+};
+
+const ROW: i32 = 18 * PT;
+
+/// The figure; none without a complete control.
+pub fn figure(analysis: &Analysis) -> Option<Figure> {
+    let rows: Vec<Row> = rows(analysis);
+    if rows.iter().all(|row| row.comparison.savings.is_empty()) {
+        return None;
+    }
+    let seeds = rows.iter().filter_map(|row| row.comparison.compute).map(|interval| interval.n).max().unwrap_or(0);
+    let caption = format!(
+        "Training compute saved on the way to the final validation loss of the from-scratch control under the same seed: \
+         light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % Student-t interval. At the right, \
+         how many trials reached that loss; where one did not, its seed is left out of the mean. \
+         Measured at the first evaluation at or below the loss."
+    );
+    Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
+}
+
+struct Row<'a> {
+    name: String,
+    look: Look,
+    comparison: &'a Comparison,
+}
+
+fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
+    let named = analysis.strategies.iter().zip(looks(analysis));
+    named.filter_map(|(s, (name, look))| Some(Row { name, look, comparison: s.comparison.as_ref()? })).collect()
+}
+
+fn draw(rows: &[Row], column: Column) -> Sheet {
+    let left = rows.iter().map(|row| font::width(&row.name, TICK)).max().unwrap_or(0) + 12 * PT;
+    let right = font::width("reached", TICK) + 12 * PT;
+    let (top, height) = (14 * PT, rows.len() as i32 * ROW);
+    let sheet = Sheet::new(column.width(), top + height + 32 * PT);
+    let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().filter_map(|s| s.compute));
+    let bounds = rows.iter().filter_map(|row| row.comparison.compute?.bounds).flatten();
+    let all: Vec<f64> = trials.chain(bounds).chain([0.0]).map(|saving| 100.0 * saving).collect();
+    let (low, high) = (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
+    // One wild interval must not press everything else together; it is cut at the edge.
+    let x = Axis::linear(low.max(-150.0), high.min(110.0), column.labels() - 1);
+    let plot = sheet.plot(left..sheet.size.0 - right, top..top + height, x, Axis::exact(0.0, 1.0, 2));
+    let edges = [left, sheet.size.0 - right];
+    let across = |saving: f64| plot.at(100.0 * saving, 0.0).0.clamp(edges[0], edges[1]);
+    sheet.line([(across(0.0), top), (across(0.0), top + height)], GREY, 50, "150 150");
+    sheet.text((sheet.size.0 - 4 * PT, top - 6 * PT), "reached", TICK, INK, HPos::Right, VPos::Center);
+    for (number, row) in rows.iter().enumerate() {
+        draw_row(&sheet, row, top + number as i32 * ROW + ROW / 2, left, across);
+    }
+    plot.horizontal_axis("Compute saved (%)");
+    sheet
+}
+
+fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) -> i32) {
+    sheet.text((left - 6 * PT, y), &row.name, TICK, INK, HPos::Right, VPos::Center);
+    for saving in row.comparison.savings.iter().filter_map(|saving| saving.compute) {
+        sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35);
+    }
+    if let Some(interval) = row.comparison.compute {
+        if let Some([low, high]) = interval.bounds {
+            sheet.line([(across(low), y + 2 * PT), (across(high), y + 2 * PT)], row.look.color, 110, "");
+        }
+        sheet.marker((across(interval.mean), y + 2 * PT), row.look, 290, 1.0);
+    }
+    let [reached, of] = row.comparison.reached;
+    sheet.text((sheet.size.0 - 4 * PT, y), &format!("{reached}/{of}"), TICK, INK, HPos::Right, VPos::Center);
+}
+
+fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
+    let mut table =
+        vec![["strategy", "plan", "replicate", "compute_saving", "wall_saving"].map(str::to_owned).to_vec()];
+    for row in rows {
+        for saving in &row.comparison.savings {
+            let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+            let (plan, replicate) = (saving.plan.to_string(), saving.replicate.to_string());
+            table.push(cells([row.name.clone(), plan, replicate, number(saving.compute), number(saving.wall)]));
+        }
+    }
+    table
+}

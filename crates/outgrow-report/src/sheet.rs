@@ -1,0 +1,278 @@
+//! A figure's sheet of paper: lengths in hundredths of a point, and a plot with axes on it.
+
+use std::ops::Range;
+
+use plotters::{
+    coord::{Shift, cartesian::Cartesian2d},
+    drawing::{DrawingArea, IntoDrawingArea},
+    element::{Circle, PathElement, Polygon},
+    style::{
+        Color, FontDesc, FontFamily, FontStyle, FontTransform, IntoTextStyle, RGBColor,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+use crate::{
+    axis::Axis,
+    canvas::Canvas,
+    font,
+    style::{INK, Look, Marker},
+};
+
+/// One point.
+pub const PT: i32 = 100;
+/// Size of labels of axes and series.
+pub const LABEL: i32 = 9 * PT;
+/// Size of numbers at ticks, and of the legend.
+pub const TICK: i32 = 8 * PT;
+
+/// Widths of a paper's columns in hundredths of a point, and what their files are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// 3.25 inches.
+    Single,
+    /// 6.75 inches.
+    Double,
+}
+
+impl Column {
+    /// Both.
+    pub const ALL: [Column; 2] = [Column::Single, Column::Double];
+
+    /// Its width.
+    pub fn width(self) -> i32 {
+        match self {
+            Column::Single => 234 * PT,
+            Column::Double => 486 * PT,
+        }
+    }
+
+    /// The usual height of a figure: flatter where it is wide.
+    pub fn height(self) -> i32 {
+        match self {
+            Column::Single => 160 * PT,
+            Column::Double => 220 * PT,
+        }
+    }
+
+    /// What its files are called.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Column::Single => "single",
+            Column::Double => "double",
+        }
+    }
+
+    /// How many labels fit along its width.
+    pub fn labels(self) -> usize {
+        match self {
+            Column::Single => 6,
+            Column::Double => 10,
+        }
+    }
+}
+
+/// A point on the sheet.
+pub type At = (i32, i32);
+
+/// The sheet.
+pub struct Sheet {
+    canvas: Canvas,
+    root: DrawingArea<Canvas, Shift>,
+    /// Its size.
+    pub size: At,
+}
+
+/// A drawing that can't fail: the canvas is memory.
+const DRAWN: &str = "memory takes every drawing";
+
+impl Sheet {
+    /// A white sheet.
+    pub fn new(width: i32, height: i32) -> Self {
+        let canvas = Canvas::new((width as u32, height as u32));
+        let root = canvas.clone().into_drawing_area();
+        root.draw(&Polygon::new(
+            vec![(0, 0), (width, 0), (width, height), (0, height)],
+            RGBColor(255, 255, 255).filled(),
+        ))
+        .expect(DRAWN);
+        Self { canvas, root, size: (width, height) }
+    }
+
+    /// Writes a text.
+    pub fn text(&self, at: At, text: &str, size: i32, color: RGBColor, along: HPos, down: VPos) {
+        self.write(at, text, size, color, Pos::new(along, down), FontTransform::None);
+    }
+
+    fn write(&self, at: At, text: &str, size: i32, color: RGBColor, pos: Pos, turn: FontTransform) {
+        let font = FontDesc::new(FontFamily::Name(font::FAMILY), f64::from(size), FontStyle::Normal).transform(turn);
+        let style = font.into_text_style(&self.root).color(&color).pos(pos);
+        self.root.draw_text(text, &style, at).expect(DRAWN);
+    }
+
+    /// Draws a line through points; width in hundredths of a point.
+    pub fn line(&self, points: impl IntoIterator<Item = At>, color: RGBColor, width: u32, dash: &'static str) {
+        self.canvas.set_dash(dash);
+        self.root
+            .draw(&PathElement::new(points.into_iter().collect::<Vec<_>>(), color.stroke_width(width)))
+            .expect(DRAWN);
+        self.canvas.set_dash("");
+    }
+
+    /// Fills an area.
+    pub fn fill(&self, points: impl IntoIterator<Item = At>, color: RGBColor, opacity: f64) {
+        let points: Vec<At> = points.into_iter().collect();
+        self.root.draw(&Polygon::new(points, color.mix(opacity).filled())).expect(DRAWN);
+    }
+
+    /// Draws a single point of a series; `size` is about its radius.
+    pub fn marker(&self, (x, y): At, look: Look, size: i32, opacity: f64) {
+        let color = look.color.mix(opacity);
+        let shape = |corners: &[(f64, f64)]| {
+            let scaled = |v: f64| (v * f64::from(size)).round() as i32;
+            let corners: Vec<At> = corners.iter().map(|(dx, dy)| (x + scaled(*dx), y + scaled(*dy))).collect();
+            self.root.draw(&Polygon::new(corners, color.filled())).expect(DRAWN);
+        };
+        match look.marker {
+            Marker::Circle => self.root.draw(&Circle::new((x, y), size, color.filled())).expect(DRAWN),
+            Marker::Square => shape(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
+            Marker::Diamond => shape(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
+            Marker::Up => shape(&[(0.0, -1.2), (1.15, 0.9), (-1.15, 0.9)]),
+            Marker::Down => shape(&[(0.0, 1.2), (1.15, -0.9), (-1.15, -0.9)]),
+            Marker::Bar => shape(&[(-0.4, -1.3), (0.4, -1.3), (0.4, 1.3), (-0.4, 1.3)]),
+            Marker::Cross => {
+                let (i, o) = (0.38, 1.2);
+                shape(&[
+                    (-i, -o),
+                    (i, -o),
+                    (i, -i),
+                    (o, -i),
+                    (o, i),
+                    (i, i),
+                    (i, o),
+                    (-i, o),
+                    (-i, i),
+                    (-o, i),
+                    (-o, -i),
+                    (-i, -i),
+                ]);
+            }
+        }
+    }
+
+    /// Writes a legend in rows from the top left, never over data; gives the height that it took.
+    pub fn legend(&self, left: i32, entries: &[(String, Look)], sample: Sample) -> i32 {
+        let (row, gap, length) = (11 * PT, 10 * PT, if sample == Sample::Line { 18 * PT } else { 7 * PT });
+        let (mut x, mut y) = (left, 8 * PT);
+        for (name, look) in entries {
+            let width = length + 3 * PT + font::width(name, TICK);
+            if x > left && x + width > self.size.0 - 4 * PT {
+                (x, y) = (left, y + row);
+            }
+            match sample {
+                Sample::Line => self.line([(x, y), (x + length, y)], look.color, 110, look.dash),
+                Sample::Marker => self.marker((x + length / 2, y), *look, 260, 1.0),
+            }
+            self.text((x + length + 3 * PT, y), name, TICK, INK, HPos::Left, VPos::Center);
+            x += width + gap;
+        }
+        y + 8 * PT
+    }
+
+    /// A plot in the frame `horizontal` × `vertical`.
+    pub fn plot(&self, horizontal: Range<i32>, vertical: Range<i32>, x: Axis, y: Axis) -> Plot<'_> {
+        let pixels = (horizontal.clone(), vertical.end..vertical.start);
+        let area = self.root.apply_coord_spec(Cartesian2d::new(x.clone(), y.clone(), pixels));
+        Plot { sheet: self, area, horizontal, vertical, x, y }
+    }
+
+    /// The whole SVG.
+    pub fn finish(self, title: &str, description: &str) -> String {
+        self.canvas.finish(title, description)
+    }
+}
+
+/// What a legend shows beside a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A piece of the line.
+    Line,
+    /// The marker.
+    Marker,
+}
+
+/// A plot with its axes.
+pub struct Plot<'a> {
+    sheet: &'a Sheet,
+    area: DrawingArea<Canvas, Cartesian2d<Axis, Axis>>,
+    horizontal: Range<i32>,
+    vertical: Range<i32>,
+    x: Axis,
+    y: Axis,
+}
+
+impl Plot<'_> {
+    /// Where a value stands on the sheet.
+    pub fn at(&self, x: f64, y: f64) -> At {
+        self.area.map_coordinate(&(x, y))
+    }
+
+    /// Draws the horizontal axis with ticks and a name.
+    pub fn horizontal_axis(&self, name: &str) {
+        let (Range { start, end }, bottom) = (self.horizontal.clone(), self.vertical.end);
+        self.sheet.line([(start, bottom), (end, bottom)], INK, 60, "");
+        for value in &self.x.minor {
+            let x = self.at(*value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
+            self.sheet.line([(x, bottom), (x, bottom + 2 * PT)], INK, 40, "");
+        }
+        for (value, label) in &self.x.ticks {
+            let x = self.at(*value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
+            self.sheet.line([(x, bottom), (x, bottom + 3 * PT)], INK, 60, "");
+            self.sheet.text((x, bottom + 5 * PT), label, TICK, INK, HPos::Center, VPos::Top);
+        }
+        self.sheet.text(((start + end) / 2, bottom + 16 * PT), name, LABEL, INK, HPos::Center, VPos::Top);
+    }
+
+    /// Draws the vertical axis with ticks and a name.
+    pub fn vertical_axis(&self, name: &str) {
+        let (Range { start, end }, left) = (self.vertical.clone(), self.horizontal.start);
+        self.sheet.line([(left, start), (left, end)], INK, 60, "");
+        let any = self.x.ticks.first().map_or(1.0, |tick| tick.0);
+        for value in &self.y.minor {
+            let y = self.at(any, *value).1;
+            self.sheet.line([(left - 2 * PT, y), (left, y)], INK, 40, "");
+        }
+        for (value, label) in &self.y.ticks {
+            let y = self.at(any, *value).1;
+            self.sheet.line([(left - 3 * PT, y), (left, y)], INK, 60, "");
+            self.sheet.text((left - 5 * PT, y), label, TICK, INK, HPos::Right, VPos::Center);
+        }
+        let pos = Pos::new(HPos::Center, VPos::Top);
+        self.sheet.write((4 * PT, (start + end) / 2), name, LABEL, INK, pos, FontTransform::Rotate270);
+    }
+
+    /// Draws a series as a line.
+    pub fn series(&self, points: &[(f64, f64)], look: Look, width: u32) {
+        if points.len() > 1 {
+            self.sheet.line(points.iter().map(|(x, y)| self.at(*x, *y)), look.color, width, look.dash);
+        }
+    }
+
+    /// Fills the band between two bounds, each (x, lower, upper).
+    pub fn band(&self, points: &[(f64, [f64; 2])], look: Look) {
+        if points.len() > 1 {
+            let clamp = |y: f64| y.clamp(self.lowest(), self.highest());
+            let low = points.iter().map(|(x, [low, _])| self.at(*x, clamp(*low)));
+            let high = points.iter().rev().map(|(x, [_, high])| self.at(*x, clamp(*high)));
+            self.sheet.fill(low.chain(high), look.color, 0.18);
+        }
+    }
+
+    fn lowest(&self) -> f64 {
+        plotters::coord::ranged1d::Ranged::range(&self.y).start
+    }
+
+    fn highest(&self) -> f64 {
+        plotters::coord::ranged1d::Ranged::range(&self.y).end
+    }
+}
