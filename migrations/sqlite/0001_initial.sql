@@ -147,27 +147,37 @@ JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
 JOIN growth_event g ON g.trial = m.trial;
 
--- Compute, tokens and wall time at which a trial first measured a validation loss at or below the final one of the
--- from-scratch control of the same sweep and replicate; NULL where it never did.
+-- Compute, tokens and wall time at which a trial reached the final validation loss of the from-scratch control of the same
+-- sweep and replicate, on a straight line between the last evaluation above that loss and the first at or below it; NULL
+-- where it never got there.
 CREATE VIEW speedups AS
 WITH control AS (
   SELECT sweep_id, replicate, min(val_loss) AS target_loss
   FROM finals WHERE kind = 'from_scratch' AND state = 'complete' GROUP BY sweep_id, replicate
-), reached AS (
-  SELECT c.sweep_id, c.strategy, c.plan, c.replicate,
-         min(c.train_flops) AS train_flops, min(c.tokens) AS tokens, min(c.wall_seconds) AS wall_seconds
+), numbered AS (
+  SELECT c.*, control.target_loss,
+         lag(val_loss) OVER trial AS loss_before, lag(train_flops) OVER trial AS flops_before,
+         lag(tokens) OVER trial AS tokens_before, lag(wall_seconds) OVER trial AS wall_before
   FROM curves c JOIN control USING (sweep_id, replicate)
-  WHERE c.val_loss <= control.target_loss
-  GROUP BY c.sweep_id, c.strategy, c.plan, c.replicate
+  WINDOW trial AS (PARTITION BY c.sweep_id, c.strategy, c.plan, c.replicate ORDER BY c.step)
+), shares AS (
+  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, plan, replicate ORDER BY step) AS nth,
+         coalesce((loss_before - target_loss) / (loss_before - val_loss), 1.0) AS share
+  FROM numbered WHERE val_loss <= target_loss
+), reached AS (
+  SELECT sweep_id, strategy, kind, plan, replicate,
+         coalesce(flops_before, train_flops) + share * (train_flops - coalesce(flops_before, train_flops)) AS train_flops,
+         coalesce(tokens_before, tokens) + share * (tokens - coalesce(tokens_before, tokens)) AS tokens,
+         coalesce(wall_before, wall_seconds) + share * (wall_seconds - coalesce(wall_before, wall_seconds)) AS wall_seconds
+  FROM shares WHERE nth = 1
 ), base AS (
-  SELECT r.sweep_id, r.replicate, min(r.train_flops) AS train_flops, min(r.tokens) AS tokens, min(r.wall_seconds) AS wall_seconds
-  FROM reached r JOIN member m ON m.sweep_id = r.sweep_id AND m.strategy = r.strategy AND m.plan = r.plan AND m.replicate = r.replicate
-  WHERE m.kind = 'from_scratch' GROUP BY r.sweep_id, r.replicate
+  SELECT sweep_id, replicate, min(train_flops) AS train_flops, min(tokens) AS tokens, min(wall_seconds) AS wall_seconds
+  FROM reached WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate
 )
 SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, control.target_loss,
        r.train_flops IS NOT NULL AS reached,
-       1.0 - CAST(r.train_flops AS REAL) / base.train_flops AS compute_saving,
-       1.0 - CAST(r.tokens AS REAL) / base.tokens AS token_saving,
+       1.0 - r.train_flops / base.train_flops AS compute_saving,
+       1.0 - r.tokens / base.tokens AS token_saving,
        1.0 - r.wall_seconds / base.wall_seconds AS wall_saving
 FROM finals f
 JOIN control ON control.sweep_id = f.sweep_id AND control.replicate = f.replicate

@@ -47,6 +47,8 @@ pub struct GrowthRow {
     pub error: Option<f64>,
     /// What it may be.
     pub tolerance: f64,
+    /// Parameters before.
+    pub parameters_before: u64,
     /// Parameters after.
-    pub parameters: u64,
+    pub parameters_after: u64,
 }

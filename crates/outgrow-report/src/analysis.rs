@@ -132,6 +132,8 @@ pub struct Plan {
     pub name: String,
     /// Tokens of the trial.
     pub tokens: f64,
+    /// Parameters at the beginning.
+    pub parameters: f64,
     /// Tokens, kinds of the transforms, and parameters after.
     pub stages: Vec<(f64, BTreeSet<TransformKind>, f64)>,
 }
@@ -141,9 +143,13 @@ impl Run {
         self.curve.last().expect("a run has an evaluation")
     }
 
-    /// The first evaluation with a loss of at most `target`. Nothing is interpolated: what is said to be reached was measured.
-    pub fn reaches(&self, target: f64) -> Option<&Point> {
-        self.curve.iter().find(|point| point.loss <= target)
+    /// What it had cost when the loss fell to `target`: on a straight line between the last evaluation above it and the
+    /// first at or below it. None if it never did.
+    pub fn reaches(&self, cost: Cost, target: f64) -> Option<f64> {
+        let at = self.curve.iter().position(|point| point.loss <= target)?;
+        let (point, before) = (&self.curve[at], &self.curve[at.saturating_sub(1)]);
+        let share = if at == 0 { 1.0 } else { (before.loss - target) / (before.loss - point.loss) };
+        Some(cost.of(before) + share * (cost.of(point) - cost.of(before)))
     }
 }
 
@@ -286,7 +292,7 @@ impl Strategy {
         let ratio = |target: f64| {
             let logs = self.runs.iter().map(|run| {
                 let base = control.runs.iter().find(|base| base.replicate == run.replicate)?;
-                let flops = [run, base].map(|run| run.reaches(target).map(|point| point.train_flops));
+                let flops = [run, base].map(|run| run.reaches(Cost::TrainFlops, target));
                 Some((run.replicate, (flops[0]? / flops[1]?).ln()))
             });
             let logs: Option<Vec<_>> = logs.collect();
@@ -298,8 +304,7 @@ impl Strategy {
 
 fn saving(run: &Run, control: &Run) -> Saving {
     let target = control.last().loss;
-    let (reached, base) = (run.reaches(target), control.reaches(target));
-    let of = |cost: Cost| Some(1.0 - cost.of(reached?) / cost.of(base?));
+    let of = |cost: Cost| Some(1.0 - run.reaches(cost, target)? / control.reaches(cost, target)?);
     Saving { plan: run.plan, replicate: run.replicate, compute: of(Cost::TrainFlops), wall: of(Cost::WallSeconds) }
 }
 
@@ -328,10 +333,11 @@ fn plans(input: &Input) -> Result<Vec<Plan>, ReportError> {
         }
         let stage = |row: &&outgrow_core::rows::GrowthRow| {
             let transforms: Vec<Transform> = serde_json::from_str(&row.transforms)?;
-            Ok((row.tokens as f64, transforms.iter().map(Transform::kind).collect(), row.parameters as f64))
+            Ok((row.tokens as f64, transforms.iter().map(Transform::kind).collect(), row.parameters_after as f64))
         };
+        let parameters = grown.first().map_or(0.0, |row| row.parameters_before as f64);
         let stages = grown.iter().map(stage).collect::<Result<_, ReportError>>()?;
-        plans.insert(key, Plan { name: trial.strategy.clone(), tokens: trial.tokens as f64, stages });
+        plans.insert(key, Plan { name: trial.strategy.clone(), tokens: trial.tokens as f64, parameters, stages });
     }
     let several = |name: &str| plans.keys().filter(|key| key.1 == name).count() > 1;
     let numbered: Vec<String> = plans

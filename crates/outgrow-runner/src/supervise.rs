@@ -23,8 +23,8 @@ use crate::RunnerError;
 
 /// How often the crew and the database are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Workers that die in a row while the sweep makes no progress: then it is not the trials.
-const MOST_DEATHS_WITHOUT_PROGRESS: usize = 6;
+/// Workers that end in a row while the sweep makes no progress: then it is not the trials.
+const MOST_DEATHS_WITHOUT_PROGRESS: usize = 8;
 
 /// Which workers to run.
 pub struct Crew<'a> {
@@ -117,7 +117,7 @@ impl<'a> Watch<'a> {
     fn fill(&mut self, tell: &mut dyn FnMut(News)) -> Result<bool, RunnerError> {
         if self.deaths >= MOST_DEATHS_WITHOUT_PROGRESS && !self.broken {
             self.broken = true;
-            tell(News::Note(format!("{} workers died without any progress; giving up", self.deaths)));
+            tell(News::Note(format!("{} workers ended without any progress; giving up", self.deaths)));
         }
         if self.stopping || self.broken {
             return Ok(!self.workers.is_empty());
@@ -154,7 +154,8 @@ impl<'a> Watch<'a> {
         for (number, mut child) in std::mem::take(&mut self.workers) {
             match child.try_wait()? {
                 None => drop(self.workers.insert(number, child)),
-                Some(status) if status.success() => {}
+                // It left nothing to do; if trials are open all the same, it must not be started for ever.
+                Some(status) if status.success() => self.deaths += 1,
                 Some(status) if status.code().is_some() && !panicked(status) => self.broken = true,
                 Some(status) => {
                     died = true;

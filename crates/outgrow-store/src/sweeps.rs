@@ -301,7 +301,8 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         let growths = sqlx::query(
-            "SELECT t.id, g.tokens, g.transforms, g.max_logit_change / max(1.0, g.max_logit), g.tolerance, g.parameters_after
+            "SELECT t.id, g.tokens, g.transforms, g.max_logit_change / max(1.0, g.max_logit), g.tolerance,
+                    g.parameters_before, g.parameters_after
              FROM growth_event g JOIN trial t ON t.number = g.trial
              WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, g.stage",
         )
@@ -334,7 +335,8 @@ impl Store {
             transforms: row.get(2),
             error: row.get(3),
             tolerance: row.get(4),
-            parameters: unsigned(row, 5),
+            parameters_before: unsigned(row, 5),
+            parameters_after: unsigned(row, 6),
         };
         Ok((
             trials.iter().map(trial).collect(),

@@ -23,8 +23,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let caption = format!(
         "Training compute saved on the way to the final validation loss of the from-scratch control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % Student-t interval. At the right, \
-         how many trials reached that loss; where one did not, its seed is left out of the mean. \
-         Measured at the first evaluation at or below the loss."
+         how many trials reached that loss; where one did not, its seed is left out of the mean."
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
 }
@@ -44,7 +43,7 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
     let left = rows.iter().map(|row| font::width(&row.name, TICK)).max().unwrap_or(0) + 12 * PT;
     let right = font::width("reached", TICK) + 12 * PT;
     let (top, height) = (14 * PT, rows.len() as i32 * ROW);
-    let sheet = Sheet::new(column.width(), top + height + 32 * PT);
+    let sheet = Sheet::new(column.width(), top + height + 28 * PT);
     let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().filter_map(|s| s.compute));
     let bounds = rows.iter().filter_map(|row| row.comparison.compute?.bounds).flatten();
     let all: Vec<f64> = trials.chain(bounds).chain([0.0]).map(|saving| 100.0 * saving).collect();

@@ -32,7 +32,7 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
 fn draw(analysis: &Analysis, curves: &[Curve], name: &str, column: Column) -> Sheet {
     let sheet = Sheet::new(column.width(), column.height());
     let left = 36 * PT;
-    let top = sheet.legend(left, &looks(analysis), Sample::Line);
+    let top = sheet.legend(8 * PT, &looks(analysis), Sample::Line);
     let (xs, losses) = (curves.iter().flatten().map(|(x, _)| *x), curves.iter().flatten().map(|(_, y)| y.mean));
     let bounds =
         |values: &mut dyn Iterator<Item = f64>| values.fold((f64::INFINITY, 0.0), |(a, b), v| (v.min(a), v.max(b)));

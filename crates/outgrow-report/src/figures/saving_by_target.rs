@@ -43,7 +43,7 @@ fn draw(lines: &[Line], [first, last]: [f64; 2], column: Column) -> Sheet {
     let sheet = Sheet::new(column.width(), column.height());
     let left = 36 * PT;
     let legend: Vec<_> = lines.iter().map(|(name, look, _)| (name.clone(), *look)).collect();
-    let top = sheet.legend(left, &legend, Sample::Line);
+    let top = sheet.legend(8 * PT, &legend, Sample::Line);
     let means = lines.iter().flat_map(|(_, _, line)| line.iter().map(|(_, ratio)| ratio.mean));
     let (low, high) = (means.clone().fold(0.9, f64::min), means.fold(1.1, f64::max));
     // Training goes from high losses to low ones, so the axis does, too.

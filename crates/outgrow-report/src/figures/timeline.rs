@@ -40,7 +40,7 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
     let rows = plans.len() as i32;
     // The legend's height is known once it is written, so it is written on a trial sheet first.
     let top = Sheet::new(column.width(), PT).legend(4 * PT, &legend, Sample::Marker) + 2 * PT;
-    let sheet = Sheet::new(column.width(), top + rows * ROW + 32 * PT);
+    let sheet = Sheet::new(column.width(), top + rows * ROW + 28 * PT);
     sheet.legend(4 * PT, &legend, Sample::Marker);
     let most = plans.iter().map(|plan| plan.tokens).fold(0.0, f64::max);
     let unit = cost_unit(Cost::Tokens, most);
@@ -62,9 +62,10 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
 fn row(sheet: &Sheet, plan: &Plan, base: i32, largest: f64, across: impl Fn(f64) -> i32) {
     let height = |parameters: f64| base - ((ROW - 4 * PT) as f64 * parameters / largest).round() as i32;
     sheet.line([(across(0.0), base), (across(plan.tokens), base)], GREY, 40, "");
-    for (number, (from, _, parameters)) in plan.stages.iter().enumerate() {
-        let to = plan.stages.get(number + 1).map_or(plan.tokens, |next| next.0);
-        let (x0, x1, y) = (across(*from), across(to), height(*parameters));
+    let sizes = [(0.0, plan.parameters)].into_iter().chain(plan.stages.iter().map(|stage| (stage.0, stage.2)));
+    let ends = plan.stages.iter().map(|stage| stage.0).chain([plan.tokens]);
+    for ((from, parameters), to) in sizes.zip(ends) {
+        let (x0, x1, y) = (across(from), across(to), height(parameters));
         sheet.fill([(x0, base), (x0, y), (x1, y), (x1, base)], GREY, 0.25);
     }
     for (tokens, kinds, _) in &plan.stages {

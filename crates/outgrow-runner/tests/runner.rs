@@ -1,0 +1,172 @@
+//! The runner with a fake trainer: its workers are this test binary itself, so processes, signals and the database are real.
+
+use std::{
+    env,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::Duration,
+};
+
+use outgrow_core::{
+    Event, Sweep,
+    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, StepEvent},
+};
+use outgrow_runner::{Crew, Ended, Failure, News, Work, supervise, work};
+use outgrow_store::{Cell, Claim, Environment, Store};
+
+const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
+
+fn environment() -> Environment {
+    Environment { host: "here".into(), device: "cpu".into(), threads: 1, versions: "test".into() }
+}
+
+/// "Trains" 20 steps of a few milliseconds with a checkpoint every 5, from the last one that was recorded.
+fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> {
+    let first = claim.checkpoints.first().map_or(0, |path| path.parse().expect("a step"));
+    for step in first + 1..=20u64 {
+        sleep(Duration::from_millis(8));
+        let at = Position { step, tokens: step * 10, train_flops: step * 100, wall_seconds: step as f64 };
+        let loss = 1.0 / (step as f64 + claim.trial.seed as f64 / 1e18);
+        let mut wish = on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
+        if step % 5 == 0 {
+            on_event(Event::Eval(EvalEvent { at, val_loss: loss, last: step == 20 }));
+            let checkpoint = CheckpointEvent { at, path: step.to_string(), digest: String::new(), bytes: 0 };
+            wish = on_event(Event::Checkpoint(checkpoint));
+        }
+        match wish {
+            Control::Continue => {}
+            Control::Stop | Control::Abandon => return Ok(Outcome::Stopped),
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+/// Not a test: what the supervisor starts. It does nothing unless it is told where the database is.
+#[test]
+fn worker_process() {
+    let (Ok(database), Ok(sweep)) = (env::var("FAKE_DATABASE"), env::var("FAKE_SWEEP")) else { return };
+    let stop = AtomicBool::new(false);
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    let mut killed = env::var("FAKE_SUICIDE").is_ok();
+    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+        let mut counted = 0;
+        fake(claim, &mut |event| {
+            counted += 1;
+            if killed && counted == 13 && claim.epoch == 1 {
+                killed = false;
+                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).expect("kill");
+            }
+            on_event(event)
+        })
+    };
+    work(&job, &mut train).expect("work");
+}
+
+fn worker(database: &str, sweep: &str, suicide: bool) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this program"));
+    command.args(["--exact", "worker_process"]).env("FAKE_DATABASE", database).env("FAKE_SWEEP", sweep);
+    if suicide {
+        command.env("FAKE_SUICIDE", "1");
+    }
+    command
+}
+
+async fn planned(folder: &Path) -> (String, Store, String) {
+    let database = folder.join("a.db").display().to_string();
+    let store = Store::open(&database).await.expect("a database");
+    let sweep = Sweep::parse(SWEEP).expect("a sweep");
+    let members = sweep.members("d").expect("members");
+    let id = store.insert_sweep(&sweep, "d", &members).await.expect("inserted").sweep;
+    (database, store, id)
+}
+
+async fn rows(database: &str) -> Vec<Vec<Cell>> {
+    let sql = "SELECT t.id, s.step, s.loss FROM step_metric s JOIN trial t ON t.number = s.trial ORDER BY 1, 2";
+    Store::open_read_only(database).await.expect("opens").query(sql).await.expect("an answer").rows
+}
+
+#[tokio::test]
+async fn what_workers_are_killed_at_goes_on_from_its_checkpoint() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let (mut all, mut notes) = (vec![], vec![]);
+    for (folder, suicide) in folders.iter().zip([false, true]) {
+        let (database, store, sweep) = planned(folder.path()).await;
+        let command = |_| worker(&database, &sweep, suicide);
+        let crew = Crew { size: 2, command: &command };
+        let mut tell = |news: News| {
+            if let News::Note(note) = news {
+                notes.push(note);
+            }
+        };
+        let ended = supervise(&store, &sweep, &crew, &mut tell).await.expect("supervised");
+        assert_eq!(ended, Ended::Done);
+        let status = store.status(&sweep).await.expect("status");
+        assert_eq!(status.count("complete"), status.total());
+        all.push(rows(&database).await);
+    }
+    assert!(!notes.is_empty(), "no worker died, so nothing was tested");
+    assert_eq!(all[0], all[1], "killed workers must leave the same rows");
+    assert_eq!(all[0].len(), 6 * 20);
+}
+
+#[tokio::test]
+async fn a_crew_that_can_not_work_is_given_up() {
+    for script in ["exit 3", "kill -9 $$", "exit 0"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, store, sweep) = planned(folder.path()).await;
+        let command = |_| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo trouble >&2; {script}")]);
+            command
+        };
+        let crew = Crew { size: 2, command: &command };
+        let mut lines = vec![];
+        let mut tell = |news: News| {
+            if let News::Line(line) = news {
+                lines.push(line);
+            }
+        };
+        let ended = supervise(&store, &sweep, &crew, &mut tell).await.expect("supervised");
+        assert_eq!(ended, Ended::Broken, "{script}");
+        assert_eq!(lines.first().map(String::as_str), Some("trouble"), "{script}: what a worker says is passed on");
+    }
+}
+
+#[test]
+fn a_worker_obeys() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (database, store, sweep) = runtime.block_on(planned(folder.path()));
+    let stop = AtomicBool::new(false);
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    // Told to stop in the middle, it leaves the trial waiting, its rows and its checkpoint recorded.
+    let mut counted = 0;
+    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+        fake(claim, &mut |event| {
+            counted += 1;
+            stop.store(counted > 8, Ordering::Relaxed);
+            on_event(event)
+        })
+    };
+    work(&job, &mut train).expect("work");
+    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 6);
+    assert!(!runtime.block_on(rows(&database)).is_empty());
+    // A trial that can't be trained fails with its reason, and the next one is taken.
+    stop.store(false, Ordering::Relaxed);
+    let mut first = true;
+    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| match std::mem::take(&mut first) {
+        true => Err(Failure::Trial("it is cursed".into())),
+        false => fake(claim, on_event),
+    };
+    work(&job, &mut train).expect("work");
+    let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
+    assert_eq!(failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(), ["it is cursed"]);
+    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
+    // A place that is at fault keeps its trial for a better one.
+    runtime.block_on(store.retry_failed(&sweep)).expect("retried");
+    let mut train = |_: &Claim, _: &mut dyn FnMut(Event) -> Control| Err(Failure::Place("disk full".into()));
+    assert!(work(&job, &mut train).is_err_and(|error| error.to_string() == "disk full"));
+    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 1);
+}

@@ -1,0 +1,217 @@
+//! The store's promises: claims are exclusive, writes are fenced, a batch is all or nothing, sweeps are inserted once, files
+//! of others and of newer versions are refused, and the public views say what the documentation says.
+
+use outgrow_core::{
+    Event, Sweep,
+    event::{CheckpointEvent, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+};
+use outgrow_store::{Cell, Claim, Environment, Holder, Store, StoreError};
+use tempfile::TempDir;
+
+const SWEEP: &str = include_str!("sweep.toml");
+
+fn holder(pid: u32) -> Holder {
+    Holder { host: "here".into(), boot: "b".into(), pid, started: 1 }
+}
+
+fn environment() -> Environment {
+    Environment { host: "here".into(), device: "cpu".into(), threads: 1, versions: "test".into() }
+}
+
+struct Fixture {
+    folder: TempDir,
+    store: Store,
+    sweep: String,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&Self::path(&folder)).await.expect("a new database");
+        let sweep = Sweep::parse(SWEEP).expect("a sweep");
+        let inserted = store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members")).await.expect("inserted");
+        Self { folder, store, sweep: inserted.sweep }
+    }
+
+    fn path(folder: &TempDir) -> String {
+        folder.path().join("a.db").display().to_string()
+    }
+
+    async fn claim(&self, pid: u32) -> Option<Claim> {
+        self.claim_where(pid, 60.0, |_| false).await
+    }
+
+    async fn claim_where(&self, pid: u32, lease: f64, is_dead: impl Fn(&Holder) -> bool) -> Option<Claim> {
+        self.store.claim(&self.sweep, &holder(pid), &environment(), lease, is_dead).await.expect("a claim")
+    }
+
+    async fn query(&self, sql: &str) -> Vec<Vec<Cell>> {
+        let reading = Store::open_read_only(&Self::path(&self.folder)).await.expect("opens");
+        reading.query(sql).await.expect("an answer").rows
+    }
+}
+
+fn at(step: u64) -> Position {
+    Position { step, tokens: step * 100, train_flops: step * 1000, wall_seconds: step as f64 }
+}
+
+fn step(n: u64, loss: f64) -> Event {
+    Event::Step(StepEvent { at: at(n), loss, learning_rate: 0.1, gradient_norm: 1.0 })
+}
+
+fn eval(n: u64, val_loss: f64, last: bool) -> Event {
+    Event::Eval(EvalEvent { at: at(n), val_loss, last })
+}
+
+#[tokio::test]
+async fn a_sweep_is_inserted_once() {
+    let f = Fixture::new().await;
+    let sweep = Sweep::parse(SWEEP).expect("a sweep");
+    let members = sweep.members("d").expect("members");
+    let again = f.store.insert_sweep(&sweep, "d", &members).await.expect("inserted");
+    assert_eq!((again.new, again.trials), (0, members.len()));
+    assert_eq!(f.store.status(&f.sweep).await.expect("status").total(), members.len() as u64);
+    let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members")).await;
+    assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other trials");
+}
+
+#[tokio::test]
+async fn claims_are_exclusive() {
+    let f = Fixture::new().await;
+    let total = f.store.status(&f.sweep).await.expect("status").total();
+    let stores: Vec<Store> = (0..4).map(|_| f.store.clone()).collect();
+    let tasks = stores.into_iter().enumerate().map(|(pid, store)| {
+        let sweep = f.sweep.clone();
+        tokio::spawn(async move {
+            let mut mine = vec![];
+            while let Some(claim) =
+                store.claim(&sweep, &holder(pid as u32), &environment(), 60.0, |_| false).await.expect("a claim")
+            {
+                mine.push(claim.number);
+            }
+            mine
+        })
+    });
+    let mut all = vec![];
+    for task in tasks.collect::<Vec<_>>() {
+        all.extend(task.await.expect("a task"));
+    }
+    all.sort_unstable();
+    let before = all.len();
+    all.dedup();
+    assert_eq!((all.len(), before as u64), (before, total));
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_trial_can_write_nothing() {
+    let f = Fixture::new().await;
+    let old = f.claim(1).await.expect("a trial");
+    f.store.record(&old, &[step(1, 5.0)]).await.expect("recorded");
+    assert!(f.claim_where(2, 60.0, |h| h.pid == 99).await.is_some_and(|c| c.number != old.number), "the holder lives");
+    let new = f.claim_where(3, 60.0, |holder| holder.pid == 1).await.expect("the dead one's trial");
+    assert_eq!((new.number, new.epoch), (old.number, old.epoch + 1));
+    assert!(matches!(f.store.record(&old, &[step(2, 4.0)]).await, Err(StoreError::Fenced)));
+    assert!(matches!(f.store.heartbeat(&old).await, Err(StoreError::Fenced)));
+    assert!(matches!(f.store.finish(&old, Ok(Outcome::Complete)).await, Err(StoreError::Fenced)));
+    assert_eq!(f.query("SELECT count(*) FROM step_metric").await, [[Cell::Integer(1)]]);
+    // One that is silent for too long is dead, too.
+    assert!(f.claim_where(4, -1.0, |_| false).await.is_some_and(|claim| claim.number == old.number));
+}
+
+#[tokio::test]
+async fn a_trial_that_kills_its_workers_is_given_up() {
+    let f = Fixture::new().await;
+    let first = f.claim(1).await.expect("a trial").number;
+    while f.claim_where(1, 60.0, |_| true).await.is_some_and(|claim| claim.number == first) {}
+    let failures = f.store.failures(&f.sweep).await.expect("failures");
+    assert_eq!(failures[0].1, "its worker died 5 times");
+    assert_eq!(f.store.retry_failed(&f.sweep).await.expect("retried"), failures.len() as u64);
+}
+
+#[tokio::test]
+async fn checkpoints_come_back_newest_first_and_events_replace_their_like() {
+    let f = Fixture::new().await;
+    let claim = f.claim(1).await.expect("a trial");
+    let checkpoint = |n: u64| {
+        let path = format!("c{n}");
+        Event::Checkpoint(CheckpointEvent { at: at(n), path, digest: "x".into(), bytes: 1 })
+    };
+    let events = [step(1, 5.0), checkpoint(1), step(2, f64::NAN), eval(2, f64::INFINITY, false), checkpoint(2)];
+    f.store.record(&claim, &events).await.expect("recorded");
+    f.store.finish(&claim, Ok(Outcome::Stopped)).await.expect("finished");
+    let again = f.claim(2).await.expect("the same trial");
+    assert_eq!(
+        (again.number, again.checkpoints.as_slice()),
+        (claim.number, ["c2".to_owned(), "c1".to_owned()].as_slice())
+    );
+    f.store.record(&again, &[step(2, 4.0)]).await.expect("recorded again");
+    assert_eq!(f.query("SELECT loss FROM step_metric ORDER BY step").await, [[Cell::Real(5.0)], [Cell::Real(4.0)]]);
+    assert_eq!(f.query("SELECT val_loss FROM eval_metric").await, [[Cell::Real(f64::INFINITY)]]);
+}
+
+#[tokio::test]
+async fn the_views_say_what_was_saved() {
+    let f = Fixture::new().await;
+    // The control falls to 2 at 400 steps; every other trial passes it half-way between 200 and 300.
+    while let Some(claim) = f.claim(1).await {
+        let is_control = claim.trial.plan.stages().is_empty();
+        let losses = if is_control { [4.0, 3.0, 2.5, 2.0] } else { [4.0, 2.5, 1.5, 1.0] };
+        let evals = losses.iter().zip(1..).map(|(loss, n)| eval(n * 100, *loss, n == 4));
+        let preservation =
+            Preservation { max_logit_change: 1e-7, max_logit: 0.5, loss_before: 3.0, loss_after: 3.0, tolerance: 1e-5 };
+        let (transforms, parameters) = (vec![], [10, 20]);
+        let growth = GrowthEvent { at: at(150), stage: 0, transforms, parameters, preservation, seconds: 0.1 };
+        let growth = (!is_control).then_some(Event::Growth(growth));
+        f.store.record(&claim, &evals.chain(growth).collect::<Vec<_>>()).await.expect("recorded");
+        f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+    }
+    let savings = f.query("SELECT kind, reached, compute_saving, token_saving, wall_saving FROM speedups").await;
+    assert!(!savings.is_empty());
+    for row in savings {
+        let saved = if row[0] == Cell::Text("from_scratch".into()) { 0.0 } else { 1.0 - 250.0 / 400.0 };
+        assert_eq!(row[1], Cell::Integer(1));
+        assert_eq!(row[2..], [Cell::Real(saved), Cell::Real(saved), Cell::Real(saved)]);
+    }
+    let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
+    assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
+    let (trials, curves, growths) = f.store.report_rows(&f.sweep).await.expect("rows");
+    assert_eq!((curves.len(), growths[0].parameters_before), (trials.len() * 4, 10));
+    assert!(f.store.flops_per_second().await.expect("speed").is_some_and(|speed| (speed - 1000.0).abs() < 1e-9));
+}
+
+#[tokio::test]
+async fn files_of_others_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = Fixture::path(&folder);
+    assert!(matches!(Store::open_read_only(&path).await, Err(StoreError::Missing(_))));
+    std::fs::write(
+        &path,
+        "this is a text, and a long one, not a database at all; really not, it goes on and on and on",
+    )
+    .expect("written");
+    assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
+    std::fs::remove_file(&path).expect("removed");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("another's database");
+    sqlx::query("CREATE TABLE bookmarks (url TEXT)").execute(&pool).await.expect("a table");
+    pool.close().await;
+    assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
+    assert!(matches!(Store::open("postgres://x/y").await, Err(StoreError::Unsupported(_))));
+    let nowhere = folder.path().join("no/such/folder/a.db").display().to_string();
+    let error = Store::open(&nowhere).await.expect_err("no folder").to_string();
+    assert!(error.contains("is its folder there"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_reading_writes_nothing() {
+    let f = Fixture::new().await;
+    let path = Fixture::path(&f.folder);
+    let reading = Store::open_read_only(&path).await.expect("opens");
+    let error = reading.query("DELETE FROM trial").await.expect_err("reading only").to_string();
+    assert!(error.contains("readonly"), "{error}");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}")).await.expect("opens");
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', 1, x'00', 0)";
+    sqlx::query(newer).execute(&pool).await.expect("a newer version");
+    for result in [Store::open(&path).await, Store::open_read_only(&path).await] {
+        assert!(matches!(result, Err(StoreError::Newer { found: 999, .. })));
+    }
+}
