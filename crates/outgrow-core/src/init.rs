@@ -16,7 +16,7 @@ use crate::{
 /// How the free entries of a growth are made. Zero is not among the choices: a new unit whose input and output are
 /// both zero has zero gradient on both sides and never learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", tag = "kind", try_from = "Asked")]
 pub enum Initializer {
     /// Normal with the fan-in rule of a fresh model, times `scale`; gains are 1 and biases 0.
     Normal {
@@ -25,6 +25,28 @@ pub enum Initializer {
     },
     /// Copies of existing units (of the same head where heads grow, of the neighbour where a layer is added).
     Copy,
+}
+
+/// What a user may ask for: zero, too, so that the refusal can say why.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+enum Asked {
+    Normal { scale: f64 },
+    Copy,
+    Zero,
+}
+
+impl TryFrom<Asked> for Initializer {
+    type Error = DeadInitializer;
+
+    fn try_from(asked: Asked) -> Result<Self, DeadInitializer> {
+        let initializer = match asked {
+            Asked::Normal { scale } => Initializer::Normal { scale },
+            Asked::Copy => Initializer::Copy,
+            Asked::Zero => Initializer::Normal { scale: 0.0 },
+        };
+        initializer.validate().map(|()| initializer)
+    }
 }
 
 /// Why an initializer is refused.

@@ -315,10 +315,7 @@ impl TrainingSpec {
         for (part, value) in self.schedule.parts() {
             share(&format!("training.schedule.{part}"), value)?;
         }
-        self.optimizer.check()?;
-        self.initializer
-            .validate()
-            .or_else(|error| bad("training.initializer", format!("{:?}", self.initializer), &error.to_string()))
+        self.optimizer.check()
     }
 }
 

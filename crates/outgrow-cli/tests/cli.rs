@@ -1,0 +1,347 @@
+//! The whole, by running the binary as a user does.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SWEEP: &str = include_str!("sweep.toml");
+
+/// A folder of a user's, with the sweep in it.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().expect("a folder"));
+        desk.write("sweep.toml", SWEEP);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).expect("written");
+        self.path(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outgrow"));
+        command.current_dir(self.0.path()).env_remove("OUTGROW_DB").args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it runs")
+    }
+
+    /// What it prints when all is well.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(args)).expect("JSON")
+    }
+
+    /// Exit code and what it says when something is wrong.
+    fn wrong(&self, args: &[&str]) -> (i32, String) {
+        let output = self.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!errors.contains("panicked"), "{args:?}: {errors}");
+        (output.status.code().unwrap_or(-1), errors)
+    }
+
+    /// Every number that training recorded, except times.
+    fn rows(&self) -> String {
+        let numbers = [
+            "SELECT t.id, step, s.tokens, s.train_flops, loss, learning_rate, gradient_norm FROM step_metric s
+             JOIN trial t ON t.number = s.trial ORDER BY 1, 2",
+            "SELECT trial, step, tokens, train_flops, val_loss FROM curves ORDER BY 1, 2",
+            "SELECT trial, stage, tokens, transforms, max_logit_change, loss_change FROM growth ORDER BY 1, 2",
+        ];
+        numbers.map(|sql| self.ok(&["query", sql, "--format", "csv"])).concat()
+    }
+
+    fn wait_for_rows(&self, n: u64) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(120) {
+            let output = self.run(&["query", "SELECT count(*) AS n FROM step_metric", "--format", "json"]);
+            let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            if rows[0]["n"].as_u64() >= Some(n) {
+                return;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("no rows came");
+    }
+
+    fn a_checkpoint(&self) -> String {
+        let sql =
+            "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = 'random' ORDER BY step DESC";
+        self.json(&["query", sql, "--format", "json"])[0]["path"].as_str().expect("a path").to_owned()
+    }
+}
+
+#[test]
+fn the_same_bits_with_one_and_two_workers_and_when_killed() {
+    let (one, two, killed) = (Desk::new(), Desk::new(), Desk::new());
+    one.ok(&["run", "sweep.toml", "-j", "1"]);
+    two.ok(&["run", "sweep.toml", "-j", "2"]);
+    // Kill the supervisor and its workers in the middle, twice; what they were at goes on.
+    for rows in [60, 300] {
+        let mut run = killed.command(&["run", "sweep.toml", "-j", "2"]).stderr(Stdio::null()).spawn().expect("it runs");
+        killed.wait_for_rows(rows);
+        let workers = workers_of(run.id());
+        assert!(!workers.is_empty(), "nothing was running, so nothing is tested");
+        workers.iter().for_each(|pid| killpg(Pid::from_raw(*pid), Signal::SIGKILL).expect("killed"));
+        run.kill().and_then(|()| run.wait()).expect("killed");
+    }
+    killed.ok(&["run", "sweep.toml", "-j", "2"]);
+    let expected = one.rows();
+    assert_eq!(expected, two.rows());
+    assert_eq!(expected, killed.rows());
+    let died = killed.ok(&["query", "SELECT count(*) FROM attempt WHERE outcome = 'died'", "--format", "csv"]);
+    assert_ne!(died.lines().nth(1), Some("0"), "no attempt died, so nothing was tested");
+    // Running again finds nothing to do, and changes nothing.
+    one.ok(&["run", "sweep.toml"]);
+    assert_eq!(expected, one.rows());
+}
+
+fn workers_of(parent: u32) -> Vec<i32> {
+    let output = Command::new("pgrep").args(["-P", &parent.to_string()]).output();
+    let text = output.map(|output| output.stdout).unwrap_or_else(|_| children_of(parent));
+    String::from_utf8_lossy(&text).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Without pgrep: what /proc says.
+fn children_of(parent: u32) -> Vec<u8> {
+    let is_child = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let ppid: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        (ppid == parent).then_some(())
+    };
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    entries.filter(|pid| is_child(pid).is_some()).collect::<Vec<_>>().join(" ").into_bytes()
+}
+
+#[test]
+fn an_interrupt_saves_and_two_runs_share_the_work() {
+    let (desk, whole) = (Desk::new(), Desk::new());
+    let run = desk.command(&["run", "sweep.toml", "-j", "2"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    desk.wait_for_rows(60);
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).expect("interrupted");
+    let output = run.wait_with_output().expect("it ends");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("goes on from there"), "{errors}");
+    let status = desk.json(&["status", "--json"]);
+    assert_eq!(status[0]["running"], json!([]), "{status}");
+    let runs: Vec<_> = (0..2)
+        .map(|_| desk.command(&["run", "sweep.toml", "-j", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn())
+        .collect();
+    for run in runs {
+        assert!(run.expect("it runs").wait().expect("it ends").success());
+    }
+    whole.ok(&["run", "sweep.toml"]);
+    assert_eq!(desk.rows(), whole.rows());
+}
+
+#[test]
+fn wrong_sweeps_are_told_so() {
+    let desk = Desk::new();
+    desk.write("empty.txt", "");
+    desk.write("short.txt", "too short");
+    fs::create_dir(desk.path("nothing")).expect("a folder");
+    let paths = |paths: &str| format!("data = {{ paths = [\"{paths}\"], validation = 0.5, seq_len = 16 }}");
+    let data = "data = { corpus = \"rust-crates\", seq_len = 16 }";
+    let cases = [
+        ("replicates = 2", "replicats = 2".to_owned(), "unknown field `replicats`"),
+        ("d_model = 12", "d_model = 4".to_owned(), "d_model"),
+        ("n_layers = 2", "n_layers = 0".to_owned(), "target"),
+        ("batch_size = 4", "batch_size = 0".to_owned(), "training.batch_size"),
+        ("learning_rate = 5e-3", "learning_rate = -1.0".to_owned(), "training.learning_rate"),
+        ("window = [0.1, 0.6]", "window = [0.6, 0.1]".to_owned(), "window"),
+        ("kind = \"normal\", scale = 1.0", "kind = \"normal\", scale = 0.0".to_owned(), "never learn"),
+        ("kind = \"normal\", scale = 1.0", "kind = \"zero\"".to_owned(), "never learn"),
+        ("kind = \"random\"", "kind = \"rondom\"".to_owned(), "rondom"),
+        ("rust-crates", "war-and-peace".to_owned(), "war-and-peace"),
+        (data, paths("missing.txt"), "missing.txt"),
+        (data, paths("empty.txt"), "empty"),
+        (data, paths("nothing"), "empty"),
+        (data, paths("short.txt"), "at least 17"),
+        ("version = 1", "version = 2".to_owned(), "reads version 1"),
+    ];
+    for (from, to, expected) in cases {
+        assert!(SWEEP.contains(from), "{from}");
+        desk.write("bad.toml", &SWEEP.replacen(from, &to, 1));
+        for command in ["plan", "run"] {
+            let (code, errors) = desk.wrong(&[command, "bad.toml"]);
+            assert_eq!(code, 2, "{to}: {errors}");
+            assert!(errors.contains(expected) && errors.contains("bad.toml"), "{to}: {errors}");
+        }
+    }
+    assert_eq!(desk.wrong(&["run", "no-such.toml"]).0, 2);
+    assert_eq!(desk.wrong(&["run", "sweep.toml", "--devices", "cuda:77"]).0, 2);
+    assert!(!desk.path("outgrow.db").exists(), "a wrong sweep must leave nothing behind");
+}
+
+#[test]
+fn wrong_places_are_told_so() {
+    let desk = Desk::new();
+    desk.write("notes.db", &"not a database, but a text that is long enough to be taken for one ".repeat(4));
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["--db", "notes.db", "run", "sweep.toml"], 2, "another program"),
+        (&["--db", "notes.db", "status"], 2, "another program"),
+        (&["--db", "none.db", "status"], 2, "there is no database none.db"),
+        (&["--db", "no/folder/a.db", "run", "sweep.toml"], 3, "is its folder there"),
+        (&["--db", "/proc/a.db", "run", "sweep.toml"], 3, "/proc/a.db"),
+        (&["--db", "postgres://host/x", "status"], 2, "postgres"),
+        (&["eval", "nowhere", "--tokens", "t.json"], 2, "nowhere"),
+        (&["grow", "nowhere", "to", "--d-ff", "9"], 2, "nowhere"),
+    ];
+    for (args, expected, text) in cases {
+        let (code, errors) = desk.wrong(args);
+        assert_eq!(code, expected, "{args:?}: {errors}");
+        assert!(errors.contains(text), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let (desk, whole) = (Desk::new(), Desk::new());
+    // No file may grow beyond 600 blocks of 512 bytes: as on a full disk, writing fails. It happens in the database's log.
+    let script = format!("trap '' XFSZ; ulimit -f 600; exec {} run sweep.toml -j 2", env!("CARGO_BIN_EXE_outgrow"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    let recorded = desk.rows();
+    assert!(recorded.lines().count() > 20, "the disk was full before anything was recorded");
+    desk.ok(&["run", "sweep.toml"]);
+    let all = desk.rows();
+    assert!(recorded.lines().all(|line| all.contains(line)), "a recorded row was lost");
+    whole.ok(&["run", "sweep.toml"]);
+    assert_eq!(all, whole.rows());
+}
+
+#[test]
+fn from_a_sweep_to_its_report_and_its_checkpoints() {
+    let desk = Desk::new();
+    let planned = desk.json(&["plan", "sweep.toml", "--json"]);
+    assert_eq!(planned["trials"].as_array().map(Vec::len), Some(4));
+    desk.ok(&["run", "sweep.toml"]);
+    report(&desk);
+    query(&desk);
+    checkpoints(&desk);
+}
+
+fn report(desk: &Desk) {
+    let answers =
+        ["first", "second"].map(|folder| desk.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
+    assert!(answers[0].as_str().expect("a text").contains("from scratch ends at a validation loss of"), "{answers:?}");
+    let files = |folder: &str| {
+        let mut found = vec![];
+        collect(&desk.path(folder), &mut found);
+        found.sort();
+        found
+            .into_iter()
+            .map(|path| {
+                (path.strip_prefix(desk.path(folder)).expect("inside").to_owned(), fs::read(&path).expect("read"))
+            })
+            .collect::<Vec<_>>()
+    };
+    let first = files("first");
+    assert!(first == files("second"), "the same rows must give the same bytes");
+    for name in [
+        "README.md",
+        "provenance.json",
+        "tables/summary.tex",
+        "figures/loss_vs_flops-single.pdf",
+        "figures/growth_timeline-double.svg",
+    ] {
+        assert!(first.iter().any(|(path, bytes)| path == Path::new(name) && !bytes.is_empty()), "{name} is missing");
+    }
+    assert_eq!(
+        desk.wrong(&["report", "smoll"]),
+        (2, "error: there is no sweep `smoll` in the database; there is small\n".into())
+    );
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.is_dir() { collect(&path, files) } else { files.push(path) }
+    }
+}
+
+fn query(desk: &Desk) {
+    let sql = "SELECT strategy, replicate, val_loss, NULL AS missing FROM finals ORDER BY 1, 2";
+    let rows = desk.json(&["query", sql, "--format", "json"]);
+    assert_eq!((rows.as_array().map(Vec::len), &rows[0]["missing"]), (Some(4), &Value::Null));
+    assert!(rows[0]["val_loss"].as_f64().is_some_and(|loss| loss > 1.0 && loss < 6.0), "{rows}");
+    let csv = desk.ok(&["query", sql, "--format", "csv"]);
+    assert!(csv.starts_with("strategy,replicate,val_loss,missing\nfrom_scratch,0,"), "{csv}");
+    assert!(desk.ok(&["query", sql]).contains("from_scratch"));
+    desk.ok(&["query", sql, "--format", "parquet", "-o", "a.parquet"]);
+    assert!(fs::read(desk.path("a.parquet")).expect("written").starts_with(b"PAR1"));
+    assert_eq!(desk.wrong(&["query", sql, "--format", "parquet"]).0, 2);
+    assert_eq!(desk.wrong(&["query", "SELECT nonsense FROM finals"]).0, 2);
+    assert_eq!(desk.wrong(&["query", "DELETE FROM trial"]).0, 2);
+}
+
+fn checkpoints(desk: &Desk) {
+    let checkpoint = desk.a_checkpoint();
+    desk.write("tokens.json", "[[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]");
+    desk.write("text.txt", &"fn main() { println!(\"hello\"); }\n".repeat(9));
+    desk.write(
+        "apply.json",
+        r#"[{"transform": "mlp_expansion", "layer": 0, "d_ff": 31}, {"transform": "hidden_expansion", "d_model": 17},
+        {"transform": "layer_addition", "index": 1}, {"transform": "head_addition", "layer": 2, "n_new_heads": 1}]"#,
+    );
+    desk.ok(&["grow", &checkpoint, "grown", "--apply", "apply.json"]);
+    desk.ok(&["grow", "grown", "larger", "--d-model", "20", "--n-layers", "4", "--d-ff", "40", "--init", "copy"]);
+    let logits = |folder: &str| desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone();
+    let (before, after) = (flat(&logits(&checkpoint)), flat(&logits("larger")));
+    assert_eq!(before.len(), 2 * 5 * 256);
+    let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-5 && worst.is_finite(), "logits moved by {worst:e}");
+    let loss =
+        |folder: &str| desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"].as_f64().expect("a loss");
+    assert!((loss(&checkpoint) - loss("larger")).abs() < 1e-5);
+    assert!(desk.ok(&["check", "larger", "-n", "4"]).contains("preserved"));
+    assert!(desk.ok(&["check", "-n", "20"]).contains("preserved"));
+    let (code, errors) = desk.wrong(&["grow", "larger", "smaller", "--d-ff", "8"]);
+    assert!(code == 2 && errors.contains("shrink"), "{errors}");
+    let (code, errors) = desk.wrong(&["grow", "larger", "grown", "--d-ff", "99"]);
+    assert!(code == 2 && errors.contains("exists"), "{errors}");
+    desk.write("tokens.json", "[[1, 256]]");
+    let (code, errors) = desk.wrong(&["eval", "larger", "--tokens", "tokens.json"]);
+    assert!(code == 2 && errors.contains("256"), "{errors}");
+    let weights = desk.path("grown/model.safetensors");
+    let mut bytes = fs::read(&weights).expect("read");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    fs::write(&weights, bytes).expect("written");
+    let (code, errors) = desk.wrong(&["eval", "grown", "--text", "text.txt"]);
+    assert!(code == 2 && errors.contains("damaged"), "{errors}");
+}
+
+fn flat(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(flat).collect(),
+        other => vec![other.as_f64().expect("a number")],
+    }
+}
