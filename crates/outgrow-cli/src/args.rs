@@ -41,6 +41,7 @@ pub enum Command {
     Check(Check),
     Grow(Grow),
     Eval(Eval),
+    Bench(Bench),
     #[command(hide = true)]
     Worker(Worker),
 }
@@ -231,6 +232,28 @@ pub struct Eval {
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
     #[arg(long)]
     pub device: Option<Device>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measure this machine: training speed, and what growing and recording cost
+///
+/// Trains the sweep's first growing trial again and again in this process, with and without recording in turn, in a
+/// temporary folder. Times are medians; on a shared machine compare only ratios.
+#[derive(clap::Args)]
+pub struct Bench {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Pairs of trainings
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub pairs: u16,
+    /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// CPU threads
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Check(check) => commands::check::check(&check),
         Command::Grow(grow) => commands::grow::grow(&grow),
         Command::Eval(eval) => commands::eval::eval(&eval),
+        Command::Bench(bench) => commands::bench::bench(&place, &bench),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };
     match done {

@@ -191,6 +191,11 @@ impl Checkpoint {
     pub fn read(folder: &Path, device: Device) -> Result<Self, CheckpointError> {
         let head = read_head(folder)?;
         let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
+        let kinds: Vec<Kind> = weights.values().map(Tensor::kind).collect();
+        if kinds.contains(&Kind::Int64) || kinds.iter().any(|kind| *kind != kinds[0]) {
+            let why = "its tensors must all be float64, or all of the shorter floating-point types";
+            return Err(format_error(&folder.join(MODEL), why));
+        }
         let optimizer = folder.join(OPTIMIZER).exists();
         let state = if optimizer {
             let mut parts =

@@ -235,9 +235,9 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
         return unreachable(format!("n_layers would shrink from {} to {}", initial.layers.len(), target.layers.len()));
     }
     // The common mistake in words of its own: an axis that is smaller in every layer of the target.
-    for (what, size) in SIZES {
-        let least = initial.layers.iter().map(size).min().unwrap_or(0);
-        let most = target.layers.iter().map(size).max().unwrap_or(0);
+    for (what, sizes) in SIZES {
+        let least = initial.layers.iter().flat_map(sizes).min().unwrap_or(0);
+        let most = target.layers.iter().flat_map(sizes).max().unwrap_or(0);
         if least > most {
             return unreachable(format!("{what} would shrink from {least} to {most}"));
         }
@@ -245,12 +245,12 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
     Ok(())
 }
 
-type Size = fn(&LayerShape) -> usize;
-const SIZES: [(&str, Size); 4] = [
-    ("d_ff", |layer| layer.d_ff),
-    ("n_heads", |layer| layer.heads.len()),
-    ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).min().unwrap_or(0)),
-    ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).min().unwrap_or(0)),
+type Sizes = fn(&LayerShape) -> Vec<usize>;
+const SIZES: [(&str, Sizes); 4] = [
+    ("d_ff", |layer| vec![layer.d_ff]),
+    ("n_heads", |layer| vec![layer.heads.len()]),
+    ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).collect()),
+    ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).collect()),
 ];
 
 /// Draws, uniformly, an order-preserving choice of target layers that the initial ones fit into.

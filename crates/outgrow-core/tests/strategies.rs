@@ -1,0 +1,115 @@
+//! Every strategy, on random tasks with unequal layers: each sampled plan is valid, ends exactly at the target, keeps to its
+//! window, and is the same again from the same seed.
+
+use outgrow_core::{
+    Architecture, LayerShape,
+    compose::{random_architecture, random_composition},
+    strategy::{AllAtOnce, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy, StrategyError, Task},
+    stream::stream,
+    transform::grow_all,
+};
+use proptest::prelude::*;
+
+const TOKENS: u64 = 64_000;
+const STEP: u64 = 64;
+
+fn strategies(stages: usize, from: f64, to: f64) -> [Strategy; 5] {
+    let window = [from.min(to), from.max(to)];
+    [
+        Strategy::FromScratch(FromScratch {}),
+        Strategy::AllAtOnce(AllAtOnce { plans: 1, at: from }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages, window }),
+        Strategy::RandomOrder(RandomOrder { plans: 1, window }),
+        Strategy::Random(Random { plans: 1, max_stages: stages, window }),
+    ]
+}
+
+/// Two architectures, the second an enlargement of the first.
+fn task(seed: u64) -> (Architecture, Architecture) {
+    let mut rng = stream(seed, "task");
+    let initial = random_architecture(&mut rng);
+    let transforms = random_composition(&initial, 12, &mut rng);
+    let target = grow_all(&initial, &transforms).expect("a random composition is valid").architecture;
+    (initial, target)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_sampled_plan_ends_at_the_target(seed: u64, stages in 1usize..6, from in 0.0f64..1.0, to in 0.0f64..1.0) {
+        let (initial, target) = task(seed);
+        let task = Task { initial: &initial, target: &target };
+        for strategy in strategies(stages, from, to) {
+            let sampled = strategy.sample(&task, &mut stream(seed, "plan")).expect("an enlargement can be reached");
+            let plan = sampled.plan(TOKENS, STEP).expect("a sampled plan is valid");
+            prop_assert_eq!(plan.target(), &target, "{}", strategy.name());
+            prop_assert!(plan.stages().iter().all(|s| s.tokens % STEP == 0 && (STEP..TOKENS).contains(&s.tokens)));
+            prop_assert!(plan.stages().windows(2).all(|pair| pair[0].tokens < pair[1].tokens));
+            if matches!(strategy, Strategy::FromScratch(_)) {
+                prop_assert!(plan.stages().is_empty());
+            } else {
+                prop_assert_eq!(plan.initial(), &initial);
+                let (low, high) = (from.min(to), if strategy.name() == "all_at_once" { from } else { from.max(to) });
+                let bounds = (low * TOKENS as f64 - STEP as f64).min((TOKENS - STEP) as f64)
+                    ..=(high * TOKENS as f64 + STEP as f64);
+                prop_assert!(plan.stages().iter().all(|stage| bounds.contains(&(stage.tokens as f64))));
+            }
+            prop_assert!(plan.stages().len() <= stages.max(6));
+            let again = strategy.sample(&task, &mut stream(seed, "plan")).expect("as before");
+            prop_assert_eq!(again.plan(TOKENS, STEP).expect("as before"), plan);
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_reached_is_refused(seed: u64) {
+        let (initial, target) = task(seed);
+        prop_assume!(initial != target);
+        let task = Task { initial: &target, target: &initial };
+        for strategy in strategies(3, 0.1, 0.6).into_iter().skip(1) {
+            let refused = strategy.sample(&task, &mut stream(seed, "plan"));
+            prop_assert!(matches!(refused, Err(StrategyError::Unreachable(_))), "{}", strategy.name());
+        }
+    }
+}
+
+#[test]
+fn random_plans_differ_and_use_all_six() {
+    let form = outgrow_core::Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+    let model = |d_model, n_layers, layer: LayerShape| Architecture {
+        vocab_size: 16,
+        n_outputs: 16,
+        seq_len: 8,
+        d_model,
+        layers: vec![layer; n_layers],
+        form,
+    };
+    let (initial, target) =
+        (model(8, 1, LayerShape::uniform(1, 4, 4, 8)), model(16, 3, LayerShape::uniform(4, 8, 8, 32)));
+    let task = Task { initial: &initial, target: &target };
+    let [.., random] = strategies(4, 0.1, 0.6);
+    let plans: Vec<_> = (0..40)
+        .map(|n| random.sample(&task, &mut stream(n, "plan")).expect("reachable").plan(TOKENS, STEP).expect("valid"))
+        .collect();
+    assert!(plans.windows(2).all(|pair| pair[0] != pair[1]));
+    let kinds: std::collections::BTreeSet<_> =
+        plans.iter().flat_map(|plan| plan.stages()).flat_map(|stage| &stage.transforms).map(|t| t.kind()).collect();
+    assert_eq!(kinds.len(), 6);
+}
+
+#[test]
+fn wrong_parameters_are_refused() {
+    let (initial, target) = task(1);
+    let task = Task { initial: &initial, target: &target };
+    let wrong = [
+        Strategy::AllAtOnce(AllAtOnce { plans: 1, at: 1.5 }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 0, window: [0.1, 0.6] }),
+        Strategy::RandomOrder(RandomOrder { plans: 0, window: [0.1, 0.6] }),
+        Strategy::Random(Random { plans: 1, max_stages: 2, window: [0.6, 0.1] }),
+        Strategy::Random(Random { plans: 1, max_stages: 0, window: [0.1, 0.6] }),
+    ];
+    for strategy in wrong {
+        let refused = strategy.sample(&task, &mut stream(0, "plan"));
+        assert!(matches!(refused, Err(StrategyError::Parameter { .. })), "{strategy:?}: {refused:?}");
+    }
+}
