@@ -13,8 +13,7 @@ use crate::{
 
 /// Number of trainable parameters; saturates instead of overflowing.
 pub fn parameters(architecture: &Architecture) -> u64 {
-    let size = |shape: Vec<usize>| shape.into_iter().fold(1u64, |product, n| product.saturating_mul(n as u64));
-    let sizes = param::parameters(architecture).into_iter().map(|id| size(id.shape(architecture)));
+    let sizes = param::parameters(architecture).into_iter().map(|id| id.n_entries(architecture));
     sizes.fold(0, u64::saturating_add)
 }
 

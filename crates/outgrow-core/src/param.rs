@@ -145,6 +145,12 @@ impl ParamId {
         self.kind.axes().iter().map(|&axis| self.len(axis, architecture)).collect()
     }
 
+    /// The number of its entries in `architecture`; saturates instead of overflowing.
+    pub fn n_entries(self, architecture: &Architecture) -> u64 {
+        let lengths = self.kind.axes().iter().map(|&axis| self.len(axis, architecture) as u64);
+        lengths.fold(1, u64::saturating_mul)
+    }
+
     fn len(self, axis: Axis, architecture: &Architecture) -> usize {
         let layer = || &architecture.layers[self.layer.expect("Key, Value and Ff are axes of layer parameters only")];
         match axis {

@@ -192,7 +192,7 @@ fn growth_in_steps(trial: &Trial, events: &[Event]) -> Vec<f64> {
         let until = growths.get(number + 1).map_or(trial.steps(), |next| next.at.step);
         let steps = events.iter().filter_map(|e| if let Event::Step(s) = e { Some(s.at) } else { None });
         let mut stretch = steps.filter(|at| (growth.at.step + 1..=until).contains(&at.step));
-        let (first, last) = (stretch.next()?, stretch.last()?);
+        let (first, last) = (stretch.next()?, stretch.next_back()?);
         let seconds = (last.wall_seconds - first.wall_seconds) / (last.step - first.step) as f64;
         Some(growth.seconds / seconds)
     };
