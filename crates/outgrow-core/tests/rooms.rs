@@ -10,7 +10,9 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
-    let options = ["--locked", "--offline"].map(str::to_owned).to_vec();
+    // This platform alone: cargo has not fetched the packages of others.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let options = vec!["--locked".to_owned(), "--filter-platform".to_owned(), platform];
     MetadataCommand::new().manifest_path(manifest).other_options(options).exec().expect("cargo metadata")
 }
 
