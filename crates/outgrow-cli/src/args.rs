@@ -226,7 +226,7 @@ pub struct Eval {
     /// Mean cross-entropy on this text file
     #[arg(long, value_name = "FILE", group = "what")]
     pub text: Option<PathBuf>,
-    /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len
+    /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len; or {"tokens": [...]}
     #[arg(long, value_name = "FILE", group = "what")]
     pub tokens: Option<PathBuf>,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]

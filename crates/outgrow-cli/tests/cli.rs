@@ -314,9 +314,11 @@ fn checkpoints(desk: &Desk) {
     );
     desk.ok(&["grow", &checkpoint, "grown", "--apply", "apply.json"]);
     desk.ok(&["grow", "grown", "larger", "--d-model", "20", "--n-layers", "4", "--d-ff", "40", "--init", "copy"]);
+    desk.write("named.json", r#"{"tokens": [[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]}"#);
     let logits = |folder: &str| desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone();
     let (before, after) = (flat(&logits(&checkpoint)), flat(&logits("larger")));
     assert_eq!(before.len(), 2 * 5 * 256);
+    assert_eq!(desk.json(&["eval", &checkpoint, "--tokens", "named.json", "--json"])["logits"], logits(&checkpoint));
     let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5 && worst.is_finite(), "logits moved by {worst:e}");
     let loss =

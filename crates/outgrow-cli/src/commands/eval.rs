@@ -36,12 +36,23 @@ fn loss(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device) -> Re
     }
 }
 
-/// One row, or several.
+/// One row, or several, or an object that has them.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Tokens {
     Rows(Vec<Vec<i64>>),
     Row(Vec<i64>),
+    Named { tokens: Box<Tokens> },
+}
+
+impl Tokens {
+    fn rows(self) -> Vec<Vec<i64>> {
+        match self {
+            Tokens::Rows(rows) => rows,
+            Tokens::Row(row) => vec![row],
+            Tokens::Named { tokens } => tokens.rows(),
+        }
+    }
 }
 
 fn answer(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device) -> Result<(), Failure> {
@@ -50,12 +61,8 @@ fn answer(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device) -> 
     let tokens: Tokens = serde_json::from_str(&text).map_err(|_| {
         Failure::Input(format!("{named} must be a JSON list of rows of token ids, such as [[72, 105]]"))
     })?;
-    let rows = match tokens {
-        Tokens::Rows(rows) => rows,
-        Tokens::Row(row) => vec![row],
-    };
-    let found =
-        logits(checkpoint, &rows, device).map_err(|error: EvalError| Failure::Input(format!("{named}: {error}")))?;
+    let found = logits(checkpoint, &tokens.rows(), device)
+        .map_err(|error: EvalError| Failure::Input(format!("{named}: {error}")))?;
     if args.json {
         return print_json(&json!({ "logits": found }));
     }
