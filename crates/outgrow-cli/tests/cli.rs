@@ -200,6 +200,28 @@ fn wrong_sweeps_are_told_so() {
 }
 
 #[test]
+fn a_text_of_ones_own_counts_from_the_sweeps_folder() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("sub/text/deep")).expect("a folder");
+    desk.write("sub/text/a.txt", &"It was the best of times, it was the worst of times. ".repeat(40));
+    desk.write("sub/text/deep/b.txt", &"Call me Ishmael. ".repeat(60));
+    let data = "data = { paths = [\"text\"], validation = 0.2, seq_len = 16 }";
+    let own = SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", data);
+    desk.write("sub/own.toml", &own.replace("25_600", "2_560"));
+    desk.ok(&["run", "sub/own.toml"]);
+    let trials = || desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--format", "csv"]);
+    let first = trials();
+    assert_eq!(first.lines().count(), 5);
+    // The same text in another place is the same trials; another text is others.
+    fs::rename(desk.path("sub"), desk.path("moved")).expect("moved");
+    desk.ok(&["run", "moved/own.toml"]);
+    assert_eq!(first, trials());
+    desk.write("moved/text/a.txt", &"It was the age of wisdom, it was the age of foolishness. ".repeat(40));
+    desk.ok(&["run", "moved/own.toml"]);
+    assert_eq!(trials().lines().count(), 9);
+}
+
+#[test]
 fn wrong_places_are_told_so() {
     let desk = Desk::new();
     desk.write("notes.db", &"not a database, but a text that is long enough to be taken for one ".repeat(4));
