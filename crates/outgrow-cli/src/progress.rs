@@ -27,7 +27,7 @@ impl Progress {
     /// Begins to show.
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}").expect("a valid template");
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}").expect("a valid template");
             ProgressBar::new(PARTS).with_style(style)
         });
         Self { bar, began: Instant::now(), first: None, last_line: None }
