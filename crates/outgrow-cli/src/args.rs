@@ -239,15 +239,15 @@ pub struct Eval {
 
 /// Measure this machine: training speed, and what growing and recording cost
 ///
-/// Trains the sweep's first growing trial again and again in this process, with and without recording in turn, in a
-/// temporary folder. Times are medians; on a shared machine compare only ratios.
+/// Trains the sweep's first growing trial again and again in this process, and records what it told at the same pace, in a
+/// temporary folder. All numbers are medians; on a shared machine trust only ratios.
 #[derive(clap::Args)]
 pub struct Bench {
     /// The sweep file
     pub sweep: PathBuf,
-    /// Pairs of trainings
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub pairs: u16,
+    /// How many trainings
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub runs: u16,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
     #[arg(long)]
     pub device: Option<Device>,

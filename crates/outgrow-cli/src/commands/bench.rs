@@ -1,10 +1,14 @@
 //! `outgrow bench`.
 
-use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+use std::{
+    path::Path,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 use outgrow_core::{
     Event, Sweep, Trial, cost,
-    event::{Control, GrowthEvent, Outcome},
+    event::{Control, GrowthEvent, Outcome, Position},
     sweep::Member,
 };
 use outgrow_runner::{Work, work};
@@ -20,7 +24,7 @@ use crate::{
     place::{Place, read_sweep, runtime, text_of},
 };
 
-/// Trains one growing trial of a sweep again and again, with and without recording in turn, and says what costs what.
+/// Trains one growing trial of a sweep again and again, records what it told at the same pace, and says what costs what.
 pub fn bench(place: &Place, args: &Bench) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     device::initialise(usize::from(args.threads));
@@ -36,7 +40,7 @@ pub fn bench(place: &Place, args: &Bench) -> Result<(), Failure> {
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
     let job = Job { sweep: &sweep, digest: &digest, member: members[growing.unwrap_or(0)].clone(), corpus, device };
     let folder = std::env::temp_dir().join(format!("outgrow-bench-{}", std::process::id()));
-    let measured = job.pairs(&folder, args.pairs);
+    let measured = job.runs(&folder, args.runs);
     // What is left costs disk in the system's own folder for that, no more.
     let _ = std::fs::remove_dir_all(&folder);
     let answer = Answer::new(&job.member.trial, &measured?, planning, members.len());
@@ -51,35 +55,37 @@ struct Job<'a> {
     device: Device,
 }
 
-/// One training: its processor seconds, and what it told.
+/// One training, recorded afterwards.
 struct Run {
-    cpu_seconds: f64,
+    /// Of the training.
+    seconds: f64,
+    /// Of the recorder's processor time, and of the training's waiting for it.
+    recording_seconds: f64,
     events: Vec<Event>,
 }
 
 impl Job<'_> {
-    /// Pairs of trainings, the first of each without recording, the second with.
-    fn pairs(&self, folder: &Path, pairs: u16) -> Result<Vec<[Run; 2]>, Failure> {
+    fn runs(&self, folder: &Path, runs: u16) -> Result<Vec<Run>, Failure> {
         // The first training of a process is slower: libtorch sets itself up.
-        self.bare(&folder.join("warm"))?;
-        let pair =
-            |n: u16| Ok([self.bare(&folder.join(format!("{n}-a")))?, self.recorded(&folder.join(format!("{n}-b")))?]);
-        (0..pairs).map(pair).collect()
+        self.run(&folder.join("first"))?;
+        (0..runs).map(|n| self.run(&folder.join(n.to_string()))).collect()
     }
 
-    fn bare(&self, folder: &Path) -> Result<Run, Failure> {
+    fn run(&self, folder: &Path) -> Result<Run, Failure> {
         let mut events = vec![];
-        let began = cpu_seconds();
+        let began = Instant::now();
         self.train(folder, &mut |event| {
             events.push(event);
             Control::Continue
         })
         .map_err(Failure::environment("training"))?;
-        Ok(Run { cpu_seconds: cpu_seconds() - began, events })
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Run { seconds, recording_seconds: self.record(folder, &events)?, events })
     }
 
-    fn recorded(&self, folder: &Path) -> Result<Run, Failure> {
-        std::fs::create_dir_all(folder).map_err(Failure::environment(folder.display()))?;
+    /// Plays the events of a training to a worker that does nothing else, when they happened, and gives the seconds that
+    /// it took from the training. To train twice, with and without, would show the machine's noise and not this.
+    fn record(&self, folder: &Path, events: &[Event]) -> Result<f64, Failure> {
         let database = folder.join("bench.db").display().to_string();
         let sweep = runtime()?.block_on(async {
             let store = Store::open(&database).await?;
@@ -90,16 +96,19 @@ impl Job<'_> {
         let environment =
             Environment { host: String::new(), device: String::new(), threads: 1, versions: String::new() };
         let job = Work { database: &database, sweep: &sweep, environment, stop: &AtomicBool::new(false) };
-        let mut events = vec![];
-        let began = cpu_seconds();
+        let (mut waited, before) = (0.0, cpu_seconds());
         work(&job, &mut |_: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
-            self.train(folder, &mut |event| {
-                events.push(event.clone());
-                on_event(event)
-            })
-            .map_err(outgrow_runner::Failure::Place)
+            let began = Instant::now();
+            for event in events {
+                let due = Duration::from_secs_f64(position(event).wall_seconds);
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+                let asked = Instant::now();
+                on_event(event.clone());
+                waited += asked.elapsed().as_secs_f64();
+            }
+            Ok(Outcome::Complete)
         })?;
-        Ok(Run { cpu_seconds: cpu_seconds() - began, events })
+        Ok(cpu_seconds() - before + waited)
     }
 
     fn train(&self, folder: &Path, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, String> {
@@ -113,7 +122,16 @@ impl Job<'_> {
     }
 }
 
-/// Processor seconds of this process, all threads: on a shared machine they are steadier than the clock on the wall.
+fn position(event: &Event) -> Position {
+    match event {
+        Event::Step(event) => event.at,
+        Event::Eval(event) => event.at,
+        Event::Growth(event) => event.at,
+        Event::Checkpoint(event) => event.at,
+    }
+}
+
+/// Processor seconds of this process, all threads.
 fn cpu_seconds() -> f64 {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("this clock exists");
     time.tv_sec() as f64 + time.tv_nsec() as f64 * 1e-9
@@ -121,7 +139,7 @@ fn cpu_seconds() -> f64 {
 
 struct Answer {
     parameters: u64,
-    pairs: usize,
+    runs: usize,
     tokens_per_second: f64,
     flops_per_second: f64,
     growth_in_steps: Option<f64>,
@@ -131,18 +149,17 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(trial: &Trial, pairs: &[[Run; 2]], planning_seconds: f64, trials: usize) -> Self {
-        let runs: Vec<&Run> = pairs.iter().flatten().collect();
+    fn new(trial: &Trial, runs: &[Run], planning_seconds: f64, trials: usize) -> Self {
         let seconds = median(runs.iter().filter_map(|run| last_step(&run.events)).map(|(seconds, _)| seconds));
         let flops = trial.plan.train_flops(trial.settings.tokens) as f64;
         let growths = runs.iter().flat_map(|run| growth_in_steps(trial, &run.events));
         Self {
             parameters: cost::parameters(trial.plan.target()),
-            pairs: pairs.len(),
+            runs: runs.len(),
             tokens_per_second: trial.settings.tokens as f64 / seconds,
             flops_per_second: flops / seconds,
             growth_in_steps: (!trial.plan.stages().is_empty()).then(|| median(growths)),
-            recording_share: median(pairs.iter().map(|[bare, recorded]| recorded.cpu_seconds / bare.cpu_seconds - 1.0)),
+            recording_share: median(runs.iter().map(|run| run.recording_seconds / run.seconds)),
             planning_seconds,
             trials,
         }
@@ -150,7 +167,7 @@ impl Answer {
 
     fn print_json(&self) -> Result<(), Failure> {
         print_json(
-            &json!({ "parameters": self.parameters, "pairs": self.pairs, "tokens_per_second": self.tokens_per_second,
+            &json!({ "parameters": self.parameters, "runs": self.runs, "tokens_per_second": self.tokens_per_second,
             "flops_per_second": self.flops_per_second, "growth_in_steps": self.growth_in_steps,
             "recording_share": self.recording_share, "planning_seconds": self.planning_seconds, "trials": self.trials }),
         )
@@ -164,13 +181,13 @@ impl Answer {
         print(&format!(
             "training          {} tokens/s, {}FLOP/s, growing to {} parameters\n\
              a growth event    {growth}\n\
-             recording         {:+.2} % of processor time (median of {} pairs with and without)\n\
+             recording         {:.2} % of training time (median of {} runs)\n\
              planning          {:.2} s for {} trials",
             count(self.tokens_per_second),
             scaled(self.flops_per_second),
             count(self.parameters as f64),
             100.0 * self.recording_share,
-            self.pairs,
+            self.runs,
             self.planning_seconds,
             self.trials
         ))
