@@ -4,7 +4,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB").expect("outgrow-train says where libtorch lies");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
-    let commit = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    let commit = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        .output();
     let commit = commit.ok().filter(|output| output.status.success());
     let commit = commit.map_or_else(|| "unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     println!("cargo::rustc-env=OUTGROW_COMMIT={commit}");

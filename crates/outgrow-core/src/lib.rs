@@ -14,6 +14,7 @@ pub mod event;
 pub mod init;
 pub mod param;
 pub mod plan;
+pub mod policy;
 pub mod reference;
 pub mod rows;
 pub mod strategy;

@@ -119,10 +119,11 @@ impl Trial {
         self.settings.tokens / self.step_tokens()
     }
 
-    /// Learning rate of the step that begins at `tokens`.
+    /// Learning rate of the step that begins at `tokens`: the schedule's, and what the policy makes of it after a growth.
     pub fn learning_rate(&self, tokens: u64) -> f64 {
         let training = &self.settings.training;
-        training.learning_rate * training.schedule.factor(tokens as f64 / self.settings.tokens as f64)
+        let factor = training.growth.factor(&self.plan, tokens, self.step_tokens());
+        training.learning_rate * training.schedule.factor(tokens as f64 / self.settings.tokens as f64) * factor
     }
 }
 
@@ -210,12 +211,9 @@ impl Sweep {
         tokens: u64,
         data: &str,
     ) -> Member {
-        let settings = Settings {
-            data: data.to_owned(),
-            tokens,
-            training: self.spec.training.clone(),
-            evaluation: self.spec.evaluation.clone(),
-        };
+        let mut training = self.spec.training.clone();
+        training.growth = strategy.growth.clone().unwrap_or(training.growth);
+        let settings = Settings { data: data.to_owned(), tokens, training, evaluation: self.spec.evaluation.clone() };
         // One seed per replicate, the same for every plan: a grown trial and its control see the same tokens.
         let seed = derive(self.spec.seed, &format!("replicate/{replicate}"));
         Member {
@@ -229,7 +227,9 @@ impl Sweep {
 
     fn sample(&self, strategy: &StrategySpec, number: usize) -> Result<Sampled, SweepError> {
         let task = Task { initial: &self.initial, target: &self.target };
-        let mut rng = stream(self.spec.seed, &format!("sampling/{}/{number}", strategy.name));
+        // Named by the rule and not by the strategy's name: the same rule under two policies samples the same plans.
+        let rule = serde_json::to_string(&strategy.strategy).expect("a strategy is plain data");
+        let mut rng = stream(self.spec.seed, &format!("sampling/{rule}/{number}"));
         let named = |error| SweepError::Strategy { name: strategy.name.clone(), error };
         strategy.strategy.sample(&task, &mut rng).map_err(named)
     }

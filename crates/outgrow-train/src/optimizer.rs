@@ -1,16 +1,18 @@
 //! AdamW on the flat state, with an age for each entry.
 
-use outgrow_core::sweep::OptimizerSpec;
+use outgrow_core::{Trial, policy::OptimizerAtGrowth};
 use tch::{Tensor, no_grad};
 
 use crate::state::TrainingState;
 
-/// One AdamW step (Loshchilov & Hutter 2019, decoupled decay) with clipping of the global gradient norm; gives that norm
-/// before clipping, still on the device.
+/// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the global gradient norm; gives that
+/// norm before clipping, still on the device.
 ///
-/// Bias correction uses each entry's own age: with a step counter shared by old and new entries, an entry born at step
-/// 1,000 under β₂ = 0.999 would first move by 3.2 times the learning rate and by up to 6.6 times within its first dozen steps.
-pub fn step(state: &mut TrainingState, gradient: &Tensor, spec: &OptimizerSpec, learning_rate: f64) -> Tensor {
+/// Unless the trial's policy says otherwise, bias correction uses each entry's own age: with a step counter shared by old and new
+/// entries, an entry born at step 1,000 under β₂ = 0.999 would first move by 3.2 times the learning rate and by up to 6.6
+/// times within its first dozen steps.
+pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learning_rate: f64) -> Tensor {
+    let spec = &trial.settings.training.optimizer;
     no_grad(|| {
         state.step += 1;
         let norm = gradient.norm();
@@ -21,14 +23,14 @@ pub fn step(state: &mut TrainingState, gradient: &Tensor, spec: &OptimizerSpec, 
             let mut decayed = state.weights.narrow(0, 0, state.layout().decayed());
             let _ = decayed.g_mul_scalar_(1.0 - learning_rate * spec.weight_decay);
         }
-        let update = match corrections(state, spec) {
-            Corrections::Same(c1, c2) => {
-                let denominator = (state.second_moment.sqrt() / c2.sqrt()).g_add_scalar_(spec.eps);
-                state.first_moment.g_div(&denominator).g_mul_scalar_(learning_rate / c1)
+        let update = match corrections(state, trial) {
+            Corrections::Same(Cohort { c1, root_c2, factor }) => {
+                let denominator = (state.second_moment.sqrt() / root_c2).g_add_scalar_(spec.eps);
+                state.first_moment.g_div(&denominator).g_mul_scalar_(learning_rate * factor / c1)
             }
-            Corrections::PerEntry(c1, root_c2) => {
+            Corrections::PerEntry { factor_over_c1, root_c2 } => {
                 let denominator = state.second_moment.sqrt().g_div_(&root_c2).g_add_scalar_(spec.eps);
-                state.first_moment.g_div(&denominator).g_div_(&c1).g_mul_scalar_(learning_rate)
+                state.first_moment.g_div(&denominator).g_mul_(&factor_over_c1).g_mul_scalar_(learning_rate)
             }
         };
         let _ = state.weights.g_sub_(&update);
@@ -44,26 +46,139 @@ fn clip(gradient: &Tensor, norm: &Tensor, clip_norm: f64) -> Tensor {
     }
 }
 
-enum Corrections {
-    /// 1 − β₁ᵃ and 1 − β₂ᵃ, the same for all entries.
-    Same(f64, f64),
-    /// 1 − β₁ᵃ and √(1 − β₂ᵃ), entry by entry.
-    PerEntry(Tensor, Tensor),
+/// Forgets the past of all entries, if the policy says so.
+pub fn at_growth(state: &mut TrainingState, policy: OptimizerAtGrowth) {
+    if policy == OptimizerAtGrowth::Reset {
+        no_grad(|| {
+            let _ = (state.first_moment.zero_(), state.second_moment.zero_());
+        });
+    }
 }
 
-fn corrections(state: &TrainingState, spec: &OptimizerSpec) -> Corrections {
-    let of = |beta: f64, born: i64| 1.0 - beta.powi((state.step - born).min(i32::MAX as i64) as i32);
-    let pairs: Vec<(f64, f64)> = state.cohorts.iter().map(|&b| (of(spec.beta1, b), of(spec.beta2, b))).collect();
+/// What entries that were born together have in common.
+#[derive(Clone, Copy)]
+struct Cohort {
+    /// 1 − β₁ᵃ at age a.
+    c1: f64,
+    /// √(1 − β₂ᵃ).
+    root_c2: f64,
+    /// On the learning rate.
+    factor: f64,
+}
+
+enum Corrections {
+    /// The same for all entries.
+    Same(Cohort),
+    /// Entry by entry.
+    PerEntry { factor_over_c1: Tensor, root_c2: Tensor },
+}
+
+fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
+    let (training, step_tokens) = (&trial.settings.training, trial.step_tokens());
+    let (spec, policy) = (&training.optimizer, &training.growth);
+    let cohort = |&born: &i64| {
+        let age = policy.age(&trial.plan, state.step, born, step_tokens).clamp(1, i32::MAX as i64) as i32;
+        let factor = policy.entry_factor(born > 0, state.step - born, step_tokens);
+        Cohort { c1: 1.0 - spec.beta1.powi(age), root_c2: (1.0 - spec.beta2.powi(age)).sqrt(), factor }
+    };
+    let cohorts: Vec<Cohort> = state.cohorts.iter().map(cohort).collect();
     // What float32 can't tell apart need not be looked up.
-    let same = |a: &(f64, f64), b: &(f64, f64)| (a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9;
-    if pairs.iter().all(|pair| same(pair, &pairs[0])) {
-        return Corrections::Same(pairs[0].0, pairs[0].1);
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    let same = |a: &Cohort, b: &Cohort| near(a.c1, b.c1) && near(a.root_c2, b.root_c2) && near(a.factor, b.factor);
+    if cohorts.iter().all(|cohort| same(cohort, &cohorts[0])) {
+        return Corrections::Same(cohorts[0]);
     }
-    let look_up = |values: Vec<f64>| {
+    let look_up = |of: fn(&Cohort) -> f64| {
+        let values: Vec<f64> = cohorts.iter().map(of).collect();
         let table = Tensor::from_slice(&values).to_kind(state.master()).to_device(state.weights.device());
         table.index_select(0, &state.cohort)
     };
-    let first = look_up(pairs.iter().map(|pair| pair.0).collect());
-    let second = look_up(pairs.iter().map(|pair| pair.1.sqrt()).collect());
-    Corrections::PerEntry(first, second)
+    Corrections::PerEntry { factor_over_c1: look_up(|c| c.factor / c.c1), root_c2: look_up(|c| c.root_c2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use outgrow_core::{
+        Architecture, Form, GrowthPlan, LayerShape, Stage, Transform,
+        init::Initializer,
+        policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+        sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+        transform::{HiddenExpansion, LayerAddition, grow_all},
+    };
+    use tch::Kind;
+
+    use super::*;
+    use crate::device::Device;
+
+    /// Steps before the growth: so many that the global step's corrections have died out.
+    const BEFORE: i64 = 200_000;
+    const RATE: f64 = 1e-3;
+
+    fn trial(beta2: f64, optimizer: OptimizerAtGrowth, learning_rate: LearningRateAtGrowth) -> Trial {
+        let form = Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+        let initial = Architecture::uniform(8, 4, 6, 1, LayerShape::uniform(1, 2, 2, 4), form);
+        let transforms =
+            vec![Transform::from(HiddenExpansion { d_model: 9 }), LayerAddition { index: 1, shape: None }.into()];
+        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, transforms }]).expect("a plan");
+        let growth = GrowthPolicy { initializer: Initializer::Normal { scale: 1.0 }, optimizer, learning_rate };
+        let training = TrainingSpec {
+            tokens: 4 * (BEFORE as u64 + 100),
+            equal: Equal::Tokens,
+            batch_size: 1,
+            learning_rate: RATE,
+            schedule: LearningRateSchedule::Constant { warmup: 0.0 },
+            optimizer: OptimizerSpec { beta1: 0.9, beta2, eps: 1e-12, weight_decay: 0.0, clip_norm: 0.0 },
+            precision: Precision::Float64,
+            growth,
+        };
+        let evaluation = EvaluationSpec { every_tokens: 4, tokens: 4, record_every_tokens: 4 };
+        let settings = Settings { data: String::new(), tokens: training.tokens, training, evaluation };
+        Trial { plan, settings, seed: 1 }
+    }
+
+    /// Mean size of the first update after the growth, over the learning rate: of old entries, and of new ones.
+    fn first_update(trial: &Trial) -> (f64, f64) {
+        let initial = trial.plan.initial();
+        let mut state = TrainingState::fresh(initial, 1, Kind::Double, Device::Cpu);
+        state.step = BEFORE;
+        // Old entries have seen gradients of size 1 for long.
+        let _ = no_grad(|| (state.first_moment.fill_(1.0), state.second_moment.fill_(1.0)));
+        let stage = &trial.plan.stages()[0];
+        let policy = &trial.settings.training.growth;
+        let grown = grow_all(initial, &stage.transforms).expect("the plan was checked");
+        let mut state = no_grad(|| state.grown(&grown.architecture, &grown.edits, &policy.initializer, 1, 0));
+        at_growth(&mut state, policy.optimizer);
+        let before = state.weights.detach().copy();
+        let gradient = before.ones_like();
+        let rate = trial.learning_rate(stage.tokens);
+        let _ = step(&mut state, &gradient, trial, rate);
+        let moved = (&before - state.weights.detach()) / RATE;
+        let is_new = state.born.eq(BEFORE).to_kind(Kind::Double);
+        // A scaled entry's moments were scaled with it: those of size 1 are the untouched ones.
+        let mean = |of: &Tensor| ((&moved * of).sum(Kind::Double) / of.sum(Kind::Double)).double_value(&[]);
+        (mean(&(1.0 - &is_new)), mean(&is_new))
+    }
+
+    #[test]
+    fn the_first_update_of_new_entries_has_the_right_size() {
+        for (beta2, wrong) in [(0.95, 0.447), (0.999, 3.162)] {
+            let own = trial(beta2, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
+            assert!((first_update(&own).1 - 1.0).abs() < 0.05, "{:?}", first_update(&own));
+            let shared = trial(beta2, OptimizerAtGrowth::KeepGlobalStep, LearningRateAtGrowth::Unchanged);
+            assert!((first_update(&shared).1 - wrong).abs() < 0.01, "{:?}", first_update(&shared));
+            let reset = trial(beta2, OptimizerAtGrowth::Reset, LearningRateAtGrowth::Unchanged);
+            let (old, new) = first_update(&reset);
+            assert!((old - 1.0).abs() < 1e-6 && (new - 1.0).abs() < 1e-6, "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn rewarming_holds_back_all_or_only_the_new() {
+        let rewarmed = |rate| first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, rate));
+        let (old, new) = rewarmed(LearningRateAtGrowth::Unchanged);
+        let all = rewarmed(LearningRateAtGrowth::RewarmAll { tokens: 40 });
+        assert!((all.0 - old * 0.1).abs() < 1e-9 && (all.1 - new * 0.1).abs() < 1e-9, "{all:?}");
+        let only_new = rewarmed(LearningRateAtGrowth::RewarmNew { tokens: 40 });
+        assert!((only_new.0 - old).abs() < 1e-9 && (only_new.1 - new * 0.1).abs() < 1e-9, "{only_new:?}");
+    }
 }

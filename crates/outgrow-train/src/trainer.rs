@@ -240,7 +240,7 @@ impl<'a> Session<'a> {
         let loss = cross_entropy(&model.logits(&inputs), &targets);
         let gradient = Tensor::run_backward(&[&loss], &[&self.state.weights], false, false).remove(0);
         self.at.train_flops += cost::train_flops(architecture, seq_len) * batch as u64;
-        let norm = optimizer::step(&mut self.state, &gradient, &self.trial.settings.training.optimizer, learning_rate);
+        let norm = optimizer::step(&mut self.state, &gradient, self.trial, learning_rate);
         self.at.step += 1;
         self.at.tokens += self.trial.step_tokens();
         self.window.loss = &self.window.loss + loss.detach().to_kind(Kind::Double);
@@ -294,11 +294,17 @@ impl<'a> Session<'a> {
         let stage = &self.trial.plan.stages()[self.stages];
         let old = self.state.architecture().clone();
         let grown = grow_all(&old, &stage.transforms).expect("the plan was checked when it was built");
-        let initializer = &self.trial.settings.training.initializer;
+        let policy = &self.trial.settings.training.growth;
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
         let next = no_grad(|| {
-            self.state.grown(&grown.architecture, &grown.edits, initializer, self.trial.seed, self.stages as u64)
+            self.state.grown(
+                &grown.architecture,
+                &grown.edits,
+                &policy.initializer,
+                self.trial.seed,
+                self.stages as u64,
+            )
         });
         let preservation = verify::compare(&self.state, &next, &inputs, &targets);
         if !preservation.holds() {
@@ -307,6 +313,7 @@ impl<'a> Session<'a> {
         }
         let parameters = [cost::parameters(&old), cost::parameters(&grown.architecture)];
         self.state = next;
+        optimizer::at_growth(&mut self.state, policy.optimizer);
         self.stages += 1;
         let seconds = began.elapsed().as_secs_f64();
         self.at.wall_seconds = self.clock.seconds();

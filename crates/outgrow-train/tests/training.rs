@@ -6,6 +6,7 @@ use outgrow_core::{
     Architecture, Event, Form, GrowthPlan, LayerShape, Stage, Transform, Trial,
     event::{Control, Outcome},
     init::Initializer,
+    policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
     transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
@@ -37,6 +38,8 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         Stage { tokens: 14 * 64, transforms: all[3..].to_vec() },
     ];
     let optimizer = OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
+    let (optimizer_at_growth, learning_rate) = (OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
+    let growth = GrowthPolicy { initializer, optimizer: optimizer_at_growth, learning_rate };
     let training = TrainingSpec {
         tokens: 24 * 64,
         equal: Equal::Tokens,
@@ -45,7 +48,7 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         schedule: LearningRateSchedule::Cosine { warmup: 0.1, end: 0.1 },
         optimizer,
         precision,
-        initializer,
+        growth,
     };
     let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
     let settings = Settings { data: "built in".into(), tokens: 24 * 64, training, evaluation };

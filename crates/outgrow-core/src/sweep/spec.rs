@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::SweepError;
 use crate::{
     architecture::{Architecture, Form, HeadGroup, HeadShape, LayerShape},
-    init::Initializer,
+    policy::GrowthPolicy,
     strategy::Strategy,
 };
 
@@ -89,8 +89,8 @@ pub struct TrainingSpec {
     pub optimizer: OptimizerSpec,
     /// Number type.
     pub precision: Precision,
-    /// How free entries are made at growth.
-    pub initializer: Initializer,
+    /// What happens at growth beside the transforms; a strategy may have its own.
+    pub growth: GrowthPolicy,
 }
 
 /// The learning rate over a trial, as a factor of the peak; `warmup` and `decay` are fractions of the trial's tokens.
@@ -213,6 +213,8 @@ pub struct StrategySpec {
     pub name: String,
     /// The rule.
     pub strategy: Strategy,
+    /// In place of the sweep's own: to compare policies with each other.
+    pub growth: Option<GrowthPolicy>,
 }
 
 /// How trials are evaluated.
@@ -387,8 +389,14 @@ impl TryFrom<toml::Table> for StrategySpec {
             Some(toml::Value::String(name)) if !name.is_empty() => Some(name),
             Some(other) => return Err(format!("a strategy's `name` must be a text, not {other}")),
         };
-        let strategy: Strategy = table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
-        Ok(Self { name: name.unwrap_or_else(|| strategy.name().to_owned()), strategy })
+        let message = |error: toml::de::Error| error.message().to_owned();
+        let growth: Option<GrowthPolicy> =
+            table.remove("growth").map(toml::Value::try_into).transpose().map_err(message)?;
+        let strategy: Strategy = table.try_into().map_err(message)?;
+        if growth.is_some() && matches!(strategy, Strategy::FromScratch(_)) {
+            return Err("`growth` of from_scratch: it never grows; leave it out".into());
+        }
+        Ok(Self { name: name.unwrap_or_else(|| strategy.name().to_owned()), strategy, growth })
     }
 }
 
@@ -396,6 +404,9 @@ impl From<StrategySpec> for toml::Table {
     fn from(spec: StrategySpec) -> Self {
         let mut table = toml::Table::try_from(&spec.strategy).expect("a strategy is plain data");
         table.insert("name".into(), spec.name.into());
+        if let Some(growth) = &spec.growth {
+            table.insert("growth".into(), toml::Value::try_from(growth).expect("a policy is plain data"));
+        }
         table
     }
 }
