@@ -93,6 +93,8 @@ pub struct Run {
     pub complete: bool,
     /// Its evaluations.
     pub curve: Vec<Point>,
+    /// Tokens at its growth events.
+    pub growths: Vec<f64>,
 }
 
 /// One evaluation.
@@ -163,6 +165,10 @@ impl Analysis {
         for row in &input.curves {
             curves.entry(&row.trial).or_default().extend(point(row));
         }
+        let mut growths: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for row in &input.growths {
+            growths.entry(&row.trial).or_default().push(row.tokens as f64);
+        }
         let mut strategies: Vec<Strategy> = vec![];
         let mut states = BTreeMap::new();
         for trial in &input.trials {
@@ -176,7 +182,8 @@ impl Analysis {
             let curve = curves.get(trial.trial.as_str()).cloned().unwrap_or_default();
             if !curve.is_empty() {
                 let (plan, replicate, complete) = (trial.plan, trial.replicate, trial.state == "complete");
-                strategy.runs.push(Run { plan, replicate, complete, curve });
+                let growths = growths.get(trial.trial.as_str()).cloned().unwrap_or_default();
+                strategy.runs.push(Run { plan, replicate, complete, curve, growths });
             }
         }
         strategies.retain(|strategy| !strategy.runs.is_empty());
@@ -284,6 +291,24 @@ impl Strategy {
             Some((x, interval(&by_seed(losses))?))
         };
         (0..GRID).filter_map(|i| mean(at(i))).collect()
+    }
+
+    /// The mean change of loss around its growth events since the last evaluation before each, over tokens since the event: a
+    /// tenth of the shortest trial to both sides, over the events that have so much room; over seeds.
+    pub fn around_growth(&self) -> Vec<(f64, Interval)> {
+        let reach = self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
+        let events = self.runs.iter().flat_map(|run| run.growths.iter().map(move |&at| (run, at)));
+        let has_room = |(run, at): &(&Run, f64)| at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach;
+        let seen: Vec<(&Run, f64)> = events.filter(has_room).collect();
+        if seen.is_empty() {
+            return vec![];
+        }
+        let change = |(run, at): &(&Run, f64), x: f64| {
+            let before = run.curve.iter().rfind(|point| point.tokens <= *at).unwrap_or(&run.curve[0]);
+            (run.replicate, interpolate(&run.curve, Cost::Tokens, at + x) - before.loss)
+        };
+        let mean = |x: f64| Some((x, interval(&by_seed(seen.iter().map(|event| change(event, x))))?));
+        (0..GRID).filter_map(|i| mean(reach * (2.0 * i as f64 / (GRID - 1) as f64 - 1.0))).collect()
     }
 
     /// FLOPs to reach each of `targets` as a fraction of the control's, over seeds (a mean of logarithms); it ends where the

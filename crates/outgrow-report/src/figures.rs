@@ -1,5 +1,6 @@
 //! The figures: one small file each.
 
+mod around_growth;
 mod compute_saving;
 mod final_loss;
 mod loss;
@@ -44,6 +45,7 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
         .filter_map(|cost| loss::figure(analysis, cost))
         .collect();
     figures.extend(timeline::figure(analysis));
+    figures.extend(around_growth::figure(analysis));
     figures.extend(final_loss::figure(analysis));
     figures.extend(compute_saving::figure(analysis));
     figures.extend(saving_by_target::figure(analysis));

@@ -90,6 +90,7 @@ fn every_file_is_there_and_the_same_again() {
         "loss_vs_flops",
         "loss_vs_wall_time",
         "growth_timeline",
+        "loss_around_growth",
         "final_loss_vs_flops",
         "compute_saving",
         "compute_to_target",
