@@ -145,6 +145,18 @@ impl Run {
         self.curve.last().expect("a run has an evaluation")
     }
 
+    /// Loss at `x` tokens from a growth at `at`, minus that of the last evaluation before the growth. At the growth itself
+    /// the loss is what it was: no line is drawn from before it to after it.
+    fn change_around(&self, at: f64, x: f64) -> f64 {
+        let after = self.curve.partition_point(|point| point.tokens <= at);
+        let before = Point { tokens: at, ..self.curve[after.saturating_sub(1)] };
+        let known: Vec<Point> = match x <= 0.0 {
+            true => self.curve[..after].iter().copied().chain([before]).collect(),
+            false => std::iter::once(before).chain(self.curve[after..].iter().copied()).collect(),
+        };
+        interpolate(&known, Cost::Tokens, at + x) - before.loss
+    }
+
     /// What it had cost when the loss fell to `target`: on a straight line between the last evaluation above it and the
     /// first at or below it. None if it never did.
     pub fn reaches(&self, cost: Cost, target: f64) -> Option<f64> {
@@ -303,10 +315,7 @@ impl Strategy {
         if seen.is_empty() {
             return vec![];
         }
-        let change = |(run, at): &(&Run, f64), x: f64| {
-            let before = run.curve.iter().rfind(|point| point.tokens <= *at).unwrap_or(&run.curve[0]);
-            (run.replicate, interpolate(&run.curve, Cost::Tokens, at + x) - before.loss)
-        };
+        let change = |(run, at): &(&Run, f64), x: f64| (run.replicate, run.change_around(*at, x));
         let mean = |x: f64| Some((x, interval(&by_seed(seen.iter().map(|event| change(event, x))))?));
         (0..GRID).filter_map(|i| mean(reach * (2.0 * i as f64 / (GRID - 1) as f64 - 1.0))).collect()
     }
