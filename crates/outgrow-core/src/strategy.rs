@@ -24,16 +24,49 @@ use crate::{
     transform::Transform,
 };
 
-/// A rule that samples growth plans. In a sweep file: `kind = "random"` and the rule's own fields.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Strategy {
-    FromScratch(FromScratch),
-    AllAtOnce(AllAtOnce),
-    EvenlySpaced(EvenlySpaced),
-    RandomOrder(RandomOrder),
-    Random(Random),
+/// What the file of a strategy says.
+trait Rule {
+    /// How many plans the sweep asks of it.
+    fn plans(&self) -> usize;
+
+    /// Samples one way from the initial architecture to the target.
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError>;
+}
+
+macro_rules! strategies {
+    ($($rule:ident = $name:literal,)*) => {
+        /// A rule that samples growth plans. In a sweep file: `kind = "random"` and the rule's own fields.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        #[allow(missing_docs)]
+        pub enum Strategy {
+            $(#[serde(rename = $name)] $rule($rule),)*
+        }
+
+        impl Strategy {
+            /// Its kind, and its name where the sweep file gives none.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Strategy::$rule(_) => $name,)*
+                }
+            }
+
+            fn rule(&self) -> &dyn Rule {
+                match self {
+                    $(Strategy::$rule(rule) => rule,)*
+                }
+            }
+        }
+    };
+}
+
+// The list: a rule, and what sweep files, databases and figures call it.
+strategies! {
+    FromScratch = "from_scratch",
+    AllAtOnce = "all_at_once",
+    EvenlySpaced = "evenly_spaced",
+    RandomOrder = "random_order",
+    Random = "random",
 }
 
 /// What a strategy has to work with.
@@ -74,24 +107,7 @@ pub enum StrategyError {
 impl Strategy {
     /// How many plans the sweep asks of it.
     pub fn plans(&self) -> usize {
-        match self {
-            Strategy::FromScratch(_) => 1,
-            Strategy::AllAtOnce(s) => s.plans,
-            Strategy::EvenlySpaced(s) => s.plans,
-            Strategy::RandomOrder(s) => s.plans,
-            Strategy::Random(s) => s.plans,
-        }
-    }
-
-    /// Its name where the sweep file gives none.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Strategy::FromScratch(_) => "from_scratch",
-            Strategy::AllAtOnce(_) => "all_at_once",
-            Strategy::EvenlySpaced(_) => "evenly_spaced",
-            Strategy::RandomOrder(_) => "random_order",
-            Strategy::Random(_) => "random",
-        }
+        self.rule().plans()
     }
 
     /// Samples one way from the initial architecture to the target.
@@ -102,13 +118,7 @@ impl Strategy {
         if self.plans() == 0 {
             return Err(StrategyError::Parameter { field: "plans", value: "0".into(), allowed: "at least 1" });
         }
-        match self {
-            Strategy::FromScratch(s) => Ok(s.sample(task)),
-            Strategy::AllAtOnce(s) => s.sample(task, rng),
-            Strategy::EvenlySpaced(s) => s.sample(task, rng),
-            Strategy::RandomOrder(s) => s.sample(task, rng),
-            Strategy::Random(s) => s.sample(task, rng),
-        }
+        self.rule().sample(task, rng)
     }
 }
 

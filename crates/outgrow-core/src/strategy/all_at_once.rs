@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Sampled, StrategyError, Task, check_window, route::Route};
+use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route};
 use crate::stream::Stream;
 
 /// Every axis grows to the target in one stage.
@@ -13,8 +13,12 @@ pub struct AllAtOnce {
     pub at: f64,
 }
 
-impl AllAtOnce {
-    pub(super) fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+impl Rule for AllAtOnce {
+    fn plans(&self) -> usize {
+        self.plans
+    }
+
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window([self.at, 1.0])?;
         let mut route = Route::new(task, rng)?;
         route.close_all(rng);

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Sampled, StrategyError, Task, check_window, route::Route, spaced};
+use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route, spaced};
 use crate::stream::Stream;
 
 /// Every axis grows by an equal share at each of `stages` places, evenly spaced over the window.
@@ -15,8 +15,12 @@ pub struct EvenlySpaced {
     pub window: [f64; 2],
 }
 
-impl EvenlySpaced {
-    pub(super) fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+impl Rule for EvenlySpaced {
+    fn plans(&self) -> usize {
+        self.plans
+    }
+
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         if self.stages == 0 {
             return Err(StrategyError::Parameter { field: "stages", value: "0".into(), allowed: "at least 1" });

@@ -1,7 +1,7 @@
 use rand::{RngExt, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 
-use super::{Sampled, StrategyError, Task, check_window, route::Route};
+use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route};
 use crate::{stream::Stream, transform::Transform};
 
 /// Random transforms of random sizes at random places: until the target is reached, an axis that lacks something is
@@ -18,8 +18,12 @@ pub struct Random {
     pub window: [f64; 2],
 }
 
-impl Random {
-    pub(super) fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+impl Rule for Random {
+    fn plans(&self) -> usize {
+        self.plans
+    }
+
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         if self.max_stages == 0 {
             return Err(StrategyError::Parameter { field: "max_stages", value: "0".into(), allowed: "at least 1" });
@@ -38,7 +42,9 @@ impl Random {
         }
         Ok(Sampled { initial: task.initial.clone(), stages: self.cut(sequence, rng) })
     }
+}
 
+impl Random {
     fn cut(&self, sequence: Vec<Transform>, rng: &mut Stream) -> Vec<(f64, Vec<Transform>)> {
         if sequence.is_empty() {
             return vec![];

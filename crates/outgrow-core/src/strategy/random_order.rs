@@ -1,7 +1,7 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Sampled, StrategyError, Task, check_window, route::Route, spaced};
+use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route, spaced};
 use crate::stream::Stream;
 
 /// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled, the places are evenly
@@ -15,8 +15,12 @@ pub struct RandomOrder {
     pub window: [f64; 2],
 }
 
-impl RandomOrder {
-    pub(super) fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+impl Rule for RandomOrder {
+    fn plans(&self) -> usize {
+        self.plans
+    }
+
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         let mut route = Route::new(task, rng)?;
         let mut order = route.missing();
