@@ -40,6 +40,7 @@ pub enum Command {
     Report(Report),
     Check(Check),
     Grow(Grow),
+    Doctor(Doctor),
     Eval(Eval),
     Bench(Bench),
     #[command(hide = true)]
@@ -162,21 +163,47 @@ pub struct Check {
 
 /// Grow one checkpoint, verify that its function is preserved, and write the result
 ///
-/// Sizes grow every layer of the model; --apply takes a JSON list of transforms at any granularity, for example
-/// [{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits stay.
+/// Sizes grow every layer of the model, by the six transforms or by --operator; --apply takes a JSON list of transforms and operators at any
+/// granularity, for example [{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits
+/// stay, or the operator does not claim that they do.
 #[derive(clap::Args)]
 pub struct Grow {
     /// The checkpoint to grow (a folder)
     pub from: PathBuf,
     /// Where to write the grown one (a folder that does not exist yet)
     pub to: PathBuf,
-    /// A JSON list of transforms
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "d_k", "d_v", "d_ff"])]
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can the new entries learn?
+///
+/// Grows as `outgrow grow` would, writes nothing, and trains a copy for three steps. Exit code 1 if nothing new can ever learn, or
+/// if a claim to preserve the function is broken.
+#[derive(clap::Args)]
+pub struct Doctor {
+    /// The checkpoint to grow (a folder)
+    pub from: PathBuf,
+    /// Text for the three steps [default: random tokens]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How to grow a checkpoint.
+#[derive(clap::Args)]
+pub struct How {
+    /// A JSON list of transforms and operators
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "d_k", "d_v", "d_ff", "operator"])]
     pub apply: Option<PathBuf>,
+    /// A published operator instead of the transforms, as JSON: '{"kind": "stack", "order": "block"}'
+    #[arg(long, value_name = "JSON")]
+    pub operator: Option<String>,
     /// Width of the residual stream
     #[arg(long, value_name = "N")]
     pub d_model: Option<usize>,
-    /// Number of layers; new ones stand at the end
+    /// Number of layers; new ones stand at the end, or where the operator puts them
     #[arg(long, value_name = "N")]
     pub n_layers: Option<usize>,
     /// Heads of each layer
@@ -194,7 +221,7 @@ pub struct Grow {
     /// How free entries are made
     #[arg(long, value_enum, default_value_t = Init::Normal)]
     pub init: Init,
-    /// Factor on the standard deviation of normal entries
+    /// Factor on the standard deviation of drawn entries; with --init fixed the standard deviation itself
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub scale: f64,
     /// Of the free entries
@@ -213,6 +240,12 @@ pub struct Grow {
 pub enum Init {
     /// Normal, with the fan-in rule of a fresh model.
     Normal,
+    /// Normal, with one standard deviation for all.
+    Fixed,
+    /// Normal, as large as the tensor that grows.
+    Matched,
+    /// Normal, with Glorot's rule.
+    Glorot,
     /// Copies of existing units.
     Copy,
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod doctor;
 pub mod eval;
 pub mod grow;
 pub mod plan;

@@ -68,7 +68,7 @@ impl Desk {
     /// Every number that training recorded, except times.
     fn rows(&self) -> String {
         let numbers = [
-            "SELECT t.id, step, s.tokens, s.train_flops, loss, learning_rate, gradient_norm FROM step_metric s
+            "SELECT t.id, step, s.tokens, s.train_flops, loss, s.learning_rate, gradient_norm FROM step_metric s
              JOIN trial t ON t.number = s.trial ORDER BY 1, 2",
             "SELECT trial, step, tokens, train_flops, val_loss FROM curves ORDER BY 1, 2",
             "SELECT trial, stage, tokens, transforms, max_logit_change, loss_change FROM growth ORDER BY 1, 2",

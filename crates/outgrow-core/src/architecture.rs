@@ -73,11 +73,32 @@ pub struct HeadGroup {
 pub struct Form {
     /// Whether a position sees only itself and earlier ones.
     pub causal: bool,
-    /// Whether an RMSNorm stands before the unembedding.
+    /// Whether a norm stands before the unembedding.
     pub final_norm: bool,
-    /// ε of every RMSNorm, on the *sum* of squares: x·g·√d / √(Σx² + ε). On the sum it does not depend on the width, so
-    /// hidden expansion is exact; the usual form with ε on the mean is `eps_sum = d_model · eps`.
+    /// Of which kind all norms are; in files RMSNorm where it is left out.
+    #[serde(default, skip_serializing_if = "Norm::is_rms")]
+    pub norm: Norm,
+    /// ε of every norm, on the *sum* of squares: x·g·√d / √(Σx² + ε). On the sum it does not depend on the width, so
+    /// hidden expansion is exact; the usual form with ε on the mean is `eps_sum = d_model · eps`. The one number of the form
+    /// that may change: an operator that copies every channel n times multiplies it by n.
     pub eps_sum: f64,
+}
+
+/// The norms of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// x·g·√d / √(Σx² + ε) (the paper's).
+    #[default]
+    RmsNorm,
+    /// (x − μ)·g·√d / √(Σ(x − μ)² + ε) + b, with μ the mean of x and a bias b per norm.
+    LayerNorm,
+}
+
+impl Norm {
+    fn is_rms(&self) -> bool {
+        *self == Norm::RmsNorm
+    }
 }
 
 /// Why an architecture is not one.

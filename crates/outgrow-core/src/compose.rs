@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use crate::{
-    architecture::{Architecture, Form, HeadShape, LayerShape},
+    architecture::{Architecture, Form, HeadShape, LayerShape, Norm},
     stream::Stream,
     transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, Transform,
@@ -21,7 +21,12 @@ pub fn random_architecture(rng: &mut Stream) -> Architecture {
         // Narrower models are ill-conditioned by themselves: an RMSNorm over one or two channels is nearly a sign.
         d_model: rng.random_range(4..16),
         layers: (0..rng.random_range(1..4)).map(|_| random_layer(rng)).collect(),
-        form: Form { causal: rng.random(), final_norm: rng.random(), eps_sum: if rng.random() { 1e-5 } else { 0.0 } },
+        form: Form {
+            causal: rng.random(),
+            final_norm: rng.random(),
+            eps_sum: if rng.random() { 1e-5 } else { 0.0 },
+            norm: if rng.random() { Norm::RmsNorm } else { Norm::LayerNorm },
+        },
     }
 }
 

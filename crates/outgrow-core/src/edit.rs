@@ -1,15 +1,17 @@
-//! What a transform does to parameters, as data, and the one executor of it.
+//! What a growth does to parameters, as data, and the one executor of it.
 //!
-//! A transform never touches a tensor: it returns a list of [`Edit`]s. [`apply`] executes the list on anything that is
-//! [`Values`]: libtorch tensors, the f64 arrays of the reference model, and the optimizer's moments beside the weights,
-//! each under its own [`Role`].
+//! A transform or an operator never touches a tensor: it returns a list of [`Edit`]s. [`apply`] executes the list on anything
+//! that is [`Values`]: libtorch tensors, the f64 arrays of the reference model, and the optimizer's moments beside the
+//! weights, each under its own [`Role`].
 
 use std::{collections::BTreeMap, ops::Range};
+
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::{
     init::Initializer,
     param::{Axis, ParamId, ParamKind},
-    stream::stream,
+    stream::{Stream, stream},
 };
 
 /// One change to the parameters of a model. Edits hold in sequence: positions count what earlier edits have inserted.
@@ -50,6 +52,61 @@ pub enum Edit {
         /// The layer (by its number before the insertion) that an initializer may copy.
         like: usize,
     },
+    /// Make an axis anew out of its own entries.
+    Gather {
+        /// The parameter.
+        param: ParamId,
+        /// The axis.
+        axis: Axis,
+        /// The axis, entry by entry.
+        units: Vec<Unit>,
+        /// The parameter of equal shape that the new units are taken from; their own if none.
+        new_from: Option<ParamId>,
+    },
+    /// Make the list of layers anew out of the layers that are there.
+    Layers(Vec<LayerCopy>),
+    /// Set a block of a parameter to zero, whole axes where none is named; its entries count as new.
+    Clear {
+        /// The parameter.
+        param: ParamId,
+        /// Ranges of some of its axes.
+        block: Vec<(Axis, Range<usize>)>,
+    },
+    /// Add noise to some entries of an axis.
+    Noise {
+        /// The parameter.
+        param: ParamId,
+        /// The axis.
+        axis: Axis,
+        /// Its standard deviation over the root mean square of what it is added to.
+        relative: f64,
+        /// Where it is added.
+        to: Range<usize>,
+        /// Where the same noise is subtracted, as many entries: what reads copies of one channel there does not notice.
+        from: Option<Range<usize>>,
+    },
+}
+
+/// An entry of an axis that was made by [`Edit::Gather`]: the entry `from` times a factor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unit {
+    /// Which entry of the axis before.
+    pub from: usize,
+    /// Factor on the weights.
+    pub weight: f64,
+    /// Factor on the gradient that this entry will get, relative to the gradient that its source got.
+    pub gradient: f64,
+    /// Whether it is a copy beside the surviving original.
+    pub is_new: bool,
+}
+
+/// A layer that was made by [`Edit::Layers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerCopy {
+    /// Which layer before.
+    pub from: usize,
+    /// Whether it is a copy beside the surviving original.
+    pub is_new: bool,
 }
 
 /// What new entries must be for the function to be preserved.
@@ -57,6 +114,8 @@ pub enum Edit {
 pub enum Fill {
     /// The proof demands zero.
     Zero,
+    /// The proof demands the mean of the entries that are there.
+    Mean,
     /// Any finite value will do.
     Free,
 }
@@ -69,16 +128,24 @@ pub trait Values: Sized {
     fn same_kind(&self, shape: &[usize], values: Vec<f64>) -> Self;
     /// A copy with `slab` inserted at position `at` of dimension `dim`.
     fn insert(&self, dim: usize, at: usize, slab: &Self) -> Self;
-    /// A copy with the entries `range` of dimension `dim` multiplied by `by`.
-    fn scale(&self, dim: usize, range: Range<usize>, by: f64) -> Self;
+    /// A copy with entry i of dimension `dim` multiplied by `factors[i]`.
+    fn scale(&self, dim: usize, factors: &[f64]) -> Self;
     /// The entries `indices` of dimension `dim`, in that order.
     fn select(&self, dim: usize, indices: &[usize]) -> Self;
+    /// The sum with values of the same shape.
+    fn add(&self, other: &Self) -> Self;
+    /// The mean over dimension `dim`, which stays with length 1.
+    fn mean(&self, dim: usize) -> Self;
+    /// The root of the mean square of all entries.
+    fn root_mean_square(&self) -> f64;
 }
 
 /// As what the values grow: it decides what new entries are, and how a scale acts.
 ///
 /// If θ̂ = s·θ then ∂L/∂θ̂ = (1/s)·∂L/∂θ; so the first moment of a scaled entry becomes m/s, the second v/s²
-/// (checked against autograd by the conformance suite).
+/// (checked against autograd by the conformance suite). A copied unit's gradient is a part of its source's, which its
+/// [`Unit`] says. With `copies`, copies of units and layers bring their source's moments and birth along, in that scale;
+/// without, they begin anew like every other new entry.
 #[derive(Clone, Copy, Debug)]
 pub enum Role<'a> {
     /// Model weights: free entries come from the initializer, drawn from the streams `growth/<event>/…` of the seed.
@@ -91,28 +158,53 @@ pub enum Role<'a> {
         event: u64,
     },
     /// Running mean of gradients: m/s, new entries 0.
-    FirstMoment,
+    FirstMoment {
+        /// Whether copies bring theirs along.
+        copies: bool,
+    },
     /// Running mean of squared gradients: v/s², new entries 0.
-    SecondMoment,
+    SecondMoment {
+        /// Whether copies bring theirs along.
+        copies: bool,
+    },
     /// The optimizer step at which an entry was born: unscaled, new entries get this step.
-    Born(u64),
+    Born {
+        /// The step.
+        step: u64,
+        /// Whether copies bring theirs along.
+        copies: bool,
+    },
 }
 
 impl Role<'_> {
-    fn factor(&self, scale: f64) -> f64 {
+    /// What a factor on the weight (and the factor on the gradient that goes with it) does here.
+    fn factor(&self, weight: f64, gradient: f64) -> f64 {
         match self {
-            Role::Weights { .. } => scale,
-            Role::FirstMoment => 1.0 / scale,
-            Role::SecondMoment => 1.0 / (scale * scale),
-            Role::Born(_) => 1.0,
+            Role::Weights { .. } => weight,
+            Role::FirstMoment { .. } => gradient,
+            Role::SecondMoment { .. } => gradient * gradient,
+            Role::Born { .. } => 1.0,
         }
     }
 
+    /// New entries that are not drawn.
     fn constant(&self) -> f64 {
         match self {
-            Role::Born(step) => *step as f64,
+            Role::Born { step, .. } => *step as f64,
             _ => 0.0,
         }
+    }
+
+    /// Whether a copy begins anew instead of as its source.
+    fn forgets_copies(&self) -> bool {
+        match self {
+            Role::Weights { .. } => false,
+            Role::FirstMoment { copies } | Role::SecondMoment { copies } | Role::Born { copies, .. } => !copies,
+        }
+    }
+
+    fn constants<V: Values>(&self, like: &V, shape: &[usize]) -> V {
+        like.same_kind(shape, vec![self.constant(); shape.iter().product()])
     }
 }
 
@@ -120,27 +212,56 @@ impl Role<'_> {
 ///
 /// # Panics
 /// If the parameters are not those of the architecture that the edits were made for: edits come from
-/// [`crate::Transform`]s that were checked against it.
+/// [`crate::Growth`]s that were checked against it.
 pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role: Role) {
     for (number, edit) in edits.iter().enumerate() {
         match edit {
             Edit::Scale { param, axis, range, by } => {
-                let factor = role.factor(*by);
+                let factor = role.factor(*by, 1.0 / by);
                 if factor != 1.0 {
                     let dim = dim(*param, *axis);
-                    update(params, *param, |old| old.scale(dim, range.clone(), factor));
+                    let factor_of = |i: usize| if range.contains(&i) { factor } else { 1.0 };
+                    update(params, *param, |old| {
+                        old.scale(dim, &(0..old.shape()[dim]).map(factor_of).collect::<Vec<_>>())
+                    });
                 }
             }
             Edit::Pad { param, axis, at, len, fill, like } => {
                 let dim = dim(*param, *axis);
                 update(params, *param, |old| {
                     let mut shape = old.shape();
+                    let full = shape.clone();
                     shape[dim] = *len;
-                    let copy = |n: usize| old.select(dim, &cycle(like.clone(), n));
-                    old.insert(dim, *at, &new_entries(&role, *fill, number, *param, &shape, old, || copy(*len)))
+                    let copy = || old.select(dim, &cycle(like.clone(), *len));
+                    let mean =
+                        || old.select(dim, &like.clone().collect::<Vec<_>>()).mean(dim).select(dim, &vec![0; *len]);
+                    let new = New { role: &role, number, param: *param, shape: &shape, full: &full, source: old };
+                    old.insert(dim, *at, &new.entries(*fill, copy, mean))
                 });
             }
             Edit::InsertLayer { index, params: new, like } => insert_layer(params, *index, new, *like, number, &role),
+            Edit::Gather { param, axis, units, new_from } => {
+                let dim = dim(*param, *axis);
+                let other = new_from.map(|id| whole(&params[&id]));
+                update(params, *param, |old| gather(old, dim, units, other.as_ref().unwrap_or(old), &role));
+            }
+            Edit::Layers(copies) => rearrange(params, copies, &role),
+            Edit::Clear { param, block } => {
+                let ranges = param
+                    .kind
+                    .axes()
+                    .iter()
+                    .map(|axis| block.iter().find(|(cleared, _)| cleared == axis).map(|(_, range)| range.clone()));
+                let ranges: Vec<_> = ranges.collect();
+                update(params, *param, |old| clear(old, 0, &ranges, &role));
+            }
+            Edit::Noise { param, axis, relative, to, from } => {
+                if let Role::Weights { seed, event, .. } = role {
+                    let dim = dim(*param, *axis);
+                    let mut stream = stream(seed, &format!("growth/{event}/{number}/{param}"));
+                    update(params, *param, |old| noisy(old, dim, *relative, to, from.as_ref(), &mut stream));
+                }
+            }
         }
     }
 }
@@ -159,23 +280,38 @@ fn cycle(like: Range<usize>, n: usize) -> Vec<usize> {
     like.cycle().take(n).collect()
 }
 
-fn new_entries<V: Values>(
-    role: &Role,
-    fill: Fill,
+fn whole<V: Values>(values: &V) -> V {
+    values.select(0, &(0..values.shape()[0]).collect::<Vec<_>>())
+}
+
+/// New entries to be made.
+struct New<'a, V> {
+    role: &'a Role<'a>,
+    /// Number of the edit: it names the stream.
     number: usize,
     param: ParamId,
-    shape: &[usize],
-    like: &V,
-    copy: impl FnOnce() -> V,
-) -> V {
-    let len = shape.iter().product();
-    match (role, fill) {
-        (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free) => copy(),
-        (Role::Weights { initializer: Initializer::Normal { scale }, seed, event }, Fill::Free) => {
-            let mut stream = stream(*seed, &format!("growth/{event}/{number}/{param}"));
-            like.same_kind(shape, crate::init::free_entries(param.kind, shape, &like.shape(), *scale, &mut stream))
+    /// Of the new entries.
+    shape: &'a [usize],
+    /// Of the tensor whose fan-in counts.
+    full: &'a [usize],
+    /// What is there.
+    source: &'a V,
+}
+
+impl<V: Values> New<'_, V> {
+    fn entries(&self, fill: Fill, copy: impl FnOnce() -> V, mean: impl FnOnce() -> V) -> V {
+        match (self.role, fill) {
+            (Role::Weights { .. }, Fill::Mean) => mean(),
+            (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free) => copy(),
+            (Role::Weights { initializer, seed, event }, Fill::Free) => {
+                let mut stream = stream(*seed, &format!("growth/{event}/{}/{}", self.number, self.param));
+                let std_dev =
+                    initializer.std_dev(self.param.kind, self.full, self.shape, || self.source.root_mean_square());
+                self.source
+                    .same_kind(self.shape, crate::init::entries(self.param.kind, self.shape, std_dev, &mut stream))
+            }
+            _ => self.role.constants(self.source, self.shape),
         }
-        _ => like.same_kind(shape, vec![role.constant(); len]),
     }
 }
 
@@ -197,7 +333,8 @@ fn insert_layer<V: Values>(
             };
             let param = ParamId::in_layer(index, *kind);
             // The new layer's own shape decides the fan-in, not the source's.
-            (param, layer_entries(role, *fill, number, param, shape, source, copy))
+            let new = New { role, number, param, shape, full: shape, source };
+            (param, new.entries(*fill, copy, || unreachable!("a layer has no entries to take a mean of")))
         })
         .collect();
     let moved = std::mem::take(params).into_iter().map(|(id, values)| match id.layer {
@@ -207,15 +344,71 @@ fn insert_layer<V: Values>(
     *params = moved.chain(born).collect();
 }
 
-fn layer_entries<V: Values>(
-    role: &Role,
-    fill: Fill,
-    number: usize,
-    param: ParamId,
-    shape: &[usize],
-    source: &V,
-    copy: impl FnOnce() -> V,
+/// The units one after another; those that begin anew under this role as its constant.
+fn gather<V: Values>(old: &V, dim: usize, units: &[Unit], new_from: &V, role: &Role) -> V {
+    let mut made = old.select(dim, &[]);
+    for run in units.chunk_by(|a, b| a.is_new == b.is_new) {
+        let is_new = run[0].is_new;
+        let piece = if is_new && role.forgets_copies() {
+            let mut shape = old.shape();
+            shape[dim] = run.len();
+            role.constants(old, &shape)
+        } else {
+            let indices: Vec<usize> = run.iter().map(|unit| unit.from).collect();
+            let factors: Vec<f64> = run.iter().map(|unit| role.factor(unit.weight, unit.gradient)).collect();
+            let picked = if is_new { new_from } else { old }.select(dim, &indices);
+            if factors.iter().all(|&factor| factor == 1.0) { picked } else { picked.scale(dim, &factors) }
+        };
+        made = made.insert(dim, made.shape()[dim], &piece);
+    }
+    made
+}
+
+fn rearrange<V: Values>(params: &mut BTreeMap<ParamId, V>, copies: &[LayerCopy], role: &Role) {
+    let old = std::mem::take(params);
+    for (layer, copy) in copies.iter().enumerate() {
+        for (id, values) in old.iter().filter(|(id, _)| id.layer == Some(copy.from)) {
+            let forgotten = copy.is_new && role.forgets_copies();
+            let made = if forgotten { role.constants(values, &values.shape()) } else { whole(values) };
+            params.insert(ParamId::in_layer(layer, id.kind), made);
+        }
+    }
+    params.extend(old.into_iter().filter(|(id, _)| id.layer.is_none()));
+}
+
+/// Sets the block to the role's constant, one dimension after the other.
+fn clear<V: Values>(old: &V, dim: usize, block: &[Option<Range<usize>>], role: &Role) -> V {
+    let Some(range) = block.get(dim) else { return role.constants(old, &old.shape()) };
+    let len = old.shape()[dim];
+    let range = range.clone().unwrap_or(0..len);
+    let part = |range: Range<usize>| old.select(dim, &range.collect::<Vec<_>>());
+    let cleared = clear(&part(range.clone()), dim + 1, block, role);
+    part(0..range.start).insert(dim, range.start, &cleared).insert(dim, range.end, &part(range.end..len))
+}
+
+fn noisy<V: Values>(
+    old: &V,
+    dim: usize,
+    relative: f64,
+    to: &Range<usize>,
+    from: Option<&Range<usize>>,
+    stream: &mut Stream,
 ) -> V {
-    let own = source.same_kind(shape, vec![0.0; shape.iter().product()]);
-    new_entries(role, fill, number, param, shape, &own, copy)
+    let part = |range: Range<usize>| old.select(dim, &range.collect::<Vec<_>>());
+    let block = part(to.clone());
+    let std_dev = relative * block.root_mean_square();
+    let n = block.shape().iter().product();
+    let draws: Vec<f64> = StandardNormal.sample_iter(stream).map(|z: f64| std_dev * z).take(n).collect();
+    let noise = block.same_kind(&block.shape(), draws);
+    let replace = |values: V, range: &Range<usize>, sign: f64| {
+        let part = |range: Range<usize>| values.select(dim, &range.collect::<Vec<_>>());
+        let changed = part(range.clone()).add(&noise.scale(dim, &vec![sign; range.len()]));
+        let len = values.shape()[dim];
+        part(0..range.start).insert(dim, range.start, &changed).insert(dim, range.end, &part(range.end..len))
+    };
+    let added = replace(part(0..old.shape()[dim]), to, 1.0);
+    match from {
+        Some(from) => replace(added, from, -1.0),
+        None => added,
+    }
 }

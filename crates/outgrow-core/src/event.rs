@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transform::Transform;
+use crate::{growth::Growth, transform::TransformKind};
 
 /// Something that happened while a trial trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +60,57 @@ pub struct GrowthEvent {
     /// Which stage of the plan, from 0.
     pub stage: usize,
     /// What was applied.
-    pub transforms: Vec<Transform>,
+    pub growths: Vec<Growth>,
+    /// Which axes it enlarged.
+    pub axes: Vec<TransformKind>,
     /// Parameters before and after.
     pub parameters: [u64; 2],
+    /// FLOPs that operators spent on themselves; the position counts them already.
+    pub operator_flops: u64,
+    /// Whether all that was applied claims to preserve the function.
+    pub preserving: bool,
     /// The probe before and after.
     pub preservation: Preservation,
+    /// How the new entries do in the first steps.
+    pub diagnosis: Option<Box<Diagnosis>>,
     /// Seconds that the growth took, probes included.
     pub seconds: f64,
+}
+
+/// What the growth doctor found: three optimizer steps of the grown model on text of their own, which are then forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// Entries that the growth bore.
+    pub new_entries: u64,
+    /// Share of them whose gradient was ever other than zero, up to the first, the second and the third step.
+    pub reached: [f64; 3],
+    /// Parameters none of whose new entries got a gradient in three steps.
+    pub dead: Vec<String>,
+    /// Root mean square of the new entries' first gradient over that of the old ones'; none where there are none of either.
+    pub gradient_ratio: Option<f64>,
+    /// The same of the first update.
+    pub update_ratio: Option<f64>,
+    /// Mean size of the first update of those new entries that have a gradient, over the learning rate: 1 is right for AdamW.
+    pub first_update: Option<f64>,
+    /// Mean cosine between the gradients of MLP units and value channels that are equal after the growth and of those that they equal, at the
+    /// first and the third step; none where all differ. Where it stays 1, copies never become different.
+    pub symmetry: Option<[f64; 2]>,
+    /// Root mean square of what attention and MLP of each layer add to the stream, before.
+    pub rms_before: Vec<[f64; 2]>,
+    /// And after.
+    pub rms_after: Vec<[f64; 2]>,
+}
+
+impl Diagnosis {
+    /// Whether nothing of what was born can ever learn: one new entry in a thousand, at least, must get a gradient.
+    pub fn is_dead(&self) -> bool {
+        self.new_entries > 0 && self.reached[2] < 1e-3
+    }
+
+    /// Whether copies are bound to stay equal.
+    pub fn is_locked(&self) -> bool {
+        self.symmetry.is_some_and(|cosines| cosines.iter().all(|cosine| *cosine > 1.0 - 1e-6))
+    }
 }
 
 /// How well a growth preserved the function, measured on one probe batch in the dtype of the master weights.

@@ -14,12 +14,27 @@ use crate::{
 };
 
 /// How the free entries of a growth are made. Zero is not among the choices: a new unit whose input and output are
-/// both zero has zero gradient on both sides and never learns.
+/// both zero has zero gradient on both sides and never learns. Drawn gains are 1, drawn biases 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", try_from = "Asked")]
 pub enum Initializer {
-    /// Normal with the fan-in rule of a fresh model, times `scale`; gains are 1 and biases 0.
+    /// Normal with the fan-in rule of a fresh model, times `scale`.
     Normal {
+        /// Factor on the standard deviation, positive.
+        scale: f64,
+    },
+    /// Normal with one standard deviation for all (MSG: 0.02).
+    Fixed {
+        /// The standard deviation, positive.
+        std_dev: f64,
+    },
+    /// Normal with the root mean square of the tensor that grows, times `scale`.
+    Matched {
+        /// Factor on the standard deviation, positive.
+        scale: f64,
+    },
+    /// Normal with Glorot's √(2 / (fan-in + fan-out)) of the grown tensor, times `scale`.
+    Glorot {
         /// Factor on the standard deviation, positive.
         scale: f64,
     },
@@ -32,6 +47,9 @@ pub enum Initializer {
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 enum Asked {
     Normal { scale: f64 },
+    Fixed { std_dev: f64 },
+    Matched { scale: f64 },
+    Glorot { scale: f64 },
     Copy,
     Zero,
 }
@@ -42,6 +60,9 @@ impl TryFrom<Asked> for Initializer {
     fn try_from(asked: Asked) -> Result<Self, DeadInitializer> {
         let initializer = match asked {
             Asked::Normal { scale } => Initializer::Normal { scale },
+            Asked::Fixed { std_dev } => Initializer::Fixed { std_dev },
+            Asked::Matched { scale } => Initializer::Matched { scale },
+            Asked::Glorot { scale } => Initializer::Glorot { scale },
             Asked::Copy => Initializer::Copy,
             Asked::Zero => Initializer::Normal { scale: 0.0 },
         };
@@ -62,9 +83,33 @@ impl Initializer {
     /// # Errors
     /// If the scale is not a finite number above zero.
     pub fn validate(&self) -> Result<(), DeadInitializer> {
+        let scale = match self {
+            Initializer::Normal { scale } | Initializer::Matched { scale } | Initializer::Glorot { scale } => *scale,
+            Initializer::Fixed { std_dev } => *std_dev,
+            Initializer::Copy => 1.0,
+        };
+        if scale.is_finite() && scale > 0.0 { Ok(()) } else { Err(DeadInitializer(scale)) }
+    }
+
+    /// Standard deviation of `new` (a shape) more entries of `kind` for a tensor of shape `full`, whose root mean square is `rms`.
+    ///
+    /// A tensor that is all zeros has nothing to match: there, and for copies that have no source, the fan-in rule holds.
+    pub(crate) fn std_dev(&self, kind: ParamKind, full: &[usize], new: &[usize], rms: impl Fn() -> f64) -> f64 {
+        let by_fan_in = std_dev(kind, full[0]);
         match self {
-            Initializer::Normal { scale } if !(scale.is_finite() && *scale > 0.0) => Err(DeadInitializer(*scale)),
-            _ => Ok(()),
+            Initializer::Normal { scale } => scale * by_fan_in,
+            Initializer::Fixed { std_dev } => *std_dev,
+            Initializer::Matched { scale } => match rms() {
+                rms if rms > 0.0 => scale * rms,
+                _ => scale * by_fan_in,
+            },
+            Initializer::Glorot { scale } => {
+                // The tensor after it has grown: one of its axes is longer by what is new.
+                let grown = |dim: usize| if full[dim] == new[dim] { full[dim] } else { full[dim] + new[dim] };
+                let fans: usize = (0..full.len()).map(grown).sum();
+                scale * (2.0 / fans as f64).sqrt()
+            }
+            Initializer::Copy => by_fan_in,
         }
     }
 }
@@ -82,19 +127,13 @@ fn std_dev(kind: ParamKind, fan_in: usize) -> f64 {
     }
 }
 
-/// Values for `shape` new entries of `kind`, row-major. `full` is the shape of the tensor that they join: its fan-in counts.
-pub(crate) fn free_entries(
-    kind: ParamKind,
-    shape: &[usize],
-    full: &[usize],
-    scale: f64,
-    stream: &mut Stream,
-) -> Vec<f64> {
+/// Values for `shape` new entries of `kind`, row-major.
+pub(crate) fn entries(kind: ParamKind, shape: &[usize], std_dev: f64, stream: &mut Stream) -> Vec<f64> {
     let len = shape.iter().product();
     match kind {
         k if k.is_gain() => vec![1.0; len],
-        ParamKind::B1 | ParamKind::B2 => vec![0.0; len],
-        _ => normal(len, scale * std_dev(kind, full[0]), stream),
+        k if k.is_bias() => vec![0.0; len],
+        _ => normal(len, std_dev, stream),
     }
 }
 
@@ -113,7 +152,8 @@ pub fn fresh<V: Values>(architecture: &Architecture, seed: u64, like: &V) -> BTr
         let shape = id.shape(architecture);
         let scale = if matches!(id.kind, ParamKind::Wo | ParamKind::W2) { depth } else { 1.0 };
         let mut stream = stream(seed, &format!("init/{id}"));
-        (id, like.same_kind(&shape, free_entries(id.kind, &shape, &shape, scale, &mut stream)))
+        let std_dev = scale * std_dev(id.kind, shape[0]);
+        (id, like.same_kind(&shape, entries(id.kind, &shape, std_dev, &mut stream)))
     };
     parameters(architecture).into_iter().map(draw).collect()
 }

@@ -11,7 +11,9 @@ pub mod compose;
 pub mod cost;
 pub mod edit;
 pub mod event;
+pub mod growth;
 pub mod init;
+pub mod operator;
 pub mod param;
 pub mod plan;
 pub mod policy;
@@ -22,9 +24,11 @@ pub mod stream;
 pub mod sweep;
 pub mod transform;
 
-pub use architecture::{Architecture, Form, HeadShape, LayerShape};
+pub use architecture::{Architecture, Form, HeadShape, LayerShape, Norm};
 
 pub use event::Event;
+pub use growth::Growth;
+pub use operator::Operator;
 pub use param::{Axis, ParamId, ParamKind};
 pub use plan::{GrowthPlan, Stage};
 

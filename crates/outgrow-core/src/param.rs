@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Form, Norm};
 
 /// What one dimension of a parameter runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +34,10 @@ pub enum ParamKind {
     Embedding,
     /// Learned positions, Position × Model.
     Positions,
-    /// Gain of the RMSNorm before attention, Model.
+    /// Gain of the norm before attention, Model.
     AttentionNorm,
+    /// Bias of that norm, Model (only where the norms are LayerNorms).
+    AttentionNormBias,
     /// Queries, Model × Key.
     Wq,
     /// Keys, Model × Key.
@@ -44,8 +46,10 @@ pub enum ParamKind {
     Wv,
     /// Attention output, Value × Model.
     Wo,
-    /// Gain of the RMSNorm before the MLP, Model.
+    /// Gain of the norm before the MLP, Model.
     MlpNorm,
+    /// Bias of that norm, Model (only where the norms are LayerNorms).
+    MlpNormBias,
     /// MLP in, Model × Ff.
     W1,
     /// MLP bias in, Ff.
@@ -54,8 +58,10 @@ pub enum ParamKind {
     W2,
     /// MLP bias out, Model.
     B2,
-    /// Gain of the RMSNorm before the unembedding, Model (only where the form has one).
+    /// Gain of the norm before the unembedding, Model (only where the form has one).
     FinalNorm,
+    /// Bias of that norm, Model (only where it is a LayerNorm).
+    FinalNormBias,
     /// Unembedding, Model × Output.
     Unembedding,
 }
@@ -63,10 +69,25 @@ pub enum ParamKind {
 use ParamKind::*;
 
 impl ParamKind {
-    /// The parameters of every layer, in the order of computation.
-    pub const LAYER: [ParamKind; 10] = [AttentionNorm, Wq, Wk, Wv, Wo, MlpNorm, W1, B1, W2, B2];
+    /// The parameters that a layer may have, in the order of computation.
+    const LAYER: [ParamKind; 12] =
+        [AttentionNorm, AttentionNormBias, Wq, Wk, Wv, Wo, MlpNorm, MlpNormBias, W1, B1, W2, B2];
     /// The parameters outside the layers.
-    pub const GLOBAL: [ParamKind; 4] = [Embedding, Positions, FinalNorm, Unembedding];
+    const GLOBAL: [ParamKind; 5] = [Embedding, Positions, FinalNorm, FinalNormBias, Unembedding];
+
+    /// The parameters of every layer of a model of this form, in the order of computation.
+    pub fn of_layer(form: Form) -> impl Iterator<Item = ParamKind> {
+        Self::LAYER.into_iter().filter(move |kind| kind.exists(form))
+    }
+
+    fn exists(self, form: Form) -> bool {
+        match self {
+            AttentionNormBias | MlpNormBias => form.norm == Norm::LayerNorm,
+            FinalNorm => form.final_norm,
+            FinalNormBias => form.final_norm && form.norm == Norm::LayerNorm,
+            _ => true,
+        }
+    }
 
     /// The axes, outermost first.
     pub fn axes(self) -> &'static [Axis] {
@@ -74,7 +95,7 @@ impl ParamKind {
         match self {
             Embedding => &[Vocab, Model],
             Positions => &[Position, Model],
-            AttentionNorm | MlpNorm | FinalNorm | B2 => &[Model],
+            AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias | FinalNormBias | B2 => &[Model],
             Wq | Wk => &[Model, Key],
             Wv => &[Model, Value],
             Wo => &[Value, Model],
@@ -95,6 +116,27 @@ impl ParamKind {
         matches!(self, AttentionNorm | MlpNorm | FinalNorm)
     }
 
+    /// Whether it is the bias of a norm.
+    pub fn is_norm_bias(self) -> bool {
+        matches!(self, AttentionNormBias | MlpNormBias | FinalNormBias)
+    }
+
+    /// Whether it is a bias: of a norm or of the MLP.
+    pub fn is_bias(self) -> bool {
+        self.is_norm_bias() || matches!(self, B1 | B2)
+    }
+
+    /// Whether a sum runs over this axis of it: it *reads* the channels of the axis. What does not, writes them (or, in a
+    /// norm, passes them on).
+    pub fn reads(self, axis: Axis) -> bool {
+        match axis {
+            Axis::Model => matches!(self, Wq | Wk | Wv | W1 | Unembedding),
+            Axis::Value => self == Wo,
+            Axis::Ff => self == W2,
+            _ => false,
+        }
+    }
+
     /// Whether decoupled weight decay acts on it: matrices that multiply activations, as is usual; not gains, biases or tables.
     pub fn decays(self) -> bool {
         matches!(self, Wq | Wk | Wv | Wo | W1 | W2 | Unembedding)
@@ -105,16 +147,19 @@ impl ParamKind {
             Embedding => "embedding",
             Positions => "positions",
             AttentionNorm => "attention_norm",
+            AttentionNormBias => "attention_norm_bias",
             Wq => "w_q",
             Wk => "w_k",
             Wv => "w_v",
             Wo => "w_o",
             MlpNorm => "mlp_norm",
+            MlpNormBias => "mlp_norm_bias",
             W1 => "w_1",
             B1 => "b_1",
             W2 => "w_2",
             B2 => "b_2",
             FinalNorm => "final_norm",
+            FinalNormBias => "final_norm_bias",
             Unembedding => "unembedding",
         }
     }
@@ -193,13 +238,10 @@ impl FromStr for ParamId {
 
 /// Every parameter of `architecture`, in the order of computation.
 pub fn parameters(architecture: &Architecture) -> Vec<ParamId> {
+    let form = architecture.form;
     let layers = (0..architecture.layers.len())
-        .flat_map(|layer| ParamKind::LAYER.into_iter().map(move |kind| ParamId::in_layer(layer, kind)));
-    [Embedding, Positions]
-        .into_iter()
-        .map(ParamId::global)
-        .chain(layers)
-        .chain(architecture.form.final_norm.then_some(ParamId::global(FinalNorm)))
-        .chain([ParamId::global(Unembedding)])
-        .collect()
+        .flat_map(|layer| ParamKind::of_layer(form).map(move |kind| ParamId::in_layer(layer, kind)));
+    let globals =
+        |kinds: &'static [ParamKind]| kinds.iter().copied().filter(move |kind| kind.exists(form)).map(ParamId::global);
+    globals(&ParamKind::GLOBAL[..2]).chain(layers).chain(globals(&ParamKind::GLOBAL[2..])).collect()
 }

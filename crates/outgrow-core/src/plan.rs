@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::{
     architecture::{Architecture, ArchitectureError},
     cost,
-    transform::{Transform, TransformError, grow_all},
+    growth::{Growth, GrowthError, grow_all},
 };
 
 /// An initial architecture and the stages at which it grows. Every value of this type can be trained as it stands.
@@ -19,14 +19,24 @@ pub struct GrowthPlan {
     grown: Vec<Architecture>,
 }
 
-/// The transforms applied at one point of training.
+/// What is applied at one point of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Cumulative training tokens at which they are applied.
+    /// Cumulative training tokens at which it is applied.
     pub tokens: u64,
-    /// The transforms, in order.
-    pub transforms: Vec<Transform>,
+    /// Transforms and operators, in order.
+    #[serde(rename = "transforms")]
+    pub growths: Vec<Growth>,
+}
+
+/// A stretch of training at one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Cumulative tokens at its beginning.
+    pub tokens: u64,
+    /// Parameters without embeddings, positions and unembedding.
+    pub non_embedding: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,17 +63,17 @@ pub enum PlanError {
         after: u64,
     },
     /// A stage that does nothing.
-    #[error("stage {0} has no transform")]
+    #[error("stage {0} has no transform and no operator")]
     Empty(usize),
-    /// A transform that can't be applied there.
-    #[error("transform {number} of stage {stage}: {error}")]
-    Transform {
+    /// A transform or operator that can't be applied there.
+    #[error("growth {number} of stage {stage}: {error}")]
+    Growth {
         /// Which stage.
         stage: usize,
-        /// Which of its transforms.
+        /// Which of its growths.
         number: usize,
         /// Why not.
-        error: TransformError,
+        error: GrowthError,
     },
 }
 
@@ -80,13 +90,13 @@ impl GrowthPlan {
             if stage.tokens <= after {
                 return Err(PlanError::Order { stage: number, tokens: stage.tokens, after });
             }
-            if stage.transforms.is_empty() {
+            if stage.growths.is_empty() {
                 return Err(PlanError::Empty(number));
             }
             let before = grown.last().unwrap_or(&initial);
-            let next = grow_all(before, &stage.transforms).map_err(|(transform, error)| PlanError::Transform {
+            let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| PlanError::Growth {
                 stage: number,
-                number: transform,
+                number: growth,
                 error,
             })?;
             grown.push(next.architecture);
@@ -113,6 +123,22 @@ impl GrowthPlan {
     /// The architecture after the first `stages` stages.
     pub fn architecture_after(&self, stages: usize) -> &Architecture {
         if stages == 0 { &self.initial } else { &self.grown[stages - 1] }
+    }
+
+    /// The sizes that the model has on its way.
+    pub fn phases(&self) -> Vec<Phase> {
+        let starts = [0].into_iter().chain(self.stages.iter().map(|stage| stage.tokens));
+        let phase = |(number, tokens)| Phase {
+            tokens,
+            non_embedding: cost::non_embedding_parameters(self.architecture_after(number)),
+        };
+        starts.enumerate().map(phase).collect()
+    }
+
+    /// Names the plan by its content: 16 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let text = serde_json::to_vec(self).expect("a plan is plain data");
+        blake3::hash(&text).to_hex()[..16].to_owned()
     }
 
     /// Training FLOPs of the first `tokens` tokens, in sequences of the model's `seq_len`.

@@ -3,10 +3,10 @@
 //! It is here to be compared with: the libtorch model must agree with it, and every transform is checked on it without
 //! any tensor library.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use crate::{
-    architecture::Architecture,
+    architecture::{Architecture, Norm},
     edit::Values,
     param::{ParamId, ParamKind},
 };
@@ -74,16 +74,32 @@ impl Values for Array {
         Array::new(shape, values)
     }
 
-    fn scale(&self, dim: usize, range: Range<usize>, by: f64) -> Self {
+    fn scale(&self, dim: usize, factors: &[f64]) -> Self {
         let (outer, len, inner) = self.around(dim);
         let mut scaled = self.clone();
-        for o in 0..outer {
-            let start = o * len * inner;
-            for value in &mut scaled.values[start + range.start * inner..start + range.end * inner] {
-                *value *= by;
-            }
+        for (n, value) in scaled.values.iter_mut().enumerate() {
+            *value *= factors[n / inner % len];
         }
+        debug_assert_eq!(scaled.values.len(), outer * len * inner);
         scaled
+    }
+
+    fn add(&self, other: &Self) -> Self {
+        Array::new(self.shape.clone(), add(&self.values, &other.values))
+    }
+
+    fn mean(&self, dim: usize) -> Self {
+        let (outer, len, inner) = self.around(dim);
+        let mean =
+            |o: usize, n: usize| (0..len).map(|i| self.values[(o * len + i) * inner + n]).sum::<f64>() / len as f64;
+        let values = (0..outer).flat_map(|o| (0..inner).map(move |n| (o, n))).map(|(o, n)| mean(o, n)).collect();
+        let mut shape = self.shape.clone();
+        shape[dim] = 1;
+        Array::new(shape, values)
+    }
+
+    fn root_mean_square(&self) -> f64 {
+        (self.values.iter().map(|v| v * v).sum::<f64>() / self.values.len().max(1) as f64).sqrt()
     }
 
     fn select(&self, dim: usize, indices: &[usize]) -> Self {
@@ -110,26 +126,35 @@ pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) ->
         .collect();
     for layer in 0..architecture.layers.len() {
         let p = |kind| &params[&ParamId::in_layer(layer, kind)];
-        let normed = norm(&x, p(ParamKind::AttentionNorm), architecture);
+        let normed = norm(&x, architecture, p, [ParamKind::AttentionNorm, ParamKind::AttentionNormBias]);
         let attended = attention(architecture, layer, &normed, p);
         x = x.iter().zip(&attended).map(|(a, b)| add(a, b)).collect();
-        let normed = norm(&x, p(ParamKind::MlpNorm), architecture);
+        let normed = norm(&x, architecture, p, [ParamKind::MlpNorm, ParamKind::MlpNormBias]);
         x = x.iter().zip(&normed).map(|(a, b)| add(a, &mlp(b, p))).collect();
     }
     if architecture.form.final_norm {
-        x = norm(&x, global(ParamKind::FinalNorm), architecture);
+        x = norm(&x, architecture, global, [ParamKind::FinalNorm, ParamKind::FinalNormBias]);
     }
     debug_assert!(x.iter().all(|row| row.len() == d_model));
     let out = x.iter().flat_map(|row| times(row, global(ParamKind::Unembedding))).collect();
     Array::new(vec![tokens.len(), architecture.n_outputs], out)
 }
 
-/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum).
-fn norm(x: &[Vec<f64>], gain: &Array, architecture: &Architecture) -> Vec<Vec<f64>> {
-    let root_d = (architecture.d_model as f64).sqrt();
+/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum), or the same of x − μ, plus a bias.
+fn norm<'a>(
+    x: &[Vec<f64>],
+    architecture: &Architecture,
+    p: impl Fn(ParamKind) -> &'a Array,
+    [gain, bias]: [ParamKind; 2],
+) -> Vec<Vec<f64>> {
+    let d = architecture.d_model as f64;
+    let (centred, gain) = (architecture.form.norm == Norm::LayerNorm, &p(gain).values);
     let one = |row: &Vec<f64>| {
-        let scale = root_d / (row.iter().map(|v| v * v).sum::<f64>() + architecture.form.eps_sum).sqrt();
-        row.iter().zip(&gain.values).map(|(v, g)| v * g * scale).collect()
+        let mean = if centred { row.iter().sum::<f64>() / d } else { 0.0 };
+        let sum = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() + architecture.form.eps_sum;
+        let scale = d.sqrt() / sum.sqrt();
+        let scaled: Vec<f64> = row.iter().zip(gain).map(|(v, g)| (v - mean) * g * scale).collect();
+        if centred { add(&scaled, &p(bias).values) } else { scaled }
     };
     x.iter().map(one).collect()
 }

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Position;
+use crate::{
+    event::{Diagnosis, Position},
+    plan::Phase,
+    policy::GrowthPolicy,
+    transform::TransformKind,
+};
 
 /// A trial of a sweep with its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,14 @@ pub struct TrialRow {
     pub state: String,
     /// Tokens that the trial is to train.
     pub tokens: u64,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Names what it grows by: equal plans have equal names.
+    pub plan_id: String,
+    /// What happens at growth beside that.
+    pub policy: GrowthPolicy,
+    /// The sizes that it has on its way.
+    pub phases: Vec<Phase>,
 }
 
 /// One validation measurement of one trial.
@@ -39,10 +52,16 @@ pub struct CurveRow {
 pub struct GrowthRow {
     /// Of which trial.
     pub trial: String,
-    /// Cumulative tokens.
-    pub tokens: u64,
-    /// The transforms, as JSON.
-    pub transforms: String,
+    /// When.
+    pub at: Position,
+    /// FLOPs that operators spent on themselves; the position counts them.
+    pub operator_flops: u64,
+    /// Which axes it enlarged.
+    pub axes: Vec<TransformKind>,
+    /// Whether all that was applied claims to preserve the function.
+    pub preserving: bool,
+    /// What the growth doctor found.
+    pub diagnosis: Option<Diagnosis>,
     /// Change of logits relative to the larger of 1 and the largest logit; none if it was not a finite number.
     pub error: Option<f64>,
     /// What it may be.

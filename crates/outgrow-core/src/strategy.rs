@@ -4,7 +4,9 @@
 //! tokens the trial gets is the sweep's business ([`Sampled::plan`]).
 
 mod all_at_once;
+mod by_operator;
 mod evenly_spaced;
+mod fixed_size;
 mod from_scratch;
 mod random;
 mod random_order;
@@ -14,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
-    all_at_once::AllAtOnce, evenly_spaced::EvenlySpaced, from_scratch::FromScratch, random::Random,
-    random_order::RandomOrder,
+    all_at_once::AllAtOnce, by_operator::ByOperator, evenly_spaced::EvenlySpaced, fixed_size::FixedSize,
+    from_scratch::FromScratch, random::Random, random_order::RandomOrder,
 };
 use crate::{
     architecture::Architecture,
+    growth::Growth,
+    operator::OperatorError,
     plan::{GrowthPlan, PlanError, Stage},
     stream::Stream,
-    transform::Transform,
 };
 
 /// What the file of a strategy says.
@@ -44,7 +47,7 @@ macro_rules! strategies {
         }
 
         impl Strategy {
-            /// Its kind, and its name where the sweep file gives none.
+            /// Its kind.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Strategy::$rule(_) => $name,)*
@@ -67,6 +70,8 @@ strategies! {
     EvenlySpaced = "evenly_spaced",
     RandomOrder = "random_order",
     Random = "random",
+    ByOperator = "operator",
+    FixedSize = "fixed_size",
 }
 
 /// What a strategy has to work with.
@@ -83,7 +88,7 @@ pub struct Sampled {
     /// What the trial begins with.
     pub initial: Architecture,
     /// Fraction of the trial's tokens, and what is applied there; fractions rise, but may be equal.
-    pub stages: Vec<(f64, Vec<Transform>)>,
+    pub stages: Vec<(f64, Vec<Growth>)>,
 }
 
 /// Why a strategy can't be sampled.
@@ -102,9 +107,20 @@ pub enum StrategyError {
     /// The target is not an enlargement of the initial architecture.
     #[error("the initial architecture can't grow into the target: {0}")]
     Unreachable(String),
+    /// The operator's rule does not lead to the target.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
 }
 
 impl Strategy {
+    /// Its name where a sweep file gives none: an operator's own, otherwise its kind.
+    pub fn default_name(&self) -> &'static str {
+        match self {
+            Strategy::ByOperator(rule) => rule.operator.name(),
+            other => other.name(),
+        }
+    }
+
     /// How many plans the sweep asks of it.
     pub fn plans(&self) -> usize {
         self.rule().plans()
@@ -131,12 +147,12 @@ impl Sampled {
     pub fn plan(&self, tokens: u64, step_tokens: u64) -> Result<GrowthPlan, PlanError> {
         let last = (tokens / step_tokens).saturating_sub(1).max(1);
         let mut stages: Vec<Stage> = vec![];
-        for (fraction, transforms) in &self.stages {
+        for (fraction, growths) in &self.stages {
             let step = (fraction * tokens as f64 / step_tokens as f64).round() as u64;
             let tokens = step.clamp(1, last) * step_tokens;
             match stages.last_mut() {
-                Some(stage) if stage.tokens == tokens => stage.transforms.extend(transforms.iter().cloned()),
-                _ => stages.push(Stage { tokens, transforms: transforms.clone() }),
+                Some(stage) if stage.tokens == tokens => stage.growths.extend(growths.iter().cloned()),
+                _ => stages.push(Stage { tokens, growths: growths.clone() }),
             }
         }
         GrowthPlan::new(self.initial.clone(), stages)

@@ -4,20 +4,22 @@
 //! [`Sweep::members`] samples the plans and pairs them with replicates; a [`Trial`]'s identity is a hash of what determines
 //! its result.
 
+mod controls;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::spec::{
-    CheckpointSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec, Precision,
-    SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+    CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
+    Precision, SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
 };
 use crate::{
     architecture::Architecture,
     cost,
     plan::{GrowthPlan, PlanError},
-    strategy::{Sampled, Strategy, StrategyError, Task},
+    policy::GrowthPolicy,
+    strategy::{Sampled, StrategyError, Task},
     stream::{derive, stream},
 };
 
@@ -102,6 +104,16 @@ pub struct Member {
     pub trial: Trial,
 }
 
+/// What replicates and learning rates multiply: a plan with its budget.
+struct Arm {
+    strategy: String,
+    kind: &'static str,
+    number: usize,
+    plan: GrowthPlan,
+    tokens: u64,
+    growth: GrowthPolicy,
+}
+
 impl Trial {
     /// Identity by content: 32 hexadecimal digits of the BLAKE3 hash of the trial as JSON.
     pub fn id(&self) -> String {
@@ -123,7 +135,9 @@ impl Trial {
     pub fn learning_rate(&self, tokens: u64) -> f64 {
         let training = &self.settings.training;
         let factor = training.growth.factor(&self.plan, tokens, self.step_tokens());
-        training.learning_rate * training.schedule.factor(tokens as f64 / self.settings.tokens as f64) * factor
+        training.learning_rate
+            * training.schedule.factor(training.growth.course(&self.plan, tokens, self.settings.tokens))
+            * factor
     }
 }
 
@@ -144,7 +158,10 @@ impl Sweep {
         spec.check()?;
         let initial = spec.initial.architecture(&spec, "initial")?;
         let target = spec.target.architecture(&spec, "target")?;
+        let mut spec = spec;
+        spec.controls.get_or_insert_with(|| ControlsSpec::default_for(&initial, &target));
         let sweep = Self { spec, initial, target };
+        controls::check(&sweep)?;
         // Every strategy must be able to sample; one draw of each tells, and names the axis that would shrink.
         for strategy in &sweep.spec.strategies {
             sweep.sample(strategy, 0)?;
@@ -185,48 +202,61 @@ impl Sweep {
         (self.spec.training.batch_size * self.spec.data.seq_len) as u64
     }
 
-    /// Every trial of the sweep: each plan of each strategy under each replicate's seed. `data` is the text's digest.
+    /// Every trial of the sweep: each plan of each strategy and each control, at each learning rate, under each replicate's seed.
+    /// `data` is the text's digest.
     ///
     /// # Errors
     /// If a strategy can't be sampled, or a plan has no room in its budget.
     pub fn members(&self, data: &str) -> Result<Vec<Member>, SweepError> {
-        let mut members = vec![];
+        let mut arms = vec![];
         for strategy in &self.spec.strategies {
             for number in 0..strategy.strategy.plans() {
-                let (plan, tokens) = self.plan(strategy, number)?;
-                for replicate in 0..self.spec.replicates {
-                    members.push(self.member(strategy, number, replicate, plan.clone(), tokens, data));
-                }
+                arms.push(self.arm(strategy, number)?);
+            }
+        }
+        arms.extend(controls::arms(self, &arms)?);
+        let single = [self.spec.training.learning_rate];
+        let rates =
+            if self.controls().learning_rates.is_empty() { &single[..] } else { &self.controls().learning_rates };
+        let mut members = vec![];
+        for arm in &arms {
+            for rate in rates {
+                members.extend((0..self.spec.replicates).map(|replicate| self.member(arm, *rate, replicate, data)));
             }
         }
         Ok(members)
     }
 
-    fn member(
-        &self,
-        strategy: &StrategySpec,
-        number: usize,
-        replicate: usize,
-        plan: GrowthPlan,
-        tokens: u64,
-        data: &str,
-    ) -> Member {
-        let mut training = self.spec.training.clone();
-        training.growth = strategy.growth.clone().unwrap_or(training.growth);
-        let settings = Settings { data: data.to_owned(), tokens, training, evaluation: self.spec.evaluation.clone() };
+    fn member(&self, arm: &Arm, learning_rate: f64, replicate: usize, data: &str) -> Member {
+        let growth = arm.growth.clone();
+        let training = TrainingSpec { learning_rate, growth, ..self.spec.training.clone() };
+        let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
+        let settings = Settings { data, tokens: arm.tokens, training, evaluation };
         // One seed per replicate, the same for every plan: a grown trial and its control see the same tokens.
         let seed = derive(self.spec.seed, &format!("replicate/{replicate}"));
         Member {
-            strategy: strategy.name.clone(),
-            kind: strategy.strategy.name(),
-            plan: number,
+            strategy: arm.strategy.clone(),
+            kind: arm.kind,
+            plan: arm.number,
             replicate,
-            trial: Trial { plan, settings, seed },
+            trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
 
+    /// What is scheduled beside the strategies.
+    fn controls(&self) -> &ControlsSpec {
+        self.spec.controls.as_ref().expect("filled in when the sweep was made")
+    }
+
+    /// So many tokens as the largest number of whole steps in `tokens` has, at least two steps.
+    fn whole_steps(&self, tokens: u64) -> u64 {
+        (tokens / self.step_tokens()).max(2) * self.step_tokens()
+    }
+
     fn sample(&self, strategy: &StrategySpec, number: usize) -> Result<Sampled, SweepError> {
-        let task = Task { initial: &self.initial, target: &self.target };
+        let own =
+            strategy.initial.as_ref().map(|sizes| sizes.architecture(&self.spec, "strategies.initial")).transpose()?;
+        let task = Task { initial: own.as_ref().unwrap_or(&self.initial), target: &self.target };
         // Named by the rule and not by the strategy's name: the same rule under two policies samples the same plans.
         let rule = serde_json::to_string(&strategy.strategy).expect("a strategy is plain data");
         let mut rng = stream(self.spec.seed, &format!("sampling/{rule}/{number}"));
@@ -234,18 +264,17 @@ impl Sweep {
         strategy.strategy.sample(&task, &mut rng).map_err(named)
     }
 
-    /// The plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
-    fn plan(&self, strategy: &StrategySpec, number: usize) -> Result<(GrowthPlan, u64), SweepError> {
+    /// A plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
+    fn arm(&self, strategy: &StrategySpec, number: usize) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, number)?;
-        let step = self.step_tokens();
-        let tokens = match self.spec.training.equal {
+        let tokens = self.whole_steps(match self.spec.training.equal {
             Equal::Tokens => self.spec.training.tokens,
             Equal::TrainFlops => self.equal_flops_tokens(&sampled),
-        };
-        let tokens = (tokens / step).max(2) * step;
-        let plan =
-            sampled.plan(tokens, step).map_err(|error| SweepError::Plan { name: strategy.name.clone(), error })?;
-        Ok((plan, tokens))
+        });
+        let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
+        let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
+        let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
+        Ok(Arm { strategy: strategy.name.clone(), kind: strategy.strategy.name(), number, plan, tokens, growth })
     }
 
     /// How many tokens cost a grown trial what the control's tokens cost the target architecture.
@@ -253,19 +282,14 @@ impl Sweep {
         let per_sequence = |a: &Architecture| cost::train_flops(a, a.seq_len) as f64;
         let mut architecture = sampled.initial.clone();
         let (mut from, mut mean) = (0.0, 0.0);
-        for (at, transforms) in &sampled.stages {
+        for (at, growths) in &sampled.stages {
             mean += (at - from) * per_sequence(&architecture);
             from = *at;
-            if let Ok(grown) = crate::transform::grow_all(&architecture, transforms) {
+            if let Ok(grown) = crate::growth::grow_all(&architecture, growths, 0) {
                 architecture = grown.architecture;
             }
         }
         mean += (1.0 - from) * per_sequence(&architecture);
         (self.spec.training.tokens as f64 * per_sequence(&self.target) / mean).round() as u64
-    }
-
-    /// Whether a strategy of this sweep is the control.
-    pub fn has_control(&self) -> bool {
-        self.spec.strategies.iter().any(|s| matches!(s.strategy, Strategy::FromScratch(_)))
     }
 }

@@ -23,6 +23,7 @@ pub use self::{
 use crate::{
     architecture::{Architecture, ArchitectureError, HeadShape},
     edit::{Edit, Fill},
+    growth::Grown,
     param::{Axis, ParamId, ParamKind, ParamKind::*},
 };
 
@@ -74,12 +75,12 @@ pub const TABLE: [Row; 6] = [
     Row {
         transform: TransformKind::HiddenExpansion,
         free: &[Wq, Wk, Wv, W1, AttentionNorm, MlpNorm, FinalNorm, Unembedding],
-        zero: &[Embedding, Positions, Wo, W2, B2],
+        zero: &[Embedding, Positions, Wo, W2, B2, AttentionNormBias, MlpNormBias, FinalNormBias],
         scaled: &[AttentionNorm, MlpNorm, FinalNorm],
     },
     Row {
         transform: TransformKind::LayerAddition,
-        free: &[AttentionNorm, Wq, Wk, Wv, MlpNorm, W1, B1],
+        free: &[AttentionNorm, AttentionNormBias, Wq, Wk, Wv, MlpNorm, MlpNormBias, W1, B1],
         zero: &[Wo, W2, B2],
         scaled: &[],
     },
@@ -135,35 +136,26 @@ pub enum TransformError {
     Invalid(#[from] ArchitectureError),
 }
 
-/// A model after a transform: its sizes, and how its parameters get there.
-#[derive(Clone, Debug)]
-pub struct Grown {
-    /// The enlarged architecture.
-    pub architecture: Architecture,
-    /// The edits, in order.
-    pub edits: Vec<Edit>,
-}
-
 impl Transform {
     /// Enlarges `architecture`: the new sizes, and the edits that take parameters there.
     ///
     /// # Errors
     /// If the transform names what is not there, shrinks an axis, or changes nothing.
     pub fn grow(&self, architecture: &Architecture) -> Result<Grown, TransformError> {
-        let mut growth = Growth { architecture: architecture.clone(), edits: vec![], row: self.kind().row() };
+        let mut draft = Draft { architecture: architecture.clone(), edits: vec![], row: self.kind().row() };
         match self {
-            Transform::MlpExpansion(t) => t.grow(&mut growth)?,
-            Transform::HeadAddition(t) => t.grow(&mut growth)?,
-            Transform::HeadsExpansion(t) => t.grow(&mut growth)?,
-            Transform::AttentionExpansion(t) => t.grow(&mut growth)?,
-            Transform::HiddenExpansion(t) => t.grow(&mut growth)?,
-            Transform::LayerAddition(t) => t.grow(&mut growth)?,
+            Transform::MlpExpansion(t) => t.grow(&mut draft)?,
+            Transform::HeadAddition(t) => t.grow(&mut draft)?,
+            Transform::HeadsExpansion(t) => t.grow(&mut draft)?,
+            Transform::AttentionExpansion(t) => t.grow(&mut draft)?,
+            Transform::HiddenExpansion(t) => t.grow(&mut draft)?,
+            Transform::LayerAddition(t) => t.grow(&mut draft)?,
         }
-        if growth.edits.is_empty() {
+        if draft.edits.is_empty() {
             return Err(TransformError::Nothing(self.kind().name()));
         }
-        growth.architecture.validate()?;
-        Ok(Grown { architecture: growth.architecture, edits: growth.edits })
+        draft.architecture.validate()?;
+        Ok(Grown { architecture: draft.architecture, edits: draft.edits })
     }
 
     /// Which of the six it is.
@@ -293,18 +285,31 @@ impl Row {
     }
 }
 
-/// A growth being written down: the sizes so far and the edits so far.
-struct Growth {
+/// A transform being written down: the sizes so far and the edits so far.
+struct Draft {
     architecture: Architecture,
     edits: Vec<Edit>,
     row: &'static Row,
 }
 
-impl Growth {
+impl Draft {
     /// Pads `axis` of every parameter among `params` that has it and that the table names.
     fn pad(&mut self, params: &[ParamId], axis: Axis, at: usize, len: usize, like: Range<usize>) {
+        self.pad_with(params, axis, at, len, like, |_, fill| fill);
+    }
+
+    /// Likewise, with a last word on what the new entries must be.
+    fn pad_with(
+        &mut self,
+        params: &[ParamId],
+        axis: Axis,
+        at: usize,
+        len: usize,
+        like: Range<usize>,
+        fill_of: impl Fn(ParamKind, Fill) -> Fill,
+    ) {
         for &param in params.iter().filter(|param| param.kind.dim(axis).is_some()) {
-            if let Some(fill) = self.row.fill(param.kind) {
+            if let Some(fill) = self.row.fill(param.kind).map(|fill| fill_of(param.kind, fill)) {
                 self.edits.push(Edit::Pad { param, axis, at, len, fill, like: like.clone() });
             }
         }
@@ -357,6 +362,6 @@ fn gain(from: usize, to: usize, what: impl FnOnce() -> String) -> Result<Option<
     }
 }
 
-fn layer_params(layer: usize) -> Vec<ParamId> {
-    ParamKind::LAYER.into_iter().map(|kind| ParamId::in_layer(layer, kind)).collect()
+fn layer_params(architecture: &Architecture, layer: usize) -> Vec<ParamId> {
+    ParamKind::of_layer(architecture.form).map(|kind| ParamId::in_layer(layer, kind)).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, ParamId, Transform,
+    Architecture, Norm, ParamId, Transform,
     compose::{random_architecture, random_composition, random_tokens, random_transform},
     edit::{Edit, Fill, Role, apply},
     init::{Initializer, fresh},
@@ -94,7 +94,7 @@ fn every_required_zero_has_teeth() {
                 _ => {}
             };
             // A free bias is 0 by our initializer, so its zero is broken by a value of its own below.
-            if zero != outgrow_core::ParamKind::B2 {
+            if !zero.is_bias() {
                 let moved = change_when_broken(row.transform, free);
                 assert!(moved > 1e-3, "{:?}: {zero:?} need not be zero? logits move by {moved:e}", row.transform);
             }
@@ -104,24 +104,26 @@ fn every_required_zero_has_teeth() {
 
 #[test]
 fn a_new_output_bias_must_be_zero() {
-    use outgrow_core::ParamKind::B2;
-    for kind in [TransformKind::HiddenExpansion, TransformKind::LayerAddition] {
+    use outgrow_core::ParamKind::{AttentionNormBias, B2, MlpNormBias};
+    let hidden = [B2, AttentionNormBias, MlpNormBias].map(|bias| (TransformKind::HiddenExpansion, bias));
+    for (kind, bias) in hidden.into_iter().chain([(TransformKind::LayerAddition, B2)]) {
         let mut rng = stream(5, "bias");
         let mut architecture = random_architecture(&mut rng);
         architecture.form.final_norm = false;
+        architecture.form.norm = Norm::LayerNorm;
         architecture.seq_len = 4;
         let params = random_params(&architecture, &mut rng);
         let tokens = random_tokens(&architecture, &mut rng);
         let grown = random_transform(&architecture, kind, &mut rng).grow(&architecture).expect("valid");
         let mut after = grow(&params, &grown.edits, &NORMAL);
         let born = born(&params, &grown.edits);
-        for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == B2) {
+        for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == bias) {
             for (value, born) in array.values.iter_mut().zip(&born[id].values) {
                 *value += born;
             }
         }
         let moved = change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens));
-        assert!(moved > 1e-3, "{kind:?}: logits move by {moved:e}");
+        assert!(moved > 1e-3, "{kind:?}, {bias:?}: logits move by {moved:e}");
     }
 }
 
@@ -129,7 +131,7 @@ fn a_new_output_bias_must_be_zero() {
 fn born(params: &Params, edits: &[Edit]) -> Params {
     let mut born = params.clone();
     born.values_mut().for_each(|array| array.values.fill(0.0));
-    apply(&mut born, edits, Role::Born(1));
+    apply(&mut born, edits, Role::Born { step: 1, copies: false });
     born
 }
 
@@ -159,7 +161,7 @@ fn moments_and_births_follow_the_weights() {
         let transforms = random_composition(&architecture, 6, &mut rng);
         let edits = grow_all(&architecture, &transforms).expect("valid").edits;
         let mut by_role = BTreeMap::new();
-        for (name, role) in [("m", Role::FirstMoment), ("v", Role::SecondMoment)] {
+        for (name, role) in [("m", Role::FirstMoment { copies: false }), ("v", Role::SecondMoment { copies: false })] {
             let mut values = ones.clone();
             apply(&mut values, &edits, role);
             by_role.insert(name, values);

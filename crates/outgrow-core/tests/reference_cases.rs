@@ -47,7 +47,7 @@ fn our_edits_put_zeros_and_scales_where_they_say() {
         apply(&mut weights, &grown.edits, Role::Weights { initializer: &initializer, seed: 7, event: 0 });
         let mut born = base.params();
         born.values_mut().for_each(|array| array.values.fill(0.0));
-        apply(&mut born, &grown.edits, Role::Born(1));
+        apply(&mut born, &grown.edits, Role::Born { step: 1, copies: false });
         let error = worst_logit_error(case, &weights);
         assert!(error < TOLERANCE, "{}: our growth moves logits by {error:e}", case.name);
         compare_entries(case, &weights, &born);

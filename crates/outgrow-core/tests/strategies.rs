@@ -75,7 +75,7 @@ proptest! {
 
 #[test]
 fn random_plans_differ_and_use_all_six() {
-    let form = outgrow_core::Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+    let form = outgrow_core::Form { causal: true, final_norm: true, norm: outgrow_core::Norm::RmsNorm, eps_sum: 1e-5 };
     let model = |d_model, n_layers, layer: LayerShape| Architecture {
         vocab_size: 16,
         n_outputs: 16,
@@ -92,8 +92,12 @@ fn random_plans_differ_and_use_all_six() {
         .map(|n| random.sample(&task, &mut stream(n, "plan")).expect("reachable").plan(TOKENS, STEP).expect("valid"))
         .collect();
     assert!(plans.windows(2).all(|pair| pair[0] != pair[1]));
-    let kinds: std::collections::BTreeSet<_> =
-        plans.iter().flat_map(|plan| plan.stages()).flat_map(|stage| &stage.transforms).map(|t| t.kind()).collect();
+    let kinds: std::collections::BTreeSet<_> = plans
+        .iter()
+        .flat_map(|plan| plan.stages())
+        .flat_map(|stage| &stage.growths)
+        .map(|growth| growth.name())
+        .collect();
     assert_eq!(kinds.len(), 6);
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use outgrow_core::{Sweep, sweep::LearningRateSchedule};
+use outgrow_core::{
+    Sweep, cost,
+    sweep::{LearningRateSchedule, Member},
+};
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
 
@@ -20,7 +23,6 @@ fn the_quickstart_is_a_sweep_with_fair_budgets() {
     let text = include_str!("../../../experiments/quickstart/sweep.toml");
     let sweep = Sweep::parse(text).expect("a sweep");
     let members = sweep.members("d").expect("members");
-    let flops = |m: &outgrow_core::sweep::Member| m.trial.plan.train_flops(m.trial.settings.tokens) as f64;
     let control = members.iter().find(|member| member.kind == "from_scratch").expect("a control");
     for member in &members {
         let off = flops(member) / flops(control) - 1.0;
@@ -47,6 +49,111 @@ fn a_trials_identity_is_what_determines_its_result() {
     {
         assert!(plain.is_disjoint(&ids(&SWEEP.replace(from, to))), "{to} must make other trials");
     }
+}
+
+fn flops(member: &Member) -> f64 {
+    member.trial.plan.train_flops(member.trial.settings.tokens) as f64
+}
+
+/// Strategy names and trials of a sweep with other controls, and perhaps more.
+fn members(controls: &str, change: (&str, &str)) -> Vec<Member> {
+    let none = "controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }";
+    let text = SWEEP.replace(none, controls).replace(change.0, change.1);
+    Sweep::parse(&text).expect("a sweep").members("d").expect("members")
+}
+
+fn one<'a>(members: &'a [Member], kind: &str) -> Vec<&'a Member> {
+    members.iter().filter(|member| member.kind == kind && member.replicate == 0).collect()
+}
+
+#[test]
+fn the_three_controls_are_scheduled_by_themselves() {
+    // Enough tokens that steps are fine, and one plan that grows half-way.
+    let longer = ("tokens = 800\n", "tokens = 32_000\n");
+    let grows = |members: Vec<Member>| {
+        let grown: Vec<Member> = members.iter().filter(|m| m.kind == "random" && m.replicate == 0).cloned().collect();
+        let mean = |of: &dyn Fn(&Member) -> f64| grown.iter().map(of).sum::<f64>() / grown.len() as f64;
+        let means = (mean(&flops), mean(&|m| m.trial.settings.tokens as f64));
+        (members, means)
+    };
+    // Equal tokens: from_scratch is the control of equal tokens, and one is annealed to the compute of the growing.
+    let (all, (compute, _)) = grows(members("", longer));
+    let [annealed] = one(&all, "from_scratch_annealed")[..] else { panic!("one annealed control") };
+    assert!((flops(annealed) / compute - 1.0).abs() < 0.01 && annealed.strategy.starts_with("from_scratch_"));
+    assert!(
+        (annealed.trial.learning_rate(annealed.trial.settings.tokens) > 0.0) && annealed.trial.plan.stages().is_empty()
+    );
+    let [fixed] = one(&all, "fixed_size")[..] else { panic!("one size between") };
+    assert!((flops(fixed) / compute - 1.0).abs() < 0.01);
+    let size = cost::parameters(fixed.trial.plan.target());
+    let [from, to] = [all[2].trial.plan.initial(), all[0].trial.plan.target()].map(cost::parameters);
+    assert!(from < size && size < to, "{from} < {size} < {to}");
+    // Equal compute: from_scratch is the control of equal compute, and one has the tokens of the growing.
+    let swapped = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 2 }\nname";
+    let text = SWEEP
+        .replace("name", swapped)
+        .replace("equal = \"tokens\"", "equal = \"train_flops\"")
+        .replace(longer.0, longer.1);
+    let text = text.replace("controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }", "");
+    let (all, (compute, tokens)) = grows(Sweep::parse(&text).expect("a sweep").members("d").expect("members"));
+    let [longer] = one(&all, "from_scratch_annealed")[..] else { panic!("one longer control") };
+    assert!((longer.trial.settings.tokens as f64 / tokens - 1.0).abs() < 0.01 && flops(longer) > 1.1 * compute);
+    assert_eq!(one(&all, "fixed_size").len(), 2);
+    assert_eq!(one(&all, "from_scratch").len(), 1, "what is among the strategies is not scheduled again");
+}
+
+#[test]
+fn every_arm_is_trained_at_every_learning_rate() {
+    let controls =
+        "controls = { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
+    let all = members(controls, ("{ kind = \"from_scratch\" }, ", ""));
+    let single = members(&controls.replace(", 3e-3", ""), ("{ kind = \"from_scratch\" }, ", ""));
+    assert_eq!(all.len(), 2 * single.len());
+    let ids = |members: &[Member]| members.iter().map(|member| member.trial.id()).collect::<BTreeSet<_>>();
+    assert!(ids(&single).is_subset(&ids(&all)), "a wider grid adds trials and changes none");
+    assert_eq!(one(&all, "from_scratch").len(), 2, "the control is scheduled by itself");
+    let refused = |controls: &str| {
+        let none = "controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }";
+        Sweep::parse(&SWEEP.replace(none, controls)).expect_err("refused").to_string()
+    };
+    assert!(refused(&controls.replace("3e-3", "1e-3")).contains("there only once"));
+    assert!(refused(&controls.replace("fixed_sizes = 1", "fixed_sizes = 99")).contains("at most 16"));
+}
+
+#[test]
+fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read() {
+    let sweep = |strategy: &str| {
+        let text = SWEEP.replace("{ kind = \"from_scratch\" }", strategy);
+        Sweep::parse(&text).map(|sweep| sweep.members("d").expect("members")).map_err(|error| error.to_string())
+    };
+    let operator = |operator: &str| format!("{{ kind = \"operator\", at = [0.5], operator = {operator} }}");
+    for (strategy, words) in [
+        (operator("{ kind = \"hyper_cloning\" }"), "strategy `hyper_cloning`: hyper_cloning: it adds no layers"),
+        (
+            operator("{ kind = \"stack\", order = \"block\" }"),
+            "it only adds layers, but d_model is 8 and should become 12",
+        ),
+        (operator("{ kind = \"stack\", order = \"sideways\" }"), "sideways"),
+        (operator("{ kind = \"lego\" }"), "lego"),
+        (operator("{ kind = \"lemon\" }"), "lemon: it copies heads as wholes, so d_k and d_v can't change"),
+        (
+            "{ kind = \"operator\", at = [0.5, 0.2], operator = { kind = \"staged\", depth = \"copy\" } }".into(),
+            "each greater than the one before",
+        ),
+    ] {
+        let message = sweep(&strategy).expect_err("it can't");
+        assert!(message.contains(words), "{strategy}: {message}");
+    }
+    // With an initial model of its own it can: the target with half of its layers, doubled.
+    let initial = "initial = { d_model = 12, n_layers = 1, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }";
+    let stack = format!(
+        "{{ kind = \"operator\", at = [0.25], operator = {{ kind = \"stack\", order = \"block\" }}, {initial} }}"
+    );
+    let members = sweep(&stack).expect("it can");
+    let member = &members[0];
+    assert_eq!((member.strategy.as_str(), member.trial.plan.stages()[0].tokens), ("stack", 208));
+    let text = serde_json::to_string(&member.trial).expect("JSON");
+    assert_eq!(serde_json::from_str::<outgrow_core::Trial>(&text).expect("reads back"), member.trial);
 }
 
 #[test]

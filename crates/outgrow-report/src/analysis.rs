@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::{Transform, rows::CurveRow, transform::TransformKind};
+use outgrow_core::{
+    event::Diagnosis,
+    rows::{CurveRow, GrowthRow, TrialRow},
+    transform::TransformKind,
+};
 use serde::Serialize;
 
-use crate::{Input, Interval, ReportError};
+use crate::{
+    Input, Interval, ReportError,
+    comparison::{self, Ablation, Comparison},
+};
 
 /// Points of a mean curve.
 const GRID: usize = 96;
-/// How a control is known.
-const CONTROL: &str = "from_scratch";
 
 /// A sweep, understood.
 #[derive(Clone, Debug, Serialize)]
@@ -26,8 +31,13 @@ pub struct Analysis {
     /// The plans, for the timeline.
     #[serde(skip)]
     pub plans: Vec<Plan>,
-    /// Worst measured change of logits at a growth, relative to what is allowed, and the number of growths.
+    /// Strategies that differ in their policies only.
+    pub ablations: Vec<Ablation>,
+    /// Worst measured change of logits at a growth that claims to preserve the function, relative to what is allowed, and the
+    /// number of such growths.
     pub worst_growth: Option<(f64, usize)>,
+    /// Growths whose copied units are bound to stay equal.
+    pub locked: usize,
 }
 
 /// A strategy and its trials.
@@ -35,51 +45,60 @@ pub struct Analysis {
 pub struct Strategy {
     /// Its name in the sweep.
     pub name: String,
-    /// Whether it is the control.
-    pub is_control: bool,
-    /// Its trials with at least one evaluation.
+    /// What it is there for.
+    pub role: Role,
+    /// Its learning rate: of those that were tried, and that most trials completed, the one with the lowest mean final loss.
+    pub learning_rate: f64,
+    /// How many learning rates were tried.
+    pub learning_rates: usize,
+    /// Its trials at that rate with at least one evaluation.
     #[serde(skip)]
     pub runs: Vec<Run>,
     /// Plans and seeds.
     pub plans: usize,
     /// Seeds with an evaluation.
     pub seeds: usize,
-    /// Trials that diverged or failed.
+    /// Trials that diverged or failed, at any rate.
     pub lost: usize,
     /// Final validation loss over the complete trials, nats per token.
     pub final_loss: Option<Interval>,
     /// Training FLOPs of a complete trial.
     pub train_flops: Option<Interval>,
+    /// Tokens of a complete trial.
+    pub tokens: Option<Interval>,
     /// Against the control; none for the control, or without one.
     pub comparison: Option<Comparison>,
+    /// Names of its plans by content.
+    #[serde(skip)]
+    pub plan_ids: BTreeSet<String>,
+    /// Initializer, optimizer and learning rate at growth.
+    #[serde(skip)]
+    pub policy: [String; 3],
 }
 
-/// A strategy against the control, seed by seed.
-#[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
-    /// Final loss minus the control's, under the same seed.
-    pub loss_difference: Option<Interval>,
-    /// What each trial saved.
-    pub savings: Vec<Saving>,
-    /// Complete trials that reached the control's final loss, and all complete trials.
-    pub reached: [usize; 2],
-    /// Compute saved on the way to the control's final loss, as a fraction; over seeds in which every trial reached it.
-    pub compute: Option<Interval>,
-    /// Wall time saved likewise.
-    pub wall: Option<Interval>,
+/// What a strategy is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The target size from its first token on.
+    Control,
+    /// The same on another budget, its schedule annealed to that.
+    Annealed,
+    /// Another size that never grows.
+    FixedSize,
+    /// A growing model.
+    Grown,
 }
 
-/// What one trial saved on the way to its control's final loss.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Saving {
-    /// Which plan.
-    pub plan: usize,
-    /// Which seed.
-    pub replicate: usize,
-    /// Fraction of the control's FLOPs saved; none if the loss was never reached.
-    pub compute: Option<f64>,
-    /// Fraction of the control's wall time saved.
-    pub wall: Option<f64>,
+impl Role {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "from_scratch" => Role::Control,
+            "from_scratch_annealed" => Role::Annealed,
+            "fixed_size" => Role::FixedSize,
+            _ => Role::Grown,
+        }
+    }
 }
 
 /// One trial.
@@ -93,8 +112,8 @@ pub struct Run {
     pub complete: bool,
     /// Its evaluations.
     pub curve: Vec<Point>,
-    /// Tokens at its growth events.
-    pub growths: Vec<f64>,
+    /// Tokens at its growth events, and the axes that they enlarged.
+    pub growths: Vec<(f64, Vec<TransformKind>)>,
 }
 
 /// One evaluation.
@@ -103,6 +122,8 @@ pub struct Run {
 pub struct Point {
     pub tokens: f64,
     pub train_flops: f64,
+    pub sunk_flops: f64,
+    pub six_nd: f64,
     pub wall_seconds: f64,
     pub loss: f64,
 }
@@ -113,6 +134,8 @@ pub struct Point {
 pub enum Cost {
     Tokens,
     TrainFlops,
+    SunkFlops,
+    SixNd,
     WallSeconds,
 }
 
@@ -122,6 +145,8 @@ impl Cost {
         match self {
             Cost::Tokens => point.tokens,
             Cost::TrainFlops => point.train_flops,
+            Cost::SunkFlops => point.sunk_flops,
+            Cost::SixNd => point.six_nd,
             Cost::WallSeconds => point.wall_seconds,
         }
     }
@@ -141,7 +166,8 @@ pub struct Plan {
 }
 
 impl Run {
-    fn last(&self) -> &Point {
+    /// Its last evaluation.
+    pub fn last(&self) -> &Point {
         self.curve.last().expect("a run has an evaluation")
     }
 
@@ -173,143 +199,207 @@ impl Analysis {
     /// # Errors
     /// If no trial has an evaluation yet.
     pub fn new(input: &Input) -> Result<Self, ReportError> {
-        let mut curves: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
-        for row in &input.curves {
-            curves.entry(&row.trial).or_default().extend(point(row));
-        }
-        let mut growths: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for row in &input.growths {
-            growths.entry(&row.trial).or_default().push(row.tokens as f64);
-        }
-        let mut strategies: Vec<Strategy> = vec![];
+        let runs = Runs::new(input);
         let mut states = BTreeMap::new();
+        let mut names: Vec<&str> = vec![];
         for trial in &input.trials {
             *states.entry(trial.state.clone()).or_default() += 1;
-            let at = strategies.iter().position(|s| s.name == trial.strategy).unwrap_or_else(|| {
-                strategies.push(Strategy::new(&trial.strategy, trial.kind == CONTROL));
-                strategies.len() - 1
-            });
-            let strategy = &mut strategies[at];
-            strategy.lost += usize::from(["diverged", "failed"].contains(&trial.state.as_str()));
-            let curve = curves.get(trial.trial.as_str()).cloned().unwrap_or_default();
-            if !curve.is_empty() {
-                let (plan, replicate, complete) = (trial.plan, trial.replicate, trial.state == "complete");
-                let growths = growths.get(trial.trial.as_str()).cloned().unwrap_or_default();
-                strategy.runs.push(Run { plan, replicate, complete, curve, growths });
+            if !names.contains(&trial.strategy.as_str()) {
+                names.push(&trial.strategy);
             }
         }
-        strategies.retain(|strategy| !strategy.runs.is_empty());
+        let mut strategies: Vec<Strategy> = names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
         if strategies.is_empty() {
             return Err(ReportError::Empty(input.sweep.clone()));
         }
-        strategies.sort_by_key(|strategy| !strategy.is_control);
-        strategies.iter_mut().for_each(Strategy::summarise);
-        let control = strategies.iter().find(|strategy| strategy.is_control).cloned();
+        strategies.sort_by_key(|strategy| strategy.role != Role::Control);
+        let control = strategies.iter().find(|strategy| strategy.role == Role::Control).cloned();
         if let Some(control) = &control {
-            strategies.iter_mut().filter(|s| !s.is_control).for_each(|s| s.comparison = Some(s.compare(control)));
+            let all = strategies.clone();
+            for strategy in strategies.iter_mut().filter(|s| s.role != Role::Control) {
+                strategy.comparison = Some(Comparison::new(strategy, control, &all));
+            }
+            comparison::correct(&mut strategies);
         }
         Ok(Self {
             sweep: input.sweep.clone(),
+            ablations: comparison::ablations(&strategies),
             strategies,
             states,
             control: control.map(|control| control.name),
-            plans: plans(input)?,
+            plans: plans(input),
             worst_growth: worst_growth(input),
+            locked: input.growths.iter().filter(|g| g.diagnosis.as_ref().is_some_and(Diagnosis::is_locked)).count(),
         })
     }
 
     /// The control and those that are compared with it.
     pub fn compared(&self) -> Option<(&Strategy, Vec<&Strategy>)> {
-        let control = self.strategies.iter().find(|strategy| strategy.is_control)?;
-        Some((control, self.strategies.iter().filter(|strategy| !strategy.is_control).collect()))
+        let control = self.strategies.iter().find(|strategy| strategy.role == Role::Control)?;
+        Some((control, self.strategies.iter().filter(|strategy| strategy.role != Role::Control).collect()))
+    }
+
+    /// The growing strategies.
+    pub fn grown(&self) -> impl Iterator<Item = &Strategy> {
+        self.strategies.iter().filter(|strategy| strategy.role == Role::Grown)
     }
 }
 
-fn point(row: &CurveRow) -> Option<Point> {
-    let loss = row.val_loss?;
+/// The evaluations and growth events of the trials, by trial.
+struct Runs<'a> {
+    curves: BTreeMap<&'a str, Vec<&'a CurveRow>>,
+    growths: BTreeMap<&'a str, Vec<&'a GrowthRow>>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(input: &'a Input) -> Self {
+        let mut runs = Self { curves: BTreeMap::new(), growths: BTreeMap::new() };
+        // The rows come trial by trial: one look-up for each run of rows.
+        for rows in input.curves.chunk_by(|a, b| a.trial == b.trial) {
+            runs.curves.entry(&rows[0].trial).or_default().extend(rows);
+        }
+        for row in &input.growths {
+            runs.growths.entry(&row.trial).or_default().push(row);
+        }
+        runs
+    }
+
+    fn run(&self, trial: &TrialRow) -> Option<Run> {
+        let growths = self.growths.get(trial.trial.as_str()).map_or(&[][..], Vec::as_slice);
+        let source = growths.first().map_or(0.0, |row| (row.at.train_flops - row.operator_flops) as f64);
+        let rows = self.curves.get(trial.trial.as_str())?;
+        let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
+        let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();
+        let (plan, replicate, complete) = (trial.plan, trial.replicate, trial.state == "complete");
+        (!curve.is_empty()).then_some(Run { plan, replicate, complete, curve, growths })
+    }
+}
+
+fn point(row: &CurveRow, trial: &TrialRow, source: f64) -> Option<Point> {
     let (tokens, train_flops) = (row.at.tokens as f64, row.at.train_flops as f64);
-    Some(Point { tokens, train_flops, wall_seconds: row.at.wall_seconds, loss })
+    let ends = trial.phases.iter().skip(1).map(|phase| phase.tokens as f64).chain([f64::INFINITY]);
+    let phases = trial.phases.iter().zip(ends);
+    let six_nd =
+        phases.map(|(phase, end)| 6.0 * phase.non_embedding as f64 * (end.min(tokens) - phase.tokens as f64).max(0.0));
+    Some(Point {
+        tokens,
+        train_flops,
+        sunk_flops: (train_flops - source).max(0.0),
+        six_nd: six_nd.sum(),
+        wall_seconds: row.at.wall_seconds,
+        loss: row.val_loss?,
+    })
 }
 
 /// The mean of each seed's values, over the seeds.
-fn by_seed(values: impl Iterator<Item = (usize, f64)>) -> BTreeMap<usize, f64> {
+pub fn by_seed(values: impl Iterator<Item = (usize, f64)>) -> BTreeMap<usize, f64> {
     let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     values.for_each(|(seed, value)| groups.entry(seed).or_default().push(value));
     groups.into_iter().map(|(seed, values)| (seed, values.iter().sum::<f64>() / values.len() as f64)).collect()
 }
 
-fn interval(by_seed: &BTreeMap<usize, f64>) -> Option<Interval> {
+/// The interval over the seeds.
+pub fn interval(by_seed: &BTreeMap<usize, f64>) -> Option<Interval> {
     Interval::of(&by_seed.values().copied().collect::<Vec<_>>())
 }
 
+/// One learning rate of a strategy.
+struct Arm {
+    learning_rate: f64,
+    runs: Vec<Run>,
+}
+
+impl Arm {
+    /// For choosing: more complete trials first, then the lower mean final loss.
+    fn merit(&self) -> (usize, f64) {
+        let finals: Vec<f64> = self.runs.iter().filter(|run| run.complete).map(|run| run.last().loss).collect();
+        (finals.len(), -finals.iter().sum::<f64>() / finals.len().max(1) as f64)
+    }
+}
+
 impl Strategy {
-    fn new(name: &str, is_control: bool) -> Self {
-        Self {
-            name: name.to_owned(),
-            is_control,
-            runs: vec![],
-            plans: 0,
-            seeds: 0,
-            lost: 0,
-            final_loss: None,
-            train_flops: None,
-            comparison: None,
+    /// The strategy at its best learning rate; none without an evaluation.
+    fn new(input: &Input, runs: &Runs, name: &str) -> Option<Self> {
+        let trials: Vec<&TrialRow> = input.trials.iter().filter(|trial| trial.strategy == name).collect();
+        let mut arms: Vec<Arm> = vec![];
+        for trial in &trials {
+            let at = arms.iter().position(|arm| arm.learning_rate == trial.learning_rate).unwrap_or_else(|| {
+                arms.push(Arm { learning_rate: trial.learning_rate, runs: vec![] });
+                arms.len() - 1
+            });
+            arms[at].runs.extend(runs.run(trial));
         }
+        let learning_rates = arms.len();
+        let better = |a: &Arm, b: &Arm| {
+            let ((n_a, loss_a), (n_b, loss_b)) = (a.merit(), b.merit());
+            n_a.cmp(&n_b).then(loss_a.total_cmp(&loss_b)).then(b.learning_rate.total_cmp(&a.learning_rate))
+        };
+        let Arm { learning_rate, runs } = arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)?;
+        let complete = || runs.iter().filter(|run| run.complete);
+        let over_seeds =
+            |of: fn(&Point) -> f64| interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))));
+        let count = |of: fn(&Run) -> usize| runs.iter().map(of).collect::<BTreeSet<_>>().len();
+        let policy = &trials[0].policy;
+        Some(Self {
+            name: name.to_owned(),
+            role: Role::of(&trials[0].kind),
+            learning_rate,
+            learning_rates,
+            plans: count(|run| run.plan),
+            seeds: count(|run| run.replicate),
+            lost: trials.iter().filter(|trial| ["diverged", "failed"].contains(&trial.state.as_str())).count(),
+            final_loss: over_seeds(|point| point.loss),
+            train_flops: over_seeds(|point| point.train_flops),
+            tokens: over_seeds(|point| point.tokens),
+            comparison: None,
+            plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
+            policy: [text(&policy.initializer), text(&policy.optimizer), text(&policy.learning_rate)],
+            runs,
+        })
     }
 
-    fn complete(&self) -> impl Iterator<Item = &Run> {
+    /// Its trials that were trained to their end.
+    pub fn complete(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.complete)
     }
 
-    fn summarise(&mut self) {
-        self.plans = self.runs.iter().map(|run| run.plan).collect::<BTreeSet<_>>().len();
-        self.seeds = self.runs.iter().map(|run| run.replicate).collect::<BTreeSet<_>>().len();
-        self.final_loss = interval(&by_seed(self.complete().map(|run| (run.replicate, run.last().loss))));
-        self.train_flops = interval(&by_seed(self.complete().map(|run| (run.replicate, run.last().train_flops))));
+    /// Its complete trial of a seed: the first plan's, where there are several.
+    pub fn of_seed(&self, replicate: usize) -> Option<&Run> {
+        self.complete().find(|run| run.replicate == replicate)
     }
 
-    fn compare(&self, control: &Strategy) -> Comparison {
-        let control_of = |seed: usize| control.complete().find(|run| run.replicate == seed);
-        let differences = self
-            .complete()
-            .filter_map(|run| Some((run.replicate, run.last().loss - control_of(run.replicate)?.last().loss)));
-        let savings: Vec<Saving> =
-            self.complete().filter_map(|run| Some(saving(run, control_of(run.replicate)?))).collect();
-        let over_seeds = |of: fn(&Saving) -> Option<f64>| {
-            let missing: BTreeSet<usize> = savings.iter().filter(|s| of(s).is_none()).map(|s| s.replicate).collect();
-            let whole = savings.iter().filter(|s| !missing.contains(&s.replicate));
-            interval(&by_seed(whole.filter_map(|s| Some((s.replicate, of(s)?)))))
+    /// The mean difference of its loss to the control's at the same compute, on the stretch that both have in common: FLOPs, and
+    /// nats over seeds.
+    pub fn gap_curve(&self, control: &Strategy) -> Vec<(f64, Interval)> {
+        let pairs: Vec<(&Run, &Run)> =
+            self.complete().filter_map(|run| Some((run, control.of_seed(run.replicate)?))).collect();
+        let both = || pairs.iter().flat_map(|(a, b)| [*a, *b]);
+        let first = both().map(|run| run.curve[0].train_flops).fold(0.0, f64::max);
+        let last = both().map(|run| run.last().train_flops).fold(f64::INFINITY, f64::min);
+        let at = |run: &Run, x: f64| interpolate(&run.curve, Cost::TrainFlops, x);
+        let mean = |x: f64| {
+            let gaps = pairs.iter().map(|(run, base)| (run.replicate, at(run, x) - at(base, x)));
+            Some((x, interval(&by_seed(gaps))?))
         };
-        Comparison {
-            loss_difference: interval(&by_seed(differences)),
-            reached: [savings.iter().filter(|s| s.compute.is_some()).count(), savings.len()],
-            compute: over_seeds(|saving| saving.compute),
-            wall: over_seeds(|saving| saving.wall),
-            savings,
-        }
+        logarithmic(first, last).filter_map(mean).collect()
     }
 
     /// The mean loss over `cost`, on the stretch that all its trials have in common: cost, and loss over seeds.
     pub fn mean_curve(&self, cost: Cost) -> Vec<(f64, Interval)> {
         let first = self.runs.iter().map(|run| cost.of(&run.curve[0])).fold(0.0, f64::max);
         let last = self.runs.iter().map(|run| cost.of(run.last())).fold(f64::INFINITY, f64::min);
-        if !(first > 0.0 && first < last) {
-            return vec![];
-        }
-        let ratio = (last / first).powf(1.0 / (GRID - 1) as f64);
-        let at = |i: usize| if i + 1 == GRID { last } else { first * ratio.powi(i as i32) };
         let mean = |x: f64| {
             let losses = self.runs.iter().map(|run| (run.replicate, interpolate(&run.curve, cost, x)));
             Some((x, interval(&by_seed(losses))?))
         };
-        (0..GRID).filter_map(|i| mean(at(i))).collect()
+        logarithmic(first, last).filter_map(mean).collect()
     }
 
     /// The mean change of loss around its growth events since the last evaluation before each, over tokens since the event: a
     /// tenth of the shortest trial to both sides, over the events that have so much room; over seeds.
     pub fn around_growth(&self) -> Vec<(f64, Interval)> {
         let reach = self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
-        let events = self.runs.iter().flat_map(|run| run.growths.iter().map(move |&at| (run, at)));
+        let events = self.runs.iter().flat_map(|run| run.growths.iter().map(move |growth| (run, growth.0)));
         let has_room = |(run, at): &(&Run, f64)| at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach;
         let seen: Vec<(&Run, f64)> = events.filter(has_room).collect();
         if seen.is_empty() {
@@ -336,10 +426,24 @@ impl Strategy {
     }
 }
 
-fn saving(run: &Run, control: &Run) -> Saving {
-    let target = control.last().loss;
-    let of = |cost: Cost| Some(1.0 - run.reaches(cost, target)? / control.reaches(cost, target)?);
-    Saving { plan: run.plan, replicate: run.replicate, compute: of(Cost::TrainFlops), wall: of(Cost::WallSeconds) }
+/// Points of a mean curve from `first` to `last`, in equal ratios; none where there is no stretch.
+fn logarithmic(first: f64, last: f64) -> impl Iterator<Item = f64> {
+    let n = if first > 0.0 && first < last { GRID } else { 0 };
+    let ratio = (last / first).powf(1.0 / (GRID - 1) as f64);
+    (0..n).map(move |i| if i + 1 == GRID { last } else { first * ratio.powi(i as i32) })
+}
+
+/// A part of a policy as the sweep file says it.
+fn text(part: &impl Serialize) -> String {
+    match serde_json::to_value(part).expect("a policy is plain data") {
+        serde_json::Value::String(name) => name,
+        serde_json::Value::Object(fields) => {
+            let value = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let rest = fields.iter().filter(|(key, _)| *key != "kind").map(|(key, v)| format!(" {key} {}", value(v)));
+            fields.get("kind").map(value).unwrap_or_default() + &rest.collect::<String>()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The loss at a cost between two evaluations, for drawing mean curves only.
@@ -351,26 +455,26 @@ fn interpolate(curve: &[Point], cost: Cost, x: f64) -> f64 {
     a.loss + share * (b.loss - a.loss)
 }
 
-fn plans(input: &Input) -> Result<Vec<Plan>, ReportError> {
+fn plans(input: &Input) -> Vec<Plan> {
+    let mut grown: BTreeMap<&str, Vec<&GrowthRow>> = BTreeMap::new();
+    input.growths.iter().for_each(|row| grown.entry(&row.trial).or_default().push(row));
     let mut plans: BTreeMap<(usize, &str, usize), Plan> = BTreeMap::new();
     let mut order: Vec<&str> = vec![];
-    for trial in input.trials.iter().filter(|trial| trial.kind != CONTROL) {
+    for trial in input.trials.iter().filter(|trial| Role::of(&trial.kind) == Role::Grown) {
         let place = order.iter().position(|name| *name == trial.strategy).unwrap_or_else(|| {
             order.push(&trial.strategy);
             order.len() - 1
         });
         let key = (place, trial.strategy.as_str(), trial.plan);
-        let grown: Vec<_> = input.growths.iter().filter(|row| row.trial == trial.trial).collect();
+        let rows = grown.get(trial.trial.as_str()).map_or(&[][..], Vec::as_slice);
         // All replicates of a plan grow alike; the one that has come furthest shows all of it.
-        if plans.get(&key).is_some_and(|plan| plan.stages.len() >= grown.len()) {
+        if plans.get(&key).is_some_and(|plan| plan.stages.len() >= rows.len()) {
             continue;
         }
-        let stage = |row: &&outgrow_core::rows::GrowthRow| {
-            let transforms: Vec<Transform> = serde_json::from_str(&row.transforms)?;
-            Ok((row.tokens as f64, transforms.iter().map(Transform::kind).collect(), row.parameters_after as f64))
-        };
-        let parameters = grown.first().map_or(0.0, |row| row.parameters_before as f64);
-        let stages = grown.iter().map(stage).collect::<Result<_, ReportError>>()?;
+        let stage =
+            |row: &&GrowthRow| (row.at.tokens as f64, row.axes.iter().copied().collect(), row.parameters_after as f64);
+        let parameters = rows.first().map_or(0.0, |row| row.parameters_before as f64);
+        let stages = rows.iter().map(stage).collect();
         plans.insert(key, Plan { name: trial.strategy.clone(), tokens: trial.tokens as f64, parameters, stages });
     }
     let several = |name: &str| plans.keys().filter(|key| key.1 == name).count() > 1;
@@ -378,11 +482,13 @@ fn plans(input: &Input) -> Result<Vec<Plan>, ReportError> {
         .keys()
         .map(|(_, name, plan)| if several(name) { format!("{name} {}", plan + 1) } else { (*name).to_owned() })
         .collect();
-    Ok(plans.into_values().zip(numbered).map(|(plan, name)| Plan { name, ..plan }).collect())
+    plans.into_values().zip(numbered).map(|(plan, name)| Plan { name, ..plan }).collect()
 }
 
+/// Over the growth events that claim to preserve the function.
 fn worst_growth(input: &Input) -> Option<(f64, usize)> {
-    let relative = |row: &outgrow_core::rows::GrowthRow| row.error.map_or(f64::INFINITY, |error| error / row.tolerance);
-    let worst = input.growths.iter().map(relative).reduce(f64::max)?;
-    Some((worst, input.growths.len()))
+    let relative = |row: &GrowthRow| row.error.map_or(f64::INFINITY, |error| error / row.tolerance);
+    let claims: Vec<f64> = input.growths.iter().filter(|row| row.preserving).map(relative).collect();
+    let worst = claims.iter().copied().reduce(f64::max)?;
+    Some((worst, claims.len()))
 }

@@ -1,8 +1,10 @@
 //! The figures: one small file each.
 
 mod around_growth;
+mod axis_when;
 mod compute_saving;
 mod final_loss;
+mod iso_flop_gap;
 mod loss;
 mod saving_by_target;
 mod timeline;
@@ -49,6 +51,8 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
     figures.extend(final_loss::figure(analysis));
     figures.extend(compute_saving::figure(analysis));
     figures.extend(saving_by_target::figure(analysis));
+    figures.extend(iso_flop_gap::figure(analysis));
+    figures.extend(axis_when::figure(analysis));
     figures
 }
 
@@ -86,7 +90,7 @@ fn cost_unit(cost: Cost, largest: f64) -> (f64, &'static str) {
                 (1e9, "Training tokens (billions)"),
             ],
         ),
-        Cost::TrainFlops => unit(
+        Cost::TrainFlops | Cost::SunkFlops | Cost::SixNd => unit(
             largest,
             &[
                 (1.0, "Training compute (FLOP)"),

@@ -7,6 +7,7 @@
 mod analysis;
 mod axis;
 mod canvas;
+mod comparison;
 mod figures;
 mod font;
 mod interval;
@@ -20,7 +21,8 @@ use outgrow_core::rows::{CurveRow, GrowthRow, TrialRow};
 use rayon::prelude::*;
 use thiserror::Error;
 
-pub use analysis::{Analysis, Comparison, Saving, Strategy};
+pub use analysis::{Analysis, Role, Strategy};
+pub use comparison::{Ablation, Comparison, Gap, Saving};
 pub use interval::Interval;
 
 /// Everything that a report is made of.
@@ -70,9 +72,6 @@ pub enum ReportError {
         /// The text that has it.
         text: String,
     },
-    /// A stored list of transforms can't be read.
-    #[error("the transforms of a growth event can't be read: {0}")]
-    Transforms(#[from] serde_json::Error),
     /// A figure can't be turned into a PDF or a PNG.
     #[error("cannot render figure {0}: {1}")]
     Render(&'static str, String),

@@ -4,66 +4,108 @@ use std::fmt::Write;
 
 use crate::{
     Interval,
-    analysis::{Analysis, Comparison, Strategy},
+    analysis::{Analysis, Role, Strategy},
+    comparison::{Comparison, Gap},
     figures::Figure,
 };
 
 /// Which strategy grew cheaper than from scratch, by how much, with n and spread.
 pub fn answer(analysis: &Analysis) -> String {
-    let mut text = match analysis.compared() {
+    let mut sentences = vec![match analysis.compared() {
         None => format!(
             "{}: the sweep has no from_scratch control with an evaluation, so there is nothing to compare with.",
             analysis.sweep
         ),
         Some((control, others)) => against(analysis, control, &others),
-    };
+    }];
     if let Some((worst, n)) = analysis.worst_growth {
         let much = if worst <= 1.0 { "within" } else { "NOT within" };
-        write!(
-            text,
-            " All {n} growth events were {much} the tolerance for preserving the function (worst: {worst:.2} of it)."
-        )
-        .expect("memory");
+        sentences.push(format!(
+            "All {n} growth events that claim to preserve the function were {much} the tolerance (worst: {worst:.2} of it)."
+        ));
+    }
+    if analysis.locked > 0 {
+        sentences.push(format!(
+            "At {} growth events copied units got equal gradients and are bound to stay equal (see the growth doctor).",
+            analysis.locked
+        ));
     }
     let open: usize = ["waiting", "running"].iter().filter_map(|state| analysis.states.get(*state)).sum();
     if open > 0 {
-        write!(text, " Preliminary: {open} trials are not trained to their end yet.").expect("memory");
+        sentences.push(format!("Preliminary: {open} trials are not trained to their end yet."));
     }
     let lost: usize = analysis.strategies.iter().map(|strategy| strategy.lost).sum();
     if lost > 0 {
-        write!(text, " {lost} trials diverged or failed and are not in the means.").expect("memory");
+        sentences.push(format!("{lost} trials diverged or failed and are not in the means."));
     }
-    text
+    sentences.join(" ")
 }
 
 fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> String {
     let Some(loss) = control.final_loss else {
         return format!("{}: no from-scratch control is trained to its end yet.", analysis.sweep);
     };
-    let judged: Vec<(Verdict, String)> = others.iter().filter_map(|s| judge(s)).collect();
+    let grown: Vec<&Strategy> = others.iter().copied().filter(|s| s.role == Role::Grown).collect();
+    let judged: Vec<(Verdict, String)> = grown.iter().filter_map(|s| judge(s)).collect();
     let list = |verdict: Verdict| {
         let texts: Vec<&str> = judged.iter().filter(|(v, _)| *v == verdict).map(|(_, text)| text.as_str()).collect();
         texts.join("; ")
     };
-    let mut text = format!(
-        "{}: from scratch ends at a validation loss of {} nats per token (n = {} seeds).",
+    let mut sentences = vec![format!(
+        "{}: from scratch ends at a validation loss of {} nats per token (n = {} seeds{}).",
         analysis.sweep,
         plus_minus(&loss, 3),
-        loss.n
-    );
-    let sentences = [
+        loss.n,
+        if control.learning_rates > 1 {
+            format!(", learning rate {} of {} tried", control.learning_rate, control.learning_rates)
+        } else {
+            String::new()
+        }
+    )];
+    let verdicts = [
         (Verdict::Cheaper, "Reached that loss with less compute than from scratch"),
         (Verdict::Unclear, "No clear difference in compute"),
         (Verdict::Dearer, "Needed more compute than from scratch"),
         (Verdict::NotReached, "Did not reach it in every seed"),
     ];
-    for (verdict, begin) in sentences {
+    for (verdict, begin) in verdicts {
         let found = list(verdict);
         if !found.is_empty() {
-            write!(text, " {begin}: {found}.").expect("memory");
+            sentences.push(format!("{begin}: {found}."));
         }
     }
-    text + " Savings are means over seeds with 95 % Student-t intervals, paired by seed and data order."
+    sentences.extend(ends(&grown, "With the same compute, annealed to it", |c| c.same_flops.as_ref()));
+    sentences
+        .extend(ends(&grown, "The best size that never grows, with the same compute", |c| c.best_fixed_size.as_ref()));
+    sentences.push(format!(
+        "Savings count every FLOP since the smallest model, are means over seeds with 95 % Student-t intervals, paired by seed and \
+         data order, and called different from zero at the 5 % level after Holm's correction for {} strategies.",
+        grown.len()
+    ));
+    sentences.join(" ")
+}
+
+/// How the growing models end against a control of their budget.
+fn ends(grown: &[&Strategy], begin: &str, gap: fn(&Comparison) -> Option<&Gap>) -> Option<String> {
+    let one = |strategy: &&Strategy| {
+        let Gap { against, difference } = gap(strategy.comparison.as_ref()?)?;
+        let spread = difference
+            .bounds
+            .map_or_else(String::new, |[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
+        Some((against.clone(), format!("{} {}{spread}", strategy.name, signed_loss(difference.mean))))
+    };
+    let all: Vec<(String, String)> = grown.iter().filter_map(one).collect();
+    let mut names: Vec<&str> = all.iter().map(|(against, _)| against.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let gaps: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
+    (!all.is_empty()).then(|| {
+        format!("{begin} ({}), the difference of final losses in nats is: {}.", names.join(", "), gaps.join("; "))
+    })
+}
+
+fn signed_loss(nats: f64) -> String {
+    format!("{nats:+.3}").replace('-', "\u{2212}")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,23 +119,28 @@ enum Verdict {
 /// What the numbers of a strategy say, and the numbers.
 fn judge(strategy: &Strategy) -> Option<(Verdict, String)> {
     let comparison = strategy.comparison.as_ref()?;
+    let saving = comparison.compute?;
     let [reached, of] = comparison.reached;
-    if of == 0 {
-        return None;
-    }
     let plans = if strategy.plans > 1 { format!(", {} plans", strategy.plans) } else { String::new() };
     let name = &strategy.name;
-    let Some(saving) = comparison.compute.filter(|_| reached == of) else {
-        return Some((Verdict::NotReached, format!("{name} ({reached} of {of} trials did{plans})")));
-    };
-    let verdict = match saving.bounds {
-        Some([low, _]) if low > 0.0 => Verdict::Cheaper,
-        Some([_, high]) if high < 0.0 => Verdict::Dearer,
+    if comparison.is_censored() {
+        let most = format!("at most {} % saved", percent(saving.mean));
+        return Some((Verdict::NotReached, format!("{name} ({reached} of {of} trials did{plans}; {most})")));
+    }
+    let verdict = match (comparison.is_significant() || saving.n == 1, saving.mean > 0.0) {
+        (true, true) if saving.n > 1 => Verdict::Cheaper,
+        (true, false) if saving.n > 1 => Verdict::Dearer,
         _ => Verdict::Unclear,
     };
     let spread =
         saving.bounds.map_or_else(|| "one seed".into(), |[low, high]| format!("[{}, {}]", percent(low), percent(high)));
-    Some((verdict, format!("{name} {} % {spread} (n = {}{plans})", percent(saving.mean), saving.n)))
+    let more = match (verdict, comparison.seeds_needed) {
+        (Verdict::Unclear, Some(seeds)) if seeds > saving.n => {
+            format!("; a difference of this size would take {seeds} seeds")
+        }
+        _ => String::new(),
+    };
+    Some((verdict, format!("{name} {} % {spread} (n = {}{plans}{more})", percent(saving.mean), saving.n)))
 }
 
 fn percent(fraction: f64) -> String {
@@ -108,50 +155,181 @@ fn plus_minus(interval: &Interval, digits: usize) -> String {
     }
 }
 
+/// A table in a report: its name, its caption, and its rows, the header first.
+struct Table {
+    name: &'static str,
+    caption: String,
+    rows: Vec<Vec<String>>,
+}
+
 /// The files beside the figures.
 pub fn files(analysis: &Analysis, figures: &[Figure], answer: &str) -> Vec<(String, Vec<u8>)> {
-    let table = summary(analysis);
-    vec![
-        ("README.md".into(), markdown(analysis, figures, answer, &table).into_bytes()),
-        ("tables/summary.csv".into(), csv_file(&table)),
-        ("tables/summary.md".into(), markdown_table(&table).into_bytes()),
-        ("tables/summary.tex".into(), latex_table(analysis, &table).into_bytes()),
+    let tables: Vec<Table> = [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut files = vec![
+        ("README.md".into(), markdown(analysis, figures, answer, &tables).into_bytes()),
         ("figures/figures.tex".into(), latex_figures(figures).into_bytes()),
-    ]
+    ];
+    for table in &tables {
+        let path = |suffix: &str| format!("tables/{}.{suffix}", table.name);
+        files.push((path("csv"), csv_file(&table.rows)));
+        files.push((path("md"), markdown_table(&table.rows).into_bytes()));
+        files.push((path("tex"), latex_table(table).into_bytes()));
+    }
+    files
+}
+
+fn header<const N: usize>(names: [&str; N]) -> Vec<Vec<String>> {
+    vec![names.map(str::to_owned).to_vec()]
+}
+
+fn number(interval: Option<Interval>, digits: usize) -> String {
+    interval.map_or_else(dash, |interval| plus_minus(&interval, digits))
+}
+
+/// A saving in per cent; an upper bound where some trial did not reach the loss.
+fn saved(comparison: Option<&Comparison>, of: fn(&Comparison) -> Option<Interval>) -> String {
+    let bound = if comparison.is_some_and(Comparison::is_censored) { "≤ " } else { "" };
+    let value = comparison.and_then(of).map(|saving| saving.map(|v| 100.0 * v));
+    value.map_or_else(dash, |value| format!("{bound}{}", plus_minus(&value, 1)))
 }
 
 /// One row for each strategy.
-fn summary(analysis: &Analysis) -> Vec<Vec<String>> {
-    let header = [
+fn summary(analysis: &Analysis) -> Table {
+    let mut rows = header([
         "strategy",
         "plans",
         "seeds",
+        "learning rate",
         "final loss",
         "vs control",
         "compute (TFLOP)",
         "reached",
         "compute saved (%)",
+        "p (Holm)",
+        "seeds needed",
         "time saved (%)",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    ]);
     for strategy in &analysis.strategies {
-        let comparison = strategy.comparison.as_ref();
-        let number = |interval: Option<Interval>, digits: usize| interval.map_or_else(dash, |i| plus_minus(&i, digits));
-        let saved =
-            |of: fn(&Comparison) -> Option<Interval>| number(comparison.and_then(of).map(|i| i.map(|v| 100.0 * v)), 1);
+        let comparison = strategy.comparison.as_ref().filter(|_| strategy.role != Role::Annealed);
         rows.push(vec![
             strategy.name.clone(),
             strategy.plans.to_string(),
             strategy.seeds.to_string(),
+            strategy.learning_rate.to_string(),
             number(strategy.final_loss, 3),
-            number(comparison.and_then(|c| c.loss_difference), 3),
+            number(strategy.comparison.as_ref().and_then(|c| c.loss_difference), 3),
             strategy.train_flops.map_or_else(dash, |flops| format!("{:.3}", flops.mean / 1e12)),
             comparison.map_or_else(dash, |c| format!("{}/{}", c.reached[0], c.reached[1])),
-            saved(|c| c.compute),
-            saved(|c| c.wall),
+            saved(comparison, |c| c.compute),
+            comparison.and_then(|c| c.p_corrected).map_or_else(dash, p_text),
+            comparison.and_then(|c| c.seeds_needed).map_or_else(dash, |n| n.to_string()),
+            saved(comparison, |c| c.wall),
         ]);
     }
-    rows
+    let caption = "Growth strategies against training from scratch, each at the best of its learning rates; compute and time saved on \
+                   the way to the final loss of the control, every FLOP counted; p-values after Holm's correction; seeds with which a saving of \
+                   this size would be found four times out of five.";
+    Table { name: "summary", caption: caption.into(), rows }
+}
+
+fn p_text(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}
+
+/// The growing strategies against the three controls that reviewers ask for; none without one.
+fn controls(analysis: &Analysis) -> Option<Table> {
+    let mut rows = header([
+        "strategy",
+        "same tokens",
+        "against",
+        "same compute, annealed",
+        "against",
+        "best fixed size",
+        "against",
+    ]);
+    for strategy in analysis.grown() {
+        let comparison = strategy.comparison.as_ref()?;
+        let gaps = [&comparison.same_tokens, &comparison.same_flops, &comparison.best_fixed_size];
+        let cells = gaps.iter().flat_map(|gap| match gap {
+            Some(gap) => [plus_minus(&gap.difference, 3), gap.against.clone()],
+            None => [dash(), dash()],
+        });
+        rows.push([strategy.name.clone()].into_iter().chain(cells).collect());
+    }
+    let caption = "Final loss minus that of three controls, in nats, paired by seed: the target size after the same tokens; the target size \
+                   with the same compute and a schedule annealed to it; the best size that never grows, with the same compute. Below 0, growing \
+                   is better.";
+    (rows.len() > 1).then(|| Table { name: "controls", caption: caption.into(), rows })
+}
+
+/// The same saving as others would state it.
+fn conventions(analysis: &Analysis) -> Option<Table> {
+    let mut rows = header([
+        "strategy",
+        "all-in (%)",
+        "sunk (%)",
+        "6ND (%)",
+        "backward = 1 × forward (%)",
+        "tokens (%)",
+        "time (%)",
+        "ratio",
+        "ratio − 1 (%)",
+    ]);
+    for strategy in analysis.grown() {
+        let comparison = strategy.comparison.as_ref()?;
+        let some = Some(comparison);
+        let ratio = comparison.compute.map(|saving| 1.0 / (1.0 - saving.mean));
+        let mark = if comparison.is_censored() { "≤ " } else { "" };
+        rows.push(vec![
+            strategy.name.clone(),
+            saved(some, |c| c.compute),
+            saved(some, |c| c.sunk),
+            saved(some, |c| c.six_nd),
+            saved(some, |c| c.compute),
+            saved(some, |c| c.tokens),
+            saved(some, |c| c.wall),
+            ratio.map_or_else(dash, |ratio| format!("{mark}{ratio:.2}")),
+            ratio.map_or_else(dash, |ratio| format!("{mark}{:.0}", 100.0 * (ratio - 1.0))),
+        ]);
+    }
+    let caption = "The saving on the way to the control's final loss as different papers would state it. All-in counts every FLOP since the \
+                   smallest model, what an operator spends on itself included; sunk takes the model before its first growth as given (bert2BERT, LiGO, \
+                   LEMON). A multiply-add counts 2 and the backward pass twice the forward; 6ND is six times the parameters without \
+                   embeddings times the tokens; a backward pass that counts once (LiGO's script) divides all compute by the same 3/2 and so changes no saving. \
+                   The ratio of computes is 1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
+    (rows.len() > 1).then(|| Table { name: "conventions", caption: caption.into(), rows })
+}
+
+/// Strategies that differ in their policies only; none where there are none.
+fn policies(analysis: &Analysis) -> Option<Table> {
+    let mut rows = header([
+        "strategy",
+        "initializer",
+        "optimizer",
+        "learning rate",
+        "final loss",
+        "vs first",
+        "saving vs first (points)",
+    ]);
+    for ablation in &analysis.ablations {
+        for row in &ablation.rows {
+            let [initializer, optimizer, learning_rate] = row.policy.clone();
+            rows.push(vec![
+                row.strategy.clone(),
+                initializer,
+                optimizer,
+                learning_rate,
+                number(row.final_loss, 3),
+                number(row.difference, 3),
+                number(row.saving_difference.map(|saving| saving.map(|v| 100.0 * v)), 1),
+            ]);
+        }
+    }
+    let caption = "Growth policies under the same plans: differences to the first of each group, paired by seed.";
+    (rows.len() > 1).then(|| Table { name: "policies", caption: caption.into(), rows })
 }
 
 fn dash() -> String {
@@ -181,6 +359,9 @@ fn latex(text: &str) -> String {
             '_' | '%' | '&' | '#' | '$' | '{' | '}' => out.extend(['\\', character]),
             '±' => out.push_str("$\\pm$"),
             '–' => out.push_str("--"),
+            '≤' => out.push_str("$\\leq$"),
+            '×' => out.push_str("$\\times$"),
+            '<' => out.push_str("$<$"),
             '\u{2212}' => out.push_str("$-$"),
             '\\' => out.push_str("\\textbackslash{}"),
             '~' => out.push_str("\\textasciitilde{}"),
@@ -191,16 +372,17 @@ fn latex(text: &str) -> String {
     out
 }
 
-fn latex_table(analysis: &Analysis, rows: &[Vec<String>]) -> String {
+fn latex_table(table: &Table) -> String {
+    let rows = &table.rows;
     let line = |row: &Vec<String>| {
         let cells: Vec<String> = row.iter().map(|cell| signed(&latex(cell))).collect();
         format!("  {} \\\\\n", cells.join(" & "))
     };
     let mut text = format!(
         "% Needs \\usepackage{{booktabs}}. Means over seeds, \\pm half the width of the 95 % Student-t interval.\n\
-         \\begin{{table}}\n  \\centering\n  \\caption{{Growth strategies of sweep {} against training from scratch. \
+         \\begin{{table}}\n  \\centering\n  \\caption{{{} \
          Means over seeds $\\pm$ half the width of the 95\\,\\% Student-$t$ interval.}}\n  \\begin{{tabular}}{{l{}}}\n  \\toprule\n",
-        latex(&analysis.sweep),
+        latex(&table.caption),
         "r".repeat(rows[0].len() - 1)
     );
     for (number, row) in rows.iter().enumerate() {
@@ -232,12 +414,15 @@ fn latex_figures(figures: &[Figure]) -> String {
     figures.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-fn markdown(analysis: &Analysis, figures: &[Figure], answer: &str, table: &[Vec<String>]) -> String {
-    let mut text = format!("# {}\n\n{answer}\n\n{}\n", analysis.sweep, markdown_table(table));
+fn markdown(analysis: &Analysis, figures: &[Figure], answer: &str, tables: &[Table]) -> String {
+    let mut text = format!("# {}\n\n{answer}\n\n", analysis.sweep);
+    for table in tables {
+        write!(text, "{}\n{}\n\n", markdown_table(&table.rows), table.caption).expect("memory");
+    }
     for figure in figures {
         write!(text, "![{}](figures/{}-double.png)\n\n{}\n\n", figure.name, figure.name, figure.caption)
             .expect("memory");
     }
     text + "Each figure is in `figures/` as SVG, PDF and PNG at the width of one and of two columns, its numbers are in `data/`; \
-            `provenance.json` says what all of it was made from. Generated by `outgrow report`.\n"
+            tables are in `tables/` as Markdown, LaTeX and CSV; `provenance.json` says what all of it was made from. Generated by `outgrow report`.\n"
 }

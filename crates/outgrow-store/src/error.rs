@@ -18,6 +18,20 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The file was written by an older outgrow and can't be brought up to date.
+    #[error(
+        "{path} has schema version {found} and must be brought up to {known} before it is read, but can't be written: {error}"
+    )]
+    Older {
+        /// Which file.
+        path: String,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+        /// Why not.
+        error: String,
+    },
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),

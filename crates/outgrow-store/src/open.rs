@@ -46,8 +46,19 @@ impl Store {
             return Err(StoreError::Missing(path.into()));
         }
         let store = Self::connect(path, options.read_only(true)).await?;
-        store.check_owner(path).await?;
+        let (found, known) = store.check_owner(path).await?;
+        if found < known {
+            store.close().await;
+            return Self::updated(path, found, known).await;
+        }
         Ok(store)
+    }
+
+    /// Brings an older database up to date before it is read: the views that readers ask for are those of this version.
+    async fn updated(path: &str, found: i64, known: i64) -> Result<Self, StoreError> {
+        let older = |error: StoreError| StoreError::Older { path: path.into(), found, known, error: error.to_string() };
+        Self::open(path).await.map_err(older)?.close().await;
+        Self::connect(path, options(path)?.read_only(true)).await
     }
 
     async fn connect(path: &str, options: SqliteConnectOptions) -> Result<Self, StoreError> {
@@ -56,21 +67,22 @@ impl Store {
         Ok(Self { pool: pool.map_err(|error| open_error(path, error))? })
     }
 
-    async fn check_owner(&self, path: &str) -> Result<(), StoreError> {
+    /// The schema version of the file (0: nothing is in it), and the newest one known.
+    async fn check_owner(&self, path: &str) -> Result<(i64, i64), StoreError> {
         let number = |sql: &'static str| async move {
             let row = sqlx::query(sql).fetch_one(&self.pool).await.map_err(|error| open_error(path, error))?;
             Ok::<i64, StoreError>(row.try_get(0)?)
         };
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         let tables = number("SELECT count(*) FROM sqlite_schema").await?;
         if tables == 0 {
-            return Ok(());
+            return Ok((0, known));
         }
         if number("PRAGMA application_id").await? != APPLICATION_ID {
             return Err(StoreError::Foreign(path.into()));
         }
         let found = number("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await?;
-        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        if found > known { Err(StoreError::Newer { path: path.into(), found, known }) } else { Ok(()) }
+        if found > known { Err(StoreError::Newer { path: path.into(), found, known }) } else { Ok((found, known)) }
     }
 
     /// Begins a transaction that will write.

@@ -79,14 +79,18 @@ async fn eval(tx: &mut Tx, claim: &Claim, event: &EvalEvent) -> Result<(), Store
 }
 
 async fn growth(tx: &mut Tx, claim: &Claim, event: &GrowthEvent) -> Result<(), StoreError> {
-    let transforms = serde_json::to_string(&event.transforms).expect("transforms are plain data");
+    let growths = serde_json::to_string(&event.growths).expect("growths are plain data");
+    let axes = serde_json::to_string(&event.axes).expect("axes are plain data");
+    let diagnosis =
+        event.diagnosis.as_ref().map(|found| serde_json::to_string(found).expect("a diagnosis is plain data"));
     let [before, after] = event.parameters;
     let probe = &event.preservation;
     at("INSERT OR REPLACE INTO growth_event (trial, step, tokens, train_flops, wall_seconds, stage, transforms, parameters_before,
-          parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, seconds, attempt)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", claim, &event.at)
+          parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, axes, preserving,
+          operator_flops, diagnosis, seconds, attempt)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", claim, &event.at)
         .bind(event.stage as i64)
-        .bind(transforms)
+        .bind(growths)
         .bind(before as i64)
         .bind(after as i64)
         .bind(probe.max_logit_change)
@@ -94,6 +98,10 @@ async fn growth(tx: &mut Tx, claim: &Claim, event: &GrowthEvent) -> Result<(), S
         .bind(probe.loss_before)
         .bind(probe.loss_after)
         .bind(probe.tolerance)
+        .bind(axes)
+        .bind(event.preserving)
+        .bind(event.operator_flops as i64)
+        .bind(diagnosis)
         .bind(event.seconds)
         .bind(claim.attempt)
         .execute(&mut **tx)

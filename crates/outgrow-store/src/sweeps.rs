@@ -1,10 +1,11 @@
 use outgrow_core::{
-    Sweep, cost,
+    Sweep, Transform, Trial, cost,
     event::Position,
     rows::{CurveRow, GrowthRow, TrialRow},
     sweep::Member,
+    transform::TransformKind,
 };
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{Store, StoreError, open::now};
 
@@ -109,13 +110,15 @@ impl Store {
             let trial = &member.trial;
             let definition = serde_json::to_string(trial).expect("a trial is plain data");
             let done = sqlx::query(
-                "INSERT INTO trial (id, definition, tokens, train_flops, parameters) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO trial (id, definition, tokens, train_flops, parameters, learning_rate)
+                 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             )
             .bind(trial.id())
             .bind(definition)
             .bind(trial.settings.tokens as i64)
             .bind(trial.plan.train_flops(trial.settings.tokens) as i64)
             .bind(cost::parameters(trial.plan.target()) as i64)
+            .bind(trial.settings.training.learning_rate)
             .execute(&mut *tx)
             .await?;
             new += done.rows_affected() as usize;
@@ -161,7 +164,7 @@ impl Store {
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
         let rows =
             sqlx::query("SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at DESC, id");
-        let summary = |row: sqlx::sqlite::SqliteRow| SweepSummary {
+        let summary = |row: SqliteRow| SweepSummary {
             id: row.get(0),
             name: row.get(1),
             created_at: row.get(2),
@@ -228,7 +231,7 @@ impl Store {
         .bind(sweep)
         .fetch_all(&self.pool)
         .await?;
-        let detail = |row: &sqlx::sqlite::SqliteRow| TrialDetail {
+        let detail = |row: &SqliteRow| TrialDetail {
             trial: row.get(0),
             label: row.get(1),
             tokens: row.get::<i64, _>(2) as u64,
@@ -286,7 +289,7 @@ impl Store {
         // One snapshot, so that the three lists agree while workers write.
         let mut tx = self.pool.begin().await?;
         let trials = sqlx::query(
-            "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens
+            "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = ? ORDER BY m.position",
         )
         .bind(sweep)
@@ -301,47 +304,78 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         let growths = sqlx::query(
-            "SELECT t.id, g.tokens, g.transforms, g.max_logit_change / max(1.0, g.max_logit), g.tolerance,
-                    g.parameters_before, g.parameters_after
+            "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds, g.max_logit_change / max(1.0, g.max_logit), g.tolerance,
+                    g.parameters_before, g.parameters_after, g.operator_flops, coalesce(g.axes, g.transforms), g.preserving, g.diagnosis
              FROM growth_event g JOIN trial t ON t.number = g.trial
              WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, g.stage",
         )
         .bind(sweep)
         .fetch_all(&mut *tx)
         .await?;
-        let unsigned = |row: &sqlx::sqlite::SqliteRow, column: usize| row.get::<i64, _>(column) as u64;
-        let trial = |row: &sqlx::sqlite::SqliteRow| TrialRow {
-            trial: row.get(0),
-            strategy: row.get(1),
-            kind: row.get(2),
-            plan: unsigned(row, 3) as usize,
-            replicate: unsigned(row, 4) as usize,
-            state: row.get(5),
-            tokens: unsigned(row, 6),
-        };
-        let curve = |row: &sqlx::sqlite::SqliteRow| CurveRow {
-            trial: row.get(0),
-            at: Position {
-                step: unsigned(row, 1),
-                tokens: unsigned(row, 2),
-                train_flops: unsigned(row, 3),
-                wall_seconds: row.get(4),
-            },
-            val_loss: row.get::<Option<f64>, _>(5).filter(|loss| loss.is_finite()),
-        };
-        let growth = |row: &sqlx::sqlite::SqliteRow| GrowthRow {
-            trial: row.get(0),
-            tokens: unsigned(row, 1),
-            transforms: row.get(2),
-            error: row.get(3),
-            tolerance: row.get(4),
-            parameters_before: unsigned(row, 5),
-            parameters_after: unsigned(row, 6),
-        };
         Ok((
-            trials.iter().map(trial).collect(),
-            curves.iter().map(curve).collect(),
-            growths.iter().map(growth).collect(),
+            trials.iter().map(trial_row).collect::<Result<_, _>>()?,
+            curves.iter().map(curve_row).collect(),
+            growths.iter().map(growth_row).collect::<Result<_, _>>()?,
         ))
     }
+}
+
+fn unsigned(row: &SqliteRow, column: usize) -> u64 {
+    row.get::<i64, _>(column) as u64
+}
+
+/// Step, tokens, FLOPs and seconds from the second column on.
+fn position(row: &SqliteRow) -> Position {
+    let (step, tokens, train_flops) = (unsigned(row, 1), unsigned(row, 2), unsigned(row, 3));
+    Position { step, tokens, train_flops, wall_seconds: row.get(4) }
+}
+
+fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> StoreError {
+    move |error| StoreError::Corrupt { what, error: error.to_string() }
+}
+
+fn trial_row(row: &SqliteRow) -> Result<TrialRow, StoreError> {
+    let trial: Trial = serde_json::from_str(row.get(7)).map_err(corrupt("trial definition"))?;
+    Ok(TrialRow {
+        trial: row.get(0),
+        strategy: row.get(1),
+        kind: row.get(2),
+        plan: unsigned(row, 3) as usize,
+        replicate: unsigned(row, 4) as usize,
+        state: row.get(5),
+        tokens: unsigned(row, 6),
+        learning_rate: trial.settings.training.learning_rate,
+        plan_id: trial.plan.id(),
+        policy: trial.settings.training.growth,
+        phases: trial.plan.phases(),
+    })
+}
+
+fn curve_row(row: &SqliteRow) -> CurveRow {
+    let val_loss = row.get::<Option<f64>, _>(5).filter(|loss| loss.is_finite());
+    CurveRow { trial: row.get(0), at: position(row), val_loss }
+}
+
+fn growth_row(row: &SqliteRow) -> Result<GrowthRow, StoreError> {
+    let diagnosis: Option<&str> = row.get(12);
+    Ok(GrowthRow {
+        trial: row.get(0),
+        at: position(row),
+        error: row.get(5),
+        tolerance: row.get(6),
+        parameters_before: unsigned(row, 7),
+        parameters_after: unsigned(row, 8),
+        operator_flops: unsigned(row, 9),
+        axes: axes(row.get(10))?,
+        preserving: row.get(11),
+        diagnosis: diagnosis.map(serde_json::from_str).transpose().map_err(corrupt("diagnosis"))?,
+    })
+}
+
+/// The axes of a growth event; what was written before there were operators has its transforms instead.
+fn axes(text: &str) -> Result<Vec<TransformKind>, StoreError> {
+    serde_json::from_str::<Vec<TransformKind>>(text).or_else(|_| {
+        let transforms: Vec<Transform> = serde_json::from_str(text).map_err(corrupt("list of transforms"))?;
+        Ok(transforms.iter().map(Transform::kind).collect())
+    })
 }

@@ -3,7 +3,8 @@
 
 use outgrow_core::{
     Event, Sweep,
-    event::{CheckpointEvent, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    event::{CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    transform::TransformKind,
 };
 use outgrow_store::{Cell, Claim, Environment, Holder, Store, StoreError};
 use tempfile::TempDir;
@@ -159,8 +160,18 @@ async fn the_views_say_what_was_saved() {
         let evals = losses.iter().zip(1..).map(|(loss, n)| eval(n * 100, *loss, n == 4));
         let preservation =
             Preservation { max_logit_change: 1e-7, max_logit: 0.5, loss_before: 3.0, loss_after: 3.0, tolerance: 1e-5 };
-        let (transforms, parameters) = (vec![], [10, 20]);
-        let growth = GrowthEvent { at: at(150), stage: 0, transforms, parameters, preservation, seconds: 0.1 };
+        let growth = GrowthEvent {
+            at: at(150),
+            stage: 0,
+            growths: vec![],
+            axes: vec![TransformKind::HiddenExpansion],
+            parameters: [10, 20],
+            operator_flops: 5_000,
+            preserving: true,
+            preservation,
+            diagnosis: Some(Box::new(Diagnosis { new_entries: 10, reached: [0.5, 1.0, 1.0], ..Diagnosis::default() })),
+            seconds: 0.1,
+        };
         let growth = (!is_control).then_some(Event::Growth(growth));
         f.store.record(&claim, &evals.chain(growth).collect::<Vec<_>>()).await.expect("recorded");
         f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
@@ -172,11 +183,88 @@ async fn the_views_say_what_was_saved() {
         assert_eq!(row[1], Cell::Integer(1));
         assert_eq!(row[2..], [Cell::Real(saved), Cell::Real(saved), Cell::Real(saved)]);
     }
+    // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source model cost 145,000.
+    let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> 'from_scratch'").await;
+    assert_eq!(sunk, [[Cell::Real(1.0 - (250.0 - 145.0) / 400.0)]]);
+    let found = f.query("SELECT DISTINCT json_extract(diagnosis, '$.reached[1]'), operator_flops FROM growth").await;
+    assert_eq!(found, [[Cell::Real(1.0), Cell::Integer(5000)]]);
     let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
     assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
     let (trials, curves, growths) = f.store.report_rows(&f.sweep).await.expect("rows");
     assert_eq!((curves.len(), growths[0].parameters_before), (trials.len() * 4, 10));
+    assert_eq!((growths[0].axes.as_slice(), growths[0].operator_flops), (&[TransformKind::HiddenExpansion][..], 5000));
     assert!(f.store.flops_per_second().await.expect("speed").is_some_and(|speed| (speed - 1000.0).abs() < 1e-9));
+}
+
+#[tokio::test]
+async fn the_best_learning_rate_of_each_strategy_is_compared() {
+    let f = Fixture::new().await;
+    // The same sweep at another rate, whose controls end lower: as if it had been in the sweep's grid.
+    let other = Sweep::parse(&SWEEP.replace("1e-3", "2e-3")).expect("a sweep");
+    let inserted = f.store.insert_sweep(&other, "d", &other.members("d").expect("members")).await.expect("inserted");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", Fixture::path(&f.folder))).await.expect("opens");
+    let merge = "UPDATE member SET sweep_id = ?, position = position + 1000 WHERE sweep_id = ?";
+    sqlx::query(merge).bind(&f.sweep).bind(&inserted.sweep).execute(&pool).await.expect("merged");
+    while let Some(claim) = f.claim(1).await {
+        let lower = if claim.trial.settings.training.learning_rate > 1.5e-3 { 0.5 } else { 0.0 };
+        f.store.record(&claim, &[eval(100, 4.0, false), eval(400, 2.0 - lower, true)]).await.expect("recorded");
+        f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+    }
+    let tuned = f.query("SELECT DISTINCT learning_rate, mean_val_loss FROM tuned").await;
+    assert_eq!(tuned, [[Cell::Real(2e-3), Cell::Real(1.5)]]);
+    let (all, chosen) = (f.query("SELECT count(*) FROM finals").await, f.query("SELECT count(*) FROM speedups").await);
+    assert_eq!((&all[0][0], &chosen[0][0]), (&Cell::Integer(2 * 6), &Cell::Integer(6)), "{all:?} {chosen:?}");
+    let targets = f.query("SELECT DISTINCT target_loss, learning_rate FROM speedups").await;
+    assert_eq!(targets, [[Cell::Real(1.5), Cell::Real(2e-3)]]);
+}
+
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = Fixture::path(&folder);
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("a new file");
+    // The schema of version 1, as its migrator left it.
+    let first = sqlx::migrate!("../../migrations/sqlite").iter().next().expect("the first").clone();
+    sqlx::raw_sql(first.sql.clone()).execute(&pool).await.expect("version 1");
+    let log = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP
+               NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
+    sqlx::query(log).execute(&pool).await.expect("a log");
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (1, '', 1, ?, 0)")
+        .bind(first.checksum.as_ref())
+        .execute(&pool)
+        .await
+        .expect("logged");
+    let sweep = Sweep::parse(SWEEP).expect("a sweep");
+    let member = sweep.members("d").expect("members").remove(0);
+    let definition = serde_json::to_string(&member.trial).expect("JSON");
+    sqlx::query("INSERT INTO sweep VALUES ('s', 'small', '', 'd', 0)").execute(&pool).await.expect("a sweep");
+    sqlx::query("INSERT INTO trial (id, definition, tokens, train_flops, parameters) VALUES ('t', ?, 1, 1, 1)")
+        .bind(definition)
+        .execute(&pool)
+        .await
+        .expect("a trial");
+    sqlx::query("INSERT INTO member VALUES ('s', 0, 1, 'all_at_once', 'all_at_once', 0, 0)")
+        .execute(&pool)
+        .await
+        .expect("a member");
+    sqlx::query("INSERT INTO environment VALUES (1, 'h', 'cpu', 1, 'v')").execute(&pool).await.expect("a place");
+    sqlx::query("INSERT INTO attempt VALUES (1, 1, 1, 1, 'p', 0, 0, 0, 'complete', 0)")
+        .execute(&pool)
+        .await
+        .expect("an attempt");
+    let transforms = r#"[{"transform":"mlp_expansion","d_ff":9}]"#;
+    sqlx::query(
+        "INSERT INTO growth_event VALUES (1, 0, 5, 500, 50, 1.0, ?, 10, 20, 1e-7, 1.0, 3.0, 3.0, 1e-5, 0.1, 1)",
+    )
+    .bind(transforms)
+    .execute(&pool)
+    .await
+    .expect("a growth");
+    pool.close().await;
+    let store = Store::open_read_only(&path).await.expect("brought up to date");
+    let (trials, _, growths) = store.report_rows("s").await.expect("rows");
+    assert_eq!((trials[0].learning_rate, growths[0].axes.as_slice()), (1e-3, &[TransformKind::MlpExpansion][..]));
+    assert!(growths[0].preserving && growths[0].diagnosis.is_none());
 }
 
 #[tokio::test]

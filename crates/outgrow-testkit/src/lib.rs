@@ -12,7 +12,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Architecture, Form, HeadShape, LayerShape, ParamId, ParamKind, Transform,
+    Architecture, Form, HeadShape, LayerShape, Norm, ParamId, ParamKind, Transform,
     param::parameters,
     reference::{Array, Params},
     transform::{AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion},
@@ -118,7 +118,9 @@ impl Case {
         let number = |key: &str| self.json[key].as_f64().unwrap_or(1e-6) * d;
         let eps = [("eps0", 0.0), ("epsfix", number("eps_fixed")), ("epsresc", number("eps_rescaled"))];
         let all = [("bidir", false), ("causal", true)].into_iter().flat_map(|(mask, causal)| {
-            eps.map(|(name, eps_sum)| (format!("{mask}.{name}"), Form { causal, final_norm: false, eps_sum }))
+            eps.map(|(name, eps_sum)| {
+                (format!("{mask}.{name}"), Form { causal, final_norm: false, norm: Norm::RmsNorm, eps_sum })
+            })
         });
         all.filter(|(name, _)| self.tensors.contains_key(&format!("logits.{name}"))).collect()
     }
@@ -203,7 +205,7 @@ fn architecture(json: &Value) -> Architecture {
         seq_len: size(&config["s"]),
         d_model: size(&json["h"]),
         layers: json["layers"].as_array().expect("layers").iter().map(layer).collect(),
-        form: Form { causal: false, final_norm: false, eps_sum: 0.0 },
+        form: Form { causal: false, final_norm: false, norm: Norm::RmsNorm, eps_sum: 0.0 },
     }
 }
 

@@ -71,6 +71,15 @@ pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Res
     Ok(values.chunks(per_row).map(row).collect())
 }
 
+/// Refuses a model that does not read text, and a text that is too short for it.
+pub(crate) fn check_text(architecture: &Architecture, text: &[u8]) -> Result<(), EvalError> {
+    let (vocab_size, n_outputs, window) = (architecture.vocab_size, architecture.n_outputs, architecture.seq_len + 1);
+    if (vocab_size, n_outputs) != (256, 256) {
+        return Err(EvalError::NotBytes(vocab_size, n_outputs));
+    }
+    if text.len() < window { Err(EvalError::Short(text.len(), window)) } else { Ok(()) }
+}
+
 fn check_rows(rows: &[Vec<i64>], architecture: &Architecture) -> Result<(), EvalError> {
     let expected = rows.first().map_or(0, Vec::len);
     if !(1..=architecture.seq_len).contains(&expected) {
@@ -94,14 +103,9 @@ fn check_rows(rows: &[Vec<i64>], architecture: &Architecture) -> Result<(), Eval
 /// If the text is shorter than one window, or the model does not read bytes.
 pub fn text_loss(checkpoint: &Checkpoint, text: &[u8], device: Device) -> Result<TextLoss, EvalError> {
     let architecture = checkpoint.state.architecture();
-    let (vocab_size, n_outputs, seq_len) = (architecture.vocab_size, architecture.n_outputs, architecture.seq_len);
-    if (vocab_size, n_outputs) != (256, 256) {
-        return Err(EvalError::NotBytes(vocab_size, n_outputs));
-    }
+    let seq_len = architecture.seq_len;
+    check_text(architecture, text)?;
     let windows: Vec<&[u8]> = text.windows(seq_len + 1).step_by(seq_len).collect();
-    if windows.is_empty() {
-        return Err(EvalError::Short(text.len(), seq_len + 1));
-    }
     let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
     let mut sum = 0.0;
     for chunk in windows.chunks(16) {

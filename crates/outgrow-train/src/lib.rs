@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod corpus;
 pub mod device;
+pub mod doctor;
 mod evaluate;
 mod model;
 mod optimizer;
@@ -21,9 +22,9 @@ pub use corpus::{Corpus, CorpusError};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use model::{Model, cross_entropy};
-pub use state::{Layout, TrainingState};
+pub use state::{How, Layout, TrainingState};
 pub use tensor::Growable;
 pub use trainer::{Options, TrainError, train};
 pub use verify::{
-    CheckKind, CompositionCheck, GrowError, check_checkpoint, check_compositions, grow_checkpoint, probe_tokens,
+    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, check_checkpoint, check_compositions, probe_tokens,
 };

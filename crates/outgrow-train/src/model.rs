@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, ParamId, ParamKind,
+    Architecture, Norm, ParamId, ParamKind,
     ParamKind::*,
     architecture::{HeadGroup, LayerShape},
 };
@@ -29,6 +29,19 @@ impl<'a> Model<'a> {
 
     /// Logits b × t × o of token ids b × t; t is at most `seq_len`.
     pub fn logits(&self, tokens_bt: &Tensor) -> Tensor {
+        self.run(tokens_bt, |_| {})
+    }
+
+    /// Root mean square of what attention and MLP of each layer add to the stream.
+    pub fn sublayer_rms(&self, tokens_bt: &Tensor) -> Vec<[f64; 2]> {
+        let mut seen = vec![];
+        let _ =
+            self.run(tokens_bt, |added_nh| seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[])));
+        seen.chunks(2).map(|layer| [layer[0], layer[1]]).collect()
+    }
+
+    /// The model; `look` is shown what each sub-layer adds to the stream.
+    fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor)) -> Tensor {
         let (b, t) = tokens_bt.size2().expect("token ids are batch × position");
         let h = self.architecture.d_model as i64;
         let positions_th = self.global(Positions).narrow(0, 0, t);
@@ -37,11 +50,16 @@ impl<'a> Model<'a> {
         let mask_tt = self.mask(t, &x_nh);
         for (layer, shape) in self.architecture.layers.iter().enumerate() {
             let w = |kind| &self.weights[&ParamId::in_layer(layer, kind)];
-            x_nh = &x_nh + attention(&self.norm(&x_nh, w(AttentionNorm)), shape, w, mask_tt.as_ref(), b, t);
-            x_nh = &x_nh + mlp(&self.norm(&x_nh, w(MlpNorm)), w);
+            let normed_nh = self.norm(&x_nh, w, [AttentionNorm, AttentionNormBias]);
+            let attended_nh = attention(&normed_nh, shape, w, mask_tt.as_ref(), b, t);
+            look(&attended_nh);
+            x_nh = &x_nh + attended_nh;
+            let thought_nh = mlp(&self.norm(&x_nh, w, [MlpNorm, MlpNormBias]), w);
+            look(&thought_nh);
+            x_nh = &x_nh + thought_nh;
         }
         if self.architecture.form.final_norm {
-            x_nh = self.norm(&x_nh, self.global(FinalNorm));
+            x_nh = self.norm(&x_nh, |kind| self.global(kind), [FinalNorm, FinalNormBias]);
         }
         x_nh.matmul(self.global(Unembedding)).view([b, t, -1])
     }
@@ -50,10 +68,14 @@ impl<'a> Model<'a> {
         &self.weights[&ParamId::global(kind)]
     }
 
-    /// x·g·√d / √(Σx² + ε): libtorch's RMSNorm with ε/d on the mean.
-    fn norm(&self, x_nh: &Tensor, gain_h: &Tensor) -> Tensor {
+    /// The form's norm with its ε on the sum: libtorch's own with ε/d on the mean.
+    fn norm<'w>(&self, x_nh: &Tensor, w: impl Fn(ParamKind) -> &'w Tensor, [gain, bias]: [ParamKind; 2]) -> Tensor {
         let d = self.architecture.d_model as i64;
-        x_nh.rms_norm([d], Some(gain_h), self.architecture.form.eps_sum / d as f64)
+        let eps = self.architecture.form.eps_sum / d as f64;
+        match self.architecture.form.norm {
+            Norm::RmsNorm => x_nh.rms_norm([d], Some(w(gain)), eps),
+            Norm::LayerNorm => x_nh.layer_norm([d], Some(w(gain)), Some(w(bias)), eps, false),
+        }
     }
 
     /// −∞ above the diagonal, to be added to scores; none where every position sees every other.

@@ -1,6 +1,9 @@
 //! AdamW on the flat state, with an age for each entry.
 
-use outgrow_core::{Trial, policy::OptimizerAtGrowth};
+use outgrow_core::{
+    Trial,
+    policy::{LearningRateAtGrowth, OptimizerAtGrowth},
+};
 use tch::{Tensor, no_grad};
 
 use crate::state::TrainingState;
@@ -19,23 +22,45 @@ pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learnin
         let gradient = clip(gradient, &norm, spec.clip_norm);
         let _ = state.first_moment.lerp_(&gradient, 1.0 - spec.beta1);
         let _ = state.second_moment.lerp_(&gradient.square(), 1.0 - spec.beta2);
+        let corrections = corrections(state, trial);
         if spec.weight_decay > 0.0 {
-            let mut decayed = state.weights.narrow(0, 0, state.layout().decayed());
-            let _ = decayed.g_mul_scalar_(1.0 - learning_rate * spec.weight_decay);
+            decay(state, trial, &corrections, learning_rate * spec.weight_decay);
         }
-        let update = match corrections(state, trial) {
+        let update = match corrections {
             Corrections::Same(Cohort { c1, root_c2, factor }) => {
                 let denominator = (state.second_moment.sqrt() / root_c2).g_add_scalar_(spec.eps);
                 state.first_moment.g_div(&denominator).g_mul_scalar_(learning_rate * factor / c1)
             }
-            Corrections::PerEntry { factor_over_c1, root_c2 } => {
+            Corrections::PerEntry { factor_over_c1, root_c2, .. } => {
                 let denominator = state.second_moment.sqrt().g_div_(&root_c2).g_add_scalar_(spec.eps);
                 state.first_moment.g_div(&denominator).g_mul_(&factor_over_c1).g_mul_scalar_(learning_rate)
             }
         };
+        rebase(state, trial, &update);
         let _ = state.weights.g_sub_(&update);
         norm
     })
+}
+
+/// Decoupled weight decay; what is frozen does not decay.
+fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f64) {
+    let mut decayed = state.weights.narrow(0, 0, state.layout().decayed());
+    let _ = match (corrections, trial.settings.training.growth.learning_rate) {
+        (Corrections::PerEntry { factor, .. }, LearningRateAtGrowth::NewOnly) => {
+            decayed.g_mul_(&(1.0 - factor.narrow(0, 0, state.layout().decayed()) * by))
+        }
+        _ => decayed.g_mul_scalar_(1.0 - by),
+    };
+}
+
+/// The policy's factors on whole parameters.
+fn rebase(state: &TrainingState, trial: &Trial, update: &Tensor) {
+    for (param, at, len) in state.layout().segments() {
+        let factor = trial.settings.training.growth.parameter_factor(param, trial.plan.initial(), state.architecture());
+        if factor != 1.0 {
+            let _ = update.narrow(0, at, len).g_mul_scalar_(factor);
+        }
+    }
 }
 
 fn clip(gradient: &Tensor, norm: &Tensor, clip_norm: f64) -> Tensor {
@@ -70,15 +95,16 @@ enum Corrections {
     /// The same for all entries.
     Same(Cohort),
     /// Entry by entry.
-    PerEntry { factor_over_c1: Tensor, root_c2: Tensor },
+    PerEntry { factor_over_c1: Tensor, root_c2: Tensor, factor: Tensor },
 }
 
 fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
     let (training, step_tokens) = (&trial.settings.training, trial.step_tokens());
     let (spec, policy) = (&training.optimizer, &training.growth);
+    let grown = state.cohorts.iter().any(|&born| born > 0);
     let cohort = |&born: &i64| {
         let age = policy.age(&trial.plan, state.step, born, step_tokens).clamp(1, i32::MAX as i64) as i32;
-        let factor = policy.entry_factor(born > 0, state.step - born, step_tokens);
+        let factor = policy.entry_factor(born > 0, grown, state.step - born, step_tokens);
         Cohort { c1: 1.0 - spec.beta1.powi(age), root_c2: (1.0 - spec.beta2.powi(age)).sqrt(), factor }
     };
     let cohorts: Vec<Cohort> = state.cohorts.iter().map(cohort).collect();
@@ -93,33 +119,34 @@ fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
         let table = Tensor::from_slice(&values).to_kind(state.master()).to_device(state.weights.device());
         table.index_select(0, &state.cohort)
     };
-    Corrections::PerEntry { factor_over_c1: look_up(|c| c.factor / c.c1), root_c2: look_up(|c| c.root_c2) }
+    let (factor_over_c1, root_c2) = (look_up(|c| c.factor / c.c1), look_up(|c| c.root_c2));
+    Corrections::PerEntry { factor_over_c1, root_c2, factor: look_up(|c| c.factor) }
 }
 
 #[cfg(test)]
 mod tests {
     use outgrow_core::{
-        Architecture, Form, GrowthPlan, LayerShape, Stage, Transform,
+        Architecture, Form, GrowthPlan, LayerShape, Norm, Stage,
+        growth::grow_all,
         init::Initializer,
-        policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+        policy::GrowthPolicy,
         sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
-        transform::{HiddenExpansion, LayerAddition, grow_all},
+        transform::{HiddenExpansion, LayerAddition},
     };
     use tch::Kind;
 
     use super::*;
-    use crate::device::Device;
+    use crate::{device::Device, state::How};
 
     /// Steps before the growth: so many that the global step's corrections have died out.
     const BEFORE: i64 = 200_000;
     const RATE: f64 = 1e-3;
 
     fn trial(beta2: f64, optimizer: OptimizerAtGrowth, learning_rate: LearningRateAtGrowth) -> Trial {
-        let form = Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
         let initial = Architecture::uniform(8, 4, 6, 1, LayerShape::uniform(1, 2, 2, 4), form);
-        let transforms =
-            vec![Transform::from(HiddenExpansion { d_model: 9 }), LayerAddition { index: 1, shape: None }.into()];
-        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, transforms }]).expect("a plan");
+        let growths = vec![HiddenExpansion { d_model: 9 }.into(), LayerAddition { index: 1, shape: None }.into()];
+        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }]).expect("a plan");
         let growth = GrowthPolicy { initializer: Initializer::Normal { scale: 1.0 }, optimizer, learning_rate };
         let training = TrainingSpec {
             tokens: 4 * (BEFORE as u64 + 100),
@@ -145,8 +172,9 @@ mod tests {
         let _ = no_grad(|| (state.first_moment.fill_(1.0), state.second_moment.fill_(1.0)));
         let stage = &trial.plan.stages()[0];
         let policy = &trial.settings.training.growth;
-        let grown = grow_all(initial, &stage.transforms).expect("the plan was checked");
-        let mut state = no_grad(|| state.grown(&grown.architecture, &grown.edits, &policy.initializer, 1, 0));
+        let grown = grow_all(initial, &stage.growths, 0).expect("the plan was checked");
+        let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
+        let mut state = no_grad(|| state.grown(&grown, &how));
         at_growth(&mut state, policy.optimizer);
         let before = state.weights.detach().copy();
         let gradient = before.ones_like();
@@ -170,6 +198,18 @@ mod tests {
             let (old, new) = first_update(&reset);
             assert!((old - 1.0).abs() < 1e-6 && (new - 1.0).abs() < 1e-6, "{old} {new}");
         }
+    }
+
+    #[test]
+    fn the_old_can_be_frozen_and_matrices_rebased() {
+        let mut frozen = trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::NewOnly);
+        frozen.settings.training.optimizer.weight_decay = 0.1;
+        let (old, new) = first_update(&frozen);
+        assert!(old == 0.0 && (new - 1.0).abs() < 0.05, "{old} {new}");
+        let plain = first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged));
+        let rebased = first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::MupRebase));
+        // 6 channels became 9: matrices that read them move by 2/3, tables, gains and W_o as before.
+        assert!(rebased.1 < plain.1 * 0.95 && rebased.1 > plain.1 * 2.0 / 3.0, "{rebased:?} {plain:?}");
     }
 
     #[test]

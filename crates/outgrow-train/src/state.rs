@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, ParamId,
-    edit::{Edit, Role, apply},
+    edit::{Role, apply},
+    growth::Grown,
     init::{Initializer, fresh},
     param::parameters,
 };
@@ -67,6 +68,15 @@ impl Layout {
         Self { sizes: entries.iter().map(size).collect(), entries, decayed }
     }
 
+    /// Each parameter with the place of its first entry and their number.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (ParamId, i64, i64)> {
+        let mut at = 0;
+        self.entries.iter().zip(&self.sizes).map(move |((id, _), &size)| {
+            at += size;
+            (*id, at - size, size)
+        })
+    }
+
     /// How many of the leading entries decay.
     pub(crate) fn decayed(&self) -> i64 {
         self.decayed
@@ -79,7 +89,7 @@ impl Layout {
     }
 
     /// One flat tensor of all parameters.
-    fn join(&self, parts: &BTreeMap<ParamId, Tensor>) -> Tensor {
+    pub(crate) fn join(&self, parts: &BTreeMap<ParamId, Tensor>) -> Tensor {
         let flat: Vec<Tensor> = self.entries.iter().map(|(id, _)| parts[id].reshape([-1])).collect();
         Tensor::cat(&flat, 0)
     }
@@ -121,6 +131,16 @@ impl TrainingState {
         }
     }
 
+    /// A copy that shares nothing with this one.
+    pub fn copy(&self) -> Self {
+        let copy =
+            |tensors: BTreeMap<ParamId, Tensor>| tensors.into_iter().map(|(id, tensor)| (id, tensor.copy())).collect();
+        let Parts { weights, first_moment, second_moment, born } = self.parts();
+        let (weights, born) = (copy(weights), copy(born));
+        let parts = Parts { weights, first_moment: copy(first_moment), second_moment: copy(second_moment), born };
+        Self::from_parts(&self.architecture, parts, self.step)
+    }
+
     /// The model's sizes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -152,26 +172,33 @@ impl TrainingState {
     }
 
     /// The state after a growth: the same edits on weights, moments and birth steps, each under its own role.
-    pub fn grown(
-        &self,
-        target: &Architecture,
-        edits: &[Edit],
-        initializer: &Initializer,
-        seed: u64,
-        event: u64,
-    ) -> Self {
+    pub fn grown(&self, grown: &Grown, how: &How) -> Self {
         let parts = self.parts();
         let grow = |tensors: BTreeMap<ParamId, Tensor>, role: Role| {
             let mut values = tensors.into_iter().map(|(id, tensor)| (id, Growable(tensor))).collect();
-            apply(&mut values, edits, role);
+            apply(&mut values, &grown.edits, role);
             values.into_iter().map(|(id, values)| (id, values.0)).collect()
         };
-        let grown = Parts {
+        let How { initializer, copies, seed, event } = *how;
+        let parts = Parts {
             weights: grow(parts.weights, Role::Weights { initializer, seed, event }),
-            first_moment: grow(parts.first_moment, Role::FirstMoment),
-            second_moment: grow(parts.second_moment, Role::SecondMoment),
-            born: grow(parts.born, Role::Born(self.step as u64)),
+            first_moment: grow(parts.first_moment, Role::FirstMoment { copies }),
+            second_moment: grow(parts.second_moment, Role::SecondMoment { copies }),
+            born: grow(parts.born, Role::Born { step: self.step as u64, copies }),
         };
-        Self::from_parts(target, grown, self.step)
+        Self::from_parts(&grown.architecture, parts, self.step)
     }
+}
+
+/// What decides about new entries beside the edits.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// How free entries are made.
+    pub initializer: &'a Initializer,
+    /// Whether copies bring their source's moments and births along.
+    pub copies: bool,
+    /// Of the draws.
+    pub seed: u64,
+    /// Which growth event it is.
+    pub event: u64,
 }

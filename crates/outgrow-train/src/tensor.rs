@@ -1,7 +1,5 @@
 //! libtorch tensors as [`Values`], so that growth can be executed on them.
 
-use std::ops::Range;
-
 use outgrow_core::edit::Values;
 use tch::{Kind, Tensor};
 
@@ -24,10 +22,22 @@ impl Values for Growable {
         Growable(Tensor::cat(&[&self.0.narrow(dim, 0, at), &slab.0, &self.0.narrow(dim, at, rest)], dim))
     }
 
-    fn scale(&self, dim: usize, range: Range<usize>, by: f64) -> Self {
-        let scaled = self.0.copy();
-        let _ = scaled.narrow(dim as i64, range.start as i64, range.len() as i64).g_mul_scalar_(by);
-        Growable(scaled)
+    fn scale(&self, dim: usize, factors: &[f64]) -> Self {
+        let mut shape = vec![1; self.0.dim()];
+        shape[dim] = factors.len();
+        Growable(&self.0 * from_f64(&shape, factors, self.0.kind(), self.0.device()))
+    }
+
+    fn add(&self, other: &Self) -> Self {
+        Growable(&self.0 + &other.0)
+    }
+
+    fn mean(&self, dim: usize) -> Self {
+        Growable(self.0.mean_dim(Some([dim as i64].as_slice()), true, self.0.kind()))
+    }
+
+    fn root_mean_square(&self) -> f64 {
+        self.0.to_kind(Kind::Double).square().mean(Kind::Double).sqrt().double_value(&[])
     }
 
     fn select(&self, dim: usize, indices: &[usize]) -> Self {

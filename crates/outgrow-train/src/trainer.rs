@@ -7,9 +7,11 @@ use std::{
 
 use outgrow_core::{
     Event, Trial, cost,
-    event::{CheckpointEvent, Control, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    event::{CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    growth::{all_preserve, axes, grow_all},
+    policy::OptimizerAtGrowth,
+    stream::derive,
     sweep::Precision,
-    transform::grow_all,
 };
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
@@ -18,9 +20,10 @@ use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Progress, Window},
     corpus::{Corpus, Order},
     device::Device,
+    doctor,
     model::{Model, cross_entropy},
     optimizer,
-    state::TrainingState,
+    state::{How, TrainingState},
     verify,
 };
 
@@ -54,6 +57,20 @@ pub enum TrainError {
         /// What is allowed.
         tolerance: f64,
     },
+    /// Nothing that a growth bore can learn.
+    #[error(
+        "stage {stage} can never learn: of {new_entries} new entries {reached:.4} % get a gradient within three steps; none does in {dead}"
+    )]
+    Dead {
+        /// Which stage.
+        stage: usize,
+        /// How many entries it bore.
+        new_entries: u64,
+        /// How many per cent of them get a gradient.
+        reached: f64,
+        /// In which parameters none does.
+        dead: String,
+    },
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -63,6 +80,8 @@ pub enum TrainError {
 const KEPT: usize = 2;
 /// Sequences of the probe batch around a growth.
 const PROBE_SEQUENCES: usize = 8;
+/// Sequences of each of the doctor's steps.
+const DOCTOR_SEQUENCES: usize = 4;
 
 /// Trains a trial to its end, until it diverges, or until the receiver of its events says stop.
 ///
@@ -293,32 +312,59 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         let stage = &self.trial.plan.stages()[self.stages];
         let old = self.state.architecture().clone();
-        let grown = grow_all(&old, &stage.transforms).expect("the plan was checked when it was built");
+        let event = self.stages as u64;
+        let seed = derive(self.trial.seed, &format!("growth/{event}"));
+        let grown = grow_all(&old, &stage.growths, seed).expect("the plan was checked when it was built");
+        let preserving = all_preserve(&old, &stage.growths);
         let policy = &self.trial.settings.training.growth;
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
-        let next = no_grad(|| {
-            self.state.grown(
-                &grown.architecture,
-                &grown.edits,
-                &policy.initializer,
-                self.trial.seed,
-                self.stages as u64,
-            )
-        });
+        let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;
+        let how = How { initializer: &policy.initializer, copies, seed: self.trial.seed, event };
+        let next = no_grad(|| self.state.grown(&grown, &how));
         let preservation = verify::compare(&self.state, &next, &inputs, &targets);
-        if !preservation.holds() {
+        if preserving && !preservation.holds() {
             let Preservation { tolerance, .. } = preservation;
             return Err(TrainError::NotPreserved { stage: self.stages, error: preservation.error(), tolerance });
         }
         let parameters = [cost::parameters(&old), cost::parameters(&grown.architecture)];
-        self.state = next;
+        let axes = axes(&old, &grown.architecture, &stage.growths);
+        let before = std::mem::replace(&mut self.state, next);
         optimizer::at_growth(&mut self.state, policy.optimizer);
+        let diagnosis = self.diagnose(&before)?;
         self.stages += 1;
         let seconds = began.elapsed().as_secs_f64();
         self.at.wall_seconds = self.clock.seconds();
-        let (stage, transforms) = (self.stages - 1, stage.transforms.clone());
-        Ok(GrowthEvent { at: self.at, stage, transforms, parameters, preservation, seconds })
+        let (stage, growths) = (self.stages - 1, stage.growths.clone());
+        Ok(GrowthEvent {
+            at: self.at,
+            stage,
+            growths,
+            axes,
+            parameters,
+            operator_flops: 0,
+            preserving,
+            preservation,
+            diagnosis: Some(Box::new(diagnosis)),
+            seconds,
+        })
+    }
+
+    /// Asks the doctor about the growth that has just been applied; refuses what can never learn.
+    fn diagnose(&self, before: &TrainingState) -> Result<Diagnosis, TrainError> {
+        let seq_len = self.seq_len();
+        let windows = self.corpus.validation((doctor::STEPS * DOCTOR_SEQUENCES * seq_len) as u64, seq_len);
+        // A text with fewer windows is read again.
+        let mut windows = windows.iter().copied().cycle();
+        let batches =
+            std::array::from_fn(|_| batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.options.device));
+        let rate = self.trial.learning_rate(self.at.tokens);
+        let diagnosis = doctor::examine(before, &self.state, &batches, self.trial, rate);
+        if diagnosis.is_dead() {
+            let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
+            return Err(TrainError::Dead { stage: self.stages, new_entries, reached, dead: diagnosis.dead.join(", ") });
+        }
+        Ok(diagnosis)
     }
 
     /// Writes a checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the

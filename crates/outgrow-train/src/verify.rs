@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, ParamId, Transform,
+    Architecture, Growth, ParamId, Transform,
     compose::{random_architecture, random_composition},
     event::Preservation,
+    growth::{self, GrowthError},
     init::Initializer,
     stream::stream,
-    transform::{TransformError, grow_all},
+    transform::grow_all,
 };
 use rand::RngExt;
 use tch::{Kind, Tensor, no_grad};
@@ -17,7 +18,7 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     model::{Model, cross_entropy},
-    state::TrainingState,
+    state::{How, TrainingState},
 };
 
 /// How far logits may move, relative to the larger of 1 and the largest logit, by rounding alone.
@@ -57,36 +58,55 @@ pub fn probe_tokens(architecture: &Architecture, sequences: usize, seed: u64) ->
     (0..n).map(|_| rng.random_range(0..architecture.vocab_size as i64)).collect()
 }
 
-/// Grows the checkpoint in `from` by `transforms`, verifies it on a probe, and writes it to `to`; what fails is not written.
-///
-/// # Errors
-/// If it can't be read, a transform does not apply, the function moved, or the result can't be written.
-pub fn grow_checkpoint(
-    from: &Path,
-    to: &Path,
-    transforms: &[Transform],
-    initializer: &Initializer,
-    seed: u64,
-    device: Device,
-) -> Result<(Preservation, Architecture), GrowError> {
-    if to.exists() {
-        return Err(CheckpointError::Exists(to.display().to_string()).into());
+/// A checkpoint's model, grown.
+pub struct GrownCheckpoint {
+    /// Before.
+    pub before: TrainingState,
+    /// After.
+    pub after: TrainingState,
+    /// Whether all growths claim to preserve the function.
+    pub preserving: bool,
+    /// What a probe with random tokens says.
+    pub preservation: Preservation,
+}
+
+impl GrownCheckpoint {
+    /// Grows the model of the checkpoint in `from`.
+    ///
+    /// # Errors
+    /// If it can't be read, or a growth does not apply.
+    pub fn read(
+        from: &Path,
+        growths: &[Growth],
+        initializer: &Initializer,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self, GrowError> {
+        let before = Checkpoint::read(from, device)?.state;
+        let architecture = before.architecture().clone();
+        let grown = growth::grow_all(&architecture, growths, seed);
+        let grown = grown.map_err(|(number, error)| GrowError::Growth { number, error })?;
+        let how = How { initializer, copies: false, seed, event: 0 };
+        let after = no_grad(|| before.grown(&grown, &how));
+        let tokens = Tensor::from_slice(&probe_tokens(&architecture, 4, seed)).to_device(device.tch());
+        let tokens = tokens.view([4, architecture.seq_len as i64]);
+        let targets = tokens.remainder(architecture.n_outputs as i64);
+        let preservation = compare(&before, &after, &tokens, &targets);
+        Ok(Self { preserving: growth::all_preserve(&architecture, growths), preservation, before, after })
     }
-    let checkpoint = Checkpoint::read(from, device)?;
-    let architecture = checkpoint.state.architecture().clone();
-    let grown =
-        grow_all(&architecture, transforms).map_err(|(number, error)| GrowError::Transform { number, error })?;
-    let after = no_grad(|| checkpoint.state.grown(&grown.architecture, &grown.edits, initializer, seed, 0));
-    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 4, seed)).to_device(device.tch());
-    let tokens = tokens.view([4, architecture.seq_len as i64]);
-    let targets = tokens.remainder(architecture.n_outputs as i64);
-    let preservation = compare(&checkpoint.state, &after, &tokens, &targets);
-    if !preservation.holds() {
-        return Err(GrowError::NotPreserved { error: preservation.error(), tolerance: preservation.tolerance });
+
+    /// Writes the grown model to `to`; one that broke its promise to preserve the function is not written.
+    ///
+    /// # Errors
+    /// If the function moved against the growths' claim, or the folder can't be written.
+    pub fn write(self, to: &Path) -> Result<(), GrowError> {
+        let Preservation { tolerance, .. } = self.preservation;
+        if self.preserving && !self.preservation.holds() {
+            return Err(GrowError::NotPreserved { error: self.preservation.error(), tolerance });
+        }
+        // The grown model is no trial's any more, but its optimizer goes along.
+        Ok(Checkpoint { state: self.after, progress: None }.write(to).map(drop)?)
     }
-    // The grown model is no trial's any more, but its optimizer goes along.
-    Checkpoint { state: after, progress: None }.write(to)?;
-    Ok((preservation, grown.architecture))
 }
 
 /// Why a checkpoint can't be grown.
@@ -95,13 +115,13 @@ pub enum GrowError {
     /// It can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A transform can't be applied.
-    #[error("transform {number} (from 0): {error}")]
-    Transform {
+    /// A transform or an operator can't be applied.
+    #[error("growth {number} (from 0): {error}")]
+    Growth {
         /// Which.
         number: usize,
         /// Why not.
-        error: TransformError,
+        error: GrowthError,
     },
     /// The function moved.
     #[error(
@@ -172,7 +192,8 @@ pub fn check_checkpoint(
         let transforms = random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
         let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
         let initializer = check_initializer(number);
-        let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
+        let after =
+            no_grad(|| before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number }));
         check.count(compare(&before, &after, &tokens, &targets).error(), transforms);
         progress(number + 1);
     }
@@ -233,7 +254,8 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
     let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
     randomise(&mut before, &mut rng);
     let initializer = check_initializer(number);
-    let after = no_grad(|| before.grown(&grown.architecture, &grown.edits, &initializer, seed, number));
+    let after =
+        no_grad(|| before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number }));
     let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, number)).to_device(device.tch());
     let tokens = tokens.view([2, architecture.seq_len as i64]);
     let targets = tokens.remainder(architecture.n_outputs as i64);

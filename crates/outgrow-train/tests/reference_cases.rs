@@ -65,7 +65,10 @@ fn gradients(case: &Case, architecture: &Architecture, params: &Params) -> (f64,
 }
 
 fn causal(architecture: &Architecture) -> Architecture {
-    Architecture { form: Form { causal: true, final_norm: false, eps_sum: 0.0 }, ..architecture.clone() }
+    Architecture {
+        form: Form { causal: true, final_norm: false, norm: outgrow_core::Norm::RmsNorm, eps_sum: 0.0 },
+        ..architecture.clone()
+    }
 }
 
 #[test]
@@ -99,10 +102,10 @@ fn surviving_gradients_agree_up_to_their_scale() {
         // A first moment grows by 1/s, new entries 0: exactly what the old gradients must become.
         let mut carried: Params =
             base.params().into_iter().map(|(id, a)| (id, Array::new(a.shape, old[&id].clone()))).collect();
-        apply(&mut carried, &edits, Role::FirstMoment);
+        apply(&mut carried, &edits, Role::FirstMoment { copies: false });
         let mut born: Params =
             base.params().into_iter().map(|(id, a)| (id, Array::new(a.shape, vec![0.0; a.values.len()]))).collect();
-        apply(&mut born, &edits, Role::Born(1));
+        apply(&mut born, &edits, Role::Born { step: 1, copies: false });
         let (_, new) = gradients(case, &causal(&case.architecture), &weights);
         for (id, gradient) in new {
             for (i, g) in gradient.iter().enumerate().filter(|(i, _)| born[&id].values[*i] == 0.0) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use outgrow_core::{
-    Architecture, Event, Form, GrowthPlan, LayerShape, Stage, Transform, Trial,
+    Architecture, Event, Form, Growth, GrowthPlan, LayerShape, Norm, Stage, Trial,
     event::{Control, Outcome},
     init::Initializer,
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
@@ -15,11 +15,11 @@ use outgrow_core::{
 use outgrow_train::{CheckKind, Corpus, Device, Options, check_compositions, train};
 
 fn initial() -> Architecture {
-    let form = Form { causal: true, final_norm: true, eps_sum: 1e-5 };
+    let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
     Architecture::uniform(256, 16, 12, 2, LayerShape::uniform(2, 4, 4, 24), form)
 }
 
-fn transforms() -> Vec<Transform> {
+fn transforms() -> Vec<Growth> {
     vec![
         MlpExpansion { layer: Some(0), d_ff: 30 }.into(),
         HeadAddition { layer: Some(1), n_new_heads: 1, d_k: None, d_v: None }.into(),
@@ -34,8 +34,8 @@ fn transforms() -> Vec<Transform> {
 fn trial(precision: Precision, initializer: Initializer) -> Trial {
     let all = transforms();
     let stages = vec![
-        Stage { tokens: 8 * 64, transforms: all[..3].to_vec() },
-        Stage { tokens: 14 * 64, transforms: all[3..].to_vec() },
+        Stage { tokens: 8 * 64, growths: all[..3].to_vec() },
+        Stage { tokens: 14 * 64, growths: all[3..].to_vec() },
     ];
     let optimizer = OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
     let (optimizer_at_growth, learning_rate) = (OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
@@ -152,7 +152,7 @@ fn every_new_entry_moves_within_two_steps() {
     use outgrow_train::Checkpoint;
     for initializer in [Initializer::Normal { scale: 1.0 }, Initializer::Copy] {
         for kind in TransformKind::ALL {
-            let transform = transforms().into_iter().find(|t| t.kind() == kind).expect("one of each");
+            let transform = transforms().into_iter().find(|t| t.name() == kind.name()).expect("one of each");
             let mut trial = trial(Precision::Float64, initializer.clone());
             trial.settings.training.schedule = LearningRateSchedule::Constant { warmup: 0.0 };
             // Enough text in the batches that every position and every ReLU of so small a model is used.
@@ -160,7 +160,7 @@ fn every_new_entry_moves_within_two_steps() {
             let step = trial.step_tokens();
             trial.settings.tokens = 10 * step;
             trial.settings.evaluation.record_every_tokens = step;
-            let stages = vec![Stage { tokens: 8 * step, transforms: vec![transform] }];
+            let stages = vec![Stage { tokens: 8 * step, growths: vec![transform] }];
             trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
             let folder = tempfile::tempdir().expect("a folder");
             let (_, _, before) = run(&trial, &folder.path().join("b"), vec![], Some(9));

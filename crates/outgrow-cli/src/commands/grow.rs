@@ -1,65 +1,98 @@
-//! `outgrow grow`.
+//! `outgrow grow`, and what it shares with `outgrow doctor`.
+
+use std::path::Path;
 
 use outgrow_core::{
-    Transform, cost,
+    Growth, Operator, cost,
+    growth::{Application, Goal},
     init::Initializer,
     transform::{Sizes, reach},
 };
-use outgrow_train::{Checkpoint, GrowError, grow_checkpoint};
+use outgrow_train::{Checkpoint, Device, GrowError, GrownCheckpoint};
 use serde_json::json;
 
 use super::one_device;
 use crate::{
-    args::{Grow, Init},
+    args::{Grow, How, Init},
     failure::Failure,
     output::{count, print, print_json},
 };
 
 /// Grows one checkpoint.
 pub fn grow(args: &Grow) -> Result<(), Failure> {
-    let device = one_device(args.device)?;
-    let initializer = match args.init {
-        Init::Normal => Initializer::Normal { scale: args.scale },
-        Init::Copy => Initializer::Copy,
-    };
-    initializer.validate().map_err(Failure::input("--scale"))?;
-    let transforms = transforms(args)?;
-    let grown = grow_checkpoint(&args.from, &args.to, &transforms, &initializer, args.seed, device);
-    let (preservation, architecture) = grown.map_err(|error| match error {
-        GrowError::NotPreserved { .. } => Failure::Result(error.to_string()),
-        _ => Failure::Input(error.to_string()),
-    })?;
-    let parameters = cost::parameters(&architecture);
-    if args.json {
-        return print_json(&json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
-            "transforms": transforms, "preservation": preservation, "error": preservation.error() }));
+    if args.to.exists() {
+        return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
     }
+    let (growths, grown) = read(&args.from, &args.how)?;
+    let (preservation, architecture) = (grown.preservation, grown.after.architecture().clone());
+    let preserving = grown.preserving;
+    grown.write(&args.to).map_err(failure)?;
+    let parameters = cost::parameters(&architecture);
+    if args.how.json {
+        return print_json(&json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
+            "growths": growths, "preserving": preserving, "preservation": preservation, "error": preservation.error() }));
+    }
+    let allowed = if preserving {
+        format!("allowed {:.0e}", preservation.tolerance)
+    } else {
+        "it does not claim to preserve the function".into()
+    };
     print(&format!(
-        "{}: {} parameters ({}); logits moved by {:.1e} relative to the larger of 1 and the largest logit (allowed {:.0e})",
+        "{}: {} parameters ({}); logits moved by {:.1e} relative to the larger of 1 and the largest logit ({allowed})",
         args.to.display(),
         count(parameters as f64),
         architecture.describe(),
         preservation.error(),
-        preservation.tolerance
     ))
 }
 
-fn transforms(args: &Grow) -> Result<Vec<Transform>, Failure> {
-    let transforms = match &args.apply {
+/// The checkpoint in `from` grown as the user asked, and by what.
+pub fn read(from: &Path, how: &How) -> Result<(Vec<Growth>, GrownCheckpoint), Failure> {
+    let device = one_device(how.device)?;
+    let initializer = match how.init {
+        Init::Normal => Initializer::Normal { scale: how.scale },
+        Init::Fixed => Initializer::Fixed { std_dev: how.scale },
+        Init::Matched => Initializer::Matched { scale: how.scale },
+        Init::Glorot => Initializer::Glorot { scale: how.scale },
+        Init::Copy => Initializer::Copy,
+    };
+    initializer.validate().map_err(Failure::input("--scale"))?;
+    let growths = growths(from, how)?;
+    let grown = GrownCheckpoint::read(from, &growths, &initializer, how.seed, device).map_err(failure)?;
+    Ok((growths, grown))
+}
+
+fn failure(error: GrowError) -> Failure {
+    match error {
+        GrowError::NotPreserved { .. } => Failure::Result(error.to_string()),
+        _ => Failure::Input(error.to_string()),
+    }
+}
+
+fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
+    let growths: Vec<Growth> = match &how.apply {
         Some(path) => {
             let named = path.display();
             let text = std::fs::read_to_string(path).map_err(Failure::input(format!("cannot read {named}")))?;
-            serde_json::from_str(&text).map_err(Failure::input(format!("{named} is no JSON list of transforms")))?
+            let what = format!("{named} is no JSON list of transforms and operators");
+            serde_json::from_str(&text).map_err(Failure::input(what))?
         }
-        None => {
-            let &Grow { d_model, n_layers, n_heads, d_k, d_v, d_ff, .. } = args;
-            let sizes = Sizes { d_model, n_layers, n_heads, d_k, d_v, d_ff };
-            let architecture = Checkpoint::read(&args.from, outgrow_train::Device::Cpu)?.state.architecture().clone();
-            reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?
-        }
+        None => to_sizes(from, how)?,
     };
-    if transforms.is_empty() {
+    if growths.is_empty() {
         return Err(Failure::Input("nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into()));
     }
-    Ok(transforms)
+    Ok(growths)
+}
+
+fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
+    let &How { d_model, n_layers, n_heads, d_k, d_v, d_ff, .. } = how;
+    let sizes = Sizes { d_model, n_layers, n_heads, d_k, d_v, d_ff };
+    let architecture = Checkpoint::read(from, Device::Cpu)?.state.architecture().clone();
+    let Some(operator) = &how.operator else {
+        let transforms = reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+        return Ok(transforms.into_iter().map(Growth::from).collect());
+    };
+    let operator: Operator = serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
+    Ok(vec![Application { operator, to: Goal::reach(&architecture, &sizes) }.into()])
 }

@@ -37,16 +37,15 @@ fn speed(place: &Place, args: &Plan) -> Result<Option<f64>, Failure> {
 }
 
 fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
-    let rows = sweep.spec().strategies.iter().map(|strategy| {
-        let own: Vec<&Member> = members.iter().filter(|member| member.strategy == strategy.name).collect();
+    let rows = members.chunk_by(|a, b| a.strategy == b.strategy).map(|own| {
         let stages = own.iter().map(|member| member.trial.plan.stages().len());
         let tokens = own.iter().map(|member| member.trial.settings.tokens);
         vec![
-            strategy.name.clone(),
+            own[0].strategy.clone(),
             own.len().to_string(),
             range(stages.clone().min(), stages.max(), |n| n.to_string()),
             range(tokens.clone().min(), tokens.max(), |n| count(n as f64)),
-            flops(total(own.iter().copied())),
+            flops(total(own.iter())),
         ]
     });
     let table = table(&["strategy", "trials", "stages", "tokens each", "compute"], rows.collect(), &[1, 2, 3, 4]);

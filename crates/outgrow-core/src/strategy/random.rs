@@ -2,7 +2,7 @@ use rand::{RngExt, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route};
-use crate::{stream::Stream, transform::Transform};
+use crate::{growth::Growth, stream::Stream};
 
 /// Random transforms of random sizes at random places: until the target is reached, an axis that lacks something is
 /// drawn, then where (everywhere, in one layer, in some of its heads) and how much of what is missing; the sequence is
@@ -45,7 +45,7 @@ impl Rule for Random {
 }
 
 impl Random {
-    fn cut(&self, sequence: Vec<Transform>, rng: &mut Stream) -> Vec<(f64, Vec<Transform>)> {
+    fn cut(&self, sequence: Vec<Growth>, rng: &mut Stream) -> Vec<(f64, Vec<Growth>)> {
         if sequence.is_empty() {
             return vec![];
         }

@@ -3,6 +3,7 @@ use rand::{RngExt, seq::SliceRandom};
 use super::{StrategyError, Task};
 use crate::{
     architecture::{Architecture, HeadShape, LayerShape},
+    growth::Growth,
     stream::Stream,
     transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, Transform,
@@ -18,7 +19,7 @@ pub(super) struct Route<'a> {
     target: &'a Architecture,
     /// For each present layer, the layer of the target that it will become.
     images: Vec<usize>,
-    taken: Vec<Transform>,
+    taken: Vec<Growth>,
 }
 
 impl<'a> Route<'a> {
@@ -81,7 +82,7 @@ impl<'a> Route<'a> {
     }
 
     /// The transforms taken since the last call.
-    pub fn transforms(&mut self) -> Vec<Transform> {
+    pub fn transforms(&mut self) -> Vec<Growth> {
         std::mem::take(&mut self.taken)
     }
 
@@ -93,7 +94,7 @@ impl<'a> Route<'a> {
     fn take(&mut self, transform: Transform) {
         let grown = transform.grow(&self.now).expect("a route takes only transforms toward a valid target");
         self.now = grown.architecture;
-        self.taken.push(transform);
+        self.taken.push(transform.into());
     }
 
     fn take_if(&mut self, useful: bool, transform: Transform) {
@@ -226,7 +227,9 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
         }
     }
     if initial.form != target.form {
-        return unreachable("no transform changes the form (causal, final_norm, eps_sum), but the two differ".into());
+        return unreachable(
+            "no transform changes the form (causal, final_norm, norm, eps_sum), but the two differ".into(),
+        );
     }
     if initial.d_model > target.d_model {
         return unreachable(format!("d_model would shrink from {} to {}", initial.d_model, target.d_model));

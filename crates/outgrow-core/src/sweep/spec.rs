@@ -30,6 +30,9 @@ pub struct SweepSpec {
     pub initial: SizesSpec,
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
+    /// All three, at the one learning rate, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<ControlsSpec>,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
 }
@@ -215,6 +218,23 @@ pub struct StrategySpec {
     pub strategy: Strategy,
     /// In place of the sweep's own: to compare policies with each other.
     pub growth: Option<GrowthPolicy>,
+    /// In place of the sweep's own initial sizes.
+    pub initial: Option<SizesSpec>,
+}
+
+/// What the growing strategies are compared with, scheduled without being named among the strategies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlsSpec {
+    /// The target size from the first token on, with the tokens of each growing strategy.
+    pub same_tokens: bool,
+    /// The same with the compute of each growing strategy, its schedule annealed to that budget.
+    pub same_compute: bool,
+    /// So many sizes between the initial and the target one that never grow, with the compute of each growing strategy.
+    pub fixed_sizes: usize,
+    /// Every strategy and every control is trained at each of these rates; at the one of `training` if there are none.
+    #[serde(default)]
+    pub learning_rates: Vec<f64>,
 }
 
 /// How trials are evaluated.
@@ -268,7 +288,8 @@ impl SweepSpec {
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
-        self.check_strategies()
+        self.check_strategies()?;
+        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)
     }
 
     fn check_strategies(&self) -> Result<(), SweepError> {
@@ -276,9 +297,30 @@ impl SweepSpec {
             return bad("strategies", "empty", "name at least one [[strategies]]");
         }
         for (i, strategy) in self.strategies.iter().enumerate() {
+            strategy.growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
             if self.strategies[..i].iter().any(|other| other.name == strategy.name) {
                 return bad("strategies.name", format!("{:?}", strategy.name), "each strategy needs a name of its own");
             }
+        }
+        Ok(())
+    }
+}
+
+fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
+    policy.check().or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), value, allowed))
+}
+
+impl ControlsSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        if self.fixed_sizes > 16 {
+            return bad("controls.fixed_sizes", self.fixed_sizes, "it must be at most 16");
+        }
+        let mut seen: Vec<f64> = vec![];
+        for &rate in &self.learning_rates {
+            if !(rate > 0.0 && rate.is_finite()) || seen.contains(&rate) {
+                return bad("controls.learning_rates", rate, "each must be a positive number, and there only once");
+            }
+            seen.push(rate);
         }
         Ok(())
     }
@@ -317,6 +359,7 @@ impl TrainingSpec {
         for (part, value) in self.schedule.parts() {
             share(&format!("training.schedule.{part}"), value)?;
         }
+        check_policy("training.growth", &self.growth)?;
         self.optimizer.check()
     }
 }
@@ -392,11 +435,17 @@ impl TryFrom<toml::Table> for StrategySpec {
         let message = |error: toml::de::Error| error.message().to_owned();
         let growth: Option<GrowthPolicy> =
             table.remove("growth").map(toml::Value::try_into).transpose().map_err(message)?;
+        let initial: Option<SizesSpec> =
+            table.remove("initial").map(toml::Value::try_into).transpose().map_err(message)?;
         let strategy: Strategy = table.try_into().map_err(message)?;
-        if growth.is_some() && matches!(strategy, Strategy::FromScratch(_)) {
-            return Err("`growth` of from_scratch: it never grows; leave it out".into());
+        let never_grows = matches!(strategy, Strategy::FromScratch(_) | Strategy::FixedSize(_));
+        if growth.is_some() && never_grows {
+            return Err(format!("`growth` of {}: it never grows; leave it out", strategy.name()));
         }
-        Ok(Self { name: name.unwrap_or_else(|| strategy.name().to_owned()), strategy, growth })
+        if initial.is_some() && matches!(strategy, Strategy::FromScratch(_)) {
+            return Err("`initial` of from_scratch: it begins at the target; use fixed_size for another size".into());
+        }
+        Ok(Self { name: name.unwrap_or_else(|| strategy.default_name().to_owned()), strategy, growth, initial })
     }
 }
 
@@ -406,6 +455,9 @@ impl From<StrategySpec> for toml::Table {
         table.insert("name".into(), spec.name.into());
         if let Some(growth) = &spec.growth {
             table.insert("growth".into(), toml::Value::try_from(growth).expect("a policy is plain data"));
+        }
+        if let Some(initial) = &spec.initial {
+            table.insert("initial".into(), toml::Value::try_from(initial).expect("sizes are plain data"));
         }
         table
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError, gain, layer_params};
+use super::{Draft, TransformError, gain, layer_params};
 use crate::param::Axis;
 
 /// Attention expansion, k → k̂ (paper, section 3.4): wider queries and keys, of every layer, of one layer, or of single heads.
@@ -27,15 +27,15 @@ pub struct AttentionExpansion {
 }
 
 impl AttentionExpansion {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        for (layer, head) in growth.heads(self.layer, &self.heads)? {
-            let old = growth.head(layer, head).d_k;
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        for (layer, head) in draft.heads(self.layer, &self.heads)? {
+            let old = draft.head(layer, head).d_k;
             if let Some(len) = gain(old, self.d_k, || format!("d_k of head {head} of layer {layer}"))? {
-                let start = growth.architecture.layers[layer].key_offset(head);
-                let params = layer_params(layer);
-                growth.scale(&params, Axis::Key, start..start + old, (self.d_k as f64 / old as f64).sqrt());
-                growth.pad(&params, Axis::Key, start + old, len, start..start + old);
-                growth.head(layer, head).d_k = self.d_k;
+                let start = draft.architecture.layers[layer].key_offset(head);
+                let params = layer_params(&draft.architecture, layer);
+                draft.scale(&params, Axis::Key, start..start + old, (self.d_k as f64 / old as f64).sqrt());
+                draft.pad(&params, Axis::Key, start + old, len, start..start + old);
+                draft.head(layer, head).d_k = self.d_k;
             }
         }
         Ok(())

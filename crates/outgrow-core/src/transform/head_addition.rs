@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError, layer_params};
+use super::{Draft, TransformError, layer_params};
 use crate::{architecture::HeadShape, param::Axis};
 
 /// Head addition, E → E + n (paper, section 3.2): new heads after the others, in one layer or in every layer.
@@ -29,19 +29,19 @@ pub struct HeadAddition {
 }
 
 impl HeadAddition {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        for layer in growth.layers(self.layer)? {
-            let shape = &growth.architecture.layers[layer];
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        for layer in draft.layers(self.layer)? {
+            let shape = &draft.architecture.layers[layer];
             let (keys, values, last) = (shape.keys(), shape.values(), shape.heads[shape.heads.len() - 1]);
             let new = HeadShape { d_k: self.d_k.unwrap_or(last.d_k), d_v: self.d_v.unwrap_or(last.d_v) };
             // The bound before the multiplication: a request may come from a file.
             let n_heads = shape.heads.len().saturating_add(self.n_new_heads);
             crate::architecture::check_heads(layer, n_heads, new)?;
             if self.n_new_heads > 0 {
-                let params = layer_params(layer);
-                growth.pad(&params, Axis::Key, keys, self.n_new_heads * new.d_k, 0..keys);
-                growth.pad(&params, Axis::Value, values, self.n_new_heads * new.d_v, 0..values);
-                growth.architecture.layers[layer].heads.resize(n_heads, new);
+                let params = layer_params(&draft.architecture, layer);
+                draft.pad(&params, Axis::Key, keys, self.n_new_heads * new.d_k, 0..keys);
+                draft.pad(&params, Axis::Value, values, self.n_new_heads * new.d_v, 0..values);
+                draft.architecture.layers[layer].heads.resize(n_heads, new);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError, gain, layer_params};
+use super::{Draft, TransformError, gain, layer_params};
 use crate::param::Axis;
 
 /// Heads expansion, v → v̂ (paper, section 3.3): wider values, of every layer, of one layer, or of single heads.
@@ -26,13 +26,13 @@ pub struct HeadsExpansion {
 }
 
 impl HeadsExpansion {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        for (layer, head) in growth.heads(self.layer, &self.heads)? {
-            let old = growth.head(layer, head).d_v;
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        for (layer, head) in draft.heads(self.layer, &self.heads)? {
+            let old = draft.head(layer, head).d_v;
             if let Some(len) = gain(old, self.d_v, || format!("d_v of head {head} of layer {layer}"))? {
-                let start = growth.architecture.layers[layer].value_offset(head);
-                growth.pad(&layer_params(layer), Axis::Value, start + old, len, start..start + old);
-                growth.head(layer, head).d_v = self.d_v;
+                let start = draft.architecture.layers[layer].value_offset(head);
+                draft.pad(&layer_params(&draft.architecture, layer), Axis::Value, start + old, len, start..start + old);
+                draft.head(layer, head).d_v = self.d_v;
             }
         }
         Ok(())

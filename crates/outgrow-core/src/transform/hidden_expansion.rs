@@ -1,7 +1,11 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError, gain};
-use crate::param::{Axis, parameters};
+use super::{Draft, TransformError, gain};
+use crate::{
+    architecture::Norm,
+    edit::Fill,
+    param::{Axis, ParamKind, parameters},
+};
 
 /// Hidden dimension expansion, h → ĥ (paper, section 3.5): a wider residual stream, in the whole model at once.
 ///
@@ -14,6 +18,11 @@ use crate::param::{Axis, parameters};
 ///
 /// and what reads the stream meets zeros in its new rows, which are therefore free, as are the new gains.
 /// (With ε on the mean of squares this would not be exact; here it stands on the sum.)
+///
+/// A LayerNorm subtracts the mean of the channels, which zeros would move. There the writers write the **mean** of the old
+/// channels into each new one (average expansion: LEMON, arXiv 2310.07999): the mean μ and the sum of (x − μ)² stay what they
+/// were, the new channels are normalised to exactly 0, and with the same gains, and biases of **zero** there, the rest is as above;
+/// only an unembedding that reads the stream without a norm before it must be **zero** in its new rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HiddenExpansion {
@@ -22,13 +31,22 @@ pub struct HiddenExpansion {
 }
 
 impl HiddenExpansion {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        let old = growth.architecture.d_model;
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        let old = draft.architecture.d_model;
         if let Some(len) = gain(old, self.d_model, || "d_model".into())? {
-            let params = parameters(&growth.architecture);
-            growth.scale(&params, Axis::Model, 0..old, (old as f64 / self.d_model as f64).sqrt());
-            growth.pad(&params, Axis::Model, old, len, 0..old);
-            growth.architecture.d_model = self.d_model;
+            let params = parameters(&draft.architecture);
+            draft.scale(&params, Axis::Model, 0..old, (old as f64 / self.d_model as f64).sqrt());
+            let form = draft.architecture.form;
+            let by_mean = |kind: ParamKind, fill| match (kind, fill) {
+                (ParamKind::Unembedding, _) if !form.final_norm => Fill::Zero,
+                (kind, Fill::Zero) if !kind.is_norm_bias() => Fill::Mean,
+                (_, fill) => fill,
+            };
+            draft.pad_with(&params, Axis::Model, old, len, 0..old, |kind, fill| match form.norm {
+                Norm::RmsNorm => fill,
+                Norm::LayerNorm => by_mean(kind, fill),
+            });
+            draft.architecture.d_model = self.d_model;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError};
+use super::{Draft, TransformError};
 use crate::{
     architecture::LayerShape,
     edit::Edit,
@@ -27,21 +27,21 @@ pub struct LayerAddition {
 }
 
 impl LayerAddition {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        let n_layers = growth.architecture.layers.len();
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        let n_layers = draft.architecture.layers.len();
         if self.index > n_layers {
             return Err(TransformError::NoPlace { index: self.index, n_layers });
         }
         let like = self.index.saturating_sub(1);
-        let shape = self.shape.clone().unwrap_or_else(|| growth.architecture.layers[like].clone());
-        growth.architecture.layers.insert(self.index, shape);
-        growth.architecture.validate()?;
+        let shape = self.shape.clone().unwrap_or_else(|| draft.architecture.layers[like].clone());
+        draft.architecture.layers.insert(self.index, shape);
+        draft.architecture.validate()?;
         let param = |kind: ParamKind| {
-            let fill = growth.row.fill(kind).expect("the table names every parameter of a layer");
-            (kind, ParamId::in_layer(self.index, kind).shape(&growth.architecture), fill)
+            let fill = draft.row.fill(kind).expect("the table names every parameter of a layer");
+            (kind, ParamId::in_layer(self.index, kind).shape(&draft.architecture), fill)
         };
-        let params = ParamKind::LAYER.into_iter().map(param).collect();
-        growth.edits.push(Edit::InsertLayer { index: self.index, params, like });
+        let params = ParamKind::of_layer(draft.architecture.form).map(param).collect();
+        draft.edits.push(Edit::InsertLayer { index: self.index, params, like });
         Ok(())
     }
 }

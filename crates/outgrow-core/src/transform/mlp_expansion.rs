@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Growth, TransformError, gain, layer_params};
+use super::{Draft, TransformError, gain, layer_params};
 use crate::param::Axis;
 
 /// MLP expansion, p → p̂ (paper, section 3.1): more units in the MLP of one layer, or of every layer.
@@ -23,12 +23,12 @@ pub struct MlpExpansion {
 }
 
 impl MlpExpansion {
-    pub(super) fn grow(&self, growth: &mut Growth) -> Result<(), TransformError> {
-        for layer in growth.layers(self.layer)? {
-            let old = growth.architecture.layers[layer].d_ff;
+    pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
+        for layer in draft.layers(self.layer)? {
+            let old = draft.architecture.layers[layer].d_ff;
             if let Some(len) = gain(old, self.d_ff, || format!("d_ff of layer {layer}"))? {
-                growth.pad(&layer_params(layer), Axis::Ff, old, len, 0..old);
-                growth.architecture.layers[layer].d_ff = self.d_ff;
+                draft.pad(&layer_params(&draft.architecture, layer), Axis::Ff, old, len, 0..old);
+                draft.architecture.layers[layer].d_ff = self.d_ff;
             }
         }
         Ok(())

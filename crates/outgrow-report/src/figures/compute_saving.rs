@@ -2,10 +2,11 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Figure, cells, looks};
+use super::{Figure, looks};
 use crate::{
-    analysis::{Analysis, Comparison},
+    analysis::{Analysis, Role},
     axis::Axis,
+    comparison::Comparison,
     font,
     sheet::{Column, PT, Sheet, TICK},
     style::{GREY, INK, Look},
@@ -23,7 +24,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let caption = format!(
         "Training compute saved on the way to the final validation loss of the from-scratch control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % Student-t interval. At the right, \
-         how many trials reached that loss; where one did not, its seed is left out of the mean."
+         how many trials reached that loss; one that did not counts with the most that it can have saved, and the mean is then \
+         an upper bound, drawn pale."
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
 }
@@ -36,7 +38,8 @@ struct Row<'a> {
 
 fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
     let named = analysis.strategies.iter().zip(looks(analysis));
-    named.filter_map(|(s, (name, look))| Some(Row { name, look, comparison: s.comparison.as_ref()? })).collect()
+    let judged = named.filter(|(s, _)| matches!(s.role, Role::Grown | Role::FixedSize));
+    judged.filter_map(|(s, (name, look))| Some(Row { name, look, comparison: s.comparison.as_ref()? })).collect()
 }
 
 fn draw(rows: &[Row], column: Column) -> Sheet {
@@ -44,7 +47,7 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
     let right = font::width("reached", TICK) + 12 * PT;
     let (top, height) = (14 * PT, rows.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 28 * PT);
-    let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().filter_map(|s| s.compute));
+    let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().map(|s| s.compute));
     let bounds = rows.iter().filter_map(|row| row.comparison.compute?.bounds).flatten();
     let all: Vec<f64> = trials.chain(bounds).chain([0.0]).map(|saving| 100.0 * saving).collect();
     let (low, high) = (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
@@ -64,27 +67,43 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
 
 fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) -> i32) {
     sheet.text((left - 6 * PT, y), &row.name, TICK, INK, HPos::Right, VPos::Center);
-    for saving in row.comparison.savings.iter().filter_map(|saving| saving.compute) {
+    for saving in row.comparison.savings.iter().map(|saving| saving.compute) {
         sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35);
     }
     if let Some(interval) = row.comparison.compute {
+        let pale = row.comparison.is_censored();
         if let Some([low, high]) = interval.bounds {
-            sheet.line([(across(low), y + 2 * PT), (across(high), y + 2 * PT)], row.look.color, 110, "");
+            let dash = if pale { "150 150" } else { "" };
+            sheet.line([(across(low), y + 2 * PT), (across(high), y + 2 * PT)], row.look.color, 110, dash);
         }
-        sheet.marker((across(interval.mean), y + 2 * PT), row.look, 290, 1.0);
+        sheet.marker((across(interval.mean), y + 2 * PT), row.look, 290, if pale { 0.45 } else { 1.0 });
     }
     let [reached, of] = row.comparison.reached;
     sheet.text((sheet.size.0 - 4 * PT, y), &format!("{reached}/{of}"), TICK, INK, HPos::Right, VPos::Center);
 }
 
 fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
-    let mut table =
-        vec![["strategy", "plan", "replicate", "compute_saving", "wall_saving"].map(str::to_owned).to_vec()];
+    let mut table = vec![
+        [
+            "strategy",
+            "plan",
+            "replicate",
+            "reached",
+            "compute_saving",
+            "sunk_saving",
+            "six_nd_saving",
+            "token_saving",
+            "wall_saving",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     for row in rows {
         for saving in &row.comparison.savings {
-            let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-            let (plan, replicate) = (saving.plan.to_string(), saving.replicate.to_string());
-            table.push(cells([row.name.clone(), plan, replicate, number(saving.compute), number(saving.wall)]));
+            let place =
+                [row.name.clone(), saving.plan.to_string(), saving.replicate.to_string(), saving.reached.to_string()];
+            let numbers = [saving.compute, saving.sunk, saving.six_nd, saving.tokens, saving.wall];
+            table.push(place.into_iter().chain(numbers.map(|number| number.to_string())).collect());
         }
     }
     table

@@ -8,14 +8,20 @@ use crate::{
     style::GREY,
 };
 
+/// Points of a trial's way.
+const MOST_POINTS: usize = 100;
+/// Trials whose ways are drawn; with more of them, lines would only hide each other.
+const MOST_WAYS: usize = 150;
+
 /// The figure; none where no trial is complete.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let trials = trials(analysis);
     let largest = trials.iter().map(|trial| trial.end().0).reduce(f64::max)?;
     let caption = format!(
-        "Final validation loss of each of the {} complete trials against its training compute (marks), with the end of the \
-         way there (thin lines). The dashed line is the Pareto front: the best loss that any trial had for that compute.",
-        trials.len()
+        "Final validation loss of each of the {} complete trials against its training compute (marks){}. The dashed line is the \
+         Pareto front: the best loss that any trial, a control or a growing one, had for that compute.",
+        trials.len(),
+        if trials.len() > MOST_WAYS { "" } else { ", with the end of the way there (thin lines)" }
     );
     Some(Figure::new("final_loss_vs_flops", caption, numbers(analysis, &trials), |column| {
         draw(analysis, &trials, largest, column)
@@ -35,9 +41,16 @@ impl Trial {
 }
 
 fn trials(analysis: &Analysis) -> Vec<Trial> {
-    let curve = |run: &Run| run.curve.iter().map(|point| (point.train_flops, point.loss)).collect();
+    let curve = |run: &Run| thinned(run.curve.iter().map(|point| (point.train_flops, point.loss)).collect());
     let runs = analysis.strategies.iter().enumerate().flat_map(|(n, s)| s.runs.iter().map(move |run| (n, run)));
     runs.filter(|(_, run)| run.complete).map(|(strategy, run)| Trial { strategy, curve: curve(run) }).collect()
+}
+
+/// No more points of a curve than the eye can tell apart, its ends among them.
+fn thinned(curve: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let every = curve.len().div_ceil(MOST_POINTS).max(1);
+    let last = curve.len() - 1;
+    curve.into_iter().enumerate().filter(|(n, _)| (last - n).is_multiple_of(every)).map(|(_, point)| point).collect()
 }
 
 fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> Sheet {
@@ -58,7 +71,7 @@ fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> 
     let x0 = ways.iter().flatten().map(|(flops, _)| *flops).fold(f64::INFINITY, f64::min);
     let (x, y) = (Axis::linear(x0, largest / by, column.labels()), Axis::linear(y0, y1, 6));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    for (trial, way) in trials.iter().zip(&ways) {
+    for (trial, way) in trials.iter().zip(&ways).take(if trials.len() > MOST_WAYS { 0 } else { MOST_WAYS }) {
         plot.series(way, looks[trial.strategy].1, 35);
     }
     let front: Vec<_> = front(&ways.concat()).into_iter().map(|(flops, loss)| plot.at(flops, loss)).collect();

@@ -20,7 +20,9 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
     let scaled: Vec<Curve> = curves.iter().map(|curve| curve.iter().map(|(x, y)| (x / by, *y)).collect()).collect();
     let (name, what) = match cost {
         Cost::Tokens => ("loss_vs_tokens", "training tokens"),
-        Cost::TrainFlops => ("loss_vs_flops", "training compute (forward and backward, a multiply-add counts 2)"),
+        Cost::TrainFlops | Cost::SunkFlops | Cost::SixNd => {
+            ("loss_vs_flops", "training compute (forward and backward, a multiply-add counts 2)")
+        }
         Cost::WallSeconds => ("loss_vs_wall_time", "training time (without evaluation and checkpoints)"),
     };
     let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);

@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Method, OperatorError, Way};
+use crate::{
+    architecture::Architecture,
+    edit::{Edit, Unit},
+    growth::Goal,
+    param::{Axis, ParamId},
+};
+
+/// SPARKLING's copies that preserve the root mean square of activations, and not the function.
+///
+/// ```text
+/// unit j copies j mod d;  what writes it is copied as it is;
+/// what reads d̂ channels that copy d:  Ŵ = f W,   f = √(d / (3d̂ − 2d)) for d < d̂ ≤ 2d,   d / d̂ beyond
+/// ```
+///
+/// (With d̂ − d of d inputs counted twice, the variance of a sum is (2d − d̂) + 4(d̂ − d) = 3d̂ − 2d instead of d.) It adds no layers; d_k and d_v
+/// stay. The paper keeps the moments of old entries, sets those of new ones to zero, and re-warms the rate of the new entries:
+/// `growth = { optimizer = "keep_entry_age", learning_rate = { kind = "rewarm_new", … }, … }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sparkling {}
+
+impl Method for Sparkling {
+    fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
+        way.only_width()?;
+        way.check_heads_whole()?;
+        for layer in 0..way.now.layers.len() {
+            let (now, to) = (way.now.layers[layer].clone(), way.to.layers[layer].clone());
+            let heads: Vec<usize> = (0..to.heads.len()).map(|head| head % now.heads.len()).collect();
+            for (axis, old, new) in [
+                (Axis::Ff, now.d_ff, to.d_ff),
+                (Axis::Key, now.keys(), to.keys()),
+                (Axis::Value, now.values(), to.values()),
+            ] {
+                for param in way.params(axis, Some(layer)) {
+                    copy(way, param, axis, old, new);
+                }
+            }
+            way.now.layers[layer].d_ff = to.d_ff;
+            way.now.layers[layer].heads = heads.into_iter().map(|head| now.heads[head]).collect();
+        }
+        let (old, new) = (way.now.d_model, way.to.d_model);
+        for param in way.params(Axis::Model, None) {
+            copy(way, param, Axis::Model, old, new);
+        }
+        way.now.d_model = new;
+        Ok(())
+    }
+
+    fn preserves(&self, _: &Architecture, _: &Goal) -> bool {
+        false
+    }
+}
+
+/// f, for what reads `new` channels that copy `old` ones.
+fn factor(old: usize, new: usize) -> f64 {
+    let (d, grown) = (old as f64, new as f64);
+    if new <= 2 * old { (d / (3.0 * grown - 2.0 * d)).sqrt() } else { d / grown }
+}
+
+fn copy(way: &mut Way, param: ParamId, axis: Axis, old: usize, new: usize) {
+    if new == old {
+        return;
+    }
+    let weight = if param.kind.reads(axis) { factor(old, new) } else { 1.0 };
+    let unit = |i: usize| Unit { from: i % old, weight, gradient: 1.0, is_new: i >= old };
+    way.edits.push(Edit::Gather { param, axis, units: (0..new).map(unit).collect(), new_from: None });
+}
