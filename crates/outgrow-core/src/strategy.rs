@@ -4,6 +4,7 @@
 //! tokens the trial gets is the sweep's business ([`Sampled::plan`]).
 
 mod all_at_once;
+mod axis_first;
 mod by_operator;
 mod evenly_spaced;
 mod fixed_size;
@@ -16,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
-    all_at_once::AllAtOnce, by_operator::ByOperator, evenly_spaced::EvenlySpaced, fixed_size::FixedSize,
-    from_scratch::FromScratch, random::Random, random_order::RandomOrder,
+    all_at_once::AllAtOnce, axis_first::AxisFirst, by_operator::ByOperator, evenly_spaced::EvenlySpaced,
+    fixed_size::FixedSize, from_scratch::FromScratch, random::Random, random_order::RandomOrder,
 };
 use crate::{
     architecture::Architecture,
@@ -72,6 +73,7 @@ strategies! {
     Random = "random",
     ByOperator = "operator",
     FixedSize = "fixed_size",
+    AxisFirst = "axis_first",
 }
 
 /// What a strategy has to work with.

@@ -4,9 +4,9 @@
 use outgrow_core::{
     Architecture, LayerShape,
     compose::{random_architecture, random_composition},
-    strategy::{AllAtOnce, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy, StrategyError, Task},
+    strategy::{AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy, StrategyError, Task},
     stream::stream,
-    transform::grow_all,
+    transform::{TransformKind, grow_all},
 };
 use proptest::prelude::*;
 
@@ -73,19 +73,15 @@ proptest! {
     }
 }
 
+fn small(d_model: usize, n_layers: usize, layer: LayerShape) -> Architecture {
+    let form = outgrow_core::Form { causal: true, final_norm: true, norm: outgrow_core::Norm::RmsNorm, eps_sum: 1e-5 };
+    Architecture::uniform(16, 8, d_model, n_layers, layer, form)
+}
+
 #[test]
 fn random_plans_differ_and_use_all_six() {
-    let form = outgrow_core::Form { causal: true, final_norm: true, norm: outgrow_core::Norm::RmsNorm, eps_sum: 1e-5 };
-    let model = |d_model, n_layers, layer: LayerShape| Architecture {
-        vocab_size: 16,
-        n_outputs: 16,
-        seq_len: 8,
-        d_model,
-        layers: vec![layer; n_layers],
-        form,
-    };
     let (initial, target) =
-        (model(8, 1, LayerShape::uniform(1, 4, 4, 8)), model(16, 3, LayerShape::uniform(4, 8, 8, 32)));
+        (small(8, 1, LayerShape::uniform(1, 4, 4, 8)), small(16, 3, LayerShape::uniform(4, 8, 8, 32)));
     let task = Task { initial: &initial, target: &target };
     let [.., random] = strategies(4, 0.1, 0.6);
     let plans: Vec<_> = (0..40)
@@ -99,6 +95,25 @@ fn random_plans_differ_and_use_all_six() {
         .map(|growth| growth.name())
         .collect();
     assert_eq!(kinds.len(), 6);
+}
+
+#[test]
+fn an_axis_can_be_the_first() {
+    let (initial, target) =
+        (small(8, 1, LayerShape::uniform(1, 4, 4, 8)), small(16, 3, LayerShape::uniform(4, 8, 8, 32)));
+    let task = Task { initial: &initial, target: &target };
+    for first in TransformKind::ALL {
+        let rule = Strategy::AxisFirst(AxisFirst { plans: 1, first, window: [0.1, 0.5] });
+        let plan = rule.sample(&task, &mut stream(1, "plan")).expect("reachable").plan(TOKENS, STEP).expect("valid");
+        let [early, late] = plan.stages() else { panic!("two stages") };
+        assert!(early.growths.iter().all(|growth| growth.name() == first.name()) && late.growths.len() > 1);
+        assert_eq!((early.tokens, late.tokens, plan.target()), (6_400, 32_000, &target));
+    }
+    let there = AxisFirst { plans: 1, first: TransformKind::MlpExpansion, window: [0.1, 0.5] };
+    let initial = small(8, 1, LayerShape::uniform(1, 4, 4, 32));
+    let refused =
+        Strategy::AxisFirst(there).sample(&Task { initial: &initial, target: &target }, &mut stream(1, "plan"));
+    assert!(refused.expect_err("d_ff is there already").to_string().contains("d_ff is to be the first"));
 }
 
 #[test]
