@@ -347,6 +347,7 @@ fn checkpoints(desk: &Desk) {
         |folder: &str| desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"].as_f64().expect("a loss");
     assert!((loss(&checkpoint) - loss("larger")).abs() < 1e-5);
     assert!(desk.ok(&["check", "larger", "-n", "4"]).contains("preserved"));
+    operators(desk, &checkpoint);
     assert!(desk.ok(&["check", "-n", "20"]).contains("preserved"));
     let (code, errors) = desk.wrong(&["grow", "larger", "smaller", "--d-ff", "8"]);
     assert!(code == 2 && errors.contains("shrink"), "{errors}");
@@ -361,6 +362,36 @@ fn checkpoints(desk: &Desk) {
     fs::write(&weights, bytes).expect("written");
     let (code, errors) = desk.wrong(&["eval", "grown", "--text", "text.txt"]);
     assert!(code == 2 && errors.contains("damaged"), "{errors}");
+}
+
+/// `grow` by a published operator, and `doctor` before it.
+fn operators(desk: &Desk, checkpoint: &str) {
+    let stack = r#"{"kind": "stack", "order": "block"}"#;
+    let grown = desk.json(&["grow", checkpoint, "stacked", "--operator", stack, "--n-layers", "4", "--json"]);
+    assert_eq!((&grown["preserving"], &grown["growths"][0]["operator"]["kind"]), (&json!(false), &json!("stack")));
+    let (code, errors) = desk.wrong(&["grow", checkpoint, "odd", "--operator", stack, "--n-layers", "3"]);
+    assert!(
+        code == 2 && errors.contains("n_layers must be multiplied by a whole number: 2 can't become 3"),
+        "{errors}"
+    );
+    let (code, errors) =
+        desk.wrong(&["grow", checkpoint, "odd", "--operator", r#"{"kind": "lego"}"#, "--n-layers", "3"]);
+    assert!(code == 2 && errors.contains("lego") && !desk.path("odd").exists(), "{errors}");
+    let cloning = r#"{"kind": "hyper_cloning"}"#;
+    let widths = ["--d-model", "24", "--n-heads", "4", "--d-ff", "48"];
+    let examine = |operator: &str, more: &[&str]| {
+        let args = [&["doctor", checkpoint, "--operator", operator], &widths[..], more].concat();
+        desk.ok(&args)
+    };
+    let text = examine(cloning, &["--text", "text.txt"]);
+    // Equal at first; the originals' moments, which the copies lack, then make them different.
+    assert!(text.contains("preserved, as claimed") && text.contains("gradients 1.000000, at step 3 0.9"), "{text}");
+    let noisy: Value =
+        serde_json::from_str(&examine(r#"{"kind": "hyper_cloning", "noise_db": 10.0}"#, &["--json"])).expect("JSON");
+    assert_eq!((&noisy["locked"], &noisy["dead"], &noisy["preserving"]), (&json!(false), &json!(false), &json!(true)));
+    assert!(noisy["diagnosis"]["reached"][2].as_f64().is_some_and(|share| share > 0.5), "{noisy}");
+    let (code, errors) = desk.wrong(&["doctor", checkpoint, "--text", "nowhere.txt", "--d-ff", "99"]);
+    assert!(code == 2 && errors.contains("nowhere.txt"), "{errors}");
 }
 
 fn flat(value: &Value) -> Vec<f64> {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use outgrow_core::{
     Architecture, Event, Form, Growth, GrowthPlan, LayerShape, Norm, Stage, Trial,
     event::{Control, Outcome},
+    growth::{Application, Goal},
     init::Initializer,
+    operator::{HyperCloning, Lemon, Operator, Order, Stack},
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
     transform::{
@@ -127,6 +129,35 @@ fn stopping_and_resuming_gives_the_same_bits() {
         lines.extend(rest);
         assert_eq!(lines, undisturbed, "stopped after {stop_after}");
     }
+}
+
+/// Operators that keep the function and that do not, one after the other, with moments that are copied.
+#[test]
+fn operators_train_and_resume_to_the_same_bits() {
+    let mut trial = trial(Precision::Float32, Initializer::Copy);
+    trial.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
+    trial.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
+    let goal = |d_model, n_layers, n_heads, d_ff| Goal {
+        d_model,
+        layers: vec![LayerShape::uniform(n_heads, 4, 4, d_ff); n_layers],
+    };
+    let stage =
+        |step: u64, operator, to| Stage { tokens: step * 64, growths: vec![Application { operator, to }.into()] };
+    let stages = vec![
+        stage(8, Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) }), goal(24, 2, 4, 48)),
+        stage(14, Operator::Stack(Stack { order: Order::Interleave }), goal(24, 4, 4, 48)),
+        stage(19, Operator::Lemon(Lemon {}), goal(30, 5, 5, 60)),
+    ];
+    trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (outcome, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    assert_eq!((outcome, undisturbed.iter().filter(|line| line.starts_with("growth")).count()), (Outcome::Complete, 3));
+    let place = folder.path().join("b");
+    let (_, mut lines, saved) = run(&trial, &place, vec![], Some(16));
+    let (outcome, rest, _) = run(&trial, &place, saved, None);
+    assert_eq!(outcome, Outcome::Complete);
+    lines.extend(rest);
+    assert_eq!(lines, undisturbed);
 }
 
 #[test]
