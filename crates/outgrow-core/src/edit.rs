@@ -43,6 +43,17 @@ pub enum Edit {
         /// The factor.
         by: f64,
     },
+    /// Multiply the entries `range` of an axis in the mask alone: by this factor where it is closed, by one where it is open.
+    MaskedScale {
+        /// The parameter.
+        param: ParamId,
+        /// The axis.
+        axis: Axis,
+        /// Which entries of it.
+        range: Range<usize>,
+        /// The factor where the mask is closed.
+        by: f64,
+    },
     /// Insert a layer; the layers from `index` on move up by one.
     InsertLayer {
         /// Where the new layer will stand.
@@ -118,6 +129,8 @@ pub enum Fill {
     Mean,
     /// Any finite value will do.
     Free,
+    /// Any finite value will do as long as a mask stands before it, zero at first, one in the end.
+    Masked,
 }
 
 /// A tensor, as far as growing needs one.
@@ -174,6 +187,11 @@ pub enum Role<'a> {
         /// Whether copies bring theirs along.
         copies: bool,
     },
+    /// What the weights are multiplied by while a mask opens: one, but for what is masked.
+    Mask {
+        /// How far it is open, from 0 to 1.
+        open: f64,
+    },
 }
 
 impl Role<'_> {
@@ -183,7 +201,7 @@ impl Role<'_> {
             Role::Weights { .. } => weight,
             Role::FirstMoment { .. } => gradient,
             Role::SecondMoment { .. } => gradient * gradient,
-            Role::Born { .. } => 1.0,
+            Role::Born { .. } | Role::Mask { .. } => 1.0,
         }
     }
 
@@ -191,6 +209,7 @@ impl Role<'_> {
     fn constant(&self) -> f64 {
         match self {
             Role::Born { step, .. } => *step as f64,
+            Role::Mask { .. } => 1.0,
             _ => 0.0,
         }
     }
@@ -198,7 +217,7 @@ impl Role<'_> {
     /// Whether a copy begins anew instead of as its source.
     fn forgets_copies(&self) -> bool {
         match self {
-            Role::Weights { .. } => false,
+            Role::Weights { .. } | Role::Mask { .. } => false,
             Role::FirstMoment { copies } | Role::SecondMoment { copies } | Role::Born { copies, .. } => !copies,
         }
     }
@@ -217,13 +236,11 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
     for (number, edit) in edits.iter().enumerate() {
         match edit {
             Edit::Scale { param, axis, range, by } => {
-                let factor = role.factor(*by, 1.0 / by);
-                if factor != 1.0 {
-                    let dim = dim(*param, *axis);
-                    let factor_of = |i: usize| if range.contains(&i) { factor } else { 1.0 };
-                    update(params, *param, |old| {
-                        old.scale(dim, &(0..old.shape()[dim]).map(factor_of).collect::<Vec<_>>())
-                    });
+                scale(params, *param, *axis, range, role.factor(*by, 1.0 / by));
+            }
+            Edit::MaskedScale { param, axis, range, by } => {
+                if let Role::Mask { open } = role {
+                    scale(params, *param, *axis, range, opened(*by, open));
                 }
             }
             Edit::Pad { param, axis, at, len, fill, like } => {
@@ -266,6 +283,20 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
     }
 }
 
+/// A root of a ratio of widths on its way to one: the root of the ratio with so much of the new width as the mask lets through.
+fn opened(by: f64, open: f64) -> f64 {
+    let through = |ratio: f64| ratio + open * (1.0 - ratio);
+    if by < 1.0 { through(by * by).sqrt() } else { 1.0 / through(1.0 / (by * by)).sqrt() }
+}
+
+fn scale<V: Values>(params: &mut BTreeMap<ParamId, V>, param: ParamId, axis: Axis, range: &Range<usize>, factor: f64) {
+    if factor != 1.0 {
+        let dim = dim(param, axis);
+        let factor_of = |i: usize| if range.contains(&i) { factor } else { 1.0 };
+        update(params, param, |old| old.scale(dim, &(0..old.shape()[dim]).map(factor_of).collect::<Vec<_>>()));
+    }
+}
+
 fn dim(param: ParamId, axis: Axis) -> usize {
     param.kind.dim(axis).unwrap_or_else(|| panic!("{param} has no axis {axis:?}"))
 }
@@ -302,8 +333,11 @@ impl<V: Values> New<'_, V> {
     fn entries(&self, fill: Fill, copy: impl FnOnce() -> V, mean: impl FnOnce() -> V) -> V {
         match (self.role, fill) {
             (Role::Weights { .. }, Fill::Mean) => mean(),
-            (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free) => copy(),
-            (Role::Weights { initializer, seed, event }, Fill::Free) => {
+            (Role::Mask { open }, Fill::Masked) => {
+                self.source.same_kind(self.shape, vec![*open; self.shape.iter().product()])
+            }
+            (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free | Fill::Masked) => copy(),
+            (Role::Weights { initializer, seed, event }, Fill::Free | Fill::Masked) => {
                 let mut stream = stream(*seed, &format!("growth/{event}/{}/{}", self.number, self.param));
                 let std_dev =
                     initializer.std_dev(self.param.kind, self.full, self.shape, || self.source.root_mean_square());

@@ -83,6 +83,14 @@ impl Growth {
         }
     }
 
+    /// Tokens for which a mask stands before what it added.
+    pub fn ramp_tokens(&self) -> u64 {
+        match self {
+            Growth::Transform(_) => 0,
+            Growth::Operator(application) => application.operator.ramp_tokens(),
+        }
+    }
+
     /// Its name: a transform's or an operator's.
     pub fn name(&self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ mod gradual_stack;
 mod hyper_cloning;
 mod identity_blocks;
 mod lemon;
+mod msg;
 mod net2net;
 mod sparkling;
 mod stack;
@@ -28,6 +29,7 @@ pub use self::{
     hyper_cloning::HyperCloning,
     identity_blocks::IdentityBlocks,
     lemon::Lemon,
+    msg::Msg,
     net2net::Net2Net,
     sparkling::Sparkling,
     stack::{Order, Stack},
@@ -53,6 +55,11 @@ trait Method {
     /// Refuses parameters that mean nothing.
     fn check(&self) -> Result<(), OperatorError> {
         Ok(())
+    }
+
+    /// Tokens for which a mask stands before what it added.
+    fn ramp_tokens(&self) -> u64 {
+        0
     }
 
     /// How the sizes between its first and its last application lie.
@@ -109,6 +116,7 @@ operators! {
     Lemon = "lemon",
     Staged = "staged",
     Sparkling = "sparkling",
+    Msg = "msg",
 }
 
 /// Why an operator can't do what it is asked.
@@ -154,6 +162,11 @@ impl Operator {
     /// Whether it claims to preserve the function on this way.
     pub fn preserves(&self, from: &Architecture, to: &Goal) -> bool {
         self.method().preserves(from, to)
+    }
+
+    /// Tokens for which a mask stands before what it added.
+    pub fn ramp_tokens(&self) -> u64 {
+        self.method().ramp_tokens()
     }
 
     /// How the sizes between several applications lie.

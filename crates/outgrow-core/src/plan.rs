@@ -62,6 +62,18 @@ pub enum PlanError {
         /// The stage before it.
         after: u64,
     },
+    /// A mask that is not open yet when the next stage, or the end of the trial, comes.
+    #[error("the mask of stage {stage} opens until {until} tokens, but {what} comes at {at}")]
+    Ramp {
+        /// Which stage.
+        stage: usize,
+        /// When it is open.
+        until: u64,
+        /// What comes too early.
+        what: &'static str,
+        /// When that comes.
+        at: u64,
+    },
     /// A stage that does nothing.
     #[error("stage {0} has no transform and no operator")]
     Empty(usize),
@@ -77,6 +89,13 @@ pub enum PlanError {
     },
 }
 
+impl Stage {
+    /// Tokens at which the masks of its growths are open.
+    pub fn open_at(&self) -> u64 {
+        self.tokens + self.growths.iter().map(Growth::ramp_tokens).max().unwrap_or(0)
+    }
+}
+
 impl GrowthPlan {
     /// A plan, if it is one.
     ///
@@ -85,7 +104,7 @@ impl GrowthPlan {
     pub fn new(initial: Architecture, stages: Vec<Stage>) -> Result<Self, PlanError> {
         initial.validate()?;
         let mut grown: Vec<Architecture> = vec![];
-        let mut after = 0;
+        let (mut after, mut open) = (0, 0);
         for (number, stage) in stages.iter().enumerate() {
             if stage.tokens <= after {
                 return Err(PlanError::Order { stage: number, tokens: stage.tokens, after });
@@ -93,6 +112,11 @@ impl GrowthPlan {
             if stage.growths.is_empty() {
                 return Err(PlanError::Empty(number));
             }
+            if stage.tokens < open {
+                let stage = number - 1;
+                return Err(PlanError::Ramp { stage, until: open, what: "the next stage", at: stages[number].tokens });
+            }
+            open = stage.open_at();
             let before = grown.last().unwrap_or(&initial);
             let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| PlanError::Growth {
                 stage: number,
@@ -113,6 +137,20 @@ impl GrowthPlan {
     /// The architecture that training ends with.
     pub fn target(&self) -> &Architecture {
         self.grown.last().unwrap_or(&self.initial)
+    }
+
+    /// Refuses a trial of `tokens` tokens that would end behind a mask.
+    ///
+    /// # Errors
+    /// If the last stage's mask is not open by then.
+    pub fn check_end(&self, tokens: u64) -> Result<(), PlanError> {
+        match self.stages.last() {
+            Some(stage) if stage.open_at() > tokens => {
+                let (stage, until) = (self.stages.len() - 1, stage.open_at());
+                Err(PlanError::Ramp { stage, until, what: "the end of the trial", at: tokens })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The stages in order.

@@ -273,6 +273,7 @@ impl Sweep {
         });
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
+        plan.check_end(tokens).map_err(named)?;
         let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
         Ok(Arm { strategy: strategy.name.clone(), kind: strategy.strategy.name(), number, plan, tokens, growth })
     }

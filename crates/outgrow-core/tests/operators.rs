@@ -8,7 +8,7 @@ use outgrow_core::{
     growth::{Goal, Grown},
     init::{Initializer, fresh},
     operator::{
-        Bert2Bert, Block, DepthUpScaling, GradualStack, HyperCloning, IdentityBlocks, Knowledge, Lemon, Net2Net,
+        Bert2Bert, Block, DepthUpScaling, GradualStack, HyperCloning, IdentityBlocks, Knowledge, Lemon, Msg, Net2Net,
         Operator, Order, Sparkling, Stack, Staged, StagedDepth,
     },
     param::parameters,
@@ -335,6 +335,42 @@ fn sparkling_keeps_the_root_mean_square_of_sums() {
         after += ((0..9).map(|i| x[i % 6] * w[i % 6]).sum::<f64>() * (6.0f64 / 15.0).sqrt()).powi(2);
     }
     assert!((after / before - 1.0).abs() < 0.1, "{}", after / before);
+}
+
+/// Behind a closed mask the function is what it was, whatever stands there; an open one is not there at all.
+#[test]
+fn a_mask_preserves_the_function_until_it_opens() {
+    let operator = Operator::Msg(Msg { ramp_tokens: 10 });
+    for final_norm in [true, false] {
+        let (before, mut target) =
+            (model((6, 2, 2, 5), Norm::RmsNorm, final_norm), model((9, 4, 3, 8), Norm::RmsNorm, final_norm));
+        target.layers.iter_mut().flat_map(|layer| &mut layer.heads).for_each(|head| (head.d_k, head.d_v) = (5, 4));
+        let grown = operator.grow(&before, &Goal::of(&target), 1).expect("possible");
+        let params = random_params(&before, 4);
+        let mut ones = params.clone();
+        ones.values_mut().for_each(|array| array.values.fill(1.0));
+        let after = grow(
+            &params,
+            &grown,
+            Role::Weights { initializer: &Initializer::Normal { scale: 3.0 }, seed: 3, event: 1 },
+        );
+        let masked = |open: f64| -> Params {
+            let mask = grow(&ones, &grown, Role::Mask { open });
+            let times = |(id, array): (&ParamId, &Array)| {
+                let values = array.values.iter().zip(&mask[id].values).map(|(w, c)| w * c).collect();
+                (*id, Array::new(array.shape.clone(), values))
+            };
+            after.iter().map(times).collect()
+        };
+        let moved = |params: &Params, weights: &Params| change((&before, params), (&grown.architecture, weights));
+        assert!(moved(&params, &masked(0.0)) < 1e-12, "{:e}", moved(&params, &masked(0.0)));
+        let way: Vec<f64> = [0.01, 0.1, 1.0].iter().map(|&open| moved(&params, &masked(open))).collect();
+        assert!(way[0] > 1e-6 && way[0] < way[1] && way[1] < way[2], "{way:?}");
+        assert_eq!(masked(1.0), after);
+    }
+    let layer_norm = [(6, 2, 2, 5), (9, 2, 2, 5)].map(|sizes| model(sizes, Norm::LayerNorm, true));
+    let refused = operator.grow(&layer_norm[0], &Goal::of(&layer_norm[1]), 1).expect_err("a mean can't be masked");
+    assert!(refused.to_string().contains("RMSNorm only"), "{refused}");
 }
 
 #[test]

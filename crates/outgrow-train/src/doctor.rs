@@ -24,13 +24,15 @@ use crate::{
 /// Steps that are looked at.
 pub const STEPS: usize = 3;
 
-/// Trains a copy of the grown model for three steps on `batches` of inputs and targets, and says what happens to its new entries.
+/// Trains a copy of the grown model for three steps on `batches` of inputs and targets, each behind the mask that `set_mask` sets for
+/// it, and says what happens to its new entries.
 pub fn examine(
     before: &TrainingState,
     after: &TrainingState,
     batches: &[(Tensor, Tensor); STEPS],
     trial: &Trial,
     learning_rate: f64,
+    set_mask: &dyn Fn(&mut TrainingState, usize),
 ) -> Diagnosis {
     let mut state = after.copy();
     let is_new = newborn(before, &state);
@@ -39,6 +41,7 @@ pub fn examine(
     let (mut reached, mut cosines) = ([0.0; STEPS], [None; STEPS]);
     let mut diagnosis = Diagnosis { new_entries: count(&is_new), ..Diagnosis::default() };
     for (number, (inputs, targets)) in batches.iter().enumerate() {
+        set_mask(&mut state, number);
         let gradient = gradient(&state, inputs, targets);
         let old_weights = state.weights.detach().copy();
         let _ = optimizer::step(&mut state, &gradient, trial, learning_rate);
@@ -112,7 +115,7 @@ pub fn consult(grown: &GrownCheckpoint, text: Option<&[u8]>, seed: u64) -> Resul
         (rows.narrow(1, 0, seq_len as i64), rows.narrow(1, 1, seq_len as i64))
     });
     let trial = usual_trial(architecture);
-    Ok(examine(&grown.before, &grown.after, &batches, &trial, trial.settings.training.learning_rate))
+    Ok(examine(&grown.before, &grown.after, &batches, &trial, trial.settings.training.learning_rate, &|_, _| {}))
 }
 
 /// A trial for its optimizer's sake.

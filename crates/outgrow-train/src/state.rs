@@ -42,6 +42,8 @@ pub struct TrainingState {
     pub(crate) cohort: Tensor,
     /// Optimizer steps so far.
     pub(crate) step: i64,
+    /// What the weights are multiplied by while a mask opens.
+    pub(crate) mask: Option<Tensor>,
 }
 
 /// The four tensors of a training state, cut into parameters.
@@ -128,6 +130,7 @@ impl TrainingState {
             born,
             layout,
             step,
+            mask: None,
         }
     }
 
@@ -138,7 +141,8 @@ impl TrainingState {
         let Parts { weights, first_moment, second_moment, born } = self.parts();
         let (weights, born) = (copy(weights), copy(born));
         let parts = Parts { weights, first_moment: copy(first_moment), second_moment: copy(second_moment), born };
-        Self::from_parts(&self.architecture, parts, self.step)
+        let mask = self.mask.as_ref().map(Tensor::copy);
+        Self { mask, ..Self::from_parts(&self.architecture, parts, self.step) }
     }
 
     /// The model's sizes.
@@ -151,9 +155,10 @@ impl TrainingState {
         &self.layout
     }
 
-    /// Views of the master weights; gradients flow through them.
+    /// The master weights behind their mask, if there is one; gradients flow through them.
     pub fn weights(&self, compute: Kind) -> BTreeMap<ParamId, Tensor> {
-        self.layout.cut(&self.weights.to_kind(compute))
+        let masked = self.mask.as_ref().map(|mask| &self.weights * mask);
+        self.layout.cut(&masked.as_ref().unwrap_or(&self.weights).to_kind(compute))
     }
 
     /// The master weights' kind.

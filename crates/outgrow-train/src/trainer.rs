@@ -6,9 +6,9 @@ use std::{
 };
 
 use outgrow_core::{
-    Event, Trial, cost,
+    Architecture, Event, Trial, cost,
     event::{CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
-    growth::{all_preserve, axes, grow_all},
+    growth::{Grown, all_preserve, axes, grow_all},
     policy::OptimizerAtGrowth,
     stream::derive,
     sweep::Precision,
@@ -21,6 +21,7 @@ use crate::{
     corpus::{Corpus, Order},
     device::Device,
     doctor,
+    mask::Mask,
     model::{Model, cross_entropy},
     optimizer,
     state::{How, TrainingState},
@@ -128,6 +129,8 @@ struct Session<'a> {
     state: TrainingState,
     at: Position,
     stages: usize,
+    /// Of the last stage, until it is open.
+    mask: Option<Mask>,
     window: DeviceWindow,
     saved: Vec<PathBuf>,
     clock: Clock,
@@ -190,6 +193,11 @@ impl<'a> Session<'a> {
                 Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
             (TrainingState::fresh(trial.plan.initial(), trial.seed, master, options.device), progress)
         });
+        // A mask is not in the checkpoint: it follows from the plan.
+        let mask = progress.stages.checked_sub(1).and_then(|stage| {
+            let (before, grown) = grown_at(trial, stage);
+            Mask::of(trial, stage, &before, grown)
+        });
         Ok(Self {
             trial,
             corpus,
@@ -199,6 +207,7 @@ impl<'a> Session<'a> {
             state,
             at: progress.at,
             stages: progress.stages,
+            mask,
             window: DeviceWindow::new(progress.window, options.device),
             saved: options.resume.iter().rev().cloned().collect(),
             clock: Clock { before: progress.at.wall_seconds, since: Instant::now() },
@@ -218,6 +227,8 @@ impl<'a> Session<'a> {
             tell(Event::Growth(self.grow()?));
         }
         let before = self.at.tokens;
+        // As far open as it will be at the step's end: a step behind a closed mask would teach the new entries nothing.
+        self.open_mask(before + self.trial.step_tokens());
         let learning_rate = self.step();
         let (now, last) = (self.at.tokens, self.at.step == self.trial.steps());
         let evaluation = &self.trial.settings.evaluation;
@@ -246,6 +257,14 @@ impl<'a> Session<'a> {
             Control::Stop => Advance::Stop,
             Control::Abandon => Advance::Abandon,
         })
+    }
+
+    /// Opens the mask as far as it is to be at `tokens`.
+    fn open_mask(&mut self, tokens: u64) {
+        if let Some(mask) = &self.mask {
+            no_grad(|| mask.set(&mut self.state, tokens));
+            self.mask = self.mask.take().filter(|mask| !mask.is_open(tokens));
+        }
     }
 
     fn step(&mut self) -> f64 {
@@ -311,24 +330,26 @@ impl<'a> Session<'a> {
         self.pause();
         let began = Instant::now();
         let stage = &self.trial.plan.stages()[self.stages];
-        let old = self.state.architecture().clone();
+        let (old, grown) = grown_at(self.trial, self.stages);
         let event = self.stages as u64;
-        let seed = derive(self.trial.seed, &format!("growth/{event}"));
-        let grown = grow_all(&old, &stage.growths, seed).expect("the plan was checked when it was built");
         let preserving = all_preserve(&old, &stage.growths);
         let policy = &self.trial.settings.training.growth;
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
         let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;
         let how = How { initializer: &policy.initializer, copies, seed: self.trial.seed, event };
-        let next = no_grad(|| self.state.grown(&grown, &how));
+        let mut next = no_grad(|| self.state.grown(&grown, &how));
+        let axes = axes(&old, &grown.architecture, &stage.growths);
+        self.mask = Mask::of(self.trial, self.stages, &old, grown);
+        if let Some(mask) = &self.mask {
+            no_grad(|| mask.set(&mut next, self.at.tokens));
+        }
         let preservation = verify::compare(&self.state, &next, &inputs, &targets);
         if preserving && !preservation.holds() {
             let Preservation { tolerance, .. } = preservation;
             return Err(TrainError::NotPreserved { stage: self.stages, error: preservation.error(), tolerance });
         }
-        let parameters = [cost::parameters(&old), cost::parameters(&grown.architecture)];
-        let axes = axes(&old, &grown.architecture, &stage.growths);
+        let parameters = [cost::parameters(&old), cost::parameters(next.architecture())];
         let before = std::mem::replace(&mut self.state, next);
         optimizer::at_growth(&mut self.state, policy.optimizer);
         let diagnosis = self.diagnose(&before)?;
@@ -359,7 +380,12 @@ impl<'a> Session<'a> {
         let batches =
             std::array::from_fn(|_| batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.options.device));
         let rate = self.trial.learning_rate(self.at.tokens);
-        let diagnosis = doctor::examine(before, &self.state, &batches, self.trial, rate);
+        let set_mask = |state: &mut TrainingState, step: usize| {
+            if let Some(mask) = &self.mask {
+                no_grad(|| mask.set(state, self.at.tokens + (step + 1) as u64 * self.trial.step_tokens()));
+            }
+        };
+        let diagnosis = doctor::examine(before, &self.state, &batches, self.trial, rate, &set_mask);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
             return Err(TrainError::Dead { stage: self.stages, new_entries, reached, dead: diagnosis.dead.join(", ") });
@@ -390,6 +416,14 @@ impl<'a> Session<'a> {
         self.clock.resume_at(seconds);
         Ok(())
     }
+}
+
+/// The architecture before a stage of the plan, and the growth that the stage is.
+fn grown_at(trial: &Trial, stage: usize) -> (Architecture, Grown) {
+    let before = trial.plan.architecture_after(stage).clone();
+    let seed = derive(trial.seed, &format!("growth/{stage}"));
+    let grown = grow_all(&before, &trial.plan.stages()[stage].growths, seed);
+    (before, grown.expect("the plan was checked when it was built"))
 }
 
 /// The checkpoint in `folder` if it is whole and this trial's; otherwise says why not.

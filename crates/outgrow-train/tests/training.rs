@@ -7,7 +7,7 @@ use outgrow_core::{
     event::{Control, Outcome},
     growth::{Application, Goal},
     init::Initializer,
-    operator::{HyperCloning, Lemon, Operator, Order, Stack},
+    operator::{HyperCloning, Lemon, Msg, Operator, Order, Stack},
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
     transform::{
@@ -78,7 +78,10 @@ fn line(event: &Event) -> Option<String> {
             format!("step {} {} {:?} {:?} {:?}", e.at.step, e.at.train_flops, e.loss, e.learning_rate, e.gradient_norm)
         }
         Event::Eval(e) => format!("eval {} {:?}", e.at.step, e.val_loss),
-        Event::Growth(e) => format!("growth {} {:?} {:?}", e.at.step, e.parameters, e.preservation),
+        Event::Growth(e) => format!(
+            "growth {} {:?} preserving {} {:?} {:?}",
+            e.at.step, e.parameters, e.preserving, e.preservation, e.diagnosis
+        ),
         Event::Checkpoint(_) => return None,
     })
 }
@@ -158,6 +161,35 @@ fn operators_train_and_resume_to_the_same_bits() {
     assert_eq!(outcome, Outcome::Complete);
     lines.extend(rest);
     assert_eq!(lines, undisturbed);
+}
+
+/// A mask that opens over 6 steps, and the same entries without one.
+#[test]
+fn masked_growth_preserves_opens_and_resumes() {
+    let goal = Goal { d_model: 17, layers: vec![LayerShape::uniform(3, 6, 5, 30); 3] };
+    let with_ramp = |steps: u64| {
+        let mut trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
+        let operator = Operator::Msg(Msg { ramp_tokens: steps * 64 });
+        let growths = vec![Application { operator, to: goal.clone() }.into()];
+        trial.plan = GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let trial = with_ramp(6);
+    let (outcome, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    assert_eq!(outcome, Outcome::Complete);
+    for stop_after in [9, 12, 14] {
+        let place = folder.path().join(format!("stop-{stop_after}"));
+        let (_, mut lines, saved) = run(&trial, &place, vec![], Some(stop_after));
+        lines.extend(run(&trial, &place, saved, None).1);
+        assert_eq!(lines, undisturbed, "stopped after {stop_after}, behind the mask");
+    }
+    // Without a mask the same growth moves the function, and says that it makes no claim.
+    let (_, open, _) = run(&with_ramp(0), &folder.path().join("c"), vec![], None);
+    let growth = |lines: &[String]| lines.iter().find(|line| line.starts_with("growth")).cloned().expect("a growth");
+    assert!(growth(&undisturbed).contains("preserving") && growth(&open) != growth(&undisturbed));
+    assert!(with_ramp(16).plan.check_end(24 * 64).is_ok());
+    assert!(with_ramp(17).plan.check_end(24 * 64).expect_err("too long").to_string().contains("the end of the trial"));
 }
 
 #[test]

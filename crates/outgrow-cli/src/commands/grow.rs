@@ -79,6 +79,12 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
         }
         None => to_sizes(from, how)?,
     };
+    if let Some(growth) = growths.iter().find(|growth| growth.ramp_tokens() > 0) {
+        let name = growth.name();
+        return Err(Failure::Input(format!(
+            "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens = 0 has no mask"
+        )));
+    }
     if growths.is_empty() {
         return Err(Failure::Input("nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into()));
     }
