@@ -76,6 +76,8 @@ pub enum Edit {
     },
     /// Make the list of layers anew out of the layers that are there.
     Layers(Vec<LayerCopy>),
+    /// Make every parameter anew, in these shapes: an operator learns what they are.
+    Remake(Vec<(ParamId, Vec<usize>)>),
     /// Set a block of a parameter to zero, whole axes where none is named; its entries count as new.
     Clear {
         /// The parameter.
@@ -263,6 +265,13 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                 update(params, *param, |old| gather(old, dim, units, other.as_ref().unwrap_or(old), &role));
             }
             Edit::Layers(copies) => rearrange(params, copies, &role),
+            Edit::Remake(shapes) => {
+                let made = |(id, shape): &(ParamId, Vec<usize>)| {
+                    let old = &params[&ParamId { layer: id.layer.map(|_| 0), ..*id }];
+                    (*id, role.constants(old, shape))
+                };
+                *params = shapes.iter().map(made).collect();
+            }
             Edit::Clear { param, block } => {
                 let ranges = param
                     .kind

@@ -91,6 +91,14 @@ impl Growth {
         }
     }
 
+    /// The operator, if training text decides what it makes.
+    pub fn learning(&self) -> Option<&Operator> {
+        match self {
+            Growth::Operator(application) if application.operator.learns() => Some(&application.operator),
+            _ => None,
+        }
+    }
+
     /// Its name: a transform's or an operator's.
     pub fn name(&self) -> &'static str {
         match self {

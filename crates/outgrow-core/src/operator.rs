@@ -6,10 +6,12 @@
 
 mod bert2bert;
 mod depth_up_scaling;
+mod grad_max;
 mod gradual_stack;
 mod hyper_cloning;
 mod identity_blocks;
 mod lemon;
+mod ligo;
 mod msg;
 mod net2net;
 mod sparkling;
@@ -25,10 +27,12 @@ use thiserror::Error;
 pub use self::{
     bert2bert::{Bert2Bert, Knowledge},
     depth_up_scaling::DepthUpScaling,
+    grad_max::GradMax,
     gradual_stack::{Block, GradualStack},
     hyper_cloning::HyperCloning,
     identity_blocks::IdentityBlocks,
     lemon::Lemon,
+    ligo::Ligo,
     msg::Msg,
     net2net::Net2Net,
     sparkling::Sparkling,
@@ -59,6 +63,16 @@ trait Method {
 
     /// Tokens for which a mask stands before what it added.
     fn ramp_tokens(&self) -> u64 {
+        0
+    }
+
+    /// Whether training text decides what it makes.
+    fn learns(&self) -> bool {
+        false
+    }
+
+    /// FLOPs that it spends on itself.
+    fn flops(&self, _from: &Architecture, _to: &Architecture) -> u64 {
         0
     }
 
@@ -117,6 +131,8 @@ operators! {
     Staged = "staged",
     Sparkling = "sparkling",
     Msg = "msg",
+    Ligo = "ligo",
+    GradMax = "grad_max",
 }
 
 /// Why an operator can't do what it is asked.
@@ -167,6 +183,16 @@ impl Operator {
     /// Tokens for which a mask stands before what it added.
     pub fn ramp_tokens(&self) -> u64 {
         self.method().ramp_tokens()
+    }
+
+    /// Whether training text decides what it makes. It then stands alone in its stage.
+    pub fn learns(&self) -> bool {
+        self.method().learns()
+    }
+
+    /// FLOPs that it spends on itself.
+    pub fn flops(&self, from: &Architecture, to: &Architecture) -> u64 {
+        self.method().flops(from, to)
     }
 
     /// How the sizes between several applications lie.

@@ -74,6 +74,14 @@ pub enum PlanError {
         /// When that comes.
         at: u64,
     },
+    /// An operator that learns beside others.
+    #[error("`{operator}` learns from text, so it must stand alone in stage {stage}")]
+    NotAlone {
+        /// Which operator.
+        operator: &'static str,
+        /// Which stage.
+        stage: usize,
+    },
     /// A stage that does nothing.
     #[error("stage {0} has no transform and no operator")]
     Empty(usize),
@@ -115,6 +123,9 @@ impl GrowthPlan {
             if stage.tokens < open {
                 let stage = number - 1;
                 return Err(PlanError::Ramp { stage, until: open, what: "the next stage", at: stages[number].tokens });
+            }
+            if let (Some(operator), 2..) = (stage.growths.iter().find_map(Growth::learning), stage.growths.len()) {
+                return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
             }
             open = stage.open_at();
             let before = grown.last().unwrap_or(&initial);
@@ -179,7 +190,7 @@ impl GrowthPlan {
         blake3::hash(&text).to_hex()[..16].to_owned()
     }
 
-    /// Training FLOPs of the first `tokens` tokens, in sequences of the model's `seq_len`.
+    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of the model's `seq_len`.
     pub fn train_flops(&self, tokens: u64) -> u64 {
         let ends = self.stages.iter().map(|stage| stage.tokens).chain([u64::MAX]);
         let mut start = 0;
@@ -190,7 +201,15 @@ impl GrowthPlan {
             flops += sequences * cost::train_flops(architecture, architecture.seq_len);
             start = end;
         }
-        flops
+        let done = self.stages.iter().take_while(|stage| stage.tokens < tokens).count();
+        flops + (0..done).map(|stage| self.operator_flops(stage)).sum::<u64>()
+    }
+
+    /// FLOPs that the operators of a stage spend on themselves.
+    pub fn operator_flops(&self, stage: usize) -> u64 {
+        let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
+        let operators = self.stages[stage].growths.iter().filter_map(Growth::learning);
+        operators.map(|operator| operator.flops(before, after)).sum()
     }
 }
 

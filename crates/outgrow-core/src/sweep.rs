@@ -17,6 +17,7 @@ pub use self::spec::{
 use crate::{
     architecture::Architecture,
     cost,
+    growth::Growth,
     plan::{GrowthPlan, PlanError},
     policy::GrowthPolicy,
     strategy::{Sampled, StrategyError, Task},
@@ -282,15 +283,19 @@ impl Sweep {
     fn equal_flops_tokens(&self, sampled: &Sampled) -> u64 {
         let per_sequence = |a: &Architecture| cost::train_flops(a, a.seq_len) as f64;
         let mut architecture = sampled.initial.clone();
-        let (mut from, mut mean) = (0.0, 0.0);
+        let (mut from, mut mean, mut operators) = (0.0, 0.0, 0);
         for (at, growths) in &sampled.stages {
             mean += (at - from) * per_sequence(&architecture);
             from = *at;
             if let Ok(grown) = crate::growth::grow_all(&architecture, growths, 0) {
+                let learning = growths.iter().filter_map(Growth::learning);
+                operators += learning.map(|operator| operator.flops(&architecture, &grown.architecture)).sum::<u64>();
                 architecture = grown.architecture;
             }
         }
         mean += (1.0 - from) * per_sequence(&architecture);
-        (self.spec.training.tokens as f64 * per_sequence(&self.target) / mean).round() as u64
+        let sequences = self.spec.training.tokens as f64 / self.target.seq_len as f64;
+        let left = sequences * per_sequence(&self.target) - operators as f64;
+        (left.max(0.0) / mean * self.target.seq_len as f64).round() as u64
     }
 }

@@ -8,8 +8,8 @@ use outgrow_core::{
     growth::{Goal, Grown},
     init::{Initializer, fresh},
     operator::{
-        Bert2Bert, Block, DepthUpScaling, GradualStack, HyperCloning, IdentityBlocks, Knowledge, Lemon, Msg, Net2Net,
-        Operator, Order, Sparkling, Stack, Staged, StagedDepth,
+        Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks, Knowledge, Lemon, Ligo,
+        Msg, Net2Net, Operator, Order, Sparkling, Stack, Staged, StagedDepth,
     },
     param::parameters,
     reference::{Array, Params, logits},
@@ -380,6 +380,8 @@ fn what_an_operator_can_not_do_it_refuses() {
         operator.grow(&from, &Goal::of(&to), 1).expect_err("it can't").to_string()
     };
     let small = (6, 2, 2, 5);
+    let ligo = |steps, learning_rate| Operator::Ligo(Ligo { steps, learning_rate, batch_size: 4 });
+    let grad_max = |scale| Operator::GradMax(GradMax { scale, batch_size: 4 });
     let cases = [
         (
             Operator::Stack(Stack { order: Order::Block }),
@@ -404,6 +406,12 @@ fn what_an_operator_can_not_do_it_refuses() {
         (Operator::Staged(Staged { depth: StagedDepth::Copy }), (18, 2, 6, 15), "not more at once"),
         (Operator::Staged(Staged { depth: StagedDepth::Copy }), (12, 2, 2, 10), "it leads to"),
         (Operator::Lemon(Lemon {}), (4, 2, 2, 5), "can't shrink from 6 to 4"),
+        (ligo(0, 1e-3), (8, 2, 2, 5), "`steps` is 0"),
+        (ligo(10, -1.0), (8, 2, 2, 5), "`learning_rate` is -1"),
+        (ligo(10, 1e-3), (8, 2, 1, 5), "n_heads × d_k can't shrink from 6 to 3"),
+        (grad_max(1.0), (6, 2, 3, 5), "it leads to"),
+        (grad_max(1.0), (6, 2, 2, 12), "there are 6 directions"),
+        (grad_max(0.0), (6, 2, 2, 7), "new units never learn"),
         (Operator::Sparkling(Sparkling {}), small, "enlarge nothing"),
     ];
     for (operator, to, words) in cases {

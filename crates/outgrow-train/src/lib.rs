@@ -10,6 +10,7 @@ pub mod corpus;
 pub mod device;
 pub mod doctor;
 mod evaluate;
+mod learn;
 mod mask;
 mod model;
 mod optimizer;

@@ -29,19 +29,19 @@ impl<'a> Model<'a> {
 
     /// Logits b × t × o of token ids b × t; t is at most `seq_len`.
     pub fn logits(&self, tokens_bt: &Tensor) -> Tensor {
-        self.run(tokens_bt, |_| {})
+        self.run(tokens_bt, |_, _| {})
     }
 
     /// Root mean square of what attention and MLP of each layer add to the stream.
     pub fn sublayer_rms(&self, tokens_bt: &Tensor) -> Vec<[f64; 2]> {
         let mut seen = vec![];
         let _ =
-            self.run(tokens_bt, |added_nh| seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[])));
+            self.run(tokens_bt, |_, added_nh| seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[])));
         seen.chunks(2).map(|layer| [layer[0], layer[1]]).collect()
     }
 
-    /// The model; `look` is shown what each sub-layer adds to the stream.
-    fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor)) -> Tensor {
+    /// The model; `look` is shown what each sub-layer reads, normed, and what it adds to the stream.
+    pub(crate) fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor, &Tensor)) -> Tensor {
         let (b, t) = tokens_bt.size2().expect("token ids are batch × position");
         let h = self.architecture.d_model as i64;
         let positions_th = self.global(Positions).narrow(0, 0, t);
@@ -52,10 +52,11 @@ impl<'a> Model<'a> {
             let w = |kind| &self.weights[&ParamId::in_layer(layer, kind)];
             let normed_nh = self.norm(&x_nh, w, [AttentionNorm, AttentionNormBias]);
             let attended_nh = attention(&normed_nh, shape, w, mask_tt.as_ref(), b, t);
-            look(&attended_nh);
+            look(&normed_nh, &attended_nh);
             x_nh = &x_nh + attended_nh;
-            let thought_nh = mlp(&self.norm(&x_nh, w, [MlpNorm, MlpNormBias]), w);
-            look(&thought_nh);
+            let normed_nh = self.norm(&x_nh, w, [MlpNorm, MlpNormBias]);
+            let thought_nh = mlp(&normed_nh, w);
+            look(&normed_nh, &thought_nh);
             x_nh = &x_nh + thought_nh;
         }
         if self.architecture.form.final_norm {

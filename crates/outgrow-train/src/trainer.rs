@@ -6,7 +6,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Architecture, Event, Trial, cost,
+    Architecture, Event, Growth, Operator, Trial, cost,
     event::{CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
     growth::{Grown, all_preserve, axes, grow_all},
     policy::OptimizerAtGrowth,
@@ -20,7 +20,7 @@ use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Progress, Window},
     corpus::{Corpus, Order},
     device::Device,
-    doctor,
+    doctor, learn,
     mask::Mask,
     model::{Model, cross_entropy},
     optimizer,
@@ -339,6 +339,11 @@ impl<'a> Session<'a> {
         let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;
         let how = How { initializer: &policy.initializer, copies, seed: self.trial.seed, event };
         let mut next = no_grad(|| self.state.grown(&grown, &how));
+        if let Some(operator) = stage.growths.iter().find_map(Growth::learning) {
+            next = self.learn(operator, next);
+        }
+        let operator_flops = self.trial.plan.operator_flops(self.stages);
+        self.at.train_flops += operator_flops;
         let axes = axes(&old, &grown.architecture, &stage.growths);
         self.mask = Mask::of(self.trial, self.stages, &old, grown);
         if let Some(mask) = &self.mask {
@@ -363,12 +368,24 @@ impl<'a> Session<'a> {
             growths,
             axes,
             parameters,
-            operator_flops: 0,
+            operator_flops,
             preserving,
             preservation,
             diagnosis: Some(Box::new(diagnosis)),
             seconds,
         })
+    }
+
+    /// Lets an operator learn from training text, in an order of its own.
+    fn learn(&self, operator: &Operator, grown: TrainingState) -> TrainingState {
+        let seed = derive(self.trial.seed, &format!("growth/{}/learn", self.stages));
+        let (order, seq_len) = (Order::new(seed), self.seq_len());
+        let batch = |number: u64, sequences: u64| {
+            let first = number * sequences;
+            let sequences = (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
+            batch_of(sequences, seq_len, self.options.device)
+        };
+        learn::learn(operator, &self.state, grown, seed, &batch)
     }
 
     /// Asks the doctor about the growth that has just been applied; refuses what can never learn.

@@ -7,7 +7,7 @@ use outgrow_core::{
     event::{Control, Outcome},
     growth::{Application, Goal},
     init::Initializer,
-    operator::{HyperCloning, Lemon, Msg, Operator, Order, Stack},
+    operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Operator, Order, Stack},
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
     transform::{
@@ -190,6 +190,53 @@ fn masked_growth_preserves_opens_and_resumes() {
     assert!(growth(&undisturbed).contains("preserving") && growth(&open) != growth(&undisturbed));
     assert!(with_ramp(16).plan.check_end(24 * 64).is_ok());
     assert!(with_ramp(17).plan.check_end(24 * 64).expect_err("too long").to_string().contains("the end of the trial"));
+}
+
+/// An operator that learns: better with more steps, charged for them, and the same bits again.
+#[test]
+fn what_operators_learn_is_charged_and_repeats() {
+    let goal = Goal { d_model: 18, layers: vec![LayerShape::uniform(3, 4, 4, 36); 3] };
+    let learned = |operator: Operator, to: &Goal| {
+        let mut trial = trial(Precision::Float32, Initializer::Copy);
+        let growths = vec![Application { operator, to: to.clone() }.into()];
+        trial.plan = GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial
+    };
+    let ligo = |steps| learned(Operator::Ligo(Ligo { steps, learning_rate: 1e-2, batch_size: 4 }), &goal);
+    let folder = tempfile::tempdir().expect("a folder");
+    let loss_after = |trial: &Trial, name: &str| {
+        let (mut loss, mut flops) = (None, 0);
+        let told = train(trial, &corpus(), &options(&folder.path().join(name), vec![]), &mut |event| {
+            match &event {
+                Event::Growth(growth) => {
+                    assert_eq!(growth.operator_flops, trial.plan.operator_flops(0));
+                    loss = Some(growth.preservation.loss_after);
+                }
+                Event::Step(step) => flops = step.at.train_flops,
+                _ => {}
+            }
+            Control::Continue
+        });
+        assert_eq!((told.expect("trains"), flops), (Outcome::Complete, trial.plan.train_flops(24 * 64)));
+        loss.expect("a growth")
+    };
+    outgrow_train::device::initialise(1);
+    let (one, many) = (loss_after(&ligo(1), "one"), loss_after(&ligo(40), "many"));
+    assert!(many < one - 0.02, "40 steps of learning leave {many}, one step {one}");
+    assert!(ligo(40).plan.operator_flops(0) > 39 * ligo(1).plan.operator_flops(0));
+    let trial = ligo(5);
+    let (_, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    let (_, mut lines, saved) = run(&trial, &folder.path().join("b"), vec![], Some(7));
+    lines.extend(run(&trial, &folder.path().join("b"), saved, None).1);
+    assert_eq!(lines, undisturbed);
+    let units = Goal { d_model: 12, layers: vec![LayerShape::uniform(2, 4, 6, 30); 2] };
+    let (_, lines, _) = run(
+        &learned(Operator::GradMax(GradMax { scale: 1.0, batch_size: 4 }), &units),
+        &folder.path().join("g"),
+        vec![],
+        None,
+    );
+    assert!(lines.iter().any(|line| line.starts_with("growth") && line.contains("preserving true")), "{lines:?}");
 }
 
 #[test]

@@ -85,6 +85,10 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
             "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens = 0 has no mask"
         )));
     }
+    if let Some(operator) = growths.iter().find_map(Growth::learning) {
+        let name = operator.name();
+        return Err(Failure::Input(format!("{name}: it learns from the training text, so it grows in sweeps only")));
+    }
     if growths.is_empty() {
         return Err(Failure::Input("nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into()));
     }

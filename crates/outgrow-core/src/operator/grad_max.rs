@@ -1,0 +1,90 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Method, OperatorError, Way};
+use crate::{
+    architecture::Architecture,
+    cost,
+    edit::{Edit, Fill},
+    growth::Goal,
+    param::{Axis, ParamId, ParamKind},
+};
+
+/// GradMax (Evci et al., arXiv 2201.05125): new units that read nothing yet and write where the loss wants it most.
+///
+/// ```text
+/// M = Σ xᵀ ∂L/∂y     x what the layer reads, y what it adds to the stream, over a batch
+/// units    Ŵ_1 = 0 on the new columns; new rows of W_2: the first right singular vectors of M, each as long as c times the mean row of W_2
+/// values   Ŵ_v = 0 on the new columns; new rows of W_o likewise, with x what the head's attention would pass on of the stream
+/// ```
+///
+/// The gradient on the new incoming weights is then as large as it can be for outgoing weights of that length. It exists for units of MLPs and for value
+/// channels; nothing else may grow, and no more than d_model new ones at once. Function preserving. A ReLU has no slope at zero: new units stand at `b_1 = 1`,
+/// where it is one, and b_2 takes back the constant that they add. One batch of gradients is charged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GradMax {
+    /// c: length of the new rows over the mean length of the rows that are there.
+    pub scale: f64,
+    /// Sequences of the batch.
+    pub batch_size: u64,
+}
+
+impl Method for GradMax {
+    fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
+        for layer in 0..way.now.layers.len().min(way.to.layers.len()) {
+            let (now, to) = (way.now.layers[layer].clone(), way.to.layers[layer].clone());
+            let most = way.now.d_model;
+            if to.d_ff > now.d_ff {
+                if to.d_ff - now.d_ff > most {
+                    return way.refuse(format!(
+                        "there are {most} directions of the stream, but layer {layer} should get {} new units",
+                        to.d_ff - now.d_ff
+                    ));
+                }
+                pad(way, layer, Axis::Ff, now.d_ff, to.d_ff - now.d_ff);
+                way.now.layers[layer].d_ff = to.d_ff;
+            }
+            for (head, goal) in to.heads.iter().enumerate().take(now.heads.len()) {
+                let old = now.heads[head].d_v;
+                if goal.d_v > old && goal.d_v - old <= most {
+                    let at = way.now.layers[layer].value_offset(head) + old;
+                    pad(way, layer, Axis::Value, at, goal.d_v - old);
+                    way.now.layers[layer].heads[head].d_v = goal.d_v;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn preserves(&self, _: &Architecture, _: &Goal) -> bool {
+        true
+    }
+
+    fn check(&self) -> Result<(), OperatorError> {
+        let refuse = |why: String| Err(OperatorError::Refused { operator: "grad_max", why });
+        match self {
+            GradMax { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
+            GradMax { scale, .. } if !(scale.is_finite() && *scale > 0.0) => {
+                refuse(format!("`scale` is {scale}; it must be a positive number, or new units never learn"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn flops(&self, from: &Architecture, _: &Architecture) -> u64 {
+        self.batch_size * cost::train_flops(from, from.seq_len)
+    }
+}
+
+/// New entries of an axis in one layer, zero until the gradients say what they are.
+fn pad(way: &mut Way, layer: usize, axis: Axis, at: usize, len: usize) {
+    let kinds = ParamKind::of_layer(way.now.form).filter(|kind| kind.dim(axis).is_some());
+    for kind in kinds.collect::<Vec<_>>() {
+        let param = ParamId::in_layer(layer, kind);
+        way.edits.push(Edit::Pad { param, axis, at, len, fill: Fill::Zero, like: 0..at });
+    }
+}

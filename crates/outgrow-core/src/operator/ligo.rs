@@ -1,0 +1,102 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Method, OperatorError, Way};
+use crate::{
+    architecture::{Architecture, LayerShape},
+    cost,
+    edit::Edit,
+    growth::Goal,
+    param::{Axis, ParamId, parameters},
+};
+
+/// LiGO (Wang et al., arXiv 2303.00980): a learned linear map from the small model's weights to the large one's.
+///
+/// ```text
+/// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ,    B = [I; M]
+/// ```
+///
+/// One B for the channels of the stream (tables, what reads and writes the stream, norms), and for each source layer one for its queries,
+/// keys, values and units each; what reads values or units takes the B of what writes them. One table w of depth for each kind of
+/// parameter. I stays; M begins with random rows that add up to one, w as stacking plus U(0, 0.03), rows adding up to one. M and w are
+/// learned by AdamW on the task's loss for `steps` batches of training text, the rate falling to zero in a straight line; then the large model's weights are
+/// made and train on. Not function preserving. Every one of its FLOPs is charged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ligo {
+    /// How many steps M and w are learned for (the paper: 100).
+    pub steps: u64,
+    /// Their learning rate at first.
+    pub learning_rate: f64,
+    /// Sequences of each of these steps.
+    pub batch_size: u64,
+}
+
+impl Method for Ligo {
+    fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
+        let alike = |layers: &[LayerShape]| layers.iter().all(|layer| *layer == layers[0]);
+        if !alike(&way.now.layers) || !alike(&way.to.layers) {
+            return way
+                .refuse("it mixes layers, so all layers of the model must have the same sizes, and all of the target");
+        }
+        let (from, to) = (way.now.layers[0].clone(), way.to.layers[0].clone());
+        let sizes = [
+            ("d_ff", from.d_ff, to.d_ff),
+            ("n_heads × d_k", from.keys(), to.keys()),
+            ("n_heads × d_v", from.values(), to.values()),
+        ];
+        if let Some((what, from, to)) = sizes.into_iter().find(|(_, from, to)| to < from) {
+            return way.refuse(format!("{what} can't shrink from {from} to {to}"));
+        }
+        way.now.d_model = way.to.d_model;
+        way.now.layers = way.to.layers.clone();
+        let shapes = parameters(&way.now).into_iter().map(|id| (id, id.shape(&way.now))).collect();
+        way.edits.push(Edit::Remake(shapes));
+        Ok(())
+    }
+
+    fn preserves(&self, _: &Architecture, _: &Goal) -> bool {
+        false
+    }
+
+    fn check(&self) -> Result<(), OperatorError> {
+        let refuse = |why: String| Err(OperatorError::Refused { operator: "ligo", why });
+        match self {
+            Ligo { steps: 0, .. } => {
+                refuse("`steps` is 0; without learning the map is a random one: at least 1, the paper has 100".into())
+            }
+            Ligo { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
+            Ligo { learning_rate, .. } if !(learning_rate.is_finite() && *learning_rate > 0.0) => {
+                refuse(format!("`learning_rate` is {learning_rate}; it must be a positive number"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn flops(&self, from: &Architecture, to: &Architecture) -> u64 {
+        self.steps * (self.batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to))
+    }
+}
+
+/// FLOPs of making the large weights once: the products with B on each side, and the sums over source layers.
+fn expansion_flops(from: &Architecture, to: &Architecture) -> u64 {
+    let size = |id: ParamId, axis: Axis, architecture: &Architecture| {
+        id.kind.dim(axis).map_or(1, |dim| id.shape(architecture)[dim] as u64)
+    };
+    let products = parameters(from).into_iter().map(|id| {
+        let target = ParamId { layer: id.layer.map(|_| 0), ..id };
+        let mut done = id.n_entries(from);
+        let mut flops = 0;
+        for &axis in id.kind.axes() {
+            let (old, new) = (size(id, axis, from), size(target, axis, to));
+            flops += if new > old { 2 * done * new } else { 0 };
+            done = done / old * new;
+        }
+        flops
+    });
+    let layers: u64 = parameters(to).into_iter().filter(|id| id.layer.is_some()).map(|id| id.n_entries(to)).sum();
+    products.sum::<u64>() + 2 * layers * from.layers.len() as u64
+}

@@ -1,0 +1,31 @@
+//! Operators that training text decides: what they learn, they learn here.
+
+mod grad_max;
+mod ligo;
+
+use outgrow_core::{Architecture, Operator};
+use tch::Tensor;
+
+use crate::state::TrainingState;
+
+/// The grown state with what the operator learned from batches of training text: `batch(n, sequences)` gives the inputs and targets
+/// of its nth.
+pub fn learn(
+    operator: &Operator,
+    before: &TrainingState,
+    grown: TrainingState,
+    seed: u64,
+    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
+) -> TrainingState {
+    match operator {
+        Operator::Ligo(ligo) => ligo::learn(ligo, before, grown, seed, batch),
+        Operator::GradMax(grad_max) => grad_max::learn(grad_max, before, grown, batch),
+        other => unreachable!("{} does not learn", other.name()),
+    }
+}
+
+/// Whether an architecture has more of something than another: for the parts of it that are learned.
+fn grew(before: &Architecture, after: &Architecture, of: fn(&Architecture) -> usize) -> Option<(usize, usize)> {
+    let (old, new) = (of(before), of(after));
+    (new > old).then_some((old, new))
+}

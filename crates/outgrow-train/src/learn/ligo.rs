@@ -1,0 +1,192 @@
+//! LiGO's map: its parts, how it makes the large weights, and how it is learned.
+
+use std::collections::BTreeMap;
+
+use outgrow_core::{
+    Architecture, ParamId, ParamKind,
+    operator::Ligo,
+    param::{Axis, parameters},
+    stream::{Stream, stream},
+};
+use rand::RngExt;
+use tch::{
+    Kind, Tensor,
+    nn::{self, OptimizerConfig},
+    no_grad,
+};
+
+use super::grew;
+use crate::{
+    model::{Model, cross_entropy},
+    state::{Parts, TrainingState},
+    tensor::from_f64,
+};
+
+/// Which B a part of an axis belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Channels,
+    Queries(usize),
+    Keys(usize),
+    Values(usize),
+    Units(usize),
+}
+
+/// The map's learned tensors.
+struct Map {
+    /// M of each part that grows, new × old.
+    widths: BTreeMap<Part, Tensor>,
+    /// w of each kind of layer parameter, new layers × old layers.
+    depths: BTreeMap<ParamKind, Tensor>,
+}
+
+/// Learns the map on the task's loss, and makes the large weights by it.
+pub fn learn(
+    ligo: &Ligo,
+    before: &TrainingState,
+    grown: TrainingState,
+    seed: u64,
+    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
+) -> TrainingState {
+    let (old, new) = (before.architecture(), grown.architecture().clone());
+    let store = nn::VarStore::new(before.weights.device());
+    let map = Map::new(old, &new, seed, before.master(), &store.root());
+    let source = before.parts().weights;
+    // The rate is the only thing that it has to be told; everything else is as LiGO's code has it.
+    let mut optimizer = nn::AdamW { wd: 0.0, ..nn::AdamW::default() }
+        .build(&store, ligo.learning_rate)
+        .expect("a store with variables");
+    for step in 0..ligo.steps {
+        let (inputs, targets) = batch(step, ligo.batch_size);
+        optimizer.set_lr(ligo.learning_rate * (1.0 - step as f64 / ligo.steps as f64));
+        let loss = cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
+        optimizer.backward_step(&loss);
+    }
+    let weights = no_grad(|| map.apply(&source, &new));
+    let Parts { first_moment, second_moment, born, .. } = grown.parts();
+    TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step)
+}
+
+impl Map {
+    fn new(old: &Architecture, new: &Architecture, seed: u64, kind: Kind, path: &nn::Path) -> Self {
+        let mut rng = stream(seed, "ligo");
+        let n = old.layers.len();
+        let axes: [(fn(usize) -> Part, fn(&Architecture) -> usize); 4] = [
+            (Part::Queries, |a| a.layers[0].keys()),
+            (Part::Keys, |a| a.layers[0].keys()),
+            (Part::Values, |a| a.layers[0].values()),
+            (Part::Units, |a| a.layers[0].d_ff),
+        ];
+        let channels = grew(old, new, |a| a.d_model).map(|sizes| (Part::Channels, sizes));
+        let of_layers = axes.into_iter().filter_map(|(part, of)| Some((part, grew(old, new, of)?)));
+        let of_layers = of_layers.flat_map(|(part, sizes)| (0..n).map(move |layer| (part(layer), sizes)));
+        let variable = |name: String, shape: [usize; 2], values: Vec<f64>| {
+            path.add(&name, from_f64(&shape, &values, kind, path.device()), true)
+        };
+        let widths = channels.into_iter().chain(of_layers).map(|(part, (from, to))| {
+            let rows = (from..to).flat_map(|_| normalised((0..from).map(|_| rng.random::<f64>()).collect()));
+            (part, variable(format!("width {part:?}"), [to - from, from], rows.collect()))
+        });
+        let widths: BTreeMap<Part, Tensor> = widths.collect();
+        let depths = ParamKind::of_layer(old.form).map(|kind| {
+            let rows = (0..new.layers.len()).flat_map(|layer| near_stacking(layer % n, n, &mut rng));
+            (kind, variable(format!("depth {kind:?}"), [new.layers.len(), n], rows.collect::<Vec<_>>()))
+        });
+        Self { depths: depths.collect(), widths }
+    }
+
+    /// The large weights: Σ_j w_lj B_in W_j B_outᵀ.
+    fn apply(&self, source: &BTreeMap<ParamId, Tensor>, new: &Architecture) -> BTreeMap<ParamId, Tensor> {
+        let widened: BTreeMap<ParamId, Tensor> =
+            source.iter().map(|(id, weight)| (*id, self.widen(*id, weight))).collect();
+        let make = |id: ParamId| {
+            let Some(layer) = id.layer else { return (id, widened[&id].shallow_clone()) };
+            let of_layers: Vec<&Tensor> = widened
+                .iter()
+                .filter(|(other, _)| other.layer.is_some() && other.kind == id.kind)
+                .map(|(_, w)| w)
+                .collect();
+            let stacked = Tensor::stack(&of_layers, 0);
+            let weights = self.depths[&id.kind].select(0, layer as i64);
+            (id, weights.matmul(&stacked.flatten(1, -1)).view(&stacked.size()[1..]))
+        };
+        parameters(new).into_iter().map(make).collect()
+    }
+
+    fn widen(&self, id: ParamId, weight: &Tensor) -> Tensor {
+        let mut widened = weight.shallow_clone();
+        for (dim, &axis) in id.kind.axes().iter().enumerate() {
+            let Some(m) = part(id, axis).and_then(|part| self.widths.get(&part)) else { continue };
+            // B = [I; M] from the left: what is there, and M times it.
+            let turned = widened.transpose(0, dim as i64);
+            widened = Tensor::cat(&[&turned, &m.matmul(&turned.contiguous())], 0).transpose(0, dim as i64);
+        }
+        widened.contiguous()
+    }
+}
+
+fn part(id: ParamId, axis: Axis) -> Option<Part> {
+    let layer = id.layer.unwrap_or(0);
+    match axis {
+        Axis::Model => Some(Part::Channels),
+        Axis::Key if id.kind == ParamKind::Wq => Some(Part::Queries(layer)),
+        Axis::Key => Some(Part::Keys(layer)),
+        Axis::Value => Some(Part::Values(layer)),
+        Axis::Ff => Some(Part::Units(layer)),
+        Axis::Vocab | Axis::Position | Axis::Output => None,
+    }
+}
+
+fn normalised(row: Vec<f64>) -> Vec<f64> {
+    let sum: f64 = row.iter().sum();
+    row.into_iter().map(|value| value / sum).collect()
+}
+
+/// One at the layer that stacking would copy, and a little of all.
+fn near_stacking(copied: usize, n: usize, rng: &mut Stream) -> Vec<f64> {
+    normalised((0..n).map(|j| f64::from(u8::from(j == copied)) + rng.random_range(0.0..0.03)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use outgrow_core::{Form, LayerShape, Norm};
+
+    use super::*;
+    use crate::device::Device;
+
+    /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ, entry by entry.
+    #[test]
+    fn the_map_is_the_papers() {
+        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+        let model = |d, n, heads, ff| Architecture::uniform(7, 4, d, n, LayerShape::uniform(heads, 3, 2, ff), form);
+        let (old, new) = (model(4, 2, 1, 5), model(6, 3, 2, 8));
+        let store = nn::VarStore::new(tch::Device::Cpu);
+        let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
+        let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
+        let made = map.apply(&source, &new);
+        let b = |part: Part, i: i64, j: i64, n: i64| {
+            if i < n { f64::from(u8::from(i == j)) } else { map.widths[&part].double_value(&[i - n, j]) }
+        };
+        let w1 = |layer| &source[&ParamId::in_layer(layer, ParamKind::W1)];
+        for (layer, i, k) in [(0, 0, 0), (1, 5, 2), (2, 3, 7), (2, 5, 6), (0, 4, 7)] {
+            let mut expected = 0.0;
+            for j in 0..2 {
+                for (a, c) in (0..4).flat_map(|a| (0..5).map(move |c| (a, c))) {
+                    let product = b(Part::Channels, i, a, 4) * w1(j).double_value(&[a, c]) * b(Part::Units(j), k, c, 5);
+                    expected += map.depths[&ParamKind::W1].double_value(&[layer, j as i64]) * product;
+                }
+            }
+            let found = made[&ParamId::in_layer(layer as usize, ParamKind::W1)].double_value(&[i, k]);
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        for id in parameters(&new) {
+            let shape: Vec<usize> = made[&id].size().iter().map(|&n| n as usize).collect();
+            assert_eq!(shape, id.shape(&new), "{id}");
+        }
+        // Rows of M and w add up to one.
+        for tensor in map.widths.values().chain(map.depths.values()) {
+            let sums = tensor.sum_dim_intlist(Some([1i64].as_slice()), false, Kind::Double) - 1.0;
+            assert!(sums.abs().max().double_value(&[]) < 1e-12);
+        }
+    }
+}
