@@ -51,6 +51,8 @@ pub struct Strategy {
     pub learning_rate: f64,
     /// How many learning rates were tried.
     pub learning_rates: usize,
+    /// Whether its learning rate is the lowest or the highest that was tried, of several.
+    pub is_at_the_edge: bool,
     /// Its trials at that rate with at least one evaluation.
     #[serde(skip)]
     pub runs: Vec<Run>,
@@ -329,7 +331,7 @@ impl Strategy {
             });
             arms[at].runs.extend(runs.run(trial));
         }
-        let learning_rates = arms.len();
+        let rates: Vec<f64> = arms.iter().map(|arm| arm.learning_rate).collect();
         let better = |a: &Arm, b: &Arm| {
             let ((n_a, loss_a), (n_b, loss_b)) = (a.merit(), b.merit());
             n_a.cmp(&n_b).then(loss_a.total_cmp(&loss_b)).then(b.learning_rate.total_cmp(&a.learning_rate))
@@ -344,7 +346,9 @@ impl Strategy {
             name: name.to_owned(),
             role: Role::of(&trials[0].kind),
             learning_rate,
-            learning_rates,
+            learning_rates: rates.len(),
+            is_at_the_edge: rates.len() > 1
+                && (rates.iter().all(|rate| *rate >= learning_rate) || rates.iter().all(|rate| *rate <= learning_rate)),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
             lost: trials.iter().filter(|trial| ["diverged", "failed"].contains(&trial.state.as_str())).count(),

@@ -74,9 +74,10 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> Str
             sentences.push(format!("{begin}: {found}."));
         }
     }
-    sentences.extend(ends(&grown, "With the same compute, annealed to it", |c| c.same_flops.as_ref()));
-    sentences
-        .extend(ends(&grown, "The best size that never grows, with the same compute", |c| c.best_fixed_size.as_ref()));
+    sentences.extend(ends(&grown, "the target size with the same compute, annealed to it", |c| c.same_flops.as_ref()));
+    let fixed = "the best size that never grows, with the same compute";
+    sentences.extend(ends(&grown, fixed, |c| c.best_fixed_size.as_ref()));
+    sentences.extend(at_the_edge(analysis));
     sentences.push(format!(
         "Savings count every FLOP since the smallest model, are means over seeds with 95 % Student-t intervals, paired by seed and \
          data order, and called different from zero at the 5 % level after Holm's correction for {} strategies.",
@@ -86,22 +87,31 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> Str
 }
 
 /// How the growing models end against a control of their budget.
-fn ends(grown: &[&Strategy], begin: &str, gap: fn(&Comparison) -> Option<&Gap>) -> Option<String> {
-    let one = |strategy: &&Strategy| {
-        let Gap { against, difference } = gap(strategy.comparison.as_ref()?)?;
-        let spread = difference
-            .bounds
-            .map_or_else(String::new, |[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
-        Some((against.clone(), format!("{} {}{spread}", strategy.name, signed_loss(difference.mean))))
-    };
-    let all: Vec<(String, String)> = grown.iter().filter_map(one).collect();
-    let mut names: Vec<&str> = all.iter().map(|(against, _)| against.as_str()).collect();
+fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>) -> Option<String> {
+    let gaps: Vec<(&str, &Gap)> =
+        grown.iter().filter_map(|s| Some((s.name.as_str(), gap(s.comparison.as_ref()?)?))).collect();
+    let mut names: Vec<&str> = gaps.iter().map(|(_, gap)| gap.against.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let gaps: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
-    (!all.is_empty()).then(|| {
-        format!("{begin} ({}), the difference of final losses in nats is: {}.", names.join(", "), gaps.join("; "))
+    let one = |(name, gap): &(&str, &Gap)| {
+        let spread = gap.difference.bounds.map(|[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
+        format!("{name} {}{}", signed_loss(gap.difference.mean), spread.unwrap_or_default())
+    };
+    let verdict = match gaps.iter().all(|(_, gap)| gap.difference.mean > 0.0) {
+        true => " No growing model ended lower.",
+        false => "",
+    };
+    let texts: Vec<String> = gaps.iter().map(one).collect();
+    (!gaps.is_empty()).then(|| {
+        format!("Final loss minus that of {control} ({}), nats: {}.{verdict}", names.join(", "), texts.join("; "))
     })
+}
+
+/// Whoever did best at the end of the grid was perhaps not tuned.
+fn at_the_edge(analysis: &Analysis) -> Option<String> {
+    let names: Vec<&str> = analysis.strategies.iter().filter(|s| s.is_at_the_edge).map(|s| s.name.as_str()).collect();
+    let what = "did best at the lowest or the highest learning rate of the grid, so a wider one may change what is said of them";
+    (!names.is_empty()).then(|| format!("Not tuned for certain: {} {what}.", names.join(", ")))
 }
 
 fn signed_loss(nats: f64) -> String {

@@ -234,6 +234,8 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
     let analysis = Analysis::new(&made).expect("an analysis");
     assert_eq!(analysis.strategies.iter().map(|s| s.learning_rate).collect::<Vec<_>>(), [1e-3, 3e-3]);
     assert!((mean(strategy(&analysis, "grown").comparison.as_ref().expect("compared").compute) - 0.4).abs() < 0.005);
+    assert!(analysis.strategies.iter().all(|strategy| strategy.is_at_the_edge), "of two rates each is at the edge");
+    assert!(report(&made).expect("a report").answer.contains("Not tuned for certain: from_scratch, grown did best"));
     // One good trial of a rate whose others were lost does not make it the best.
     let lost = |trial: &&mut TrialRow| trial.learning_rate > 2e-3 && trial.replicate > 0;
     made.trials.iter_mut().filter(lost).for_each(|trial| trial.state = "diverged".into());

@@ -301,6 +301,8 @@ impl Store {
              WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, e.step",
         )
         .bind(sweep)
+        // Row by row: a million of them would take a gigabyte as SQLite has them.
+        .try_map(|row: SqliteRow| Ok(curve_row(&row)))
         .fetch_all(&mut *tx)
         .await?;
         let growths = sqlx::query(
@@ -314,7 +316,7 @@ impl Store {
         .await?;
         Ok((
             trials.iter().map(trial_row).collect::<Result<_, _>>()?,
-            curves.iter().map(curve_row).collect(),
+            curves,
             growths.iter().map(growth_row).collect::<Result<_, _>>()?,
         ))
     }

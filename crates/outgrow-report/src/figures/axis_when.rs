@@ -56,7 +56,9 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
             let Some(run) = strategy.complete().find(own) else { continue };
             let mut counted = vec![[false; STRETCHES]; TransformKind::ALL.len()];
             for (tokens, axes) in &run.growths {
-                let stretch = ((tokens / run.last().tokens * STRETCHES as f64) as usize).min(STRETCHES - 1);
+                // A growth stands at the step nearest to its place, perhaps just before it.
+                let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
+                let stretch = (place as usize).min(STRETCHES - 1);
                 for axis in axes {
                     let row = TransformKind::ALL.iter().position(|kind| kind == axis).expect("ALL has all");
                     if !std::mem::replace(&mut counted[row][stretch], true) {
