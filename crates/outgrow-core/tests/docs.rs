@@ -1,0 +1,36 @@
+//! What the documentation shows of the code is the code.
+
+#[test]
+fn the_guide_to_adding_things_shows_the_files_as_they_are() {
+    let guide = include_str!("../../../docs/adding.md");
+    for file in [include_str!("../src/strategy/all_at_once.rs"), include_str!("../src/operator/depth_up_scaling.rs")] {
+        assert!(guide.contains(file), "docs/adding.md shows another version of:\n{file}");
+    }
+    for (list, line) in [
+        (include_str!("../src/strategy.rs"), "    AllAtOnce = \"all_at_once\",\n"),
+        (include_str!("../src/operator.rs"), "    DepthUpScaling = \"depth_up_scaling\",\n"),
+    ] {
+        assert!(list.contains(line) && guide.contains(line), "{line}");
+    }
+}
+
+/// Every operator and every strategy is in the documentation of sweep files.
+#[test]
+fn every_kind_is_documented() {
+    let kinds = |source: &str| -> Vec<String> {
+        let list = source
+            .lines()
+            .filter_map(|line| line.trim().strip_suffix("\",")?.split_once(" = \"").map(|(_, kind)| kind));
+        list.map(str::to_owned).collect()
+    };
+    let (operators, strategies) =
+        (kinds(include_str!("../src/operator.rs")), kinds(include_str!("../src/strategy.rs")));
+    assert!(operators.len() >= 13 && strategies.len() >= 8, "{operators:?} {strategies:?}");
+    for (kinds, page) in
+        [(operators, include_str!("../../../docs/operators.md")), (strategies, include_str!("../../../docs/sweep.md"))]
+    {
+        for kind in kinds {
+            assert!(page.contains(&format!("| `{kind}` |")), "{kind} is not documented");
+        }
+    }
+}
