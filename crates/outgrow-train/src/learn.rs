@@ -25,7 +25,7 @@ pub fn learn(
 }
 
 /// Whether an architecture has more of something than another: for the parts of it that are learned.
-fn grew(before: &Architecture, after: &Architecture, of: fn(&Architecture) -> usize) -> Option<(usize, usize)> {
+fn grew(before: &Architecture, after: &Architecture, of: impl Fn(&Architecture) -> usize) -> Option<(usize, usize)> {
     let (old, new) = (of(before), of(after));
     (new > old).then_some((old, new))
 }

@@ -19,7 +19,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let largest = lines.iter().flat_map(|(_, _, line)| line.iter().map(|(x, _)| x.abs())).reduce(f64::max)?;
     let caption = format!(
         "Validation loss around a growth event, minus that of the last evaluation before it: {}, the events of a trial \
-         averaged. The function is preserved at the event itself; what follows is training.",
+         averaged. At the event itself the loss is drawn as it was before: what moves it there (where a growth does not preserve the \
+         function) and the training after it are seen together.",
         spread(analysis)
     );
     Some(Figure::new("loss_around_growth", caption, numbers(&lines), |column| draw(&lines, largest, column)))

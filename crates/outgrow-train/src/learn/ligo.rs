@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, ParamId, ParamKind,
+    Architecture, LayerShape, ParamId, ParamKind,
     operator::Ligo,
     param::{Axis, parameters},
     stream::{Stream, stream},
@@ -71,19 +71,20 @@ impl Map {
     fn new(old: &Architecture, new: &Architecture, seed: u64, kind: Kind, path: &nn::Path) -> Self {
         let mut rng = stream(seed, "ligo");
         let n = old.layers.len();
-        let axes: [(fn(usize) -> Part, fn(&Architecture) -> usize); 4] = [
-            (Part::Queries, |a| a.layers[0].keys()),
-            (Part::Keys, |a| a.layers[0].keys()),
-            (Part::Values, |a| a.layers[0].values()),
-            (Part::Units, |a| a.layers[0].d_ff),
-        ];
+        let in_layers = |part: fn(usize) -> Part, of: fn(&LayerShape) -> usize| {
+            let sizes = grew(old, new, |architecture| of(&architecture.layers[0]));
+            sizes.into_iter().flat_map(move |sizes| (0..n).map(move |layer| (part(layer), sizes)))
+        };
         let channels = grew(old, new, |a| a.d_model).map(|sizes| (Part::Channels, sizes));
-        let of_layers = axes.into_iter().filter_map(|(part, of)| Some((part, grew(old, new, of)?)));
-        let of_layers = of_layers.flat_map(|(part, sizes)| (0..n).map(move |layer| (part(layer), sizes)));
+        let axes = (channels.into_iter())
+            .chain(in_layers(Part::Queries, LayerShape::keys))
+            .chain(in_layers(Part::Keys, LayerShape::keys))
+            .chain(in_layers(Part::Values, LayerShape::values))
+            .chain(in_layers(Part::Units, |layer| layer.d_ff));
         let variable = |name: String, shape: [usize; 2], values: Vec<f64>| {
             path.add(&name, from_f64(&shape, &values, kind, path.device()), true)
         };
-        let widths = channels.into_iter().chain(of_layers).map(|(part, (from, to))| {
+        let widths = axes.map(|(part, (from, to))| {
             let rows = (from..to).flat_map(|_| normalised((0..from).map(|_| rng.random::<f64>()).collect()));
             (part, variable(format!("width {part:?}"), [to - from, from], rows.collect()))
         });
