@@ -10,8 +10,9 @@ mod saving_by_target;
 mod timeline;
 
 use crate::{
+    Interval,
     analysis::{Analysis, Cost},
-    sheet::Column,
+    sheet::{Column, Plot},
     style::{self, Look},
 };
 
@@ -62,14 +63,31 @@ fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
 }
 
-/// "mean over n = 3 seeds; bands are 95 % Student-t intervals".
-fn spread(analysis: &Analysis) -> String {
+/// So many curves are drawn with bands; more bands than that hide one another and the lines.
+const BANDS: usize = 9;
+
+/// Means over seeds as lines, above their intervals as bands; `by` is the unit of their costs.
+fn curves<'a>(plot: &Plot, by: f64, curves: impl Iterator<Item = (Look, &'a [(f64, Interval)])> + Clone) {
+    if curves.clone().count() <= BANDS {
+        for (look, curve) in curves.clone() {
+            let band: Vec<_> = curve.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
+            plot.band(&band, look);
+        }
+    }
+    for (look, curve) in curves {
+        plot.series(&curve.iter().map(|(x, y)| (x / by, y.mean)).collect::<Vec<_>>(), look, 110);
+    }
+}
+
+/// "mean over n = 3 seeds, bands are 95 % Student-t intervals", of so many curves.
+fn spread(analysis: &Analysis, curves: usize) -> String {
     let seeds = analysis.strategies.iter().map(|strategy| strategy.seeds);
     let (least, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
     let n = if least == most { format!("n = {most}") } else { format!("n = {least} to {most}") };
     match most {
         0 | 1 => format!("{n} seed, so no spread is shown"),
-        _ => format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds"),
+        _ if curves <= BANDS => format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds"),
+        _ => format!("mean over {n} seeds (so many curves are drawn without their intervals, which are with the data)"),
     }
 }
 

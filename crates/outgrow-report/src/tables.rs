@@ -86,6 +86,9 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> Str
     sentences.join(" ")
 }
 
+/// Of more strategies than these, a sentence names the extremes.
+const LISTED: usize = 8;
+
 /// How the growing models end against a control of their budget.
 fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>) -> Option<String> {
     let gaps: Vec<(&str, &Gap)> =
@@ -101,10 +104,13 @@ fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>
         true => " No growing model ended lower.",
         false => "",
     };
-    let texts: Vec<String> = gaps.iter().map(one).collect();
-    (!gaps.is_empty()).then(|| {
-        format!("Final loss minus that of {control} ({}), nats: {}.{verdict}", names.join(", "), texts.join("; "))
-    })
+    let lowest = gaps.iter().min_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
+    let highest = gaps.iter().max_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
+    let texts = match gaps.len() {
+        0..=LISTED => gaps.iter().map(one).collect::<Vec<_>>().join("; "),
+        n => format!("from {} to {} (all {n} are in the table of controls)", one(lowest), one(highest)),
+    };
+    Some(format!("Final loss minus that of {control} ({}), nats: {texts}.{verdict}", names.join(", ")))
 }
 
 /// Whoever did best at the end of the grid was perhaps not tuned.

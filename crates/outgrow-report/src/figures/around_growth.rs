@@ -21,7 +21,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Validation loss around a growth event, minus that of the last evaluation before it: {}, the events of a trial \
          averaged. At the event itself the loss is drawn as it was before: what moves it there (where a growth does not preserve the \
          function) and the training after it are seen together.",
-        spread(analysis)
+        spread(analysis, lines.len())
     );
     Some(Figure::new("loss_around_growth", caption, numbers(&lines), |column| draw(&lines, largest, column)))
 }
@@ -40,13 +40,7 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     sheet.line([plot.at(0.0, y0), plot.at(0.0, y1)], GREY, 50, "150 150");
     sheet.line([plot.at(x0 / by, 0.0), plot.at(x1 / by, 0.0)], GREY, 50, "150 150");
-    for (_, look, line) in lines {
-        let band: Vec<_> = line.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
-        plot.band(&band, *look);
-    }
-    for (_, look, line) in lines {
-        plot.series(&line.iter().map(|(x, y)| (x / by, y.mean)).collect::<Vec<_>>(), *look, 110);
-    }
+    super::curves(&plot, by, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
     plot.horizontal_axis(&unit.1.replacen("Training tokens", "Tokens since growth", 1));
     plot.vertical_axis("Change of loss (nats)");
     sheet

@@ -32,7 +32,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Validation loss minus that of the from-scratch control after the same compute, under the same seed: below 0, growing is \
          ahead. {}. Marks compare the ends: the target size with the same compute, its schedule annealed to that budget. (On the \
          way there, the control has not annealed yet where the growing model has.)",
-        spread(analysis).replacen("mean", "Mean", 1)
+        spread(analysis, lines.len()).replacen("mean", "Mean", 1)
     );
     Some(Figure::new("iso_flop_gap", caption, numbers(&lines), |column| draw(&lines, largest, column)))
 }
@@ -50,12 +50,8 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
     let (x, y) = (Axis::log(x0 / by, x1 / by, column.labels()), Axis::linear(y0, y1, 6));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     sheet.line([plot.at(x0 / by, 0.0), plot.at(x1 / by, 0.0)], GREY, 50, "150 150");
+    super::curves(&plot, by, lines.iter().map(|line| (line.look, line.gaps.as_slice())));
     for line in lines {
-        let band: Vec<_> = line.gaps.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
-        plot.band(&band, line.look);
-    }
-    for line in lines {
-        plot.series(&line.gaps.iter().map(|(x, y)| (x / by, y.mean)).collect::<Vec<_>>(), line.look, 110);
         if let Some((x, y)) = line.annealed {
             sheet.marker(plot.at(x / by, y.mean), line.look, 290, 1.0);
         }

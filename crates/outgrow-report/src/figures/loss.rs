@@ -27,7 +27,7 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
     };
     let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);
     let plans = if plans { ", the plans of a strategy averaged within each seed" } else { "" };
-    let caption = format!("Validation loss against {what}: {}{plans}.", spread(analysis));
+    let caption = format!("Validation loss against {what}: {}{plans}.", spread(analysis, curves.len()));
     Some(Figure::new(name, caption, numbers(analysis, &curves), |column| draw(analysis, &scaled, unit.1, column)))
 }
 
@@ -41,14 +41,7 @@ fn draw(analysis: &Analysis, curves: &[Curve], name: &str, column: Column) -> Sh
     let ((x0, x1), (y0, y1)) = (bounds(&mut xs.into_iter()), bounds(&mut losses.into_iter()));
     let (x, y) = (Axis::log(x0, x1, column.labels()), Axis::log(y0, y1, 7));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    let shown = || curves.iter().zip(looks(analysis));
-    for (curve, (_, look)) in shown() {
-        let band: Vec<_> = curve.iter().filter_map(|(x, y)| Some((*x, y.bounds?))).collect();
-        plot.band(&band, look);
-    }
-    for (curve, (_, look)) in shown() {
-        plot.series(&curve.iter().map(|(x, y)| (*x, y.mean)).collect::<Vec<_>>(), look, 110);
-    }
+    super::curves(&plot, 1.0, looks(analysis).iter().zip(curves).map(|((_, look), curve)| (*look, curve.as_slice())));
     plot.horizontal_axis(name);
     plot.vertical_axis("Validation loss (nats)");
     sheet

@@ -34,7 +34,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let caption = format!(
         "Training compute to reach a validation loss, as a share of what the from-scratch control needs for it under the \
          same seed: below 1, growing is cheaper. {}; a line ends at the last loss that every trial reached.",
-        super::spread(analysis).replacen("mean", "Geometric mean", 1)
+        super::spread(analysis, lines.len()).replacen("mean", "Geometric mean", 1)
     );
     Some(Figure::new("compute_to_target", caption, numbers(&lines), |column| draw(&lines, [first, last], column)))
 }
@@ -50,13 +50,7 @@ fn draw(lines: &[Line], [first, last]: [f64; 2], column: Column) -> Sheet {
     let x = Axis::exact(last, first, column.labels()).reversed(column.labels());
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, Axis::log(low, high, 7));
     sheet.line([plot.at(first, 1.0), plot.at(last, 1.0)], GREY, 50, "150 150");
-    for (_, look, line) in lines {
-        let band: Vec<_> = line.iter().filter_map(|(x, ratio)| Some((*x, ratio.bounds?))).collect();
-        plot.band(&band, *look);
-    }
-    for (_, look, line) in lines {
-        plot.series(&line.iter().map(|(x, ratio)| (*x, ratio.mean)).collect::<Vec<_>>(), *look, 110);
-    }
+    super::curves(&plot, 1.0, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
     plot.horizontal_axis("Target validation loss (nats)");
     plot.vertical_axis("Compute / from scratch");
     sheet
