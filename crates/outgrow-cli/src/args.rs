@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
+
+use crate::commands::bench::Preset;
 
 /// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers that grow while they
 /// train, next to from-scratch controls, records every number in a database, and draws the comparison.
@@ -45,6 +48,8 @@ pub enum Command {
     Bench(Bench),
     #[command(hide = true)]
     Worker(Worker),
+    #[command(hide = true)]
+    BenchServe(BenchServe),
 }
 
 /// Train what a sweep file means and the database does not have yet; again goes on where it stopped
@@ -270,15 +275,29 @@ pub struct Eval {
     pub json: bool,
 }
 
-/// Measure this machine: training speed, and what growing and recording cost
+/// Measure this machine: how fast models step, and what growing and recording cost
 ///
-/// Trains the sweep's first growing trial again and again in this process, and records what it told at the same pace, in a
-/// temporary folder. All numbers are medians; on a shared machine trust only ratios.
+/// Of a sweep, the first growing trial is trained again and again in this process, and what it told is recorded at the same pace,
+/// in a temporary folder. Of a preset, steps are measured, in turns with PyTorch's if you wish, everyone in a process of its
+/// own. All numbers are medians; on a shared machine trust only ratios.
 #[derive(clap::Args)]
 pub struct Bench {
-    /// The sweep file
-    pub sweep: PathBuf,
-    /// How many trainings
+    /// A sweep file: measures its growth events and recording; without one, the steps of a preset
+    pub sweep: Option<PathBuf>,
+    /// The model whose steps are measured
+    #[arg(long, value_enum, default_value = "nanogpt-cpu", conflicts_with = "sweep")]
+    pub preset: Preset,
+    /// In what a preset computes
+    #[arg(long, value_enum, default_value = "float32", conflicts_with = "sweep")]
+    pub precision: PrecisionArg,
+    /// Beside ours, let PyTorch train a preset in every way that may be its fastest (needs a `python3` that imports torch;
+    /// `scripts/bench` sees to that)
+    #[arg(long, conflicts_with = "sweep")]
+    pub pytorch: bool,
+    /// Also measure so many workers at once on a preset, as 1,2,4,8
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "sweep", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Vec<u16>,
+    /// How many trainings of a sweep, or turns of a preset
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub runs: u16,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
@@ -290,6 +309,43 @@ pub struct Bench {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Steps a preset when told to: what `outgrow bench` starts
+#[derive(clap::Args)]
+pub struct BenchServe {
+    /// The model
+    pub preset: Preset,
+    /// In what it computes
+    #[arg(long, value_enum, default_value = "float32")]
+    pub precision: PrecisionArg,
+    /// Where to compute
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// CPU threads
+    #[arg(long, default_value_t = 1)]
+    pub threads: u16,
+}
+
+/// A precision, as it is named in sweep files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PrecisionArg {
+    /// All in float32
+    Float32,
+    /// Activations in bfloat16, master weights and optimizer in float32
+    Bfloat16,
+    /// All in float64
+    Float64,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::Float32 => Precision::Float32,
+            PrecisionArg::Bfloat16 => Precision::Bfloat16,
+            PrecisionArg::Float64 => Precision::Float64,
+        }
+    }
 }
 
 /// Train trials of a sweep until none is left: what `outgrow run` starts

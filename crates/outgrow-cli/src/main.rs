@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
         Command::Eval(eval) => commands::eval::eval(&eval),
         Command::Bench(bench) => commands::bench::bench(&place, &bench),
+        Command::BenchServe(serve) => commands::bench::serve(&serve),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };
     match done {

@@ -5,6 +5,8 @@
 //! a callback, and can be told to stop through what the callback returns. Which edits a growth consists of it takes from
 //! `outgrow-core`; the same list is executed on weights and optimizer moments.
 
+pub mod bench;
+mod by_hand;
 pub mod checkpoint;
 pub mod corpus;
 pub mod device;
@@ -15,6 +17,7 @@ mod mask;
 mod model;
 mod optimizer;
 mod state;
+mod step;
 mod tensor;
 mod trainer;
 mod verify;
@@ -25,6 +28,7 @@ pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use model::{Model, cross_entropy};
 pub use state::{How, Layout, TrainingState};
+pub use step::{Phase, Stepped, Stepper, kinds};
 pub use tensor::Growable;
 pub use trainer::{Options, TrainError, train};
 pub use verify::{

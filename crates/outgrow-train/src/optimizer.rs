@@ -4,9 +4,15 @@ use outgrow_core::{
     Trial,
     policy::{LearningRateAtGrowth, OptimizerAtGrowth},
 };
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::state::TrainingState;
+use crate::{
+    by_hand::{
+        self,
+        adamw::{Rate, Rates, Stretch},
+    },
+    state::TrainingState,
+};
 
 /// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the global gradient norm; gives that
 /// norm before clipping, still on the device.
@@ -15,14 +21,18 @@ use crate::state::TrainingState;
 /// entries, an entry born at step 1,000 under β₂ = 0.999 would first move by 3.2 times the learning rate and by up to 6.6
 /// times within its first dozen steps.
 pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learning_rate: f64) -> Tensor {
+    state.step += 1;
+    let cohorts = cohorts(state, trial);
+    if state.weights.device() == Device::Cpu && state.master() == Kind::Float {
+        return step_by_hand(state, gradient, trial, learning_rate, &cohorts);
+    }
     let spec = &trial.settings.training.optimizer;
     no_grad(|| {
-        state.step += 1;
         let norm = gradient.norm();
         let gradient = clip(gradient, &norm, spec.clip_norm);
         let _ = state.first_moment.lerp_(&gradient, 1.0 - spec.beta1);
         let _ = state.second_moment.lerp_(&gradient.square(), 1.0 - spec.beta2);
-        let corrections = corrections(state, trial);
+        let corrections = corrections(state, &cohorts);
         if spec.weight_decay > 0.0 {
             decay(state, trial, &corrections, learning_rate * spec.weight_decay);
         }
@@ -40,6 +50,49 @@ pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learnin
         let _ = state.weights.g_sub_(&update);
         norm
     })
+}
+
+/// The same on a processor, in one pass over memory.
+fn step_by_hand(
+    state: &mut TrainingState,
+    gradient: &Tensor,
+    trial: &Trial,
+    learning_rate: f64,
+    cohorts: &[Cohort],
+) -> Tensor {
+    let spec = &trial.settings.training.optimizer;
+    let policy = &trial.settings.training.growth;
+    let gradient = gradient.contiguous();
+    let norm = by_hand::norm(&gradient);
+    let clip = if spec.clip_norm > 0.0 { (spec.clip_norm / (norm + 1e-12)).min(1.0) } else { 1.0 };
+    let frozen = policy.learning_rate == LearningRateAtGrowth::NewOnly && !all_same(cohorts);
+    let rate = |cohort: &Cohort| Rate {
+        step: (learning_rate * cohort.factor / cohort.c1) as f32,
+        root: (1.0 / cohort.root_c2) as f32,
+        keep: (1.0 - learning_rate * spec.weight_decay * if frozen { cohort.factor } else { 1.0 }) as f32,
+    };
+    let table: Vec<Rate> = cohorts.iter().map(rate).collect();
+    let rates = Rates {
+        new: [1.0 - spec.beta1, 1.0 - spec.beta2].map(|x| x as f32),
+        eps: spec.eps as f32,
+        // A gradient that is not a number must not look as if it were clipped away.
+        clip: if norm.is_nan() { f32::NAN } else { clip as f32 },
+    };
+    let stretches: Vec<Stretch> = (state.layout().segments())
+        .map(|(param, at, len)| Stretch {
+            range: at as usize..(at + len) as usize,
+            factor: policy.parameter_factor(param, trial.plan.initial(), state.architecture()) as f32,
+            decays: at < state.layout().decayed(),
+        })
+        .collect();
+    let (mut flat, ages) = by_hand::flat(state, &gradient);
+    for stretch in &stretches {
+        match all_same(cohorts) {
+            true => flat.step(&rates, stretch, table[0]),
+            false => flat.step_by_age(&rates, stretch, &table, ages),
+        }
+    }
+    Tensor::from(norm)
 }
 
 /// Decoupled weight decay; what is frozen does not decay.
@@ -98,7 +151,8 @@ enum Corrections {
     PerEntry { factor_over_c1: Tensor, root_c2: Tensor, factor: Tensor },
 }
 
-fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
+/// What the entries of each birth have in common, in the order of `state.cohorts`.
+fn cohorts(state: &TrainingState, trial: &Trial) -> Vec<Cohort> {
     let (training, step_tokens) = (&trial.settings.training, trial.step_tokens());
     let (spec, policy) = (&training.optimizer, &training.growth);
     let grown = state.cohorts.iter().any(|&born| born > 0);
@@ -107,11 +161,19 @@ fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
         let factor = policy.entry_factor(born > 0, grown, state.step - born, step_tokens);
         Cohort { c1: 1.0 - spec.beta1.powi(age), root_c2: (1.0 - spec.beta2.powi(age)).sqrt(), factor }
     };
-    let cohorts: Vec<Cohort> = state.cohorts.iter().map(cohort).collect();
-    // What float32 can't tell apart need not be looked up.
+    state.cohorts.iter().map(cohort).collect()
+}
+
+/// Whether the ages of all entries come to the same numbers, as those of old ones do.
+fn all_same(cohorts: &[Cohort]) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
     let same = |a: &Cohort, b: &Cohort| near(a.c1, b.c1) && near(a.root_c2, b.root_c2) && near(a.factor, b.factor);
-    if cohorts.iter().all(|cohort| same(cohort, &cohorts[0])) {
+    cohorts.iter().all(|cohort| same(cohort, &cohorts[0]))
+}
+
+fn corrections(state: &TrainingState, cohorts: &[Cohort]) -> Corrections {
+    // What float32 can't tell apart need not be looked up.
+    if all_same(cohorts) {
         return Corrections::Same(cohorts[0]);
     }
     let look_up = |of: fn(&Cohort) -> f64| {
@@ -125,6 +187,8 @@ fn corrections(state: &TrainingState, trial: &Trial) -> Corrections {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::{device::Device, state::How};
     use outgrow_core::{
         Architecture, Form, GrowthPlan, LayerShape, Norm, Stage,
         growth::grow_all,
@@ -133,10 +197,6 @@ mod tests {
         sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
         transform::{HiddenExpansion, LayerAddition},
     };
-    use tch::Kind;
-
-    use super::*;
-    use crate::{device::Device, state::How};
 
     /// Steps before the growth: so many that the global step's corrections have died out.
     const BEFORE: i64 = 200_000;
@@ -197,6 +257,39 @@ mod tests {
             let reset = trial(beta2, OptimizerAtGrowth::Reset, LearningRateAtGrowth::Unchanged);
             let (old, new) = first_update(&reset);
             assert!((old - 1.0).abs() < 1e-6 && (new - 1.0).abs() < 1e-6, "{old} {new}");
+        }
+    }
+
+    /// The state after a growth and five steps, in a kind of numbers.
+    fn after_steps(trial: &Trial, kind: Kind) -> Tensor {
+        let stage = &trial.plan.stages()[0];
+        let policy = &trial.settings.training.growth;
+        let mut state = TrainingState::fresh(trial.plan.initial(), 1, kind, Device::Cpu);
+        state.step = 30;
+        let grown = grow_all(trial.plan.initial(), &stage.growths, 0).expect("the plan was checked");
+        let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
+        let mut state = no_grad(|| state.grown(&grown, &how));
+        for step in 0..5 {
+            let n = state.weights.numel() as i64;
+            let gradient = ((Tensor::arange(n, (Kind::Double, tch::Device::Cpu)) + step) * 0.7).sin().to_kind(kind);
+            let _ = super::step(&mut state, &gradient, trial, trial.learning_rate(stage.tokens + 4 * step as u64));
+        }
+        state.weights.detach().to_kind(Kind::Double)
+    }
+
+    #[test]
+    fn in_one_pass_it_steps_as_in_many() {
+        use LearningRateAtGrowth::*;
+        for policy in [Unchanged, RewarmNew { tokens: 40 }, NewOnly, MupRebase] {
+            for clip_norm in [0.0, 0.5] {
+                let mut trial = trial(0.95, OptimizerAtGrowth::KeepEntryAge, policy);
+                trial.settings.training.optimizer.weight_decay = 0.1;
+                trial.settings.training.optimizer.clip_norm = clip_norm;
+                trial.settings.training.optimizer.eps = 1e-8;
+                let [many, one] = [Kind::Double, Kind::Float].map(|kind| after_steps(&trial, kind));
+                let off = (many - one).abs().max().double_value(&[]);
+                assert!(off < 1e-6, "{policy:?}, clipping at {clip_norm}: {off}");
+            }
         }
     }
 

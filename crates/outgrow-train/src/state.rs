@@ -79,6 +79,11 @@ impl Layout {
         })
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sizes.iter().sum::<i64>() as usize
+    }
+
     /// How many of the leading entries decay.
     pub(crate) fn decayed(&self) -> i64 {
         self.decayed

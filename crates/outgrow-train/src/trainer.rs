@@ -11,7 +11,6 @@ use outgrow_core::{
     growth::{Grown, all_preserve, axes, grow_all},
     policy::OptimizerAtGrowth,
     stream::derive,
-    sweep::Precision,
 };
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
@@ -25,6 +24,7 @@ use crate::{
     model::{Model, cross_entropy},
     optimizer,
     state::{How, TrainingState},
+    step::{Stepper, batch_of, kinds},
     verify,
 };
 
@@ -125,7 +125,7 @@ struct Session<'a> {
     corpus: &'a Corpus,
     options: &'a Options,
     order: Order,
-    compute: Kind,
+    stepper: Stepper,
     state: TrainingState,
     at: Position,
     stages: usize,
@@ -181,17 +181,13 @@ fn due(before: u64, now: u64, every: u64) -> bool {
 
 impl<'a> Session<'a> {
     fn begin(trial: &'a Trial, corpus: &'a Corpus, options: &'a Options) -> Result<Self, TrainError> {
-        let (compute, master) = match trial.settings.training.precision {
-            Precision::Float32 => (Kind::Float, Kind::Float),
-            Precision::Bfloat16 => (Kind::BFloat16, Kind::Float),
-            Precision::Float64 => (Kind::Double, Kind::Double),
-        };
+        let precision = trial.settings.training.precision;
         let resumed = options.resume.iter().find_map(|folder| usable(folder, trial, options.device));
         checkpoint::remove_others(&options.checkpoints, &options.resume);
         let (state, progress) = resumed.unwrap_or_else(|| {
             let progress =
                 Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
-            (TrainingState::fresh(trial.plan.initial(), trial.seed, master, options.device), progress)
+            (TrainingState::fresh(trial.plan.initial(), trial.seed, kinds(precision).1, options.device), progress)
         });
         // A mask is not in the checkpoint: it follows from the plan.
         let mask = progress.stages.checked_sub(1).and_then(|stage| {
@@ -203,7 +199,7 @@ impl<'a> Session<'a> {
             corpus,
             options,
             order: Order::new(trial.seed),
-            compute,
+            stepper: Stepper::new(precision, options.device),
             state,
             at: progress.at,
             stages: progress.stages,
@@ -269,20 +265,15 @@ impl<'a> Session<'a> {
 
     fn step(&mut self) -> f64 {
         let learning_rate = self.trial.learning_rate(self.at.tokens);
-        let architecture = self.state.architecture();
-        let (batch, seq_len) = (self.trial.settings.training.batch_size, architecture.seq_len);
-        let first = self.at.step * batch as u64;
-        let sequences = (first..first + batch as u64).map(|n| self.corpus.sequence(&self.order, n, seq_len));
-        let (inputs, targets) = batch_of(sequences, seq_len, self.options.device);
-        let model = Model::new(architecture, self.state.weights(self.compute));
-        let loss = cross_entropy(&model.logits(&inputs), &targets);
-        let gradient = Tensor::run_backward(&[&loss], &[&self.state.weights], false, false).remove(0);
-        self.at.train_flops += cost::train_flops(architecture, seq_len) * batch as u64;
-        let norm = optimizer::step(&mut self.state, &gradient, self.trial, learning_rate);
+        let (batch, seq_len) = (self.trial.settings.training.batch_size as u64, self.seq_len());
+        let first = self.at.step * batch;
+        let sequences = (first..first + batch).map(|n| self.corpus.sequence(&self.order, n, seq_len));
+        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * batch;
+        let stepped = self.stepper.step(&mut self.state, self.trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
         self.at.tokens += self.trial.step_tokens();
-        self.window.loss = &self.window.loss + loss.detach().to_kind(Kind::Double);
-        self.window.gradient_norm = self.window.gradient_norm.maximum(&norm.to_kind(Kind::Double));
+        self.window.loss = &self.window.loss + stepped.loss.to_kind(Kind::Double);
+        self.window.gradient_norm = self.window.gradient_norm.maximum(&stepped.gradient_norm.to_kind(Kind::Double));
         self.window.steps += 1;
         learning_rate
     }
@@ -299,7 +290,7 @@ impl<'a> Session<'a> {
         self.pause();
         let seconds = self.at.wall_seconds;
         let windows = self.corpus.validation(self.trial.settings.evaluation.tokens, self.seq_len());
-        let model = Model::new(self.state.architecture(), self.state.weights(self.compute));
+        let model = Model::new(self.state.architecture(), self.state.weights(self.stepper.compute()));
         let batch = self.trial.settings.training.batch_size;
         let sum: f64 = windows
             .chunks(batch)
@@ -456,15 +447,4 @@ fn usable(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState
             None
         }
     }
-}
-
-/// Inputs and targets b × t of sequences of t + 1 tokens.
-pub(crate) fn batch_of<'t>(
-    sequences: impl Iterator<Item = &'t [u8]>,
-    seq_len: usize,
-    device: Device,
-) -> (Tensor, Tensor) {
-    let tokens: Vec<i64> = sequences.flatten().map(|&byte| i64::from(byte)).collect();
-    let tokens = Tensor::from_slice(&tokens).view([-1, seq_len as i64 + 1]).to_device(device.tch());
-    (tokens.narrow(1, 0, seq_len as i64), tokens.narrow(1, 1, seq_len as i64))
 }

@@ -1,0 +1,153 @@
+//! Programs that train the same model, ours and PyTorch's, each a process that waits to be told: a number of steps a line, the
+//! seconds that they took in answer. They take turns in one run, so that a noisy machine disturbs all alike.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use outgrow_core::sweep::Precision;
+use outgrow_train::{
+    Device, Phase,
+    bench::{Steps, peak},
+    device,
+};
+use serde_json::{Value, json};
+
+use super::preset::{Preset, Sizes};
+use crate::{args::BenchServe, failure::Failure};
+
+/// The training loop in PyTorch.
+const PYTORCH: &str = include_str!("../../../../../scripts/pytorch_gpt.py");
+
+/// A process that steps when it is told to.
+pub struct Contender {
+    pub name: String,
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// How PyTorch trains.
+pub struct Variant {
+    pub attention: &'static str,
+    pub optimizer: &'static str,
+    pub compile: bool,
+}
+
+impl Contender {
+    /// This program.
+    pub fn ours(preset: Preset, precision: Precision, device: Device, threads: u16) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
+        let mut command = Command::new(program);
+        let preset = clap::ValueEnum::to_possible_value(&preset).expect("it has a name");
+        command.arg("bench-serve").arg(preset.get_name()).args(["--device", &device.to_string()]);
+        command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
+        Self::start("outgrow".into(), command)
+    }
+
+    /// PyTorch, from a script in `folder`.
+    pub fn pytorch(
+        folder: &Path,
+        sizes: &Sizes,
+        place: (Precision, Device, u16),
+        how: &Variant,
+    ) -> Result<Self, Failure> {
+        let script = folder.join("pytorch_gpt.py");
+        std::fs::write(&script, PYTORCH).map_err(Failure::environment(script.display()))?;
+        let Sizes { n_layers, n_heads, d_model, seq_len, batch, vocab } = *sizes;
+        let (precision, device, threads) = place;
+        let spec = json!({ "n_layers": n_layers, "n_heads": n_heads, "d_model": d_model, "seq_len": seq_len, "batch": batch,
+            "vocab": vocab, "precision": name_of(precision), "attention": how.attention, "optimizer": how.optimizer,
+            "compile": how.compile, "device": device.to_string(), "threads": threads });
+        let mut command = Command::new("python3");
+        command.arg(script).arg(spec.to_string()).env("TORCHINDUCTOR_CACHE_DIR", folder.join("compiled"));
+        let eager = if how.compile { "compiled" } else { "eager" };
+        Self::start(format!("PyTorch {eager}, {}, {} AdamW", how.attention, how.optimizer), command)
+    }
+
+    fn start(name: String, mut command: Command) -> Result<Self, Failure> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(Failure::environment(&name))?;
+        let orders = child.stdin.take().expect("it is piped");
+        let answers = BufReader::new(child.stdout.take().expect("it is piped"));
+        Ok(Self { name, child, orders, answers })
+    }
+
+    /// Tells it to do something.
+    pub fn tell(&mut self, order: &str) -> Result<(), Failure> {
+        writeln!(self.orders, "{order}").map_err(Failure::environment(&self.name))
+    }
+
+    /// Waits for its answer.
+    pub fn answer(&mut self) -> Result<Value, Failure> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).map_err(Failure::environment(&self.name))?;
+        serde_json::from_str(&line).map_err(|_| Failure::Environment(format!("{} ended without an answer", self.name)))
+    }
+
+    /// Seconds of so many steps.
+    pub fn steps(&mut self, steps: usize) -> Result<f64, Failure> {
+        self.number(&steps.to_string(), "seconds")
+    }
+
+    /// One number of the answer to an order.
+    pub fn number(&mut self, order: &str, field: &str) -> Result<f64, Failure> {
+        self.tell(order)?;
+        Ok(self.answer()?[field].as_f64().unwrap_or(f64::NAN))
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn name_of(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Float32 => "float32",
+        Precision::Bfloat16 => "bfloat16",
+        Precision::Float64 => "float64",
+    }
+}
+
+/// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products 20`, `peak`.
+pub fn serve(args: &BenchServe) -> Result<(), Failure> {
+    device::initialise(usize::from(args.threads));
+    let sizes = args.preset.sizes();
+    let precision = args.precision.into();
+    let mut steps = Steps::new(sizes.architecture(), sizes.batch, precision, args.device);
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(Failure::environment("standard input"))?;
+        let (order, n) = line.split_once(' ').unwrap_or(("steps", &line));
+        let n = n.parse().unwrap_or(1);
+        let answer = match order {
+            "phases" => phases(&mut steps, n),
+            "products" => json!({ "seconds": steps.products(n) }),
+            _ if line == "peak" => json!({ "flops_per_second": peak(precision, args.device) }),
+            _ => {
+                let (seconds, loss) = steps.run(n, &mut |_| ());
+                json!({ "seconds": seconds, "loss": loss })
+            }
+        };
+        crate::output::print(&answer.to_string())?;
+    }
+    Ok(())
+}
+
+/// Seconds of each part of so many steps; the device is waited for after each, so that their sum exceeds that of free steps.
+fn phases(steps: &mut Steps, n: usize) -> Value {
+    let mut seconds = [0.0; 4];
+    let mut last = std::time::Instant::now();
+    let waiter = steps.waiter();
+    steps.run(n, &mut |phase: Phase| {
+        waiter();
+        seconds[phase as usize] += last.elapsed().as_secs_f64();
+        last = std::time::Instant::now();
+    });
+    json!({ "data": seconds[0], "forward": seconds[1], "backward": seconds[2], "optimizer": seconds[3] })
+}

@@ -1,0 +1,218 @@
+//! What a sweep's trainings, growth events and recording cost.
+
+use std::{
+    path::Path,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use outgrow_core::{
+    Event, Sweep, Trial, cost,
+    event::{Control, GrowthEvent, Outcome, Position},
+    sweep::Member,
+};
+use outgrow_runner::{Work, work};
+use outgrow_store::{Claim, Environment, Store};
+use outgrow_train::{Corpus, Device, Options, device, train};
+use serde_json::json;
+
+use super::median;
+use crate::{
+    args::Bench,
+    commands::check_device,
+    failure::Failure,
+    output::{count, print, print_json, scaled},
+    place::{Place, read_sweep, runtime, text_of},
+};
+
+/// Trains one growing trial of a sweep again and again, records what it told at the same pace, and says what costs what.
+pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
+    let sweep = read_sweep(path)?;
+    device::initialise(usize::from(args.threads));
+    let there = Device::all();
+    let device = args.device.unwrap_or(there[0]);
+    check_device(device, &there)?;
+    let digest = text_of(&sweep, path, Some(&place.text()))?;
+    let planned = Instant::now();
+    let members = sweep.members(&digest).map_err(Failure::input(path.display()))?;
+    let planning = planned.elapsed().as_secs_f64();
+    let corpus = Corpus::prepared(&digest, &place.text(), sweep.spec().data.seq_len)
+        .map_err(Failure::environment("training text"))?;
+    let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
+    let job = Job { sweep: &sweep, digest: &digest, member: members[growing.unwrap_or(0)].clone(), corpus, device };
+    let folder = std::env::temp_dir().join(format!("outgrow-bench-{}", std::process::id()));
+    let measured = job.runs(&folder, args.runs);
+    // What is left costs disk in the system's own folder for that, no more.
+    let _ = std::fs::remove_dir_all(&folder);
+    let answer = Answer::new(&job.member.trial, &measured?, planning, members.len());
+    if args.json { answer.print_json() } else { answer.print() }
+}
+
+struct Job<'a> {
+    sweep: &'a Sweep,
+    digest: &'a str,
+    member: Member,
+    corpus: Corpus,
+    device: Device,
+}
+
+/// One training, recorded afterwards.
+struct Run {
+    /// Of the training.
+    seconds: f64,
+    /// Of the recorder's processor time, and of the training's waiting for it.
+    recording_seconds: f64,
+    events: Vec<Event>,
+}
+
+impl Job<'_> {
+    fn runs(&self, folder: &Path, runs: u16) -> Result<Vec<Run>, Failure> {
+        // The first training of a process is slower: libtorch sets itself up.
+        self.run(&folder.join("first"))?;
+        (0..runs).map(|n| self.run(&folder.join(n.to_string()))).collect()
+    }
+
+    fn run(&self, folder: &Path) -> Result<Run, Failure> {
+        let mut events = vec![];
+        let began = Instant::now();
+        self.train(folder, &mut |event| {
+            events.push(event);
+            Control::Continue
+        })
+        .map_err(Failure::environment("training"))?;
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Run { seconds, recording_seconds: self.record(folder, &events)?, events })
+    }
+
+    /// Plays the events of a training to a worker that does nothing else, when they happened, and gives the seconds that
+    /// it took from the training. To train twice, with and without, would show the machine's noise and not this.
+    fn record(&self, folder: &Path, events: &[Event]) -> Result<f64, Failure> {
+        let database = folder.join("bench.db").display().to_string();
+        let sweep = runtime()?.block_on(async {
+            let store = Store::open(&database).await?;
+            let inserted = store.insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member)).await?;
+            store.close().await;
+            Ok::<_, Failure>(inserted.sweep)
+        })?;
+        let environment =
+            Environment { host: String::new(), device: String::new(), threads: 1, versions: String::new() };
+        let job = Work { database: &database, sweep: &sweep, environment, stop: &AtomicBool::new(false) };
+        let (mut waited, before) = (0.0, cpu_seconds());
+        work(&job, &mut |_: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+            let began = Instant::now();
+            for event in events {
+                let due = Duration::from_secs_f64(position(event).wall_seconds);
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+                let asked = Instant::now();
+                on_event(event.clone());
+                waited += asked.elapsed().as_secs_f64();
+            }
+            Ok(Outcome::Complete)
+        })?;
+        Ok(cpu_seconds() - before + waited)
+    }
+
+    fn train(&self, folder: &Path, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, String> {
+        let options = Options {
+            device: self.device,
+            checkpoints: folder.join("checkpoints"),
+            checkpoint_every_tokens: self.sweep.spec().checkpoints.every_tokens,
+            resume: vec![],
+        };
+        train(&self.member.trial, &self.corpus, &options, on_event).map_err(|error| error.to_string())
+    }
+}
+
+fn position(event: &Event) -> Position {
+    match event {
+        Event::Step(event) => event.at,
+        Event::Eval(event) => event.at,
+        Event::Growth(event) => event.at,
+        Event::Checkpoint(event) => event.at,
+    }
+}
+
+/// Processor seconds of this process, all threads.
+fn cpu_seconds() -> f64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("this clock exists");
+    time.tv_sec() as f64 + time.tv_nsec() as f64 * 1e-9
+}
+
+struct Answer {
+    parameters: u64,
+    runs: usize,
+    tokens_per_second: f64,
+    flops_per_second: f64,
+    growth_in_steps: Option<f64>,
+    recording_share: f64,
+    planning_seconds: f64,
+    trials: usize,
+}
+
+impl Answer {
+    fn new(trial: &Trial, runs: &[Run], planning_seconds: f64, trials: usize) -> Self {
+        let seconds = median(runs.iter().filter_map(|run| last_step(&run.events)).map(|(seconds, _)| seconds));
+        let flops = trial.plan.train_flops(trial.settings.tokens) as f64;
+        let growths = runs.iter().flat_map(|run| growth_in_steps(trial, &run.events));
+        Self {
+            parameters: cost::parameters(trial.plan.target()),
+            runs: runs.len(),
+            tokens_per_second: trial.settings.tokens as f64 / seconds,
+            flops_per_second: flops / seconds,
+            growth_in_steps: (!trial.plan.stages().is_empty()).then(|| median(growths)),
+            recording_share: median(runs.iter().map(|run| run.recording_seconds / run.seconds)),
+            planning_seconds,
+            trials,
+        }
+    }
+
+    fn print_json(&self) -> Result<(), Failure> {
+        print_json(
+            &json!({ "parameters": self.parameters, "runs": self.runs, "tokens_per_second": self.tokens_per_second,
+            "flops_per_second": self.flops_per_second, "growth_in_steps": self.growth_in_steps,
+            "recording_share": self.recording_share, "planning_seconds": self.planning_seconds, "trials": self.trials }),
+        )
+    }
+
+    fn print(&self) -> Result<(), Failure> {
+        let growth = self.growth_in_steps.map_or_else(
+            || "no trial of the sweep grows".into(),
+            |steps| format!("{steps:.2} training steps of the grown model (median; probes included)"),
+        );
+        print(&format!(
+            "training          {} tokens/s, {}FLOP/s, growing to {} parameters\n\
+             a growth event    {growth}\n\
+             recording         {:.2} % of training time (median of {} runs)\n\
+             planning          {:.2} s for {} trials",
+            count(self.tokens_per_second),
+            scaled(self.flops_per_second),
+            count(self.parameters as f64),
+            100.0 * self.recording_share,
+            self.runs,
+            self.planning_seconds,
+            self.trials
+        ))
+    }
+}
+
+fn last_step(events: &[Event]) -> Option<(f64, u64)> {
+    events.iter().rev().find_map(|event| match event {
+        Event::Step(step) => Some((step.at.wall_seconds, step.at.step)),
+        _ => None,
+    })
+}
+
+/// For each growth event: its seconds divided by those of a step between it and the next growth.
+fn growth_in_steps(trial: &Trial, events: &[Event]) -> Vec<f64> {
+    let growths: Vec<&GrowthEvent> =
+        events.iter().filter_map(|e| if let Event::Growth(g) = e { Some(g) } else { None }).collect();
+    let in_steps = |(number, growth): (usize, &&GrowthEvent)| {
+        let until = growths.get(number + 1).map_or(trial.steps(), |next| next.at.step);
+        let steps = events.iter().filter_map(|e| if let Event::Step(s) = e { Some(s.at) } else { None });
+        let mut stretch = steps.filter(|at| (growth.at.step + 1..=until).contains(&at.step));
+        let (first, last) = (stretch.next()?, stretch.next_back()?);
+        let seconds = (last.wall_seconds - first.wall_seconds) / (last.step - first.step) as f64;
+        Some(growth.seconds / seconds)
+    };
+    growths.iter().enumerate().filter_map(in_steps).collect()
+}
