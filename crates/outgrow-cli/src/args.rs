@@ -69,6 +69,9 @@ pub struct Run {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// Train every trial from its beginning, also where it begins as another does; the results are the same
+    #[arg(long)]
+    pub alone: bool,
     /// Train failed trials again
     #[arg(long)]
     pub retry_failed: bool,
@@ -85,6 +88,9 @@ pub struct Plan {
     /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in the database]
     #[arg(long, value_name = "N")]
     pub gflops: Option<f64>,
+    /// Also show which trial begins as which other does, and where it leaves it
+    #[arg(long)]
+    pub tree: bool,
     /// Print everything, each plan with its stages, as JSON
     #[arg(long)]
     pub json: bool,

@@ -35,6 +35,11 @@ impl Place {
         self.beside("checkpoints").join(trial)
     }
 
+    /// The folder of a state of a trial that other trials begin from.
+    pub fn snapshot(&self, trial: &str, step: u64) -> PathBuf {
+        self.beside("checkpoints").join(format!("{trial}-at-{step}"))
+    }
+
     /// The folder of prepared text.
     pub fn text(&self) -> PathBuf {
         self.beside("text")

@@ -121,6 +121,30 @@ fn the_same_bits_with_one_and_two_workers_and_when_killed() {
     assert_eq!(expected, one.rows());
 }
 
+#[test]
+fn a_common_beginning_is_trained_once_with_the_same_bits() {
+    let sweep = SWEEP
+        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 5, max_stages = 4, window = [0.3, 0.9]");
+    let (alone, shared) = (Desk::new(), Desk::new());
+    for (desk, more) in [(&alone, &["--alone"][..]), (&shared, &["-j2"])] {
+        desk.write("s.toml", &sweep);
+        desk.ok(&[&["run", "s.toml"], more].concat());
+    }
+    assert_eq!(alone.rows(), shared.rows());
+    let spent = |desk: &Desk| {
+        let sums = "SELECT sum(charged_flops) AS charged, sum(spent_flops) AS spent FROM compute";
+        let row = desk.json(&["query", sums, "--format", "json"]);
+        [&row[0]["charged"], &row[0]["spent"]].map(|n| n.as_f64().expect("a number"))
+    };
+    let ([charged, all], [charged_too, less]) = (spent(&alone), spent(&shared));
+    assert!(charged == all && charged == charged_too && less < 0.9 * all, "{charged} {all} {charged_too} {less}");
+    let plan = shared.ok(&["plan", "s.toml", "--tree"]);
+    assert!(plan.contains("8 of them begin as an earlier one does"), "{plan}");
+    let left = fs::read_dir(shared.path("outgrow.db.checkpoints")).expect("a folder");
+    let left = left.filter(|entry| entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("-at-")));
+    assert_eq!(left.count(), 0, "what nobody begins from any more goes");
+}
+
 fn workers_of(parent: u32) -> Vec<i32> {
     let output = Command::new("pgrep").args(["-P", &parent.to_string()]).output();
     let text = output.map(|output| output.stdout).unwrap_or_else(|_| children_of(parent));

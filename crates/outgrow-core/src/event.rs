@@ -13,6 +13,8 @@ pub enum Event {
     Eval(EvalEvent),
     Growth(GrowthEvent),
     Checkpoint(CheckpointEvent),
+    /// A state that other trials begin from, safely on disk.
+    Snapshot(CheckpointEvent),
 }
 
 /// Where in its training a trial stands.

@@ -4,12 +4,14 @@
 //! [`Sweep::members`] samples the plans and pairs them with replicates; a [`Trial`]'s identity is a hash of what determines
 //! its result.
 
+mod beginnings;
 mod controls;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::beginnings::{Beginning, beginnings, in_order};
 pub use self::spec::{
     CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
     Precision, SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use outgrow_core::{
     Sweep, cost,
-    sweep::{LearningRateSchedule, Member},
+    sweep::{Beginning, LearningRateSchedule, Member, Trial, beginnings, in_order},
 };
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
@@ -167,4 +167,56 @@ fn the_learning_rate_follows_its_schedule() {
     let linear = LearningRateSchedule::Linear { warmup: 0.5, end: 0.0 };
     assert!((linear.factor(0.75) - 0.5).abs() < 1e-12);
     assert_eq!(LearningRateSchedule::Constant { warmup: 0.1 }.factor(1.0), 1.0);
+}
+
+/// Everything that a step depends on, but weights: its text is that of the seed and the step's number.
+fn step_depends_on(trial: &Trial, step: u64) -> String {
+    let tokens = step * trial.step_tokens();
+    let grown: Vec<_> = trial.plan.stages().iter().filter(|stage| stage.tokens <= tokens).collect();
+    let policy = if grown.is_empty() { String::new() } else { format!("{:?}", trial.settings.training.growth) };
+    let rate = trial.learning_rate(tokens);
+    format!("{} {:?} {grown:?} {policy} {rate:?}", trial.seed, trial.plan.initial())
+}
+
+/// The CLI's sweep with more ways to grow: 15 plans under 2 seeds, all from one initial architecture.
+fn many_plans(equal: &str, schedule: &str) -> Vec<Member> {
+    let more = r#"{ kind = "random", plans = 10, max_stages = 4, window = [0.1, 0.9] },
+        { kind = "random", name = "warmed", plans = 4, max_stages = 4, window = [0.1, 0.9], growth = { initializer = { kind = "normal", scale = 1.0 },
+          optimizer = "keep_entry_age", learning_rate = { kind = "rewarm_all", tokens = 640 } } }, { kind = "all_at_once", plans = 1, at = 0.5 }]"#;
+    let text = include_str!("../../outgrow-cli/tests/sweep.toml")
+        .replace("{ kind = \"random\", plans = 1, max_stages = 3, window = [0.1, 0.6] }]", more)
+        .replace("equal = \"tokens\"", &format!("equal = \"{equal}\""))
+        .replace(r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#, schedule);
+    Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}")).members("text").expect("members")
+}
+
+#[test]
+fn trials_that_begin_alike_are_found() {
+    let (cosine, constant) =
+        (r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#, r#"{ kind = "constant", warmup = 0.0 }"#);
+    for (equal, schedule, expected) in
+        [("tokens", cosine, 28), ("train_flops", constant, 28), ("train_flops", cosine, 0)]
+    {
+        let members = many_plans(equal, schedule);
+        let order = in_order(&members);
+        let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+        let found = beginnings(&trials);
+        for (number, (trial, beginning)) in trials.iter().zip(&found).enumerate() {
+            let Some(Beginning { of, step }) = *beginning else { continue };
+            assert!(of < number && step < trial.steps() && step < trials[of].steps(), "{number}: {beginning:?}");
+            let alike = |other: &Trial, steps: u64| {
+                (0..steps).all(|step| step_depends_on(trial, step) == step_depends_on(other, step))
+            };
+            assert!(alike(trials[of], step), "{number}: {beginning:?}");
+            assert!(found[of].is_none_or(|others| others.step < step), "{number}: {of} never is at step {step}");
+            // Nobody earlier has more in common.
+            let same_end = |other: &&&Trial| other.settings.tokens == trial.settings.tokens;
+            let mut longer = trials[..number].iter().filter(same_end);
+            assert!(
+                step + 1 == trial.steps() || !longer.any(|other| alike(other, step + 1)),
+                "{number}: {beginning:?}"
+            );
+        }
+        assert_eq!(found.iter().flatten().count(), expected, "{equal} {schedule}");
+    }
 }

@@ -46,7 +46,7 @@ impl Recorder {
     /// returns, for the one before it may be removed then.
     pub fn push(&self, event: Event) -> bool {
         let (written, wait) = oneshot::channel();
-        let is_checkpoint = matches!(event, Event::Checkpoint(_));
+        let is_checkpoint = matches!(event, Event::Checkpoint(_) | Event::Snapshot(_));
         let message = Message { event, written: is_checkpoint.then_some(written) };
         if self.events.send(message).is_err() || (is_checkpoint && wait.blocking_recv().is_err()) {
             return false;

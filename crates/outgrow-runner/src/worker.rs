@@ -17,7 +17,7 @@ use crate::{RunnerError, is_dead, recorder::Recorder, this_process};
 /// A holder on another machine that was silent for so long has lost its trial.
 const LEASE_SECONDS: f64 = 60.0;
 /// While other workers hold the last trials: they might die.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Trains one claimed trial; tells events as they happen and obeys what their receiver says.
 pub type Train<'a> = dyn FnMut(&Claim, &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> + 'a;
@@ -83,8 +83,11 @@ fn attempt(
     };
     let written = runtime.block_on(async {
         recorder.finish().await?;
-        store.finish(&claim, ended).await
+        store.finish(&claim, ended).await?;
+        store.forget_snapshots().await
     });
+    // What can't be removed costs disk, no more.
+    let written = written.map(|folders| folders.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder))));
     match (written, outcome) {
         // Another worker has it now; there is nothing to clear up.
         (Err(StoreError::Fenced), _) => Ok(()),

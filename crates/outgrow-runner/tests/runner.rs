@@ -78,7 +78,7 @@ async fn planned(folder: &Path) -> (String, Store, String) {
     let store = Store::open(&database).await.expect("a database");
     let sweep = Sweep::parse(SWEEP).expect("a sweep");
     let members = sweep.members("d").expect("members");
-    let id = store.insert_sweep(&sweep, "d", &members).await.expect("inserted").sweep;
+    let id = store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted").sweep;
     (database, store, id)
 }
 

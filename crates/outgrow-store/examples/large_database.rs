@@ -21,7 +21,7 @@ async fn main() -> Result<(), StoreError> {
         text.replace("small", "large").replace("replicates = 2", "replicates = 100").replace("plans = 2", "plans = 9");
     let sweep = Sweep::parse(&text).expect("the tests' sweep, larger");
     let store = Store::open(&path).await?;
-    let id = store.insert_sweep(&sweep, "made up", &sweep.members("made up").expect("members")).await?.sweep;
+    let id = store.insert_sweep(&sweep, "made up", &sweep.members("made up").expect("members"), false).await?.sweep;
     let holder = Holder { host: "here".into(), boot: "b".into(), pid: 1, started: 1 };
     let environment =
         Environment { host: "here".into(), device: "none".into(), threads: 1, versions: "made up".into() };

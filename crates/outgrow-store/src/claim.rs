@@ -46,11 +46,16 @@ pub struct Claim {
     pub trial: Trial,
     /// The recorded checkpoints to go on from, newest first.
     pub checkpoints: Vec<String>,
+    /// Without any: the state that another trial left where this one leaves it. What that recorded until there is this one's, too.
+    pub begin: Option<String>,
+    /// Steps whose state other trials wait for.
+    pub snapshots: Vec<u64>,
 }
 
 impl Store {
     /// Takes the next trial of a sweep that waits, or whose holder is dead: says `is_dead`, or silent for longer than
-    /// `lease_seconds`. None if there is nothing to take now.
+    /// `lease_seconds`. A trial that begins as another does is not taken before that has come to where they part, or has
+    /// ended. None if there is nothing to take now.
     ///
     /// # Errors
     /// If the database can't be written, or holds an invalid trial.
@@ -66,7 +71,13 @@ impl Store {
         release_dead(&mut tx, sweep, lease_seconds, is_dead).await?;
         let next = sqlx::query(
             "SELECT t.number, t.definition FROM member m JOIN trial t ON t.number = m.trial
-             WHERE m.sweep_id = ? AND t.state = 'waiting' ORDER BY m.position LIMIT 1",
+             LEFT JOIN beginning b ON b.sweep_id = m.sweep_id AND b.trial = t.number
+             LEFT JOIN trial p ON p.number = b.parent
+             WHERE m.sweep_id = ? AND t.state = 'waiting'
+               AND (b.parent IS NULL OR p.state NOT IN ('waiting', 'running')
+                    OR EXISTS (SELECT 1 FROM snapshot WHERE trial = b.parent AND step = b.step)
+                    OR EXISTS (SELECT 1 FROM checkpoint WHERE trial = t.number))
+             ORDER BY m.position LIMIT 1",
         )
         .bind(sweep)
         .fetch_optional(&mut *tx)
@@ -85,12 +96,18 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         let attempt = begin_attempt(&mut tx, number, epoch, holder, environment).await?;
-        let checkpoints = sqlx::query_scalar("SELECT path FROM checkpoint WHERE trial = ? ORDER BY step DESC LIMIT 2")
-            .bind(number)
-            .fetch_all(&mut *tx)
-            .await?;
+        let checkpoints: Vec<String> =
+            sqlx::query_scalar("SELECT path FROM checkpoint WHERE trial = ? ORDER BY step DESC LIMIT 2")
+                .bind(number)
+                .fetch_all(&mut *tx)
+                .await?;
+        let begin = match checkpoints.is_empty() {
+            true => begin(&mut tx, sweep, number, attempt).await?,
+            false => None,
+        };
+        let snapshots = awaited(&mut tx, number).await?;
         tx.commit().await?;
-        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints }))
+        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots }))
     }
 
     /// Whether any trial of a sweep waits or runs.
@@ -121,6 +138,24 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Forgets the snapshots that no trial will begin from any more; gives their folders.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn forget_snapshots(&self) -> Result<Vec<String>, StoreError> {
+        let mut tx = self.write().await?;
+        let folders = sqlx::query_scalar(
+            "DELETE FROM snapshot WHERE NOT EXISTS (
+               SELECT 1 FROM beginning b JOIN trial t ON t.number = b.trial
+               WHERE b.parent = snapshot.trial AND b.step = snapshot.step AND t.state IN ('waiting', 'running'))
+             RETURNING path",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(folders)
     }
 
     /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another attempt.
@@ -205,6 +240,59 @@ async fn release(tx: &mut Tx, number: i64, attempt: i64) -> Result<(), StoreErro
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// The state that a trial begins from, if there is one, and the rows that come with it.
+async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Option<String>, StoreError> {
+    let found = sqlx::query(
+        "SELECT s.path, s.trial, s.step FROM beginning b JOIN snapshot s ON s.trial = b.parent AND s.step = b.step
+         WHERE b.sweep_id = ? AND b.trial = ?",
+    )
+    .bind(sweep)
+    .bind(trial)
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(row) = found else { return Ok(None) };
+    // A growth at the very step where they part belongs to the other alone.
+    let copies = [
+        "INSERT OR REPLACE INTO step_metric (trial, step, tokens, train_flops, wall_seconds, loss, learning_rate, gradient_norm, attempt)
+         SELECT ?, step, tokens, train_flops, wall_seconds, loss, learning_rate, gradient_norm, ?
+         FROM step_metric WHERE trial = ? AND step <= ?",
+        "INSERT OR REPLACE INTO eval_metric (trial, step, tokens, train_flops, wall_seconds, val_loss, is_last, attempt)
+         SELECT ?, step, tokens, train_flops, wall_seconds, val_loss, is_last, ?
+         FROM eval_metric WHERE trial = ? AND step <= ?",
+        "INSERT OR REPLACE INTO growth_event (trial, stage, step, tokens, train_flops, wall_seconds, transforms, parameters_before,
+           parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, seconds, axes, preserving,
+           operator_flops, diagnosis, attempt)
+         SELECT ?, stage, step, tokens, train_flops, wall_seconds, transforms, parameters_before,
+           parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, seconds, axes, preserving,
+           operator_flops, diagnosis, ?
+         FROM growth_event WHERE trial = ? AND step < ?",
+    ];
+    for copy in copies {
+        sqlx::query(copy)
+            .bind(trial)
+            .bind(attempt)
+            .bind(row.get::<i64, _>(1))
+            .bind(row.get::<i64, _>(2))
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(Some(row.get(0)))
+}
+
+/// Steps of a trial at which others that are still to be trained leave it, and whose state is not there yet.
+async fn awaited(tx: &mut Tx, trial: i64) -> Result<Vec<u64>, StoreError> {
+    let steps: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT b.step FROM beginning b JOIN trial t ON t.number = b.trial
+         WHERE b.parent = ?1 AND t.state IN ('waiting', 'running')
+           AND NOT EXISTS (SELECT 1 FROM checkpoint WHERE trial = t.number)
+           AND NOT EXISTS (SELECT 1 FROM snapshot WHERE trial = ?1 AND step = b.step)",
+    )
+    .bind(trial)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(steps.into_iter().map(|step| step as u64).collect())
 }
 
 async fn begin_attempt(

@@ -21,6 +21,7 @@ impl Store {
                 Event::Eval(event) => eval(&mut tx, claim, event).await?,
                 Event::Growth(event) => growth(&mut tx, claim, event).await?,
                 Event::Checkpoint(event) => checkpoint(&mut tx, claim, event).await?,
+                Event::Snapshot(event) => snapshot(&mut tx, claim, event).await?,
             }
         }
         sqlx::query("UPDATE attempt SET heartbeat_at = ? WHERE id = ?")
@@ -122,5 +123,15 @@ async fn checkpoint(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Resu
     .bind(claim.attempt)
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+async fn snapshot(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR REPLACE INTO snapshot (trial, step, path) VALUES (?, ?, ?)")
+        .bind(claim.number)
+        .bind(event.at.step as i64)
+        .bind(event.path.clone())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }

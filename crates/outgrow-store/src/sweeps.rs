@@ -2,12 +2,14 @@ use outgrow_core::{
     Sweep, Transform, Trial, cost,
     event::Position,
     rows::{CurveRow, GrowthRow, TrialRow},
-    sweep::Member,
+    sweep::{Beginning, Member, beginnings, in_order},
     transform::TransformKind,
 };
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
 use crate::{Store, StoreError, open::now};
+
+type Tx = Transaction<'static, Sqlite>;
 
 /// What inserting a sweep changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,12 +86,38 @@ impl SweepStatus {
     }
 }
 
+/// Notes which trial begins as which other does.
+async fn insert_beginnings(tx: &mut Tx, sweep: &str, trials: &[&Trial]) -> Result<(), StoreError> {
+    for (trial, beginning) in trials.iter().zip(beginnings(trials)) {
+        let Some(Beginning { of, step }) = beginning else { continue };
+        sqlx::query(
+            "INSERT INTO beginning (sweep_id, trial, parent, step)
+             SELECT ?, own.number, other.number, ? FROM trial own, trial other
+             WHERE own.id = ? AND other.id = ? AND own.number <> other.number ON CONFLICT DO NOTHING",
+        )
+        .bind(sweep)
+        .bind(step as i64)
+        .bind(trial.id())
+        .bind(trials[of].id())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
 impl Store {
-    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice changes nothing.
+    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice changes nothing. Unless `alone`, it is
+    /// noted which trials begin alike, and workers train their common beginning once.
     ///
     /// # Errors
     /// If the database can't be written.
-    pub async fn insert_sweep(&self, sweep: &Sweep, data: &str, members: &[Member]) -> Result<Inserted, StoreError> {
+    pub async fn insert_sweep(
+        &self,
+        sweep: &Sweep,
+        data: &str,
+        members: &[Member],
+        alone: bool,
+    ) -> Result<Inserted, StoreError> {
         let id = sweep.id(data);
         let mut tx = self.write().await?;
         sqlx::query(
@@ -103,10 +131,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let mut new = 0;
-        // Replicate by replicate: a sweep that is stopped half-way has whole replicates to compare.
-        let mut order: Vec<&Member> = members.iter().collect();
-        order.sort_by_key(|member| member.replicate);
-        for (position, member) in order.into_iter().enumerate() {
+        let order = in_order(members);
+        for (position, member) in order.iter().enumerate() {
             let trial = &member.trial;
             let definition = serde_json::to_string(trial).expect("a trial is plain data");
             let done = sqlx::query(
@@ -135,6 +161,11 @@ impl Store {
             .bind(member.replicate as i64)
             .execute(&mut *tx)
             .await?;
+        }
+        sqlx::query("DELETE FROM beginning WHERE sweep_id = ?").bind(&id).execute(&mut *tx).await?;
+        if !alone {
+            let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+            insert_beginnings(&mut tx, &id, &trials).await?;
         }
         tx.commit().await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })

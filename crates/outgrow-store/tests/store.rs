@@ -30,7 +30,8 @@ impl Fixture {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&Self::path(&folder)).await.expect("a new database");
         let sweep = Sweep::parse(SWEEP).expect("a sweep");
-        let inserted = store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members")).await.expect("inserted");
+        let inserted =
+            store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false).await.expect("inserted");
         Self { folder, store, sweep: inserted.sweep }
     }
 
@@ -69,10 +70,10 @@ async fn a_sweep_is_inserted_once() {
     let f = Fixture::new().await;
     let sweep = Sweep::parse(SWEEP).expect("a sweep");
     let members = sweep.members("d").expect("members");
-    let again = f.store.insert_sweep(&sweep, "d", &members).await.expect("inserted");
+    let again = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");
     assert_eq!((again.new, again.trials), (0, members.len()));
     assert_eq!(f.store.status(&f.sweep).await.expect("status").total(), members.len() as u64);
-    let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members")).await;
+    let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members"), false).await;
     assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other trials");
 }
 
@@ -201,7 +202,8 @@ async fn the_best_learning_rate_of_each_strategy_is_compared() {
     let f = Fixture::new().await;
     // The same sweep at another rate, whose controls end lower: as if it had been in the sweep's grid.
     let other = Sweep::parse(&SWEEP.replace("1e-3", "2e-3")).expect("a sweep");
-    let inserted = f.store.insert_sweep(&other, "d", &other.members("d").expect("members")).await.expect("inserted");
+    let inserted =
+        f.store.insert_sweep(&other, "d", &other.members("d").expect("members"), false).await.expect("inserted");
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", Fixture::path(&f.folder))).await.expect("opens");
     let merge = "UPDATE member SET sweep_id = ?, position = position + 1000 WHERE sweep_id = ?";
     sqlx::query(merge).bind(&f.sweep).bind(&inserted.sweep).execute(&pool).await.expect("merged");
@@ -302,4 +304,55 @@ async fn a_newer_schema_is_refused_and_reading_writes_nothing() {
     for result in [Store::open(&path).await, Store::open_read_only(&path).await] {
         assert!(matches!(result, Err(StoreError::Newer { found: 999, .. })));
     }
+}
+
+/// A sweep of two plans from one architecture, and the trial that both begin as.
+async fn two_that_begin_alike() -> (Fixture, Claim) {
+    let f = Fixture::new().await;
+    let text = include_str!("../../outgrow-cli/tests/sweep.toml")
+        .replace("replicates = 2", "replicates = 1")
+        .replace("{ kind = \"from_scratch\" }, ", "")
+        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 2, max_stages = 3, window = [0.2, 0.6]");
+    let sweep = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let members = sweep.members("d").expect("members");
+    let inserted = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");
+    assert_eq!(inserted.trials, 2);
+    let f = Fixture { sweep: inserted.sweep, ..f };
+    let first = f.claim(1).await.expect("the first");
+    assert!(first.begin.is_none() && first.snapshots.len() == 1, "{:?}", first.snapshots);
+    (f, first)
+}
+
+#[tokio::test]
+async fn what_begins_alike_waits_and_begins_where_they_part() {
+    let (f, first) = two_that_begin_alike().await;
+    let part = first.snapshots[0];
+    assert!(f.claim(2).await.is_none(), "the second waits for the first");
+    let path = "there".to_owned();
+    let snapshot = Event::Snapshot(CheckpointEvent { at: at(part), path, digest: "x".into(), bytes: 1 });
+    let events = [step(1, 3.0), eval(1, 3.5, false), step(part, 2.0), snapshot, step(part + 1, 1.0)];
+    f.store.record(&first, &events).await.expect("recorded");
+    let second = f.claim(2).await.expect("the second");
+    assert_eq!(second.begin.as_deref(), Some("there"));
+    let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
+    let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
+    assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part, 2.0)]);
+    let evals = format!("SELECT count(*) FROM eval_metric WHERE trial = {}", second.number);
+    assert_eq!(f.query(&evals).await[0][0], Cell::Integer(1));
+
+    f.store.record(&second, &[step(part + 2, 1.0)]).await.expect("recorded");
+    let compute = f.query("SELECT charged_flops, spent_flops FROM compute ORDER BY plan").await;
+    let flops = |n: u64| Cell::Integer(n as i64 * 1000);
+    assert_eq!(compute[compute.len() - 1], [flops(part + 2), flops(2)], "charged in full, spent from there");
+    assert!(f.store.forget_snapshots().await.expect("written").is_empty(), "the second may need it again");
+    f.store.finish(&second, Ok(Outcome::Complete)).await.expect("finished");
+    assert_eq!(f.store.forget_snapshots().await.expect("written"), ["there"]);
+}
+
+#[tokio::test]
+async fn what_begins_alike_trains_alone_when_the_other_has_failed() {
+    let (f, first) = two_that_begin_alike().await;
+    f.store.finish(&first, Err("no reason")).await.expect("finished");
+    let second = f.claim(2).await.expect("the second");
+    assert!(second.begin.is_none() && second.snapshots.is_empty());
 }

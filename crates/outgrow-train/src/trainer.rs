@@ -38,6 +38,10 @@ pub struct Options {
     pub checkpoint_every_tokens: u64,
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
     pub resume: Vec<PathBuf>,
+    /// Where there is none: the state of another trial that is this one's, too.
+    pub begin: Option<PathBuf>,
+    /// Steps whose state other trials begin from, and the folder to write it to.
+    pub snapshots: Vec<(u64, PathBuf)>,
 }
 
 /// Why a trial can't be trained.
@@ -183,6 +187,7 @@ impl<'a> Session<'a> {
     fn begin(trial: &'a Trial, corpus: &'a Corpus, options: &'a Options) -> Result<Self, TrainError> {
         let precision = trial.settings.training.precision;
         let resumed = options.resume.iter().find_map(|folder| usable(folder, trial, options.device));
+        let resumed = resumed.or_else(|| begun(options.begin.as_ref()?, trial, options.device));
         checkpoint::remove_others(&options.checkpoints, &options.resume);
         let (state, progress) = resumed.unwrap_or_else(|| {
             let progress =
@@ -241,6 +246,9 @@ impl<'a> Session<'a> {
             if !val_loss.is_finite() {
                 return Ok(Advance::Diverged);
             }
+        }
+        if let Some((_, folder)) = self.options.snapshots.iter().find(|(step, _)| *step == self.at.step) {
+            tell(Event::Snapshot(self.write(folder)?));
         }
         if last || due(before, now, self.options.checkpoint_every_tokens) {
             self.save(&mut |event| {
@@ -404,25 +412,30 @@ impl<'a> Session<'a> {
     /// Writes a checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the
     /// event has recorded is on disk at any time.
     fn save(&mut self, on_event: &mut dyn FnMut(Event) -> Control) -> Result<(), TrainError> {
-        self.pause();
-        let seconds = self.at.wall_seconds;
         let folder = checkpoint::step_folder(&self.options.checkpoints, self.at.step);
         if self.saved.last() == Some(&folder) {
             return Ok(());
         }
-        // What lies there from an attempt that was killed before it could record it does not count.
-        let _ = std::fs::remove_dir_all(&folder);
-        let progress =
-            Progress { trial: self.trial.id(), at: self.at, stages: self.stages, window: self.window.read() };
-        let state = TrainingState::from_parts(self.state.architecture(), self.state.parts(), self.state.step);
-        let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(&folder)?;
-        on_event(Event::Checkpoint(CheckpointEvent { at: self.at, path: folder.display().to_string(), digest, bytes }));
+        on_event(Event::Checkpoint(self.write(&folder)?));
         self.saved.push(folder);
         let keep = self.saved.split_off(self.saved.len().saturating_sub(KEPT));
         checkpoint::remove_others(&self.options.checkpoints, &keep);
         self.saved = keep;
-        self.clock.resume_at(seconds);
         Ok(())
+    }
+
+    /// Writes the state to a folder, with the clock standing still.
+    fn write(&mut self, folder: &Path) -> Result<CheckpointEvent, TrainError> {
+        self.pause();
+        let seconds = self.at.wall_seconds;
+        // What lies there from an attempt that was killed before it could record it does not count.
+        let _ = std::fs::remove_dir_all(folder);
+        let progress =
+            Progress { trial: self.trial.id(), at: self.at, stages: self.stages, window: self.window.read() };
+        let state = TrainingState::from_parts(self.state.architecture(), self.state.parts(), self.state.step);
+        let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(folder)?;
+        self.clock.resume_at(seconds);
+        Ok(CheckpointEvent { at: self.at, path: folder.display().to_string(), digest, bytes })
     }
 }
 
@@ -432,6 +445,21 @@ fn grown_at(trial: &Trial, stage: usize) -> (Architecture, Grown) {
     let seed = derive(trial.seed, &format!("growth/{stage}"));
     let grown = grow_all(&before, &trial.plan.stages()[stage].growths, seed);
     (before, grown.expect("the plan was checked when it was built"))
+}
+
+/// The state of another trial that is also this one's at that point, if it is whole; otherwise says why not.
+fn begun(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
+    match Checkpoint::read(folder, device) {
+        Ok(Checkpoint { state, progress: Some(progress) }) => Some((state, Progress { trial: trial.id(), ..progress })),
+        Ok(_) => {
+            eprintln!("warning: {} says nothing of a training; training from the beginning", folder.display());
+            None
+        }
+        Err(error) => {
+            eprintln!("warning: {error}; training from the beginning");
+            None
+        }
+    }
 }
 
 /// The checkpoint in `folder` if it is whole and this trial's; otherwise says why not.

@@ -68,7 +68,14 @@ fn corpus() -> Corpus {
 }
 
 fn options(folder: &Path, resume: Vec<PathBuf>) -> Options {
-    Options { device: Device::Cpu, checkpoints: folder.to_owned(), checkpoint_every_tokens: 192, resume }
+    Options {
+        device: Device::Cpu,
+        checkpoints: folder.to_owned(),
+        checkpoint_every_tokens: 192,
+        resume,
+        begin: None,
+        snapshots: vec![],
+    }
 }
 
 /// Events without their wall times, as text.
@@ -82,7 +89,7 @@ fn line(event: &Event) -> Option<String> {
             "growth {} {:?} preserving {} {:?} {:?}",
             e.at.step, e.parameters, e.preserving, e.preservation, e.diagnosis
         ),
-        Event::Checkpoint(_) => return None,
+        Event::Checkpoint(_) | Event::Snapshot(_) => return None,
     })
 }
 

@@ -1,6 +1,9 @@
 //! `outgrow plan`.
 
-use outgrow_core::{Sweep, cost, sweep::Member};
+use outgrow_core::{
+    Sweep, Trial, cost,
+    sweep::{Beginning, Member, beginnings, in_order},
+};
 use serde::Serialize;
 
 use crate::{
@@ -19,7 +22,8 @@ pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
     if args.json {
         return print_json(&Answer::new(&sweep, &digest, &members));
     }
-    print(&format!("{}\n{}", sweep.resolved(), summary(&sweep, &members, speed)))
+    let tree = if args.tree { format!("\n{}", Tree::new(&members).lines()) } else { String::new() };
+    print(&format!("{}\n{}{tree}", sweep.resolved(), summary(&sweep, &members, speed)))
 }
 
 /// FLOP/s of one trial, and how they are known.
@@ -52,19 +56,73 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
     let sizes =
         [sweep.initial(), sweep.target()].map(|a| format!("{} ({})", count(cost::parameters(a) as f64), a.describe()));
     let all = total(members.iter());
+    let tree = Tree::new(members);
+    let (alike, spared) = tree.spared();
+    let shared = match alike {
+        0 => "no two trials begin alike".into(),
+        _ => format!(
+            "{alike} of them begin as an earlier one does, which is trained once: {} to train ({:.2} times less)",
+            flops(all - spared),
+            all / (all - spared)
+        ),
+    };
     let hours = match speed {
-        Some(speed) => format!("{} on one worker at {}/s", duration(all / speed), flops(speed)),
+        Some(speed) => format!("{} on one worker at {}/s", duration((all - spared) / speed), flops(speed)),
         None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
     };
     let memory =
         cost::state_bytes(sweep.target()) + cost::activation_bytes(sweep.target(), sweep.spec().training.batch_size, 4);
     let [from, to] = sizes;
     format!(
-        "{table}\n\nparameters: {from}\n        to: {to}\n{} trials, {} in all: {hours}; about {}B of memory per worker\n",
+        "{table}\n\nparameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B of memory per worker\n",
         members.len(),
         flops(all),
         count(memory as f64)
     )
+}
+
+/// The trials in the order in which they are taken, and which begins as which other does.
+struct Tree<'a> {
+    members: Vec<&'a Member>,
+    beginnings: Vec<Option<Beginning>>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(members: &'a [Member]) -> Self {
+        let members = in_order(members);
+        let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
+        Self { beginnings: beginnings(&trials), members }
+    }
+
+    /// How many begin as another does, and the FLOPs that this spares.
+    fn spared(&self) -> (usize, f64) {
+        let all = self.members.iter().zip(&self.beginnings).filter_map(|(member, b)| Some((member, (*b)?)));
+        let flops = all.clone().map(|(member, beginning)| beginning.train_flops(&member.trial) as f64);
+        (all.count(), flops.sum())
+    }
+
+    /// A line for each trial, below the one that it begins as.
+    fn lines(&self) -> String {
+        let mut text = String::new();
+        let roots = (0..self.members.len()).filter(|&n| self.beginnings[n].is_none());
+        roots.for_each(|root| self.line(root, 0, &mut text));
+        text
+    }
+
+    fn line(&self, number: usize, depth: usize, text: &mut String) {
+        let Member { strategy, plan, replicate, trial, .. } = self.members[number];
+        let from = self.beginnings[number].map_or(0, |beginning| beginning.step * trial.step_tokens());
+        let stages: Vec<String> = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64)).collect();
+        *text += &format!(
+            "{}{strategy}/{plan}#{replicate}  from {} of {}",
+            "  ".repeat(depth),
+            count(from as f64),
+            count(trial.settings.tokens as f64)
+        );
+        *text += &if stages.is_empty() { "\n".into() } else { format!(", growing at {}\n", stages.join(", ")) };
+        let children = (0..self.members.len()).filter(|&n| self.beginnings[n].is_some_and(|b| b.of == number));
+        children.for_each(|child| self.line(child, depth + 1, text));
+    }
 }
 
 fn total<'a>(members: impl Iterator<Item = &'a Member>) -> f64 {

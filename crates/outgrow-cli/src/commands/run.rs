@@ -24,7 +24,7 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let store = place.store().await?;
-        let inserted = store.insert_sweep(&sweep, &digest, &members).await?;
+        let inserted = store.insert_sweep(&sweep, &digest, &members, args.alone).await?;
         if args.retry_failed {
             store.retry_failed(&inserted.sweep).await?;
         }

@@ -67,6 +67,8 @@ fn trial(
         checkpoints: place.checkpoints(&claim.trial.id()),
         checkpoint_every_tokens,
         resume: claim.checkpoints.iter().map(PathBuf::from).collect(),
+        begin: claim.begin.as_ref().map(PathBuf::from),
+        snapshots: claim.snapshots.iter().map(|&step| (step, place.snapshot(&claim.trial.id(), step))).collect(),
     };
     train(&claim.trial, corpus, &options, on_event).map_err(|error| {
         let text = format!("{} trial {}: {error}", summary.name, claim.trial.id());

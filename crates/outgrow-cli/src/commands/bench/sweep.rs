@@ -90,7 +90,8 @@ impl Job<'_> {
         let database = folder.join("bench.db").display().to_string();
         let sweep = runtime()?.block_on(async {
             let store = Store::open(&database).await?;
-            let inserted = store.insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member)).await?;
+            let inserted =
+                store.insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member), true).await?;
             store.close().await;
             Ok::<_, Failure>(inserted.sweep)
         })?;
@@ -118,6 +119,8 @@ impl Job<'_> {
             checkpoints: folder.join("checkpoints"),
             checkpoint_every_tokens: self.sweep.spec().checkpoints.every_tokens,
             resume: vec![],
+            begin: None,
+            snapshots: vec![],
         };
         train(&self.member.trial, &self.corpus, &options, on_event).map_err(|error| error.to_string())
     }
@@ -128,7 +131,7 @@ fn position(event: &Event) -> Position {
         Event::Step(event) => event.at,
         Event::Eval(event) => event.at,
         Event::Growth(event) => event.at,
-        Event::Checkpoint(event) => event.at,
+        Event::Checkpoint(event) | Event::Snapshot(event) => event.at,
     }
 }
 
