@@ -1,4 +1,7 @@
--- Version 3: what trials of a sweep have in common at their beginning is trained once.
+-- Version 3: what trials of a sweep have in common at their beginning is trained once; a batch too large for the memory is cut.
+
+ALTER TABLE trial ADD COLUMN parts INTEGER NOT NULL DEFAULT 1; -- its batch is trained in so many parts, for memory
+ALTER TABLE attempt ADD COLUMN note TEXT;                      -- why it stopped, where that is not obvious
 
 CREATE TABLE beginning ( -- a trial begins as an earlier one of the sweep does
   sweep_id TEXT NOT NULL REFERENCES sweep (id),
@@ -10,9 +13,10 @@ CREATE TABLE beginning ( -- a trial begins as an earlier one of the sweep does
 CREATE INDEX beginning_parent ON beginning (parent);
 
 CREATE TABLE snapshot ( -- a state that other trials begin from; it goes when none of them is left to train
-  trial INTEGER NOT NULL REFERENCES trial (number), -- whose training it is from
-  step  INTEGER NOT NULL,
-  path  TEXT NOT NULL,
+  trial       INTEGER NOT NULL REFERENCES trial (number), -- whose training it is from
+  step        INTEGER NOT NULL,
+  train_flops INTEGER NOT NULL,         -- spent up to there
+  path        TEXT NOT NULL,
   PRIMARY KEY (trial, step)
 ) STRICT, WITHOUT ROWID;
 

@@ -60,7 +60,7 @@ pub enum Command {
 pub struct Run {
     /// The sweep file; `outgrow plan` shows what it means
     pub sweep: PathBuf,
-    /// Worker processes at once [default: one per CPU core, or one per GPU]
+    /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory allows]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
     /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]

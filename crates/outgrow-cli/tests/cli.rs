@@ -122,6 +122,34 @@ fn the_same_bits_with_one_and_two_workers_and_when_killed() {
 }
 
 #[test]
+fn without_enough_memory_the_batch_is_cut() {
+    if Command::new("nvidia-smi").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: CUDA reserves more address space than this test allows");
+        return;
+    }
+    let desk = Desk::new();
+    // One matrix of attention weights takes 0.5 GB; the batch in two parts fits.
+    let sweep = SWEEP
+        .replace("{ kind = \"from_scratch\" }, ", "")
+        .replace("replicates = 2", "replicates = 1")
+        .replace("batch_size = 4", "batch_size = 64")
+        .replace("seq_len = 16", "seq_len = 512")
+        .replace("n_heads = 2", "n_heads = 8")
+        .replace("tokens = 25_600", "tokens = 65_536")
+        .replace("tokens = 256,", "tokens = 65_536,");
+    desk.write("s.toml", &sweep);
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -v 1900000; exec {} run s.toml -j1", env!("CARGO_BIN_EXE_outgrow"));
+    let output =
+        command.current_dir(desk.0.path()).env_remove("OUTGROW_DB").args(["-c", &limited]).output().expect("runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.contains("out of memory with the batch in 1 part(s)"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    let trial = &desk.json(&["query", "SELECT state, parts FROM trial", "--format", "json"])[0];
+    assert!(trial["state"] == "complete" && trial["parts"].as_u64() > Some(1), "{trial}");
+}
+
+#[test]
 fn a_common_beginning_is_trained_once_with_the_same_bits() {
     let sweep = SWEEP
         .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 5, max_stages = 4, window = [0.3, 0.9]");

@@ -9,6 +9,7 @@
 use crate::{
     architecture::{Architecture, LayerShape},
     param,
+    sweep::{Precision, TrainingSpec, Trial},
 };
 
 /// Number of trainable parameters; saturates instead of overflowing.
@@ -41,6 +42,33 @@ fn layer_flops(layer: &LayerShape, h: u64, s: u64) -> u64 {
 /// FLOPs of training on one sequence of `seq_len` tokens: forward + backward.
 pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u64 {
     3 * forward_flops(architecture, seq_len)
+}
+
+/// Bytes that training a model takes at its peak, as they are predicted: state and activations, the batch in so many parts.
+pub fn training_bytes(architecture: &Architecture, training: &TrainingSpec, parts: usize) -> u64 {
+    let bytes = match training.precision {
+        Precision::Float64 => 8,
+        // Of bfloat16, the stream and the logits are kept in float32 beside it.
+        Precision::Float32 | Precision::Bfloat16 => 4,
+    };
+    state_bytes(architecture) + activation_bytes(architecture, training.batch_size.div_ceil(parts), bytes)
+}
+
+/// Into how many parts a trial's batch must be cut so that it is predicted to train within `available` bytes, at least `from`;
+/// none if not even one sequence at a time fits.
+pub fn parts_that_fit(trial: &Trial, available: u64, from: usize) -> Option<usize> {
+    let training = &trial.settings.training;
+    let fits = |parts: &usize| training_bytes(trial.plan.target(), training, *parts) <= available;
+    parts_of(training.batch_size).filter(|parts| *parts >= from).find(fits)
+}
+
+/// The next larger number of equal parts that a batch can be cut into.
+pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
+    parts_of(batch_size).find(|more| *more > parts)
+}
+
+fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
+    (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))
 }
 
 /// Bytes that a training step keeps for its backward pass, for `batch` sequences in a dtype of `bytes_per_value` bytes.

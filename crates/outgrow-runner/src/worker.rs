@@ -7,6 +7,7 @@ use std::{
 
 use outgrow_core::{
     Event,
+    cost::more_parts,
     event::{Control, Outcome},
 };
 use outgrow_store::{Claim, Environment, Store, StoreError};
@@ -27,6 +28,9 @@ pub type Train<'a> = dyn FnMut(&Claim, &mut dyn FnMut(Event) -> Control) -> Resu
 pub enum Failure {
     /// It can't be, here or elsewhere: the trial has failed.
     Trial(String),
+    /// There was not enough memory: the trial waits for an attempt that trains the batch in more parts; if it can't be cut further,
+    /// it has failed.
+    Memory(String),
     /// This place is at fault (a full disk, a missing text): the trial waits for a better one, and the worker ends.
     Place(String),
 }
@@ -79,11 +83,20 @@ fn attempt(
     let ended = match &outcome {
         Ok(outcome) => Ok(*outcome),
         Err(Failure::Place(_)) => Ok(Outcome::Stopped),
-        Err(Failure::Trial(error)) => Err(error.as_str()),
+        Err(Failure::Trial(error)) | Err(Failure::Memory(error)) => Err(error.as_str()),
+    };
+    let smaller = match &outcome {
+        Err(Failure::Memory(error)) => {
+            Some(error).zip(more_parts(claim.trial.settings.training.batch_size, claim.parts))
+        }
+        _ => None,
     };
     let written = runtime.block_on(async {
         recorder.finish().await?;
-        store.finish(&claim, ended).await?;
+        match smaller {
+            Some((error, parts)) => store.requeue(&claim, parts, error).await?,
+            None => store.finish(&claim, ended).await?,
+        }
         store.forget_snapshots().await
     });
     // What can't be removed costs disk, no more.

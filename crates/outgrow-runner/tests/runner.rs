@@ -170,3 +170,28 @@ fn a_worker_obeys() {
     assert!(work(&job, &mut train).is_err_and(|error| error.to_string() == "disk full"));
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 1);
 }
+
+#[test]
+fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (database, store, sweep) = runtime.block_on(planned(folder.path()));
+    let stop = AtomicBool::new(false);
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    let mut hopeless = None;
+    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+        let hopeless = *hopeless.get_or_insert(claim.number);
+        match claim.parts == 1 || claim.number == hopeless {
+            true => Err(Failure::Memory(format!("too small for {}", claim.parts))),
+            false => fake(claim, on_event),
+        }
+    };
+    work(&job, &mut train).expect("work");
+    // A batch of two can be cut once.
+    let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
+    assert_eq!(failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(), ["too small for 2"]);
+    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
+    let notes = "SELECT count(*) FROM attempt WHERE note = 'too small for 1'";
+    let reading = runtime.block_on(Store::open_read_only(&database)).expect("opens");
+    assert_eq!(runtime.block_on(reading.query(notes)).expect("an answer").rows, [[Cell::Integer(6)]]);
+}

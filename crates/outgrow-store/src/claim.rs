@@ -50,6 +50,8 @@ pub struct Claim {
     pub begin: Option<String>,
     /// Steps whose state other trials wait for.
     pub snapshots: Vec<u64>,
+    /// The batch is to be trained in so many parts, for an earlier attempt ran out of memory.
+    pub parts: usize,
 }
 
 impl Store {
@@ -70,7 +72,7 @@ impl Store {
         let mut tx = self.write().await?;
         release_dead(&mut tx, sweep, lease_seconds, is_dead).await?;
         let next = sqlx::query(
-            "SELECT t.number, t.definition FROM member m JOIN trial t ON t.number = m.trial
+            "SELECT t.number, t.definition, t.parts FROM member m JOIN trial t ON t.number = m.trial
              LEFT JOIN beginning b ON b.sweep_id = m.sweep_id AND b.trial = t.number
              LEFT JOIN trial p ON p.number = b.parent
              WHERE m.sweep_id = ? AND t.state = 'waiting'
@@ -107,7 +109,8 @@ impl Store {
         };
         let snapshots = awaited(&mut tx, number).await?;
         tx.commit().await?;
-        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots }))
+        let parts = row.get::<i64, _>(2) as usize;
+        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots, parts }))
     }
 
     /// Whether any trial of a sweep waits or runs.
@@ -138,6 +141,27 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Ends an attempt that ran out of memory: the trial waits for another, which trains the batch in `parts` parts.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the trial is another attempt's by now.
+    pub async fn requeue(&self, claim: &Claim, parts: usize, note: &str) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        check_epoch(&mut tx, claim).await?;
+        sqlx::query("UPDATE trial SET parts = ? WHERE number = ?")
+            .bind(parts as i64)
+            .bind(claim.number)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE attempt SET note = ? WHERE id = ?")
+            .bind(note)
+            .bind(claim.attempt)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.finish(claim, Ok(Outcome::Stopped)).await
     }
 
     /// Forgets the snapshots that no trial will begin from any more; gives their folders.
@@ -245,7 +269,7 @@ async fn release(tx: &mut Tx, number: i64, attempt: i64) -> Result<(), StoreErro
 /// The state that a trial begins from, if there is one, and the rows that come with it.
 async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Option<String>, StoreError> {
     let found = sqlx::query(
-        "SELECT s.path, s.trial, s.step FROM beginning b JOIN snapshot s ON s.trial = b.parent AND s.step = b.step
+        "SELECT s.path, s.trial, s.step, s.train_flops FROM beginning b JOIN snapshot s ON s.trial = b.parent AND s.step = b.step
          WHERE b.sweep_id = ? AND b.trial = ?",
     )
     .bind(sweep)
@@ -278,6 +302,16 @@ async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Opt
             .execute(&mut **tx)
             .await?;
     }
+    // Between the last row and where they part the other has spent something, too.
+    let spent = "UPDATE attempt SET train_flops = coalesce(
+                   (SELECT max(train_flops) FROM step_metric WHERE trial = ? AND step <= ?), 0) - ? WHERE id = ?";
+    sqlx::query(spent)
+        .bind(trial)
+        .bind(row.get::<i64, _>(2))
+        .bind(row.get::<i64, _>(3))
+        .bind(attempt)
+        .execute(&mut **tx)
+        .await?;
     Ok(Some(row.get(0)))
 }
 

@@ -127,9 +127,10 @@ async fn checkpoint(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Resu
 }
 
 async fn snapshot(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO snapshot (trial, step, path) VALUES (?, ?, ?)")
+    sqlx::query("INSERT OR REPLACE INTO snapshot (trial, step, train_flops, path) VALUES (?, ?, ?, ?)")
         .bind(claim.number)
         .bind(event.at.step as i64)
+        .bind(event.at.train_flops as i64)
         .bind(event.path.clone())
         .execute(&mut **tx)
         .await?;

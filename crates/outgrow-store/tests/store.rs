@@ -330,13 +330,13 @@ async fn what_begins_alike_waits_and_begins_where_they_part() {
     assert!(f.claim(2).await.is_none(), "the second waits for the first");
     let path = "there".to_owned();
     let snapshot = Event::Snapshot(CheckpointEvent { at: at(part), path, digest: "x".into(), bytes: 1 });
-    let events = [step(1, 3.0), eval(1, 3.5, false), step(part, 2.0), snapshot, step(part + 1, 1.0)];
+    let events = [step(1, 3.0), eval(1, 3.5, false), step(part - 1, 2.0), snapshot, step(part + 1, 1.0)];
     f.store.record(&first, &events).await.expect("recorded");
     let second = f.claim(2).await.expect("the second");
     assert_eq!(second.begin.as_deref(), Some("there"));
     let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
     let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
-    assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part, 2.0)]);
+    assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part - 1, 2.0)]);
     let evals = format!("SELECT count(*) FROM eval_metric WHERE trial = {}", second.number);
     assert_eq!(f.query(&evals).await[0][0], Cell::Integer(1));
 

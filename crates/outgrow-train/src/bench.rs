@@ -42,7 +42,7 @@ impl Steps {
         stream(1, "bench").fill_bytes(&mut text);
         text.iter_mut().for_each(|byte| *byte = (usize::from(*byte) % vocabulary) as u8);
         let trial = trial(architecture, batch_size, precision);
-        Self { trial, state, stepper: Stepper::new(precision, device), device, text, done: 0 }
+        Self { trial, state, stepper: Stepper::new(precision, device, 1), device, text, done: 0 }
     }
 
     /// Trains so many steps; gives the seconds that they took and the last loss. `after` is told of every part of a step.

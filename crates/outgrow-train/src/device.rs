@@ -42,6 +42,22 @@ impl Device {
         }
     }
 
+    /// Bytes of memory that are free here; none where that can't be found out.
+    pub fn free_bytes(self) -> Option<u64> {
+        match self {
+            Device::Cpu => {
+                let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+                let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+                Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+            }
+            Device::Cuda(index) => {
+                let query = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", &index.to_string()];
+                let answer = std::process::Command::new("nvidia-smi").args(query).output().ok()?;
+                Some(String::from_utf8(answer.stdout).ok()?.trim().parse::<u64>().ok()? << 20)
+            }
+        }
+    }
+
     /// Its name for people and for the record of an attempt.
     pub fn describe(self) -> String {
         match self {

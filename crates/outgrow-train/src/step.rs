@@ -28,6 +28,7 @@ pub enum Phase {
 pub struct Stepper {
     compute: Kind,
     device: Device,
+    parts: usize,
     by_hand: Option<ByHand>,
 }
 
@@ -49,9 +50,9 @@ pub fn kinds(precision: Precision) -> (Kind, Kind) {
 }
 
 impl Stepper {
-    /// For states on `device`.
-    pub fn new(precision: Precision, device: Device) -> Self {
-        Self { compute: kinds(precision).0, device, by_hand: None }
+    /// For states on `device`; batches are computed in so many equal parts, one after another, for memory.
+    pub fn new(precision: Precision, device: Device, parts: usize) -> Self {
+        Self { compute: kinds(precision).0, device, parts, by_hand: None }
     }
 
     /// The kind that activations are computed in.
@@ -69,35 +70,57 @@ impl Stepper {
         learning_rate: f64,
         after: &mut dyn FnMut(Phase),
     ) -> Stepped {
-        let (batch, seq_len) = (trial.settings.training.batch_size, state.architecture().seq_len);
-        if self.by_hand.as_ref().is_none_or(|passes| !passes.is_for(state.architecture())) {
-            self.by_hand = ByHand::new(state, batch, self.compute);
+        let sequences: Vec<&[u8]> = sequences.collect();
+        let mut parts = sequences.chunks(sequences.len().div_ceil(self.parts));
+        let (mut loss, mut gradient) = self.gradient(state, parts.next().expect("a batch of sequences"), after);
+        if self.parts > 1 {
+            // By hand, the next part is computed where this one's gradient lies.
+            gradient = gradient.copy();
+            for part in parts {
+                let (its_loss, its_gradient) = self.gradient(state, part, after);
+                (loss, gradient) = (loss + its_loss, gradient + its_gradient);
+            }
+            (loss, gradient) = (loss / self.parts as f64, gradient / self.parts as f64);
         }
-        let (loss, gradient) = match &mut self.by_hand {
+        let gradient_norm = optimizer::step(state, &gradient, trial, learning_rate);
+        after(Phase::Optimizer);
+        Stepped { loss, gradient_norm }
+    }
+
+    /// Loss and flat gradient of some sequences.
+    fn gradient(
+        &mut self,
+        state: &TrainingState,
+        sequences: &[&[u8]],
+        after: &mut dyn FnMut(Phase),
+    ) -> (Tensor, Tensor) {
+        let seq_len = state.architecture().seq_len;
+        if self.by_hand.as_ref().is_none_or(|passes| !passes.is_for(state.architecture())) {
+            self.by_hand = ByHand::new(state, sequences.len(), self.compute);
+        }
+        match &mut self.by_hand {
             Some(passes) => {
-                let (mut tokens, mut targets) = (vec![], vec![]);
-                for sequence in sequences {
-                    tokens.extend(sequence[..seq_len].iter().map(|&byte| i64::from(byte)));
-                    targets.extend(sequence[1..].iter().map(|&byte| i64::from(byte)));
-                }
+                let ids = |of: fn(&[u8]) -> &[u8]| -> Vec<i64> {
+                    sequences.iter().flat_map(|sequence| of(sequence)).map(|&byte| i64::from(byte)).collect()
+                };
+                let (tokens, targets) =
+                    (ids(|sequence| &sequence[..sequence.len() - 1]), ids(|sequence| &sequence[1..]));
                 after(Phase::Data);
                 let (loss, gradient) = passes.run(state, &tokens, &targets, &mut || after(Phase::Forward));
+                after(Phase::Backward);
                 (Tensor::from(loss), gradient)
             }
             None => {
-                let (inputs, targets) = batch_of(sequences, seq_len, self.device);
+                let (inputs, targets) = batch_of(sequences.iter().copied(), seq_len, self.device);
                 after(Phase::Data);
                 let model = Model::new(state.architecture(), state.weights(self.compute));
                 let loss = cross_entropy(&model.logits(&inputs), &targets);
                 after(Phase::Forward);
                 let gradient = Tensor::run_backward(&[&loss], &[&state.weights], false, false).remove(0);
+                after(Phase::Backward);
                 (loss.detach(), gradient)
             }
-        };
-        after(Phase::Backward);
-        let gradient_norm = optimizer::step(state, &gradient, trial, learning_rate);
-        after(Phase::Optimizer);
-        Stepped { loss, gradient_norm }
+        }
     }
 }
 

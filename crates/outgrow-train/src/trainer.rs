@@ -38,6 +38,8 @@ pub struct Options {
     pub checkpoint_every_tokens: u64,
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
     pub resume: Vec<PathBuf>,
+    /// Compute a batch in so many equal parts, one after another, for memory; the results agree but for rounding.
+    pub parts: usize,
     /// Where there is none: the state of another trial that is this one's, too.
     pub begin: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
@@ -75,6 +77,12 @@ pub enum TrainError {
         reached: f64,
         /// In which parameters none does.
         dead: String,
+    },
+    /// Not enough memory.
+    #[error("out of memory with the batch in {parts} part(s)")]
+    Memory {
+        /// Into how many parts it was cut.
+        parts: usize,
     },
     /// libtorch failed.
     #[error("libtorch: {0}")]
@@ -204,7 +212,7 @@ impl<'a> Session<'a> {
             corpus,
             options,
             order: Order::new(trial.seed),
-            stepper: Stepper::new(precision, options.device),
+            stepper: Stepper::new(precision, options.device, options.parts),
             state,
             at: progress.at,
             stages: progress.stages,
@@ -299,7 +307,7 @@ impl<'a> Session<'a> {
         let seconds = self.at.wall_seconds;
         let windows = self.corpus.validation(self.trial.settings.evaluation.tokens, self.seq_len());
         let model = Model::new(self.state.architecture(), self.state.weights(self.stepper.compute()));
-        let batch = self.trial.settings.training.batch_size;
+        let batch = self.trial.settings.training.batch_size.div_ceil(self.options.parts);
         let sum: f64 = windows
             .chunks(batch)
             .map(|chunk| {

@@ -74,6 +74,7 @@ fn options(folder: &Path, resume: Vec<PathBuf>) -> Options {
         checkpoint_every_tokens: 192,
         resume,
         begin: None,
+        parts: 1,
         snapshots: vec![],
     }
 }
@@ -123,6 +124,28 @@ fn a_trial_trains_grows_and_preserves_its_function() {
         let count = |word: &str| lines.iter().filter(|line| line.starts_with(word)).count();
         assert_eq!((count("step"), count("eval"), count("growth")), (12, 5, 2), "{lines:#?}");
     }
+}
+
+#[test]
+fn a_batch_in_parts_trains_the_same_but_for_rounding() {
+    let trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
+    let folder = tempfile::tempdir().expect("a folder");
+    let norms = |parts: usize| {
+        let options = Options { parts, ..options(&folder.path().join(parts.to_string()), vec![]) };
+        let mut norms = vec![];
+        let outcome = train(&trial, &corpus(), &options, &mut |event| {
+            if let Event::Step(step) = event {
+                norms.extend([step.loss, step.gradient_norm]);
+            }
+            Control::Continue
+        });
+        assert_eq!(outcome.expect("trains"), Outcome::Complete);
+        norms
+    };
+    outgrow_train::device::initialise(1);
+    let (whole, cut) = (norms(1), norms(2));
+    assert!(whole.iter().zip(&cut).all(|(a, b)| (a - b).abs() < 1e-4 * a), "{whole:?} {cut:?}");
+    assert_ne!(whole, cut, "in parts it rounds otherwise");
 }
 
 #[test]

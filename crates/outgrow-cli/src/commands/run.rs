@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use outgrow_core::cost;
 use outgrow_runner::{Crew, Ended, News, supervise};
 use outgrow_store::{Store, SweepStatus};
 use outgrow_train::{Device, device};
@@ -10,7 +11,7 @@ use super::check_device;
 use crate::{
     args::Run,
     failure::Failure,
-    output::print_json,
+    output::{count, print_json},
     place::{Place, read_sweep, runtime, text_of},
     progress::Progress,
 };
@@ -28,7 +29,11 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
         if args.retry_failed {
             store.retry_failed(&inserted.sweep).await?;
         }
-        let ended = train(&store, place, args, &inserted.sweep, &devices).await;
+        let bytes = members
+            .iter()
+            .map(|member| cost::training_bytes(member.trial.plan.target(), &member.trial.settings.training, 1));
+        let crew = crew(args, &devices, bytes.max().unwrap_or(0));
+        let ended = train(&store, place, args, &inserted.sweep, &devices, crew).await;
         let status = store.status(&inserted.sweep).await?;
         let failures = store.failures(&inserted.sweep).await?;
         store.close().await;
@@ -43,14 +48,46 @@ fn devices(args: &Run) -> Result<Vec<Device>, Failure> {
     Ok(if args.devices.is_empty() { there } else { args.devices.clone() })
 }
 
-async fn train(store: &Store, place: &Place, args: &Run, sweep: &str, devices: &[Device]) -> Result<Ended, Failure> {
+/// How many workers to run: one for each core, or a few for each GPU, as far as memory is predicted to allow.
+fn crew(args: &Run, devices: &[Device], bytes: u64) -> usize {
+    if let Some(workers) = args.workers {
+        return usize::from(workers);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let of_device = |device: &Device| {
+        let most = match device {
+            Device::Cpu => cores / usize::from(args.threads),
+            Device::Cuda(_) => WORKERS_PER_GPU.min(cores / devices.len()),
+        };
+        let fit = device.free_bytes().map_or(1, |free| (free / bytes.max(1)) as usize);
+        if fit < most {
+            eprintln!(
+                "note: {device} has memory for {fit} worker(s) of {}B each, as predicted, and not for {most}",
+                count(bytes as f64)
+            );
+        }
+        most.min(fit).max(1)
+    };
+    // Devices are used in turn, so all get as many as the smallest can take.
+    devices.len() * devices.iter().map(of_device).min().unwrap_or(1)
+}
+
+/// Small models leave a GPU idle most of the time, so a few share it.
+const WORKERS_PER_GPU: usize = 4;
+
+async fn train(
+    store: &Store,
+    place: &Place,
+    args: &Run,
+    sweep: &str,
+    devices: &[Device],
+    crew: usize,
+) -> Result<Ended, Failure> {
     let status = store.status(sweep).await?;
     let open = (status.total() - status.ended()) as usize;
     if open == 0 {
         return Ok(Ended::Done);
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let default = if devices == [Device::Cpu] { (cores / usize::from(args.threads)).max(1) } else { devices.len() };
     let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
     let command = |number: usize| {
         let mut command = Command::new(&program);
@@ -58,7 +95,7 @@ async fn train(store: &Store, place: &Place, args: &Run, sweep: &str, devices: &
         command.args(["--device", &devices[number % devices.len()].to_string()]);
         command
     };
-    let crew = Crew { size: args.workers.map_or(default, usize::from).min(open), command: &command };
+    let crew = Crew { size: crew.min(open), command: &command };
     let mut progress = Progress::new();
     let mut tell = |news: News| match news {
         News::Status(status) => progress.show(status),

@@ -120,6 +120,7 @@ impl Job<'_> {
             checkpoint_every_tokens: self.sweep.spec().checkpoints.every_tokens,
             resume: vec![],
             begin: None,
+            parts: 1,
             snapshots: vec![],
         };
         train(&self.member.trial, &self.corpus, &options, on_event).map_err(|error| error.to_string())
