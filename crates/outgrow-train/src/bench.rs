@@ -1,6 +1,6 @@
 //! What `outgrow bench` measures: training steps, the bare matrix products of a step, and the peak of a large one.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use outgrow_core::{
     Architecture, GrowthPlan, Trial,
@@ -14,6 +14,7 @@ use rand::Rng;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
+    checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     state::TrainingState,
     step::{Phase, Stepper, kinds},
@@ -71,6 +72,19 @@ impl Steps {
                 tch::Cuda::synchronize(index as i64);
             }
         }
+    }
+
+    /// Seconds to write a checkpoint of the state, safely on disk, and its bytes.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn checkpoint(&self, folder: &Path) -> Result<(f64, u64), CheckpointError> {
+        let parts = self.state.parts();
+        // As if it had stepped: a state that has not carries no moments along.
+        let state = TrainingState::from_parts(self.state.architecture(), parts, self.state.step.max(1));
+        let began = Instant::now();
+        let (_, bytes) = Checkpoint { state, progress: None }.write(folder)?;
+        Ok((began.elapsed().as_secs_f64(), bytes))
     }
 
     /// Seconds that the matrix products of so many steps take by themselves, softmax included and nothing else.

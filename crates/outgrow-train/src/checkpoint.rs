@@ -4,6 +4,7 @@
 //! trusts nothing: sizes are bounded and shapes compared before anything is allocated.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
@@ -12,7 +13,7 @@ use std::{
 
 use memmap2::Mmap;
 use outgrow_core::{Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, tensor::View};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use thiserror::Error;
@@ -154,14 +155,19 @@ impl Checkpoint {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let parts = self.state.parts();
-        let mut files = vec![(MODEL, serialise(named("", &parts.weights))?)];
+        let mut digests = BTreeMap::new();
+        let mut size = 0;
+        let mut add = |name: &str, (digest, bytes): (String, u64)| {
+            digests.insert(name.to_owned(), digest);
+            size += bytes;
+        };
+        add(MODEL, store(&folder.join(MODEL), named("", &parts.weights))?);
         // A model that was never trained has no optimizer to carry along.
         if self.state.step > 0 {
             let moments =
                 named("first_moment.", &parts.first_moment).chain(named("second_moment.", &parts.second_moment));
-            files.push((OPTIMIZER, serialise(moments.chain(named("born.", &parts.born)))?));
+            add(OPTIMIZER, store(&folder.join(OPTIMIZER), moments.chain(named("born.", &parts.born)))?);
         }
-        let digests = files.iter().map(|(name, bytes)| ((*name).to_owned(), digest(bytes))).collect();
         let head = Head {
             format: FORMAT.into(),
             version: VERSION,
@@ -171,15 +177,10 @@ impl Checkpoint {
             digests,
         };
         let head = serde_json::to_vec_pretty(&head).map_err(io::Error::other)?;
-        let head_digest = digest(&head);
-        files.push((HEAD, head));
-        let mut size = 0;
-        for (name, bytes) in files {
-            let mut file = File::create(folder.join(name))?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            size += bytes.len() as u64;
-        }
+        let mut file = File::create(folder.join(HEAD))?;
+        file.write_all(&head)?;
+        file.sync_all()?;
+        let (head_digest, size) = (digest(&head), size + head.len() as u64);
         File::open(folder)?.sync_all()?;
         Ok((head_digest, size))
     }
@@ -293,32 +294,56 @@ fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor
     Ok(Tensor::from_data_size(view.data(), &size, kind).to_kind(master))
 }
 
-type NamedBytes = (String, Dtype, Vec<usize>, Vec<u8>);
+/// A contiguous tensor on the processor, as safetensors takes it: its own memory, not a copy.
+struct Stored {
+    tensor: Tensor,
+    shape: Vec<usize>,
+}
 
-fn named<'a>(prefix: &'a str, tensors: &'a BTreeMap<ParamId, Tensor>) -> impl Iterator<Item = NamedBytes> + 'a {
-    tensors.iter().map(move |(id, tensor)| {
-        let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
-        let dtype = match tensor.kind() {
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        match self.tensor.kind() {
             Kind::Double => Dtype::F64,
             Kind::Int64 => Dtype::I64,
             _ => Dtype::F32,
-        };
-        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-        tensor.copy_data_u8(&mut bytes, tensor.numel());
-        (format!("{prefix}{id}"), dtype, tensor.size().iter().map(|&n| n as usize).collect(), bytes)
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        // SAFETY: contiguous, on the processor, and nobody writes to it while it is stored.
+        Cow::Borrowed(unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.data_len()) })
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.tensor.kind().elt_size_in_bytes()
+    }
+}
+
+fn named<'a>(prefix: &'a str, tensors: &'a BTreeMap<ParamId, Tensor>) -> impl Iterator<Item = (String, Stored)> + 'a {
+    tensors.iter().map(move |(id, tensor)| {
+        let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
+        let shape = tensor.size().iter().map(|&n| n as usize).collect();
+        (format!("{prefix}{id}"), Stored { tensor, shape })
     })
 }
 
-fn serialise(tensors: impl Iterator<Item = NamedBytes>) -> io::Result<Vec<u8>> {
-    let tensors: Vec<NamedBytes> = tensors.collect();
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view)).map_err(io::Error::other)
-    });
-    safetensors::serialize(views.collect::<io::Result<Vec<_>>>()?, None).map_err(io::Error::other)
+/// Writes tensors to a file, safely on disk; gives its digest and size. It is hashed while the disk writes.
+fn store(path: &Path, tensors: impl Iterator<Item = (String, Stored)>) -> io::Result<(String, u64)> {
+    safetensors::serialize_to_file(tensors, None, path).map_err(io::Error::other)?;
+    let file = File::open(path)?;
+    // SAFETY: read only; nobody knows of the file yet.
+    let bytes = unsafe { Mmap::map(&file) }?;
+    let (synced, digest) = rayon::join(|| file.sync_all(), || digest(&bytes));
+    synced?;
+    Ok((digest, bytes.len() as u64))
 }
 
 fn digest(bytes: &[u8]) -> String {
-    blake3::hash(bytes).to_hex().to_string()
+    blake3::Hasher::new().update_rayon(bytes).finalize().to_hex().to_string()
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -115,7 +115,7 @@ fn name_of(precision: Precision) -> &'static str {
     }
 }
 
-/// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products 20`, `peak`.
+/// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products 20`, `checkpoint 1`, `peak`.
 pub fn serve(args: &BenchServe) -> Result<(), Failure> {
     device::initialise(usize::from(args.threads));
     let sizes = args.preset.sizes();
@@ -127,6 +127,14 @@ pub fn serve(args: &BenchServe) -> Result<(), Failure> {
         let n = n.parse().unwrap_or(1);
         let answer = match order {
             "phases" => phases(&mut steps, n),
+            "checkpoint" => {
+                // Beside the working folder, for its disk is the one that counts.
+                let folder = PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
+                let written = steps.checkpoint(&folder).map_err(Failure::environment(folder.display()));
+                let _ = std::fs::remove_dir_all(&folder);
+                let (seconds, bytes) = written?;
+                json!({ "seconds": seconds, "bytes": bytes })
+            }
             "products" => json!({ "seconds": steps.products(n) }),
             _ if line == "peak" => json!({ "flops_per_second": peak(precision, args.device) }),
             _ => {
