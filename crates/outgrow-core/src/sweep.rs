@@ -139,7 +139,9 @@ impl Trial {
         let training = &self.settings.training;
         let factor = training.growth.factor(&self.plan, tokens, self.step_tokens());
         training.learning_rate
-            * training.schedule.factor(training.growth.course(&self.plan, tokens, self.settings.tokens))
+            * training
+                .schedule
+                .factor(training.growth.course(&self.plan, tokens, self.settings.tokens), self.settings.tokens)
             * factor
     }
 }

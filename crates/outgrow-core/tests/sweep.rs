@@ -159,14 +159,20 @@ fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read()
 #[test]
 fn the_learning_rate_follows_its_schedule() {
     let wsd = LearningRateSchedule::Wsd { warmup: 0.1, decay: 0.2, end: 0.0 };
-    assert!(wsd.factor(0.0) > 0.0 && wsd.factor(0.05) < 1.0);
-    assert_eq!((wsd.factor(0.1), wsd.factor(0.5), wsd.factor(0.75)), (1.0, 1.0, 1.0));
-    assert!((wsd.factor(0.9) - 0.5).abs() < 1e-12);
+    assert!(wsd.factor(0.0, 1000) > 0.0 && wsd.factor(0.05, 1000) < 1.0);
+    assert_eq!((wsd.factor(0.1, 1000), wsd.factor(0.5, 1000), wsd.factor(0.75, 1000)), (1.0, 1.0, 1.0));
+    assert!((wsd.factor(0.9, 1000) - 0.5).abs() < 1e-12);
     let cosine = LearningRateSchedule::Cosine { warmup: 0.0, end: 0.1 };
-    assert!((cosine.factor(0.5) - 0.55).abs() < 1e-12);
+    assert!((cosine.factor(0.5, 1000) - 0.55).abs() < 1e-12);
     let linear = LearningRateSchedule::Linear { warmup: 0.5, end: 0.0 };
-    assert!((linear.factor(0.75) - 0.5).abs() < 1e-12);
-    assert_eq!(LearningRateSchedule::Constant { warmup: 0.1 }.factor(1.0), 1.0);
+    assert!((linear.factor(0.75, 1000) - 0.5).abs() < 1e-12);
+    assert_eq!(LearningRateSchedule::Constant { warmup: 0.1 }.factor(1.0, 1000), 1.0);
+    let in_tokens = LearningRateSchedule::Wsd { warmup: 50.0, decay: 0.2, end: 0.0 };
+    assert_eq!(
+        (in_tokens.factor(0.025, 1000), in_tokens.factor(0.05, 1000), in_tokens.factor(0.0125, 2000)),
+        (0.5, 1.0, 0.5)
+    );
+    assert_eq!([1000, 2000].map(|tokens| in_tokens.settled_until(tokens)), [799, 1599]);
 }
 
 /// Everything that a step depends on, but weights: its text is that of the seed and the step's number.
@@ -182,7 +188,7 @@ fn step_depends_on(trial: &Trial, step: u64) -> String {
 fn many_plans(equal: &str, schedule: &str) -> Vec<Member> {
     let more = r#"{ kind = "random", plans = 10, max_stages = 4, window = [0.1, 0.9] },
         { kind = "random", name = "warmed", plans = 4, max_stages = 4, window = [0.1, 0.9], growth = { initializer = { kind = "normal", scale = 1.0 },
-          optimizer = "keep_entry_age", learning_rate = { kind = "rewarm_all", tokens = 640 } } }, { kind = "all_at_once", plans = 1, at = 0.5 }]"#;
+          optimizer = "keep_entry_age", learning_rate = { kind = "rewind", to = 0.1, tokens = 640 } } }, { kind = "all_at_once", plans = 1, at = 0.5 }]"#;
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")
         .replace("{ kind = \"random\", plans = 1, max_stages = 3, window = [0.1, 0.6] }]", more)
         .replace("equal = \"tokens\"", &format!("equal = \"{equal}\""))
@@ -192,10 +198,11 @@ fn many_plans(equal: &str, schedule: &str) -> Vec<Member> {
 
 #[test]
 fn trials_that_begin_alike_are_found() {
-    let (cosine, constant) =
-        (r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#, r#"{ kind = "constant", warmup = 0.0 }"#);
+    let cosine = r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#;
+    let constant = r#"{ kind = "constant", warmup = 0.0 }"#;
+    let wsd = r#"{ kind = "wsd", warmup = 1280, decay = 0.2, end = 0.1 }"#;
     for (equal, schedule, expected) in
-        [("tokens", cosine, 28), ("train_flops", constant, 28), ("train_flops", cosine, 0)]
+        [("tokens", cosine, 28), ("train_flops", constant, 28), ("train_flops", wsd, 28), ("train_flops", cosine, 0)]
     {
         let members = many_plans(equal, schedule);
         let order = in_order(&members);

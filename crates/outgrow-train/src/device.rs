@@ -48,7 +48,8 @@ impl Device {
             Device::Cpu => {
                 let info = std::fs::read_to_string("/proc/meminfo").ok()?;
                 let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-                Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+                let free = line.split_whitespace().next()?.parse::<u64>().ok()? * 1024;
+                Some(free.min(free_of_group().unwrap_or(u64::MAX)))
             }
             Device::Cuda(index) => {
                 let query = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", &index.to_string()];
@@ -72,6 +73,14 @@ impl Device {
             Device::Cuda(index) => tch::Device::Cuda(index),
         }
     }
+}
+
+/// What a container or a scheduler leaves of the memory it allows; none where it sets no limit.
+fn free_of_group() -> Option<u64> {
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let folder = format!("/sys/fs/cgroup{}", group.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let number = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).ok()?.trim().parse::<u64>().ok();
+    Some(number("memory.max")?.saturating_sub(number("memory.current")?))
 }
 
 fn cpu_name() -> String {

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{LearningRateSchedule, Member, Trial};
+use super::{Equal, Member, Trial};
+use crate::policy::LearningRateAtGrowth;
 
 /// Where a trial leaves another, whose state at that step it can begin from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +67,23 @@ pub fn beginnings(trials: &[&Trial]) -> Vec<Option<Beginning>> {
 fn ways(trial: &Trial) -> Vec<(String, u64)> {
     let mut settings = serde_json::to_value(&trial.settings).expect("plain data");
     let policy = settings["training"]["growth"].take();
-    if matches!(trial.settings.training.schedule, LearningRateSchedule::Constant { warmup: 0.0 }) {
-        // The rate of no step depends on how many there will be.
-        let _ = (settings["tokens"].take(), settings["training"]["tokens"].take());
+    // The last step is special: it is evaluated whether or not an evaluation is due.
+    let mut end = trial.settings.tokens - trial.step_tokens();
+    let settled = trial.settings.training.schedule.settled_until(trial.settings.tokens);
+    if trial.settings.training.equal == Equal::TrainFlops && settled > 0 {
+        // Trials differ in their tokens, and until the decay of the shorter that makes no difference.
+        settings["tokens"].take();
+        end = end.min(settled);
     }
     let mut way = format!("{}{}{}", trial.seed, json(&settings), json(trial.plan.initial()));
-    // The last step is special: it is evaluated whether or not an evaluation is due.
-    let end = trial.settings.tokens - trial.step_tokens();
     let mut ways = vec![];
     for stage in trial.plan.stages() {
         ways.push((way.clone(), stage.tokens.min(end)));
         way += &format!("{}{}", json(stage), json(&policy));
+        if let LearningRateAtGrowth::Rewind { .. } = trial.settings.training.growth.learning_rate {
+            // Where the schedule goes back, it is stretched over the tokens that are left.
+            way += &trial.settings.tokens.to_string();
+        }
     }
     ways.push((way, end));
     ways
