@@ -23,13 +23,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-class Norm(nn.Module):
+class RMSNorm(nn.Module):
     def __init__(self, d_model):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(d_model))
 
     def forward(self, x):
         return x * self.gain / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()
+
+
+# An architecture that names no norm has the paper's.
+NORMS = {None: RMSNorm, "layer_norm": nn.LayerNorm}
 
 
 class Head(nn.Module):
@@ -45,11 +49,11 @@ class Head(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, d_model, layer):
+    def __init__(self, d_model, layer, norm):
         super().__init__()
         heads = [(run["d_k"], run["d_v"]) for run in layer["heads"] for _ in range(run["n_heads"])]
         self.heads = nn.ModuleList(Head(d_model, d_k, d_v) for d_k, d_v in heads)
-        self.attention_norm, self.mlp_norm = Norm(d_model), Norm(d_model)
+        self.attention_norm, self.mlp_norm = norm(d_model), norm(d_model)
         self.mlp = nn.Sequential(nn.Linear(d_model, layer["d_ff"]), nn.ReLU(), nn.Linear(layer["d_ff"], d_model))
 
     def forward(self, x):
@@ -61,10 +65,11 @@ class Layer(nn.Module):
 class Model(nn.Module):
     def __init__(self, a):
         super().__init__()
+        norm = NORMS[a["form"].get("norm")]
         self.embedding = nn.Embedding(a["vocab_size"], a["d_model"])
         self.positions = nn.Parameter(torch.zeros(a["seq_len"], a["d_model"]))
-        self.layers = nn.Sequential(*(Layer(a["d_model"], layer) for layer in a["layers"]))
-        self.final_norm = Norm(a["d_model"]) if a["form"]["final_norm"] else nn.Identity()
+        self.layers = nn.Sequential(*(Layer(a["d_model"], layer, norm) for layer in a["layers"]))
+        self.final_norm = norm(a["d_model"]) if a["form"]["final_norm"] else nn.Identity()
         self.unembedding = nn.Linear(a["d_model"], a["n_outputs"], bias=False)
 
     def forward(self, tokens):
