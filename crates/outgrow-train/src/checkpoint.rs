@@ -193,7 +193,7 @@ impl Checkpoint {
         let head = read_head(folder)?;
         let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
         let kinds: Vec<Kind> = weights.values().map(Tensor::kind).collect();
-        if kinds.contains(&Kind::Int64) || kinds.iter().any(|kind| *kind != kinds[0]) {
+        if kinds.contains(&Kind::Int) || kinds.iter().any(|kind| *kind != kinds[0]) {
             let why = "its tensors must all be float64, or all of the shorter floating-point types";
             return Err(format_error(&folder.join(MODEL), why));
         }
@@ -201,8 +201,7 @@ impl Checkpoint {
         let state = if optimizer {
             let mut parts =
                 read_tensors(folder, OPTIMIZER, &head, &["first_moment.", "second_moment.", "born."], device)?;
-            let born = parts.remove(2).into_iter().map(|(id, t)| (id, t.to_kind(Kind::Int64))).collect();
-            let (second_moment, first_moment) = (parts.remove(1), parts.remove(0));
+            let (born, second_moment, first_moment) = (parts.remove(2), parts.remove(1), parts.remove(0));
             let parts = Parts { weights, first_moment, second_moment, born };
             TrainingState::from_parts(&head.architecture, parts, head.optimizer_step)
         } else {
@@ -287,8 +286,11 @@ fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor
         Dtype::F32 => (Kind::Float, Kind::Float),
         Dtype::BF16 => (Kind::BFloat16, Kind::Float),
         Dtype::F16 => (Kind::Half, Kind::Float),
-        Dtype::I64 => (Kind::Int64, Kind::Int64),
-        other => return Err(format!("`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I64 for `born`)")),
+        Dtype::I32 => (Kind::Int, Kind::Int),
+        Dtype::I64 => (Kind::Int64, Kind::Int),
+        other => {
+            return Err(format!("`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I32 or I64 for `born`)"));
+        }
     };
     let size: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
     Ok(Tensor::from_data_size(view.data(), &size, kind).to_kind(master))
@@ -304,7 +306,7 @@ impl View for Stored {
     fn dtype(&self) -> Dtype {
         match self.tensor.kind() {
             Kind::Double => Dtype::F64,
-            Kind::Int64 => Dtype::I64,
+            Kind::Int => Dtype::I32,
             _ => Dtype::F32,
         }
     }

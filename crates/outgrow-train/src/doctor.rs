@@ -70,7 +70,7 @@ pub fn examine(
 /// place in the model before.
 fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     if after.step > 0 {
-        return after.born.eq(after.step);
+        return after.born().eq(after.step);
     }
     let old = before.parts().weights;
     let mark = |(id, weight): (ParamId, Tensor)| {

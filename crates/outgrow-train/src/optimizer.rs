@@ -241,7 +241,7 @@ mod tests {
         let rate = trial.learning_rate(stage.tokens);
         let _ = step(&mut state, &gradient, trial, rate);
         let moved = (&before - state.weights.detach()) / RATE;
-        let is_new = state.born.eq(BEFORE).to_kind(Kind::Double);
+        let is_new = state.born().eq(BEFORE).to_kind(Kind::Double);
         // A scaled entry's moments were scaled with it: those of size 1 are the untouched ones.
         let mean = |of: &Tensor| ((&moved * of).sum(Kind::Double) / of.sum(Kind::Double)).double_value(&[]);
         (mean(&(1.0 - &is_new)), mean(&is_new))

@@ -35,9 +35,7 @@ pub struct TrainingState {
     pub(crate) first_moment: Tensor,
     /// Running mean of squared gradients.
     pub(crate) second_moment: Tensor,
-    /// The optimizer step at which each entry was born.
-    pub(crate) born: Tensor,
-    /// The distinct values of `born`, and for each entry the number of its value; what bias correction looks up.
+    /// The optimizer steps at which entries were born, and for each entry the number of its own; what bias correction looks up.
     pub(crate) cohorts: Vec<i64>,
     pub(crate) cohort: Tensor,
     /// Optimizer steps so far.
@@ -116,23 +114,22 @@ impl TrainingState {
             let zero = |w: &Tensor| w.zeros_like().to_kind(kind.unwrap_or(w.kind()));
             weights.iter().map(|(id, w)| (*id, zero(w))).collect::<BTreeMap<_, _>>()
         };
-        let (first_moment, second_moment, born) = (zeros(None), zeros(None), zeros(Some(Kind::Int64)));
+        let (first_moment, second_moment, born) = (zeros(None), zeros(None), zeros(Some(Kind::Int)));
         Self::from_parts(architecture, Parts { weights, first_moment, second_moment, born }, 0)
     }
 
     /// A state from its tensors.
     pub fn from_parts(architecture: &Architecture, parts: Parts, step: i64) -> Self {
         let layout = Layout::new(architecture);
-        let born = layout.join(&parts.born);
+        let born = layout.join(&parts.born).to_kind(Kind::Int);
         let (cohorts, cohort, _) = born.internal_unique2(true, true, false);
         Self {
             architecture: architecture.clone(),
             weights: layout.join(&parts.weights).detach().set_requires_grad(true),
             first_moment: layout.join(&parts.first_moment),
             second_moment: layout.join(&parts.second_moment),
-            cohorts: Vec::try_from(&cohorts).expect("a list of steps"),
+            cohorts: Vec::try_from(&cohorts.to_kind(Kind::Int64)).expect("a list of steps"),
             cohort: cohort.to_kind(Kind::Int),
-            born,
             layout,
             step,
             mask: None,
@@ -177,8 +174,14 @@ impl TrainingState {
             weights: self.layout.cut(&self.weights.detach()),
             first_moment: self.layout.cut(&self.first_moment),
             second_moment: self.layout.cut(&self.second_moment),
-            born: self.layout.cut(&self.born),
+            born: self.layout.cut(&self.born()),
         }
+    }
+
+    /// The optimizer step at which each entry was born.
+    pub(crate) fn born(&self) -> Tensor {
+        let cohorts = Tensor::from_slice(&self.cohorts).to_kind(Kind::Int).to_device(self.cohort.device());
+        cohorts.index_select(0, &self.cohort)
     }
 
     /// The state after a growth: the same edits on weights, moments and birth steps, each under its own role.
