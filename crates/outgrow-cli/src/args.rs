@@ -303,7 +303,11 @@ pub struct Bench {
     /// Also measure so many workers at once on a preset, as 1,2,4,8
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "sweep", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Vec<u16>,
-    /// How many trainings of a sweep, or turns of a preset
+    /// Instead: how a token's time grows with the model, and a sweep's with the number of its trials; writes figures, and the
+    /// numbers behind them, to this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["sweep", "preset", "pytorch", "workers"])]
+    pub scaling: Option<PathBuf>,
+    /// How many trainings of a sweep, turns of a preset, or turns of each size
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub runs: u16,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]

@@ -30,7 +30,7 @@ pub struct Figure {
 
 impl Figure {
     /// Draws a figure in both widths.
-    fn new(
+    pub(crate) fn new(
         name: &'static str,
         caption: String,
         numbers: Vec<Vec<String>>,

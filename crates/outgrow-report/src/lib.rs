@@ -13,6 +13,7 @@ mod font;
 mod interval;
 mod provenance;
 mod render;
+mod scaling;
 mod sheet;
 mod style;
 mod tables;
@@ -24,6 +25,7 @@ use thiserror::Error;
 pub use analysis::{Analysis, Role, Strategy};
 pub use comparison::{Ablation, Comparison, Gap, Saving};
 pub use interval::Interval;
+pub use scaling::{Scaling, ScalingPoint, scaling};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]

@@ -155,19 +155,22 @@ impl Checkpoint {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let parts = self.state.parts();
-        let mut digests = BTreeMap::new();
-        let mut size = 0;
-        let mut add = |name: &str, (digest, bytes): (String, u64)| {
-            digests.insert(name.to_owned(), digest);
-            size += bytes;
-        };
-        add(MODEL, store(&folder.join(MODEL), named("", &parts.weights))?);
+        let weights = named("", &parts.weights);
         // A model that was never trained has no optimizer to carry along.
-        if self.state.step > 0 {
-            let moments =
-                named("first_moment.", &parts.first_moment).chain(named("second_moment.", &parts.second_moment));
-            add(OPTIMIZER, store(&folder.join(OPTIMIZER), moments.chain(named("born.", &parts.born)))?);
-        }
+        let optimizer = (self.state.step > 0).then(|| {
+            [("first_moment.", &parts.first_moment), ("second_moment.", &parts.second_moment), ("born.", &parts.born)]
+                .into_iter()
+                .flat_map(|(prefix, tensors)| named(prefix, tensors))
+                .collect::<Vec<_>>()
+        });
+        let (model, optimizer) = rayon::join(
+            || store(&folder.join(MODEL), weights),
+            || optimizer.map(|tensors| store(&folder.join(OPTIMIZER), tensors)).transpose(),
+        );
+        let files = [(MODEL, Some(model?)), (OPTIMIZER, optimizer?)];
+        let files = files.into_iter().filter_map(|(name, stored)| Some((name.to_owned(), stored?)));
+        let (digests, sizes): (BTreeMap<_, _>, Vec<u64>) =
+            files.map(|(name, (digest, bytes))| ((name, digest), bytes)).unzip();
         let head = Head {
             format: FORMAT.into(),
             version: VERSION,
@@ -180,7 +183,7 @@ impl Checkpoint {
         let mut file = File::create(folder.join(HEAD))?;
         file.write_all(&head)?;
         file.sync_all()?;
-        let (head_digest, size) = (digest(&head), size + head.len() as u64);
+        let (head_digest, size) = (digest(&head), sizes.iter().sum::<u64>() + head.len() as u64);
         File::open(folder)?.sync_all()?;
         Ok((head_digest, size))
     }
@@ -325,16 +328,17 @@ impl View for Stored {
     }
 }
 
-fn named<'a>(prefix: &'a str, tensors: &'a BTreeMap<ParamId, Tensor>) -> impl Iterator<Item = (String, Stored)> + 'a {
-    tensors.iter().map(move |(id, tensor)| {
+fn named(prefix: &str, tensors: &BTreeMap<ParamId, Tensor>) -> Vec<(String, Stored)> {
+    let stored = |(id, tensor): (&ParamId, &Tensor)| {
         let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
         (format!("{prefix}{id}"), Stored { tensor, shape })
-    })
+    };
+    tensors.iter().map(stored).collect()
 }
 
 /// Writes tensors to a file, safely on disk; gives its digest and size. It is hashed while the disk writes.
-fn store(path: &Path, tensors: impl Iterator<Item = (String, Stored)>) -> io::Result<(String, u64)> {
+fn store(path: &Path, tensors: Vec<(String, Stored)>) -> io::Result<(String, u64)> {
     safetensors::serialize_to_file(tensors, None, path).map_err(io::Error::other)?;
     let file = File::open(path)?;
     // SAFETY: read only; nobody knows of the file yet.

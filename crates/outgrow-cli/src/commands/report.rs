@@ -1,12 +1,13 @@
 //! `outgrow report`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use outgrow_report::{Input, Report as Made, ReportError, report as make};
+use outgrow_report::{Input, ReportError, report as make};
 use serde_json::json;
 
 use crate::{
     args::Report,
+    commands::write_files,
     failure::Failure,
     output::{print, print_json},
     place::{Place, runtime},
@@ -20,7 +21,7 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
         _ => Failure::Input(error.to_string()),
     })?;
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("reports").join(&input.sweep));
-    write(&folder, &made)?;
+    write_files(&folder, &made.files)?;
     if args.json {
         return print_json(&json!({ "folder": folder, "answer": made.answer, "analysis": made.analysis }));
     }
@@ -37,14 +38,4 @@ async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);
     Ok(Input { sweep: sweep.name, id, spec: sweep.spec, data, environments, trials, curves, growths })
-}
-
-fn write(folder: &Path, made: &Made) -> Result<(), Failure> {
-    for (path, bytes) in &made.files {
-        let path = folder.join(path);
-        let failed = |error| Failure::Environment(format!("cannot write {}: {error}", path.display()));
-        let parent = path.parent().expect("a file of a report lies in a folder");
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes)).map_err(failed)?;
-    }
-    Ok(())
 }

@@ -41,8 +41,7 @@ impl Contender {
     pub fn ours(preset: Preset, precision: Precision, device: Device, threads: u16) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
         let mut command = Command::new(program);
-        let preset = clap::ValueEnum::to_possible_value(&preset).expect("it has a name");
-        command.arg("bench-serve").arg(preset.get_name()).args(["--device", &device.to_string()]);
+        command.arg("bench-serve").arg(preset.name()).args(["--device", &device.to_string()]);
         command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
         Self::start("outgrow".into(), command)
     }

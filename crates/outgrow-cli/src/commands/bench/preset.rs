@@ -26,6 +26,11 @@ pub struct Sizes {
 }
 
 impl Preset {
+    /// As it is named on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("none is hidden").get_name().to_owned()
+    }
+
     /// Its numbers.
     #[rustfmt::skip]
     pub fn sizes(self) -> Sizes {

@@ -8,6 +8,7 @@ use super::{
     contender::{Contender, Variant},
     median,
     preset::Sizes,
+    with_folder,
 };
 use crate::{
     args::Bench,
@@ -44,12 +45,7 @@ pub fn bench(args: &Bench) -> Result<(), Failure> {
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
     let job = Job { args, sizes: args.preset.sizes(), precision: args.precision.into(), device };
-    let folder = std::env::temp_dir().join(format!("outgrow-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(Failure::environment(folder.display()))?;
-    let measured = job.measure(&folder);
-    // What is left costs disk in the system's own folder for that, no more.
-    let _ = std::fs::remove_dir_all(&folder);
-    measured
+    with_folder(|folder| job.measure(folder))
 }
 
 impl Job<'_> {
@@ -81,7 +77,7 @@ impl Job<'_> {
                 json!({ "name": line.name, "tokens_per_second": median(line.speeds.iter().copied()),
                 "ratio": median(line.ratios.iter().copied()), "speeds": line.speeds })
             };
-            return print_json(&json!({ "preset": format!("{:?}", self.args.preset), "peak_flops_per_second": peak,
+            return print_json(&json!({ "preset": self.args.preset.name(), "peak_flops_per_second": peak,
                 "flops_per_token": flops, "products_seconds_per_step": products, "phases_seconds": phases,
                 "contenders": lines.iter().map(line).collect::<Vec<_>>(), "failed": failed,
                 "workers": workers.iter().map(|(n, speed)| json!({ "workers": n, "tokens_per_second": speed })).collect::<Vec<_>>() }));
@@ -100,7 +96,7 @@ impl Job<'_> {
         let against = if lines.len() > 1 { "to the best PyTorch" } else { "to itself" };
         let mut text = format!(
             "{}, {} parameters, {} tokens a step, {:?}, {} thread(s) of {}; n = {} turns of {turn} steps, medians [extremes]\n\n",
-            clap::ValueEnum::to_possible_value(&self.args.preset).expect("a name").get_name(),
+            self.args.preset.name(),
             count(cost::parameters(&self.sizes.architecture()) as f64),
             self.sizes.tokens(),
             self.precision,

@@ -16,7 +16,7 @@ use outgrow_store::{Claim, Environment, Store};
 use outgrow_train::{Corpus, Device, Options, device, train};
 use serde_json::json;
 
-use super::median;
+use super::{median, with_folder};
 use crate::{
     args::Bench,
     commands::check_device,
@@ -40,11 +40,8 @@ pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
         .map_err(Failure::environment("training text"))?;
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
     let job = Job { sweep: &sweep, digest: &digest, member: members[growing.unwrap_or(0)].clone(), corpus, device };
-    let folder = std::env::temp_dir().join(format!("outgrow-bench-{}", std::process::id()));
-    let measured = job.runs(&folder, args.runs);
-    // What is left costs disk in the system's own folder for that, no more.
-    let _ = std::fs::remove_dir_all(&folder);
-    let answer = Answer::new(&job.member.trial, &measured?, planning, members.len());
+    let measured = with_folder(|folder| job.runs(folder, args.runs))?;
+    let answer = Answer::new(&job.member.trial, &measured, planning, members.len());
     if args.json { answer.print_json() } else { answer.print() }
 }
 
