@@ -6,7 +6,7 @@ use crate::{
     figures::Figure,
     render,
     sheet::{PT, Sample, Sheet},
-    style,
+    style::{self, GREY, Look},
 };
 
 /// One cost against one size, both on logarithmic axes.
@@ -48,7 +48,8 @@ pub fn scaling(of: &Scaling) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
     }));
     render::files(&Figure::new(of.name, of.caption.clone(), numbers, |column| {
         let sheet = Sheet::new(column.width(), column.height());
-        let looks = [style::strategy(1), style::strategy(0)];
+        let [measured, expected] = [style::strategy(1), style::strategy(2)];
+        let looks = [Look { dash: "", ..measured }, Look { color: GREY, ..expected }];
         let entries = [("measured".to_owned(), looks[0]), (of.expected.to_owned(), looks[1])];
         let top = sheet.legend(8 * PT, &entries, Sample::Line);
         let sizes = extremes(of.points.iter().map(|point| point.size));

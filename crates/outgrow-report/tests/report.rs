@@ -9,7 +9,7 @@ use outgrow_core::{
     stream::{Stream, stream},
     transform::TransformKind,
 };
-use outgrow_report::{Analysis, Input, Interval, ReportError, Strategy, report};
+use outgrow_report::{Analysis, Input, Interval, ReportError, Scaling, ScalingPoint, Strategy, report, scaling};
 use rand_distr::{Distribution, StandardNormal};
 
 const SEEDS: usize = 3;
@@ -300,6 +300,34 @@ fn pdfs_embed_their_font() {
         let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
         assert!(has(b"OutgrowSans"), "{path} has no font, so its text is gone or is drawn as shapes");
         assert!(!has(b"/Type3"), "{path} has a Type 3 font");
+    }
+}
+
+#[test]
+fn a_cost_is_drawn_beside_what_would_be_proportional() {
+    let points = [(1.0, 3.0), (10.0, 12.0), (100.0, 100.0)];
+    let point = |(size, cost)| ScalingPoint { size, measured: [cost, 0.9 * cost, 1.1 * cost], expected: size };
+    let figure = Scaling {
+        name: "time_per_thing",
+        caption: "Of things.".into(),
+        size: "Things",
+        cost: "Time (s)",
+        expected: "proportional to things",
+        points: points.map(point).to_vec(),
+    };
+    let files = scaling(&figure).expect("a figure");
+    assert_eq!(files.len(), 7, "three formats in two widths, and the numbers");
+    let text = |name: &str| {
+        let (_, bytes) = files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        String::from_utf8(bytes.clone()).expect("text")
+    };
+    let csv = text("data/time_per_thing.csv");
+    let second = csv.lines().nth(2).expect("a second point");
+    let numbers: Vec<f64> = second.split(',').map(|cell| cell.parse().expect("a number")).collect();
+    assert_eq!(numbers, [10.0, 12.0, 0.9 * 12.0, 1.1 * 12.0, 10.0]);
+    let svg = text("figures/time_per_thing-single.svg");
+    for label in ["Things", "Time (s)", "proportional to things"] {
+        assert!(svg.contains(&format!(">{label}</text>")), "{label} is not on the figure");
     }
 }
 

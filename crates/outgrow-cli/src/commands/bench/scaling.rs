@@ -46,28 +46,28 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
             of.points.iter().map(point).collect::<Vec<_>>()
         };
         return print_json(&json!({ "peak_flops_per_second": peak, "threads": args.threads, "turns": args.runs,
-            "seconds_per_token": points(&steps), "seconds_per_sweep": points(&sweeps) }));
+            "microseconds_per_token": points(&steps), "seconds_per_sweep": points(&sweeps) }));
     }
-    let rows = |of: &Scaling| {
+    let rows = |of: &Scaling, unit: f64| {
         let row = |p: &ScalingPoint| {
             let [median, low, high] = p.measured;
             let ratio = format!("{:.2} [{:.2}, {:.2}]", median / p.expected, low / p.expected, high / p.expected);
-            vec![count(p.size), format!("{}s", scaled(median)), ratio]
+            vec![count(p.size * unit), format!("{median:.2}"), ratio]
         };
         of.points.iter().map(row).collect::<Vec<_>>()
     };
-    let header = |of: &'static str| [of, "median time", "to the expected [extremes]"];
+    let header = |of: &'static str, cost: &'static str| [of, cost, "to the expected [extremes]"];
     print(&format!(
         "{}\n\n{}\n\n{}\n\n{}\n\nfigures (as SVG, PDF and PNG) and numbers: {}",
         steps.caption,
-        table(&header("parameters"), rows(&steps), &[0, 1, 2]),
+        table(&header("parameters", "µs a token"), rows(&steps, 1e6), &[0, 1, 2]),
         sweeps.caption,
-        table(&header("trials"), rows(&sweeps), &[0, 1, 2]),
+        table(&header("trials", "seconds"), rows(&sweeps, 1.0), &[0, 1, 2]),
         folder.display()
     ))
 }
 
-/// Seconds of a training token, size by size, and the peak that they are held to.
+/// Microseconds of a training token, size by size, and the peak that they are held to.
 fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
     let precision: Precision = args.precision.into();
     let (seq_len, batch) = (64, 12);
@@ -85,13 +85,14 @@ fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
             training.run(2, &mut |_| ());
             let once = training.run(2, &mut |_| ()).0 / 2.0;
             let steps = ((TURN_SECONDS / once) as usize).max(1);
-            speeds.push(training.run(steps, &mut |_| ()).0 / (steps * batch * seq_len) as f64);
+            let seconds = training.run(steps, &mut |_| ()).0;
+            speeds.push(1e6 * seconds / (steps * batch * seq_len) as f64);
         }
     }
     let peak = median(peaks.into_iter());
     let points = sizes.iter().zip(speeds).map(|(architecture, speeds)| {
         let flops = cost::train_flops(architecture, seq_len) as f64 / seq_len as f64;
-        point(cost::parameters(architecture) as f64, &speeds, flops / peak)
+        point(cost::parameters(architecture) as f64 / 1e6, &speeds, 1e6 * flops / peak)
     });
     let points = points.collect();
     let caption = format!(
@@ -102,7 +103,7 @@ fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
         args.runs,
         scaled(peak)
     );
-    let (size, cost, expected) = ("Parameters", "Seconds per token", "FLOPs at peak");
+    let (size, cost, expected) = ("Parameters (millions)", "Time per token (µs)", "FLOPs at peak");
     (peak, Scaling { name: "time_per_token", caption, size, cost, expected, points })
 }
 
@@ -123,7 +124,7 @@ fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Failure> {
          the time of the largest sweep divided by its trials.",
         args.runs
     );
-    let (size, cost, expected) = ("Trials", "Seconds", "proportional to trials");
+    let (size, cost, expected) = ("Trials", "Time (s)", "proportional to trials");
     Ok(Scaling { name: "time_per_sweep", caption, size, cost, expected, points: points.collect() })
 }
 
