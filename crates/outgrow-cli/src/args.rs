@@ -69,6 +69,10 @@ pub struct Run {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// Train so many replicates of a plan as one model; results agree but for rounding [default: on a GPU as many as keep it busy,
+    /// 1 on a CPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub together: Option<u16>,
     /// Train every trial from its beginning, also where it begins as another does; the results are the same
     #[arg(long)]
     pub alone: bool,
@@ -303,9 +307,12 @@ pub struct Bench {
     /// Also measure so many workers at once on a preset, as 1,2,4,8
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "sweep", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Vec<u16>,
+    /// Also measure so many replicates of a preset as one model, beside one after another, as 8,32
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "sweep", value_parser = clap::value_parser!(u16).range(1..))]
+    pub together: Vec<u16>,
     /// Instead: how a token's time grows with the model, and a sweep's with the number of its trials; writes figures, and the
     /// numbers behind them, to this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["sweep", "preset", "pytorch", "workers"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["sweep", "preset", "pytorch", "workers", "together"])]
     pub scaling: Option<PathBuf>,
     /// How many trainings of a sweep, turns of a preset, or turns of each size
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -335,6 +342,9 @@ pub struct BenchServe {
     /// CPU threads
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
+    /// How many replicates step as one model
+    #[arg(long, default_value_t = 1)]
+    pub together: u16,
 }
 
 /// A precision, as it is named in sweep files.
@@ -369,4 +379,10 @@ pub struct Worker {
     /// CPU threads
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
+    /// How many replicates to train as one model
+    #[arg(long)]
+    pub together: Option<u16>,
+    /// How many workers share the device
+    #[arg(long, default_value_t = 1)]
+    pub share: usize,
 }

@@ -177,6 +177,46 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
     assert_eq!(left.count(), 0, "what nobody begins from any more goes");
 }
 
+#[test]
+fn replicates_are_trained_together_with_the_same_numbers() {
+    let sweep = SWEEP
+        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 3, max_stages = 3, window = [0.3, 0.9]")
+        .replace("float32", "float64");
+    let (alone, together) = (Desk::new(), Desk::new());
+    for desk in [&alone, &together] {
+        desk.write("s.toml", &sweep);
+    }
+    alone.ok(&["run", "s.toml", "-j2"]);
+    // The worker is killed in the middle: what it held may stand at different steps then.
+    let run = ["run", "s.toml", "-j1", "--together", "4"];
+    let mut killed = together.command(&run).stderr(Stdio::null()).spawn().expect("it runs");
+    together.wait_for_rows(150);
+    let workers = workers_of(killed.id());
+    assert!(!workers.is_empty(), "nothing was running, so nothing is tested");
+    workers.iter().for_each(|pid| killpg(Pid::from_raw(*pid), Signal::SIGKILL).expect("killed"));
+    assert!(killed.wait().expect("it ends").success());
+    let numbers = |desk: &Desk| -> Vec<f64> {
+        let cells = desk.rows().replace('\n', ",");
+        cells.split(',').filter_map(|cell| cell.parse().ok()).collect()
+    };
+    let (expected, found) = (numbers(&alone), numbers(&together));
+    assert_eq!(expected.len(), found.len());
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-6 * a.abs().max(1e-6);
+    let off = expected.iter().zip(&found).find(|(a, b)| !near((a, b)));
+    assert!(off.is_none(), "{off:?}");
+    let attempts = |condition: &str| -> u64 {
+        let sql = format!("SELECT count(*) AS n FROM attempt WHERE {condition}");
+        together.json(&["query", &sql, "--format", "json"])[0]["n"].as_u64().expect("a number")
+    };
+    // All plans have two replicates, and two attempts died.
+    assert_eq!((attempts("together = 2"), attempts("outcome = 'died'")), (10, 2));
+    assert_eq!(
+        attempts("outcome = 'complete' AND coalesce(peak_bytes > predicted_bytes, 1)"),
+        0,
+        "predicted is too little"
+    );
+}
+
 fn workers_of(parent: u32) -> Vec<i32> {
     let output = Command::new("pgrep").args(["-P", &parent.to_string()]).output();
     let text = output.map(|output| output.stdout).unwrap_or_else(|_| children_of(parent));

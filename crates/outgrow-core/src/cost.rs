@@ -9,7 +9,7 @@
 use crate::{
     architecture::{Architecture, LayerShape},
     param,
-    sweep::{Precision, TrainingSpec, Trial},
+    sweep::{Precision, Trial},
 };
 
 /// Number of trainable parameters; saturates instead of overflowing.
@@ -44,28 +44,75 @@ pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u64 {
     3 * forward_flops(architecture, seq_len)
 }
 
-/// Bytes that training a model takes at its peak, as they are predicted: state and activations, the batch in so many parts.
-pub fn training_bytes(architecture: &Architecture, training: &TrainingSpec, parts: usize) -> u64 {
-    let bytes = match training.precision {
-        Precision::Float64 => 8,
-        // Of bfloat16, the stream and the logits are kept in float32 beside it.
-        Precision::Float32 | Precision::Bfloat16 => 4,
+/// How gradients are computed, as far as memory is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backward {
+    /// In buffers that live as long as the architecture does.
+    ByHand,
+    /// By libtorch, which keeps what it needs from the forward pass.
+    Autograd,
+}
+
+/// Bytes that training a trial takes at its peak, as they are predicted, the batch in so many parts: the largest of its steps and
+/// growths, from above. The tests hold it to what is measured.
+pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
+    let training = &trial.settings.training;
+    let number = number_bytes(training.precision);
+    let batch = training.batch_size.div_ceil(parts);
+    let target = trial.plan.target();
+    let activations = match backward {
+        Backward::ByHand => activation_bytes(target, batch, number),
+        // Measured: it keeps inputs of elementwise operations, too.
+        Backward::Autograd => 2 * activation_bytes(target, batch, number),
     };
-    state_bytes(architecture) + activation_bytes(architecture, training.batch_size.div_ceil(parts), bytes)
+    // The optimizer's intermediate results come when the activations have gone.
+    let step = state_bytes(target, number) + activations.max(4 * number as u64 * parameters(target));
+    let growth = |stage: usize| {
+        let [old, new] = [stage, stage + 1].map(|stage| trial.plan.architecture_after(stage));
+        // The state before and after, the doctor's copy of it, gradients and updates; and what a probe keeps.
+        let states = (5 * parameters(old) + 16 * parameters(new)) * number as u64;
+        states + 2 * activation_bytes(new, PROBE, number)
+    };
+    (0..trial.plan.stages().len()).map(growth).fold(step, u64::max)
+}
+
+/// Sequences of the largest batch around a growth that gradients are computed of.
+const PROBE: usize = 4;
+
+fn number_bytes(precision: Precision) -> usize {
+    match precision {
+        Precision::Float64 => 8,
+        // Of bfloat16, the stream and all gradients are kept in float32 beside it.
+        Precision::Float32 | Precision::Bfloat16 => 4,
+    }
 }
 
 /// Into how many parts a trial's batch must be cut so that it is predicted to train within `available` bytes, at least `from`;
 /// none if not even one sequence at a time fits.
-pub fn parts_that_fit(trial: &Trial, available: u64, from: usize) -> Option<usize> {
-    let training = &trial.settings.training;
-    let fits = |parts: &usize| training_bytes(trial.plan.target(), training, *parts) <= available;
-    parts_of(training.batch_size).filter(|parts| *parts >= from).find(fits)
+pub fn parts_that_fit(trial: &Trial, available: u64, from: usize, backward: Backward) -> Option<usize> {
+    let fits = |parts: &usize| training_bytes(trial, *parts, backward) <= available;
+    parts_of(trial.settings.training.batch_size).filter(|parts| *parts >= from).find(fits)
 }
 
 /// The next larger number of equal parts that a batch can be cut into.
 pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
     parts_of(batch_size).find(|more| *more > parts)
 }
+
+/// How many replicates of a trial are worth training as one model on a GPU, the trial among them.
+///
+/// Small steps leave a GPU idle, for it takes longer to launch their kernels than to run them: about 500 launches of 6 µs, in which
+/// it could do [`BUSY_FLOPS`]. Replicates fill a step up to there. (An estimate from those figures, not a measurement.)
+pub fn replicates_that_pay(trial: &Trial) -> usize {
+    let target = trial.plan.target();
+    let step = train_flops(target, target.seq_len).saturating_mul(trial.settings.training.batch_size as u64).max(1);
+    (BUSY_FLOPS / step).clamp(1, MOST_REPLICATES) as usize
+}
+
+/// FLOPs of a step that keeps a GPU busy.
+const BUSY_FLOPS: u64 = 1_000_000_000_000;
+/// More replicates than a comparison needs.
+const MOST_REPLICATES: u64 = 32;
 
 fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
     (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))
@@ -74,7 +121,7 @@ fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
 /// Bytes that a training step keeps for its backward pass, for `batch` sequences in a dtype of `bytes_per_value` bytes.
 ///
 /// An estimate from above for unfused attention: every input of a matrix product and of a nonlinearity is kept.
-pub fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: usize) -> u64 {
+fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: usize) -> u64 {
     let (s, h, o) = (architecture.seq_len as u64, architecture.d_model as u64, architecture.n_outputs as u64);
     let layer = |layer: &LayerShape| {
         let (keys, values, d_ff) = (layer.keys() as u64, layer.values() as u64, layer.d_ff as u64);
@@ -82,12 +129,14 @@ pub fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_val
         let heads = s * (2 * keys + 2 * values) + 2 * s * s * layer.heads.len() as u64; // q, k, v, output; scores, weights
         stream + heads + s * 2 * d_ff // before and after ReLU
     };
-    let outside = s * 2 * h + s * 2 * o; // input and normed output; logits and their softmax
-    let values = architecture.layers.iter().map(layer).sum::<u64>() + outside;
+    let outside = s * 6 * h + s * 2 * o; // input, normed output, what goes from layer to layer; logits and their softmax
+    // What a layer needs for itself goes from one to the next.
+    let room = architecture.layers.iter().map(layer).max().unwrap_or(0);
+    let values = architecture.layers.iter().map(layer).sum::<u64>() + room + outside;
     values * batch as u64 * bytes_per_value as u64
 }
 
-/// Bytes of weights, gradients, both AdamW moments and birth steps in float32.
-pub fn state_bytes(architecture: &Architecture) -> u64 {
-    parameters(architecture).saturating_mul(20)
+/// Bytes of weights, gradients and both AdamW moments of so many bytes each, and of birth numbers.
+fn state_bytes(architecture: &Architecture, bytes_per_value: usize) -> u64 {
+    parameters(architecture).saturating_mul(4 * bytes_per_value as u64 + 4)
 }

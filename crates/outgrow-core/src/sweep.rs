@@ -118,6 +118,11 @@ struct Arm {
 }
 
 impl Trial {
+    /// Whether the two differ in nothing but the seed, so that all their shapes are the same at all times.
+    pub fn is_replicate_of(&self, other: &Self) -> bool {
+        self.plan == other.plan && self.settings == other.settings
+    }
+
     /// Identity by content: 32 hexadecimal digits of the BLAKE3 hash of the trial as JSON.
     pub fn id(&self) -> String {
         let text = serde_json::to_vec(self).expect("a trial is plain data");

@@ -10,7 +10,7 @@ mod worker;
 
 pub use holder::{is_dead, this_process};
 pub use supervise::{Crew, Ended, News, supervise};
-pub use worker::{Failure, Train, Work, work};
+pub use worker::{Failure, Train, Trained, Work, work};
 
 use thiserror::Error;
 

@@ -13,7 +13,7 @@ use outgrow_core::{
     Event, Sweep,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, StepEvent},
 };
-use outgrow_runner::{Crew, Ended, Failure, News, Work, supervise, work};
+use outgrow_runner::{Crew, Ended, Failure, News, Trained, Work, supervise, work};
 use outgrow_store::{Cell, Claim, Environment, Store};
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
@@ -43,14 +43,24 @@ fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Out
     Ok(Outcome::Complete)
 }
 
+/// One claim after another by a trainer of single trials.
+fn each<'a>(
+    mut one: impl FnMut(&Claim, &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> + 'a,
+) -> impl FnMut(&[Claim], &mut dyn FnMut(usize, Event) -> Control) -> Trained + 'a {
+    move |claims, on_event| {
+        let train = |(number, claim)| one(claim, &mut |event| on_event(number, event));
+        Trained { ended: claims.iter().enumerate().map(train).collect(), memory: None }
+    }
+}
+
 /// Not a test: what the supervisor starts. It does nothing unless it is told where the database is.
 #[test]
 fn worker_process() {
     let (Ok(database), Ok(sweep)) = (env::var("FAKE_DATABASE"), env::var("FAKE_SWEEP")) else { return };
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
     let mut killed = env::var("FAKE_SUICIDE").is_ok();
-    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+    let mut train = each(|claim, on_event| {
         let mut counted = 0;
         fake(claim, &mut |event| {
             counted += 1;
@@ -60,7 +70,7 @@ fn worker_process() {
             }
             on_event(event)
         })
-    };
+    });
     work(&job, &mut train).expect("work");
 }
 
@@ -140,33 +150,33 @@ fn a_worker_obeys() {
     let folder = tempfile::tempdir().expect("a folder");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
     // Told to stop in the middle, it leaves the trial waiting, its rows and its checkpoint recorded.
     let mut counted = 0;
-    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+    let mut train = each(|claim, on_event| {
         fake(claim, &mut |event| {
             counted += 1;
             stop.store(counted > 8, Ordering::Relaxed);
             on_event(event)
         })
-    };
+    });
     work(&job, &mut train).expect("work");
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 6);
     assert!(!runtime.block_on(rows(&database)).is_empty());
     // A trial that can't be trained fails with its reason, and the next one is taken.
     stop.store(false, Ordering::Relaxed);
     let mut first = true;
-    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| match std::mem::take(&mut first) {
+    let mut train = each(|claim, on_event| match std::mem::take(&mut first) {
         true => Err(Failure::Trial("it is cursed".into())),
         false => fake(claim, on_event),
-    };
+    });
     work(&job, &mut train).expect("work");
     let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
     assert_eq!(failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(), ["it is cursed"]);
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
     // A place that is at fault keeps its trial for a better one.
     runtime.block_on(store.retry_failed(&sweep)).expect("retried");
-    let mut train = |_: &Claim, _: &mut dyn FnMut(Event) -> Control| Err(Failure::Place("disk full".into()));
+    let mut train = each(|_, _| Err(Failure::Place("disk full".into())));
     assert!(work(&job, &mut train).is_err_and(|error| error.to_string() == "disk full"));
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 1);
 }
@@ -177,15 +187,15 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), stop: &stop };
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
     let mut hopeless = None;
-    let mut train = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+    let mut train = each(|claim, on_event| {
         let hopeless = *hopeless.get_or_insert(claim.number);
         match claim.parts == 1 || claim.number == hopeless {
             true => Err(Failure::Memory(format!("too small for {}", claim.parts))),
             false => fake(claim, on_event),
         }
-    };
+    });
     work(&job, &mut train).expect("work");
     // A batch of two can be cut once.
     let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
@@ -194,4 +204,25 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
     let notes = "SELECT count(*) FROM attempt WHERE note = 'too small for 1'";
     let reading = runtime.block_on(Store::open_read_only(&database)).expect("opens");
     assert_eq!(runtime.block_on(reading.query(notes)).expect("an answer").rows, [[Cell::Integer(6)]]);
+}
+
+#[test]
+fn replicates_without_enough_memory_have_fewer_neighbours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (database, store, sweep) = runtime.block_on(planned(folder.path()));
+    let stop = AtomicBool::new(false);
+    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 2, stop: &stop };
+    let mut sizes = vec![];
+    let mut train = |claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
+        sizes.push(claims.len());
+        assert!(claims.iter().all(|claim| claim.parts == 1), "no batch need be cut");
+        match claims.len() {
+            1 => each(fake)(claims, on_event),
+            n => Trained { ended: vec![Err(Failure::Memory(format!("too small for {n}"))); n], memory: None },
+        }
+    };
+    work(&job, &mut train).expect("work");
+    assert_eq!(sizes, [2, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 6);
 }

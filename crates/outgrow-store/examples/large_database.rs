@@ -25,7 +25,7 @@ async fn main() -> Result<(), StoreError> {
     let holder = Holder { host: "here".into(), boot: "b".into(), pid: 1, started: 1 };
     let environment =
         Environment { host: "here".into(), device: "none".into(), threads: 1, versions: "made up".into() };
-    while let Some(claim) = store.claim(&id, &holder, &environment, 60.0, |_| false).await? {
+    while let Some(claim) = store.claim(&id, &holder, &environment, 60.0, |_| false, |_| 1).await?.pop() {
         let faster = if claim.trial.plan.stages().is_empty() { 1.0 } else { 1.3 };
         let offset = claim.number as f64 * 1e-4;
         let evaluation = |n: u64| {

@@ -33,6 +33,15 @@ pub struct Environment {
     pub versions: String,
 }
 
+/// Bytes of memory that an attempt took, all that were trained together in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// As it was predicted.
+    pub predicted: u64,
+    /// The most that was measured.
+    pub peak: u64,
+}
+
 /// A trial that this worker holds.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -56,8 +65,8 @@ pub struct Claim {
 
 impl Store {
     /// Takes the next trial of a sweep that waits, or whose holder is dead: says `is_dead`, or silent for longer than
-    /// `lease_seconds`. A trial that begins as another does is not taken before that has come to where they part, or has
-    /// ended. None if there is nothing to take now.
+    /// `lease_seconds`; and with it other replicates of its plan, as many in all as `most` says of it. A trial that begins as
+    /// another does is not taken before that has come to where they part, or has ended. None if there is nothing to take now.
     ///
     /// # Errors
     /// If the database can't be written, or holds an invalid trial.
@@ -68,49 +77,27 @@ impl Store {
         environment: &Environment,
         lease_seconds: f64,
         is_dead: impl Fn(&Holder) -> bool,
-    ) -> Result<Option<Claim>, StoreError> {
+        most: impl Fn(&Trial) -> usize,
+    ) -> Result<Vec<Claim>, StoreError> {
         let mut tx = self.write().await?;
         release_dead(&mut tx, sweep, lease_seconds, is_dead).await?;
-        let next = sqlx::query(
-            "SELECT t.number, t.definition, t.parts FROM member m JOIN trial t ON t.number = m.trial
-             LEFT JOIN beginning b ON b.sweep_id = m.sweep_id AND b.trial = t.number
-             LEFT JOIN trial p ON p.number = b.parent
-             WHERE m.sweep_id = ? AND t.state = 'waiting'
-               AND (b.parent IS NULL OR p.state NOT IN ('waiting', 'running')
-                    OR EXISTS (SELECT 1 FROM snapshot WHERE trial = b.parent AND step = b.step)
-                    OR EXISTS (SELECT 1 FROM checkpoint WHERE trial = t.number))
-             ORDER BY m.position LIMIT 1",
-        )
-        .bind(sweep)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(row) = next else {
-            tx.commit().await?;
-            return Ok(None);
-        };
-        let number: i64 = row.get(0);
-        let trial = serde_json::from_str(row.get(1))
-            .map_err(|error| StoreError::Corrupt { what: "trial", error: error.to_string() })?;
-        let epoch: i64 = sqlx::query_scalar(
-            "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = ? RETURNING epoch",
-        )
-        .bind(number)
-        .fetch_one(&mut *tx)
-        .await?;
-        let attempt = begin_attempt(&mut tx, number, epoch, holder, environment).await?;
-        let checkpoints: Vec<String> =
-            sqlx::query_scalar("SELECT path FROM checkpoint WHERE trial = ? ORDER BY step DESC LIMIT 2")
-                .bind(number)
-                .fetch_all(&mut *tx)
-                .await?;
-        let begin = match checkpoints.is_empty() {
-            true => begin(&mut tx, sweep, number, attempt).await?,
-            false => None,
-        };
-        let snapshots = awaited(&mut tx, number).await?;
+        let mut chosen = claimable(&mut tx, sweep, None, 1).await?;
+        let most = chosen.first().map_or(0, |first| most(&first.trial));
+        if most > 1 {
+            let (first, others) = (chosen[0].clone(), claimable(&mut tx, sweep, Some(&chosen[0]), -1).await?);
+            let fit = |other: &Claimable| other.number != first.number && other.trial.is_replicate_of(&first.trial);
+            chosen.extend(others.into_iter().filter(fit).take(most - 1));
+        }
+        let mut claims = vec![];
+        for next in chosen {
+            claims.push(take(&mut tx, sweep, next, holder, environment).await?);
+        }
+        let together = "UPDATE attempt SET together = ? WHERE id = ?";
+        for claim in &claims {
+            sqlx::query(together).bind(claims.len() as i64).bind(claim.attempt).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
-        let parts = row.get::<i64, _>(2) as usize;
-        Ok(Some(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots, parts }))
+        Ok(claims)
     }
 
     /// Whether any trial of a sweep waits or runs.
@@ -182,6 +169,21 @@ impl Store {
         Ok(folders)
     }
 
+    /// Keeps what an attempt took of memory, and what was predicted; the trial may be another attempt's by now.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn record_memory(&self, claim: &Claim, memory: Memory) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE attempt SET predicted_bytes = ?, peak_bytes = ? WHERE id = ?")
+            .bind(memory.predicted as i64)
+            .bind(memory.peak as i64)
+            .bind(claim.attempt)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another attempt.
     ///
     /// # Errors
@@ -221,6 +223,76 @@ pub(crate) async fn check_epoch(tx: &mut Tx, claim: &Claim) -> Result<(), StoreE
         .fetch_optional(&mut **tx)
         .await?;
     if current == Some(claim.epoch) { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
+/// A trial that waits for a worker, and for nothing else.
+#[derive(Clone)]
+struct Claimable {
+    number: i64,
+    trial: Trial,
+    parts: usize,
+    strategy: String,
+    plan: i64,
+}
+
+/// The first so many (all: −1) in the order of the sweep; only those of the same strategy and plan `as_` this one, if it is given.
+async fn claimable(
+    tx: &mut Tx,
+    sweep: &str,
+    as_: Option<&Claimable>,
+    limit: i64,
+) -> Result<Vec<Claimable>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT t.number, t.definition, t.parts, m.strategy, m.plan FROM member m JOIN trial t ON t.number = m.trial
+         LEFT JOIN beginning b ON b.sweep_id = m.sweep_id AND b.trial = t.number
+         LEFT JOIN trial p ON p.number = b.parent
+         WHERE m.sweep_id = ?1 AND t.state = 'waiting'
+           AND (b.parent IS NULL OR p.state NOT IN ('waiting', 'running')
+                OR EXISTS (SELECT 1 FROM snapshot WHERE trial = b.parent AND step = b.step)
+                OR EXISTS (SELECT 1 FROM checkpoint WHERE trial = t.number))
+           AND (?2 IS NULL OR (m.strategy = ?2 AND m.plan = ?3))
+         ORDER BY m.position LIMIT ?4",
+    )
+    .bind(sweep)
+    .bind(as_.map(|one| one.strategy.clone()))
+    .bind(as_.map(|one| one.plan))
+    .bind(limit)
+    .fetch_all(&mut **tx)
+    .await?;
+    let read = |row: &sqlx::sqlite::SqliteRow| {
+        let trial = serde_json::from_str(row.get(1))
+            .map_err(|error| StoreError::Corrupt { what: "trial", error: error.to_string() })?;
+        let (number, parts) = (row.get(0), row.get::<i64, _>(2) as usize);
+        Ok(Claimable { number, trial, parts, strategy: row.get(3), plan: row.get(4) })
+    };
+    rows.iter().map(read).collect()
+}
+
+async fn take(
+    tx: &mut Tx,
+    sweep: &str,
+    next: Claimable,
+    holder: &Holder,
+    environment: &Environment,
+) -> Result<Claim, StoreError> {
+    let Claimable { number, trial, parts, .. } = next;
+    let epoch: i64 =
+        sqlx::query_scalar("UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = ? RETURNING epoch")
+            .bind(number)
+            .fetch_one(&mut **tx)
+            .await?;
+    let attempt = begin_attempt(tx, number, epoch, holder, environment).await?;
+    let checkpoints: Vec<String> =
+        sqlx::query_scalar("SELECT path FROM checkpoint WHERE trial = ? ORDER BY step DESC LIMIT 2")
+            .bind(number)
+            .fetch_all(&mut **tx)
+            .await?;
+    let begin = match checkpoints.is_empty() {
+        true => begin(tx, sweep, number, attempt).await?,
+        false => None,
+    };
+    let snapshots = awaited(tx, number).await?;
+    Ok(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots, parts })
 }
 
 async fn release_dead(

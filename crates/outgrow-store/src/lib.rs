@@ -15,7 +15,7 @@ mod query;
 mod record;
 mod sweeps;
 
-pub use claim::{Claim, Environment, Holder};
+pub use claim::{Claim, Environment, Holder, Memory};
 pub use error::StoreError;
 pub use open::Store;
 pub use query::{Cell, Table};

@@ -6,7 +6,7 @@ use outgrow_core::{
     event::{CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
     transform::TransformKind,
 };
-use outgrow_store::{Cell, Claim, Environment, Holder, Store, StoreError};
+use outgrow_store::{Cell, Claim, Environment, Holder, Memory, Store, StoreError};
 use tempfile::TempDir;
 
 const SWEEP: &str = include_str!("sweep.toml");
@@ -44,7 +44,7 @@ impl Fixture {
     }
 
     async fn claim_where(&self, pid: u32, lease: f64, is_dead: impl Fn(&Holder) -> bool) -> Option<Claim> {
-        self.store.claim(&self.sweep, &holder(pid), &environment(), lease, is_dead).await.expect("a claim")
+        self.store.claim(&self.sweep, &holder(pid), &environment(), lease, is_dead, |_| 1).await.expect("a claim").pop()
     }
 
     async fn query(&self, sql: &str) -> Vec<Vec<Cell>> {
@@ -86,10 +86,15 @@ async fn claims_are_exclusive() {
         let sweep = f.sweep.clone();
         tokio::spawn(async move {
             let mut mine = vec![];
-            while let Some(claim) =
-                store.claim(&sweep, &holder(pid as u32), &environment(), 60.0, |_| false).await.expect("a claim")
-            {
-                mine.push(claim.number);
+            loop {
+                let holder = holder(pid as u32);
+                // Two of the workers train replicates together.
+                let claims = store.claim(&sweep, &holder, &environment(), 60.0, |_| false, |_| 1 + pid % 2).await;
+                let claims = claims.expect("a claim");
+                if claims.is_empty() {
+                    break;
+                }
+                mine.extend(claims.iter().map(|claim| claim.number));
             }
             mine
         })
@@ -307,6 +312,26 @@ async fn a_newer_schema_is_refused_and_reading_writes_nothing() {
 }
 
 /// A sweep of two plans from one architecture, and the trial that both begin as.
+#[tokio::test]
+async fn replicates_are_claimed_together() {
+    let f = Fixture::new().await;
+    let mut sizes = vec![];
+    loop {
+        let claims = f.store.claim(&f.sweep, &holder(1), &environment(), 60.0, |_| false, |_| 8).await;
+        let claims = claims.expect("a claim");
+        let Some(first) = claims.first() else { break };
+        assert!(claims.iter().all(|claim| claim.trial.is_replicate_of(&first.trial)));
+        sizes.push(claims.len());
+        for claim in &claims {
+            f.store.record_memory(claim, Memory { predicted: 10, peak: 7 }).await.expect("recorded");
+            f.store.finish(claim, Ok(Outcome::Complete)).await.expect("finished");
+        }
+    }
+    assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
+    let kept = f.query("SELECT DISTINCT together, predicted_bytes, peak_bytes FROM attempt").await;
+    assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
+}
+
 async fn two_that_begin_alike() -> (Fixture, Claim) {
     let f = Fixture::new().await;
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")

@@ -31,13 +31,19 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// A fresh model.
+    /// A fresh model, or so many replicates as one.
     ///
     /// # Panics
     /// If the architecture is none.
-    pub fn new(architecture: Architecture, batch_size: usize, precision: Precision, device: Device) -> Self {
-        let master = kinds(precision).1;
-        let state = TrainingState::fresh(&architecture, 1, master, device);
+    pub fn new(
+        architecture: Architecture,
+        batch_size: usize,
+        precision: Precision,
+        device: Device,
+        together: u16,
+    ) -> Self {
+        let fresh = |seed| TrainingState::fresh(&architecture, seed, kinds(precision).1, device);
+        let state = no_grad(|| TrainingState::stack((1..=u64::from(together)).map(fresh).collect()));
         let vocabulary = architecture.vocab_size.min(256);
         let mut text = vec![0; 1 << 20];
         stream(1, "bench").fill_bytes(&mut text);
@@ -50,6 +56,7 @@ impl Steps {
     pub fn run(&mut self, steps: usize, after: &mut dyn FnMut(Phase)) -> (f64, f64) {
         let began = Instant::now();
         let (batch, seq_len) = (self.trial.settings.training.batch_size, self.state.architecture().seq_len);
+        let batch = batch * self.state.replicates().unwrap_or(1) as usize;
         let mut loss = f64::NAN;
         for step in 0..steps {
             self.done += 1;
@@ -57,7 +64,7 @@ impl Steps {
             let sequences = starts.map(|start| &self.text[start..][..seq_len + 1]);
             let stepped = self.stepper.step(&mut self.state, &self.trial, sequences, 1e-3, after);
             if step + 1 == steps {
-                loss = stepped.loss.double_value(&[]);
+                loss = stepped.loss.mean(Kind::Double).double_value(&[]);
             }
         }
         self.waiter()();
@@ -79,9 +86,9 @@ impl Steps {
     /// # Errors
     /// If it can't be written.
     pub fn checkpoint(&self, folder: &Path) -> Result<(f64, u64), CheckpointError> {
-        let parts = self.state.parts();
         // As if it had stepped: a state that has not carries no moments along.
-        let state = TrainingState::from_parts(self.state.architecture(), parts, self.state.step.max(1));
+        let mut state = self.state.share();
+        state.step = state.step.max(1);
         let began = Instant::now();
         let (_, bytes) = Checkpoint { state, progress: None }.write(folder)?;
         Ok((began.elapsed().as_secs_f64(), bytes))

@@ -29,6 +29,12 @@ use crate::state::{Layout, TrainingState};
 /// Forward and backward passes of one architecture, for batches of one size.
 pub(crate) struct ByHand(Box<dyn Pass>);
 
+/// Whether models of this form are trained by hand there.
+pub(crate) fn serves(architecture: &Architecture, device: Device, compute: Kind) -> bool {
+    let kind = matches!(compute, Kind::Float | Kind::BFloat16);
+    kind && device == Device::Cpu && architecture.form.norm == Norm::RmsNorm
+}
+
 trait Pass {
     fn run(
         &mut self,
@@ -41,17 +47,16 @@ trait Pass {
 }
 
 impl ByHand {
-    /// The passes, if they can be done by hand.
+    /// The passes, if they can be done by hand: of one replicate.
     pub fn new(state: &TrainingState, batch: usize, compute: Kind) -> Option<Self> {
         let architecture = state.architecture();
-        if state.weights.device() != Device::Cpu || architecture.form.norm != Norm::RmsNorm {
+        if state.replicates().is_some() || !serves(architecture, state.weights.device(), compute) {
             return None;
         }
-        match compute {
-            Kind::Float => Some(Self(Box::new(Passes::<f32>::new(architecture, batch)))),
-            Kind::BFloat16 => Some(Self(Box::new(Passes::<Bf16>::new(architecture, batch)))),
-            _ => None,
-        }
+        Some(Self(match compute {
+            Kind::BFloat16 => Box::new(Passes::<Bf16>::new(architecture, batch)),
+            _ => Box::new(Passes::<f32>::new(architecture, batch)),
+        }))
     }
 
     /// Whether they are those of this architecture.

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 use outgrow_core::{Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters};
 use safetensors::{Dtype, SafeTensors, tensor::View};
 use serde::{Deserialize, Serialize};
@@ -341,12 +341,24 @@ fn named(prefix: &str, tensors: &BTreeMap<ParamId, Tensor>) -> Vec<(String, Stor
 fn store(path: &Path, tensors: Vec<(String, Stored)>) -> io::Result<(String, u64)> {
     safetensors::serialize_to_file(tensors, None, path).map_err(io::Error::other)?;
     let file = File::open(path)?;
-    // SAFETY: read only; nobody knows of the file yet.
-    let bytes = unsafe { Mmap::map(&file) }?;
-    let (synced, digest) = rayon::join(|| file.sync_all(), || digest(&bytes));
+    let (synced, hashed) = rayon::join(|| file.sync_all(), || digest_of(&file));
     synced?;
-    Ok((digest, bytes.len() as u64))
+    hashed
 }
+
+/// The digest and size of a file that nobody writes. What is mapped counts as this process's memory, so only a window of it is at a time.
+fn digest_of(file: &File) -> io::Result<(String, u64)> {
+    let (mut hasher, size) = (blake3::Hasher::new(), file.metadata()?.len());
+    for at in (0..size).step_by(WINDOW) {
+        // SAFETY: read only; the file is not changed while it is mapped.
+        let window = unsafe { MmapOptions::new().offset(at).len(WINDOW.min((size - at) as usize)).map(file) }?;
+        hasher.update_rayon(&window);
+    }
+    Ok((hasher.finalize().to_hex().to_string(), size))
+}
+
+/// Bytes that are hashed at a time: enough for all cores.
+const WINDOW: usize = 32 << 20;
 
 fn digest(bytes: &[u8]) -> String {
     blake3::Hasher::new().update_rayon(bytes).finalize().to_hex().to_string()

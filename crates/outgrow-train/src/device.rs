@@ -51,11 +51,27 @@ impl Device {
                 let free = line.split_whitespace().next()?.parse::<u64>().ok()? * 1024;
                 Some(free.min(free_of_group().unwrap_or(u64::MAX)))
             }
+            Device::Cuda(index) => gpu_mebibytes(&["--query-gpu=memory.free"], index)?.trim().parse().ok().map(bytes),
+        }
+    }
+
+    /// What each of so many workers that share this device may take of its memory; none where that can't be found out. On a
+    /// processor it is what is free now, for memory is not theirs alone; on a GPU a share of all but what drivers keep.
+    pub fn share_bytes(self, workers: usize) -> Option<u64> {
+        match self {
+            Device::Cpu => self.free_bytes(),
             Device::Cuda(index) => {
-                let query = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", &index.to_string()];
-                let answer = std::process::Command::new("nvidia-smi").args(query).output().ok()?;
-                Some(String::from_utf8(answer.stdout).ok()?.trim().parse::<u64>().ok()? << 20)
+                let all: u64 = gpu_mebibytes(&["--query-gpu=memory.total"], index)?.trim().parse().ok()?;
+                Some(bytes(all) / 10 * 9 / workers.max(1) as u64)
             }
+        }
+    }
+
+    /// What libtorch takes for itself, whatever is computed: on a processor as measured, on a GPU what CUDA's context is known to take.
+    pub fn base_bytes(self) -> u64 {
+        match self {
+            Device::Cpu => bytes(96),
+            Device::Cuda(_) => bytes(600),
         }
     }
 
@@ -73,6 +89,56 @@ impl Device {
             Device::Cuda(index) => tch::Device::Cuda(index),
         }
     }
+}
+
+/// Measures the most memory that this process takes.
+pub struct MemoryGauge {
+    device: Device,
+    /// Of the processor, before anything was computed.
+    before: u64,
+}
+
+impl MemoryGauge {
+    /// What is taken now does not count.
+    pub fn new(device: Device) -> Self {
+        Self { device, before: resident("VmRSS:").unwrap_or(0) }
+    }
+
+    /// Forgets earlier peaks, where the system lets it.
+    pub fn reset(&self) {
+        // A system that refuses leaves the peak of the whole process, which is more.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+    }
+
+    /// Bytes at the peak since the last reset; none where that can't be found out. On a GPU what libtorch has taken, which it keeps.
+    pub fn peak(&self) -> Option<u64> {
+        match self.device {
+            Device::Cpu => Some(resident("VmHWM:")?.saturating_sub(self.before)),
+            Device::Cuda(index) => {
+                let all = gpu_mebibytes(&["--query-compute-apps=pid,used_memory"], index)?;
+                let own = format!("{}, ", std::process::id());
+                all.lines().find_map(|line| line.strip_prefix(&own))?.trim().parse().ok().map(bytes)
+            }
+        }
+    }
+}
+
+/// A line of the system's account of this process, in bytes.
+fn resident(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// What the driver answers to a question about memory.
+fn gpu_mebibytes(query: &[&str], index: usize) -> Option<String> {
+    let options = ["--format=csv,noheader,nounits", "-i", &index.to_string()];
+    let answer = std::process::Command::new("nvidia-smi").args(query).args(options).output().ok()?;
+    String::from_utf8(answer.stdout).ok()
+}
+
+fn bytes(mebibytes: u64) -> u64 {
+    mebibytes << 20
 }
 
 /// What a container or a scheduler leaves of the memory it allows; none where it sets no limit.

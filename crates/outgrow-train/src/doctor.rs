@@ -43,9 +43,9 @@ pub fn examine(
     for (number, (inputs, targets)) in batches.iter().enumerate() {
         set_mask(&mut state, number);
         let gradient = gradient(&state, inputs, targets);
-        let old_weights = state.weights.detach().copy();
+        let mut old_weights = state.weights.detach().copy();
         let _ = optimizer::step(&mut state, &gradient, trial, learning_rate);
-        let update = no_grad(|| state.weights.detach() - old_weights);
+        let update = no_grad(|| old_weights.g_sub_(&state.weights.detach()).neg_());
         seen = seen.logical_or(&gradient.ne(0.0)).logical_and(&is_new);
         reached[number] = count(&seen) as f64 / diagnosis.new_entries.max(1) as f64;
         cosines[number] = symmetry(&state, &gradient, &twins);

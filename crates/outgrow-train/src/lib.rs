@@ -28,9 +28,9 @@ pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use model::{Model, cross_entropy};
 pub use state::{How, Layout, TrainingState};
-pub use step::{Phase, Stepped, Stepper, kinds};
+pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
-pub use trainer::{Options, TrainError, train};
+pub use trainer::{Job, Options, TrainError, train, train_together};
 pub use verify::{
     CheckKind, CompositionCheck, GrowError, GrownCheckpoint, check_checkpoint, check_compositions, probe_tokens,
 };

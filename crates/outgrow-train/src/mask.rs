@@ -34,13 +34,12 @@ impl Mask {
         tokens >= self.until
     }
 
-    /// Sets the state's mask as it stands at `tokens`; none if it is open.
-    pub fn set(&self, state: &mut TrainingState, tokens: u64) {
-        state.mask = (!self.is_open(tokens))
-            .then(|| self.at((tokens - self.from) as f64 / (self.until - self.from) as f64, state));
+    /// The mask of one replicate as it stands at `tokens`, for a state of such; none if it is open.
+    pub fn at(&self, tokens: u64, state: &TrainingState) -> Option<Tensor> {
+        (!self.is_open(tokens)).then(|| self.open((tokens - self.from) as f64 / (self.until - self.from) as f64, state))
     }
 
-    fn at(&self, open: f64, state: &TrainingState) -> Tensor {
+    fn open(&self, open: f64, state: &TrainingState) -> Tensor {
         let options = (state.master(), state.weights.device());
         let one = |id: ParamId| {
             let shape: Vec<i64> = id.shape(&self.before).iter().map(|&n| n as i64).collect();

@@ -11,11 +11,11 @@ use crate::{
         self,
         adamw::{Rate, Rates, Stretch},
     },
-    state::TrainingState,
+    state::{self, TrainingState},
 };
 
 /// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the global gradient norm; gives that
-/// norm before clipping, still on the device.
+/// norm before clipping, still on the device; of stacked replicates one for each.
 ///
 /// Unless the trial's policy says otherwise, bias correction uses each entry's own age: with a step counter shared by old and new
 /// entries, an entry born at step 1,000 under β₂ = 0.999 would first move by 3.2 times the learning rate and by up to 6.6
@@ -23,12 +23,12 @@ use crate::{
 pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learning_rate: f64) -> Tensor {
     state.step += 1;
     let cohorts = cohorts(state, trial);
-    if state.weights.device() == Device::Cpu && state.master() == Kind::Float {
+    if state.weights.device() == Device::Cpu && state.master() == Kind::Float && state.replicates().is_none() {
         return step_by_hand(state, gradient, trial, learning_rate, &cohorts);
     }
     let spec = &trial.settings.training.optimizer;
     no_grad(|| {
-        let norm = gradient.norm();
+        let norm = gradient.norm_scalaropt_dim(2.0, [-1].as_slice(), true);
         let gradient = clip(gradient, &norm, spec.clip_norm);
         let _ = state.first_moment.lerp_(&gradient, 1.0 - spec.beta1);
         let _ = state.second_moment.lerp_(&gradient.square(), 1.0 - spec.beta2);
@@ -48,7 +48,7 @@ pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learnin
         };
         rebase(state, trial, &update);
         let _ = state.weights.g_sub_(&update);
-        norm
+        norm.squeeze_dim(-1)
     })
 }
 
@@ -97,10 +97,10 @@ fn step_by_hand(
 
 /// Decoupled weight decay; what is frozen does not decay.
 fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f64) {
-    let mut decayed = state.weights.narrow(0, 0, state.layout().decayed());
+    let mut decayed = state.weights.narrow(-1, 0, state.layout().decayed());
     let _ = match (corrections, trial.settings.training.growth.learning_rate) {
         (Corrections::PerEntry { factor, .. }, LearningRateAtGrowth::NewOnly) => {
-            decayed.g_mul_(&(1.0 - factor.narrow(0, 0, state.layout().decayed()) * by))
+            decayed.g_mul_(&(1.0 - factor.narrow(-1, 0, state.layout().decayed()) * by))
         }
         _ => decayed.g_mul_scalar_(1.0 - by),
     };
@@ -111,7 +111,7 @@ fn rebase(state: &TrainingState, trial: &Trial, update: &Tensor) {
     for (param, at, len) in state.layout().segments() {
         let factor = trial.settings.training.growth.parameter_factor(param, trial.plan.initial(), state.architecture());
         if factor != 1.0 {
-            let _ = update.narrow(0, at, len).g_mul_scalar_(factor);
+            let _ = update.narrow(-1, at, len).g_mul_scalar_(factor);
         }
     }
 }
@@ -176,13 +176,13 @@ fn corrections(state: &TrainingState, cohorts: &[Cohort]) -> Corrections {
     if all_same(cohorts) {
         return Corrections::Same(cohorts[0]);
     }
-    let look_up = |of: fn(&Cohort) -> f64| {
+    let each = |of: fn(&Cohort) -> f64| {
         let values: Vec<f64> = cohorts.iter().map(of).collect();
         let table = Tensor::from_slice(&values).to_kind(state.master()).to_device(state.weights.device());
-        table.index_select(0, &state.cohort)
+        state::look_up(&table, &state.cohort)
     };
-    let (factor_over_c1, root_c2) = (look_up(|c| c.factor / c.c1), look_up(|c| c.root_c2));
-    Corrections::PerEntry { factor_over_c1, root_c2, factor: look_up(|c| c.factor) }
+    let (factor_over_c1, root_c2) = (each(|c| c.factor / c.c1), each(|c| c.root_c2));
+    Corrections::PerEntry { factor_over_c1, root_c2, factor: each(|c| c.factor) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! All weights lie in one flat tensor, both moments and the birth steps in three more of the same layout. Autograd then
 //! gives one flat gradient (the views' backward is a single concatenation), and the optimizer is a handful of operations
 //! whatever the number of parameters. To grow, the flat tensors are cut into parameters, edited, and laid out anew.
+//!
+//! Replicates of one plan have the same shapes at all times, so several can be one state: each flat tensor then has a row for each.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +27,7 @@ pub struct Layout {
     decayed: i64,
 }
 
-/// Weights, AdamW moments and birth steps of a model in training.
+/// Weights, AdamW moments and birth steps of a model in training, or of r replicates of it: flat tensors of all n entries, or r × n.
 pub struct TrainingState {
     architecture: Architecture,
     layout: Layout,
@@ -87,10 +89,13 @@ impl Layout {
         self.decayed
     }
 
-    /// Views of a flat tensor, one for each parameter.
+    /// Views of a flat tensor, one for each parameter, with as many replicates in front as it has rows.
     pub fn cut(&self, flat: &Tensor) -> BTreeMap<ParamId, Tensor> {
-        let parts = flat.split_with_sizes(&self.sizes[..], 0);
-        self.entries.iter().zip(parts).map(|((id, shape), part)| (*id, part.view(&shape[..]))).collect()
+        let size = flat.size();
+        let (_, replicates) = size.split_last().expect("a flat tensor has entries");
+        let parts = flat.split_with_sizes(&self.sizes[..], -1);
+        let view = |shape: &[i64], part: Tensor| part.view(&[replicates, shape].concat()[..]);
+        self.entries.iter().zip(parts).map(|((id, shape), part)| (*id, view(shape, part))).collect()
     }
 
     /// One flat tensor of all parameters.
@@ -110,41 +115,109 @@ impl TrainingState {
 
     /// A state around given weights, with an optimizer that has not stepped.
     pub fn from_weights(architecture: &Architecture, weights: BTreeMap<ParamId, Tensor>) -> Self {
-        let zeros = |kind: Option<Kind>| {
-            let zero = |w: &Tensor| w.zeros_like().to_kind(kind.unwrap_or(w.kind()));
-            weights.iter().map(|(id, w)| (*id, zero(w))).collect::<BTreeMap<_, _>>()
-        };
-        let (first_moment, second_moment, born) = (zeros(None), zeros(None), zeros(Some(Kind::Int)));
-        Self::from_parts(architecture, Parts { weights, first_moment, second_moment, born }, 0)
+        let layout = Layout::new(architecture);
+        let weights = layout.join(&weights).detach();
+        Self {
+            architecture: architecture.clone(),
+            layout,
+            first_moment: weights.zeros_like(),
+            second_moment: weights.zeros_like(),
+            cohorts: vec![0],
+            cohort: Tensor::zeros(&weights.size()[..], (Kind::Int, weights.device())),
+            weights: weights.set_requires_grad(true),
+            step: 0,
+            mask: None,
+        }
     }
 
     /// A state from its tensors.
     pub fn from_parts(architecture: &Architecture, parts: Parts, step: i64) -> Self {
         let layout = Layout::new(architecture);
-        let born = layout.join(&parts.born).to_kind(Kind::Int);
-        let (cohorts, cohort, _) = born.internal_unique2(true, true, false);
+        // Each map goes when it is joined: there is never more than one of the four twice.
+        let Parts { weights, first_moment, second_moment, born } = parts;
+        let flat = [weights, first_moment, second_moment, born].map(|parts| layout.join(&parts));
+        Self::from_flat(architecture, layout, flat, step)
+    }
+
+    /// A state of flat weights, moments and births.
+    fn from_flat(architecture: &Architecture, layout: Layout, flat: [Tensor; 4], step: i64) -> Self {
+        let [weights, first_moment, second_moment, born] = flat;
+        let (cohorts, cohort) = cohorts(&born);
         Self {
             architecture: architecture.clone(),
-            weights: layout.join(&parts.weights).detach().set_requires_grad(true),
-            first_moment: layout.join(&parts.first_moment),
-            second_moment: layout.join(&parts.second_moment),
-            cohorts: Vec::try_from(&cohorts.to_kind(Kind::Int64)).expect("a list of steps"),
-            cohort: cohort.to_kind(Kind::Int),
+            weights: weights.detach().set_requires_grad(true),
+            first_moment,
+            second_moment,
+            cohorts,
+            cohort,
             layout,
             step,
             mask: None,
         }
     }
 
-    /// A copy that shares nothing with this one.
+    /// A copy that can be trained by itself.
     pub fn copy(&self) -> Self {
-        let copy =
-            |tensors: BTreeMap<ParamId, Tensor>| tensors.into_iter().map(|(id, tensor)| (id, tensor.copy())).collect();
-        let Parts { weights, first_moment, second_moment, born } = self.parts();
-        let (weights, born) = (copy(weights), copy(born));
-        let parts = Parts { weights, first_moment: copy(first_moment), second_moment: copy(second_moment), born };
-        let mask = self.mask.as_ref().map(Tensor::copy);
-        Self { mask, ..Self::from_parts(&self.architecture, parts, self.step) }
+        // Births are never written in place.
+        self.each(Tensor::copy, Tensor::shallow_clone)
+    }
+
+    /// The same state: what is done to one is done to the other, as long as it is done in place.
+    pub fn share(&self) -> Self {
+        self.each(Tensor::shallow_clone, Tensor::shallow_clone)
+    }
+
+    fn each(&self, tensor: impl Fn(&Tensor) -> Tensor, cohort: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self {
+            architecture: self.architecture.clone(),
+            layout: self.layout.clone(),
+            weights: tensor(&self.weights.detach()).set_requires_grad(true),
+            first_moment: tensor(&self.first_moment),
+            second_moment: tensor(&self.second_moment),
+            cohorts: self.cohorts.clone(),
+            cohort: cohort(&self.cohort),
+            step: self.step,
+            mask: self.mask.as_ref().map(tensor),
+        }
+    }
+
+    /// Replicates as one state, which takes their place; one stays as it is.
+    ///
+    /// # Panics
+    /// If there is none, or they differ in architecture or step.
+    pub fn stack(mut replicates: Vec<Self>) -> Self {
+        if replicates.len() == 1 {
+            return replicates.remove(0);
+        }
+        let first = &replicates[0];
+        let alike = |other: &Self| other.architecture == first.architecture && other.step == first.step;
+        assert!(replicates.iter().all(alike), "replicates are of one architecture and at one step");
+        let stack = |of: &dyn Fn(&Self) -> Tensor| Tensor::stack(&replicates.iter().map(of).collect::<Vec<_>>(), 0);
+        let flat = [
+            stack(&|state| state.weights.detach()),
+            stack(&|state| state.first_moment.shallow_clone()),
+            stack(&|state| state.second_moment.shallow_clone()),
+            stack(&Self::born),
+        ];
+        let mask =
+            first.mask.is_some().then(|| stack(&|state| state.mask.as_ref().expect("as the first").shallow_clone()));
+        Self { mask, ..Self::from_flat(&first.architecture, first.layout.clone(), flat, first.step) }
+    }
+
+    /// How many replicates there are, where they are stacked.
+    pub fn replicates(&self) -> Option<i64> {
+        (self.weights.dim() == 2).then(|| self.weights.size()[0])
+    }
+
+    /// One of the replicates, sharing its tensors with this state; of one that is not stacked, all of it.
+    pub fn replicate(&self, number: usize) -> Self {
+        match self.replicates() {
+            Some(_) => {
+                let row = |tensor: &Tensor| tensor.select(0, number as i64);
+                self.each(row, row)
+            }
+            None => self.share(),
+        }
     }
 
     /// The model's sizes.
@@ -181,26 +254,48 @@ impl TrainingState {
     /// The optimizer step at which each entry was born.
     pub(crate) fn born(&self) -> Tensor {
         let cohorts = Tensor::from_slice(&self.cohorts).to_kind(Kind::Int).to_device(self.cohort.device());
-        cohorts.index_select(0, &self.cohort)
+        look_up(&cohorts, &self.cohort)
     }
 
     /// The state after a growth: the same edits on weights, moments and birth steps, each under its own role.
     pub fn grown(&self, grown: &Grown, how: &How) -> Self {
-        let parts = self.parts();
-        let grow = |tensors: BTreeMap<ParamId, Tensor>, role: Role| {
-            let mut values = tensors.into_iter().map(|(id, tensor)| (id, Growable(tensor))).collect();
+        let layout = Layout::new(&grown.architecture);
+        let grow = |flat: &Tensor, role: Role| {
+            let parts = self.layout.cut(flat).into_iter();
+            let mut values = parts.map(|(id, tensor)| (id, Growable(tensor))).collect();
             apply(&mut values, &grown.edits, role);
-            values.into_iter().map(|(id, values)| (id, values.0)).collect()
+            layout.join(&values.into_iter().map(|(id, values)| (id, values.0)).collect())
         };
         let How { initializer, copies, seed, event } = *how;
-        let parts = Parts {
-            weights: grow(parts.weights, Role::Weights { initializer, seed, event }),
-            first_moment: grow(parts.first_moment, Role::FirstMoment { copies }),
-            second_moment: grow(parts.second_moment, Role::SecondMoment { copies }),
-            born: grow(parts.born, Role::Born { step: self.step as u64, copies }),
-        };
-        Self::from_parts(&grown.architecture, parts, self.step)
+        let flat = [
+            grow(&self.weights.detach(), Role::Weights { initializer, seed, event }),
+            grow(&self.first_moment, Role::FirstMoment { copies }),
+            grow(&self.second_moment, Role::SecondMoment { copies }),
+            grow(&self.born(), Role::Born { step: self.step as u64, copies }),
+        ];
+        Self::from_flat(&grown.architecture, layout.clone(), flat, self.step)
     }
+}
+
+/// The steps at which entries were born, in order, and for each entry the number of its own. They are few, so they are found one after
+/// another: sorting all entries would take several times their memory.
+fn cohorts(born: &Tensor) -> (Vec<i64>, Tensor) {
+    let mut steps = vec![born.min().int64_value(&[])];
+    loop {
+        let later = born.masked_select(&born.gt(steps[steps.len() - 1]));
+        if later.numel() == 0 {
+            break;
+        }
+        steps.push(later.min().int64_value(&[]));
+    }
+    let table = Tensor::from_slice(&steps).to_kind(born.kind()).to_device(born.device());
+    let cohort = born.bucketize(&table, true, false);
+    (steps, cohort)
+}
+
+/// The numbers of a table that places, of any shape, ask for.
+pub(crate) fn look_up(table: &Tensor, places: &Tensor) -> Tensor {
+    table.index_select(0, &places.flatten(0, -1)).view(&places.size()[..])
 }
 
 /// What decides about new entries beside the edits.

@@ -1,10 +1,10 @@
 //! One training step: data, forward pass, backward pass, optimizer.
 
-use outgrow_core::{Trial, sweep::Precision};
+use outgrow_core::{Trial, cost::Backward, sweep::Precision};
 use tch::{Kind, Tensor};
 
 use crate::{
-    by_hand::ByHand,
+    by_hand::{self, ByHand},
     device::Device,
     model::{Model, cross_entropy},
     optimizer,
@@ -34,7 +34,7 @@ pub struct Stepper {
 
 /// What a step leaves on the device.
 pub struct Stepped {
-    /// Mean cross-entropy of the batch before the step, nats per token.
+    /// Mean cross-entropy of the batch before the step, nats per token; of stacked replicates one for each.
     pub loss: Tensor,
     /// Of the gradient, before it is clipped.
     pub gradient_norm: Tensor,
@@ -49,10 +49,24 @@ pub fn kinds(precision: Precision) -> (Kind, Kind) {
     }
 }
 
+/// How the gradients of a trial are computed here, so many replicates as one model: by hand where that is possible.
+pub fn backward(trial: &Trial, device: Device, together: usize) -> Backward {
+    let kind = kinds(trial.settings.training.precision).0;
+    match together == 1 && by_hand::serves(trial.plan.target(), device.tch(), kind) {
+        true => Backward::ByHand,
+        false => Backward::Autograd,
+    }
+}
+
 impl Stepper {
     /// For states on `device`; batches are computed in so many equal parts, one after another, for memory.
     pub fn new(precision: Precision, device: Device, parts: usize) -> Self {
         Self { compute: kinds(precision).0, device, parts, by_hand: None }
+    }
+
+    /// Gives back the memory that is kept from step to step.
+    pub fn rest(&mut self) {
+        self.by_hand = None;
     }
 
     /// The kind that activations are computed in.
@@ -60,8 +74,8 @@ impl Stepper {
         self.compute
     }
 
-    /// One step of `trial` on sequences of `seq_len + 1` tokens; `after` is told when a part of it has been asked for (of the
-    /// device, which may not have done it yet).
+    /// One step of `trial` on sequences of `seq_len + 1` tokens, or of its replicates on as many for each, one replicate's after
+    /// another's; `after` is told when a part of it has been asked for (of the device, which may not have done it yet).
     pub fn step<'t>(
         &mut self,
         state: &mut TrainingState,
@@ -71,13 +85,17 @@ impl Stepper {
         after: &mut dyn FnMut(Phase),
     ) -> Stepped {
         let sequences: Vec<&[u8]> = sequences.collect();
-        let mut parts = sequences.chunks(sequences.len().div_ceil(self.parts));
-        let (mut loss, mut gradient) = self.gradient(state, parts.next().expect("a batch of sequences"), after);
+        let batch = sequences.len() / state.replicates().unwrap_or(1) as usize;
+        let size = batch.div_ceil(self.parts);
+        let mut parts = (0..batch).step_by(size).map(|at| {
+            sequences.chunks(batch).flat_map(|of_one| of_one[at..].iter().take(size).copied()).collect::<Vec<_>>()
+        });
+        let (mut loss, mut gradient) = self.gradient(state, &parts.next().expect("a batch of sequences"), after);
         if self.parts > 1 {
             // By hand, the next part is computed where this one's gradient lies.
             gradient = gradient.copy();
             for part in parts {
-                let (its_loss, its_gradient) = self.gradient(state, part, after);
+                let (its_loss, its_gradient) = self.gradient(state, &part, after);
                 (loss, gradient) = (loss + its_loss, gradient + its_gradient);
             }
             (loss, gradient) = (loss / self.parts as f64, gradient / self.parts as f64);
@@ -112,11 +130,18 @@ impl Stepper {
             }
             None => {
                 let (inputs, targets) = batch_of(sequences.iter().copied(), seq_len, self.device);
+                let each = |ids: Tensor| match state.replicates() {
+                    Some(r) => ids.unflatten(0, [r, -1]),
+                    None => ids,
+                };
+                let (inputs, targets) = (each(inputs), each(targets));
                 after(Phase::Data);
                 let model = Model::new(state.architecture(), state.weights(self.compute));
                 let loss = cross_entropy(&model.logits(&inputs), &targets);
                 after(Phase::Forward);
-                let gradient = Tensor::run_backward(&[&loss], &[&state.weights], false, false).remove(0);
+                // Replicates have nothing in common: the sum's gradient is each one's own.
+                let gradient =
+                    Tensor::run_backward(&[loss.sum(loss.kind())], &[&state.weights], false, false).remove(0);
                 after(Phase::Backward);
                 (loss.detach(), gradient)
             }

@@ -1,7 +1,9 @@
 //! The training loop: from a trial, or from its last checkpoint, to its end.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    slice,
     time::Instant,
 };
 
@@ -28,18 +30,26 @@ use crate::{
     verify,
 };
 
-/// What an attempt needs beside the trial and its text; nothing here changes a result.
+/// How trials are trained; nothing here changes a result.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Where to compute.
     pub device: Device,
-    /// The trial's folder of checkpoints.
-    pub checkpoints: PathBuf,
-    /// Write one when so many tokens were trained since the last.
+    /// Write a checkpoint when so many tokens were trained since the last.
     pub checkpoint_every_tokens: u64,
-    /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
-    pub resume: Vec<PathBuf>,
     /// Compute a batch in so many equal parts, one after another, for memory; the results agree but for rounding.
     pub parts: usize,
+}
+
+/// An attempt at a trial: what it needs beside its text.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to train.
+    pub trial: Trial,
+    /// Its folder of checkpoints.
+    pub checkpoints: PathBuf,
+    /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
+    pub resume: Vec<PathBuf>,
     /// Where there is none: the state of another trial that is this one's, too.
     pub begin: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
@@ -104,51 +114,117 @@ const DOCTOR_SEQUENCES: usize = 4;
 /// # Errors
 /// If a checkpoint can't be written, or a growth does not preserve the function.
 pub fn train(
-    trial: &Trial,
+    job: &Job,
     corpus: &Corpus,
     options: &Options,
     on_event: &mut dyn FnMut(Event) -> Control,
 ) -> Result<Outcome, TrainError> {
-    let mut session = Session::begin(trial, corpus, options)?;
-    while session.at.step < trial.steps() {
-        match session.advance(on_event)? {
-            Advance::Going => {}
-            Advance::Diverged => return Ok(Outcome::Diverged),
-            Advance::Stop => {
-                session.save(on_event)?;
-                return Ok(Outcome::Stopped);
-            }
-            Advance::Abandon => return Ok(Outcome::Stopped),
+    train_together(slice::from_ref(job), corpus, options, &mut |_, event| on_event(event)).remove(0)
+}
+
+/// Trains replicates, trials of one plan and the same settings under different seeds, as one model with a leading axis; tells of each
+/// job's events with its number. Gives how each ended. The results agree with those of each alone but for rounding.
+///
+/// Those that stand at different steps, after a worker's death, are trained one group after another. `wall_seconds` is the time
+/// of all together.
+///
+/// # Panics
+/// If the trials are not replicates of each other.
+pub fn train_together(
+    jobs: &[Job],
+    corpus: &Corpus,
+    options: &Options,
+    on_event: &mut dyn FnMut(usize, Event) -> Control,
+) -> Vec<Result<Outcome, TrainError>> {
+    let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
+    assert!(replicates, "only replicates of one plan are trained together");
+    let mut groups: BTreeMap<u64, Vec<(Member, TrainingState, Progress)>> = BTreeMap::new();
+    for (number, job) in jobs.iter().enumerate() {
+        let (state, progress) = start(job, options.device);
+        groups.entry(progress.at.step).or_default().push((Member::new(number, job), state, progress));
+    }
+    let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
+    for group in groups.into_values() {
+        let mut session = Session::begin(group, corpus, options);
+        while !session.members.is_empty() {
+            session.advance(on_event);
+            session.part();
+        }
+        session.ended.into_iter().for_each(|(number, how)| ended[number] = how);
+    }
+    ended
+}
+
+/// The state that a trial goes on from: its last checkpoint's, another trial's, or a new one.
+fn start(job: &Job, device: Device) -> (TrainingState, Progress) {
+    let trial = &job.trial;
+    let resumed = job.resume.iter().find_map(|folder| usable(folder, trial, device));
+    let resumed = resumed.or_else(|| begun(job.begin.as_ref()?, trial, device));
+    checkpoint::remove_others(&job.checkpoints, &job.resume);
+    resumed.unwrap_or_else(|| {
+        let progress = Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
+        let master = kinds(trial.settings.training.precision).1;
+        (TrainingState::fresh(trial.plan.initial(), trial.seed, master, device), progress)
+    })
+}
+
+/// One trial of those in training.
+struct Member<'a> {
+    number: usize,
+    job: &'a Job,
+    order: Order,
+    /// Of the last stage, until it is open.
+    mask: Option<Mask>,
+    saved: Vec<PathBuf>,
+    /// How it ended, once it has: then nothing more is told of it.
+    ended: Option<Result<Outcome, TrainError>>,
+    /// Its receiver said stop.
+    stop: bool,
+}
+
+impl<'a> Member<'a> {
+    fn new(number: usize, job: &'a Job) -> Self {
+        let saved = job.resume.iter().rev().cloned().collect();
+        Self { number, job, order: Order::new(job.trial.seed), mask: None, saved, ended: None, stop: false }
+    }
+
+    /// Tells of an event, unless the trial has ended, and obeys.
+    fn tell(&mut self, on_event: &mut OnEvent, event: Event) {
+        if self.ended.is_some() {
+            return;
+        }
+        match on_event(self.number, event) {
+            Control::Continue => {}
+            Control::Stop => self.stop = true,
+            Control::Abandon => self.ended = Some(Ok(Outcome::Stopped)),
         }
     }
-    Ok(Outcome::Complete)
+
+    /// Ends the trial, if it has not ended already.
+    fn end(&mut self, how: Result<Outcome, TrainError>) {
+        self.ended.get_or_insert(how);
+    }
 }
 
-enum Advance {
-    Going,
-    Diverged,
-    Stop,
-    Abandon,
-}
+type OnEvent<'e> = dyn FnMut(usize, Event) -> Control + 'e;
 
-/// An attempt in progress.
+/// Attempts in progress, of trials that are replicates of each other, in lockstep; usually of one.
 struct Session<'a> {
-    trial: &'a Trial,
+    members: Vec<Member<'a>>,
+    /// The number and end of those that are members no more.
+    ended: Vec<(usize, Result<Outcome, TrainError>)>,
     corpus: &'a Corpus,
     options: &'a Options,
-    order: Order,
     stepper: Stepper,
+    /// Of all members, in their order.
     state: TrainingState,
     at: Position,
     stages: usize,
-    /// Of the last stage, until it is open.
-    mask: Option<Mask>,
     window: DeviceWindow,
-    saved: Vec<PathBuf>,
     clock: Clock,
 }
 
-/// The running window, its numbers left on the device until they are asked for.
+/// The running window, its numbers left on the device until they are asked for, one for each member.
 struct DeviceWindow {
     loss: Tensor,
     steps: u64,
@@ -172,17 +248,18 @@ impl Clock {
 }
 
 impl DeviceWindow {
-    fn new(window: Window, device: Device) -> Self {
-        let scalar = |value: f64| Tensor::from(value).to_device(device.tch());
-        Self { loss: scalar(window.loss), steps: window.steps, gradient_norm: scalar(window.gradient_norm) }
+    fn new(windows: &[Window], device: Device) -> Self {
+        let each = |of: fn(&Window) -> f64| {
+            Tensor::from_slice(&windows.iter().map(of).collect::<Vec<f64>>()).to_device(device.tch())
+        };
+        let (loss, gradient_norm) = (each(|window| window.loss), each(|window| window.gradient_norm));
+        Self { loss, steps: windows[0].steps, gradient_norm }
     }
 
-    fn read(&self) -> Window {
-        Window {
-            loss: self.loss.double_value(&[]),
-            steps: self.steps,
-            gradient_norm: self.gradient_norm.double_value(&[]),
-        }
+    fn read(&self) -> Vec<Window> {
+        let numbers = |of: &Tensor| Vec::<f64>::try_from(of).expect("a number for each member");
+        let window = |(loss, gradient_norm)| Window { loss, steps: self.steps, gradient_norm };
+        numbers(&self.loss).into_iter().zip(numbers(&self.gradient_norm)).map(window).collect()
     }
 }
 
@@ -192,102 +269,150 @@ fn due(before: u64, now: u64, every: u64) -> bool {
 }
 
 impl<'a> Session<'a> {
-    fn begin(trial: &'a Trial, corpus: &'a Corpus, options: &'a Options) -> Result<Self, TrainError> {
-        let precision = trial.settings.training.precision;
-        let resumed = options.resume.iter().find_map(|folder| usable(folder, trial, options.device));
-        let resumed = resumed.or_else(|| begun(options.begin.as_ref()?, trial, options.device));
-        checkpoint::remove_others(&options.checkpoints, &options.resume);
-        let (state, progress) = resumed.unwrap_or_else(|| {
-            let progress =
-                Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
-            (TrainingState::fresh(trial.plan.initial(), trial.seed, kinds(precision).1, options.device), progress)
-        });
-        // A mask is not in the checkpoint: it follows from the plan.
-        let mask = progress.stages.checked_sub(1).and_then(|stage| {
-            let (before, grown) = grown_at(trial, stage);
-            Mask::of(trial, stage, &before, grown)
-        });
-        Ok(Self {
-            trial,
+    /// Of members that stand at the same step.
+    fn begin(group: Vec<(Member<'a>, TrainingState, Progress)>, corpus: &'a Corpus, options: &'a Options) -> Self {
+        let Progress { at, stages, .. } = group[0].2;
+        let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
+        for (mut member, state, progress) in group {
+            // A mask is not in the checkpoint: it follows from the plan.
+            member.mask = stages.checked_sub(1).and_then(|stage| {
+                let (before, grown) = grown_at(&member.job.trial, stage);
+                Mask::of(&member.job.trial, stage, &before, grown)
+            });
+            members.push(member);
+            states.push(state);
+            windows.push(progress.window);
+        }
+        let precision = members[0].job.trial.settings.training.precision;
+        Self {
+            ended: vec![],
             corpus,
             options,
-            order: Order::new(trial.seed),
             stepper: Stepper::new(precision, options.device, options.parts),
-            state,
-            at: progress.at,
-            stages: progress.stages,
-            mask,
-            window: DeviceWindow::new(progress.window, options.device),
-            saved: options.resume.iter().rev().cloned().collect(),
-            clock: Clock { before: progress.at.wall_seconds, since: Instant::now() },
-        })
+            state: no_grad(|| TrainingState::stack(states)),
+            at,
+            stages,
+            window: DeviceWindow::new(&windows, options.device),
+            members,
+            clock: Clock { before: at.wall_seconds, since: Instant::now() },
+        }
     }
 
-    /// One optimizer step and whatever is due around it.
-    fn advance(&mut self, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Advance, TrainError> {
-        let mut wish = Control::Continue;
-        let mut tell = |event: Event| {
-            let said = on_event(event);
-            if wish == Control::Continue || said == Control::Abandon {
-                wish = said;
-            }
-        };
-        if self.trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens) {
-            tell(Event::Growth(self.grow()?));
+    /// What all members have in common: their plan and settings.
+    fn trial(&self) -> &'a Trial {
+        &self.members[0].job.trial
+    }
+
+    /// One optimizer step and whatever is due around it. How members end is left with them.
+    fn advance(&mut self, on_event: &mut OnEvent) {
+        let trial = self.trial();
+        if self.at.step >= trial.steps() {
+            return self.members.iter_mut().for_each(|member| member.end(Ok(Outcome::Complete)));
+        }
+        if trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens) {
+            self.grow(on_event);
+        }
+        if self.members.is_empty() {
+            return;
         }
         let before = self.at.tokens;
         // As far open as it will be at the step's end: a step behind a closed mask would teach the new entries nothing.
-        self.open_mask(before + self.trial.step_tokens());
+        self.open_masks(before + trial.step_tokens());
         let learning_rate = self.step();
-        let (now, last) = (self.at.tokens, self.at.step == self.trial.steps());
-        let evaluation = &self.trial.settings.evaluation;
+        let (now, last) = (self.at.tokens, self.at.step == trial.steps());
+        let evaluation = &trial.settings.evaluation;
         if last || due(before, now, evaluation.record_every_tokens) {
-            let event = self.record(learning_rate);
-            tell(Event::Step(event));
-            if !event.loss.is_finite() {
-                return Ok(Advance::Diverged);
+            self.record(learning_rate, on_event);
+            self.part();
+        }
+        if !self.members.is_empty() && (last || due(before, now, evaluation.every_tokens)) {
+            self.evaluate(last, on_event);
+            self.part();
+        }
+        let saves = last || due(before, now, self.options.checkpoint_every_tokens);
+        for number in 0..self.members.len() {
+            let written = self.leave_on_disk(number, saves, last, on_event);
+            if let Err(error) = written {
+                self.members[number].end(Err(error));
             }
         }
-        if last || due(before, now, evaluation.every_tokens) {
-            let val_loss = self.evaluate();
-            tell(Event::Eval(EvalEvent { at: self.at, val_loss, last }));
-            if !val_loss.is_finite() {
-                return Ok(Advance::Diverged);
-            }
-        }
-        if let Some((_, folder)) = self.options.snapshots.iter().find(|(step, _)| *step == self.at.step) {
-            tell(Event::Snapshot(self.write(folder)?));
-        }
-        if last || due(before, now, self.options.checkpoint_every_tokens) {
-            self.save(&mut |event| {
-                tell(event);
-                Control::Continue
-            })?;
-        }
-        Ok(match wish {
-            Control::Continue => Advance::Going,
-            Control::Stop => Advance::Stop,
-            Control::Abandon => Advance::Abandon,
-        })
     }
 
-    /// Opens the mask as far as it is to be at `tokens`.
-    fn open_mask(&mut self, tokens: u64) {
-        if let Some(mask) = &self.mask {
-            no_grad(|| mask.set(&mut self.state, tokens));
-            self.mask = self.mask.take().filter(|mask| !mask.is_open(tokens));
+    /// The snapshot and the checkpoint of a member that are due now; the latter is also when it is to stop.
+    fn leave_on_disk(
+        &mut self,
+        number: usize,
+        saves: bool,
+        last: bool,
+        on_event: &mut OnEvent,
+    ) -> Result<(), TrainError> {
+        let awaited = self.members[number].job.snapshots.iter().find(|(step, _)| *step == self.at.step);
+        if let Some((_, folder)) = awaited {
+            let event = self.write(number, folder)?;
+            self.members[number].tell(on_event, Event::Snapshot(event));
+        }
+        if saves {
+            self.save(number, on_event)?;
+        }
+        if self.members[number].stop && !last {
+            self.save(number, on_event)?;
+            self.members[number].end(Ok(Outcome::Stopped));
+        }
+        Ok(())
+    }
+
+    /// Parts with the members that have ended.
+    fn part(&mut self) {
+        let going: Vec<usize> = (0..self.members.len()).filter(|&n| self.members[n].ended.is_none()).collect();
+        if going.len() < self.members.len() {
+            if !going.is_empty() {
+                let states = going.iter().map(|&number| self.state.replicate(number).copy());
+                self.state = no_grad(|| TrainingState::stack(states.collect()));
+            }
+            self.forget_ended();
+        }
+    }
+
+    /// The same, but for their state.
+    fn forget_ended(&mut self) {
+        let (mut going, mut windows) = (vec![], vec![]);
+        for (member, window) in std::mem::take(&mut self.members).into_iter().zip(self.window.read()) {
+            match member.ended {
+                Some(how) => self.ended.push((member.number, how)),
+                None => {
+                    going.push(member);
+                    windows.push(window);
+                }
+            }
+        }
+        if !windows.is_empty() {
+            self.window = DeviceWindow::new(&windows, self.options.device);
+        }
+        self.members = going;
+    }
+
+    /// Opens masks as far as they are to be at `tokens`.
+    fn open_masks(&mut self, tokens: u64) {
+        if self.members[0].mask.is_some() {
+            self.state.mask = no_grad(|| masks(&self.members, &self.state, tokens));
+            for member in &mut self.members {
+                member.mask = member.mask.take().filter(|mask| !mask.is_open(tokens));
+            }
         }
     }
 
     fn step(&mut self) -> f64 {
-        let learning_rate = self.trial.learning_rate(self.at.tokens);
-        let (batch, seq_len) = (self.trial.settings.training.batch_size as u64, self.seq_len());
-        let first = self.at.step * batch;
-        let sequences = (first..first + batch).map(|n| self.corpus.sequence(&self.order, n, seq_len));
+        let (trial, seq_len) = (self.trial(), self.seq_len());
+        let learning_rate = trial.learning_rate(self.at.tokens);
+        let batch = trial.settings.training.batch_size as u64;
+        let (first, corpus) = (self.at.step * batch, self.corpus);
+        let sequences = self.members.iter().flat_map(|member| {
+            (first..first + batch).map(move |number| corpus.sequence(&member.order, number, seq_len))
+        });
         self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * batch;
-        let stepped = self.stepper.step(&mut self.state, self.trial, sequences, learning_rate, &mut |_| ());
+        let stepped = self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
-        self.at.tokens += self.trial.step_tokens();
+        self.at.tokens += trial.step_tokens();
         self.window.loss = &self.window.loss + stepped.loss.to_kind(Kind::Double);
         self.window.gradient_norm = self.window.gradient_norm.maximum(&stepped.gradient_norm.to_kind(Kind::Double));
         self.window.steps += 1;
@@ -295,29 +420,44 @@ impl<'a> Session<'a> {
     }
 
     /// Reads the window and begins a new one. Reading waits for the device, so the clock is true afterwards.
-    fn record(&mut self, learning_rate: f64) -> StepEvent {
-        let Window { loss, steps, gradient_norm } = self.window.read();
-        self.window = DeviceWindow::new(Window::default(), self.options.device);
+    fn record(&mut self, learning_rate: f64, on_event: &mut OnEvent) {
+        let windows = self.window.read();
+        self.window = DeviceWindow::new(&vec![Window::default(); windows.len()], self.options.device);
         self.at.wall_seconds = self.clock.seconds();
-        StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm }
+        for (member, Window { loss, steps, gradient_norm }) in self.members.iter_mut().zip(windows) {
+            let event = StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm };
+            member.tell(on_event, Event::Step(event));
+            if !event.loss.is_finite() {
+                member.end(Ok(Outcome::Diverged));
+            }
+        }
     }
 
-    fn evaluate(&mut self) -> f64 {
+    fn evaluate(&mut self, last: bool, on_event: &mut OnEvent) {
         self.pause();
         let seconds = self.at.wall_seconds;
-        let windows = self.corpus.validation(self.trial.settings.evaluation.tokens, self.seq_len());
+        let windows = self.corpus.validation(self.trial().settings.evaluation.tokens, self.seq_len());
         let model = Model::new(self.state.architecture(), self.state.weights(self.stepper.compute()));
-        let batch = self.trial.settings.training.batch_size.div_ceil(self.options.parts);
-        let sum: f64 = windows
-            .chunks(batch)
-            .map(|chunk| {
-                let (inputs, targets) = batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
-                let loss = no_grad(|| cross_entropy(&model.logits(&inputs), &targets));
-                loss.double_value(&[]) * chunk.len() as f64
-            })
-            .sum();
+        let batch = self.trial().settings.training.batch_size.div_ceil(self.options.parts);
+        let mut sums = vec![0.0; self.members.len()];
+        for chunk in windows.chunks(batch) {
+            let (inputs, targets) = batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
+            let targets = self
+                .state
+                .replicates()
+                .map_or(targets.shallow_clone(), |r| targets.unsqueeze(0).expand([r, -1, -1], false));
+            let losses = no_grad(|| cross_entropy(&model.logits(&inputs), &targets)).to_kind(Kind::Double);
+            let losses = Vec::<f64>::try_from(losses.view(-1)).expect("a loss for each member");
+            sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += loss * chunk.len() as f64);
+        }
         self.clock.resume_at(seconds);
-        sum / windows.len() as f64
+        for (member, sum) in self.members.iter_mut().zip(sums) {
+            let val_loss = sum / windows.len() as f64;
+            member.tell(on_event, Event::Eval(EvalEvent { at: self.at, val_loss, last }));
+            if !val_loss.is_finite() {
+                member.end(Ok(Outcome::Diverged));
+            }
+        }
     }
 
     /// Stops the clock after the device has done what was asked of it.
@@ -332,84 +472,109 @@ impl<'a> Session<'a> {
         self.state.architecture().seq_len
     }
 
-    /// Applies the next stage of the plan: probe, edit weights and optimizer, probe again.
-    fn grow(&mut self) -> Result<GrowthEvent, TrainError> {
+    /// Applies the next stage of the plan to every member; parts with those that it can't be applied to.
+    fn grow(&mut self, on_event: &mut OnEvent) {
         self.pause();
+        self.stepper.rest();
+        self.at.train_flops += self.trial().plan.operator_flops(self.stages);
+        let mut next = vec![];
+        for number in 0..self.members.len() {
+            match self.grow_one(number) {
+                Ok((state, event)) => {
+                    self.members[number].tell(on_event, Event::Growth(event));
+                    if self.members[number].ended.is_none() {
+                        next.push(state);
+                    }
+                }
+                Err(error) => self.members[number].end(Err(error)),
+            }
+        }
+        self.forget_ended();
+        if !next.is_empty() {
+            self.state = no_grad(|| TrainingState::stack(next));
+        }
+        self.stages += 1;
+        self.at.wall_seconds = self.clock.seconds();
+    }
+
+    /// The next stage on one member: probe, edit weights and optimizer, probe again.
+    fn grow_one(&mut self, number: usize) -> Result<(TrainingState, GrowthEvent), TrainError> {
         let began = Instant::now();
-        let stage = &self.trial.plan.stages()[self.stages];
-        let (old, grown) = grown_at(self.trial, self.stages);
-        let event = self.stages as u64;
+        let (trial, before) = (&self.members[number].job.trial, self.state.replicate(number));
+        let stage = &trial.plan.stages()[self.stages];
+        let (old, grown) = grown_at(trial, self.stages);
         let preserving = all_preserve(&old, &stage.growths);
-        let policy = &self.trial.settings.training.growth;
+        let policy = &trial.settings.training.growth;
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
         let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;
-        let how = How { initializer: &policy.initializer, copies, seed: self.trial.seed, event };
-        let mut next = no_grad(|| self.state.grown(&grown, &how));
+        let how = How { initializer: &policy.initializer, copies, seed: trial.seed, event: self.stages as u64 };
+        let mut next = no_grad(|| before.grown(&grown, &how));
         if let Some(operator) = stage.growths.iter().find_map(Growth::learning) {
-            next = self.learn(operator, next);
+            next = self.learn(trial, operator, &before, next);
         }
-        let operator_flops = self.trial.plan.operator_flops(self.stages);
-        self.at.train_flops += operator_flops;
         let axes = axes(&old, &grown.architecture, &stage.growths);
-        self.mask = Mask::of(self.trial, self.stages, &old, grown);
-        if let Some(mask) = &self.mask {
-            no_grad(|| mask.set(&mut next, self.at.tokens));
-        }
-        let preservation = verify::compare(&self.state, &next, &inputs, &targets);
+        let mask = Mask::of(trial, self.stages, &old, grown);
+        let set_mask = |state: &mut TrainingState, tokens: u64| {
+            if let Some(mask) = &mask {
+                state.mask = no_grad(|| mask.at(tokens, state));
+            }
+        };
+        set_mask(&mut next, self.at.tokens);
+        let preservation = verify::compare(&before, &next, &inputs, &targets);
         if preserving && !preservation.holds() {
             let Preservation { tolerance, .. } = preservation;
             return Err(TrainError::NotPreserved { stage: self.stages, error: preservation.error(), tolerance });
         }
-        let parameters = [cost::parameters(&old), cost::parameters(next.architecture())];
-        let before = std::mem::replace(&mut self.state, next);
-        optimizer::at_growth(&mut self.state, policy.optimizer);
-        let diagnosis = self.diagnose(&before)?;
-        self.stages += 1;
-        let seconds = began.elapsed().as_secs_f64();
-        self.at.wall_seconds = self.clock.seconds();
-        let (stage, growths) = (self.stages - 1, stage.growths.clone());
-        Ok(GrowthEvent {
-            at: self.at,
-            stage,
-            growths,
+        optimizer::at_growth(&mut next, policy.optimizer);
+        let diagnosis = self.diagnose(trial, &before, &next, &set_mask)?;
+        let event = GrowthEvent {
+            at: Position { wall_seconds: self.clock.seconds(), ..self.at },
+            stage: self.stages,
+            growths: stage.growths.clone(),
             axes,
-            parameters,
-            operator_flops,
+            parameters: [cost::parameters(&old), cost::parameters(next.architecture())],
+            operator_flops: trial.plan.operator_flops(self.stages),
             preserving,
             preservation,
             diagnosis: Some(Box::new(diagnosis)),
-            seconds,
-        })
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        self.members[number].mask = mask;
+        Ok((next, event))
     }
 
     /// Lets an operator learn from training text, in an order of its own.
-    fn learn(&self, operator: &Operator, grown: TrainingState) -> TrainingState {
-        let seed = derive(self.trial.seed, &format!("growth/{}/learn", self.stages));
+    fn learn(&self, trial: &Trial, operator: &Operator, before: &TrainingState, grown: TrainingState) -> TrainingState {
+        let seed = derive(trial.seed, &format!("growth/{}/learn", self.stages));
         let (order, seq_len) = (Order::new(seed), self.seq_len());
         let batch = |number: u64, sequences: u64| {
             let first = number * sequences;
             let sequences = (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
             batch_of(sequences, seq_len, self.options.device)
         };
-        learn::learn(operator, &self.state, grown, seed, &batch)
+        learn::learn(operator, before, grown, seed, &batch)
     }
 
-    /// Asks the doctor about the growth that has just been applied; refuses what can never learn.
-    fn diagnose(&self, before: &TrainingState) -> Result<Diagnosis, TrainError> {
+    /// Asks the doctor about a growth; refuses what can never learn. `set_mask` sets a state's mask as it stands at so many tokens.
+    fn diagnose(
+        &self,
+        trial: &Trial,
+        before: &TrainingState,
+        grown: &TrainingState,
+        set_mask: &dyn Fn(&mut TrainingState, u64),
+    ) -> Result<Diagnosis, TrainError> {
         let seq_len = self.seq_len();
         let windows = self.corpus.validation((doctor::STEPS * DOCTOR_SEQUENCES * seq_len) as u64, seq_len);
         // A text with fewer windows is read again.
         let mut windows = windows.iter().copied().cycle();
         let batches =
             std::array::from_fn(|_| batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.options.device));
-        let rate = self.trial.learning_rate(self.at.tokens);
+        let rate = trial.learning_rate(self.at.tokens);
         let set_mask = |state: &mut TrainingState, step: usize| {
-            if let Some(mask) = &self.mask {
-                no_grad(|| mask.set(state, self.at.tokens + (step + 1) as u64 * self.trial.step_tokens()));
-            }
+            set_mask(state, self.at.tokens + (step + 1) as u64 * trial.step_tokens());
         };
-        let diagnosis = doctor::examine(before, &self.state, &batches, self.trial, rate, &set_mask);
+        let diagnosis = doctor::examine(before, grown, &batches, trial, rate, &set_mask);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
             return Err(TrainError::Dead { stage: self.stages, new_entries, reached, dead: diagnosis.dead.join(", ") });
@@ -417,34 +582,46 @@ impl<'a> Session<'a> {
         Ok(diagnosis)
     }
 
-    /// Writes a checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the
+    /// Writes a member's checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the
     /// event has recorded is on disk at any time.
-    fn save(&mut self, on_event: &mut dyn FnMut(Event) -> Control) -> Result<(), TrainError> {
-        let folder = checkpoint::step_folder(&self.options.checkpoints, self.at.step);
-        if self.saved.last() == Some(&folder) {
+    fn save(&mut self, number: usize, on_event: &mut OnEvent) -> Result<(), TrainError> {
+        let checkpoints = &self.members[number].job.checkpoints;
+        let folder = checkpoint::step_folder(checkpoints, self.at.step);
+        if self.members[number].saved.last() == Some(&folder) {
             return Ok(());
         }
-        on_event(Event::Checkpoint(self.write(&folder)?));
-        self.saved.push(folder);
-        let keep = self.saved.split_off(self.saved.len().saturating_sub(KEPT));
-        checkpoint::remove_others(&self.options.checkpoints, &keep);
-        self.saved = keep;
+        let event = self.write(number, &folder)?;
+        let member = &mut self.members[number];
+        member.tell(on_event, Event::Checkpoint(event));
+        member.saved.push(folder);
+        let keep = member.saved.split_off(member.saved.len().saturating_sub(KEPT));
+        checkpoint::remove_others(checkpoints, &keep);
+        member.saved = keep;
         Ok(())
     }
 
-    /// Writes the state to a folder, with the clock standing still.
-    fn write(&mut self, folder: &Path) -> Result<CheckpointEvent, TrainError> {
+    /// Writes a member's state to a folder, with the clock standing still.
+    fn write(&mut self, number: usize, folder: &Path) -> Result<CheckpointEvent, TrainError> {
         self.pause();
         let seconds = self.at.wall_seconds;
         // What lies there from an attempt that was killed before it could record it does not count.
         let _ = std::fs::remove_dir_all(folder);
-        let progress =
-            Progress { trial: self.trial.id(), at: self.at, stages: self.stages, window: self.window.read() };
-        let state = TrainingState::from_parts(self.state.architecture(), self.state.parts(), self.state.step);
+        let trial = self.members[number].job.trial.id();
+        let progress = Progress { trial, at: self.at, stages: self.stages, window: self.window.read()[number] };
+        let state = self.state.replicate(number);
         let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(folder)?;
         self.clock.resume_at(seconds);
         Ok(CheckpointEvent { at: self.at, path: folder.display().to_string(), digest, bytes })
     }
+}
+
+/// The members' masks as they stand at `tokens`, for the state of them all; none if they are open.
+fn masks(members: &[Member], state: &TrainingState, tokens: u64) -> Option<Tensor> {
+    let masks: Option<Vec<Tensor>> = members.iter().map(|member| member.mask.as_ref()?.at(tokens, state)).collect();
+    masks.map(|masks| match state.replicates() {
+        Some(_) => Tensor::stack(&masks, 0),
+        None => masks[0].shallow_clone(),
+    })
 }
 
 /// The architecture before a stage of the plan, and the growth that the stage is.

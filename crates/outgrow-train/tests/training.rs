@@ -14,7 +14,7 @@ use outgrow_core::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
     },
 };
-use outgrow_train::{CheckKind, Corpus, Device, Options, check_compositions, train};
+use outgrow_train::{CheckKind, Corpus, Device, Job, Options, check_compositions, train, train_together};
 
 fn initial() -> Architecture {
     let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
@@ -67,16 +67,10 @@ fn corpus() -> Corpus {
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
-fn options(folder: &Path, resume: Vec<PathBuf>) -> Options {
-    Options {
-        device: Device::Cpu,
-        checkpoints: folder.to_owned(),
-        checkpoint_every_tokens: 192,
-        resume,
-        begin: None,
-        parts: 1,
-        snapshots: vec![],
-    }
+const OPTIONS: Options = Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1 };
+
+fn job(trial: &Trial, folder: &Path, resume: Vec<PathBuf>) -> Job {
+    Job { trial: trial.clone(), checkpoints: folder.to_owned(), resume, begin: None, snapshots: vec![] }
 }
 
 /// Events without their wall times, as text.
@@ -102,7 +96,7 @@ fn run(
 ) -> (Outcome, Vec<String>, Vec<PathBuf>) {
     outgrow_train::device::initialise(1);
     let (mut lines, mut saved) = (vec![], resume.clone());
-    let outcome = train(trial, &corpus(), &options(folder, resume), &mut |event| {
+    let outcome = train(&job(trial, folder, resume), &corpus(), &OPTIONS, &mut |event| {
         lines.extend(line(&event));
         match &event {
             Event::Checkpoint(e) => saved.insert(0, PathBuf::from(&e.path)),
@@ -131,9 +125,9 @@ fn a_batch_in_parts_trains_the_same_but_for_rounding() {
     let trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
     let folder = tempfile::tempdir().expect("a folder");
     let norms = |parts: usize| {
-        let options = Options { parts, ..options(&folder.path().join(parts.to_string()), vec![]) };
+        let job = job(&trial, &folder.path().join(parts.to_string()), vec![]);
         let mut norms = vec![];
-        let outcome = train(&trial, &corpus(), &options, &mut |event| {
+        let outcome = train(&job, &corpus(), &Options { parts, ..OPTIONS }, &mut |event| {
             if let Event::Step(step) = event {
                 norms.extend([step.loss, step.gradient_norm]);
             }
@@ -162,6 +156,134 @@ fn stopping_and_resuming_gives_the_same_bits() {
         lines.extend(rest);
         assert_eq!(lines, undisturbed, "stopped after {stop_after}");
     }
+}
+
+/// A trial under other seeds.
+fn replicates(trial: &Trial, n: u64) -> Vec<Trial> {
+    (0..n).map(|number| Trial { seed: trial.seed + 100 * number, ..trial.clone() }).collect()
+}
+
+/// The numbers of what is told of each job: what it is and its step, then losses and norms, told and obeyed.
+type Told = Vec<(String, Vec<f64>)>;
+
+fn numbers(event: &Event) -> Option<(String, Vec<f64>)> {
+    Some(match event {
+        Event::Step(e) => (format!("step {} {}", e.at.step, e.at.train_flops), vec![e.loss, e.gradient_norm]),
+        Event::Eval(e) => (format!("eval {} {}", e.at.step, e.last), vec![e.val_loss]),
+        Event::Growth(e) => {
+            let (probe, at) = (&e.preservation, e.at);
+            (
+                format!("growth {} {} {:?}", at.step, at.train_flops, e.growths),
+                vec![probe.loss_before, probe.loss_after],
+            )
+        }
+        Event::Checkpoint(_) | Event::Snapshot(_) => return None,
+    })
+}
+
+/// Trains jobs together; gives what was told of each, its checkpoints (newest first), and how it ended.
+fn together(
+    jobs: &[Job],
+    parts: usize,
+    obey: &dyn Fn(usize, &Event) -> Control,
+) -> (Vec<Told>, Vec<Vec<PathBuf>>, Vec<Outcome>) {
+    outgrow_train::device::initialise(1);
+    let (mut told, mut saved) =
+        (vec![vec![]; jobs.len()], jobs.iter().map(|job| job.resume.clone()).collect::<Vec<_>>());
+    let ended = train_together(jobs, &corpus(), &Options { parts, ..OPTIONS }, &mut |number, event| {
+        told[number].extend(numbers(&event));
+        if let Event::Checkpoint(e) = &event {
+            saved[number].insert(0, PathBuf::from(&e.path));
+        }
+        obey(number, &event)
+    });
+    (told, saved, ended.into_iter().map(|ended| ended.expect("trains")).collect())
+}
+
+fn assert_close(found: &Told, expected: &Told, tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for ((name, numbers), (as_expected, wanted)) in found.iter().zip(expected) {
+        assert_eq!(name, as_expected, "{what}");
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * b.abs();
+        assert!(numbers.iter().zip(wanted).all(near), "{what}, {name}: {numbers:?} {wanted:?}");
+    }
+}
+
+/// Trials that between them use all that is done to a state: all transforms, ages of entries, copies, masks, norms with a bias, clipping.
+fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
+    let plain = trial(precision, Initializer::Normal { scale: 1.0 });
+    let grown_by = |operator, to| {
+        let growths = vec![Application { operator, to }.into()];
+        GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan")
+    };
+    let goal = |shape, n_layers| Goal { d_model: 24, layers: vec![shape; n_layers] };
+    let mut copied = plain.clone();
+    copied.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
+    copied.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
+    let hyper_cloning = Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) });
+    copied.plan = grown_by(hyper_cloning, goal(LayerShape::uniform(4, 4, 4, 48), 2));
+    let mut masked = plain.clone();
+    masked.plan = grown_by(Operator::Msg(Msg { ramp_tokens: 6 * 64 }), goal(LayerShape::uniform(3, 6, 5, 30), 3));
+    let mut frozen = plain.clone();
+    frozen.settings.training.growth.learning_rate = LearningRateAtGrowth::NewOnly;
+    let mut layer_norm = plain.clone();
+    let mut architecture = initial();
+    architecture.form.norm = Norm::LayerNorm;
+    layer_norm.plan = GrowthPlan::new(architecture, vec![]).expect("a plan");
+    vec![("plain", plain), ("copied", copied), ("masked", masked), ("frozen", frozen), ("LayerNorm", layer_norm)]
+}
+
+#[test]
+fn replicates_train_together_as_they_do_alone() {
+    for (precision, tolerance) in [(Precision::Float64, 1e-9), (Precision::Float32, 1e-3)] {
+        for (name, trial) in of_every_kind(precision) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let jobs: Vec<Job> = (replicates(&trial, 3).iter())
+                .map(|trial| job(trial, &folder.path().join(trial.id()), vec![]))
+                .collect();
+            for parts in [1, 2] {
+                let (told, _, ended) = together(&jobs, parts, &|_, _| Control::Continue);
+                assert_eq!(ended, [Outcome::Complete; 3], "{name}");
+                assert_ne!(told[0], told[1], "replicates differ");
+                for (job, found) in jobs.iter().zip(&told) {
+                    let (alone, _, _) = together(std::slice::from_ref(job), parts, &|_, _| Control::Continue);
+                    assert_close(found, &alone[0], tolerance, &format!("{name}, {precision:?}, {parts} part(s)"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn replicates_part_ways_and_go_on_from_where_each_stands() {
+    let trial = trial(Precision::Float64, Initializer::Copy);
+    let folder = tempfile::tempdir().expect("a folder");
+    let jobs = |place: &str, resume: &[Vec<PathBuf>]| -> Vec<Job> {
+        let folder = |trial: &Trial| folder.path().join(place).join(trial.id());
+        let jobs = replicates(&trial, 4).into_iter().zip(resume);
+        jobs.map(|(trial, resume)| job(&trial, &folder(&trial), resume.clone())).collect()
+    };
+    let none = vec![vec![]; 4];
+    let (undisturbed, ..) = together(&jobs("a", &none), 1, &|_, _| Control::Continue);
+    // One is taken away, two stop at different steps, the last goes on.
+    let (mut told, saved, ended) = together(&jobs("b", &none), 1, &|number, event| match (number, event) {
+        (0, Event::Step(e)) if e.at.step == 10 => Control::Abandon,
+        (1, Event::Step(e)) if e.at.step == 10 => Control::Stop,
+        (2, Event::Step(e)) if e.at.step == 16 => Control::Stop,
+        _ => Control::Continue,
+    });
+    assert_eq!(ended, [Outcome::Stopped, Outcome::Stopped, Outcome::Stopped, Outcome::Complete]);
+    assert_close(&told[3], &undisturbed[3], 1e-9, "the last");
+    let resume: Vec<_> = saved.into_iter().map(|saved| saved[..saved.len().min(2)].to_vec()).collect();
+    let (rest, _, ended) = together(&jobs("b", &resume)[..3], 1, &|_, _| Control::Continue);
+    assert_eq!(ended, [Outcome::Complete; 3]);
+    for number in [1, 2] {
+        told[number].extend(rest[number].clone());
+        assert_close(&told[number], &undisturbed[number], 1e-9, "one that stopped");
+    }
+    // The one that was taken away goes on from its last checkpoint, step 9, before the step that was told last.
+    let after = undisturbed[0].len() - rest[0].len();
+    assert_close(&rest[0], &undisturbed[0][after..].to_vec(), 1e-9, "the one that was taken away");
 }
 
 /// Operators that keep the function and that do not, one after the other, with moments that are copied.
@@ -236,7 +358,7 @@ fn what_operators_learn_is_charged_and_repeats() {
     let folder = tempfile::tempdir().expect("a folder");
     let loss_after = |trial: &Trial, name: &str| {
         let (mut loss, mut flops) = (None, 0);
-        let told = train(trial, &corpus(), &options(&folder.path().join(name), vec![]), &mut |event| {
+        let told = train(&job(trial, &folder.path().join(name), vec![]), &corpus(), &OPTIONS, &mut |event| {
             match &event {
                 Event::Growth(growth) => {
                     assert_eq!(growth.operator_flops, trial.plan.operator_flops(0));

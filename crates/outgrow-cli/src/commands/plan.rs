@@ -1,7 +1,8 @@
 //! `outgrow plan`.
 
 use outgrow_core::{
-    Sweep, Trial, cost,
+    Sweep, Trial,
+    cost::{self, Backward},
     sweep::{Beginning, Member, beginnings, in_order},
 };
 use serde::Serialize;
@@ -70,8 +71,9 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
         Some(speed) => format!("{} on one worker at {}/s", duration((all - spared) / speed), flops(speed)),
         None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
     };
+    // As on a GPU, which is more than on a processor.
     let memory =
-        cost::state_bytes(sweep.target()) + cost::activation_bytes(sweep.target(), sweep.spec().training.batch_size, 4);
+        members.iter().map(|member| cost::training_bytes(&member.trial, 1, Backward::Autograd)).max().unwrap_or(0);
     let [from, to] = sizes;
     format!(
         "{table}\n\nparameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B of memory per worker\n",

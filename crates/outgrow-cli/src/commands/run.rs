@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use outgrow_core::cost;
+use outgrow_core::{cost, sweep::Member};
 use outgrow_runner::{Crew, Ended, News, supervise};
 use outgrow_store::{Store, SweepStatus};
-use outgrow_train::{Device, device};
+use outgrow_train::{Device, backward, device};
 
 use super::check_device;
 use crate::{
@@ -29,10 +29,7 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
         if args.retry_failed {
             store.retry_failed(&inserted.sweep).await?;
         }
-        let bytes = members
-            .iter()
-            .map(|member| cost::training_bytes(member.trial.plan.target(), &member.trial.settings.training, 1));
-        let crew = crew(args, &devices, bytes.max().unwrap_or(0));
+        let crew = crew(args, &devices, &members);
         let ended = train(&store, place, args, &inserted.sweep, &devices, crew).await;
         let status = store.status(&inserted.sweep).await?;
         let failures = store.failures(&inserted.sweep).await?;
@@ -49,7 +46,7 @@ fn devices(args: &Run) -> Result<Vec<Device>, Failure> {
 }
 
 /// How many workers to run: one for each core, or a few for each GPU, as far as memory is predicted to allow.
-fn crew(args: &Run, devices: &[Device], bytes: u64) -> usize {
+fn crew(args: &Run, devices: &[Device], members: &[Member]) -> usize {
     if let Some(workers) = args.workers {
         return usize::from(workers);
     }
@@ -59,7 +56,11 @@ fn crew(args: &Run, devices: &[Device], bytes: u64) -> usize {
             Device::Cpu => cores / usize::from(args.threads),
             Device::Cuda(_) => WORKERS_PER_GPU.min(cores / devices.len()),
         };
-        let fit = device.free_bytes().map_or(1, |free| (free / bytes.max(1)) as usize);
+        let needed = members.iter().map(|Member { trial, .. }| {
+            device.base_bytes() + cost::training_bytes(trial, 1, backward(trial, *device, 1))
+        });
+        let bytes = needed.max().unwrap_or(1);
+        let fit = device.free_bytes().map_or(1, |free| (free / bytes) as usize);
         if fit < most {
             eprintln!(
                 "note: {device} has memory for {fit} worker(s) of {}B each, as predicted, and not for {most}",
@@ -89,13 +90,18 @@ async fn train(
         return Ok(Ended::Done);
     }
     let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
+    let crew = crew.min(open);
     let command = |number: usize| {
         let mut command = Command::new(&program);
         command.args(["--db", &place.db, "worker", sweep, "--threads", &args.threads.to_string()]);
         command.args(["--device", &devices[number % devices.len()].to_string()]);
+        command.args(["--share", &crew.div_ceil(devices.len()).to_string()]);
+        if let Some(together) = args.together {
+            command.args(["--together", &together.to_string()]);
+        }
         command
     };
-    let crew = Crew { size: crew.min(open), command: &command };
+    let crew = Crew { size: crew, command: &command };
     let mut progress = Progress::new();
     let mut tell = |news: News| match news {
         News::Status(status) => progress.show(status),

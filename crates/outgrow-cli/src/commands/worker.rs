@@ -7,10 +7,14 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use outgrow_core::{Event, Sweep, cost, event::Control, event::Outcome};
-use outgrow_runner::{Work, work};
-use outgrow_store::{Claim, Environment, SweepSummary};
-use outgrow_train::{Corpus, Device, Options, TrainError, device, train};
+use outgrow_core::{Event, Sweep, Trial, cost, event::Control};
+use outgrow_runner::{Trained, Work, work};
+use outgrow_store::{Claim, Environment, Memory};
+use outgrow_train::{
+    Corpus, Device, Job, Options, TrainError, backward,
+    device::{self, MemoryGauge},
+    train_together,
+};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
@@ -34,12 +38,23 @@ pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
     let corpus = Corpus::prepared(&summary.data_digest, &place.text(), sweep.spec().data.seq_len)
         .map_err(Failure::environment("training text"))?;
-    let job = Work { database: &place.db, sweep: &summary.id, environment: environment(args), stop: &stop };
-    let every_tokens = sweep.spec().checkpoints.every_tokens;
-    let mut one = |claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
-        trial(place, args, &summary, &corpus, every_tokens, claim, on_event)
+    let together = |trial: &Trial| together(args, trial);
+    let job = Work {
+        database: &place.db,
+        sweep: &summary.id,
+        environment: environment(args),
+        together: &together,
+        stop: &stop,
     };
-    Ok(work(&job, &mut one)?)
+    let attempts = Attempts {
+        place,
+        args,
+        sweep: &summary.name,
+        corpus: &corpus,
+        checkpoint_every_tokens: sweep.spec().checkpoints.every_tokens,
+        gauge: MemoryGauge::new(args.device),
+    };
+    Ok(work(&job, &mut |claims, on_event| attempts.train(claims, on_event))?)
 }
 
 fn environment(args: &Worker) -> Environment {
@@ -56,57 +71,95 @@ fn environment(args: &Worker) -> Environment {
     }
 }
 
-fn trial(
-    place: &Place,
-    args: &Worker,
-    summary: &SweepSummary,
-    corpus: &Corpus,
+/// What all attempts of a worker have in common.
+struct Attempts<'a> {
+    place: &'a Place,
+    args: &'a Worker,
+    sweep: &'a str,
+    corpus: &'a Corpus,
     checkpoint_every_tokens: u64,
-    claim: &Claim,
-    on_event: &mut dyn FnMut(Event) -> Control,
-) -> Result<Outcome, outgrow_runner::Failure> {
-    let options = Options {
-        device: args.device,
-        checkpoints: place.checkpoints(&claim.trial.id()),
-        checkpoint_every_tokens,
-        resume: claim.checkpoints.iter().map(PathBuf::from).collect(),
-        parts: parts(args.device, claim),
-        begin: claim.begin.as_ref().map(PathBuf::from),
-        snapshots: claim.snapshots.iter().map(|&step| (step, place.snapshot(&claim.trial.id(), step))).collect(),
-    };
-    let name = format!("{} trial {}", summary.name, claim.trial.id());
-    // libtorch's complaints come as panics. What was recorded is safe, and nothing of the attempt is used afterwards.
-    let caught = catch_unwind(AssertUnwindSafe(|| train(&claim.trial, corpus, &options, on_event)));
-    let trained = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
-        true => Err(TrainError::Memory { parts: options.parts }),
-        false => resume_unwind(panic),
-    });
-    trained.map_err(|error| {
-        let text = format!("{name}: {error}");
+    gauge: MemoryGauge,
+}
+
+impl Attempts<'_> {
+    fn train(&self, claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control) -> Trained {
+        let options = Options {
+            device: self.args.device,
+            checkpoint_every_tokens: self.checkpoint_every_tokens,
+            parts: parts(self.args, claims),
+        };
+        let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
+        self.gauge.reset();
+        // libtorch's complaints come as panics. What was recorded is safe, and nothing of the attempt is used afterwards.
+        let caught = catch_unwind(AssertUnwindSafe(|| train_together(&jobs, self.corpus, &options, on_event)));
+        let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
+            true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
+            false => resume_unwind(panic),
+        });
+        let ended = jobs.iter().zip(ended).map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
+        let ended = ended.collect();
+        let predicted = predicted(self.args.device, &jobs[0].trial, jobs.len(), options.parts);
+        Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
+    }
+
+    fn job(&self, claim: &Claim) -> Job {
+        let id = claim.trial.id();
+        Job {
+            trial: claim.trial.clone(),
+            checkpoints: self.place.checkpoints(&id),
+            resume: claim.checkpoints.iter().map(PathBuf::from).collect(),
+            begin: claim.begin.as_ref().map(PathBuf::from),
+            snapshots: claim.snapshots.iter().map(|&step| (step, self.place.snapshot(&id, step))).collect(),
+        }
+    }
+
+    fn failure(&self, trial: &Trial, error: TrainError) -> outgrow_runner::Failure {
+        let text = format!("{} trial {}: {error}", self.sweep, trial.id());
         match error {
             TrainError::Memory { .. } => {
-                eprintln!("{text}; the next attempt cuts it further");
+                eprintln!("{text}; the next attempt takes less");
                 outgrow_runner::Failure::Memory(error.to_string())
             }
             // The disk is full, or a folder is read-only: not the trial's fault.
             TrainError::Checkpoint(_) => outgrow_runner::Failure::Place(text),
             _ => outgrow_runner::Failure::Trial(error.to_string()),
         }
-    })
+    }
 }
 
-/// Into how many parts the batch must be cut here, as it is predicted. Where not even one sequence is predicted to fit, one at a
+/// How many replicates of a trial are trained as one model: as many as the user says, or as pay on this device and fit into its
+/// memory, as predicted. On a processor, where a step by hand is faster than any of theirs together, each is trained alone.
+fn together(args: &Worker, trial: &Trial) -> usize {
+    let automatic = || match args.device {
+        Device::Cpu => 1,
+        Device::Cuda(_) => {
+            let fits = |&together: &usize| {
+                let share = args.device.share_bytes(args.share);
+                share.is_some_and(|share| predicted(args.device, trial, together, 1) <= share)
+            };
+            (1..=cost::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
+        }
+    };
+    args.together.map_or_else(automatic, usize::from)
+}
+
+/// Bytes that so many replicates of a trial take as one model.
+fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
+    let each = cost::training_bytes(trial, parts, backward(trial, device, together));
+    device.base_bytes() + each.saturating_mul(together as u64)
+}
+
+/// Into how many parts the batches must be cut here, as it is predicted. Where not even one sequence is predicted to fit, one at a
 /// time is tried all the same: predictions err on the safe side.
-fn parts(device: Device, claim: &Claim) -> usize {
-    let most = claim.trial.settings.training.batch_size;
-    let predicted =
-        device.free_bytes().map(|free| cost::parts_that_fit(&claim.trial, free, claim.parts).unwrap_or(most));
-    let parts = predicted.unwrap_or(claim.parts);
-    if parts > claim.parts {
-        eprintln!(
-            "trial {}: its batch is trained in {parts} parts to fit into the memory of {device}",
-            claim.trial.id()
-        );
+fn parts(args: &Worker, claims: &[Claim]) -> usize {
+    let (trial, device) = (&claims[0].trial, args.device);
+    let (most, least) = (trial.settings.training.batch_size, claims.iter().map(|claim| claim.parts).max().unwrap_or(1));
+    let each = device.share_bytes(args.share);
+    let each = each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
+    let backward = backward(trial, device, claims.len());
+    let parts = each.map_or(least, |each| cost::parts_that_fit(trial, each, least, backward).unwrap_or(most));
+    if parts > least {
+        eprintln!("trial {}: its batch is trained in {parts} parts to fit into the memory of {device}", trial.id());
     }
     parts
 }

@@ -37,12 +37,17 @@ pub struct Variant {
 }
 
 impl Contender {
-    /// This program.
-    pub fn ours(preset: Preset, precision: Precision, device: Device, threads: u16) -> Result<Self, Failure> {
+    /// This program, with so many replicates as one model.
+    pub fn ours(
+        preset: Preset,
+        (precision, device, threads): (Precision, Device, u16),
+        together: u16,
+    ) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
         let mut command = Command::new(program);
         command.arg("bench-serve").arg(preset.name()).args(["--device", &device.to_string()]);
         command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
+        command.args(["--together", &together.to_string()]);
         Self::start("outgrow".into(), command)
     }
 
@@ -119,7 +124,7 @@ pub fn serve(args: &BenchServe) -> Result<(), Failure> {
     device::initialise(usize::from(args.threads));
     let sizes = args.preset.sizes();
     let precision = args.precision.into();
-    let mut steps = Steps::new(sizes.architecture(), sizes.batch, precision, args.device);
+    let mut steps = Steps::new(sizes.architecture(), sizes.batch, precision, args.device, args.together);
     for line in std::io::stdin().lines() {
         let line = line.map_err(Failure::environment("standard input"))?;
         let (order, n) = line.split_once(' ').unwrap_or(("steps", &line));

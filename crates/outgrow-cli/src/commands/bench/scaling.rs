@@ -80,7 +80,7 @@ fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
     for _ in 0..args.runs {
         peaks.push(peak(precision, device));
         for (architecture, speeds) in sizes.iter().zip(&mut speeds) {
-            let mut training = Steps::new(architecture.clone(), batch, precision, device);
+            let mut training = Steps::new(architecture.clone(), batch, precision, device, 1);
             // Buffers are made, libtorch sets itself up.
             training.run(2, &mut |_| ());
             let once = training.run(2, &mut |_| ()).0 / 2.0;

@@ -50,11 +50,11 @@ pub fn bench(args: &Bench) -> Result<(), Failure> {
 
 impl Job<'_> {
     fn measure(&self, folder: &std::path::Path) -> Result<(), Failure> {
-        let mut all = vec![self.ours(self.args.threads)?];
+        let mut all = vec![self.ours(1)?];
         if self.args.pytorch {
             for variant in self.variants() {
-                let place = (self.precision, self.device, self.args.threads);
-                all.push(Contender::pytorch(folder, &self.sizes, place, &variant)?);
+                let how = (self.precision, self.device, self.args.threads);
+                all.push(Contender::pytorch(folder, &self.sizes, how, &variant)?);
             }
         }
         let failed = warm_up(&mut all)?;
@@ -67,7 +67,7 @@ impl Job<'_> {
         all[0].tell(&format!("phases {turn}"))?;
         let phases = all[0].answer()?;
         drop(all);
-        let workers = self.workers(turn)?;
+        let (workers, together) = (self.workers(turn)?, self.together(turn)?);
         let products = products / turn as f64;
         let tokens = self.sizes.tokens() as f64;
         let flops =
@@ -80,7 +80,9 @@ impl Job<'_> {
             return print_json(&json!({ "preset": self.args.preset.name(), "peak_flops_per_second": peak,
                 "flops_per_token": flops, "products_seconds_per_step": products, "phases_seconds": phases,
                 "contenders": lines.iter().map(line).collect::<Vec<_>>(), "failed": failed,
-                "workers": workers.iter().map(|(n, speed)| json!({ "workers": n, "tokens_per_second": speed })).collect::<Vec<_>>() }));
+                "workers": workers.iter().map(|(n, speed)| json!({ "workers": n, "tokens_per_second": speed })).collect::<Vec<_>>(),
+                "together": together.iter().map(|(n, speed, ratio)|
+                    json!({ "replicates": n, "tokens_per_second": speed, "to_one_after_another": ratio })).collect::<Vec<_>>() }));
         }
         let row = |line: &Line| {
             let speed = median(line.speeds.iter().copied());
@@ -118,12 +120,15 @@ impl Job<'_> {
         for (n, speed) in &workers {
             text += &format!("\n{n} worker(s)  {} tokens/s, {:.2} times one", count(*speed), speed / workers[0].1);
         }
+        for (n, speed, ratio) in &together {
+            text += &format!("\n{n} together  {} tokens/s, {ratio:.2} times one after another", count(*speed));
+        }
         failed.iter().for_each(|name| text += &format!("\nfailed: {name}"));
         print(&text)
     }
 
-    fn ours(&self, threads: u16) -> Result<Contender, Failure> {
-        Contender::ours(self.args.preset, self.precision, self.device, threads)
+    fn ours(&self, together: u16) -> Result<Contender, Failure> {
+        Contender::ours(self.args.preset, (self.precision, self.device, self.args.threads), together)
     }
 
     /// The ways of PyTorch that may be the fastest here.
@@ -154,11 +159,29 @@ impl Job<'_> {
         Ok(lines)
     }
 
+    /// Throughput of several replicates as one model, in turns with one alone, and its ratio to that.
+    fn together(&self, steps: usize) -> Result<Vec<(u16, f64, f64)>, Failure> {
+        let mut measured = vec![];
+        for &n in &self.args.together {
+            let mut pair = vec![self.ours(1)?, self.ours(n)?];
+            warm_up(&mut pair)?;
+            let (mut speeds, mut ratios) = (vec![], vec![]);
+            for _ in 0..self.args.runs {
+                let alone = pair[0].steps(steps)?;
+                let together = pair[1].steps(steps)? / f64::from(n);
+                speeds.push((steps * self.sizes.tokens()) as f64 / together);
+                ratios.push(alone / together);
+            }
+            measured.push((n, median(speeds.into_iter()), median(ratios.into_iter())));
+        }
+        Ok(measured)
+    }
+
     /// Throughput of several workers at once.
     fn workers(&self, steps: usize) -> Result<Vec<(u16, f64)>, Failure> {
         let mut measured = vec![];
         for &n in &self.args.workers {
-            let mut crew = (0..n).map(|_| self.ours(self.args.threads)).collect::<Result<Vec<_>, _>>()?;
+            let mut crew = (0..n).map(|_| self.ours(1)).collect::<Result<Vec<_>, _>>()?;
             warm_up(&mut crew)?;
             let mut speeds = vec![];
             for _ in 0..self.args.runs {

@@ -11,7 +11,7 @@ use outgrow_core::{
     event::{Control, GrowthEvent, Outcome, Position},
     sweep::Member,
 };
-use outgrow_runner::{Work, work};
+use outgrow_runner::{Trained, Work, work};
 use outgrow_store::{Claim, Environment, Store};
 use outgrow_train::{Corpus, Device, Options, device, train};
 use serde_json::json;
@@ -94,33 +94,29 @@ impl Job<'_> {
         })?;
         let environment =
             Environment { host: String::new(), device: String::new(), threads: 1, versions: String::new() };
-        let job = Work { database: &database, sweep: &sweep, environment, stop: &AtomicBool::new(false) };
+        let job =
+            Work { database: &database, sweep: &sweep, environment, together: &|_| 1, stop: &AtomicBool::new(false) };
         let (mut waited, before) = (0.0, cpu_seconds());
-        work(&job, &mut |_: &Claim, on_event: &mut dyn FnMut(Event) -> Control| {
+        work(&job, &mut |_: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
             let began = Instant::now();
             for event in events {
                 let due = Duration::from_secs_f64(position(event).wall_seconds);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
                 let asked = Instant::now();
-                on_event(event.clone());
+                on_event(0, event.clone());
                 waited += asked.elapsed().as_secs_f64();
             }
-            Ok(Outcome::Complete)
+            Trained { ended: vec![Ok(Outcome::Complete)], memory: None }
         })?;
         Ok(cpu_seconds() - before + waited)
     }
 
     fn train(&self, folder: &Path, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, String> {
-        let options = Options {
-            device: self.device,
-            checkpoints: folder.join("checkpoints"),
-            checkpoint_every_tokens: self.sweep.spec().checkpoints.every_tokens,
-            resume: vec![],
-            begin: None,
-            parts: 1,
-            snapshots: vec![],
-        };
-        train(&self.member.trial, &self.corpus, &options, on_event).map_err(|error| error.to_string())
+        let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
+        let options = Options { device: self.device, checkpoint_every_tokens, parts: 1 };
+        let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
+        let job = outgrow_train::Job { trial, checkpoints, resume: vec![], begin: None, snapshots: vec![] };
+        train(&job, &self.corpus, &options, on_event).map_err(|error| error.to_string())
     }
 }
 
