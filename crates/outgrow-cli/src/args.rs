@@ -6,16 +6,23 @@ use clap::{Parser, Subcommand, ValueEnum};
 use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
 
-use crate::commands::bench::Preset;
+use crate::{
+    commands::bench::Preset,
+    place::{DB, FILES},
+};
 
 /// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers that grow while they
 /// train, next to from-scratch controls, records every number in a database, and draws the comparison.
 #[derive(Parser)]
 #[command(name = "outgrow", version, max_term_width = 100, after_help = AFTER)]
 pub struct Args {
-    /// Results database (a SQLite file); checkpoints and prepared text lie beside it
-    #[arg(long, global = true, env = "OUTGROW_DB", default_value = "outgrow.db", value_name = "PATH")]
+    /// Results database: a SQLite file, or postgres://USER@HOST/DATABASE
+    #[arg(long, global = true, env = DB, hide_env_values = true, default_value = "outgrow.db", value_name = "PATH")]
     pub db: String,
+    /// Folder for checkpoints and prepared text; workers on several machines must share it [default: beside the SQLite file, or here,
+    /// under the name of the server's database]
+    #[arg(long, global = true, env = FILES, value_name = "FOLDER")]
+    pub files: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -30,7 +37,9 @@ A first hour:
 
 Exit codes:
   0  done              1  it ran, but trials failed or a function was not preserved
-  2  wrong input       3  the database, a disk or a device refused        130  stopped by the user";
+  2  wrong input       3  the database, a disk or a device refused        130  stopped by the user
+
+Docs: docs/sweep.md, docs/database.md, docs/operations.md";
 
 /// The commands.
 #[derive(Subcommand)]
@@ -46,7 +55,9 @@ pub enum Command {
     Doctor(Doctor),
     Eval(Eval),
     Bench(Bench),
-    #[command(hide = true)]
+    Submit(Submit),
+    #[command(subcommand)]
+    Db(Db),
     Worker(Worker),
     #[command(hide = true)]
     BenchServe(BenchServe),
@@ -76,6 +87,8 @@ pub struct Run {
     /// Train every trial from its beginning, also where it begins as another does; the results are the same
     #[arg(long)]
     pub alone: bool,
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// Train failed trials again
     #[arg(long)]
     pub retry_failed: bool,
@@ -368,14 +381,90 @@ impl From<PrecisionArg> for Precision {
     }
 }
 
-/// Train trials of a sweep until none is left: what `outgrow run` starts
+/// What workers keep, and how long they are waited for.
+#[derive(clap::Args, Clone)]
+pub struct Keeping {
+    /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
+    /// A training that records nothing for so many minutes hangs: its trial goes to another worker
+    #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..))]
+    pub hung_after: u16,
+}
+
+impl Keeping {
+    /// As options of another command.
+    pub fn options(&self) -> [String; 4] {
+        ["--keep".into(), self.keep.to_string(), "--hung-after".into(), self.hung_after.to_string()]
+    }
+}
+
+/// Train a sweep on a cluster: writes a job array of workers and submits it
+///
+/// The workers take trials from the database as those of `outgrow run` do; their number may change at any time, and jobs may be
+/// preempted or lose their node: what they were at goes on elsewhere from its last checkpoint. All machines must reach the database (a
+/// PostgreSQL server) and share the folder of --files.
+#[derive(clap::Args)]
+pub struct Submit {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Submit to Slurm, by sbatch
+    #[arg(long, required = true)]
+    pub slurm: bool,
+    /// Workers, each a task of the job array
+    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: u16,
+    /// Where each worker computes [default: the first GPU that its job sees, or cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<Device>,
+    /// CPU threads of each worker; another number may change the last bits of results
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Train so many replicates of a plan as one model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub together: Option<u16>,
+    /// Train every trial from its beginning, also where it begins as another does
+    #[arg(long)]
+    pub alone: bool,
+    /// Train failed trials again
+    #[arg(long)]
+    pub retry_failed: bool,
+    #[command(flatten)]
+    pub keeping: Keeping,
+    /// A further option for sbatch, as --sbatch=--partition=gpu; may be given more than once
+    #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
+    pub options: Vec<String>,
+    /// Print the script, submit nothing
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// Move sweeps between databases, check one
+#[derive(Subcommand)]
+pub enum Db {
+    /// Copy a sweep, or all, from one database to another, whatever kind they are of
+    ///
+    /// Everything that was recorded goes along; trials that both know are brought to where they have come further. Checkpoints stay where
+    /// they are: copy their folder, or name it with --files.
+    Copy {
+        /// Path or URL of the database to read
+        from: String,
+        /// Path or URL of the one to write; a SQLite file is created if need be
+        to: String,
+        /// Only the sweep of this name or identity
+        #[arg(long, value_name = "NAME")]
+        sweep: Option<String>,
+    },
+}
+
+/// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start
 #[derive(clap::Args)]
 pub struct Worker {
-    /// The sweep's identity
+    /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the database
     pub sweep: String,
-    /// Where to compute
-    #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    /// Where to compute [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
     /// CPU threads
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
@@ -385,4 +474,6 @@ pub struct Worker {
     /// How many workers share the device
     #[arg(long, default_value_t = 1)]
     pub share: usize,
+    #[command(flatten)]
+    pub keeping: Keeping,
 }

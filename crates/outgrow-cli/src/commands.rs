@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod db;
 pub mod doctor;
 pub mod eval;
 pub mod grow;
@@ -10,6 +11,7 @@ pub mod query;
 pub mod report;
 pub mod run;
 pub mod status;
+pub mod submit;
 pub mod worker;
 
 use std::path::Path;

@@ -18,7 +18,7 @@ use crate::{
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let place = place::Place::new(args.db);
+    let place = place::Place { db: args.db, files: args.files };
     let done = match args.command {
         Command::Run(run) => commands::run::run(&place, &run),
         Command::Plan(plan) => commands::plan::plan(&place, &plan),
@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Command::Eval(eval) => commands::eval::eval(&eval),
         Command::Bench(bench) => commands::bench::bench(&place, &bench),
         Command::BenchServe(serve) => commands::bench::serve(&serve),
+        Command::Submit(submit) => commands::submit::submit(&place, &submit),
+        Command::Db(db) => commands::db::db(&db),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };
     match done {

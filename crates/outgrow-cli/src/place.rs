@@ -3,25 +3,36 @@
 use std::path::{Path, PathBuf};
 
 use outgrow_core::Sweep;
-use outgrow_store::Store;
+use outgrow_store::{Address, Store};
 use outgrow_train::{Corpus, CorpusError};
 
 use crate::failure::Failure;
 
 /// The database and what lies beside it.
 pub struct Place {
-    /// Path of the database, as the user gave it.
+    /// Path or URL of the database, as the user gave it. A URL may hold a password: it is shown by [`Address::shown`] only, and handed to
+    /// other processes in their environment only.
     pub db: String,
+    /// Where the rest lies, if the user said so.
+    pub files: Option<PathBuf>,
 }
 
-impl Place {
-    /// Of the database `db`.
-    pub fn new(db: String) -> Self {
-        Self { db }
-    }
+/// Names of the environment's variables for both.
+pub const DB: &str = "OUTGROW_DB";
+/// See [`DB`].
+pub const FILES: &str = "OUTGROW_FILES";
 
+impl Place {
     /// Opens the database for writing; creates it if need be.
     pub async fn store(&self) -> Result<Store, Failure> {
+        if let Ok(Address::File(path)) = Address::parse(&self.db)
+            && let Some(kind) = network_file_system(Path::new(&path))
+        {
+            eprintln!(
+                "warning: {path} lies on {kind}, where SQLite's locks can't be trusted; if more than one machine writes, use \
+                 PostgreSQL (docs/operations.md), otherwise a local disk"
+            );
+        }
         Ok(Store::open(&self.db).await?)
     }
 
@@ -36,8 +47,20 @@ impl Place {
     }
 
     /// The folder of a state of a trial that other trials begin from.
-    pub fn snapshot(&self, trial: &str, step: u64) -> PathBuf {
-        self.beside("checkpoints").join(format!("{trial}-at-{step}"))
+    pub fn snapshot(&self, trial: &str, step: u64, epoch: i64) -> PathBuf {
+        self.beside("checkpoints").join(format!("{trial}-at-{step}-{epoch}"))
+    }
+
+    /// Where what was recorded at `path` lies now, in `folder` of this place: a database and its files may have moved since.
+    pub fn moved(folder: &Path, path: &str) -> PathBuf {
+        let path = Path::new(path);
+        let here = path.file_name().map(|name| folder.join(name)).filter(|here| here.exists());
+        here.unwrap_or_else(|| path.to_owned())
+    }
+
+    /// The folder of all checkpoints.
+    pub fn all_checkpoints(&self) -> PathBuf {
+        self.beside("checkpoints")
     }
 
     /// The folder of prepared text.
@@ -45,9 +68,35 @@ impl Place {
         self.beside("text")
     }
 
-    fn beside(&self, what: &str) -> PathBuf {
-        PathBuf::from(format!("{}.{what}", self.db.trim_start_matches("sqlite:")))
+    /// The folder of what the scheduler's jobs say.
+    pub fn jobs(&self) -> PathBuf {
+        self.beside("jobs")
     }
+
+    fn beside(&self, what: &str) -> PathBuf {
+        match (&self.files, Address::parse(&self.db)) {
+            (Some(folder), _) => folder.join(what),
+            (None, Ok(address)) => PathBuf::from(format!("{}.{what}", address.name())),
+            // Such an address opens nothing, so nothing is ever written here.
+            (None, Err(_)) => PathBuf::from(what),
+        }
+    }
+}
+
+/// The kind of the file system that a file lies on, or will, if that is shared over a network.
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    let known: [(i64, &str); 7] = [
+        (0x6969, "NFS"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x4750_4653, "GPFS"),
+        (0x1983_0326, "BeeGFS"),
+        (0x00c3_6400, "CephFS"),
+    ];
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let magic = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0;
+    known.iter().find(|(number, _)| *number == magic as i64).map(|(_, name)| *name)
 }
 
 /// Reads a sweep file.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{growth::Growth, transform::TransformKind};
 
 /// Something that happened while a trial trained.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Event {
     Step(StepEvent),
@@ -31,7 +31,7 @@ pub struct Position {
 }
 
 /// Training progress since the last such event.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepEvent {
     /// When.
     pub at: Position,
@@ -44,7 +44,7 @@ pub struct StepEvent {
 }
 
 /// A measurement on the validation text.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalEvent {
     /// When.
     pub at: Position,
@@ -55,7 +55,7 @@ pub struct EvalEvent {
 }
 
 /// A stage of the plan applied, and what was measured around it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GrowthEvent {
     /// When.
     pub at: Position,
@@ -143,7 +143,7 @@ impl Preservation {
 }
 
 /// A checkpoint that is safely on disk.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointEvent {
     /// When.
     pub at: Position,
@@ -160,6 +160,8 @@ pub struct CheckpointEvent {
 pub enum Control {
     /// Go on.
     Continue,
+    /// Go on; what was told is safe, but not recorded where the next attempt looks first: earlier checkpoints still count.
+    Spooled,
     /// Write a checkpoint and stop; another attempt goes on from there.
     Stop,
     /// Stop at once without writing: the trial belongs to another worker now.

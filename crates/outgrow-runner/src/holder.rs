@@ -7,11 +7,20 @@ use outgrow_store::Holder;
 /// This process as a holder of trials.
 pub fn this_process() -> Holder {
     let pid = std::process::id();
-    Holder { host: host(), boot: boot(), pid, started: started(pid).unwrap_or(0) }
+    Holder { host: host(), boot: boot(), pid, started: started(pid).unwrap_or(0), job: job() }
+}
+
+/// The Slurm job that this process runs in, as Slurm's own commands name it.
+fn job() -> Option<String> {
+    let of = |name: &str| std::env::var(name).ok();
+    match (of("SLURM_ARRAY_JOB_ID"), of("SLURM_ARRAY_TASK_ID")) {
+        (Some(array), Some(task)) => Some(format!("{array}_{task}")),
+        _ => of("SLURM_JOB_ID"),
+    }
 }
 
 /// Whether a holder is certainly dead: its process ran here and is gone, or the machine was started anew since. Of holders on
-/// other machines only their silence tells.
+/// other machines, and of another container that bears the same name, only their silence tells.
 pub fn is_dead(holder: &Holder) -> bool {
     holder.host == host() && (holder.boot != boot() || started(holder.pid) != Some(holder.started))
 }

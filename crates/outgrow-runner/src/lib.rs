@@ -4,11 +4,15 @@
 //! knows no libtorch and no SQL text. A worker is a process: what kills it costs one attempt, never the sweep.
 
 mod holder;
+mod patience;
+mod reaper;
 mod recorder;
+mod spool;
 mod supervise;
 mod worker;
 
 pub use holder::{is_dead, this_process};
+pub use reaper::HEARTBEAT_EVERY;
 pub use supervise::{Crew, Ended, News, supervise};
 pub use worker::{Failure, Train, Trained, Work, work};
 

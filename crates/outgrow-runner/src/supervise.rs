@@ -1,28 +1,37 @@
 //! The crew: worker processes started, watched, replaced when they die, and stopped together.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io::{BufRead, BufReader},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, Sender, channel},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::{Duration, Instant},
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use outgrow_store::{Store, SweepStatus};
+use outgrow_store::{Holder, Store, StoreError, SweepStatus};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
 
-use crate::RunnerError;
+use crate::{
+    RunnerError,
+    reaper::{LOOK_EVERY as REAP_EVERY, Reaper},
+    this_process,
+};
 
 /// How often the crew and the database are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Lines of what a worker said that are kept for the record of its death.
+const LAST_LINES: usize = 40;
 /// Workers that end in a row while the sweep makes no progress: then it is not the trials.
 const MOST_DEATHS_WITHOUT_PROGRESS: usize = 8;
 
@@ -55,7 +64,8 @@ pub enum Ended {
     Broken,
 }
 
-/// Runs a crew on a sweep until it is done. The first interrupt lets every worker save and stop; a second kills them.
+/// Runs a crew on a sweep until it is done. The first interrupt lets every worker save and stop; a second kills them. Workers that died,
+/// of this crew or another, lose their trials, and of those of this crew it is recorded what they said last.
 ///
 /// Must be called on a thread that outlives the workers (the main thread): they are told when it ends.
 ///
@@ -67,31 +77,90 @@ pub async fn supervise(
     crew: &Crew<'_>,
     tell: &mut dyn FnMut(News),
 ) -> Result<Ended, RunnerError> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
     let mut watch = Watch::new(crew);
-    let mut interrupts = 0;
+    let (mut interrupts, mut away) = (0, false);
     loop {
         for _ in signals.pending() {
             interrupts += 1;
             watch.interrupt(interrupts, tell);
         }
-        let status = store.status(sweep).await?;
-        watch.progressed(&status);
-        tell(News::Status(&status));
         watch.bury(tell)?;
         watch.lines().for_each(|line| tell(News::Line(line)));
-        let open = status.total() > status.ended();
-        if !watch.workers.is_empty() || (open && interrupts == 0 && watch.fill(tell)?) {
-            tokio::time::sleep(LOOK_EVERY).await;
-            continue;
+        let status = match look(store, sweep, &mut watch, tell).await {
+            Err(error) if error.is_passing() => {
+                if !std::mem::replace(&mut away, true) {
+                    tell(News::Note(format!(
+                        "the database does not answer ({error}); workers go on, and it is asked again"
+                    )));
+                }
+                None
+            }
+            status => Some(status?),
+        };
+        if let Some(status) = &status {
+            if std::mem::take(&mut away) {
+                tell(News::Note("the database is back".into()));
+            }
+            watch.progressed(status);
+            tell(News::Status(status));
         }
-        let status = store.status(sweep).await?;
-        tell(News::Status(&status));
-        return Ok(match (interrupts, status.total() > status.ended()) {
-            (_, false) => Ended::Done,
-            (0, true) => Ended::Broken,
-            (_, true) => Ended::Interrupted,
-        });
+        let open = status.as_ref().is_none_or(|status| status.total() > status.ended());
+        let works = !watch.workers.is_empty() || (open && interrupts == 0 && watch.fill(tell)?);
+        match status {
+            _ if works => tokio::time::sleep(LOOK_EVERY).await,
+            None if interrupts == 0 => tokio::time::sleep(LOOK_EVERY).await,
+            None => return Ok(Ended::Interrupted),
+            Some(_) => return conclude(store, sweep, interrupts, tell).await,
+        }
+    }
+}
+
+/// Where the sweep stands, after the dead have lost their trials.
+async fn look(
+    store: &Store,
+    sweep: &str,
+    watch: &mut Watch<'_>,
+    tell: &mut dyn FnMut(News<'_>),
+) -> Result<SweepStatus, StoreError> {
+    if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
+        watch.reaped = Some(Instant::now());
+        let Watch { reaper, logs, .. } = watch;
+        let log = |holder: &Holder| logs.said_by(holder);
+        for held in reaper.reap(store, sweep, log).await? {
+            watch.lost(&held.holder, tell);
+        }
+    }
+    store.status(sweep).await
+}
+
+async fn conclude(
+    store: &Store,
+    sweep: &str,
+    interrupts: usize,
+    tell: &mut dyn FnMut(News<'_>),
+) -> Result<Ended, RunnerError> {
+    let status = store.status(sweep).await?;
+    tell(News::Status(&status));
+    Ok(match (interrupts, status.total() > status.ended()) {
+        (_, false) => Ended::Done,
+        (0, true) => Ended::Broken,
+        (_, true) => Ended::Interrupted,
+    })
+}
+
+/// What each worker of the crew said last, also after its end.
+struct Logs {
+    here: Holder,
+    of: BTreeMap<u32, Arc<Mutex<VecDeque<String>>>>,
+}
+
+impl Logs {
+    /// The last lines of a worker, if it was one of this crew and said any.
+    fn said_by(&self, holder: &Holder) -> Option<String> {
+        let is_here = holder.host == self.here.host && holder.boot == self.here.boot;
+        let lines = self.of.get(&holder.pid).filter(|_| is_here)?.lock().expect("nobody panics with it");
+        (!lines.is_empty()).then(|| Vec::from(lines.clone()).join("\n"))
     }
 }
 
@@ -105,12 +174,26 @@ struct Watch<'a> {
     deaths: usize,
     progress: (u64, f64),
     said: (Sender<String>, Receiver<String>),
+    logs: Logs,
+    reaper: Reaper,
+    reaped: Option<Instant>,
 }
 
 impl<'a> Watch<'a> {
     fn new(crew: &'a Crew) -> Self {
         let said = channel();
-        Self { crew, workers: BTreeMap::new(), stopping: false, broken: false, deaths: 0, progress: (0, 0.0), said }
+        Self {
+            crew,
+            workers: BTreeMap::new(),
+            stopping: false,
+            broken: false,
+            deaths: 0,
+            progress: (0, 0.0),
+            said,
+            logs: Logs { here: this_process(), of: BTreeMap::new() },
+            reaper: Reaper::default(),
+            reaped: None,
+        }
     }
 
     /// Starts the workers that are missing; says whether any runs.
@@ -131,7 +214,7 @@ impl<'a> Watch<'a> {
         Ok(true)
     }
 
-    fn start(&self, number: usize) -> Result<Child, RunnerError> {
+    fn start(&mut self, number: usize) -> Result<Child, RunnerError> {
         let mut command = (self.crew.command)(number);
         // A group of its own, so that Ctrl-C reaches the supervisor alone, which then lets the worker save.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -141,9 +224,17 @@ impl<'a> Watch<'a> {
         }
         let mut child = command.spawn()?;
         let (errors, said) = (child.stderr.take().expect("it is piped"), self.said.0.clone());
+        let last = Arc::<Mutex<VecDeque<String>>>::default();
+        self.logs.of.insert(child.id(), last.clone());
         std::thread::spawn(move || {
-            let lines = BufReader::new(errors).lines().map_while(Result::ok);
-            lines.for_each(|line| drop(said.send(line)));
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let mut last = last.lock().expect("nobody panics with it");
+                last.push_back(line.clone());
+                if last.len() > LAST_LINES {
+                    last.pop_front();
+                }
+                drop(said.send(line));
+            }
         });
         Ok(child)
     }
@@ -156,10 +247,13 @@ impl<'a> Watch<'a> {
                 None => drop(self.workers.insert(number, child)),
                 // It left nothing to do; if trials are open all the same, it must not be started for ever.
                 Some(status) if status.success() => self.deaths += 1,
+                // Told to stop by somebody else: another may take its place.
+                Some(status) if status.code() == Some(INTERRUPTED) => self.deaths += 1,
                 Some(status) if status.code().is_some() && !panicked(status) => self.broken = true,
                 Some(status) => {
                     died = true;
                     self.deaths += 1;
+                    self.reaped = None;
                     if !self.stopping {
                         tell(News::Note(format!("worker {number} died ({status}); its trial goes on in another")));
                     }
@@ -170,6 +264,15 @@ impl<'a> Watch<'a> {
             self.fill(tell)?;
         }
         Ok(())
+    }
+
+    /// A worker that lost its trials for its silence and is still there has stopped or hangs: another takes its place.
+    fn lost(&mut self, holder: &Holder, tell: &mut dyn FnMut(News)) {
+        let is_here = holder.host == self.logs.here.host && holder.boot == self.logs.here.boot;
+        if let Some((number, child)) = self.workers.iter().find(|(_, child)| is_here && child.id() == holder.pid) {
+            tell(News::Note(format!("worker {number} gave no sign of life; its trial goes on in another")));
+            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+        }
     }
 
     fn progressed(&mut self, status: &SweepStatus) {
@@ -196,6 +299,9 @@ impl<'a> Watch<'a> {
         self.said.1.try_iter()
     }
 }
+
+/// The exit code of a worker that was told to stop.
+const INTERRUPTED: i32 = 130;
 
 /// A panic exits with this code, as an abort would with a signal.
 fn panicked(status: ExitStatus) -> bool {

@@ -1,6 +1,7 @@
 //! A worker: claims a trial, trains it, records it, and claims the next.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -10,15 +11,20 @@ use outgrow_core::{
     cost::more_parts,
     event::{Control, Outcome},
 };
-use outgrow_store::{Claim, Environment, Memory, Store, StoreError};
+use outgrow_store::{Claim, Environment, Holder, Memory, Store, StoreError};
 use tokio::runtime::Runtime;
 
-use crate::{RunnerError, is_dead, recorder::Recorder, this_process};
+use crate::{
+    RunnerError,
+    patience::until_back,
+    reaper::{LOOK_EVERY, Reaper},
+    recorder::{Pushed, Recorder},
+    spool::Spool,
+    this_process,
+};
 
-/// A holder on another machine that was silent for so long has lost its trial.
-const LEASE_SECONDS: f64 = 60.0;
 /// While other workers hold the last trials: they might die.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Trains claimed trials, replicates of one plan, together; tells each one's events as they happen, by its place among the claims, and
 /// obeys what their receiver says.
@@ -46,7 +52,7 @@ pub enum Failure {
 
 /// What a worker works on.
 pub struct Work<'a> {
-    /// Path of the database.
+    /// Path or URL of the database.
     pub database: &'a str,
     /// The sweep's identity.
     pub sweep: &'a str,
@@ -54,81 +60,169 @@ pub struct Work<'a> {
     pub environment: Environment,
     /// How many replicates of a trial are to be trained together, the trial among them.
     pub together: &'a dyn Fn(&Trial) -> usize,
+    /// A trial's folder, for what the database can't take yet.
+    pub folder: &'a dyn Fn(&Trial) -> PathBuf,
+    /// A training that tells of nothing for so long hangs, and loses its trial.
+    pub hung_after: Duration,
     /// Set from outside: save and stop.
     pub stop: &'a AtomicBool,
 }
 
-/// Works until every trial of the sweep has come to its end, or until told to stop.
+/// Works until every trial of the sweep has come to its end, or until told to stop; says whether it was told so. While it works it also
+/// takes their trials from other workers that have died.
 ///
 /// # Errors
 /// If the database refuses; what was recorded until then stays, and the trial goes on from there in another worker.
-pub fn work(work: &Work, train: &mut Train) -> Result<(), RunnerError> {
+pub fn work(work: &Work, train: &mut Train) -> Result<bool, RunnerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = runtime.block_on(Store::open(work.database))?;
-    let holder = this_process();
-    // Halved when memory did not suffice.
-    let mut most = usize::MAX;
-    while !work.stop.load(Ordering::Relaxed) {
-        let together = |trial: &Trial| (work.together)(trial).min(most);
-        let claims = store.claim(work.sweep, &holder, &work.environment, LEASE_SECONDS, is_dead, together);
-        let claims = runtime.block_on(claims)?;
-        if !claims.is_empty() {
-            let out_of_memory = attempt(&runtime, &store, &claims, work.stop, train)?;
-            if out_of_memory {
-                most = (claims.len() / 2).max(1);
-            }
-        } else if runtime.block_on(store.has_open_trials(work.sweep))? {
-            std::thread::sleep(LOOK_AGAIN);
-        } else {
-            break;
-        }
-    }
+    let store = runtime.block_on(until_back(work.stop, async || Store::open(work.database).await))?;
+    let keeper = runtime.spawn(keep(store.clone(), work.sweep.to_owned()));
+    let worker = Worker { work, runtime, store, holder: this_process() };
+    let done = worker.work(train);
+    keeper.abort();
+    let Worker { runtime, store, .. } = worker;
+    done?;
     runtime.block_on(store.close());
-    Ok(())
+    Ok(work.stop.load(Ordering::Relaxed))
 }
 
-/// Trains what was claimed and writes down how it ended; says whether memory ran out.
-fn attempt(
-    runtime: &Runtime,
-    store: &Store,
-    claims: &[Claim],
-    stop: &AtomicBool,
-    train: &mut Train,
-) -> Result<bool, RunnerError> {
-    let start = |claim: &Claim| Recorder::start(store.clone(), claim.clone());
-    let recorders: Vec<Recorder> = runtime.block_on(async { claims.iter().map(start).collect() });
-    let trained = train(claims, &mut |number, event| match recorders[number].push(event) {
-        false => Control::Abandon,
-        true if stop.load(Ordering::Relaxed) => Control::Stop,
-        true => Control::Continue,
-    });
-    let neighbours = claims.len() > 1;
-    let out_of_memory = trained.ended.iter().any(|ended| matches!(ended, Err(Failure::Memory(_))));
-    let (mut place, mut broken) = (None, None);
-    for ((claim, recorder), ended) in claims.iter().zip(recorders).zip(trained.ended) {
-        let written = runtime.block_on(async {
-            if let Some(memory) = trained.memory {
-                store.record_memory(claim, memory).await?;
+/// Looks after other workers, for as long as this one lives.
+async fn keep(store: Store, sweep: String) {
+    let mut reaper = Reaper::default();
+    loop {
+        // A database that does not answer is the concern of those who write; this one looks again.
+        let _ = reaper.reap(&store, &sweep, |_| None).await;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+struct Worker<'a> {
+    work: &'a Work<'a>,
+    runtime: Runtime,
+    store: Store,
+    holder: Holder,
+}
+
+impl Worker<'_> {
+    fn work(&self, train: &mut Train) -> Result<(), RunnerError> {
+        // Halved when memory did not suffice.
+        let mut most = usize::MAX;
+        while !self.work.stop.load(Ordering::Relaxed) {
+            let claims = match self.claim(most) {
+                Err(error) if error.is_passing() => break,
+                claims => claims?,
+            };
+            if !claims.is_empty() {
+                let neighbours = claims.len();
+                if self.attempt(claims, train)? {
+                    most = (neighbours / 2).max(1);
+                }
+            } else if self.ask(async || self.store.has_open_trials(self.work.sweep).await)? {
+                std::thread::sleep(LOOK_AGAIN);
+            } else {
+                break;
             }
-            recorder.finish().await?;
-            finish(store, claim, &ended, neighbours).await
+        }
+        Ok(())
+    }
+
+    /// Waits for a database that is away, as long as it is not told to stop.
+    fn ask<T>(&self, ask: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.runtime.block_on(until_back(self.work.stop, ask))
+    }
+
+    fn claim(&self, most: usize) -> Result<Vec<Claim>, StoreError> {
+        let together = |trial: &Trial| (self.work.together)(trial).min(most);
+        let Work { sweep, environment, .. } = self.work;
+        self.ask(async || self.store.claim(sweep, &self.holder, environment, together).await)
+    }
+
+    /// Trains what was claimed and writes down how it ended; says whether memory ran out.
+    fn attempt(&self, mut claims: Vec<Claim>, train: &mut Train) -> Result<bool, RunnerError> {
+        let mut recorders = vec![];
+        for claim in &mut claims {
+            let folder = (self.work.folder)(&claim.trial);
+            let first = self.ask(async || recover(&self.store, claim, &folder).await)?;
+            let _within = self.runtime.enter();
+            recorders.push(Recorder::start(self.store.clone(), claim.clone(), first, &folder, self.work.hung_after));
+        }
+        let trained = train(&claims, &mut |number, event| match recorders[number].push(event) {
+            Pushed::Refused => Control::Abandon,
+            _ if self.work.stop.load(Ordering::Relaxed) => Control::Stop,
+            Pushed::Spooled => Control::Spooled,
+            Pushed::Taken => Control::Continue,
         });
-        match (written, ended) {
-            // Another worker has it now; there is nothing to clear up.
-            (Err(StoreError::Fenced), _) => {}
-            (Err(error), _) => broken = Some(error),
-            (Ok(()), Err(Failure::Place(error))) => place = Some(error),
-            (Ok(()), _) => {}
+        let neighbours = claims.len() > 1;
+        let out_of_memory = trained.ended.iter().any(|ended| matches!(ended, Err(Failure::Memory(_))));
+        let (mut place, mut broken) = (None, None);
+        for ((claim, recorder), ended) in claims.iter().zip(recorders).zip(trained.ended) {
+            match (self.conclude(claim, recorder, &ended, neighbours, trained.memory), ended) {
+                // Another worker has it now; there is nothing to clear up.
+                (Err(StoreError::Fenced), _) => {}
+                // Told to stop while the database was away: the rest waits on disk for the next attempt.
+                (Err(error), _) if error.is_passing() => {
+                    eprintln!("note: trial {}: the next attempt writes what waits on disk", claim.trial.id());
+                }
+                (Err(error), _) => broken = Some(error),
+                (Ok(()), Err(Failure::Place(error))) => place = Some(error),
+                (Ok(()), _) => {}
+            }
+        }
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
+        if let Some(error) = place {
+            return Err(RunnerError::Place(error));
+        }
+        for folder in self.runtime.block_on(self.store.forget_snapshots()).unwrap_or_default() {
+            // What can't be removed costs disk, no more.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        Ok(out_of_memory)
+    }
+
+    fn conclude(
+        &self,
+        claim: &Claim,
+        recorder: Recorder,
+        ended: &Result<Outcome, Failure>,
+        neighbours: bool,
+        memory: Option<Memory>,
+    ) -> Result<(), StoreError> {
+        self.runtime.block_on(recorder.finish(self.work.stop.load(Ordering::Relaxed)))?;
+        self.ask(async || {
+            if let Some(memory) = memory {
+                self.store.record_memory(claim, memory).await?;
+            }
+            finish(&self.store, claim, ended, neighbours).await
+        })
+    }
+}
+
+/// Writes what the attempt before left on disk, for the database was away; gives the number of this attempt's first batch.
+async fn recover(store: &Store, claim: &mut Claim, folder: &std::path::Path) -> Result<i64, StoreError> {
+    let left = Spool::left(folder, claim.epoch);
+    let mut batch = 0;
+    if let Some((epoch, path)) = left.first() {
+        let previous = *epoch == claim.epoch - 1;
+        let batches = Spool::read(path);
+        // An attempt between that has written something went on from an earlier state; what it wrote is newer.
+        let wanted = batches.into_iter().filter(|(number, _)| match previous {
+            true => *number > claim.batches_before,
+            false => claim.batches_before == 0,
+        });
+        for (_, events) in wanted {
+            batch += 1;
+            store.record(claim, batch, &events).await?;
+        }
+        if batch > 0 {
+            claim.checkpoints = store.checkpoints(claim).await?;
         }
     }
-    if let Some(error) = broken {
-        return Err(error.into());
+    for (_, path) in left {
+        let _ = std::fs::remove_file(path);
     }
-    for folder in runtime.block_on(store.forget_snapshots())? {
-        // What can't be removed costs disk, no more.
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    place.map_or(Ok(out_of_memory), |error| Err(RunnerError::Place(error)))
+    Ok(batch + 1)
 }
 
 async fn finish(

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Event, Sweep,
+    Event, Sweep, Trial,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, StepEvent},
 };
 use outgrow_runner::{Crew, Ended, Failure, News, Trained, Work, supervise, work};
@@ -24,7 +24,7 @@ fn environment() -> Environment {
 
 /// "Trains" 20 steps of a few milliseconds with a checkpoint every 5, from the last one that was recorded.
 fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> {
-    let first = claim.checkpoints.first().map_or(0, |path| path.parse().expect("a step"));
+    let first = claim.checkpoints.first().map_or(0, |saved| saved.path.parse().expect("a step"));
     for step in first + 1..=20u64 {
         sleep(Duration::from_millis(8));
         let at = Position { step, tokens: step * 10, train_flops: step * 100, wall_seconds: step as f64 };
@@ -36,11 +36,16 @@ fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Out
             wish = on_event(Event::Checkpoint(checkpoint));
         }
         match wish {
-            Control::Continue => {}
+            Control::Continue | Control::Spooled => {}
             Control::Stop | Control::Abandon => return Ok(Outcome::Stopped),
         }
     }
     Ok(Outcome::Complete)
+}
+
+/// The folder of a trial.
+fn spools(trial: &Trial) -> PathBuf {
+    env::temp_dir().join(format!("outgrow-runner-{}", std::process::id())).join(trial.id())
 }
 
 /// One claim after another by a trainer of single trials.
@@ -58,7 +63,15 @@ fn each<'a>(
 fn worker_process() {
     let (Ok(database), Ok(sweep)) = (env::var("FAKE_DATABASE"), env::var("FAKE_SWEEP")) else { return };
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 1,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
     let mut killed = env::var("FAKE_SUICIDE").is_ok();
     let mut train = each(|claim, on_event| {
         let mut counted = 0;
@@ -150,7 +163,15 @@ fn a_worker_obeys() {
     let folder = tempfile::tempdir().expect("a folder");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 1,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
     // Told to stop in the middle, it leaves the trial waiting, its rows and its checkpoint recorded.
     let mut counted = 0;
     let mut train = each(|claim, on_event| {
@@ -187,7 +208,15 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 1, stop: &stop };
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 1,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
     let mut hopeless = None;
     let mut train = each(|claim, on_event| {
         let hopeless = *hopeless.get_or_insert(claim.number);
@@ -212,7 +241,15 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
-    let job = Work { database: &database, sweep: &sweep, environment: environment(), together: &|_| 2, stop: &stop };
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 2,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
     let mut sizes = vec![];
     let mut train = |claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
         sizes.push(claims.len());

@@ -22,10 +22,10 @@ async fn main() -> Result<(), StoreError> {
     let sweep = Sweep::parse(&text).expect("the tests' sweep, larger");
     let store = Store::open(&path).await?;
     let id = store.insert_sweep(&sweep, "made up", &sweep.members("made up").expect("members"), false).await?.sweep;
-    let holder = Holder { host: "here".into(), boot: "b".into(), pid: 1, started: 1 };
+    let holder = Holder { host: "here".into(), boot: "b".into(), pid: 1, started: 1, job: None };
     let environment =
         Environment { host: "here".into(), device: "none".into(), threads: 1, versions: "made up".into() };
-    while let Some(claim) = store.claim(&id, &holder, &environment, 60.0, |_| false, |_| 1).await?.pop() {
+    while let Some(claim) = store.claim(&id, &holder, &environment, |_| 1).await?.pop() {
         let faster = if claim.trial.plan.stages().is_empty() { 1.0 } else { 1.3 };
         let offset = claim.number as f64 * 1e-4;
         let evaluation = |n: u64| {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), StoreError> {
             Event::Eval(EvalEvent { at, val_loss, last: n == EVALUATIONS })
         };
         let events: Vec<Event> = (1..=EVALUATIONS).map(evaluation).collect();
-        store.record(&claim, &events).await?;
+        store.record(&claim, 1, &events).await?;
         store.finish(&claim, Ok(Outcome::Complete)).await?;
     }
     store.close().await;

@@ -35,8 +35,10 @@ pub enum StoreError {
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),
-    /// A URL of a kind that this build does not serve.
-    #[error("`{0}` is no database that this outgrow opens; give a path to a SQLite file")]
+    /// A URL of a kind that is not served.
+    #[error(
+        "`{0}` is no database that this outgrow opens; give the path of a SQLite file, or postgres://USER@HOST/DATABASE"
+    )]
     Unsupported(String),
     /// The file can't be opened or written.
     #[error("cannot open the database {path}: {error}{hint}")]
@@ -59,6 +61,22 @@ pub enum StoreError {
     /// The trial belongs to another attempt now; nothing was written.
     #[error("the trial was taken over by another worker; nothing of this attempt was written after that")]
     Fenced,
+    /// Two databases hold different attempts at one trial.
+    #[error(
+        "trial {trial} was trained in both databases, apart from each other: {theirs} attempts are only in the one to copy from, {ours} only in \
+         the one to copy to; copy to a new database, or retrain it in one of them"
+    )]
+    Conflict {
+        /// Its identity.
+        trial: String,
+        /// Attempts that only the source has.
+        theirs: usize,
+        /// Attempts that only the destination has.
+        ours: usize,
+    },
+    /// The database does not answer, and there is no time to wait for it.
+    #[error("the database does not answer")]
+    Away,
     /// A stored value is not what it should be.
     #[error("the database holds an invalid {what}: {error}")]
     Corrupt {
@@ -76,4 +94,26 @@ pub enum StoreError {
     /// The schema can't be brought up to date.
     #[error("database schema: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// What PostgreSQL says when it was stopped, is starting, has no connection left, or undid a transaction in favour of another.
+const PASSING: [&str; 8] = ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "25006", "55P03"];
+
+impl StoreError {
+    /// Whether the database may be back, or free again, in a while: the same call can then go through.
+    pub fn is_passing(&self) -> bool {
+        if matches!(self, StoreError::Away) {
+            return true;
+        }
+        let (StoreError::Sql(error) | StoreError::Open { error, .. }) = self else { return false };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                // Of SQLite: busy or locked, whatever more it says.
+                let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6));
+                sqlite || code.starts_with("08") || PASSING.contains(&code.as_ref())
+            }),
+            _ => false,
+        }
+    }
 }

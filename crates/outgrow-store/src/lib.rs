@@ -5,18 +5,25 @@
 //! of an attempt that lost its trial are refused as a whole. *A batch is all or nothing*: events are written in one
 //! transaction, and a checkpoint is recorded together with or after every row that precedes it.
 //!
-//! It knows no libtorch, no process and no figure. Every writing transaction begins with BEGIN IMMEDIATE: a transaction that
-//! reads first and writes later fails at once under load, whatever the busy timeout.
+//! The database is a SQLite file or a PostgreSQL server's; both keep the same promises, which one suite of tests holds them to. It knows
+//! no libtorch, no process, no clock but that of its own records, and no figure.
 
+mod address;
 mod claim;
+mod copy;
+mod driver;
 mod error;
 mod open;
 mod query;
 mod record;
+mod schema;
 mod sweeps;
 
-pub use claim::{Claim, Environment, Holder, Memory};
+pub use address::Address;
+pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded};
+pub use copy::Copied;
+pub use driver::Cell;
 pub use error::StoreError;
 pub use open::Store;
-pub use query::{Cell, Table};
+pub use query::Table;
 pub use sweeps::{Inserted, SweepStatus, SweepSummary, TrialDetail};

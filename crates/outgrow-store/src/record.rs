@@ -2,137 +2,134 @@ use outgrow_core::{
     Event,
     event::{CheckpointEvent, EvalEvent, GrowthEvent, Position, StepEvent},
 };
-use sqlx::{Sqlite, Transaction};
 
-use crate::{Claim, Store, StoreError, claim::check_epoch, open::now};
+use crate::{
+    Claim, Store, StoreError,
+    claim::check_epoch,
+    driver::{Arg, Tx, args},
+    open::now,
+    schema::{CHECKPOINT, EVAL_METRIC, GROWTH_EVENT, SNAPSHOT, STEP_METRIC, Table},
+};
 
 impl Store {
     /// Writes a batch of events of one attempt, all or none, and counts as a heartbeat. A row that an earlier attempt
-    /// wrote for the same step is replaced: on a CPU by the same numbers.
+    /// wrote for the same step is replaced: on a CPU by the same numbers. An attempt numbers its batches from 1; one that is in the
+    /// database already, for its writer never learned that it was written, is passed over.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the trial is another attempt's by now; otherwise if the database can't be written.
-    pub async fn record(&self, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
+    pub async fn record(&self, claim: &Claim, batch: i64, events: &[Event]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        for event in events {
-            match event {
-                Event::Step(event) => step(&mut tx, claim, event).await?,
-                Event::Eval(event) => eval(&mut tx, claim, event).await?,
-                Event::Growth(event) => growth(&mut tx, claim, event).await?,
-                Event::Checkpoint(event) => checkpoint(&mut tx, claim, event).await?,
-                Event::Snapshot(event) => snapshot(&mut tx, claim, event).await?,
-            }
+        let written: i64 = tx.value("SELECT batch FROM attempt WHERE id = $1", args![claim.attempt]).await?;
+        if batch <= written {
+            return Ok(());
         }
-        sqlx::query("UPDATE attempt SET heartbeat_at = ? WHERE id = ?")
-            .bind(now())
-            .bind(claim.attempt)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        spend(&mut tx, claim, events).await?;
+        let mut rows = Rows::default();
+        events.iter().for_each(|event| rows.add(claim, event));
+        for (table, rows) in rows.0 {
+            table.replace(&mut tx, &latest(table, rows)).await?;
+        }
+        if events.iter().any(|event| matches!(event, Event::Checkpoint(_))) {
+            // It came further than before: what killed its workers until now does not count any more.
+            tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number]).await?;
+        }
+        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2 WHERE id = $3";
+        tx.execute(done, args![now(), batch, claim.attempt]).await?;
+        tx.commit().await
     }
 }
 
-type Tx = Transaction<'static, Sqlite>;
-type Query = sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments>;
-
-/// Binds trial, step, tokens, FLOPs and seconds.
-fn at(sql: &'static str, claim: &Claim, at: &Position) -> Query {
-    sqlx::query(sql)
-        .bind(claim.number)
-        .bind(at.step as i64)
-        .bind(at.tokens as i64)
-        .bind(at.train_flops as i64)
-        .bind(at.wall_seconds)
-}
-
-async fn step(tx: &mut Tx, claim: &Claim, event: &StepEvent) -> Result<(), StoreError> {
-    // What the attempt spent is the way from the last recorded step of this attempt, or from where it went on.
-    let spent = "UPDATE attempt SET train_flops = train_flops + ?2 - coalesce(
-                   (SELECT max(train_flops) FROM step_metric WHERE trial = ?1 AND step < ?3), 0) WHERE id = ?4";
-    sqlx::query(spent)
-        .bind(claim.number)
-        .bind(event.at.train_flops as i64)
-        .bind(event.at.step as i64)
-        .bind(claim.attempt)
-        .execute(&mut **tx)
-        .await?;
-    at("INSERT OR REPLACE INTO step_metric (trial, step, tokens, train_flops, wall_seconds, loss, learning_rate, gradient_norm, attempt)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", claim, &event.at)
-        .bind(event.loss)
-        .bind(event.learning_rate)
-        .bind(event.gradient_norm)
-        .bind(claim.attempt)
-        .execute(&mut **tx)
-        .await?;
+/// What the attempt spent is the way from the last recorded step, or from where it went on.
+async fn spend(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
+    let steps = || events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None });
+    let (Some(first), Some(last)) = (steps().next(), steps().last()) else { return Ok(()) };
+    let spent = "UPDATE attempt SET train_flops = train_flops + $2 - coalesce(
+                   (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step < $3), 0) WHERE id = $4";
+    tx.execute(spent, args![claim.number, last.train_flops, first.step, claim.attempt]).await?;
     Ok(())
 }
 
-async fn eval(tx: &mut Tx, claim: &Claim, event: &EvalEvent) -> Result<(), StoreError> {
-    at("INSERT OR REPLACE INTO eval_metric (trial, step, tokens, train_flops, wall_seconds, val_loss, is_last, attempt)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)", claim, &event.at)
-        .bind(event.val_loss)
-        .bind(event.last)
-        .bind(claim.attempt)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+/// The rows of a batch, table by table.
+#[derive(Default)]
+struct Rows(Vec<(&'static Table, Vec<Vec<Arg>>)>);
+
+impl Rows {
+    fn add(&mut self, claim: &Claim, event: &Event) {
+        let (table, row) = match event {
+            Event::Step(event) => (&STEP_METRIC, step(claim, event)),
+            Event::Eval(event) => (&EVAL_METRIC, eval(claim, event)),
+            Event::Growth(event) => (&GROWTH_EVENT, growth(claim, event)),
+            Event::Checkpoint(event) => (&CHECKPOINT, checkpoint(claim, event)),
+            Event::Snapshot(event) => (&SNAPSHOT, snapshot(claim, event)),
+        };
+        match self.0.iter_mut().find(|(other, _)| other.name == table.name) {
+            Some((_, rows)) => rows.push(row),
+            None => self.0.push((table, vec![row])),
+        }
+    }
 }
 
-async fn growth(tx: &mut Tx, claim: &Claim, event: &GrowthEvent) -> Result<(), StoreError> {
-    let growths = serde_json::to_string(&event.growths).expect("growths are plain data");
-    let axes = serde_json::to_string(&event.axes).expect("axes are plain data");
-    let diagnosis =
-        event.diagnosis.as_ref().map(|found| serde_json::to_string(found).expect("a diagnosis is plain data"));
+/// Of rows with the same key the last one.
+fn latest(table: &Table, rows: Vec<Vec<Arg>>) -> Vec<Vec<Arg>> {
+    let key = |row: &[Arg]| format!("{:?}", &row[..table.key]);
+    let mut kept: Vec<Vec<Arg>> = vec![];
+    for row in rows {
+        // Rows come in order, so only neighbours can be alike.
+        match kept.last_mut() {
+            Some(last) if key(last) == key(&row) => *last = row,
+            _ => kept.push(row),
+        }
+    }
+    kept
+}
+
+/// Steps, tokens, FLOPs and seconds.
+fn at(at: &Position) -> [Arg; 4] {
+    [at.step.into(), at.tokens.into(), at.train_flops.into(), at.wall_seconds.into()]
+}
+
+fn step(claim: &Claim, event: &StepEvent) -> Vec<Arg> {
+    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, claim.attempt];
+    [args![claim.number], &at(&event.at)[..], numbers].concat()
+}
+
+fn eval(claim: &Claim, event: &EvalEvent) -> Vec<Arg> {
+    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, claim.attempt]].concat()
+}
+
+fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
+    let json = |value: Result<String, serde_json::Error>| value.expect("what an event holds is plain data");
+    let growths = json(serde_json::to_string(&event.growths));
+    let axes = json(serde_json::to_string(&event.axes));
+    let diagnosis = event.diagnosis.as_ref().map(|found| json(serde_json::to_string(found)));
     let [before, after] = event.parameters;
     let probe = &event.preservation;
-    at("INSERT OR REPLACE INTO growth_event (trial, step, tokens, train_flops, wall_seconds, stage, transforms, parameters_before,
-          parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, axes, preserving,
-          operator_flops, diagnosis, seconds, attempt)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", claim, &event.at)
-        .bind(event.stage as i64)
-        .bind(growths)
-        .bind(before as i64)
-        .bind(after as i64)
-        .bind(probe.max_logit_change)
-        .bind(probe.max_logit)
-        .bind(probe.loss_before)
-        .bind(probe.loss_after)
-        .bind(probe.tolerance)
-        .bind(axes)
-        .bind(event.preserving)
-        .bind(event.operator_flops as i64)
-        .bind(diagnosis)
-        .bind(event.seconds)
-        .bind(claim.attempt)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let rest = args![
+        growths,
+        before,
+        after,
+        probe.max_logit_change,
+        probe.max_logit,
+        probe.loss_before,
+        probe.loss_after,
+        probe.tolerance,
+        event.seconds,
+        axes,
+        event.preserving,
+        event.operator_flops,
+        diagnosis,
+        claim.attempt,
+    ];
+    [args![claim.number, event.stage], &at(&event.at)[..], rest].concat()
 }
 
-async fn checkpoint(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO checkpoint (trial, step, tokens, path, digest, bytes, attempt) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(claim.number)
-    .bind(event.at.step as i64)
-    .bind(event.at.tokens as i64)
-    .bind(event.path.clone())
-    .bind(event.digest.clone())
-    .bind(event.bytes as i64)
-    .bind(claim.attempt)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+fn checkpoint(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
+    let CheckpointEvent { at, path, digest, bytes } = event;
+    args![claim.number, at.step, at.tokens, path, digest, *bytes, claim.attempt].to_vec()
 }
 
-async fn snapshot(tx: &mut Tx, claim: &Claim, event: &CheckpointEvent) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR REPLACE INTO snapshot (trial, step, train_flops, path) VALUES (?, ?, ?, ?)")
-        .bind(claim.number)
-        .bind(event.at.step as i64)
-        .bind(event.at.train_flops as i64)
-        .bind(event.path.clone())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+fn snapshot(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
+    args![claim.number, event.at.step, event.at.train_flops, &event.path].to_vec()
 }

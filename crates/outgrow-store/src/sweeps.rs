@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use outgrow_core::{
     Sweep, Transform, Trial, cost,
     event::Position,
@@ -5,11 +7,13 @@ use outgrow_core::{
     sweep::{Beginning, Member, beginnings, in_order},
     transform::TransformKind,
 };
-use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use crate::{Store, StoreError, open::now};
-
-type Tx = Transaction<'static, Sqlite>;
+use crate::{
+    Holder, Store, StoreError,
+    driver::{Arg, Row, Tx, args},
+    open::now,
+    schema::{BEGINNING, MEMBER, SWEEP, TRIAL},
+};
 
 /// What inserting a sweep changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub struct TrialDetail {
     /// The last training loss.
     pub loss: Option<f64>,
     /// Who works on it.
-    pub process: String,
+    pub holder: Holder,
     /// Seconds since its last heartbeat.
     pub silent_seconds: f64,
 }
@@ -87,22 +91,40 @@ impl SweepStatus {
 }
 
 /// Notes which trial begins as which other does.
-async fn insert_beginnings(tx: &mut Tx, sweep: &str, trials: &[&Trial]) -> Result<(), StoreError> {
-    for (trial, beginning) in trials.iter().zip(beginnings(trials)) {
-        let Some(Beginning { of, step }) = beginning else { continue };
-        sqlx::query(
-            "INSERT INTO beginning (sweep_id, trial, parent, step)
-             SELECT ?, own.number, other.number, ? FROM trial own, trial other
-             WHERE own.id = ? AND other.id = ? AND own.number <> other.number ON CONFLICT DO NOTHING",
-        )
-        .bind(sweep)
-        .bind(step as i64)
-        .bind(trial.id())
-        .bind(trials[of].id())
-        .execute(&mut **tx)
-        .await?;
-    }
+async fn insert_beginnings(
+    tx: &mut Tx,
+    sweep: &str,
+    trials: &[&Trial],
+    numbers: &BTreeMap<String, i64>,
+) -> Result<(), StoreError> {
+    let row = |(trial, beginning): (&&Trial, Option<Beginning>)| {
+        let Beginning { of, step } = beginning?;
+        let (own, other) = (numbers[&trial.id()], numbers[&trials[of].id()]);
+        (own != other).then(|| args![sweep, own, other, step].to_vec())
+    };
+    let rows: Vec<_> = trials.iter().zip(beginnings(trials)).filter_map(row).collect();
+    BEGINNING.insert(tx, &rows).await?;
     Ok(())
+}
+
+/// A trial as it is before its first attempt.
+fn new_trial(trial: &Trial) -> Vec<Arg> {
+    let definition = serde_json::to_string(trial).expect("a trial is plain data");
+    args![
+        trial.id(),
+        definition,
+        trial.settings.tokens,
+        trial.plan.train_flops(trial.settings.tokens),
+        cost::parameters(trial.plan.target()),
+        trial.settings.training.learning_rate,
+        "waiting",
+        0_i64,
+        0_i64,
+        Arg::Text(None),
+        1_i64,
+        Arg::Real(None),
+    ]
+    .to_vec()
 }
 
 impl Store {
@@ -119,53 +141,22 @@ impl Store {
         alone: bool,
     ) -> Result<Inserted, StoreError> {
         let id = sweep.id(data);
-        let mut tx = self.write().await?;
-        sqlx::query(
-            "INSERT INTO sweep (id, name, spec, data_digest, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(&id)
-        .bind(&sweep.spec().name)
-        .bind(sweep.resolved())
-        .bind(data)
-        .bind(now())
-        .execute(&mut *tx)
-        .await?;
-        let mut new = 0;
         let order = in_order(members);
-        for (position, member) in order.iter().enumerate() {
-            let trial = &member.trial;
-            let definition = serde_json::to_string(trial).expect("a trial is plain data");
-            let done = sqlx::query(
-                "INSERT INTO trial (id, definition, tokens, train_flops, parameters, learning_rate)
-                 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(trial.id())
-            .bind(definition)
-            .bind(trial.settings.tokens as i64)
-            .bind(trial.plan.train_flops(trial.settings.tokens) as i64)
-            .bind(cost::parameters(trial.plan.target()) as i64)
-            .bind(trial.settings.training.learning_rate)
-            .execute(&mut *tx)
-            .await?;
-            new += done.rows_affected() as usize;
-            sqlx::query(
-                "INSERT INTO member (sweep_id, position, trial, strategy, kind, plan, replicate)
-                 VALUES (?, ?, (SELECT number FROM trial WHERE id = ?), ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(&id)
-            .bind(position as i64)
-            .bind(trial.id())
-            .bind(&member.strategy)
-            .bind(member.kind)
-            .bind(member.plan as i64)
-            .bind(member.replicate as i64)
-            .execute(&mut *tx)
-            .await?;
-        }
-        sqlx::query("DELETE FROM beginning WHERE sweep_id = ?").bind(&id).execute(&mut *tx).await?;
+        let mut tx = self.write().await?;
+        let row = args![&id, &sweep.spec().name, sweep.resolved(), data, now()].to_vec();
+        SWEEP.insert(&mut tx, &[row]).await?;
+        let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
+        let new = TRIAL.insert(&mut tx, &rows).await? as usize;
+        let numbers = numbers(&mut tx).await?;
+        let row = |(position, member): (usize, &&Member)| {
+            let Member { trial, strategy, kind, plan, replicate } = member;
+            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate].to_vec()
+        };
+        MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
+        tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;
         if !alone {
             let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
-            insert_beginnings(&mut tx, &id, &trials).await?;
+            insert_beginnings(&mut tx, &id, &trials, &numbers).await?;
         }
         tx.commit().await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
@@ -177,15 +168,11 @@ impl Store {
     /// If the database can't be written.
     pub async fn retry_failed(&self, sweep: &str) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL
-             WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = ?)",
-        )
-        .bind(sweep)
-        .execute(&mut *tx)
-        .await?;
+        let again = "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL, not_before = NULL
+                     WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = $1)";
+        let done = tx.execute(again, args![sweep]).await?;
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(done)
     }
 
     /// All sweeps, the newest first.
@@ -193,16 +180,12 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at DESC, id");
-        let summary = |row: SqliteRow| SweepSummary {
-            id: row.get(0),
-            name: row.get(1),
-            created_at: row.get(2),
-            spec: row.get(3),
-            data_digest: row.get(4),
+        let all = "SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at DESC, id";
+        let summary = |row: Row| {
+            let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(SweepSummary { id, name, created_at, spec: row.get(3)?, data_digest: row.get(4)? })
         };
-        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(summary).collect())
+        self.read().await?.map(all, &[], summary).await
     }
 
     /// The newest sweep of that name, or the one whose identity begins with it.
@@ -224,54 +207,25 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn status(&self, sweep: &str) -> Result<SweepStatus, StoreError> {
-        let states = sqlx::query(
-            "SELECT state, count(*) FROM trial WHERE number IN (SELECT trial FROM member WHERE sweep_id = ?) GROUP BY state",
-        )
-        .bind(sweep)
-        .fetch_all(&self.pool)
-        .await?;
-        let totals = sqlx::query(
-            "SELECT total(coalesce(last.train_flops, 0)), total(t.train_flops), total(coalesce(last.tokens, 0)), total(t.tokens)
+        let mut tx = self.read().await?;
+        let states = "SELECT state, count(*) FROM trial
+                      WHERE number IN (SELECT trial FROM member WHERE sweep_id = $1) GROUP BY state ORDER BY state";
+        let states = tx.map(states, args![sweep], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+        let totals = "SELECT coalesce(sum(CAST(last.train_flops AS DOUBLE PRECISION)), 0.0),
+                    coalesce(sum(CAST(t.train_flops AS DOUBLE PRECISION)), 0.0),
+                    coalesce(sum(CAST(last.tokens AS DOUBLE PRECISION)), 0.0),
+                    coalesce(sum(CAST(t.tokens AS DOUBLE PRECISION)), 0.0)
              FROM trial t
              LEFT JOIN step_metric last ON last.trial = t.number
               AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
-             WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = ?)",
-        )
-        .bind(sweep)
-        .fetch_one(&self.pool)
-        .await?;
+             WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1)";
+        let totals = tx.row(totals, args![sweep]).await?.expect("a sum has a row");
         Ok(SweepStatus {
-            states: states.iter().map(|row| (row.get(0), row.get::<i64, _>(1) as u64)).collect(),
-            train_flops: (totals.get(0), totals.get(1)),
-            tokens: (totals.get(2), totals.get(3)),
-            running: self.running(sweep).await?,
+            states,
+            train_flops: (totals.get(0)?, totals.get(1)?),
+            tokens: (totals.get(2)?, totals.get(3)?),
+            running: running(&mut tx, sweep).await?,
         })
-    }
-
-    async fn running(&self, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, 0), t.tokens, last.loss,
-                    a.process, a.heartbeat_at
-             FROM member m
-             JOIN trial t ON t.number = m.trial
-             JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
-             LEFT JOIN step_metric last ON last.trial = t.number
-              AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
-             WHERE m.sweep_id = ? AND t.state = 'running' GROUP BY t.number ORDER BY m.position",
-        )
-        .bind(sweep)
-        .fetch_all(&self.pool)
-        .await?;
-        let detail = |row: &SqliteRow| TrialDetail {
-            trial: row.get(0),
-            label: row.get(1),
-            tokens: row.get::<i64, _>(2) as u64,
-            of_tokens: row.get::<i64, _>(3) as u64,
-            loss: row.get(4),
-            process: row.get(5),
-            silent_seconds: (now() - row.get::<f64, _>(6)).max(0.0),
-        };
-        Ok(rows.iter().map(detail).collect())
     }
 
     /// The trials of a sweep that ended badly, with the reason.
@@ -279,15 +233,10 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn failures(&self, sweep: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
+        let failures = "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
              FROM member m JOIN trial t ON t.number = m.trial
-             WHERE m.sweep_id = ? AND t.state IN ('failed', 'diverged') ORDER BY m.position",
-        )
-        .bind(sweep)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+             WHERE m.sweep_id = $1 AND t.state IN ('failed', 'diverged') ORDER BY m.position";
+        self.read().await?.map(failures, args![sweep], |row| Ok((row.get(0)?, row.get(1)?))).await
     }
 
     /// Training FLOPs per second of the trials that were trained so far; none before the first.
@@ -295,8 +244,9 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn flops_per_second(&self) -> Result<Option<f64>, StoreError> {
-        let speed = "SELECT sum(CAST(train_flops AS REAL)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
-        Ok(sqlx::query_scalar(speed).fetch_one(&self.pool).await?)
+        let speed =
+            "SELECT sum(CAST(train_flops AS DOUBLE PRECISION)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
+        self.read().await?.value(speed, &[]).await
     }
 
     /// On what a sweep's trials were trained: each device, its threads and versions once.
@@ -304,12 +254,10 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn environments(&self, sweep: &str) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query_scalar(
-            "SELECT DISTINCT e.device || ', ' || e.threads || ' threads, ' || e.versions FROM environment e
+        let all = "SELECT DISTINCT e.device || ', ' || e.threads || ' threads, ' || e.versions FROM environment e
              JOIN attempt a ON a.environment = e.id
-             WHERE a.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY 1",
-        );
-        Ok(rows.bind(sweep).fetch_all(&self.pool).await?)
+             WHERE a.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY 1";
+        self.read().await?.column(all, args![sweep]).await
     }
 
     /// The rows that a report is made of: trials, validation curves, growth events.
@@ -317,66 +265,71 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn report_rows(&self, sweep: &str) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
-        // One snapshot, so that the three lists agree while workers write.
-        let mut tx = self.pool.begin().await?;
-        let trials = sqlx::query(
-            "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
-             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = ? ORDER BY m.position",
-        )
-        .bind(sweep)
-        .fetch_all(&mut *tx)
-        .await?;
-        let curves = sqlx::query(
-            "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss FROM eval_metric e
+        // One state of the database, so that the three lists agree while workers write.
+        let mut tx = self.read().await?;
+        let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
+             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY m.position";
+        let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
+        let curves = "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss FROM eval_metric e
              JOIN trial t ON t.number = e.trial
-             WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, e.step",
-        )
-        .bind(sweep)
-        // Row by row: a million of them would take a gigabyte as SQLite has them.
-        .try_map(|row: SqliteRow| Ok(curve_row(&row)))
-        .fetch_all(&mut *tx)
-        .await?;
-        let growths = sqlx::query(
-            "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds, g.max_logit_change / max(1.0, g.max_logit), g.tolerance,
+             WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, e.step";
+        let curves = tx.map(curves, args![sweep], |row| curve_row(&row)).await?;
+        let growths = "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds,
+                    g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 END, g.tolerance,
                     g.parameters_before, g.parameters_after, g.operator_flops, coalesce(g.axes, g.transforms), g.preserving, g.diagnosis
              FROM growth_event g JOIN trial t ON t.number = g.trial
-             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = ?) ORDER BY t.id, g.stage",
-        )
-        .bind(sweep)
-        .fetch_all(&mut *tx)
-        .await?;
-        Ok((
-            trials.iter().map(trial_row).collect::<Result<_, _>>()?,
-            curves,
-            growths.iter().map(growth_row).collect::<Result<_, _>>()?,
-        ))
+             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, g.stage";
+        let growths = tx.map(growths, args![sweep], |row| growth_row(&row)).await?;
+        Ok((trials, curves, growths))
     }
 }
 
-fn unsigned(row: &SqliteRow, column: usize) -> u64 {
-    row.get::<i64, _>(column) as u64
+/// The numbers of all trials, by their identity.
+pub(crate) async fn numbers(tx: &mut Tx) -> Result<BTreeMap<String, i64>, StoreError> {
+    let all = tx.map("SELECT id, number FROM trial", &[], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    Ok(all.into_iter().collect())
+}
+
+async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
+    let running =
+        "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, 0), t.tokens, last.loss,
+                    a.process, a.heartbeat_at
+             FROM member m
+             JOIN trial t ON t.number = m.trial
+             JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
+             LEFT JOIN step_metric last ON last.trial = t.number
+              AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
+             WHERE m.sweep_id = $1 AND t.state = 'running'
+               AND m.position = (SELECT min(position) FROM member WHERE sweep_id = $1 AND trial = t.number)
+             ORDER BY m.position";
+    let detail = |row: Row| {
+        let holder = serde_json::from_str(&row.get::<String>(5)?).map_err(corrupt("holder"))?;
+        let silent_seconds = (now() - row.get::<f64>(6)?).max(0.0);
+        let (trial, label, tokens, of_tokens) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(TrialDetail { trial, label, tokens, of_tokens, loss: row.get(4)?, holder, silent_seconds })
+    };
+    tx.map(running, args![sweep], detail).await
 }
 
 /// Step, tokens, FLOPs and seconds from the second column on.
-fn position(row: &SqliteRow) -> Position {
-    let (step, tokens, train_flops) = (unsigned(row, 1), unsigned(row, 2), unsigned(row, 3));
-    Position { step, tokens, train_flops, wall_seconds: row.get(4) }
+fn position(row: &Row) -> Result<Position, StoreError> {
+    Ok(Position { step: row.get(1)?, tokens: row.get(2)?, train_flops: row.get(3)?, wall_seconds: row.get(4)? })
 }
 
 fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> StoreError {
     move |error| StoreError::Corrupt { what, error: error.to_string() }
 }
 
-fn trial_row(row: &SqliteRow) -> Result<TrialRow, StoreError> {
-    let trial: Trial = serde_json::from_str(row.get(7)).map_err(corrupt("trial definition"))?;
+fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
+    let trial: Trial = serde_json::from_str(&row.get::<String>(7)?).map_err(corrupt("trial definition"))?;
     Ok(TrialRow {
-        trial: row.get(0),
-        strategy: row.get(1),
-        kind: row.get(2),
-        plan: unsigned(row, 3) as usize,
-        replicate: unsigned(row, 4) as usize,
-        state: row.get(5),
-        tokens: unsigned(row, 6),
+        trial: row.get(0)?,
+        strategy: row.get(1)?,
+        kind: row.get(2)?,
+        plan: row.get(3)?,
+        replicate: row.get(4)?,
+        state: row.get(5)?,
+        tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
         plan_id: trial.plan.id(),
         policy: trial.settings.training.growth,
@@ -384,24 +337,24 @@ fn trial_row(row: &SqliteRow) -> Result<TrialRow, StoreError> {
     })
 }
 
-fn curve_row(row: &SqliteRow) -> CurveRow {
-    let val_loss = row.get::<Option<f64>, _>(5).filter(|loss| loss.is_finite());
-    CurveRow { trial: row.get(0), at: position(row), val_loss }
+fn curve_row(row: &Row) -> Result<CurveRow, StoreError> {
+    let val_loss = row.get::<Option<f64>>(5)?.filter(|loss| loss.is_finite());
+    Ok(CurveRow { trial: row.get(0)?, at: position(row)?, val_loss })
 }
 
-fn growth_row(row: &SqliteRow) -> Result<GrowthRow, StoreError> {
-    let diagnosis: Option<&str> = row.get(12);
+fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
+    let diagnosis: Option<String> = row.get(12)?;
     Ok(GrowthRow {
-        trial: row.get(0),
-        at: position(row),
-        error: row.get(5),
-        tolerance: row.get(6),
-        parameters_before: unsigned(row, 7),
-        parameters_after: unsigned(row, 8),
-        operator_flops: unsigned(row, 9),
-        axes: axes(row.get(10))?,
-        preserving: row.get(11),
-        diagnosis: diagnosis.map(serde_json::from_str).transpose().map_err(corrupt("diagnosis"))?,
+        trial: row.get(0)?,
+        at: position(row)?,
+        error: row.get(5)?,
+        tolerance: row.get(6)?,
+        parameters_before: row.get(7)?,
+        parameters_after: row.get(8)?,
+        operator_flops: row.get(9)?,
+        axes: axes(&row.get::<String>(10)?)?,
+        preserving: row.get(11)?,
+        diagnosis: diagnosis.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt("diagnosis"))?,
     })
 }
 

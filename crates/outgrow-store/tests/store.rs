@@ -1,56 +1,133 @@
 //! The store's promises: claims are exclusive, writes are fenced, a batch is all or nothing, sweeps are inserted once, files
 //! of others and of newer versions are refused, and the public views say what the documentation says.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use outgrow_core::{
     Event, Sweep,
     event::{CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
     transform::TransformKind,
 };
-use outgrow_store::{Cell, Claim, Environment, Holder, Memory, Store, StoreError};
+use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError};
+use sqlx::Connection;
 use tempfile::TempDir;
 
 const SWEEP: &str = include_str!("sweep.toml");
 
 fn holder(pid: u32) -> Holder {
-    Holder { host: "here".into(), boot: "b".into(), pid, started: 1 }
+    Holder { host: "here".into(), boot: "b".into(), pid, started: 1, job: None }
 }
 
 fn environment() -> Environment {
     Environment { host: "here".into(), device: "cpu".into(), threads: 1, versions: "test".into() }
 }
 
+/// A database with a sweep in it.
 struct Fixture {
-    folder: TempDir,
+    _folder: Option<TempDir>,
+    address: String,
     store: Store,
     sweep: String,
+    batches: AtomicI64,
 }
 
 impl Fixture {
-    async fn new() -> Self {
+    async fn file() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&Self::path(&folder)).await.expect("a new database");
-        let sweep = Sweep::parse(SWEEP).expect("a sweep");
-        let inserted =
-            store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false).await.expect("inserted");
-        Self { folder, store, sweep: inserted.sweep }
+        let address = folder.path().join("a.db").display().to_string();
+        Self { _folder: Some(folder), ..Self::at(address).await }
     }
 
-    fn path(folder: &TempDir) -> String {
-        folder.path().join("a.db").display().to_string()
+    /// None, and a word about it, where there is no server to test with.
+    async fn server() -> Option<Self> {
+        Some(Self::at(database().await?).await)
+    }
+
+    async fn at(address: String) -> Self {
+        let store = Store::open(&address).await.expect("a new database");
+        let sweep = Sweep::parse(SWEEP).expect("a sweep");
+        let members = sweep.members("d").expect("members");
+        let sweep = store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted").sweep;
+        Self { _folder: None, address, store, sweep, batches: AtomicI64::new(1) }
+    }
+
+    fn is_server(&self) -> bool {
+        self.address.contains("://")
     }
 
     async fn claim(&self, pid: u32) -> Option<Claim> {
-        self.claim_where(pid, 60.0, |_| false).await
+        self.claims(pid, 1).await.pop()
     }
 
-    async fn claim_where(&self, pid: u32, lease: f64, is_dead: impl Fn(&Holder) -> bool) -> Option<Claim> {
-        self.store.claim(&self.sweep, &holder(pid), &environment(), lease, is_dead, |_| 1).await.expect("a claim").pop()
+    async fn claims(&self, pid: u32, most: usize) -> Vec<Claim> {
+        self.store.claim(&self.sweep, &holder(pid), &environment(), |_| most).await.expect("a claim")
+    }
+
+    /// Takes their trials from the dead, without the pause after it.
+    async fn release(&self, is_dead: impl Fn(&Holder) -> bool) {
+        for held in self.store.held(&self.sweep).await.expect("attempts") {
+            if is_dead(&held.holder) {
+                assert!(self.store.release(&held, Some("it said\nno more")).await.expect("released"));
+            }
+        }
+        self.execute("UPDATE trial SET not_before = NULL").await;
+    }
+
+    async fn record(&self, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
+        self.store.record(claim, self.batches.fetch_add(1, Ordering::Relaxed), events).await
+    }
+
+    async fn execute(&self, sql: &'static str) {
+        match self.is_server() {
+            true => {
+                let mut connection = sqlx::PgConnection::connect(&self.address).await.expect("opens");
+                sqlx::raw_sql(sql).execute(&mut connection).await.expect("executed");
+            }
+            false => {
+                let mut connection =
+                    sqlx::SqliteConnection::connect(&format!("sqlite:{}", self.address)).await.expect("opens");
+                sqlx::raw_sql(sql).execute(&mut connection).await.expect("executed");
+            }
+        }
     }
 
     async fn query(&self, sql: &str) -> Vec<Vec<Cell>> {
-        let reading = Store::open_read_only(&Self::path(&self.folder)).await.expect("opens");
+        let reading = Store::open_read_only(&self.address).await.expect("opens");
         reading.query(sql).await.expect("an answer").rows
     }
+}
+
+/// A new database of the server that `OUTGROW_TEST_POSTGRES` names.
+async fn database() -> Option<String> {
+    static NUMBER: AtomicI64 = AtomicI64::new(0);
+    let Ok(server) = std::env::var("OUTGROW_TEST_POSTGRES") else {
+        eprintln!(
+            "skipped: OUTGROW_TEST_POSTGRES names no server (scripts/test starts one where PostgreSQL is installed)"
+        );
+        return None;
+    };
+    let name = format!("store_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut connection = sqlx::PgConnection::connect(&server).await.expect("the server answers");
+    let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("a new database");
+    Some(format!("{}/{name}", server.rsplit_once('/').expect("a URL with a database").0))
+}
+
+/// Tests that hold for a file and for a server.
+macro_rules! both {
+    ($(async fn $name:ident($f:ident: Fixture) $body:block)*) => {
+        mod file {
+            use super::*;
+            $(#[tokio::test] async fn $name() { let $f = Fixture::file().await; $body })*
+        }
+        mod server {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                let Some($f) = Fixture::server().await else { return };
+                $body
+            })*
+        }
+    };
 }
 
 fn at(step: u64) -> Position {
@@ -65,170 +142,341 @@ fn eval(n: u64, val_loss: f64, last: bool) -> Event {
     Event::Eval(EvalEvent { at: at(n), val_loss, last })
 }
 
-#[tokio::test]
-async fn a_sweep_is_inserted_once() {
-    let f = Fixture::new().await;
-    let sweep = Sweep::parse(SWEEP).expect("a sweep");
-    let members = sweep.members("d").expect("members");
-    let again = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");
-    assert_eq!((again.new, again.trials), (0, members.len()));
-    assert_eq!(f.store.status(&f.sweep).await.expect("status").total(), members.len() as u64);
-    let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members"), false).await;
-    assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other trials");
-}
+both! {
+    async fn a_sweep_is_inserted_once(f: Fixture) {
+        let sweep = Sweep::parse(SWEEP).expect("a sweep");
+        let members = sweep.members("d").expect("members");
+        let again = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");
+        assert_eq!((again.new, again.trials), (0, members.len()));
+        assert_eq!(f.store.status(&f.sweep).await.expect("status").total(), members.len() as u64);
+        let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members"), false).await;
+        assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other trials");
+    }
 
-#[tokio::test]
-async fn claims_are_exclusive() {
-    let f = Fixture::new().await;
-    let total = f.store.status(&f.sweep).await.expect("status").total();
-    let stores: Vec<Store> = (0..4).map(|_| f.store.clone()).collect();
-    let tasks = stores.into_iter().enumerate().map(|(pid, store)| {
-        let sweep = f.sweep.clone();
-        tokio::spawn(async move {
-            let mut mine = vec![];
-            loop {
-                let holder = holder(pid as u32);
-                // Two of the workers train replicates together.
-                let claims = store.claim(&sweep, &holder, &environment(), 60.0, |_| false, |_| 1 + pid % 2).await;
-                let claims = claims.expect("a claim");
-                if claims.is_empty() {
-                    break;
+    async fn claims_are_exclusive(f: Fixture) {
+        let total = f.store.status(&f.sweep).await.expect("status").total();
+        let stores: Vec<Store> = (0..4).map(|_| f.store.clone()).collect();
+        let tasks = stores.into_iter().enumerate().map(|(pid, store)| {
+            let sweep = f.sweep.clone();
+            tokio::spawn(async move {
+                let mut mine = vec![];
+                loop {
+                    let holder = holder(pid as u32);
+                    // Two of the workers train replicates together.
+                    let claims = store.claim(&sweep, &holder, &environment(), |_| 1 + pid % 2).await;
+                    let claims = claims.expect("a claim");
+                    if claims.is_empty() {
+                        break;
+                    }
+                    mine.extend(claims.iter().map(|claim| claim.number));
                 }
-                mine.extend(claims.iter().map(|claim| claim.number));
-            }
-            mine
-        })
-    });
-    let mut all = vec![];
-    for task in tasks.collect::<Vec<_>>() {
-        all.extend(task.await.expect("a task"));
+                mine
+            })
+        });
+        let mut all = vec![];
+        for task in tasks.collect::<Vec<_>>() {
+            all.extend(task.await.expect("a task"));
+        }
+        all.sort_unstable();
+        let before = all.len();
+        all.dedup();
+        assert_eq!((all.len(), before as u64), (before, total));
     }
-    all.sort_unstable();
-    let before = all.len();
-    all.dedup();
-    assert_eq!((all.len(), before as u64), (before, total));
-}
 
-#[tokio::test]
-async fn a_worker_that_lost_its_trial_can_write_nothing() {
-    let f = Fixture::new().await;
-    let old = f.claim(1).await.expect("a trial");
-    f.store.record(&old, &[step(1, 5.0)]).await.expect("recorded");
-    assert!(f.claim_where(2, 60.0, |h| h.pid == 99).await.is_some_and(|c| c.number != old.number), "the holder lives");
-    let new = f.claim_where(3, 60.0, |holder| holder.pid == 1).await.expect("the dead one's trial");
-    assert_eq!((new.number, new.epoch), (old.number, old.epoch + 1));
-    assert!(matches!(f.store.record(&old, &[step(2, 4.0)]).await, Err(StoreError::Fenced)));
-    assert!(matches!(f.store.heartbeat(&old).await, Err(StoreError::Fenced)));
-    assert!(matches!(f.store.finish(&old, Ok(Outcome::Complete)).await, Err(StoreError::Fenced)));
-    assert_eq!(f.query("SELECT count(*) FROM step_metric").await, [[Cell::Integer(1)]]);
-    // One that is silent for too long is dead, too.
-    assert!(f.claim_where(4, -1.0, |_| false).await.is_some_and(|claim| claim.number == old.number));
-}
+    async fn a_worker_that_lost_its_trial_can_write_nothing(f: Fixture) {
+        let old = f.claim(1).await.expect("a trial");
+        f.record(&old, &[step(1, 5.0)]).await.expect("recorded");
+        f.release(|holder| holder.pid == 99).await;
+        assert!(f.claim(2).await.is_some_and(|claim| claim.number != old.number), "the holder lives");
+        f.release(|holder| holder.pid == 1).await;
+        let new = f.claim(3).await.expect("the dead one's trial");
+        assert_eq!((new.number, new.epoch), (old.number, old.epoch + 1));
+        assert!(matches!(f.record(&old, &[step(2, 4.0)]).await, Err(StoreError::Fenced)));
+        assert!(matches!(f.store.heartbeat(&old).await, Err(StoreError::Fenced)));
+        assert!(matches!(f.store.finish(&old, Ok(Outcome::Complete)).await, Err(StoreError::Fenced)));
+        assert_eq!(f.query("SELECT count(*) FROM step_metric").await, [[Cell::Integer(1)]]);
+        // Who has given a sign of life since it was looked at keeps its trial.
+        let seen = f.store.held(&f.sweep).await.expect("attempts");
+        let seen = seen.into_iter().find(|held| held.attempt == new.attempt).expect("it is held");
+        f.store.heartbeat(&new).await.expect("it lives");
+        assert!(!f.store.release(&seen, None).await.expect("looked at"));
+        f.record(&new, &[step(2, 4.0)]).await.expect("recorded");
+    }
 
-#[tokio::test]
-async fn a_trial_that_kills_its_workers_is_given_up() {
-    let f = Fixture::new().await;
-    let first = f.claim(1).await.expect("a trial").number;
-    while f.claim_where(1, 60.0, |_| true).await.is_some_and(|claim| claim.number == first) {}
-    let failures = f.store.failures(&f.sweep).await.expect("failures");
-    assert_eq!(failures[0].1, "its worker died 5 times");
-    assert_eq!(f.store.retry_failed(&f.sweep).await.expect("retried"), failures.len() as u64);
-}
+    async fn a_trial_that_kills_its_workers_is_given_up(f: Fixture) {
+        let first = f.claim(1).await.expect("a trial").number;
+        f.release(|_| true).await;
+        while f.claim(1).await.is_some_and(|claim| claim.number == first) {
+            f.release(|_| true).await;
+        }
+        let failures = f.store.failures(&f.sweep).await.expect("failures");
+        assert_eq!(failures[0].1, "its worker died 5 times without a checkpoint between; the last said: no more");
+        assert_eq!(f.query("SELECT DISTINCT log FROM attempt WHERE log IS NOT NULL").await.len(), 1);
+        assert_eq!(f.store.retry_failed(&f.sweep).await.expect("retried"), failures.len() as u64);
+    }
 
-#[tokio::test]
-async fn checkpoints_come_back_newest_first_and_events_replace_their_like() {
-    let f = Fixture::new().await;
-    let claim = f.claim(1).await.expect("a trial");
-    let checkpoint = |n: u64| {
-        let path = format!("c{n}");
-        Event::Checkpoint(CheckpointEvent { at: at(n), path, digest: "x".into(), bytes: 1 })
-    };
-    let events = [step(1, 5.0), checkpoint(1), step(2, f64::NAN), eval(2, f64::INFINITY, false), checkpoint(2)];
-    f.store.record(&claim, &events).await.expect("recorded");
-    f.store.finish(&claim, Ok(Outcome::Stopped)).await.expect("finished");
-    let again = f.claim(2).await.expect("the same trial");
-    assert_eq!(
-        (again.number, again.checkpoints.as_slice()),
-        (claim.number, ["c2".to_owned(), "c1".to_owned()].as_slice())
-    );
-    f.store.record(&again, &[step(2, 4.0)]).await.expect("recorded again");
-    assert_eq!(f.query("SELECT loss FROM step_metric ORDER BY step").await, [[Cell::Real(5.0)], [Cell::Real(4.0)]]);
-    assert_eq!(f.query("SELECT val_loss FROM eval_metric").await, [[Cell::Real(f64::INFINITY)]]);
-}
-
-#[tokio::test]
-async fn the_views_say_what_was_saved() {
-    let f = Fixture::new().await;
-    // The control falls to 2 at 400 steps; every other trial passes it half-way between 200 and 300.
-    while let Some(claim) = f.claim(1).await {
-        let is_control = claim.trial.plan.stages().is_empty();
-        let losses = if is_control { [4.0, 3.0, 2.5, 2.0] } else { [4.0, 2.5, 1.5, 1.0] };
-        let evals = losses.iter().zip(1..).map(|(loss, n)| eval(n * 100, *loss, n == 4));
-        let preservation =
-            Preservation { max_logit_change: 1e-7, max_logit: 0.5, loss_before: 3.0, loss_after: 3.0, tolerance: 1e-5 };
-        let growth = GrowthEvent {
-            at: at(150),
-            stage: 0,
-            growths: vec![],
-            axes: vec![TransformKind::HiddenExpansion],
-            parameters: [10, 20],
-            operator_flops: 5_000,
-            preserving: true,
-            preservation,
-            diagnosis: Some(Box::new(Diagnosis { new_entries: 10, reached: [0.5, 1.0, 1.0], ..Diagnosis::default() })),
-            seconds: 0.1,
+    async fn checkpoints_come_back_newest_first_and_events_replace_their_like(f: Fixture) {
+        let claim = f.claim(1).await.expect("a trial");
+        let checkpoint = |n: u64| {
+            let path = format!("c{n}");
+            Event::Checkpoint(CheckpointEvent { at: at(n), path, digest: "x".into(), bytes: 1 })
         };
-        let growth = (!is_control).then_some(Event::Growth(growth));
-        f.store.record(&claim, &evals.chain(growth).collect::<Vec<_>>()).await.expect("recorded");
-        f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+        let events = [step(1, 5.0), checkpoint(1), step(2, f64::NAN), eval(2, f64::INFINITY, false), checkpoint(2)];
+        f.record(&claim, &events).await.expect("recorded");
+        f.store.finish(&claim, Ok(Outcome::Stopped)).await.expect("finished");
+        let again = f.claim(2).await.expect("the same trial");
+        assert_eq!(
+            (again.number, again.checkpoints.iter().map(|saved| saved.path.as_str()).collect::<Vec<_>>()),
+            (claim.number, vec!["c2", "c1"])
+        );
+        f.record(&again, &[step(2, 4.0)]).await.expect("recorded again");
+        assert_eq!(f.query("SELECT loss FROM step_metric ORDER BY step").await, [[Cell::Real(5.0)], [Cell::Real(4.0)]]);
+        assert_eq!(f.query("SELECT val_loss FROM eval_metric").await, [[Cell::Real(f64::INFINITY)]]);
     }
-    let savings = f.query("SELECT kind, reached, compute_saving, token_saving, wall_saving FROM speedups").await;
-    assert!(!savings.is_empty());
-    for row in savings {
-        let saved = if row[0] == Cell::Text("from_scratch".into()) { 0.0 } else { 1.0 - 250.0 / 400.0 };
-        assert_eq!(row[1], Cell::Integer(1));
-        assert_eq!(row[2..], [Cell::Real(saved), Cell::Real(saved), Cell::Real(saved)]);
-    }
-    // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source model cost 145,000.
-    let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> 'from_scratch'").await;
-    assert_eq!(sunk, [[Cell::Real(1.0 - (250.0 - 145.0) / 400.0)]]);
-    let found = f.query("SELECT DISTINCT json_extract(diagnosis, '$.reached[1]'), operator_flops FROM growth").await;
-    assert_eq!(found, [[Cell::Real(1.0), Cell::Integer(5000)]]);
-    let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
-    assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
-    let (trials, curves, growths) = f.store.report_rows(&f.sweep).await.expect("rows");
-    assert_eq!((curves.len(), growths[0].parameters_before), (trials.len() * 4, 10));
-    assert_eq!((growths[0].axes.as_slice(), growths[0].operator_flops), (&[TransformKind::HiddenExpansion][..], 5000));
-    assert!(f.store.flops_per_second().await.expect("speed").is_some_and(|speed| (speed - 1000.0).abs() < 1e-9));
-}
 
-#[tokio::test]
-async fn the_best_learning_rate_of_each_strategy_is_compared() {
-    let f = Fixture::new().await;
-    // The same sweep at another rate, whose controls end lower: as if it had been in the sweep's grid.
-    let other = Sweep::parse(&SWEEP.replace("1e-3", "2e-3")).expect("a sweep");
-    let inserted =
-        f.store.insert_sweep(&other, "d", &other.members("d").expect("members"), false).await.expect("inserted");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", Fixture::path(&f.folder))).await.expect("opens");
-    let merge = "UPDATE member SET sweep_id = ?, position = position + 1000 WHERE sweep_id = ?";
-    sqlx::query(merge).bind(&f.sweep).bind(&inserted.sweep).execute(&pool).await.expect("merged");
-    while let Some(claim) = f.claim(1).await {
-        let lower = if claim.trial.settings.training.learning_rate > 1.5e-3 { 0.5 } else { 0.0 };
-        f.store.record(&claim, &[eval(100, 4.0, false), eval(400, 2.0 - lower, true)]).await.expect("recorded");
-        f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+    async fn the_views_say_what_was_saved(f: Fixture) {
+        // The control falls to 2 at 400 steps; every other trial passes it half-way between 200 and 300.
+        while let Some(claim) = f.claim(1).await {
+            let is_control = claim.trial.plan.stages().is_empty();
+            let losses = if is_control { [4.0, 3.0, 2.5, 2.0] } else { [4.0, 2.5, 1.5, 1.0] };
+            let evals = losses.iter().zip(1..).map(|(loss, n)| eval(n * 100, *loss, n == 4));
+            let preservation =
+                Preservation { max_logit_change: 1e-7, max_logit: 0.5, loss_before: 3.0, loss_after: 3.0, tolerance: 1e-5 };
+            let growth = GrowthEvent {
+                at: at(150),
+                stage: 0,
+                growths: vec![],
+                axes: vec![TransformKind::HiddenExpansion],
+                parameters: [10, 20],
+                operator_flops: 5_000,
+                preserving: true,
+                preservation,
+                diagnosis: Some(Box::new(Diagnosis { new_entries: 10, reached: [0.5, 1.0, 1.0], ..Diagnosis::default() })),
+                seconds: 0.1,
+            };
+            let growth = (!is_control).then_some(Event::Growth(growth));
+            f.record(&claim, &evals.chain(growth).collect::<Vec<_>>()).await.expect("recorded");
+            f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+        }
+        let savings = f.query("SELECT kind, reached, compute_saving, token_saving, wall_saving FROM speedups").await;
+        assert!(!savings.is_empty());
+        for row in savings {
+            let saved = if row[0] == Cell::Text("from_scratch".into()) { 0.0 } else { 1.0 - 250.0 / 400.0 };
+            assert_eq!(row[1], Cell::Integer(1));
+            assert_eq!(row[2..], [Cell::Real(saved), Cell::Real(saved), Cell::Real(saved)]);
+        }
+        // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source model cost 145,000.
+        let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> 'from_scratch'").await;
+        assert_eq!(sunk, [[Cell::Real(1.0 - (250.0 - 145.0) / 400.0)]]);
+        let reached = match f.is_server() {
+            true => "CAST(diagnosis AS json) -> 'reached' ->> 1",
+            false => "json_extract(diagnosis, '$.reached[1]') || ''",
+        };
+        let found = f.query(&format!("SELECT DISTINCT {reached}, operator_flops FROM growth")).await;
+        assert_eq!(found, [[Cell::Text("1.0".into()), Cell::Integer(5000)]]);
+        let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
+        assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
+        let (trials, curves, growths) = f.store.report_rows(&f.sweep).await.expect("rows");
+        assert_eq!((curves.len(), growths[0].parameters_before), (trials.len() * 4, 10));
+        assert_eq!((growths[0].axes.as_slice(), growths[0].operator_flops), (&[TransformKind::HiddenExpansion][..], 5000));
+        assert!(f.store.flops_per_second().await.expect("speed").is_some_and(|speed| (speed - 1000.0).abs() < 1e-9));
     }
-    let tuned = f.query("SELECT DISTINCT learning_rate, mean_val_loss FROM tuned").await;
-    assert_eq!(tuned, [[Cell::Real(2e-3), Cell::Real(1.5)]]);
-    let (all, chosen) = (f.query("SELECT count(*) FROM finals").await, f.query("SELECT count(*) FROM speedups").await);
-    assert_eq!((&all[0][0], &chosen[0][0]), (&Cell::Integer(2 * 6), &Cell::Integer(6)), "{all:?} {chosen:?}");
-    let targets = f.query("SELECT DISTINCT target_loss, learning_rate FROM speedups").await;
-    assert_eq!(targets, [[Cell::Real(1.5), Cell::Real(2e-3)]]);
+
+    async fn the_best_learning_rate_of_each_strategy_is_compared(f: Fixture) {
+        // The same sweep at another rate, whose controls end lower: as if it had been in the sweep's grid.
+        let other = Sweep::parse(&SWEEP.replace("1e-3", "2e-3")).expect("a sweep");
+        let inserted =
+            f.store.insert_sweep(&other, "d", &other.members("d").expect("members"), false).await.expect("inserted");
+        assert_ne!(inserted.sweep, f.sweep);
+        f.execute(
+            "UPDATE member SET position = position + 1000 WHERE trial IN (SELECT number FROM trial WHERE learning_rate > 1.5e-3);
+             UPDATE member SET sweep_id = (SELECT min(m.sweep_id) FROM member m JOIN trial t ON t.number = m.trial WHERE t.learning_rate < 1.5e-3)",
+        )
+        .await;
+        while let Some(claim) = f.claim(1).await {
+            let lower = if claim.trial.settings.training.learning_rate > 1.5e-3 { 0.5 } else { 0.0 };
+            f.record(&claim, &[eval(100, 4.0, false), eval(400, 2.0 - lower, true)]).await.expect("recorded");
+            f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+        }
+        let tuned = f.query("SELECT DISTINCT learning_rate, mean_val_loss FROM tuned").await;
+        assert_eq!(tuned, [[Cell::Real(2e-3), Cell::Real(1.5)]]);
+        let (all, chosen) = (f.query("SELECT count(*) FROM finals").await, f.query("SELECT count(*) FROM speedups").await);
+        assert_eq!((&all[0][0], &chosen[0][0]), (&Cell::Integer(2 * 6), &Cell::Integer(6)), "{all:?} {chosen:?}");
+        let targets = f.query("SELECT DISTINCT target_loss, learning_rate FROM speedups").await;
+        assert_eq!(targets, [[Cell::Real(1.5), Cell::Real(2e-3)]]);
+    }
+
+    async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {
+        let reading = Store::open_read_only(&f.address).await.expect("opens");
+        let error = reading.query("DELETE FROM trial").await.expect_err("reading only").to_string();
+        assert!(error.contains("readonly") || error.contains("read-only"), "{error}");
+        f.execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', true, '', 0)",
+        )
+        .await;
+        for result in [Store::open(&f.address).await, Store::open_read_only(&f.address).await] {
+            assert!(matches!(result, Err(StoreError::Newer { found: 999, .. })));
+        }
+    }
+
+    async fn replicates_are_claimed_together(f: Fixture) {
+        let mut sizes = vec![];
+        loop {
+            let claims = f.claims(1, 8).await;
+            let Some(first) = claims.first() else { break };
+            assert!(claims.iter().all(|claim| claim.trial.is_replicate_of(&first.trial)));
+            sizes.push(claims.len());
+            for claim in &claims {
+                f.store.record_memory(claim, Memory { predicted: 10, peak: 7 }).await.expect("recorded");
+                f.store.finish(claim, Ok(Outcome::Complete)).await.expect("finished");
+            }
+        }
+        assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
+        let kept = f.query("SELECT DISTINCT together, predicted_bytes, peak_bytes FROM attempt").await;
+        assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
+    }
+
+    async fn what_begins_alike_waits_and_begins_where_they_part(f: Fixture) {
+        let (f, first) = two_that_begin_alike(f).await;
+        let part = first.snapshots[0];
+        assert!(f.claim(2).await.is_none(), "the second waits for the first");
+        let path = "there".to_owned();
+        let snapshot = Event::Snapshot(CheckpointEvent { at: at(part), path, digest: "x".into(), bytes: 1 });
+        let events = [step(1, 3.0), eval(1, 3.5, false), step(part - 1, 2.0), snapshot, step(part + 1, 1.0)];
+        f.record(&first, &events).await.expect("recorded");
+        let second = f.claim(2).await.expect("the second");
+        assert_eq!(second.begin.as_deref(), Some("there"));
+        let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
+        let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
+        assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part - 1, 2.0)]);
+        let evals = format!("SELECT count(*) FROM eval_metric WHERE trial = {}", second.number);
+        assert_eq!(f.query(&evals).await[0][0], Cell::Integer(1));
+
+        f.record(&second, &[step(part + 2, 1.0)]).await.expect("recorded");
+        let compute = f.query("SELECT charged_flops, spent_flops FROM compute ORDER BY plan").await;
+        let flops = |n: u64| Cell::Integer(n as i64 * 1000);
+        assert_eq!(compute[compute.len() - 1], [flops(part + 2), flops(2)], "charged in full, spent from there");
+        assert!(f.store.forget_snapshots().await.expect("written").is_empty(), "the second may need it again");
+        f.store.finish(&second, Ok(Outcome::Complete)).await.expect("finished");
+        assert_eq!(f.store.forget_snapshots().await.expect("written"), ["there"]);
+    }
+
+    async fn what_begins_alike_trains_alone_when_the_other_has_failed(f: Fixture) {
+        let (f, first) = two_that_begin_alike(f).await;
+        f.store.finish(&first, Err("no reason")).await.expect("finished");
+        let second = f.claim(2).await.expect("the second");
+        assert!(second.begin.is_none() && second.snapshots.is_empty());
+    }
+
+    async fn a_batch_is_written_once(f: Fixture) {
+        let claim = f.claim(1).await.expect("a trial");
+        for (batch, number) in [(1, 1), (2, 2), (2, 2), (1, 1), (3, 3)] {
+            f.store.record(&claim, batch, &[step(number, 5.0)]).await.expect("recorded");
+        }
+        let spent = f.query("SELECT train_flops FROM attempt").await;
+        assert_eq!(spent, [[Cell::Integer(3000)]], "what is replayed is not spent twice");
+    }
+
+    async fn a_crash_makes_a_trial_wait_and_a_checkpoint_forgives(f: Fixture) {
+        let claim = f.claim(1).await.expect("a trial");
+        let first = claim.number;
+        for held in f.store.held(&f.sweep).await.expect("attempts") {
+            f.store.release(&held, None).await.expect("released");
+        }
+        assert!(f.claim(1).await.is_some_and(|claim| claim.number != first), "it waits a second");
+        f.execute("UPDATE trial SET not_before = not_before + 1e6").await;
+        let again = f.claim(1).await.expect("a pause of days is of a clock that was set back");
+        assert_eq!(again.number, first);
+        let crashes = format!("SELECT crashes FROM trial WHERE number = {first}");
+        assert_eq!(f.query(&crashes).await, [[Cell::Integer(1)]]);
+        let checkpoint = CheckpointEvent { at: at(1), path: "c".into(), digest: "x".into(), bytes: 1 };
+        f.record(&again, &[Event::Checkpoint(checkpoint)]).await.expect("recorded");
+        assert_eq!(f.query(&crashes).await, [[Cell::Integer(0)]]);
+    }
+
+    async fn queries_can_not_write(f: Fixture) {
+        let reading = Store::open_read_only(&f.address).await.expect("opens");
+        for sql in ["DELETE FROM member", "DROP TABLE member", "SELECT 1; DELETE FROM member", "nonsense", ""] {
+            let answer = reading.query(sql).await;
+            assert!(answer.is_err() || sql.is_empty() || sql.starts_with("SELECT"), "{sql}: {answer:?}");
+        }
+        assert_eq!(f.query("SELECT count(*) FROM member").await, [[Cell::Integer(6)]]);
+        let mixed = "SELECT 1 AS a, 1.5 AS b, 'x' AS c, NULL AS d, count(*) AS e FROM member";
+        let [row] = &f.query(mixed).await[..] else { panic!("one row") };
+        let expected =
+            [Cell::Integer(1), Cell::Real(1.5), Cell::Text("x".into()), Cell::Null, Cell::Integer(6)];
+        assert_eq!(row[..], expected);
+    }
+
+    async fn sweeps_are_copied_there_and_back(f: Fixture) {
+        let events = [step(1, f64::NAN), eval(1, f64::INFINITY, false), step(2, 1.0 / 3.0)];
+        let claims = [f.claim(1).await.expect("a trial"), f.claim(2).await.expect("a trial")];
+        for claim in &claims {
+            f.record(claim, &events).await.expect("recorded");
+        }
+        f.store.finish(&claims[0], Ok(Outcome::Complete)).await.expect("finished");
+        let others = match f.is_server() {
+            true => Fixture::file().await,
+            false => match Fixture::server().await {
+                Some(server) => server,
+                None => Fixture::file().await,
+            },
+        };
+        let copied = f.store.copy_to(&others.store, None).await.expect("copied");
+        assert_eq!((copied.updated, copied.kept), (2, 4), "{copied:?}");
+        let rows = "SELECT t.id, t.state, t.epoch, a.epoch, a.process, a.batch, a.outcome, s.step, s.loss, s.wall_seconds
+                    FROM trial t LEFT JOIN attempt a ON a.trial = t.number LEFT JOIN step_metric s ON s.attempt = a.id
+                    ORDER BY 1, 8";
+        let expected = f.query(rows).await;
+        assert_eq!(expected, others.query(rows).await);
+        assert_eq!(f.query("SELECT * FROM curves ORDER BY trial").await, others.query("SELECT * FROM curves ORDER BY trial").await);
+        let again = f.store.copy_to(&others.store, Some(&f.sweep)).await.expect("copied");
+        assert_eq!(again, Copied { kept: 6, ..Copied::default() });
+        // It goes on there, and comes back.
+        others.release(|holder| holder.pid == 2).await;
+        while let Some(claim) = others.claim(3).await {
+            others.record(&claim, &[step(3, 0.25)]).await.expect("recorded");
+            others.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+        }
+        let back = others.store.copy_to(&f.store, None).await.expect("copied");
+        assert_eq!((back.new, back.updated, back.kept), (0, 5, 1), "{back:?}");
+        assert_eq!(f.query(rows).await, others.query(rows).await);
+        assert_eq!(f.store.status(&f.sweep).await.expect("status").count("complete"), 6);
+    }
+
+    async fn what_was_trained_apart_is_not_mixed(f: Fixture) {
+        let others = Fixture::file().await;
+        for (fixture, pid) in [(&f, 1), (&others, 2)] {
+            let claim = fixture.claim(pid).await.expect("a trial");
+            fixture.record(&claim, &[step(1, f64::from(pid))]).await.expect("recorded");
+        }
+        let before = others.query("SELECT loss FROM step_metric").await;
+        assert!(matches!(f.store.copy_to(&others.store, None).await, Err(StoreError::Conflict { .. })));
+        assert_eq!(before, others.query("SELECT loss FROM step_metric").await);
+    }
+
+    async fn many_open_and_migrate_at_once(f: Fixture) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = match f.is_server() {
+            true => database().await.expect("there is a server"),
+            false => folder.path().join("new.db").display().to_string(),
+        };
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let address = address.clone();
+                tokio::spawn(async move { Store::open(&address).await.map(drop) })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("a task").expect("opened");
+        }
+    }
 }
 
 #[tokio::test]
 async fn an_older_database_is_brought_up_to_date_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = Fixture::path(&folder);
+    let path = folder.path().join("a.db").display().to_string();
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("a new file");
     // The schema of version 1, as its migrator left it.
     let first = sqlx::migrate!("../../migrations/sqlite").iter().next().expect("the first").clone();
@@ -277,7 +525,7 @@ async fn an_older_database_is_brought_up_to_date_and_loses_nothing() {
 #[tokio::test]
 async fn files_of_others_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = Fixture::path(&folder);
+    let path = folder.path().join("a.db").display().to_string();
     assert!(matches!(Store::open_read_only(&path).await, Err(StoreError::Missing(_))));
     std::fs::write(
         &path,
@@ -290,50 +538,15 @@ async fn files_of_others_are_refused() {
     sqlx::query("CREATE TABLE bookmarks (url TEXT)").execute(&pool).await.expect("a table");
     pool.close().await;
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
-    assert!(matches!(Store::open("postgres://x/y").await, Err(StoreError::Unsupported(_))));
+    assert!(matches!(Store::open("mysql://x/y").await, Err(StoreError::Unsupported(_))));
     let nowhere = folder.path().join("no/such/folder/a.db").display().to_string();
     let error = Store::open(&nowhere).await.expect_err("no folder").to_string();
     assert!(error.contains("is its folder there"), "{error}");
 }
 
-#[tokio::test]
-async fn a_newer_schema_is_refused_and_reading_writes_nothing() {
-    let f = Fixture::new().await;
-    let path = Fixture::path(&f.folder);
-    let reading = Store::open_read_only(&path).await.expect("opens");
-    let error = reading.query("DELETE FROM trial").await.expect_err("reading only").to_string();
-    assert!(error.contains("readonly"), "{error}");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}")).await.expect("opens");
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', 1, x'00', 0)";
-    sqlx::query(newer).execute(&pool).await.expect("a newer version");
-    for result in [Store::open(&path).await, Store::open_read_only(&path).await] {
-        assert!(matches!(result, Err(StoreError::Newer { found: 999, .. })));
-    }
-}
-
 /// A sweep of two plans from one architecture, and the trial that both begin as.
-#[tokio::test]
-async fn replicates_are_claimed_together() {
-    let f = Fixture::new().await;
-    let mut sizes = vec![];
-    loop {
-        let claims = f.store.claim(&f.sweep, &holder(1), &environment(), 60.0, |_| false, |_| 8).await;
-        let claims = claims.expect("a claim");
-        let Some(first) = claims.first() else { break };
-        assert!(claims.iter().all(|claim| claim.trial.is_replicate_of(&first.trial)));
-        sizes.push(claims.len());
-        for claim in &claims {
-            f.store.record_memory(claim, Memory { predicted: 10, peak: 7 }).await.expect("recorded");
-            f.store.finish(claim, Ok(Outcome::Complete)).await.expect("finished");
-        }
-    }
-    assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
-    let kept = f.query("SELECT DISTINCT together, predicted_bytes, peak_bytes FROM attempt").await;
-    assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
-}
 
-async fn two_that_begin_alike() -> (Fixture, Claim) {
-    let f = Fixture::new().await;
+async fn two_that_begin_alike(f: Fixture) -> (Fixture, Claim) {
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")
         .replace("replicates = 2", "replicates = 1")
         .replace("{ kind = \"from_scratch\" }, ", "")
@@ -346,38 +559,4 @@ async fn two_that_begin_alike() -> (Fixture, Claim) {
     let first = f.claim(1).await.expect("the first");
     assert!(first.begin.is_none() && first.snapshots.len() == 1, "{:?}", first.snapshots);
     (f, first)
-}
-
-#[tokio::test]
-async fn what_begins_alike_waits_and_begins_where_they_part() {
-    let (f, first) = two_that_begin_alike().await;
-    let part = first.snapshots[0];
-    assert!(f.claim(2).await.is_none(), "the second waits for the first");
-    let path = "there".to_owned();
-    let snapshot = Event::Snapshot(CheckpointEvent { at: at(part), path, digest: "x".into(), bytes: 1 });
-    let events = [step(1, 3.0), eval(1, 3.5, false), step(part - 1, 2.0), snapshot, step(part + 1, 1.0)];
-    f.store.record(&first, &events).await.expect("recorded");
-    let second = f.claim(2).await.expect("the second");
-    assert_eq!(second.begin.as_deref(), Some("there"));
-    let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
-    let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
-    assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part - 1, 2.0)]);
-    let evals = format!("SELECT count(*) FROM eval_metric WHERE trial = {}", second.number);
-    assert_eq!(f.query(&evals).await[0][0], Cell::Integer(1));
-
-    f.store.record(&second, &[step(part + 2, 1.0)]).await.expect("recorded");
-    let compute = f.query("SELECT charged_flops, spent_flops FROM compute ORDER BY plan").await;
-    let flops = |n: u64| Cell::Integer(n as i64 * 1000);
-    assert_eq!(compute[compute.len() - 1], [flops(part + 2), flops(2)], "charged in full, spent from there");
-    assert!(f.store.forget_snapshots().await.expect("written").is_empty(), "the second may need it again");
-    f.store.finish(&second, Ok(Outcome::Complete)).await.expect("finished");
-    assert_eq!(f.store.forget_snapshots().await.expect("written"), ["there"]);
-}
-
-#[tokio::test]
-async fn what_begins_alike_trains_alone_when_the_other_has_failed() {
-    let (f, first) = two_that_begin_alike().await;
-    f.store.finish(&first, Err("no reason")).await.expect("finished");
-    let second = f.claim(2).await.expect("the second");
-    assert!(second.begin.is_none() && second.snapshots.is_empty());
 }

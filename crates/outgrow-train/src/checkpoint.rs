@@ -193,7 +193,24 @@ impl Checkpoint {
     /// # Errors
     /// If it is missing, damaged, of another format, or its tensors are not those of its architecture.
     pub fn read(folder: &Path, device: Device) -> Result<Self, CheckpointError> {
-        let head = read_head(folder)?;
+        let (head, _) = read_head(folder)?;
+        Self::read_body(folder, head, device)
+    }
+
+    /// Reads a checkpoint whose head must have the digest that was recorded when it was written.
+    ///
+    /// # Errors
+    /// As of [`Checkpoint::read`], and if the head is another.
+    pub fn read_recorded(folder: &Path, digest: &str, device: Device) -> Result<Self, CheckpointError> {
+        let (head, found) = read_head(folder)?;
+        if found != digest {
+            let path = folder.join(HEAD).display().to_string();
+            return Err(CheckpointError::Damaged { path, found, expected: digest.to_owned() });
+        }
+        Self::read_body(folder, head, device)
+    }
+
+    fn read_body(folder: &Path, head: Head, device: Device) -> Result<Self, CheckpointError> {
         let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
         let kinds: Vec<Kind> = weights.values().map(Tensor::kind).collect();
         if kinds.contains(&Kind::Int) || kinds.iter().any(|kind| *kind != kinds[0]) {
@@ -214,7 +231,8 @@ impl Checkpoint {
     }
 }
 
-fn read_head(folder: &Path) -> Result<Head, CheckpointError> {
+/// The head and its digest.
+fn read_head(folder: &Path) -> Result<(Head, String), CheckpointError> {
     let path = folder.join(HEAD);
     let size = fs::metadata(&path).map_err(file_error(&path))?.len();
     if size > MAX_HEAD_BYTES {
@@ -231,7 +249,7 @@ fn read_head(folder: &Path) -> Result<Head, CheckpointError> {
     }
     let invalid = |error| CheckpointError::Architecture { path: path.display().to_string(), error };
     head.architecture.validate().map_err(invalid)?;
-    Ok(head)
+    Ok((head, digest(&text)))
 }
 
 /// The tensors of one file, one map for each prefix of their names.
@@ -371,18 +389,28 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Where the checkpoint of a step lies in a trial's folder.
-pub(crate) fn step_folder(trial: &Path, step: u64) -> PathBuf {
-    trial.join(format!("step-{step:010}"))
+/// Where the checkpoint of a step lies in a trial's folder, as the attempt of this epoch writes it.
+pub(crate) fn step_folder(trial: &Path, step: u64, epoch: u64) -> PathBuf {
+    trial.join(format!("step-{step:010}-{epoch}"))
 }
 
-/// Removes the checkpoints of a trial except those of the given folders: what no longer counts, and what was never
-/// finished.
-pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf]) {
+/// The epoch of a checkpoint's folder, or of one that was never finished; none of what is no checkpoint.
+fn epoch_of(folder: &Path) -> Option<u64> {
+    let name = folder.file_name()?.to_str()?.strip_prefix("step-")?;
+    let name = name.split_once('.').map_or(name, |(name, _)| name);
+    // Those of the first version had none.
+    name.split_once('-').map_or(Some(0), |(_, epoch)| epoch.parse().ok())
+}
+
+/// Removes the checkpoints of a trial that this attempt and those before it wrote, except those of the given folders: what no longer
+/// counts, and what was never finished.
+pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf], epoch: u64) {
     for entry in fs::read_dir(trial).into_iter().flatten().flatten() {
-        if !keep.contains(&entry.path()) {
+        let folder = entry.path();
+        let is_kept = keep.iter().any(|kept| kept.file_name() == folder.file_name());
+        if !is_kept && epoch_of(&folder).is_some_and(|its| its <= epoch) {
             // A leftover costs disk, not correctness.
-            let _ = fs::remove_dir_all(entry.path());
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Options {
     pub checkpoint_every_tokens: u64,
     /// Compute a batch in so many equal parts, one after another, for memory; the results agree but for rounding.
     pub parts: usize,
+    /// Keep so many checkpoints of each trial, at least one: those before the last are for the case that it is damaged.
+    pub keep: usize,
 }
 
 /// An attempt at a trial: what it needs beside its text.
@@ -48,12 +50,30 @@ pub struct Job {
     pub trial: Trial,
     /// Its folder of checkpoints.
     pub checkpoints: PathBuf,
+    /// The number of this attempt among those at the trial: each writes to folders of its own, so that one that lives on after it has
+    /// lost its trial touches nothing of the next.
+    pub epoch: u64,
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
-    pub resume: Vec<PathBuf>,
+    pub resume: Vec<Saved>,
     /// Where there is none: the state of another trial that is this one's, too.
     pub begin: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
     pub snapshots: Vec<(u64, PathBuf)>,
+}
+
+/// A checkpoint that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Digest of its head, as it was recorded.
+    pub digest: String,
+}
+
+impl From<&CheckpointEvent> for Saved {
+    fn from(event: &CheckpointEvent) -> Self {
+        Self { folder: PathBuf::from(&event.path), digest: event.digest.clone() }
+    }
 }
 
 /// Why a trial can't be trained.
@@ -99,8 +119,6 @@ pub enum TrainError {
     Torch(#[from] tch::TchError),
 }
 
-/// How many recorded checkpoints of a trial are kept: the last, and the one before in case that is damaged.
-const KEPT: usize = 2;
 /// Sequences of the probe batch around a growth.
 const PROBE_SEQUENCES: usize = 8;
 /// Sequences of each of the doctor's steps.
@@ -158,9 +176,10 @@ pub fn train_together(
 /// The state that a trial goes on from: its last checkpoint's, another trial's, or a new one.
 fn start(job: &Job, device: Device) -> (TrainingState, Progress) {
     let trial = &job.trial;
-    let resumed = job.resume.iter().find_map(|folder| usable(folder, trial, device));
+    let resumed = job.resume.iter().find_map(|saved| usable(saved, trial, device));
     let resumed = resumed.or_else(|| begun(job.begin.as_ref()?, trial, device));
-    checkpoint::remove_others(&job.checkpoints, &job.resume);
+    let recorded: Vec<PathBuf> = job.resume.iter().map(|saved| saved.folder.clone()).collect();
+    checkpoint::remove_others(&job.checkpoints, &recorded, job.epoch);
     resumed.unwrap_or_else(|| {
         let progress = Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
         let master = kinds(trial.settings.training.precision).1;
@@ -184,20 +203,22 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn new(number: usize, job: &'a Job) -> Self {
-        let saved = job.resume.iter().rev().cloned().collect();
+        let saved = job.resume.iter().rev().map(|saved| saved.folder.clone()).collect();
         Self { number, job, order: Order::new(job.trial.seed), mask: None, saved, ended: None, stop: false }
     }
 
-    /// Tells of an event, unless the trial has ended, and obeys.
-    fn tell(&mut self, on_event: &mut OnEvent, event: Event) {
+    /// Tells of an event, unless the trial has ended, and obeys; says what the receiver wants.
+    fn tell(&mut self, on_event: &mut OnEvent, event: Event) -> Control {
         if self.ended.is_some() {
-            return;
+            return Control::Abandon;
         }
-        match on_event(self.number, event) {
-            Control::Continue => {}
+        let wish = on_event(self.number, event);
+        match wish {
+            Control::Continue | Control::Spooled => {}
             Control::Stop => self.stop = true,
             Control::Abandon => self.ended = Some(Ok(Outcome::Stopped)),
         }
+        wish
     }
 
     /// Ends the trial, if it has not ended already.
@@ -582,21 +603,24 @@ impl<'a> Session<'a> {
         Ok(diagnosis)
     }
 
-    /// Writes a member's checkpoint, tells of it, and only then removes the ones that no longer count: what the receiver of the
-    /// event has recorded is on disk at any time.
+    /// Writes a member's checkpoint, tells of it, and only then, if it was recorded, removes the ones that no longer count: what the
+    /// receiver of the event has recorded is on disk at any time.
     fn save(&mut self, number: usize, on_event: &mut OnEvent) -> Result<(), TrainError> {
         let checkpoints = &self.members[number].job.checkpoints;
-        let folder = checkpoint::step_folder(checkpoints, self.at.step);
+        let epoch = self.members[number].job.epoch;
+        let folder = checkpoint::step_folder(checkpoints, self.at.step, epoch);
         if self.members[number].saved.last() == Some(&folder) {
             return Ok(());
         }
         let event = self.write(number, &folder)?;
         let member = &mut self.members[number];
-        member.tell(on_event, Event::Checkpoint(event));
+        let wish = member.tell(on_event, Event::Checkpoint(event));
         member.saved.push(folder);
-        let keep = member.saved.split_off(member.saved.len().saturating_sub(KEPT));
-        checkpoint::remove_others(checkpoints, &keep);
-        member.saved = keep;
+        if wish == Control::Continue {
+            let keep = member.saved.split_off(member.saved.len().saturating_sub(self.options.keep));
+            checkpoint::remove_others(checkpoints, &keep, epoch);
+            member.saved = keep;
+        }
         Ok(())
     }
 
@@ -648,8 +672,8 @@ fn begun(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState,
 }
 
 /// The checkpoint in `folder` if it is whole and this trial's; otherwise says why not.
-fn usable(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
-    match Checkpoint::read(folder, device) {
+fn usable(Saved { folder, digest }: &Saved, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
+    match Checkpoint::read_recorded(folder, digest, device) {
         Ok(Checkpoint { state, progress: Some(progress) }) if progress.trial == trial.id() => Some((state, progress)),
         Ok(_) => {
             eprintln!("warning: {} belongs to another trial; using the checkpoint before it", folder.display());

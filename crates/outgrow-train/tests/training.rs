@@ -14,7 +14,7 @@ use outgrow_core::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
     },
 };
-use outgrow_train::{CheckKind, Corpus, Device, Job, Options, check_compositions, train, train_together};
+use outgrow_train::{CheckKind, Corpus, Device, Job, Options, Saved, check_compositions, train, train_together};
 
 fn initial() -> Architecture {
     let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
@@ -67,10 +67,10 @@ fn corpus() -> Corpus {
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
-const OPTIONS: Options = Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1 };
+const OPTIONS: Options = Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1, keep: 2 };
 
-fn job(trial: &Trial, folder: &Path, resume: Vec<PathBuf>) -> Job {
-    Job { trial: trial.clone(), checkpoints: folder.to_owned(), resume, begin: None, snapshots: vec![] }
+fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
+    Job { trial: trial.clone(), checkpoints: folder.to_owned(), epoch: 1, resume, begin: None, snapshots: vec![] }
 }
 
 /// Events without their wall times, as text.
@@ -99,7 +99,7 @@ fn run(
     let outcome = train(&job(trial, folder, resume), &corpus(), &OPTIONS, &mut |event| {
         lines.extend(line(&event));
         match &event {
-            Event::Checkpoint(e) => saved.insert(0, PathBuf::from(&e.path)),
+            Event::Checkpoint(e) => saved.insert(0, Saved::from(e)),
             Event::Step(e) if stop_after.is_some_and(|step| e.at.step >= step) => return Control::Stop,
             _ => {}
         }
@@ -186,14 +186,14 @@ fn together(
     jobs: &[Job],
     parts: usize,
     obey: &dyn Fn(usize, &Event) -> Control,
-) -> (Vec<Told>, Vec<Vec<PathBuf>>, Vec<Outcome>) {
+) -> (Vec<Told>, Vec<Vec<Saved>>, Vec<Outcome>) {
     outgrow_train::device::initialise(1);
     let (mut told, mut saved) =
         (vec![vec![]; jobs.len()], jobs.iter().map(|job| job.resume.clone()).collect::<Vec<_>>());
     let ended = train_together(jobs, &corpus(), &Options { parts, ..OPTIONS }, &mut |number, event| {
         told[number].extend(numbers(&event));
         if let Event::Checkpoint(e) = &event {
-            saved[number].insert(0, PathBuf::from(&e.path));
+            saved[number].insert(0, Saved::from(e));
         }
         obey(number, &event)
     });
@@ -258,7 +258,7 @@ fn replicates_train_together_as_they_do_alone() {
 fn replicates_part_ways_and_go_on_from_where_each_stands() {
     let trial = trial(Precision::Float64, Initializer::Copy);
     let folder = tempfile::tempdir().expect("a folder");
-    let jobs = |place: &str, resume: &[Vec<PathBuf>]| -> Vec<Job> {
+    let jobs = |place: &str, resume: &[Vec<Saved>]| -> Vec<Job> {
         let folder = |trial: &Trial| folder.path().join(place).join(trial.id());
         let jobs = replicates(&trial, 4).into_iter().zip(resume);
         jobs.map(|(trial, resume)| job(&trial, &folder(&trial), resume.clone())).collect()

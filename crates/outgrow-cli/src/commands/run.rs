@@ -12,7 +12,7 @@ use crate::{
     args::Run,
     failure::Failure,
     output::{count, print_json},
-    place::{Place, read_sweep, runtime, text_of},
+    place::{DB, FILES, Place, read_sweep, runtime, text_of},
     progress::Progress,
 };
 
@@ -93,7 +93,12 @@ async fn train(
     let crew = crew.min(open);
     let command = |number: usize| {
         let mut command = Command::new(&program);
-        command.args(["--db", &place.db, "worker", sweep, "--threads", &args.threads.to_string()]);
+        // In the environment: the command line of a process is for everybody to read.
+        command.env(DB, &place.db);
+        if let Some(files) = &place.files {
+            command.env(FILES, files);
+        }
+        command.args(["worker", sweep, "--threads", &args.threads.to_string()]).args(args.keeping.options());
         command.args(["--device", &devices[number % devices.len()].to_string()]);
         command.args(["--share", &crew.div_ceil(devices.len()).to_string()]);
         if let Some(together) = args.together {

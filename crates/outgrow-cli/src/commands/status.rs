@@ -1,6 +1,6 @@
 //! `outgrow status`.
 
-use outgrow_store::{SweepStatus, SweepSummary};
+use outgrow_store::{Holder, SweepStatus, SweepSummary};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,7 +43,7 @@ pub fn states(status: &SweepStatus) -> Value {
 fn as_json((sweep, status, failures): &Found) -> Value {
     let running = status.running.iter().map(|trial| {
         json!({ "trial": trial.trial, "label": trial.label, "tokens": trial.tokens, "of_tokens": trial.of_tokens,
-                "loss": trial.loss, "process": trial.process, "silent_seconds": trial.silent_seconds })
+                "loss": trial.loss, "process": trial.holder, "silent_seconds": trial.silent_seconds })
     });
     json!({ "sweep": sweep.name, "id": sweep.id, "data": sweep.data_digest, "created_at": sweep.created_at,
             "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
@@ -66,7 +66,10 @@ fn as_text(found: &[Found]) -> String {
         for trial in &status.running {
             let loss = trial.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
             let tokens = format!("{}/{} tokens", count(trial.tokens as f64), count(trial.of_tokens as f64));
-            text += &format!("\n{}  {tokens}  loss {loss}  heard {:.0} s ago", trial.label, trial.silent_seconds);
+            let Holder { host, pid, job, .. } = &trial.holder;
+            let job = job.as_ref().map_or_else(String::new, |job| format!(", job {job}"));
+            let heard = format!("heard {:.0} s ago", trial.silent_seconds);
+            text += &format!("\n{}  {tokens}  loss {loss}  on {host}{job}, process {pid}, {heard}", trial.label);
         }
         for (label, error) in failures {
             text += &format!("\n{label}: {error}");

@@ -3,20 +3,21 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use outgrow_core::{Event, Sweep, Trial, cost, event::Control};
 use outgrow_runner::{Trained, Work, work};
-use outgrow_store::{Claim, Environment, Memory};
+use outgrow_store::{Claim, Environment, Memory, Recorded};
 use outgrow_train::{
-    Corpus, Device, Job, Options, TrainError, backward,
+    Corpus, Device, Job, Options, Saved, TrainError, backward,
     device::{self, MemoryGauge},
     train_together,
 };
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
+use super::check_device;
 use crate::{
     args::Worker,
     failure::Failure,
@@ -26,48 +27,43 @@ use crate::{
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    // The last is what Slurm sends before a job's time is up.
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
         let flag = signal_hook::flag::register(signal, stop.clone());
         flag.map_err(Failure::environment("cannot listen to signals"))?;
     }
     say_nothing_of_memory();
     device::initialise(usize::from(args.threads));
+    let there = Device::all();
+    let device = args.device.unwrap_or(there[0]);
+    check_device(device, &there)?;
     let summary =
         runtime()?.block_on(async { Ok::<_, Failure>(place.reading().await?.find_sweep(&args.sweep).await?) })?;
     let corrupt = Failure::environment(format!("sweep {} in the database", summary.name));
     let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
     let corpus = Corpus::prepared(&summary.data_digest, &place.text(), sweep.spec().data.seq_len)
         .map_err(Failure::environment("training text"))?;
-    let together = |trial: &Trial| together(args, trial);
-    let job = Work {
-        database: &place.db,
-        sweep: &summary.id,
-        environment: environment(args),
-        together: &together,
-        stop: &stop,
-    };
     let attempts = Attempts {
         place,
         args,
+        device,
         sweep: &summary.name,
         corpus: &corpus,
         checkpoint_every_tokens: sweep.spec().checkpoints.every_tokens,
-        gauge: MemoryGauge::new(args.device),
+        gauge: MemoryGauge::new(device),
     };
-    Ok(work(&job, &mut |claims, on_event| attempts.train(claims, on_event))?)
-}
-
-fn environment(args: &Worker) -> Environment {
-    Environment {
-        host: outgrow_runner::this_process().host,
-        device: args.device.describe(),
-        threads: usize::from(args.threads),
-        versions: format!(
-            "outgrow {} ({}), libtorch {}",
-            env!("CARGO_PKG_VERSION"),
-            env!("OUTGROW_COMMIT"),
-            device::LIBTORCH_VERSION
-        ),
+    let job = Work {
+        database: &place.db,
+        sweep: &summary.id,
+        environment: attempts.environment(),
+        together: &|trial| attempts.together(trial),
+        folder: &|trial| place.checkpoints(&trial.id()),
+        hung_after: Duration::from_secs(60 * u64::from(args.keeping.hung_after)),
+        stop: &stop,
+    };
+    match work(&job, &mut |claims, on_event| attempts.train(claims, on_event))? {
+        true => Err(Failure::Interrupted("stopped; what is left goes on in another worker".into())),
+        false => Ok(()),
     }
 }
 
@@ -75,6 +71,7 @@ fn environment(args: &Worker) -> Environment {
 struct Attempts<'a> {
     place: &'a Place,
     args: &'a Worker,
+    device: Device,
     sweep: &'a str,
     corpus: &'a Corpus,
     checkpoint_every_tokens: u64,
@@ -82,11 +79,26 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
+    fn environment(&self) -> Environment {
+        Environment {
+            host: outgrow_runner::this_process().host,
+            device: self.device.describe(),
+            threads: usize::from(self.args.threads),
+            versions: format!(
+                "outgrow {} ({}), libtorch {}",
+                env!("CARGO_PKG_VERSION"),
+                env!("OUTGROW_COMMIT"),
+                device::LIBTORCH_VERSION
+            ),
+        }
+    }
+
     fn train(&self, claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control) -> Trained {
         let options = Options {
-            device: self.args.device,
+            device: self.device,
             checkpoint_every_tokens: self.checkpoint_every_tokens,
-            parts: parts(self.args, claims),
+            parts: self.parts(claims),
+            keep: usize::from(self.args.keeping.keep),
         };
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
         self.gauge.reset();
@@ -98,19 +110,58 @@ impl Attempts<'_> {
         });
         let ended = jobs.iter().zip(ended).map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
         let ended = ended.collect();
-        let predicted = predicted(self.args.device, &jobs[0].trial, jobs.len(), options.parts);
+        let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.parts);
         Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
     }
 
     fn job(&self, claim: &Claim) -> Job {
         let id = claim.trial.id();
+        let (checkpoints, all) = (self.place.checkpoints(&id), self.place.all_checkpoints());
+        let saved = |recorded: &Recorded| Saved {
+            folder: Place::moved(&checkpoints, &recorded.path),
+            digest: recorded.digest.clone(),
+        };
+        let snapshot = |&step: &u64| (step, self.place.snapshot(&id, step, claim.epoch));
         Job {
             trial: claim.trial.clone(),
-            checkpoints: self.place.checkpoints(&id),
-            resume: claim.checkpoints.iter().map(PathBuf::from).collect(),
-            begin: claim.begin.as_ref().map(PathBuf::from),
-            snapshots: claim.snapshots.iter().map(|&step| (step, self.place.snapshot(&id, step))).collect(),
+            epoch: claim.epoch as u64,
+            resume: claim.checkpoints.iter().map(saved).collect(),
+            begin: claim.begin.as_ref().map(|path| Place::moved(&all, path)),
+            snapshots: claim.snapshots.iter().map(snapshot).collect(),
+            checkpoints,
         }
+    }
+
+    /// How many replicates of a trial are trained as one model: as many as the user says, or as pay on this device and fit into its
+    /// memory, as predicted. On a processor, where a step by hand is faster than any of theirs together, each is trained alone.
+    fn together(&self, trial: &Trial) -> usize {
+        let automatic = || match self.device {
+            Device::Cpu => 1,
+            Device::Cuda(_) => {
+                let fits = |&together: &usize| {
+                    let share = self.device.share_bytes(self.args.share);
+                    share.is_some_and(|share| predicted(self.device, trial, together, 1) <= share)
+                };
+                (1..=cost::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
+            }
+        };
+        self.args.together.map_or_else(automatic, usize::from)
+    }
+
+    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one sequence is predicted to fit, one at a
+    /// time is tried all the same: predictions err on the safe side.
+    fn parts(&self, claims: &[Claim]) -> usize {
+        let (trial, device) = (&claims[0].trial, self.device);
+        let (most, least) =
+            (trial.settings.training.batch_size, claims.iter().map(|claim| claim.parts).max().unwrap_or(1));
+        let each = device.share_bytes(self.args.share);
+        let each = each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
+        let backward = backward(trial, device, claims.len());
+        let parts = each.map_or(least, |each| cost::parts_that_fit(trial, each, least, backward).unwrap_or(most));
+        if parts > least {
+            eprintln!("trial {}: its batch is trained in {parts} parts to fit into the memory of {device}", trial.id());
+        }
+        parts
     }
 
     fn failure(&self, trial: &Trial, error: TrainError) -> outgrow_runner::Failure {
@@ -127,41 +178,10 @@ impl Attempts<'_> {
     }
 }
 
-/// How many replicates of a trial are trained as one model: as many as the user says, or as pay on this device and fit into its
-/// memory, as predicted. On a processor, where a step by hand is faster than any of theirs together, each is trained alone.
-fn together(args: &Worker, trial: &Trial) -> usize {
-    let automatic = || match args.device {
-        Device::Cpu => 1,
-        Device::Cuda(_) => {
-            let fits = |&together: &usize| {
-                let share = args.device.share_bytes(args.share);
-                share.is_some_and(|share| predicted(args.device, trial, together, 1) <= share)
-            };
-            (1..=cost::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
-        }
-    };
-    args.together.map_or_else(automatic, usize::from)
-}
-
 /// Bytes that so many replicates of a trial take as one model.
 fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
     let each = cost::training_bytes(trial, parts, backward(trial, device, together));
     device.base_bytes() + each.saturating_mul(together as u64)
-}
-
-/// Into how many parts the batches must be cut here, as it is predicted. Where not even one sequence is predicted to fit, one at a
-/// time is tried all the same: predictions err on the safe side.
-fn parts(args: &Worker, claims: &[Claim]) -> usize {
-    let (trial, device) = (&claims[0].trial, args.device);
-    let (most, least) = (trial.settings.training.batch_size, claims.iter().map(|claim| claim.parts).max().unwrap_or(1));
-    let each = device.share_bytes(args.share);
-    let each = each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
-    let backward = backward(trial, device, claims.len());
-    let parts = each.map_or(least, |each| cost::parts_that_fit(trial, each, least, backward).unwrap_or(most));
-    if parts > least {
-        eprintln!("trial {}: its batch is trained in {parts} parts to fit into the memory of {device}", trial.id());
-    }
-    parts
 }
 
 /// Running out of memory is an outcome, told in a line; a panic's long message would hide it.

@@ -94,8 +94,16 @@ impl Job<'_> {
         })?;
         let environment =
             Environment { host: String::new(), device: String::new(), threads: 1, versions: String::new() };
-        let job =
-            Work { database: &database, sweep: &sweep, environment, together: &|_| 1, stop: &AtomicBool::new(false) };
+        let spool = folder.join("spool");
+        let job = Work {
+            database: &database,
+            sweep: &sweep,
+            environment,
+            together: &|_| 1,
+            folder: &|_| spool.clone(),
+            hung_after: Duration::MAX,
+            stop: &AtomicBool::new(false),
+        };
         let (mut waited, before) = (0.0, cpu_seconds());
         work(&job, &mut |_: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
             let began = Instant::now();
@@ -113,9 +121,9 @@ impl Job<'_> {
 
     fn train(&self, folder: &Path, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, String> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
-        let options = Options { device: self.device, checkpoint_every_tokens, parts: 1 };
+        let options = Options { device: self.device, checkpoint_every_tokens, parts: 1, keep: 2 };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
-        let job = outgrow_train::Job { trial, checkpoints, resume: vec![], begin: None, snapshots: vec![] };
+        let job = outgrow_train::Job { trial, checkpoints, epoch: 1, resume: vec![], begin: None, snapshots: vec![] };
         train(&job, &self.corpus, &options, on_event).map_err(|error| error.to_string())
     }
 }

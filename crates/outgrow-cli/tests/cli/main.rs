@@ -1,11 +1,13 @@
 //! The whole, by running the binary as a user does.
 
+mod desk;
+mod faults;
+mod slurm;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use nix::{
@@ -13,88 +15,8 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const SWEEP: &str = include_str!("sweep.toml");
-
-/// A folder of a user's, with the sweep in it.
-struct Desk(TempDir);
-
-impl Desk {
-    fn new() -> Self {
-        let desk = Self(tempfile::tempdir().expect("a folder"));
-        desk.write("sweep.toml", SWEEP);
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        fs::write(self.path(name), text).expect("written");
-        self.path(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_outgrow"));
-        command.current_dir(self.0.path()).env_remove("OUTGROW_DB").args(args);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("it runs")
-    }
-
-    /// What it prints when all is well.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(args)).expect("JSON")
-    }
-
-    /// Exit code and what it says when something is wrong.
-    fn wrong(&self, args: &[&str]) -> (i32, String) {
-        let output = self.run(args);
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!errors.contains("panicked"), "{args:?}: {errors}");
-        (output.status.code().unwrap_or(-1), errors)
-    }
-
-    /// Every number that training recorded, except times.
-    fn rows(&self) -> String {
-        let numbers = [
-            "SELECT t.id, step, s.tokens, s.train_flops, loss, s.learning_rate, gradient_norm FROM step_metric s
-             JOIN trial t ON t.number = s.trial ORDER BY 1, 2",
-            "SELECT trial, step, tokens, train_flops, val_loss FROM curves ORDER BY 1, 2",
-            "SELECT trial, stage, tokens, transforms, max_logit_change, loss_change FROM growth ORDER BY 1, 2",
-        ];
-        numbers.map(|sql| self.ok(&["query", sql, "--format", "csv"])).concat()
-    }
-
-    fn wait_for_rows(&self, n: u64) {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(120) {
-            let output = self.run(&["query", "SELECT count(*) AS n FROM step_metric", "--format", "json"]);
-            let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-            if rows[0]["n"].as_u64() >= Some(n) {
-                return;
-            }
-            sleep(Duration::from_millis(50));
-        }
-        panic!("no rows came");
-    }
-
-    fn a_checkpoint(&self) -> String {
-        let sql =
-            "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = 'random' ORDER BY step DESC";
-        self.json(&["query", sql, "--format", "json"])[0]["path"].as_str().expect("a path").to_owned()
-    }
-}
+use crate::desk::{Desk, SWEEP, workers_of};
 
 #[test]
 fn the_same_bits_with_one_and_two_workers_and_when_killed() {
@@ -217,23 +139,6 @@ fn replicates_are_trained_together_with_the_same_numbers() {
     );
 }
 
-fn workers_of(parent: u32) -> Vec<i32> {
-    let output = Command::new("pgrep").args(["-P", &parent.to_string()]).output();
-    let text = output.map(|output| output.stdout).unwrap_or_else(|_| children_of(parent));
-    String::from_utf8_lossy(&text).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-/// Without pgrep: what /proc says.
-fn children_of(parent: u32) -> Vec<u8> {
-    let is_child = |pid: &str| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let ppid: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-        (ppid == parent).then_some(())
-    };
-    let entries = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    entries.filter(|pid| is_child(pid).is_some()).collect::<Vec<_>>().join(" ").into_bytes()
-}
-
 #[test]
 fn an_interrupt_saves_and_two_runs_share_the_work() {
     let (desk, whole) = (Desk::new(), Desk::new());
@@ -321,13 +226,14 @@ fn a_text_of_ones_own_counts_from_the_sweeps_folder() {
 fn wrong_places_are_told_so() {
     let desk = Desk::new();
     desk.write("notes.db", &"not a database, but a text that is long enough to be taken for one ".repeat(4));
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 9] = [
         (&["--db", "notes.db", "run", "sweep.toml"], 2, "another program"),
         (&["--db", "notes.db", "status"], 2, "another program"),
         (&["--db", "none.db", "status"], 2, "there is no database none.db"),
         (&["--db", "no/folder/a.db", "run", "sweep.toml"], 3, "is its folder there"),
         (&["--db", "/proc/a.db", "run", "sweep.toml"], 3, "/proc/a.db"),
-        (&["--db", "postgres://host/x", "status"], 2, "postgres"),
+        (&["--db", "mysql://host/x", "status"], 2, "postgres://USER@HOST/DATABASE"),
+        (&["--db", "postgres://me:s3cret@127.0.0.1:1/x", "status"], 3, "postgres://me:***@127.0.0.1:1/x"),
         (&["eval", "nowhere", "--tokens", "t.json"], 2, "nowhere"),
         (&["grow", "nowhere", "to", "--d-ff", "9"], 2, "nowhere"),
     ];
@@ -341,8 +247,8 @@ fn wrong_places_are_told_so() {
 #[test]
 fn a_full_disk_loses_nothing() {
     let (desk, whole) = (Desk::new(), Desk::new());
-    // No file may grow beyond 600 blocks of 512 bytes: as on a full disk, writing fails. It happens in the database's log.
-    let script = format!("trap '' XFSZ; ulimit -f 600; exec {} run sweep.toml -j 2", env!("CARGO_BIN_EXE_outgrow"));
+    // No file may grow beyond 900 blocks of 512 bytes: as on a full disk, writing fails. It happens in the database's log.
+    let script = format!("trap '' XFSZ; ulimit -f 900; exec {} run sweep.toml -j 2", env!("CARGO_BIN_EXE_outgrow"));
     let output = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{errors}");

@@ -1,0 +1,31 @@
+//! `outgrow db`.
+
+use outgrow_store::{Address, Copied, Store};
+
+use crate::{args::Db, failure::Failure, output::print, place::runtime};
+
+/// What is done with whole databases.
+pub fn db(args: &Db) -> Result<(), Failure> {
+    match args {
+        Db::Copy { from, to, sweep } => copy(from, to, sweep.as_deref()),
+    }
+}
+
+fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Failure> {
+    let Copied { sweeps, new, updated, kept, rows } = runtime()?.block_on(async {
+        let source = Store::open_read_only(from).await?;
+        let sweep = match sweep {
+            Some(wanted) => Some(source.find_sweep(wanted).await?.id),
+            None => None,
+        };
+        let destination = Store::open(to).await?;
+        let copied = source.copy_to(&destination, sweep.as_deref()).await?;
+        destination.close().await;
+        Ok::<_, Failure>(copied)
+    })?;
+    print(&format!(
+        "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than before, {kept} were as far \
+         already; {rows} rows were written",
+        Address::shown(to)
+    ))
+}

@@ -1,0 +1,324 @@
+//! Whatever happens to processes, disks and databases: the numbers in the end are those of a sweep that nothing happened to.
+//!
+//! The long form (`scripts/test --long`) kills 200 times instead of 8.
+
+use std::{
+    fs,
+    io::{Read, Seek, SeekFrom, Write},
+    process::{Command, Stdio},
+    sync::OnceLock,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use crate::desk::{Desk, SWEEP, Server, signal, workers_of};
+
+/// A sweep of a few seconds, or longer.
+fn sweep(tokens: &str) -> String {
+    SWEEP.replace("tokens = 25_600", &format!("tokens = {tokens}"))
+}
+
+/// Every number of that sweep when nothing happens to it.
+fn undisturbed() -> &'static str {
+    static ROWS: OnceLock<String> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        let desk = Desk::new();
+        desk.write("sweep.toml", &sweep("51_200"));
+        desk.ok(&["run", "sweep.toml"]);
+        desk.rows()
+    })
+}
+
+fn desk_with(database: Option<String>) -> Desk {
+    let desk = Desk::with(database);
+    desk.write("sweep.toml", &sweep("51_200"));
+    desk
+}
+
+/// After whatever happened: the sweep is done, and has the numbers it must have, each once.
+fn assert_unharmed(desk: &Desk) {
+    desk.ok(&["run", "sweep.toml", "-j2"]);
+    assert_eq!(desk.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4);
+    assert!(desk.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
+}
+
+/// A number below `n` of a fixed sequence.
+fn draw(seed: &mut u64, n: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % n
+}
+
+/// Kills the driver, a worker, or all of them, at random times, so many times; starts the driver again where it is gone.
+fn kill_at_random(desk: &Desk, kills: usize) {
+    let (mut seed, mut killed, mut run) = (7, 0, desk.start(&["run", "sweep.toml", "-j2"]));
+    while killed < kills {
+        sleep(Duration::from_millis(150 + draw(&mut seed, 1500)));
+        let workers = workers_of(run.id());
+        let driver = run.id() as i32;
+        match draw(&mut seed, 3) {
+            0 => signal(&[driver], Signal::SIGKILL),
+            1 => signal(&workers[..workers.len().min(1)], Signal::SIGKILL),
+            _ => signal(&[workers.clone(), vec![driver]].concat(), Signal::SIGKILL),
+        }
+        killed += 1;
+        if let Ok(Some(status)) = {
+            sleep(Duration::from_millis(20));
+            run.try_wait()
+        } {
+            if status.success() {
+                break;
+            }
+            run = desk.start(&["run", "sweep.toml", "-j2"]);
+        }
+    }
+    signal(&[run.id() as i32], Signal::SIGTERM);
+    run.wait().expect("it ends");
+    assert!(
+        desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") > 0,
+        "nothing died, so nothing was tested"
+    );
+}
+
+fn is_long() -> bool {
+    std::env::var_os("OUTGROW_TEST_LONG").is_some()
+}
+
+#[test]
+fn kills_at_random_times_lose_nothing() {
+    if !is_long() {
+        let desk = desk_with(None);
+        kill_at_random(&desk, 8);
+        return assert_unharmed(&desk);
+    }
+    // Long enough for 200 kills.
+    let (whole, killed) = (Desk::new(), Desk::new());
+    for desk in [&whole, &killed] {
+        desk.write("sweep.toml", &sweep("1_638_400"));
+    }
+    whole.ok(&["run", "sweep.toml"]);
+    kill_at_random(&killed, 200);
+    killed.ok(&["run", "sweep.toml", "-j2"]);
+    assert!(whole.rows() == killed.rows(), "other numbers than those of the undisturbed sweep");
+    println!("{} attempts died", killed.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"));
+}
+
+#[test]
+fn kills_lose_nothing_on_a_server() {
+    let Some((_server, url)) = Server::start() else { return };
+    let desk = desk_with(Some(url));
+    kill_at_random(&desk, if is_long() { 60 } else { 5 });
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn a_server_that_crashes_is_waited_for() {
+    let Some((server, url)) = Server::start() else { return };
+    let desk = desk_with(Some(url));
+    let run = desk
+        .command(&["run", "sweep.toml", "-j2"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    desk.wait_for_rows(60);
+    // A short crash, after which everything that waited is written.
+    server.crash();
+    sleep(Duration::from_secs(2));
+    server.again().expect("it is installed");
+    let seen = desk.number("SELECT count(*) FROM step_metric");
+    desk.wait_for_rows(seen + 20);
+    // A longer one, in which the workers die: what they recorded meanwhile waits on disk.
+    server.crash();
+    sleep(Duration::from_secs(3));
+    let workers = workers_of(run.id());
+    signal(&workers, Signal::SIGKILL);
+    sleep(Duration::from_secs(1));
+    let spools = find(&desk, "spool-");
+    server.again().expect("it is installed");
+    let output = run.wait_with_output().expect("it ends");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("the database does not answer") && errors.contains("is back"), "{errors}");
+    assert!(workers.is_empty() || !spools.is_empty(), "nothing was on disk, so nothing was tested: {errors}");
+    assert_unharmed(&desk);
+    assert_eq!(find(&desk, "spool-"), [""; 0], "what was written is cleared away");
+}
+
+/// Files of a desk whose name begins so.
+fn find(desk: &Desk, prefix: &str) -> Vec<String> {
+    let output = Command::new("find").arg(desk.0.path()).args(["-name", &format!("{prefix}*")]).output().expect("find");
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Trains until so many rows are there, then stops at once.
+fn interrupted(rows: u64) -> Desk {
+    let desk = desk_with(None);
+    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
+    desk.wait_for_rows(rows);
+    signal(&workers_of(run.id()), Signal::SIGKILL);
+    signal(&[run.id() as i32], Signal::SIGKILL);
+    run.wait().expect("it ends");
+    desk
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    for file in ["checkpoint.json", "model.safetensors", "optimizer.safetensors"] {
+        let desk = interrupted(60);
+        let newest = desk.ok(&[
+            "query",
+            "SELECT path FROM checkpoint ORDER BY trial DESC, step DESC LIMIT 1",
+            "--format",
+            "csv",
+        ]);
+        let path = desk.path(newest.lines().nth(1).expect("a checkpoint")).join(file);
+        let mut bytes = fs::read(&path).expect("read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        fs::write(&path, bytes).expect("written");
+        let output = desk.run(&["run", "sweep.toml", "-j2"]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.contains("using the checkpoint before it"), "{file}: {errors}");
+        assert_unharmed(&desk);
+    }
+}
+
+#[test]
+fn files_and_database_can_be_moved() {
+    let desk = interrupted(60);
+    let there = desk.path("elsewhere");
+    fs::create_dir(&there).expect("a folder");
+    desk.ok(&["db", "copy", "outgrow.db", "elsewhere/copy.db"]);
+    fs::rename(desk.path("outgrow.db.checkpoints"), there.join("checkpoints")).expect("moved");
+    fs::rename(desk.path("outgrow.db"), there.join("old.db")).expect("moved");
+    let args = ["--db", "elsewhere/copy.db", "--files", "elsewhere", "run", "sweep.toml"];
+    let output = desk.run(&args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("warning"), "{errors}");
+    fs::rename(there.join("copy.db"), desk.path("outgrow.db")).expect("moved");
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn a_damaged_database_is_told_and_a_backup_goes_on() {
+    let desk = interrupted(60);
+    // A backup while nothing runs: folding the log into the file, then copying it.
+    desk.ok(&["db", "copy", "outgrow.db", "backup.db"]);
+    let mut file = fs::File::options().read(true).write(true).open(desk.path("outgrow.db")).expect("opened");
+    let _ = fs::remove_file(desk.path("outgrow.db-wal"));
+    let _ = fs::remove_file(desk.path("outgrow.db-shm"));
+    let size = file.metadata().expect("a file").len();
+    let mut page = vec![0; 4096];
+    for at in (4096..size).step_by(4096) {
+        file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut page)).expect("read");
+        page.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
+        file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&page)).expect("written");
+    }
+    for args in [&["run", "sweep.toml"][..], &["status"], &["report", "small"], &["query", "SELECT * FROM curves"]] {
+        let (code, errors) = desk.wrong(args);
+        assert!(matches!(code, 2 | 3) && errors.contains("malformed"), "{args:?}: {code} {errors}");
+    }
+    fs::rename(desk.path("backup.db"), desk.path("outgrow.db")).expect("moved");
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn who_was_stopped_too_long_writes_nothing_more() {
+    let desk = desk_with(None);
+    let mut first = desk.start(&["run", "sweep.toml", "-j1"]);
+    desk.wait_for_rows(60);
+    let stopped = [workers_of(first.id()), vec![first.id() as i32]].concat();
+    assert_eq!(stopped.len(), 2, "one worker and its driver");
+    // The driver first, so that it does not replace the worker.
+    signal(&stopped.iter().rev().copied().collect::<Vec<_>>(), Signal::SIGSTOP);
+    let began = Instant::now();
+    desk.ok(&["run", "sweep.toml", "-j1"]);
+    let waited = began.elapsed();
+    assert!(desk.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
+    assert!(waited > Duration::from_secs(10), "the stopped one lost its trial at once: {waited:?}");
+    let attempts = "SELECT count(*) FROM attempt";
+    let before = desk.number(attempts);
+    signal(&stopped, Signal::SIGCONT);
+    assert!(first.wait().expect("it ends").success(), "it finds its trial done");
+    assert_eq!(desk.number(attempts), before, "it has taken nothing");
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn a_worker_that_hangs_is_replaced() {
+    let desk = desk_with(None);
+    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
+    desk.wait_for_rows(60);
+    signal(&workers_of(run.id()), Signal::SIGSTOP);
+    assert!(run.wait().expect("it ends").success());
+    assert_eq!(desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_no_harm() {
+    let faketime = |args: &[&str], desk: &Desk| {
+        let mut command = Command::new("faketime");
+        let program = env!("CARGO_BIN_EXE_outgrow");
+        command.args(["-f", "-3d", program]).args(args).current_dir(desk.0.path());
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env_remove("OUTGROW_DB").output()
+    };
+    let desk = interrupted(60);
+    let Ok(output) = faketime(&["run", "sweep.toml", "-j2"], &desk) else {
+        eprintln!("skipped: faketime is not installed here");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_unharmed(&desk);
+}
+
+#[test]
+fn a_read_only_and_a_full_file_system_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mount = |options: &str| {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !mount("size=600k") {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let (desk, db) = (desk_with(None), folder.path().join("a.db").display().to_string());
+    let run = ["--db", &db, "run", "sweep.toml", "-j2"];
+    let (code, errors) = desk.wrong(&run);
+    assert!(code == 3 && (errors.contains("full") || errors.contains("No space left")), "{code} {errors}");
+    assert!(mount("remount,ro"), "it was mounted");
+    let (code, errors) = desk.wrong(&run);
+    assert!(code == 3 && errors.replace('-', "").to_lowercase().contains("readonly"), "{code} {errors}");
+    desk.ok(&["--db", &db, "status"]);
+    assert!(mount("remount,rw,size=200m"), "it was mounted");
+    desk.ok(&run);
+    desk.ok(&["db", "copy", &db, "outgrow.db"]);
+    assert_unharmed(&desk);
+    let _ = Command::new("umount").arg(folder.path()).status();
+}
+
+#[test]
+fn secrets_stay_secret() {
+    let Some((_server, url)) = Server::start() else { return };
+    let desk = desk_with(Some(url.replace("postgres@", "postgres:s3cret@")));
+    let run = desk
+        .command(&["run", "sweep.toml", "-j1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    desk.wait_for_rows(20);
+    let processes = Command::new("ps").args(["-eo", "args"]).output().expect("ps").stdout;
+    let output = run.wait_with_output().expect("it ends");
+    desk.ok(&["report", "small", "-o", "report"]);
+    let tables = ["sweep", "trial", "attempt", "environment", "checkpoint"]
+        .map(|table| desk.ok(&["query", &format!("SELECT * FROM {table}"), "--format", "csv"]));
+    let said = [processes, output.stdout, output.stderr, tables.concat().into_bytes()].concat();
+    assert!(!String::from_utf8_lossy(&said).contains("s3cret"), "{}", String::from_utf8_lossy(&said));
+    let files = Command::new("grep").args(["-rl", "s3cret"]).arg(desk.0.path()).output().expect("grep").stdout;
+    assert_eq!(String::from_utf8_lossy(&files), "");
+}

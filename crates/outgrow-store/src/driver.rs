@@ -1,0 +1,298 @@
+//! SQLite and PostgreSQL behind one face: one text of SQL with arguments `$1`, `$2`, …, and rows of cells.
+//!
+//! Where PostgreSQL needs a word more, as to lock rows, the text says so in a comment that SQLite passes over: `/*pg: FOR UPDATE*/`.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
+    postgres::{PgArguments, PgRow, PgValueFormat},
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use crate::StoreError;
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Cell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+/// An argument of a statement. Its kind is known where it is NULL, too: PostgreSQL asks.
+#[derive(Clone, Debug)]
+pub(crate) enum Arg {
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Text(Option<String>),
+}
+
+/// The arguments of a statement.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::driver::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+macro_rules! arg_from {
+    ($($kind:ty => |$value:ident| $arg:expr;)*) => {
+        $(impl From<$kind> for Arg { fn from($value: $kind) -> Self { $arg } })*
+    };
+}
+arg_from! {
+    i64 => |value| Arg::Integer(Some(value));
+    u64 => |value| Arg::Integer(Some(value as i64));
+    usize => |value| Arg::Integer(Some(value as i64));
+    bool => |value| Arg::Integer(Some(value.into()));
+    // What is not a number is NULL, in both.
+    f64 => |value| Arg::Real(Some(value).filter(|value| !value.is_nan()));
+    &str => |value| Arg::Text(Some(value.to_owned()));
+    &String => |value| Arg::Text(Some(value.clone()));
+    String => |value| Arg::Text(Some(value));
+    Option<String> => |value| Arg::Text(value);
+    Option<&str> => |value| Arg::Text(value.map(str::to_owned));
+}
+
+/// One row of an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Row(pub Vec<Cell>);
+
+/// What a cell can be read as.
+pub(crate) trait FromCell: Sized {
+    fn from_cell(cell: &Cell) -> Option<Self>;
+}
+
+macro_rules! from_cell {
+    ($($kind:ty => $($pattern:pat => $value:expr),+;)*) => {
+        $(impl FromCell for $kind {
+            fn from_cell(cell: &Cell) -> Option<Self> {
+                match cell { $($pattern => $value,)+ _ => None }
+            }
+        })*
+    };
+}
+from_cell! {
+    i64 => Cell::Integer(value) => Some(*value);
+    u64 => Cell::Integer(value) => u64::try_from(*value).ok();
+    usize => Cell::Integer(value) => usize::try_from(*value).ok();
+    bool => Cell::Integer(value) => Some(*value != 0);
+    f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64);
+    String => Cell::Text(value) => Some(value.clone());
+}
+
+impl<T: FromCell> FromCell for Option<T> {
+    fn from_cell(cell: &Cell) -> Option<Self> {
+        match cell {
+            Cell::Null => Some(None),
+            other => T::from_cell(other).map(Some),
+        }
+    }
+}
+
+impl Row {
+    /// The value of a column; an error where a damaged database has another kind there.
+    pub fn get<T: FromCell>(&self, column: usize) -> Result<T, StoreError> {
+        let found = self.0.get(column).and_then(T::from_cell);
+        found.ok_or_else(|| StoreError::Corrupt {
+            what: "value",
+            error: format!("column {column} holds {:?}", self.0.get(column)),
+        })
+    }
+}
+
+/// The connections of an open database.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A transaction; what is not committed is undone when it is dropped.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Pool {
+    /// Begins a transaction that will write. On SQLite it waits for its turn now: one that reads first and writes later fails at once under
+    /// load, whatever the busy timeout.
+    pub async fn write(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Pool::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Pool::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that reads one state of the database, whatever others write.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Pool::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+            Pool::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        match self {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn sqlite(sql: &str, args: &[Arg]) -> Query<'static, Sqlite, SqliteArguments> {
+    args.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, arg| match arg {
+        Arg::Integer(value) => query.bind(*value),
+        Arg::Real(value) => query.bind(*value),
+        Arg::Text(value) => query.bind(value.clone()),
+    })
+}
+
+fn postgres(sql: &str, args: &[Arg]) -> Query<'static, Postgres, PgArguments> {
+    let sql: Cow<str> = match sql.contains("/*pg:") {
+        true => sql.replace("/*pg:", "").replace("*/", "").into(),
+        false => sql.into(),
+    };
+    args.iter().fold(sqlx::query(AssertSqlSafe(sql.into_owned())), |query, arg| match arg {
+        Arg::Integer(value) => query.bind(*value),
+        Arg::Real(value) => query.bind(*value),
+        Arg::Text(value) => query.bind(value.clone()),
+    })
+}
+
+impl Tx {
+    /// Carries out a statement; gives how many rows it changed.
+    pub async fn execute(&mut self, sql: &str, args: &[Arg]) -> Result<u64, StoreError> {
+        Ok(match self {
+            Tx::Sqlite(tx) => sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Tx::Postgres(tx) => postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// All rows of an answer, each read as it comes.
+    pub async fn map<T: Send + Unpin>(
+        &mut self,
+        sql: &str,
+        args: &[Arg],
+        mut read: impl FnMut(Row) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        // An error of ours passes through sqlx as one of decoding.
+        let mut refused = None;
+        let mut read = |row| {
+            read(row).map_err(|error| {
+                refused = Some(error);
+                sqlx::Error::RowNotFound
+            })
+        };
+        let all = match self {
+            Tx::Sqlite(tx) => sqlite(sql, args).try_map(|row| read(sqlite_row(&row))).fetch_all(&mut **tx).await,
+            Tx::Postgres(tx) => postgres(sql, args).try_map(|row| read(postgres_row(&row))).fetch_all(&mut **tx).await,
+        };
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(all?),
+        }
+    }
+
+    /// All rows of an answer.
+    pub async fn rows(&mut self, sql: &str, args: &[Arg]) -> Result<Vec<Row>, StoreError> {
+        self.map(sql, args, Ok).await
+    }
+
+    /// The first row of an answer, if it has any.
+    pub async fn row(&mut self, sql: &str, args: &[Arg]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// The first column of all rows.
+    pub async fn column<T: FromCell + Send + Unpin>(&mut self, sql: &str, args: &[Arg]) -> Result<Vec<T>, StoreError> {
+        self.map(sql, args, |row| row.get(0)).await
+    }
+
+    /// The one value of an answer that always has one.
+    pub async fn value<T: FromCell + Send + Unpin>(&mut self, sql: &str, args: &[Arg]) -> Result<T, StoreError> {
+        let first = self.column(sql, args).await?.into_iter().next();
+        first.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))
+    }
+
+    /// Column names and rows of a text that a user wrote: one statement, of any kinds of values.
+    pub async fn ask(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>), sqlx::Error> {
+        let text = || sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql.to_owned()));
+        let (columns, rows) = match self {
+            Tx::Sqlite(tx) => {
+                let described = tx.describe(text()).await?;
+                let rows = sqlite(sql, &[]).fetch_all(&mut **tx).await?;
+                (names(described.columns()), rows.iter().map(sqlite_row).collect())
+            }
+            Tx::Postgres(tx) => {
+                let described = tx.describe(text()).await?;
+                // As text: so that any kind can be shown.
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut **tx).await?;
+                (names(described.columns()), rows.iter().map(postgres_row).collect())
+            }
+        };
+        Ok((columns, rows))
+    }
+
+    /// Makes what was written lasting, and seen by others.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(match self {
+            Tx::Sqlite(tx) => tx.commit().await?,
+            Tx::Postgres(tx) => tx.commit().await?,
+        })
+    }
+}
+
+fn names<C: Column>(columns: &[C]) -> Vec<String> {
+    columns.iter().map(|column| column.name().to_owned()).collect()
+}
+
+fn sqlite_row(row: &SqliteRow) -> Row {
+    Row((0..row.len()).map(|column| sqlite_cell(row, column)).collect())
+}
+
+fn sqlite_cell(row: &SqliteRow, column: usize) -> Cell {
+    let Ok(value) = row.try_get_raw(column) else { return Cell::Null };
+    if value.is_null() {
+        return Cell::Null;
+    }
+    match value.type_info().name() {
+        "INTEGER" | "BOOLEAN" => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Integer),
+        "REAL" => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Real),
+        _ => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Text),
+    }
+}
+
+fn postgres_row(row: &PgRow) -> Row {
+    Row((0..row.len()).map(|column| postgres_cell(row, column)).collect())
+}
+
+fn postgres_cell(row: &PgRow, column: usize) -> Cell {
+    let Ok(value) = row.try_get_raw(column) else { return Cell::Null };
+    if value.is_null() {
+        return Cell::Null;
+    }
+    let kind = value.type_info().name().to_owned();
+    if value.format() == PgValueFormat::Text {
+        let text = value.as_str().unwrap_or_default();
+        let number = match kind.as_str() {
+            "INT8" | "INT4" | "INT2" => text.parse().ok().map(Cell::Integer),
+            "BOOL" => Some(Cell::Integer((text == "t").into())),
+            "FLOAT8" | "FLOAT4" | "NUMERIC" => text.parse().ok().map(Cell::Real),
+            _ => None,
+        };
+        return number.unwrap_or_else(|| Cell::Text(text.to_owned()));
+    }
+    match kind.as_str() {
+        "INT8" => row.try_get::<i64, _>(column).map_or(Cell::Null, Cell::Integer),
+        "INT4" => row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
+        "BOOL" => row.try_get::<bool, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
+        "FLOAT8" => row.try_get::<f64, _>(column).map_or(Cell::Null, Cell::Real),
+        _ => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Text),
+    }
+}

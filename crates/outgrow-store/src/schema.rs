@@ -1,0 +1,260 @@
+//! The tables as data: what is inserted in bulk, and what `copy` carries from one database to another.
+
+use crate::{
+    StoreError,
+    driver::{Arg, Cell, Tx},
+};
+
+/// The kind of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Integer,
+    Real,
+    Text,
+}
+use Kind::*;
+
+/// A table: its columns, of which the first `key` tell its rows apart.
+pub(crate) struct Table {
+    pub name: &'static str,
+    pub key: usize,
+    pub columns: &'static [(&'static str, Kind)],
+}
+
+pub(crate) static SWEEP: Table = Table {
+    name: "sweep",
+    key: 1,
+    columns: &[("id", Text), ("name", Text), ("spec", Text), ("data_digest", Text), ("created_at", Real)],
+};
+
+/// Without its number, which each database gives anew.
+pub(crate) static TRIAL: Table = Table {
+    name: "trial",
+    key: 1,
+    columns: &[
+        ("id", Text),
+        ("definition", Text),
+        ("tokens", Integer),
+        ("train_flops", Integer),
+        ("parameters", Integer),
+        ("learning_rate", Real),
+        ("state", Text),
+        ("epoch", Integer),
+        ("crashes", Integer),
+        ("error", Text),
+        ("parts", Integer),
+        ("not_before", Real),
+    ],
+};
+
+pub(crate) static MEMBER: Table = Table {
+    name: "member",
+    key: 2,
+    columns: &[
+        ("sweep_id", Text),
+        ("position", Integer),
+        ("trial", Integer),
+        ("strategy", Text),
+        ("kind", Text),
+        ("plan", Integer),
+        ("replicate", Integer),
+    ],
+};
+
+pub(crate) static ENVIRONMENT: Table = Table {
+    name: "environment",
+    key: 4,
+    columns: &[("host", Text), ("device", Text), ("threads", Integer), ("versions", Text)],
+};
+
+pub(crate) static ATTEMPT: Table = Table {
+    name: "attempt",
+    key: 2,
+    columns: &[
+        ("trial", Integer),
+        ("epoch", Integer),
+        ("environment", Integer),
+        ("process", Text),
+        ("started_at", Real),
+        ("heartbeat_at", Real),
+        ("ended_at", Real),
+        ("outcome", Text),
+        ("train_flops", Integer),
+        ("note", Text),
+        ("together", Integer),
+        ("predicted_bytes", Integer),
+        ("peak_bytes", Integer),
+        ("batch", Integer),
+        ("log", Text),
+    ],
+};
+
+pub(crate) static STEP_METRIC: Table = Table {
+    name: "step_metric",
+    key: 2,
+    columns: &[
+        ("trial", Integer),
+        ("step", Integer),
+        ("tokens", Integer),
+        ("train_flops", Integer),
+        ("wall_seconds", Real),
+        ("loss", Real),
+        ("learning_rate", Real),
+        ("gradient_norm", Real),
+        ("attempt", Integer),
+    ],
+};
+
+pub(crate) static EVAL_METRIC: Table = Table {
+    name: "eval_metric",
+    key: 2,
+    columns: &[
+        ("trial", Integer),
+        ("step", Integer),
+        ("tokens", Integer),
+        ("train_flops", Integer),
+        ("wall_seconds", Real),
+        ("val_loss", Real),
+        ("is_last", Integer),
+        ("attempt", Integer),
+    ],
+};
+
+pub(crate) static GROWTH_EVENT: Table = Table {
+    name: "growth_event",
+    key: 2,
+    columns: &[
+        ("trial", Integer),
+        ("stage", Integer),
+        ("step", Integer),
+        ("tokens", Integer),
+        ("train_flops", Integer),
+        ("wall_seconds", Real),
+        ("transforms", Text),
+        ("parameters_before", Integer),
+        ("parameters_after", Integer),
+        ("max_logit_change", Real),
+        ("max_logit", Real),
+        ("loss_before", Real),
+        ("loss_after", Real),
+        ("tolerance", Real),
+        ("seconds", Real),
+        ("axes", Text),
+        ("preserving", Integer),
+        ("operator_flops", Integer),
+        ("diagnosis", Text),
+        ("attempt", Integer),
+    ],
+};
+
+pub(crate) static CHECKPOINT: Table = Table {
+    name: "checkpoint",
+    key: 2,
+    columns: &[
+        ("trial", Integer),
+        ("step", Integer),
+        ("tokens", Integer),
+        ("path", Text),
+        ("digest", Text),
+        ("bytes", Integer),
+        ("attempt", Integer),
+    ],
+};
+
+pub(crate) static SNAPSHOT: Table = Table {
+    name: "snapshot",
+    key: 2,
+    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Integer), ("path", Text)],
+};
+
+pub(crate) static BEGINNING: Table = Table {
+    name: "beginning",
+    key: 2,
+    columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
+};
+
+/// Rows of one statement: larger statements are hardly faster, and each size is prepared once.
+const AT_ONCE: usize = 64;
+
+impl Table {
+    pub fn column_names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Inserts rows; those whose key is there already stay as they are. Gives how many are new.
+    pub async fn insert(&self, tx: &mut Tx, rows: &[Vec<Arg>]) -> Result<u64, StoreError> {
+        self.write(tx, rows, "DO NOTHING").await
+    }
+
+    /// Inserts rows; those whose key is there already are replaced. No two of them may have one key.
+    pub async fn replace(&self, tx: &mut Tx, rows: &[Vec<Arg>]) -> Result<u64, StoreError> {
+        self.write(tx, rows, &self.update()).await
+    }
+
+    async fn write(&self, tx: &mut Tx, rows: &[Vec<Arg>], otherwise: &str) -> Result<u64, StoreError> {
+        let mut new = 0;
+        let many = rows.len() / AT_ONCE * AT_ONCE;
+        for (some, at_once) in [(&rows[..many], AT_ONCE), (&rows[many..], 1)] {
+            let sql = self.insertion(at_once, otherwise);
+            for chunk in some.chunks(at_once) {
+                new += tx.execute(&sql, &chunk.concat()).await?;
+            }
+        }
+        Ok(new)
+    }
+
+    fn insertion(&self, rows: usize, otherwise: &str) -> String {
+        let width = self.columns.len();
+        let row = |row: usize| {
+            let places: Vec<String> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {} ({}) VALUES {rows} {}", self.name, self.column_names(), self.on_conflict(otherwise))
+    }
+
+    /// `ON CONFLICT` on the key.
+    fn on_conflict(&self, otherwise: &str) -> String {
+        let key: Vec<&str> = self.columns[..self.key].iter().map(|(name, _)| *name).collect();
+        format!("ON CONFLICT ({}) {otherwise}", key.join(", "))
+    }
+
+    fn update(&self) -> String {
+        let set = self.columns[self.key..].iter().map(|(name, _)| format!("{name} = excluded.{name}"));
+        format!("DO UPDATE SET {}", set.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Copies rows of the trial `$3` to the trial `$1` and its attempt `$2`, replacing what is there, where `condition` holds.
+    pub fn copy_of_trial(&self, condition: &str) -> String {
+        let selected = self.columns.iter().map(|(name, _)| match *name {
+            "trial" => "CAST($1 AS BIGINT)",
+            "attempt" => "CAST($2 AS BIGINT)",
+            other => other,
+        });
+        format!(
+            "INSERT INTO {name} ({columns}) SELECT {} FROM {name} WHERE trial = $3 AND {condition} {}",
+            selected.collect::<Vec<_>>().join(", "),
+            self.on_conflict(&self.update()),
+            name = self.name,
+            columns = self.column_names(),
+        )
+    }
+
+    /// A row that was read, to be written.
+    pub fn args(&self, cells: &[Cell]) -> Result<Vec<Arg>, StoreError> {
+        let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| match (kind, cell) {
+            (Integer, Cell::Integer(value)) => Ok(Arg::Integer(Some(*value))),
+            (Real, Cell::Real(value)) => Ok(Arg::Real(Some(*value))),
+            (Real, Cell::Integer(value)) => Ok(Arg::Real(Some(*value as f64))),
+            (Text, Cell::Text(value)) => Ok(Arg::Text(Some(value.clone()))),
+            (Integer, Cell::Null) => Ok(Arg::Integer(None)),
+            (Real, Cell::Null) => Ok(Arg::Real(None)),
+            (Text, Cell::Null) => Ok(Arg::Text(None)),
+            (kind, cell) => {
+                let error = format!("{}.{name} holds {cell:?}, not {kind:?}", self.name);
+                Err(StoreError::Corrupt { what: "value", error })
+            }
+        };
+        self.columns.iter().zip(cells).map(arg).collect()
+    }
+}
