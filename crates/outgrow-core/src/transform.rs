@@ -21,7 +21,7 @@ pub use self::{
     hidden_expansion::HiddenExpansion, layer_addition::LayerAddition, mlp_expansion::MlpExpansion,
 };
 use crate::{
-    architecture::{Architecture, ArchitectureError, HeadShape},
+    architecture::{Architecture, ArchitectureError, HeadShape, MAX_SIZE},
     edit::{Edit, Fill},
     growth::Grown,
     param::{Axis, ParamId, ParamKind, ParamKind::*},
@@ -125,6 +125,14 @@ pub enum TransformError {
         what: String,
         /// Its size.
         from: usize,
+        /// What was asked for.
+        to: usize,
+    },
+    /// An axis would become longer than any model's.
+    #[error("{what} can't become {to}: the most is {MAX_SIZE}")]
+    Beyond {
+        /// Which axis, with its place.
+        what: String,
         /// What was asked for.
         to: usize,
     },
@@ -356,6 +364,7 @@ impl Draft {
 /// By how much an axis grows: an error if it would shrink, none if it is there already.
 fn gain(from: usize, to: usize, what: impl FnOnce() -> String) -> Result<Option<usize>, TransformError> {
     match to.checked_sub(from) {
+        _ if to > MAX_SIZE => Err(TransformError::Beyond { what: what(), to }),
         None => Err(TransformError::Shrinks { what: what(), from, to }),
         Some(0) => Ok(None),
         Some(len) => Ok(Some(len)),

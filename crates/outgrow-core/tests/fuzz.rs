@@ -16,7 +16,7 @@ fn sweep_files() {
             && let Ok(sweep) = Sweep::parse(text)
         {
             // What is printed means the same.
-            let again = Sweep::parse(sweep.resolved()).expect("a resolved sweep is a sweep");
+            let again = Sweep::parse(&sweep.resolved()).expect("a resolved sweep is a sweep");
             assert_eq!(again.resolved(), sweep.resolved());
         }
     });

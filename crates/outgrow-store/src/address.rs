@@ -70,7 +70,8 @@ fn without_secrets(url: &str) -> String {
         None => rest.into(),
     };
     let harmless = ["host=", "port=", "dbname=", "sslmode="];
-    let keep = |option: &&str| harmless.iter().any(|name| option.starts_with(name));
+    // One that holds an @ may hold an address, with its password.
+    let keep = |option: &&str| harmless.iter().any(|name| option.starts_with(name)) && !option.contains('@');
     let options: Vec<&str> = options.into_iter().flat_map(|options| options.split('&')).filter(keep).collect();
     let mark = if options.is_empty() { "" } else { "?" };
     format!("{scheme}//{shown}{mark}{}", options.join("&"))

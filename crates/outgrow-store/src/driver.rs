@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Statement, Transaction, TypeInfo,
+    ValueRef,
     postgres::{PgArguments, PgRow, PgValueFormat},
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
@@ -225,15 +226,15 @@ impl Tx {
         let text = || sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql.to_owned()));
         let (columns, rows) = match self {
             Tx::Sqlite(tx) => {
-                let described = tx.describe(text()).await?;
+                let prepared = tx.prepare(text()).await?;
                 let rows = sqlite(sql, &[]).fetch_all(&mut **tx).await?;
-                (names(described.columns()), rows.iter().map(sqlite_row).collect())
+                (names(prepared.columns()), rows.iter().map(sqlite_row).collect())
             }
             Tx::Postgres(tx) => {
-                let described = tx.describe(text()).await?;
+                let prepared = tx.prepare(text()).await?;
                 // As text: so that any kind can be shown.
                 let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut **tx).await?;
-                (names(described.columns()), rows.iter().map(postgres_row).collect())
+                (names(prepared.columns()), rows.iter().map(postgres_row).collect())
             }
         };
         Ok((columns, rows))

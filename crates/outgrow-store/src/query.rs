@@ -15,6 +15,10 @@ impl Store {
     /// # Errors
     /// If the query fails.
     pub async fn query(&self, sql: &str) -> Result<Table, StoreError> {
+        // SQLite's driver would wait for ever for the statement that begins behind it.
+        if sql.contains('\0') {
+            return Err(StoreError::Query("a query holds no NUL character".into()));
+        }
         let mut tx = self.read().await?;
         let (columns, rows) = tx.ask(sql).await.map_err(|error| StoreError::Query(error.to_string()))?;
         Ok(Table { columns, rows: rows.into_iter().map(|Row(cells)| cells).collect() })

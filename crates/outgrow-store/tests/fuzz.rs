@@ -16,8 +16,9 @@ fn addresses() {
         if let Ok(text) = std::str::from_utf8(input) {
             let (shown, address) = (Address::shown(text), Address::parse(text));
             if let Ok(Address::Server(url)) = &address {
-                // A password that is whole is not shown, whatever is around it.
-                assert!(!url.contains(":s3cret@") || !shown.contains(":s3cret@"), "{text} is shown as {shown}");
+                // A password where a URL has it is not shown, whatever else is odd.
+                let user = url.split_once("//").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or("");
+                assert!(!user.contains(":s3cret@") || !shown.contains(":s3cret@"), "{text} is shown as {shown}");
             }
             let _ = address.map(|address| address.name().len());
         }
@@ -26,7 +27,8 @@ fn addresses() {
 
 #[test]
 fn queries() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.db").display().to_string();
     let reading = runtime.block_on(async {
@@ -39,16 +41,16 @@ fn queries() {
     let examples: [&[u8]; 6] = [
         b"SELECT strategy, avg(compute_saving) FROM speedups GROUP BY 1",
         b"SELECT json_extract(definition, '$.seed'), t.* FROM trial t ORDER BY random() LIMIT 5",
-        b"WITH a AS (SELECT 1 AS x UNION SELECT 2) SELECT x, 1.5, 'text', x'00ff', NULL FROM a",
+        b"SELECT 1.5, 'text', x'00ff', NULL, 1e400 FROM sweep",
         b"DELETE FROM member; DROP TABLE trial; INSERT INTO sweep VALUES (1, 2, 3, 4, 5)",
         b"PRAGMA integrity_check",
-        b"SELECT hex(zeroblob(100)), printf('%d', 7), substr(spec, 1, 10) FROM sweep",
+        b"SELECT length(spec), substr(spec, 1, 10) FROM sweep",
     ];
     fuzz("query", &examples, |input| {
         if let Ok(text) = std::str::from_utf8(input) {
-            let _ = runtime.block_on(async {
-                tokio::time::timeout(std::time::Duration::from_millis(900), reading.query(text)).await
-            });
+            let answered = runtime
+                .block_on(async { tokio::time::timeout(std::time::Duration::from_secs(1), reading.query(text)).await });
+            assert!(answered.is_ok(), "no answer to {text:?}");
         }
     });
     let sweeps = runtime.block_on(reading.query("SELECT count(*) FROM member")).expect("an answer");

@@ -91,9 +91,9 @@ fn line(event: &Event) -> Option<String> {
 fn run(
     trial: &Trial,
     folder: &Path,
-    resume: Vec<PathBuf>,
+    resume: Vec<Saved>,
     stop_after: Option<u64>,
-) -> (Outcome, Vec<String>, Vec<PathBuf>) {
+) -> (Outcome, Vec<String>, Vec<Saved>) {
     outgrow_train::device::initialise(1);
     let (mut lines, mut saved) = (vec![], resume.clone());
     let outcome = train(&job(trial, folder, resume), &corpus(), &OPTIONS, &mut |event| {
@@ -398,7 +398,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
     let (_, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
     let place = folder.path().join("b");
     let (_, _, saved) = run(&trial, &place, vec![], Some(16));
-    let file = saved[0].join("model.safetensors");
+    let file = saved[0].folder.join("model.safetensors");
     let mut bytes = std::fs::read(&file).expect("the newest checkpoint");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -427,8 +427,8 @@ fn every_new_entry_moves_within_two_steps() {
             let folder = tempfile::tempdir().expect("a folder");
             let (_, _, before) = run(&trial, &folder.path().join("b"), vec![], Some(9));
             let (_, _, after) = run(&trial, &folder.path().join("a"), vec![], None);
-            let first = Checkpoint::read(&before[0], Device::Cpu).expect("reads").state;
-            let second = Checkpoint::read(&after[0], Device::Cpu).expect("reads").state;
+            let first = Checkpoint::read(&before[0].folder, Device::Cpu).expect("reads").state;
+            let second = Checkpoint::read(&after[0].folder, Device::Cpu).expect("reads").state;
             let (first, second) = (first.parts(), second.parts());
             let mut born_entries = 0;
             for (id, born) in &second.born {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route, spaced};
-use crate::stream::Stream;
+use crate::{architecture::MAX_COUNT, stream::Stream};
 
 /// Every axis grows by an equal share at each of `stages` places, evenly spaced over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,8 +22,9 @@ impl Rule for EvenlySpaced {
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
-        if self.stages == 0 {
-            return Err(StrategyError::Parameter { field: "stages", value: "0".into(), allowed: "at least 1" });
+        if self.stages == 0 || self.stages > MAX_COUNT {
+            let value = self.stages.to_string();
+            return Err(StrategyError::Parameter { field: "stages", value, allowed: "1 to 16384" });
         }
         let mut route = Route::new(task, rng)?;
         let mut stages = vec![];

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SweepError;
 use crate::{
-    architecture::{Architecture, Form, HeadGroup, HeadShape, LayerShape},
+    architecture::{Architecture, Form, HeadGroup, HeadShape, LayerShape, MAX_SIZE},
     policy::GrowthPolicy,
     strategy::Strategy,
 };
@@ -303,7 +303,7 @@ impl SweepSpec {
         }
         at_least_one("replicates", self.replicates as u64)?;
         self.data.check()?;
-        self.training.check((self.training.batch_size * self.data.seq_len) as u64)?;
+        self.training.check(self.training.batch_size.saturating_mul(self.data.seq_len) as u64)?;
         at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
@@ -369,6 +369,9 @@ impl DataSpec {
 impl TrainingSpec {
     fn check(&self, step_tokens: u64) -> Result<(), SweepError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
+        if self.batch_size > MAX_SIZE {
+            return bad("training.batch_size", self.batch_size, &format!("the most is {MAX_SIZE}"));
+        }
         if self.tokens < 2 * step_tokens {
             let allowed = format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
             return bad("training.tokens", self.tokens, &allowed);
