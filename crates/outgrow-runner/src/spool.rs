@@ -15,6 +15,9 @@ pub(crate) struct Spool {
     file: Option<File>,
 }
 
+/// Events with their number.
+type Batch = (i64, Vec<Event>);
+
 const PREFIX: &str = "spool-";
 const DIGEST: usize = 8;
 
@@ -54,7 +57,7 @@ impl Spool {
     }
 
     /// The batches of a spool, up to the first that is not whole.
-    pub fn read(path: &Path) -> Vec<(i64, Vec<Event>)> {
+    pub fn read(path: &Path) -> Vec<Batch> {
         let bytes = fs::read(path).unwrap_or_default();
         let (mut rest, mut batches) = (bytes.as_slice(), vec![]);
         while let Some((batch, after)) = next(rest) {
@@ -75,7 +78,8 @@ impl Spool {
     }
 }
 
-fn next(bytes: &[u8]) -> Option<((i64, Vec<Event>), &[u8])> {
+/// The first batch, and what follows it.
+fn next(bytes: &[u8]) -> Option<(Batch, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (expected, rest) = rest.split_first_chunk::<DIGEST>()?;
     let (body, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;

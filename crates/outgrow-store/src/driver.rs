@@ -242,10 +242,11 @@ impl Tx {
 
     /// Makes what was written lasting, and seen by others.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(match self {
+        match self {
             Tx::Sqlite(tx) => tx.commit().await?,
             Tx::Postgres(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 }
 

@@ -44,7 +44,7 @@ impl Store {
 /// What the attempt spent is the way from the last recorded step, or from where it went on.
 async fn spend(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
     let steps = || events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None });
-    let (Some(first), Some(last)) = (steps().next(), steps().last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (steps().next(), steps().next_back()) else { return Ok(()) };
     let spent = "UPDATE attempt SET train_flops = train_flops + $2 - coalesce(
                    (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step < $3), 0) WHERE id = $4";
     tx.execute(spent, args![claim.number, last.train_flops, first.step, claim.attempt]).await?;

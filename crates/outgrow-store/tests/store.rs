@@ -545,7 +545,6 @@ async fn files_of_others_are_refused() {
 }
 
 /// A sweep of two plans from one architecture, and the trial that both begin as.
-
 async fn two_that_begin_alike(f: Fixture) -> (Fixture, Claim) {
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")
         .replace("replicates = 2", "replicates = 1")

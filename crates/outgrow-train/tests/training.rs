@@ -1,6 +1,6 @@
 //! The training loop on libtorch: growing the whole state, resuming, recording.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use outgrow_core::{
     Architecture, Event, Form, Growth, GrowthPlan, LayerShape, Norm, Stage, Trial,
