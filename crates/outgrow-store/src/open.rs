@@ -20,7 +20,7 @@ const APPLICATION_ID: i64 = 1_870_099_319;
 /// Writers of a file wait this long for each other; a batch takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that does not answer for so long is away.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections of one process.
 const CONNECTIONS: u32 = 4;
 
