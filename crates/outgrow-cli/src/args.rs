@@ -439,7 +439,7 @@ pub struct Submit {
     pub print: bool,
 }
 
-/// Move sweeps between databases, check one
+/// Move sweeps between databases
 #[derive(Subcommand)]
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of

@@ -224,7 +224,7 @@ fn open_error(address: &str, error: sqlx::Error) -> StoreError {
         t if t.contains("disk is full") => "; the disk is full",
         t if t.contains("Connection refused") => "; is the server running, and is that its port?",
         t if t.contains("authentication failed") => "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL",
-        t if t.contains("does not exist") => "; `createdb` makes a database",
+        t if t.contains("database \"") && t.contains("does not exist") => "; `createdb` makes a database",
         _ => "",
     };
     StoreError::Open { path: Address::shown(address), error, hint }
