@@ -281,6 +281,10 @@ fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepEr
     Err(SweepError::Value { field: field.into(), value: value.to_string(), allowed: allowed.into() })
 }
 
+fn at_most(field: &str, value: u64, most: u64) -> Result<(), SweepError> {
+    if value > most { bad(field, value, &format!("it must be at most {most}")) } else { Ok(()) }
+}
+
 fn at_least_one(field: &str, value: u64) -> Result<(), SweepError> {
     if value == 0 { bad(field, value, "it must be at least 1") } else { Ok(()) }
 }
@@ -303,7 +307,7 @@ impl SweepSpec {
         }
         at_least_one("replicates", self.replicates as u64)?;
         self.data.check()?;
-        self.training.check(self.training.batch_size.saturating_mul(self.data.seq_len) as u64)?;
+        self.training.check((self.training.batch_size as u64).saturating_mul(self.data.seq_len as u64))?;
         at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
@@ -349,6 +353,7 @@ impl ControlsSpec {
 impl DataSpec {
     fn check(&self) -> Result<(), SweepError> {
         at_least_one("data.seq_len", self.seq_len as u64)?;
+        at_most("data.seq_len", self.seq_len as u64, MAX_SIZE as u64)?;
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => {
@@ -369,9 +374,8 @@ impl DataSpec {
 impl TrainingSpec {
     fn check(&self, step_tokens: u64) -> Result<(), SweepError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
-        if self.batch_size > MAX_SIZE {
-            return bad("training.batch_size", self.batch_size, &format!("the most is {MAX_SIZE}"));
-        }
+        at_most("training.batch_size", self.batch_size as u64, MAX_SIZE as u64)?;
+        at_most("training.tokens", self.tokens, 1 << 53)?;
         if self.tokens < 2 * step_tokens {
             let allowed = format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
             return bad("training.tokens", self.tokens, &allowed);
