@@ -223,7 +223,7 @@ pub struct Doctor {
 #[derive(clap::Args)]
 pub struct How {
     /// A JSON list of transforms and operators
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "d_k", "d_v", "d_ff", "operator"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff", "operator"])]
     pub apply: Option<PathBuf>,
     /// A published operator instead of the transforms, as JSON: '{"kind": "stack", "order": "block"}'
     #[arg(long, value_name = "JSON")]
@@ -234,9 +234,12 @@ pub struct How {
     /// Number of layers; new ones stand at the end, or where the operator puts them
     #[arg(long, value_name = "N")]
     pub n_layers: Option<usize>,
-    /// Heads of each layer
+    /// Query heads of each layer
     #[arg(long, value_name = "N")]
     pub n_heads: Option<usize>,
+    /// Keys and values that they share; unless given, as many as there are, or as the heads in a model where each has its own
+    #[arg(long, value_name = "N")]
+    pub n_kv_heads: Option<usize>,
     /// Query and key width of each head
     #[arg(long, value_name = "N")]
     pub d_k: Option<usize>,

@@ -1,4 +1,4 @@
-//! The sizes and forms of a model, as plain values.
+//! The sizes of a model, as plain values.
 //!
 //! Paper to code (section 2 of arXiv 2308.06103): h is `d_model`, p is `d_ff`, E is the number of heads, k is `d_k`,
 //! v is `d_v`, N is the number of layers, s is `seq_len`, o is `n_outputs`. The paper lets every layer have its own
@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use crate::form::{Activation, Form, FrequencyScaling, Norm, Positions, Rotary};
+use crate::param::Axis;
 
 /// No axis may be longer than this: a bound for untrusted files, far above any model that fits a machine.
 pub const MAX_SIZE: usize = 1 << 24;
@@ -22,7 +25,7 @@ pub struct Architecture {
     pub vocab_size: usize,
     /// Columns of the unembedding (o in the paper); equals `vocab_size` for a language model.
     pub n_outputs: usize,
-    /// Number of learned positions (s), the longest input.
+    /// The longest input (s): as many as there are learned positions, if positions are learned.
     pub seq_len: usize,
     /// Width of the residual stream (h).
     pub d_model: usize,
@@ -43,9 +46,12 @@ pub struct LayerShape {
     pub d_ff: usize,
 }
 
-/// The sizes of one attention head.
+/// The sizes of one attention head: keys and values, and the queries that read them. The paper's head has one query; with grouped
+/// queries (arXiv 2305.13245) several query heads share keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeadShape {
+    /// How many query heads read these keys and values.
+    pub n_queries: usize,
     /// Width of queries and keys (k).
     pub d_k: usize,
     /// Width of values (v).
@@ -56,49 +62,15 @@ pub struct HeadShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadGroup {
-    /// How many heads stand in the run.
+    /// How many query heads stand in the run.
     pub n_heads: usize,
+    /// How many keys and values they share, evenly; each has its own if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_kv_heads: Option<usize>,
     /// Their key width.
     pub d_k: usize,
     /// Their value width.
     pub d_v: usize,
-}
-
-/// What does not grow: the parts of a model that every transform leaves as they are.
-///
-/// The paper's own form is `causal: false, final_norm: false, eps_sum: 0`; a language model of today is causal, has a
-/// norm before its unembedding and a positive ε.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Form {
-    /// Whether a position sees only itself and earlier ones.
-    pub causal: bool,
-    /// Whether a norm stands before the unembedding.
-    pub final_norm: bool,
-    /// Of which kind all norms are; in files RMSNorm where it is left out.
-    #[serde(default, skip_serializing_if = "Norm::is_rms")]
-    pub norm: Norm,
-    /// ε of every norm, on the *sum* of squares: x·g·√d / √(Σx² + ε). On the sum it does not depend on the width, so
-    /// hidden expansion is exact; the usual form with ε on the mean is `eps_sum = d_model · eps`. The one number of the form
-    /// that may change: an operator that copies every channel n times multiplies it by n.
-    pub eps_sum: f64,
-}
-
-/// The norms of a model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norm {
-    /// x·g·√d / √(Σx² + ε) (the paper's).
-    #[default]
-    RmsNorm,
-    /// (x − μ)·g·√d / √(Σ(x − μ)² + ε) + b, with μ the mean of x and a bias b per norm.
-    LayerNorm,
-}
-
-impl Norm {
-    fn is_rms(&self) -> bool {
-        *self == Norm::RmsNorm
-    }
 }
 
 /// Why an architecture is not one.
@@ -115,37 +87,78 @@ pub enum ArchitectureError {
         max: usize,
     },
     /// ε is negative, infinite or not a number.
-    #[error("eps_sum is {0}; it must be a finite number of at least 0")]
-    Epsilon(f64),
+    #[error("{0} is {1}; it must be a finite number of at least 0")]
+    Epsilon(&'static str, f64),
+    /// The form and the sizes do not go together.
+    #[error("{0}")]
+    Form(String),
     /// More parameters than any machine holds.
     #[error("the architecture has more than {MAX_PARAMETERS} parameters")]
     TooLarge,
 }
 
+impl HeadShape {
+    /// A head of its own keys and values.
+    pub fn new(d_k: usize, d_v: usize) -> Self {
+        Self { n_queries: 1, d_k, d_v }
+    }
+
+    /// Its length on one of the axes of the heads.
+    ///
+    /// # Panics
+    /// If it is another axis.
+    pub fn width(&self, axis: Axis) -> usize {
+        match axis {
+            Axis::Query => self.n_queries * self.d_k,
+            Axis::Key => self.d_k,
+            Axis::Value => self.d_v,
+            Axis::Mixed => self.n_queries * self.d_v,
+            other => panic!("{other:?} is no axis of heads"),
+        }
+    }
+
+    /// Whether this head can grow into `target`: nothing shrinks.
+    pub fn fits(&self, target: &HeadShape) -> bool {
+        self.n_queries <= target.n_queries && self.d_k <= target.d_k && self.d_v <= target.d_v
+    }
+}
+
+impl HeadGroup {
+    /// How many keys and values there are.
+    pub fn n_kv_heads(&self) -> usize {
+        self.n_kv_heads.unwrap_or(self.n_heads)
+    }
+
+    /// The heads one by one, if the queries can be shared out evenly.
+    pub fn heads(&self) -> Option<Vec<HeadShape>> {
+        let n = self.n_kv_heads();
+        let even = n > 0 && n <= MAX_COUNT && self.n_heads <= MAX_COUNT && self.n_heads.is_multiple_of(n);
+        even.then(|| vec![HeadShape { n_queries: self.n_heads / n, d_k: self.d_k, d_v: self.d_v }; n])
+    }
+}
+
 impl LayerShape {
-    /// A layer whose heads are all alike.
+    /// A layer whose heads are all alike, each with one query.
     pub fn uniform(n_heads: usize, d_k: usize, d_v: usize, d_ff: usize) -> Self {
-        Self { heads: vec![HeadShape { d_k, d_v }; n_heads], d_ff }
+        Self { heads: vec![HeadShape::new(d_k, d_v); n_heads], d_ff }
     }
 
-    /// Width of all keys together: the columns of W_q and W_k.
-    pub fn keys(&self) -> usize {
-        self.heads.iter().map(|head| head.d_k).sum()
+    /// How many query heads there are: what the field calls the number of heads.
+    pub fn n_heads(&self) -> usize {
+        self.heads.iter().map(|head| head.n_queries).sum()
     }
 
-    /// Width of all values together: the columns of W_v and rows of W_o.
-    pub fn values(&self) -> usize {
-        self.heads.iter().map(|head| head.d_v).sum()
+    /// The length of one of the axes of its heads: the width of all keys together, for example.
+    pub fn width(&self, axis: Axis) -> usize {
+        self.offset(axis, self.heads.len())
     }
 
-    /// Where head `head` begins on the key axis.
-    pub fn key_offset(&self, head: usize) -> usize {
-        self.heads[..head].iter().map(|head| head.d_k).sum()
-    }
-
-    /// Where head `head` begins on the value axis.
-    pub fn value_offset(&self, head: usize) -> usize {
-        self.heads[..head].iter().map(|head| head.d_v).sum()
+    /// Where head `head` begins on one of the axes of the heads.
+    ///
+    /// # Panics
+    /// If it is another axis.
+    pub fn offset(&self, axis: Axis, head: usize) -> usize {
+        self.heads[..head].iter().map(|head| head.width(axis)).sum()
     }
 
     /// The heads as runs of equal size, in order.
@@ -157,7 +170,7 @@ impl LayerShape {
     pub fn fits(&self, target: &LayerShape) -> bool {
         self.d_ff <= target.d_ff
             && self.heads.len() <= target.heads.len()
-            && self.heads.iter().zip(&target.heads).all(|(a, b)| a.d_k <= b.d_k && a.d_v <= b.d_v)
+            && self.heads.iter().zip(&target.heads).all(|(a, b)| a.fits(b))
     }
 }
 
@@ -189,13 +202,12 @@ impl Architecture {
             size(|| format!("d_ff of layer {index}"), layer.d_ff, MAX_SIZE)?;
             size(|| format!("the number of heads of layer {index}"), layer.heads.len(), MAX_COUNT)?;
             for (e, head) in layer.heads.iter().enumerate() {
+                size(|| format!("the number of queries of head {e} of layer {index}"), head.n_queries, MAX_COUNT)?;
                 size(|| format!("d_k of head {e} of layer {index}"), head.d_k, MAX_SIZE)?;
                 size(|| format!("d_v of head {e} of layer {index}"), head.d_v, MAX_SIZE)?;
             }
         }
-        if !(self.form.eps_sum.is_finite() && self.form.eps_sum >= 0.0) {
-            return Err(ArchitectureError::Epsilon(self.form.eps_sum));
-        }
+        self.form.validate(self)?;
         if crate::cost::parameters(self) > MAX_PARAMETERS {
             return Err(ArchitectureError::TooLarge);
         }
@@ -208,15 +220,16 @@ impl Architecture {
         let first = &self.layers[0];
         let width = format!("{n} layers, d_model {}", self.d_model);
         if self.layers.iter().any(|layer| layer != first) {
-            let heads: usize = self.layers.iter().map(|layer| layer.heads.len()).sum();
+            let heads: usize = self.layers.iter().map(LayerShape::n_heads).sum();
             let d_ff: usize = self.layers.iter().map(|layer| layer.d_ff).sum();
             return format!("{width}, unequal layers ({heads} heads and d_ff {d_ff} in all)");
         }
         match first.groups()[..] {
-            [HeadGroup { n_heads, d_k, d_v }] => {
-                format!("{width}, n_heads {n_heads}, d_k {d_k}, d_v {d_v}, d_ff {}", first.d_ff)
+            [HeadGroup { n_heads, n_kv_heads, d_k, d_v }] => {
+                let shared = n_kv_heads.map_or(String::new(), |n| format!(", n_kv_heads {n}"));
+                format!("{width}, n_heads {n_heads}{shared}, d_k {d_k}, d_v {d_v}, d_ff {}", first.d_ff)
             }
-            _ => format!("{width}, {} unequal heads, d_ff {}", first.heads.len(), first.d_ff),
+            _ => format!("{width}, {} unequal heads, d_ff {}", first.n_heads(), first.d_ff),
         }
     }
 }
@@ -224,6 +237,7 @@ impl Architecture {
 /// Checks the head count and one head's sizes of a layer that is about to get them.
 pub(crate) fn check_heads(layer: usize, n_heads: usize, head: HeadShape) -> Result<(), ArchitectureError> {
     size(|| format!("the number of heads of layer {layer}"), n_heads, MAX_COUNT)?;
+    size(|| format!("the number of queries of the new heads of layer {layer}"), head.n_queries, MAX_COUNT)?;
     size(|| format!("d_k of the new heads of layer {layer}"), head.d_k, MAX_SIZE)?;
     size(|| format!("d_v of the new heads of layer {layer}"), head.d_v, MAX_SIZE)
 }
@@ -241,7 +255,10 @@ mod head_groups {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     pub fn encode(heads: &[HeadShape]) -> Vec<HeadGroup> {
-        let run = |run: &[HeadShape]| HeadGroup { n_heads: run.len(), d_k: run[0].d_k, d_v: run[0].d_v };
+        let run = |run: &[HeadShape]| {
+            let (n, HeadShape { n_queries, d_k, d_v }) = (run.len(), run[0]);
+            HeadGroup { n_heads: n * n_queries, n_kv_heads: (n_queries > 1).then_some(n), d_k, d_v }
+        };
         heads.chunk_by(|a, b| a == b).map(run).collect()
     }
 
@@ -255,6 +272,7 @@ mod head_groups {
         if groups.iter().try_fold(0usize, |sum, g| sum.checked_add(g.n_heads)).is_none_or(|n| n > MAX_COUNT) {
             return Err(D::Error::custom(format!("a layer may have at most {MAX_COUNT} heads")));
         }
-        Ok(groups.iter().flat_map(|g| vec![HeadShape { d_k: g.d_k, d_v: g.d_v }; g.n_heads]).collect())
+        let heads = groups.iter().map(HeadGroup::heads).collect::<Option<Vec<_>>>();
+        Ok(heads.ok_or_else(|| D::Error::custom("n_heads must be a multiple of n_kv_heads"))?.concat())
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::{
     architecture::{Architecture, LayerShape},
-    param,
+    param::{self, Axis, ParamKind},
     sweep::{Precision, Trial},
 };
 
@@ -20,23 +20,29 @@ pub fn parameters(architecture: &Architecture) -> u64 {
 
 /// Number of parameters without the token embedding, the positions and the unembedding.
 pub fn non_embedding_parameters(architecture: &Architecture) -> u64 {
-    let tables = (architecture.vocab_size + architecture.seq_len + architecture.n_outputs) * architecture.d_model;
-    parameters(architecture) - tables as u64
+    let is_table = |kind| matches!(kind, ParamKind::Embedding | ParamKind::Positions | ParamKind::Unembedding);
+    let others = param::parameters(architecture).into_iter().filter(|id| !is_table(id.kind));
+    others.map(|id| id.n_entries(architecture)).fold(0, u64::saturating_add)
 }
 
 /// FLOPs of one forward pass over one sequence of `seq_len` tokens.
 pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u64 {
     let (s, h) = (seq_len as u64, architecture.d_model as u64);
-    let layers: u64 = architecture.layers.iter().map(|layer| layer_flops(layer, h, s)).sum();
+    let gated = architecture.form.gated;
+    let layers: u64 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
     layers + 2 * s * h * architecture.n_outputs as u64
 }
 
-fn layer_flops(layer: &LayerShape, h: u64, s: u64) -> u64 {
-    let (keys, values, d_ff) = (layer.keys() as u64, layer.values() as u64, layer.d_ff as u64);
-    let projections = 2 * s * h * (2 * keys + 2 * values);
-    let attention = 2 * s * s * (keys + values);
-    let mlp = 2 * s * h * 2 * d_ff;
+fn layer_flops(layer: &LayerShape, gated: bool, h: u64, s: u64) -> u64 {
+    let [queries, keys, values, mixed] = head_widths(layer);
+    let projections = 2 * s * h * (queries + keys + values + mixed);
+    let attention = 2 * s * s * (queries + mixed);
+    let mlp = 2 * s * h * layer.d_ff as u64 * if gated { 3 } else { 2 };
     projections + attention + mlp
+}
+
+fn head_widths(layer: &LayerShape) -> [u64; 4] {
+    [Axis::Query, Axis::Key, Axis::Value, Axis::Mixed].map(|axis| layer.width(axis) as u64)
 }
 
 /// FLOPs of training on one sequence of `seq_len` tokens: forward + backward.
@@ -123,11 +129,13 @@ fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
 /// An estimate from above for unfused attention: every input of a matrix product and of a nonlinearity is kept.
 fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: usize) -> u64 {
     let (s, h, o) = (architecture.seq_len as u64, architecture.d_model as u64, architecture.n_outputs as u64);
+    // Before and after the nonlinearity; with a gate, what it opens and how far, too.
+    let per_unit = if architecture.form.gated { 4 } else { 2 };
     let layer = |layer: &LayerShape| {
-        let (keys, values, d_ff) = (layer.keys() as u64, layer.values() as u64, layer.d_ff as u64);
+        let ([queries, keys, values, mixed], d_ff) = (head_widths(layer), layer.d_ff as u64);
         let stream = s * 4 * h; // two residuals, two normed copies
-        let heads = s * (2 * keys + 2 * values) + 2 * s * s * layer.heads.len() as u64; // q, k, v, output; scores, weights
-        stream + heads + s * 2 * d_ff // before and after ReLU
+        let heads = s * (queries + keys + values + mixed) + 2 * s * s * layer.n_heads() as u64; // q, k, v, output; scores, weights
+        stream + heads + s * per_unit * d_ff
     };
     let outside = s * 6 * h + s * 2 * o; // input, normed output, what goes from layer to layer; logits and their softmax
     // What a layer needs for itself goes from one to the next.

@@ -139,8 +139,12 @@ pub enum Fill {
 pub trait Values: Sized {
     /// Lengths of the axes.
     fn shape(&self) -> Vec<usize>;
-    /// New values of the same number type and place, row-major.
-    fn same_kind(&self, shape: &[usize], values: Vec<f64>) -> Self;
+    /// New values of the same number type and place, row-major, one call for each.
+    fn made(&self, shape: &[usize], next: &mut dyn FnMut() -> f64) -> Self;
+    /// New values of the same number type and place, all alike.
+    fn filled(&self, shape: &[usize], value: f64) -> Self {
+        self.made(shape, &mut || value)
+    }
     /// A copy with `slab` inserted at position `at` of dimension `dim`.
     fn insert(&self, dim: usize, at: usize, slab: &Self) -> Self;
     /// A copy with entry i of dimension `dim` multiplied by `factors[i]`.
@@ -225,7 +229,7 @@ impl Role<'_> {
     }
 
     fn constants<V: Values>(&self, like: &V, shape: &[usize]) -> V {
-        like.same_kind(shape, vec![self.constant(); shape.iter().product()])
+        like.filled(shape, self.constant())
     }
 }
 
@@ -342,16 +346,13 @@ impl<V: Values> New<'_, V> {
     fn entries(&self, fill: Fill, copy: impl FnOnce() -> V, mean: impl FnOnce() -> V) -> V {
         match (self.role, fill) {
             (Role::Weights { .. }, Fill::Mean) => mean(),
-            (Role::Mask { open }, Fill::Masked) => {
-                self.source.same_kind(self.shape, vec![*open; self.shape.iter().product()])
-            }
+            (Role::Mask { open }, Fill::Masked) => self.source.filled(self.shape, *open),
             (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free | Fill::Masked) => copy(),
             (Role::Weights { initializer, seed, event }, Fill::Free | Fill::Masked) => {
                 let mut stream = stream(*seed, &format!("growth/{event}/{}/{}", self.number, self.param));
                 let std_dev =
                     initializer.std_dev(self.param.kind, self.full, self.shape, || self.source.root_mean_square());
-                self.source
-                    .same_kind(self.shape, crate::init::entries(self.param.kind, self.shape, std_dev, &mut stream))
+                crate::init::entries(self.source, self.param.kind, self.shape, std_dev, &mut stream)
             }
             _ => self.role.constants(self.source, self.shape),
         }
@@ -440,9 +441,10 @@ fn noisy<V: Values>(
     let part = |range: Range<usize>| old.select(dim, &range.collect::<Vec<_>>());
     let block = part(to.clone());
     let std_dev = relative * block.root_mean_square();
-    let n = block.shape().iter().product();
-    let draws: Vec<f64> = StandardNormal.sample_iter(stream).map(|z: f64| std_dev * z).take(n).collect();
-    let noise = block.same_kind(&block.shape(), draws);
+    let noise = block.made(&block.shape(), &mut || {
+        let z: f64 = StandardNormal.sample(stream);
+        std_dev * z
+    });
     let replace = |values: V, range: &Range<usize>, sign: f64| {
         let part = |range: Range<usize>| values.select(dim, &range.collect::<Vec<_>>());
         let changed = part(range.clone()).add(&noise.scale(dim, &vec![sign; range.len()]));

@@ -129,7 +129,7 @@ fn changed_axes(before: &Architecture, after: &Architecture) -> Vec<TransformKin
         TransformKind::HiddenExpansion => before.d_model != after.d_model,
         TransformKind::LayerAddition => before.layers.len() != after.layers.len(),
         TransformKind::MlpExpansion => differs(|layer| layer.d_ff),
-        TransformKind::HeadAddition => differs(|layer| layer.heads.len()),
+        TransformKind::HeadAddition => differs(LayerShape::n_heads),
         TransformKind::AttentionExpansion => differs(|layer| layer.heads.iter().map(|h| h.d_k).max().unwrap_or(0)),
         TransformKind::HeadsExpansion => differs(|layer| layer.heads.iter().map(|h| h.d_v).max().unwrap_or(0)),
     };
@@ -165,19 +165,25 @@ pub fn all_preserve(architecture: &Architecture, growths: &[Growth]) -> bool {
 
 impl Goal {
     /// The sizes of an architecture whose layers all grow to `sizes`; new layers are like the last one.
-    pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Self {
+    ///
+    /// # Errors
+    /// If queries can't share keys and values evenly.
+    pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Self, TransformError> {
         let mut layers = architecture.layers.clone();
-        layers.resize(sizes.n_layers.unwrap_or(layers.len()), layers[layers.len() - 1].clone());
-        for layer in &mut layers {
+        let n_layers = sizes.n_layers.unwrap_or(layers.len()).min(MAX_COUNT + 1);
+        layers.resize(n_layers, layers[layers.len() - 1].clone());
+        for (number, layer) in layers.iter_mut().enumerate() {
+            let (n, queries) = sizes.heads(number, layer)?;
             let last = layer.heads[layer.heads.len() - 1];
-            layer.heads.resize(sizes.n_heads.unwrap_or(layer.heads.len()).min(MAX_COUNT + 1), last);
+            layer.heads.resize(n.min(MAX_COUNT + 1), last);
             layer.d_ff = sizes.d_ff.unwrap_or(layer.d_ff);
             for head in &mut layer.heads {
+                head.n_queries = queries.unwrap_or(head.n_queries);
                 head.d_k = sizes.d_k.unwrap_or(head.d_k);
                 head.d_v = sizes.d_v.unwrap_or(head.d_v);
             }
         }
-        Self { d_model: sizes.d_model.unwrap_or(architecture.d_model), layers }
+        Ok(Self { d_model: sizes.d_model.unwrap_or(architecture.d_model), layers })
     }
 
     /// The sizes of an architecture.

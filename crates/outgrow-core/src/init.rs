@@ -127,19 +127,16 @@ fn std_dev(kind: ParamKind, fan_in: usize) -> f64 {
     }
 }
 
-/// Values for `shape` new entries of `kind`, row-major.
-pub(crate) fn entries(kind: ParamKind, shape: &[usize], std_dev: f64, stream: &mut Stream) -> Vec<f64> {
-    let len = shape.iter().product();
+/// `shape` new entries of `kind`, in the number type and place of `like`.
+pub(crate) fn entries<V: Values>(like: &V, kind: ParamKind, shape: &[usize], std_dev: f64, stream: &mut Stream) -> V {
     match kind {
-        k if k.is_gain() => vec![1.0; len],
-        k if k.is_bias() => vec![0.0; len],
-        _ => normal(len, std_dev, stream),
+        k if k.is_gain() => like.filled(shape, 1.0),
+        k if k.is_bias() => like.filled(shape, 0.0),
+        _ => {
+            let normal = Normal::new(0.0, std_dev).expect("a positive standard deviation");
+            like.made(shape, &mut || normal.sample(stream))
+        }
     }
-}
-
-fn normal(len: usize, std_dev: f64, stream: &mut Stream) -> Vec<f64> {
-    let normal = Normal::new(0.0, std_dev).expect("a positive standard deviation");
-    normal.sample_iter(stream).take(len).collect()
 }
 
 /// The weights of a new model, each parameter drawn from its own stream of `seed`.
@@ -150,10 +147,14 @@ pub fn fresh<V: Values>(architecture: &Architecture, seed: u64, like: &V) -> BTr
     let depth = 1.0 / (2.0 * architecture.layers.len() as f64).sqrt();
     let draw = |id: ParamId| {
         let shape = id.shape(architecture);
-        let scale = if matches!(id.kind, ParamKind::Wo | ParamKind::W2) { depth } else { 1.0 };
         let mut stream = stream(seed, &format!("init/{id}"));
-        let std_dev = scale * std_dev(id.kind, shape[0]);
-        (id, like.same_kind(&shape, entries(id.kind, &shape, std_dev, &mut stream)))
+        let std_dev = match id.kind {
+            ParamKind::Wo | ParamKind::W2 => depth * std_dev(id.kind, shape[0]),
+            // As the unembedding that it is, too, it must not make the first logits large (0.02 is GPT-2's).
+            ParamKind::Embedding if architecture.form.tied => 0.02,
+            kind => std_dev(kind, shape[0]),
+        };
+        (id, entries(like, id.kind, &shape, std_dev, &mut stream))
     };
     parameters(architecture).into_iter().map(draw).collect()
 }

@@ -11,6 +11,7 @@ pub mod compose;
 pub mod cost;
 pub mod edit;
 pub mod event;
+pub mod form;
 pub mod growth;
 pub mod init;
 pub mod operator;
@@ -24,7 +25,8 @@ pub mod stream;
 pub mod sweep;
 pub mod transform;
 
-pub use architecture::{Architecture, Form, HeadShape, LayerShape, Norm};
+pub use architecture::{Architecture, HeadShape, LayerShape};
+pub use form::{Activation, Form, FrequencyScaling, Norm, Positions, Rotary};
 
 pub use event::Event;
 pub use growth::Growth;

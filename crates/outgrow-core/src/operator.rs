@@ -169,6 +169,7 @@ impl Operator {
         let rng = stream(seed, "units");
         let mut way = Way { operator: self.name(), now: architecture.clone(), to, edits: vec![], rng };
         way.check_nothing_shrinks()?;
+        way.check_form()?;
         self.method().grow(&mut way)?;
         way.check_arrived()?;
         way.now.validate()?;
@@ -210,6 +211,9 @@ struct Way<'a> {
     rng: Stream,
 }
 
+/// The axes along which a head is copied.
+const HEAD_AXES: [Axis; 4] = [Axis::Query, Axis::Key, Axis::Value, Axis::Mixed];
+
 /// A copy of a unit, and the part of it that what reads the unit gets from this copy. The parts of a unit's copies add up to one
 /// where the function is to be preserved.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,6 +239,27 @@ impl Way<'_> {
             return self.refuse("it would enlarge nothing: the model has the sizes of the goal already");
         }
         Ok(())
+    }
+
+    /// A table that is read and written in one can't be divided among copies.
+    fn check_form(&self) -> Result<(), OperatorError> {
+        if self.now.form.tied && self.to.d_model > self.now.d_model {
+            return self.refuse(
+                "d_model can't grow where the unembedding is the token embedding: its rows are read in parts, its columns written whole; the six transforms can do it",
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses all forms but the paper's (with either norm).
+    fn only_plain(&self) -> Result<(), OperatorError> {
+        let single = self.now.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
+        if self.now.form.is_plain() && single {
+            return Ok(());
+        }
+        self.refuse(
+            "its rule is for the paper's form: learned positions, ReLU with biases, one query to a head, no gate, no attention biases",
+        )
     }
 
     /// What an operator did not see to, it can't do.
@@ -279,7 +304,9 @@ impl Way<'_> {
 
     /// Sets to zero what a layer writes into the stream.
     fn silence(&mut self, layer: usize) {
-        for kind in [ParamKind::Wo, ParamKind::W2, ParamKind::B2] {
+        let form = self.now.form;
+        for kind in [ParamKind::Wo, ParamKind::Bo, ParamKind::W2, ParamKind::B2].into_iter().filter(|k| k.exists(form))
+        {
             self.edits.push(Edit::Clear { param: ParamId::in_layer(layer, kind), block: vec![] });
         }
     }
@@ -324,7 +351,7 @@ impl Way<'_> {
 
     /// Copies heads as wholes.
     fn copy_heads(&mut self, layer: usize, shares: &[Share]) {
-        for axis in [Axis::Key, Axis::Value] {
+        for axis in HEAD_AXES {
             let (entries, old) = self.head_entries(layer, axis, shares);
             for param in self.params(axis, Some(layer)) {
                 self.gather(param, axis, &entries, old, None);
@@ -348,18 +375,15 @@ impl Way<'_> {
         }
     }
 
-    /// The entries of the Key or Value axis that belong to copied heads, and how many there were.
+    /// The entries of one of the heads' axes that belong to copied heads, and how many there were.
     fn head_entries(&self, layer: usize, axis: Axis, shares: &[Share]) -> (Vec<Share>, usize) {
         let shape = &self.now.layers[layer];
         let range = |head: usize| -> Range<usize> {
-            let (at, len) = match axis {
-                Axis::Key => (shape.key_offset(head), shape.heads[head].d_k),
-                _ => (shape.value_offset(head), shape.heads[head].d_v),
-            };
-            at..at + len
+            let at = shape.offset(axis, head);
+            at..at + shape.heads[head].width(axis)
         };
         let entries = shares.iter().flat_map(|share| range(share.from).map(|from| Share { from, part: share.part }));
-        (entries.collect(), if axis == Axis::Key { shape.keys() } else { shape.values() })
+        (entries.collect(), shape.width(axis))
     }
 
     fn set_heads(&mut self, layer: usize, shares: &[Share]) {

@@ -1,12 +1,15 @@
 //! The parameters of an architecture and their named axes.
 //!
 //! Orientation everywhere is the paper's: row vectors, `y = x @ W`, so W is (in × out). The heads of a layer stand side by
-//! side on the `Key` and `Value` axes, head after head: a head grows by an insertion inside its own slice, and a layer with
-//! unequal heads still projects with one matrix product.
+//! side on the `Query`, `Key`, `Value` and `Mixed` axes, head after head (and query after query of a head): a head grows by an
+//! insertion inside its own slice, and a layer with unequal heads still projects with one matrix product.
 
 use std::{fmt, str::FromStr};
 
-use crate::architecture::{Architecture, Form, Norm};
+use crate::{
+    architecture::Architecture,
+    form::{Form, Norm, Positions as FormPositions},
+};
 
 /// What one dimension of a parameter runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,10 +20,16 @@ pub enum Axis {
     Position,
     /// Channels of the residual stream (h).
     Model,
-    /// Query and key channels of all heads of a layer, head after head (Σ k).
+    /// Query channels of all heads of a layer, head after head, query after query (Σ queries · k).
+    Query,
+    /// Key channels of all heads of a layer, head after head (Σ k).
     Key,
+    /// Key channels of one head, the same for all heads of a layer (k).
+    HeadKey,
     /// Value channels of all heads of a layer, head after head (Σ v).
     Value,
+    /// What the queries read out of the values, head after head, query after query (Σ queries · v).
+    Mixed,
     /// Units of the MLP (p).
     Ff,
     /// Outputs of the model (o).
@@ -32,24 +41,40 @@ pub enum Axis {
 pub enum ParamKind {
     /// Token embedding, Vocab × Model.
     Embedding,
-    /// Learned positions, Position × Model.
+    /// Learned positions, Position × Model (only where positions are learned).
     Positions,
-    /// Gain of the norm before attention, Model.
+    /// Gain of the norm before attention, Model (only where norms have gains, as of the others below).
     AttentionNorm,
     /// Bias of that norm, Model (only where the norms are LayerNorms).
     AttentionNormBias,
-    /// Queries, Model × Key.
+    /// Queries, Model × Query.
     Wq,
+    /// Bias of the queries, Query (only where the form has it, as of the others below).
+    Bq,
+    /// Gain of the norm of each query, HeadKey (only with QK-norm).
+    QueryNorm,
     /// Keys, Model × Key.
     Wk,
+    /// Bias of the keys, Key.
+    Bk,
+    /// Gain of the norm of each key, HeadKey (only with QK-norm).
+    KeyNorm,
     /// Values, Model × Value.
     Wv,
-    /// Attention output, Value × Model.
+    /// Bias of the values, Value.
+    Bv,
+    /// Attention output, Mixed × Model.
     Wo,
+    /// Bias of the attention output, Model.
+    Bo,
     /// Gain of the norm before the MLP, Model.
     MlpNorm,
     /// Bias of that norm, Model (only where the norms are LayerNorms).
     MlpNormBias,
+    /// The MLP's gate, Model × Ff (only where it is gated).
+    Wg,
+    /// Bias of the gate, Ff.
+    Bg,
     /// MLP in, Model × Ff.
     W1,
     /// MLP bias in, Ff.
@@ -62,7 +87,7 @@ pub enum ParamKind {
     FinalNorm,
     /// Bias of that norm, Model (only where it is a LayerNorm).
     FinalNormBias,
-    /// Unembedding, Model × Output.
+    /// Unembedding, Model × Output (only where it is not the token embedding).
     Unembedding,
 }
 
@@ -70,8 +95,28 @@ use ParamKind::*;
 
 impl ParamKind {
     /// The parameters that a layer may have, in the order of computation.
-    const LAYER: [ParamKind; 12] =
-        [AttentionNorm, AttentionNormBias, Wq, Wk, Wv, Wo, MlpNorm, MlpNormBias, W1, B1, W2, B2];
+    const LAYER: [ParamKind; 20] = [
+        AttentionNorm,
+        AttentionNormBias,
+        Wq,
+        Bq,
+        QueryNorm,
+        Wk,
+        Bk,
+        KeyNorm,
+        Wv,
+        Bv,
+        Wo,
+        Bo,
+        MlpNorm,
+        MlpNormBias,
+        Wg,
+        Bg,
+        W1,
+        B1,
+        W2,
+        B2,
+    ];
     /// The parameters outside the layers.
     const GLOBAL: [ParamKind; 5] = [Embedding, Positions, FinalNorm, FinalNormBias, Unembedding];
 
@@ -80,12 +125,23 @@ impl ParamKind {
         Self::LAYER.into_iter().filter(move |kind| kind.exists(form))
     }
 
-    fn exists(self, form: Form) -> bool {
+    /// Whether models of this form have it.
+    pub fn exists(self, form: Form) -> bool {
+        let biased_norms = form.norm == Norm::LayerNorm && form.norm_gains;
         match self {
-            AttentionNormBias | MlpNormBias => form.norm == Norm::LayerNorm,
-            FinalNorm => form.final_norm,
-            FinalNormBias => form.final_norm && form.norm == Norm::LayerNorm,
-            _ => true,
+            Positions => form.positions == FormPositions::Learned,
+            AttentionNorm | MlpNorm => form.norm_gains,
+            AttentionNormBias | MlpNormBias => biased_norms,
+            FinalNorm => form.final_norm && form.norm_gains,
+            FinalNormBias => form.final_norm && biased_norms,
+            QueryNorm | KeyNorm => form.qk_norm_eps.is_some() && form.norm_gains,
+            Bq | Bk | Bv => form.qkv_bias,
+            Bo => form.output_bias,
+            Wg => form.gated,
+            Bg => form.gated && form.mlp_bias,
+            B1 | B2 => form.mlp_bias,
+            Unembedding => !form.tied,
+            Embedding | Wq | Wk | Wv | Wo | W1 | W2 => true,
         }
     }
 
@@ -95,12 +151,17 @@ impl ParamKind {
         match self {
             Embedding => &[Vocab, Model],
             Positions => &[Position, Model],
-            AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias | FinalNormBias | B2 => &[Model],
-            Wq | Wk => &[Model, Key],
+            AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias | FinalNormBias | Bo | B2 => &[Model],
+            Wq => &[Model, Query],
+            Bq => &[Query],
+            Wk => &[Model, Key],
+            Bk => &[Key],
+            QueryNorm | KeyNorm => &[HeadKey],
             Wv => &[Model, Value],
-            Wo => &[Value, Model],
-            W1 => &[Model, Ff],
-            B1 => &[Ff],
+            Bv => &[Value],
+            Wo => &[Mixed, Model],
+            Wg | W1 => &[Model, Ff],
+            Bg | B1 => &[Ff],
             W2 => &[Ff, Model],
             Unembedding => &[Model, Output],
         }
@@ -113,7 +174,7 @@ impl ParamKind {
 
     /// Whether it is the gain of a norm.
     pub fn is_gain(self) -> bool {
-        matches!(self, AttentionNorm | MlpNorm | FinalNorm)
+        matches!(self, AttentionNorm | MlpNorm | FinalNorm | QueryNorm | KeyNorm)
     }
 
     /// Whether it is the bias of a norm.
@@ -121,17 +182,17 @@ impl ParamKind {
         matches!(self, AttentionNormBias | MlpNormBias | FinalNormBias)
     }
 
-    /// Whether it is a bias: of a norm or of the MLP.
+    /// Whether it is a bias: of a norm, of attention or of the MLP.
     pub fn is_bias(self) -> bool {
-        self.is_norm_bias() || matches!(self, B1 | B2)
+        self.is_norm_bias() || matches!(self, Bq | Bk | Bv | Bo | Bg | B1 | B2)
     }
 
     /// Whether a sum runs over this axis of it: it *reads* the channels of the axis. What does not, writes them (or, in a
     /// norm, passes them on).
     pub fn reads(self, axis: Axis) -> bool {
         match axis {
-            Axis::Model => matches!(self, Wq | Wk | Wv | W1 | Unembedding),
-            Axis::Value => self == Wo,
+            Axis::Model => matches!(self, Wq | Wk | Wv | Wg | W1 | Unembedding),
+            Axis::Mixed => self == Wo,
             Axis::Ff => self == W2,
             _ => false,
         }
@@ -139,7 +200,7 @@ impl ParamKind {
 
     /// Whether decoupled weight decay acts on it: matrices that multiply activations, as is usual; not gains, biases or tables.
     pub fn decays(self) -> bool {
-        matches!(self, Wq | Wk | Wv | Wo | W1 | W2 | Unembedding)
+        matches!(self, Wq | Wk | Wv | Wo | Wg | W1 | W2 | Unembedding)
     }
 
     fn name(self) -> &'static str {
@@ -149,11 +210,19 @@ impl ParamKind {
             AttentionNorm => "attention_norm",
             AttentionNormBias => "attention_norm_bias",
             Wq => "w_q",
+            Bq => "b_q",
+            QueryNorm => "query_norm",
             Wk => "w_k",
+            Bk => "b_k",
+            KeyNorm => "key_norm",
             Wv => "w_v",
+            Bv => "b_v",
             Wo => "w_o",
+            Bo => "b_o",
             MlpNorm => "mlp_norm",
             MlpNormBias => "mlp_norm_bias",
+            Wg => "w_g",
+            Bg => "b_g",
             W1 => "w_1",
             B1 => "b_1",
             W2 => "w_2",
@@ -197,14 +266,14 @@ impl ParamId {
     }
 
     fn len(self, axis: Axis, architecture: &Architecture) -> usize {
-        let layer = || &architecture.layers[self.layer.expect("Key, Value and Ff are axes of layer parameters only")];
+        let layer = || &architecture.layers[self.layer.expect("heads and Ff are axes of layer parameters only")];
         match axis {
             Axis::Vocab => architecture.vocab_size,
             Axis::Position => architecture.seq_len,
             Axis::Model => architecture.d_model,
             Axis::Output => architecture.n_outputs,
-            Axis::Key => layer().keys(),
-            Axis::Value => layer().values(),
+            Axis::Query | Axis::Key | Axis::Value | Axis::Mixed => layer().width(axis),
+            Axis::HeadKey => layer().heads.first().map_or(0, |head| head.d_k),
             Axis::Ff => layer().d_ff,
         }
     }

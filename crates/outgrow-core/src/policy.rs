@@ -153,7 +153,7 @@ mod tests {
 
     /// Grows at 100 and at 300 tokens.
     fn plan() -> GrowthPlan {
-        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 0.0 };
+        let form = Form::decoder(Norm::RmsNorm, 0.0);
         let initial = Architecture::uniform(4, 5, 4, 1, LayerShape::uniform(1, 2, 2, 4), form);
         let stage = |tokens, d_model| Stage { tokens, growths: vec![HiddenExpansion { d_model }.into()] };
         GrowthPlan::new(initial, vec![stage(100, 6), stage(300, 8)]).expect("a plan")

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    architecture::{Architecture, Norm},
+    architecture::Architecture,
     edit::Values,
-    param::{ParamId, ParamKind},
+    form::{Form, Norm, Rotary},
+    param::{Axis, ParamId, ParamKind},
 };
 
 /// A dense row-major array.
@@ -55,8 +56,8 @@ impl Values for Array {
         self.shape.clone()
     }
 
-    fn same_kind(&self, shape: &[usize], values: Vec<f64>) -> Self {
-        Array::new(shape.to_vec(), values)
+    fn made(&self, shape: &[usize], next: &mut dyn FnMut() -> f64) -> Self {
+        Array::new(shape.to_vec(), (0..shape.iter().product()).map(|_| next()).collect())
     }
 
     fn insert(&self, dim: usize, at: usize, slab: &Self) -> Self {
@@ -117,81 +118,136 @@ impl Values for Array {
 /// # Panics
 /// If a token is outside the vocabulary, the sequence is longer than `seq_len`, or `params` are not the architecture's.
 pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) -> Array {
-    let global = |kind| &params[&ParamId::global(kind)];
-    let d_model = architecture.d_model;
-    let mut x: Vec<Vec<f64>> = tokens
-        .iter()
-        .enumerate()
-        .map(|(i, &token)| add(global(ParamKind::Embedding).row(token), global(ParamKind::Positions).row(i)))
-        .collect();
+    let form = architecture.form;
+    let global = |kind| params.get(&ParamId::global(kind));
+    let embedding = global(ParamKind::Embedding).expect("a table of tokens");
+    let embed = |(i, &token): (usize, &usize)| match global(ParamKind::Positions) {
+        Some(positions) => add(embedding.row(token), positions.row(i)),
+        None => embedding.row(token).to_vec(),
+    };
+    let mut x: Vec<Vec<f64>> = tokens.iter().enumerate().map(embed).collect();
     for layer in 0..architecture.layers.len() {
-        let p = |kind| &params[&ParamId::in_layer(layer, kind)];
+        let p = |kind| params.get(&ParamId::in_layer(layer, kind));
         let normed = norm(&x, architecture, p, [ParamKind::AttentionNorm, ParamKind::AttentionNormBias]);
         let attended = attention(architecture, layer, &normed, p);
-        x = x.iter().zip(&attended).map(|(a, b)| add(a, b)).collect();
-        let normed = norm(&x, architecture, p, [ParamKind::MlpNorm, ParamKind::MlpNormBias]);
-        x = x.iter().zip(&normed).map(|(a, b)| add(a, &mlp(b, p))).collect();
+        let after: Vec<Vec<f64>> = x.iter().zip(&attended).map(|(a, b)| add(a, b)).collect();
+        let read = if form.parallel { &x } else { &after };
+        let normed = norm(read, architecture, p, [ParamKind::MlpNorm, ParamKind::MlpNormBias]);
+        x = after.iter().zip(&normed).map(|(a, b)| add(a, &mlp(form, b, p))).collect();
     }
-    if architecture.form.final_norm {
+    if form.final_norm {
         x = norm(&x, architecture, global, [ParamKind::FinalNorm, ParamKind::FinalNormBias]);
     }
-    debug_assert!(x.iter().all(|row| row.len() == d_model));
-    let out = x.iter().flat_map(|row| times(row, global(ParamKind::Unembedding))).collect();
-    Array::new(vec![tokens.len(), architecture.n_outputs], out)
+    let out = x.iter().flat_map(|row| match global(ParamKind::Unembedding) {
+        Some(unembedding) => times(row, unembedding),
+        None => (0..architecture.vocab_size).map(|token| dot(row, embedding.row(token))).collect(),
+    });
+    Array::new(vec![tokens.len(), architecture.n_outputs], out.collect())
 }
 
-/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum), or the same of x − μ, plus a bias.
+/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum), or the same of x − μ, plus a bias; without g and bias where there are none.
 fn norm<'a>(
     x: &[Vec<f64>],
     architecture: &Architecture,
-    p: impl Fn(ParamKind) -> &'a Array,
+    p: impl Fn(ParamKind) -> Option<&'a Array>,
     [gain, bias]: [ParamKind; 2],
 ) -> Vec<Vec<f64>> {
     let d = architecture.d_model as f64;
-    let (centred, gain) = (architecture.form.norm == Norm::LayerNorm, &p(gain).values);
+    let centred = architecture.form.norm == Norm::LayerNorm;
     let one = |row: &Vec<f64>| {
         let mean = if centred { row.iter().sum::<f64>() / d } else { 0.0 };
-        let sum = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() + architecture.form.eps_sum;
-        let scale = d.sqrt() / sum.sqrt();
-        let scaled: Vec<f64> = row.iter().zip(gain).map(|(v, g)| (v - mean) * g * scale).collect();
-        if centred { add(&scaled, &p(bias).values) } else { scaled }
+        let row: Vec<f64> = row.iter().map(|v| v - mean).collect();
+        let scaled = scaled(&row, p(gain), architecture.form.eps_sum);
+        match p(bias) {
+            Some(bias) => add(&scaled, &bias.values),
+            None => scaled,
+        }
     };
     x.iter().map(one).collect()
 }
 
-/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e (paper, equation 2).
+/// x·g·√d / √(Σx² + ε).
+fn scaled(x: &[f64], gain: Option<&Array>, eps_sum: f64) -> Vec<f64> {
+    let scale = (x.len() as f64).sqrt() / (x.iter().map(|v| v * v).sum::<f64>() + eps_sum).sqrt();
+    match gain {
+        Some(gain) => x.iter().zip(&gain.values).map(|(v, g)| v * g * scale).collect(),
+        None => x.iter().map(|v| v * scale).collect(),
+    }
+}
+
+/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e (paper, equation 2), several queries to a K_e and V_e where they are shared.
 fn attention<'a>(
     architecture: &Architecture,
     layer: usize,
     x: &[Vec<f64>],
-    p: impl Fn(ParamKind) -> &'a Array,
+    p: impl Fn(ParamKind) -> Option<&'a Array>,
 ) -> Vec<Vec<f64>> {
-    let project = |kind| x.iter().map(|row| times(row, p(kind))).collect::<Vec<_>>();
-    let (q, k, v) = (project(ParamKind::Wq), project(ParamKind::Wk), project(ParamKind::Wv));
-    let shape = &architecture.layers[layer];
-    let position = |i: usize| {
-        let last = if architecture.form.causal { i + 1 } else { x.len() };
-        let mut heads = vec![0.0; shape.values()];
+    let (shape, form) = (&architecture.layers[layer], architecture.form);
+    let project = |w, b| x.iter().map(|row| affine(row, p(w), p(b))).collect::<Vec<_>>();
+    let (q, k, v) = (
+        project(ParamKind::Wq, ParamKind::Bq),
+        project(ParamKind::Wk, ParamKind::Bk),
+        project(ParamKind::Wv, ParamKind::Bv),
+    );
+    // A query or key as it meets the others: normed, and turned by its position.
+    let ready = |row: &[f64], gain, position: usize| {
+        let normed = match form.qk_norm_eps {
+            Some(eps) => scaled(row, p(gain), eps * row.len() as f64),
+            None => row.to_vec(),
+        };
+        form.rotary().map_or(normed.clone(), |rotary| turned(normed, &rotary, position))
+    };
+    let one = |i: usize| {
+        let last = if form.causal { i + 1 } else { x.len() };
+        let mut mixed = vec![0.0; shape.width(Axis::Mixed)];
         for (e, head) in shape.heads.iter().enumerate() {
-            let (ko, vo) = (shape.key_offset(e), shape.value_offset(e));
-            let score = |j: usize| dot(&q[i][ko..ko + head.d_k], &k[j][ko..ko + head.d_k]) / (head.d_k as f64).sqrt();
-            let weights = softmax((0..last).map(score).collect());
-            for (j, weight) in weights.iter().enumerate() {
-                for c in vo..vo + head.d_v {
-                    heads[c] += weight * v[j][c];
+            let (ko, vo) = (shape.offset(Axis::Key, e), shape.offset(Axis::Value, e));
+            for query in 0..head.n_queries {
+                let qo = shape.offset(Axis::Query, e) + query * head.d_k;
+                let mo = shape.offset(Axis::Mixed, e) + query * head.d_v;
+                let q_i = ready(&q[i][qo..qo + head.d_k], ParamKind::QueryNorm, i);
+                let score = |j: usize| {
+                    dot(&q_i, &ready(&k[j][ko..ko + head.d_k], ParamKind::KeyNorm, j)) / (head.d_k as f64).sqrt()
+                };
+                for (j, weight) in softmax((0..last).map(score).collect()).iter().enumerate() {
+                    for c in 0..head.d_v {
+                        mixed[mo + c] += weight * v[j][vo + c];
+                    }
                 }
             }
         }
-        times(&heads, p(ParamKind::Wo))
+        affine(&mixed, p(ParamKind::Wo), p(ParamKind::Bo))
     };
-    (0..x.len()).map(position).collect()
+    (0..x.len()).map(one).collect()
 }
 
-/// ReLU(x W_1 + b_1) W_2 + b_2 (paper, equation 3).
-fn mlp<'a>(x: &[f64], p: impl Fn(ParamKind) -> &'a Array) -> Vec<f64> {
-    let mut inner = add(&times(x, p(ParamKind::W1)), &p(ParamKind::B1).values);
-    inner.iter_mut().for_each(|v| *v = v.max(0.0));
-    add(&times(&inner, p(ParamKind::W2)), &p(ParamKind::B2).values)
+/// Rotary positions: pair i, of channels 2i and 2i + 1, turned by its angle.
+fn turned(mut x: Vec<f64>, rotary: &Rotary, position: usize) -> Vec<f64> {
+    for i in 0..rotary.turned(x.len()) / 2 {
+        let (cos, sin) = rotary.turn(position, i);
+        let (a, b) = (x[2 * i], x[2 * i + 1]);
+        (x[2 * i], x[2 * i + 1]) = (a * cos - b * sin, b * cos + a * sin);
+    }
+    x
+}
+
+/// act(x W_1 + b_1) W_2 + b_2 (paper, equation 3), or (act(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2.
+fn mlp<'a>(form: Form, x: &[f64], p: impl Fn(ParamKind) -> Option<&'a Array>) -> Vec<f64> {
+    let inner = affine(x, p(ParamKind::W1), p(ParamKind::B1));
+    let inner: Vec<f64> = match form.gated {
+        true => {
+            let gate = affine(x, p(ParamKind::Wg), p(ParamKind::Bg));
+            gate.iter().zip(&inner).map(|(g, v)| form.activation.of(*g) * v).collect()
+        }
+        false => inner.into_iter().map(|v| form.activation.of(v)).collect(),
+    };
+    affine(&inner, p(ParamKind::W2), p(ParamKind::B2))
+}
+
+/// x W + b, or x W where there is no b.
+fn affine(x: &[f64], w: Option<&Array>, b: Option<&Array>) -> Vec<f64> {
+    let product = times(x, w.expect("a model of every form has this matrix"));
+    b.map_or(product.clone(), |b| add(&product, &b.values))
 }
 
 fn add(a: &[f64], b: &[f64]) -> Vec<f64> {

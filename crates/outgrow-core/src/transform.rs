@@ -21,7 +21,7 @@ pub use self::{
     hidden_expansion::HiddenExpansion, layer_addition::LayerAddition, mlp_expansion::MlpExpansion,
 };
 use crate::{
-    architecture::{Architecture, ArchitectureError, HeadShape, MAX_SIZE},
+    architecture::{Architecture, ArchitectureError, HeadShape, LayerShape, MAX_SIZE},
     edit::{Edit, Fill},
     growth::Grown,
     param::{Axis, ParamId, ParamKind, ParamKind::*},
@@ -63,26 +63,59 @@ pub struct Row {
     pub zero: &'static [ParamKind],
     /// Old entries are multiplied by the transform's factor.
     pub scaled: &'static [ParamKind],
+    /// The same where the norms have no gains.
+    pub scaled_bare: &'static [ParamKind],
 }
 
 /// Who must be zero (paper, theorems 3.1 to 3.6). Where the paper's summary table and its theorem 3.5 differ (norm gains:
 /// "zero" there, free here; embeddings: omitted there, zero here), the theorem and its proof A.5 are right.
 pub const TABLE: [Row; 6] = [
-    Row { transform: TransformKind::MlpExpansion, free: &[W1, B1], zero: &[W2], scaled: &[] },
-    Row { transform: TransformKind::HeadAddition, free: &[Wq, Wk, Wv], zero: &[Wo], scaled: &[] },
-    Row { transform: TransformKind::HeadsExpansion, free: &[Wv], zero: &[Wo], scaled: &[] },
-    Row { transform: TransformKind::AttentionExpansion, free: &[Wq], zero: &[Wk], scaled: &[Wk] },
+    Row { transform: TransformKind::MlpExpansion, free: &[Wg, Bg, W1, B1], zero: &[W2], scaled: &[], scaled_bare: &[] },
+    Row {
+        transform: TransformKind::HeadAddition,
+        free: &[Wq, Bq, Wk, Bk, Wv, Bv],
+        zero: &[Wo],
+        scaled: &[],
+        scaled_bare: &[],
+    },
+    Row { transform: TransformKind::HeadsExpansion, free: &[Wv, Bv], zero: &[Wo], scaled: &[], scaled_bare: &[] },
+    Row {
+        transform: TransformKind::AttentionExpansion,
+        free: &[Wq, Bq],
+        zero: &[Wk, Bk],
+        scaled: &[Wk, Bk],
+        scaled_bare: &[Wk, Bk],
+    },
     Row {
         transform: TransformKind::HiddenExpansion,
-        free: &[Wq, Wk, Wv, W1, AttentionNorm, MlpNorm, FinalNorm, Unembedding],
-        zero: &[Embedding, Positions, Wo, W2, B2, AttentionNormBias, MlpNormBias, FinalNormBias],
+        free: &[Wq, Wk, Wv, Wg, W1, AttentionNorm, MlpNorm, FinalNorm, Unembedding],
+        zero: &[Embedding, Positions, Wo, Bo, W2, B2, AttentionNormBias, MlpNormBias, FinalNormBias],
         scaled: &[AttentionNorm, MlpNorm, FinalNorm],
+        scaled_bare: &[Wq, Wk, Wv, Wg, W1, Unembedding],
     },
     Row {
         transform: TransformKind::LayerAddition,
-        free: &[AttentionNorm, AttentionNormBias, Wq, Wk, Wv, MlpNorm, MlpNormBias, W1, B1],
-        zero: &[Wo, W2, B2],
+        free: &[
+            AttentionNorm,
+            AttentionNormBias,
+            Wq,
+            Bq,
+            QueryNorm,
+            Wk,
+            Bk,
+            KeyNorm,
+            Wv,
+            Bv,
+            MlpNorm,
+            MlpNormBias,
+            Wg,
+            Bg,
+            W1,
+            B1,
+        ],
+        zero: &[Wo, Bo, W2, B2],
         scaled: &[],
+        scaled_bare: &[],
     },
 ];
 
@@ -135,6 +168,26 @@ pub enum TransformError {
         what: String,
         /// What was asked for.
         to: usize,
+    },
+    /// The model's form does not allow it.
+    #[error("{transform}: {why}")]
+    Refused {
+        /// Which transform.
+        transform: &'static str,
+        /// Why not, and what is allowed.
+        why: String,
+    },
+    /// Query heads can't be shared out evenly.
+    #[error(
+        "n_heads {n_heads} of layer {layer} can't share {n_kv_heads} keys and values evenly: it must be a multiple of n_kv_heads"
+    )]
+    Uneven {
+        /// Which layer.
+        layer: usize,
+        /// Query heads.
+        n_heads: usize,
+        /// Keys and values.
+        n_kv_heads: usize,
     },
     /// Nothing would grow.
     #[error("{0} would enlarge nothing: every size it names is there already")]
@@ -210,10 +263,32 @@ pub fn grow_all(architecture: &Architecture, transforms: &[Transform]) -> Result
 pub struct Sizes {
     pub d_model: Option<usize>,
     pub n_layers: Option<usize>,
+    /// Query heads of a layer.
     pub n_heads: Option<usize>,
+    /// How many keys and values they share; in a model where each head has its own, as many as there are heads.
+    pub n_kv_heads: Option<usize>,
     pub d_k: Option<usize>,
     pub d_v: Option<usize>,
     pub d_ff: Option<usize>,
+}
+
+impl Sizes {
+    /// How many heads (keys and values) a layer is to have, and how many queries each of them.
+    pub(crate) fn heads(&self, number: usize, layer: &LayerShape) -> Result<(usize, Option<usize>), TransformError> {
+        let (now, last) = (layer.heads.len(), layer.heads[layer.heads.len() - 1]);
+        let single = layer.heads.iter().all(|head| head.n_queries == 1);
+        let (n_heads, n_kv_heads) = match (self.n_heads, self.n_kv_heads) {
+            (None, None) => return Ok((now, None)),
+            (Some(n), None) if single => (n, n),
+            (Some(n), None) => (n, now),
+            (None, Some(n)) => (n.saturating_mul(last.n_queries), n),
+            (Some(n_heads), Some(n)) => (n_heads, n),
+        };
+        if n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
+            return Err(TransformError::Uneven { layer: number, n_heads, n_kv_heads });
+        }
+        Ok((n_kv_heads, Some(n_heads / n_kv_heads)))
+    }
 }
 
 /// The transforms that take every layer of `architecture` to `sizes`: widths first, then heads, then layers (as the last
@@ -228,18 +303,47 @@ pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Vec<Transform
     transforms.extend(sizes.d_k.map(|d_k| AttentionExpansion { layer: None, heads: None, d_k }.into()));
     transforms.extend(sizes.d_v.map(|d_v| HeadsExpansion { layer: None, heads: None, d_v }.into()));
     for (number, layer) in architecture.layers.iter().enumerate() {
-        let (from, to) = (layer.heads.len(), sizes.n_heads.unwrap_or(layer.heads.len()));
-        let what = || format!("n_heads of layer {number}");
-        let n_new_heads = to.checked_sub(from).ok_or_else(|| TransformError::Shrinks { what: what(), from, to })?;
-        if n_new_heads > 0 {
-            transforms.push(HeadAddition { layer: Some(number), n_new_heads, d_k: None, d_v: None }.into());
-        }
+        transforms.extend(more_heads(number, layer, sizes)?.into_iter().map(Transform::from));
     }
     let (from, to) = (architecture.layers.len(), sizes.n_layers.unwrap_or(architecture.layers.len()));
     let new_layers = to.checked_sub(from);
     let new_layers = new_layers.ok_or_else(|| TransformError::Shrinks { what: "n_layers".into(), from, to })?;
     transforms.extend((from..from + new_layers).map(|index| LayerAddition { index, shape: None }.into()));
     Ok(transforms)
+}
+
+/// The head additions that a layer needs: queries for the heads that are there, then heads.
+fn more_heads(number: usize, layer: &LayerShape, sizes: &Sizes) -> Result<Vec<HeadAddition>, TransformError> {
+    let (to, queries) = sizes.heads(number, layer)?;
+    let from = layer.heads.len();
+    let shrinks =
+        |what: &str, from, to| TransformError::Shrinks { what: format!("{what} of layer {number}"), from, to };
+    let n_new_heads = to.checked_sub(from).ok_or_else(|| shrinks("n_kv_heads", from, to))?;
+    let mut additions = vec![];
+    let new = |n_new_heads, n_new_queries, heads| HeadAddition {
+        layer: Some(number),
+        heads,
+        n_new_queries,
+        n_new_heads,
+        n_queries: queries.filter(|&n| n != layer.heads[from - 1].n_queries),
+        d_k: None,
+        d_v: None,
+    };
+    if let Some(queries) = queries {
+        let gap = |head: &HeadShape| {
+            let shrinks = || shrinks("n_heads / n_kv_heads", head.n_queries, queries);
+            queries.checked_sub(head.n_queries).ok_or_else(shrinks)
+        };
+        let gaps = layer.heads.iter().map(gap).collect::<Result<Vec<_>, _>>()?;
+        if gaps.iter().all(|gap| *gap == gaps[0]) {
+            additions.extend((gaps[0] > 0).then(|| HeadAddition { n_queries: None, ..new(0, gaps[0], None) }));
+        } else {
+            let one = |(head, &gap)| HeadAddition { n_queries: None, ..new(0, gap, Some(vec![head])) };
+            additions.extend(gaps.iter().enumerate().filter(|(_, gap)| **gap > 0).map(one));
+        }
+    }
+    additions.extend((n_new_heads > 0).then(|| new(n_new_heads, 0, None)));
+    Ok(additions)
 }
 
 impl TransformKind {
@@ -325,7 +429,8 @@ impl Draft {
 
     /// Scales the entries `range` of `axis` of every parameter among `params` that the table says is scaled.
     fn scale(&mut self, params: &[ParamId], axis: Axis, range: Range<usize>, by: f64) {
-        for &param in params.iter().filter(|param| self.row.scaled.contains(&param.kind)) {
+        let scaled = if self.architecture.form.norm_gains { self.row.scaled } else { self.row.scaled_bare };
+        for &param in params.iter().filter(|param| scaled.contains(&param.kind)) {
             self.edits.push(Edit::Scale { param, axis, range: range.clone(), by });
         }
     }
@@ -354,6 +459,10 @@ impl Draft {
             Some(&head) => Err(TransformError::NoHead { layer, head, n_heads }),
             None => Ok(heads.iter().map(|&head| (layer, head)).collect()),
         }
+    }
+
+    fn refuse<T>(&self, why: impl Into<String>) -> Result<T, TransformError> {
+        Err(TransformError::Refused { transform: self.row.transform.name(), why: why.into() })
     }
 
     fn head(&mut self, layer: usize, head: usize) -> &mut HeadShape {

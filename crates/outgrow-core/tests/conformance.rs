@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, Norm, ParamId, Transform,
-    compose::{random_architecture, random_composition, random_tokens, random_transform},
+    Architecture, Form, LayerShape, Norm, ParamId, ParamKind, Positions, Rotary, Transform,
+    compose::{
+        random_architecture, random_architecture_of, random_composition, random_form, random_tokens, random_transform,
+    },
     edit::{Edit, Fill, Role, apply},
+    growth::Grown,
     init::{Initializer, fresh},
     param::parameters,
     reference::{Array, Params, logits},
     stream::{Stream, stream},
-    transform::{TABLE, TransformKind, grow_all},
+    transform::{AttentionExpansion, TABLE, TransformError, TransformKind, grow_all},
 };
 
 /// Random weights of O(1), so that nothing hides behind a small factor; norm gains and biases are random, too.
@@ -59,19 +62,34 @@ fn random_compositions_preserve_the_function() {
     println!("largest change over 1500 compositions: {worst:e}");
 }
 
+/// A random model of a form that `fits`, with a transform of `kind` that it does not refuse.
+fn random_case(
+    kind: TransformKind,
+    fits: &dyn Fn(&Form) -> bool,
+    rng: &mut Stream,
+) -> (Architecture, Transform, Grown) {
+    loop {
+        let form = random_form(rng);
+        if !fits(&form) {
+            continue;
+        }
+        let mut architecture = random_architecture_of(form, rng);
+        architecture.seq_len = architecture.seq_len.max(4);
+        let transform = random_transform(&architecture, kind, rng);
+        if let Ok(grown) = transform.grow(&architecture) {
+            return (architecture, transform, grown);
+        }
+    }
+}
+
 /// Applies `kind` to random models, with `break_it` done to the edits, and gives the median change of logits.
-fn change_when_broken(kind: TransformKind, break_it: impl Fn(&mut Edit)) -> f64 {
+fn change_when_broken(kind: TransformKind, fits: &dyn Fn(&Form) -> bool, break_it: impl Fn(&mut Edit)) -> f64 {
     let mut changes: Vec<f64> = (0..40)
         .map(|number| {
             let mut rng = stream(number, "teeth");
-            let mut architecture = random_architecture(&mut rng);
-            architecture.form.final_norm = true;
-            architecture.seq_len = architecture.seq_len.max(4);
-            architecture.d_model = architecture.d_model.max(3);
+            let (architecture, _, mut grown) = random_case(kind, fits, &mut rng);
             let params = random_params(&architecture, &mut rng);
             let tokens = random_tokens(&architecture, &mut rng);
-            let transform = random_transform(&architecture, kind, &mut rng);
-            let mut grown = transform.grow(&architecture).expect("valid");
             grown.edits.iter_mut().for_each(&break_it);
             // A large scale: what must be zero is drawn as boldly as the weights of these models.
             let after = grow(&params, &grown.edits, &Initializer::Normal { scale: 3.0 });
@@ -80,6 +98,17 @@ fn change_when_broken(kind: TransformKind, break_it: impl Fn(&mut Edit)) -> f64 
         .collect();
     changes.sort_by(f64::total_cmp);
     changes[changes.len() / 2]
+}
+
+/// Forms in which a parameter is there and a mistake in it shows: a bias of the keys shifts all scores of a query alike unless they are turned,
+/// and what is normed again forgets its scale.
+fn shows(kind: ParamKind, form: &Form) -> bool {
+    let by_itself = match kind {
+        ParamKind::Bk => form.rotary().is_some() && form.qk_norm_eps.is_none(),
+        ParamKind::Wq | ParamKind::Wk => form.qk_norm_eps.is_none(),
+        _ => true,
+    };
+    by_itself && form.final_norm && kind.exists(*form)
 }
 
 #[test]
@@ -95,7 +124,7 @@ fn every_required_zero_has_teeth() {
             };
             // A free bias is 0 by our initializer, so its zero is broken by a value of its own below.
             if !zero.is_bias() {
-                let moved = change_when_broken(row.transform, free);
+                let moved = change_when_broken(row.transform, &|form| shows(zero, form), free);
                 assert!(moved > 1e-3, "{:?}: {zero:?} need not be zero? logits move by {moved:e}", row.transform);
             }
         }
@@ -104,26 +133,26 @@ fn every_required_zero_has_teeth() {
 
 #[test]
 fn a_new_output_bias_must_be_zero() {
-    use outgrow_core::ParamKind::{AttentionNormBias, B2, MlpNormBias};
-    let hidden = [B2, AttentionNormBias, MlpNormBias].map(|bias| (TransformKind::HiddenExpansion, bias));
-    for (kind, bias) in hidden.into_iter().chain([(TransformKind::LayerAddition, B2)]) {
-        let mut rng = stream(5, "bias");
-        let mut architecture = random_architecture(&mut rng);
-        architecture.form.final_norm = false;
-        architecture.form.norm = Norm::LayerNorm;
-        architecture.seq_len = 4;
-        let params = random_params(&architecture, &mut rng);
-        let tokens = random_tokens(&architecture, &mut rng);
-        let grown = random_transform(&architecture, kind, &mut rng).grow(&architecture).expect("valid");
-        let mut after = grow(&params, &grown.edits, &NORMAL);
-        let born = born(&params, &grown.edits);
-        for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == bias) {
-            for (value, born) in array.values.iter_mut().zip(&born[id].values) {
-                *value += born;
+    use rand::RngExt;
+    for row in &TABLE {
+        for &bias in row.zero.iter().filter(|kind| kind.is_bias()) {
+            let mut rng = stream(5, "bias");
+            // A norm of the end sees no bias of its own in channels that nobody reads.
+            let fits = |form: &Form| shows(bias, &Form { final_norm: true, ..*form }) && bias.exists(*form);
+            let (architecture, _, grown) = random_case(row.transform, &fits, &mut rng);
+            let params = random_params(&architecture, &mut rng);
+            let tokens = random_tokens(&architecture, &mut rng);
+            let mut after = grow(&params, &grown.edits, &NORMAL);
+            let born = born(&params, &grown.edits);
+            for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == bias) {
+                for (value, born) in array.values.iter_mut().zip(&born[id].values) {
+                    // Not the same in all channels: a LayerNorm takes that back.
+                    *value += born * rng.random_range(0.5..1.5);
+                }
             }
+            let moved = change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens));
+            assert!(moved > 1e-3, "{:?}, {bias:?}: logits move by {moved:e}", row.transform);
         }
-        let moved = change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens));
-        assert!(moved > 1e-3, "{kind:?}, {bias:?}: logits move by {moved:e}");
     }
 }
 
@@ -138,15 +167,60 @@ fn born(params: &Params, edits: &[Edit]) -> Params {
 #[test]
 fn every_scale_has_teeth() {
     for row in &TABLE {
-        for &scaled in row.scaled {
-            let unscale = |edit: &mut Edit| match edit {
-                Edit::Scale { param, by, .. } if param.kind == scaled => *by = 1.0,
-                _ => {}
-            };
-            let moved = change_when_broken(row.transform, unscale);
-            assert!(moved > 1e-3, "{:?}: {scaled:?} need not be scaled? logits move by {moved:e}", row.transform);
+        for (kinds, with_gains) in [(row.scaled, true), (row.scaled_bare, false)] {
+            for &scaled in kinds {
+                let unscale = |edit: &mut Edit| match edit {
+                    Edit::Scale { param, by, .. } if param.kind == scaled => *by = 1.0,
+                    _ => {}
+                };
+                let fits = |form: &Form| shows(scaled, form) && form.norm_gains == with_gains;
+                let moved = change_when_broken(row.transform, &fits, unscale);
+                assert!(moved > 1e-3, "{:?}: {scaled:?} need not be scaled? logits move by {moved:e}", row.transform);
+            }
         }
     }
+}
+
+/// What can't be exact is refused, with the reason.
+#[test]
+fn what_cannot_be_exact_is_refused() {
+    let refused = |form: Form, kind, words: &str| {
+        let mut rng = stream(1, "refused");
+        let architecture = random_architecture_of(form, &mut rng);
+        let error = random_transform(&architecture, kind, &mut rng).grow(&architecture).expect_err(words);
+        assert!(matches!(error, TransformError::Refused { .. }) && error.to_string().contains(words), "{error}");
+    };
+    let form = Form::decoder(Norm::RmsNorm, 1e-5);
+    refused(Form { qk_norm_eps: Some(1e-6), ..form }, TransformKind::AttentionExpansion, "QK-norm");
+    refused(Form { tied: true, norm_gains: false, ..form }, TransformKind::HiddenExpansion, "different scales");
+    let layer_norm = Form { tied: true, final_norm: false, ..Form::decoder(Norm::LayerNorm, 1e-5) };
+    refused(layer_norm, TransformKind::HiddenExpansion, "the means");
+    let rotary = Rotary { theta: 1e4, width: 4, channels: None, scaling: None };
+    let turned = Form { positions: Positions::Rotary(rotary), ..form };
+    let architecture = random_architecture_of(turned, &mut stream(2, "refused"));
+    let error = AttentionExpansion { layer: None, heads: None, d_k: 9 };
+    let error = Transform::from(error).grow(&architecture).expect_err("an odd d_k").to_string();
+    assert!(error.contains("pairs"), "{error}");
+}
+
+/// The frequencies of pairs that are there do not move when `d_k` grows; what recomputes them, moves logits.
+#[test]
+fn rotary_frequencies_are_kept() {
+    let mut rng = stream(3, "rotary");
+    let rotary = |width| Positions::Rotary(Rotary { theta: 1e4, width, channels: None, scaling: None });
+    let form = Form { positions: rotary(4), ..Form::decoder(Norm::RmsNorm, 1e-5) };
+    let mut architecture = random_architecture_of(form, &mut rng);
+    architecture.layers = vec![LayerShape::uniform(2, 4, 4, 8); 2];
+    architecture.seq_len = 7;
+    let params = random_params(&architecture, &mut rng);
+    let tokens = random_tokens(&architecture, &mut rng);
+    let grown =
+        Transform::from(AttentionExpansion { layer: None, heads: None, d_k: 8 }).grow(&architecture).expect("valid");
+    let after = grow(&params, &grown.edits, &NORMAL);
+    let before = logits(&architecture, &params, &tokens);
+    assert!(change(&before, &logits(&grown.architecture, &after, &tokens)) < 1e-12);
+    let recomputed = Architecture { form: Form { positions: rotary(8), ..form }, ..grown.architecture };
+    assert!(change(&before, &logits(&recomputed, &after, &tokens)) > 1e-3);
 }
 
 #[test]

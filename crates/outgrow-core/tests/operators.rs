@@ -21,7 +21,7 @@ use rand::RngExt;
 type Sizes = (usize, usize, usize, usize);
 
 fn model((d_model, n_layers, n_heads, d_ff): Sizes, norm: Norm, final_norm: bool) -> Architecture {
-    let form = Form { causal: true, final_norm, norm, eps_sum: 1e-2 };
+    let form = Form { final_norm, ..Form::decoder(norm, 1e-2) };
     Architecture::uniform(7, 5, d_model, n_layers, LayerShape::uniform(n_heads, 3, 2, d_ff), form)
 }
 
@@ -142,7 +142,7 @@ fn depths(operator: Operator, from: usize, to: usize) -> (Vec<usize>, Vec<usize>
     let source = |new: usize| {
         let same = |old: &usize| done.after[&layer(new, Wq)] == done.before[&layer(*old, Wq)];
         let old = (0..from).find(same).expect("a copy");
-        for kind in ParamKind::of_layer(Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 0.0 }) {
+        for kind in ParamKind::of_layer(Form::decoder(Norm::RmsNorm, 0.0)) {
             let silent = matches!(kind, Wo | W2 | B2) && done.after[&layer(new, kind)].values.iter().all(|v| *v == 0.0);
             assert!(silent || done.after[&layer(new, kind)] == done.before[&layer(old, kind)], "{kind:?}");
         }

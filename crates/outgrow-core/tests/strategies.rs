@@ -74,7 +74,7 @@ proptest! {
 }
 
 fn small(d_model: usize, n_layers: usize, layer: LayerShape) -> Architecture {
-    let form = outgrow_core::Form { causal: true, final_norm: true, norm: outgrow_core::Norm::RmsNorm, eps_sum: 1e-5 };
+    let form = outgrow_core::Form::decoder(outgrow_core::Norm::RmsNorm, 1e-5);
     Architecture::uniform(16, 8, d_model, n_layers, layer, form)
 }
 

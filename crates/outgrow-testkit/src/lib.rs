@@ -14,7 +14,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Architecture, Form, HeadShape, LayerShape, Norm, ParamId, ParamKind, Transform,
+    Architecture, Form, HeadShape, LayerShape, ParamId, ParamKind, Transform,
     param::parameters,
     reference::{Array, Params},
     transform::{AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion},
@@ -120,9 +120,7 @@ impl Case {
         let number = |key: &str| self.json[key].as_f64().unwrap_or(1e-6) * d;
         let eps = [("eps0", 0.0), ("epsfix", number("eps_fixed")), ("epsresc", number("eps_rescaled"))];
         let all = [("bidir", false), ("causal", true)].into_iter().flat_map(|(mask, causal)| {
-            eps.map(|(name, eps_sum)| {
-                (format!("{mask}.{name}"), Form { causal, final_norm: false, norm: Norm::RmsNorm, eps_sum })
-            })
+            eps.map(|(name, eps_sum)| (format!("{mask}.{name}"), Form { causal, eps_sum, ..Form::paper() }))
         });
         all.filter(|(name, _)| self.tensors.contains_key(&format!("logits.{name}"))).collect()
     }
@@ -195,7 +193,7 @@ fn size(value: &Value) -> usize {
 
 fn head_shapes(value: &Value) -> Vec<HeadShape> {
     let pairs = value.as_array().expect("a list of heads");
-    pairs.iter().map(|pair| HeadShape { d_k: size(&pair[0]), d_v: size(&pair[1]) }).collect()
+    pairs.iter().map(|pair| HeadShape::new(size(&pair[0]), size(&pair[1]))).collect()
 }
 
 fn architecture(json: &Value) -> Architecture {
@@ -207,7 +205,7 @@ fn architecture(json: &Value) -> Architecture {
         seq_len: size(&config["s"]),
         d_model: size(&json["h"]),
         layers: json["layers"].as_array().expect("layers").iter().map(layer).collect(),
-        form: Form { causal: false, final_norm: false, norm: Norm::RmsNorm, eps_sum: 0.0 },
+        form: Form::paper(),
     }
 }
 
@@ -216,7 +214,9 @@ fn transform(name: &str, a: &Value) -> Option<Transform> {
     let heads = a.get("head").map(|head| vec![size(head)]);
     Some(match name {
         "mlp_expand" => MlpExpansion { layer, d_ff: size(&a["p"]) }.into(),
-        "head_add" => HeadAddition { layer, n_new_heads: 1, d_k: Some(size(&a["k"])), d_v: Some(size(&a["v"])) }.into(),
+        "head_add" => {
+            HeadAddition { d_k: Some(size(&a["k"])), d_v: Some(size(&a["v"])), ..HeadAddition::heads(layer, 1) }.into()
+        }
         "heads_expand" => HeadsExpansion { layer, heads, d_v: size(&a["v"]) }.into(),
         "attention_expand" => AttentionExpansion { layer, heads, d_k: size(&a["k"]) }.into(),
         "hidden_expand" => HiddenExpansion { d_model: size(&a["h"]) }.into(),

@@ -6,6 +6,7 @@ use outgrow_core::{
     Architecture, GrowthPlan, Trial,
     architecture::LayerShape,
     init::Initializer,
+    param::Axis,
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
@@ -139,7 +140,9 @@ struct Products {
 impl Products {
     fn new(architecture: &Architecture, batch: usize, options: (Kind, tch::Device)) -> Self {
         let (t, h) = (architecture.seq_len, architecture.d_model);
-        let width = |layer: &LayerShape| layer.d_ff.max(layer.keys()).max(layer.values()).max(layer.heads.len() * t);
+        let width = |layer: &LayerShape| {
+            layer.d_ff.max(layer.width(Axis::Key)).max(layer.width(Axis::Value)).max(layer.n_heads() * t)
+        };
         let widest = architecture.layers.iter().map(width).fold(h.max(architecture.n_outputs), usize::max);
         let numbers = (Tensor::randn([(batch * t).max(h) as i64 * widest as i64], (Kind::Float, options.1)) * 0.1)
             .to_kind(options.0);
@@ -159,10 +162,10 @@ impl Products {
 
     fn layer(&self, layer: &LayerShape) {
         let h = self.h as usize;
-        self.both_ways(h, layer.keys());
-        self.both_ways(h, layer.keys());
-        self.both_ways(h, layer.values());
-        self.both_ways(layer.values(), h);
+        self.both_ways(h, layer.width(Axis::Key));
+        self.both_ways(h, layer.width(Axis::Key));
+        self.both_ways(h, layer.width(Axis::Value));
+        self.both_ways(layer.width(Axis::Value), h);
         self.both_ways(h, layer.d_ff);
         self.both_ways(layer.d_ff, h);
         for group in layer.groups() {

@@ -2,7 +2,7 @@
 //! memory each, into buffers that live as long as the architecture does.
 //!
 //! It computes what autograd computes through [`crate::Model`], which stays the reference (a test holds the two together) and
-//! serves wherever this does not: other devices, float64, LayerNorm. The stream between layers is kept in float32 whatever
+//! serves wherever this does not: other devices, float64, forms that are not the paper's. The stream between layers is kept in float32 whatever
 //! the activations are kept in.
 //!
 //! Shapes: b sequences, t positions, R = b·t rows, h `d_model`, n heads of a group, d their width, f `d_ff`, o outputs.
@@ -17,6 +17,7 @@ use outgrow_core::{
     Architecture, Norm, ParamId, ParamKind,
     ParamKind::*,
     architecture::{HeadGroup, LayerShape},
+    param::Axis,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -32,7 +33,8 @@ pub(crate) struct ByHand(Box<dyn Pass>);
 /// Whether models of this form are trained by hand there.
 pub(crate) fn serves(architecture: &Architecture, device: Device, compute: Kind) -> bool {
     let kind = matches!(compute, Kind::Float | Kind::BFloat16);
-    kind && device == Device::Cpu && architecture.form.norm == Norm::RmsNorm
+    let single = architecture.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
+    kind && device == Device::Cpu && architecture.form.norm == Norm::RmsNorm && architecture.form.is_plain() && single
 }
 
 trait Pass {
@@ -203,7 +205,7 @@ struct Passes<E> {
 
 impl<E: Element> KeptHeads<E> {
     fn new(b: usize, t: usize, group: &HeadGroup) -> Self {
-        let HeadGroup { n_heads, d_k, d_v } = *group;
+        let HeadGroup { n_heads, d_k, d_v, .. } = *group;
         let of = |width: usize| Buffer::new(&[b * n_heads, t, width]);
         Self { q: of(d_k), k: of(d_k), v: of(d_v), p: of(t) }
     }
@@ -218,7 +220,7 @@ impl<E: Element> Kept<E> {
             normed: [Buffer::new(&[rows, h]), Buffer::new(&[rows, h])],
             r: [vec![0.0; rows], vec![0.0; rows]],
             heads: shape.groups().iter().map(|group| KeptHeads::new(b, t, group)).collect(),
-            attended: Buffer::new(&[rows, shape.values()]),
+            attended: Buffer::new(&[rows, shape.width(Axis::Value)]),
             inner: Buffer::new(&[rows, shape.d_ff]),
         }
     }
@@ -228,9 +230,9 @@ impl<E: Element> Room<E> {
     fn new(b: usize, t: usize, shape: &LayerShape) -> Self {
         let rows = |width: usize| Buffer::new(&[b * t, width]);
         Self {
-            q: rows(shape.keys()),
-            k: rows(shape.keys()),
-            v: rows(shape.values()),
+            q: rows(shape.width(Axis::Key)),
+            k: rows(shape.width(Axis::Key)),
+            v: rows(shape.width(Axis::Value)),
             heads: shape.groups().iter().map(|group| KeptHeads::new(b, t, group)).collect(),
             out: shape.groups().iter().map(|g| Buffer::new(&[b * g.n_heads, t, g.d_v])).collect(),
             d_inner: rows(shape.d_ff),
@@ -420,8 +422,8 @@ fn weight_gradient<E>(out: &Tensor, x: &Buffer<E>, dy: &Buffer<E>) {
 fn groups(shape: &LayerShape, t: usize) -> Vec<(HeadGroup, Heads, Heads)> {
     let (mut key_at, mut value_at) = (0, 0);
     let place = |group: HeadGroup| {
-        let keys = Heads { at: key_at, n: group.n_heads, d: group.d_k, t, width: shape.keys() };
-        let values = Heads { at: value_at, n: group.n_heads, d: group.d_v, t, width: shape.values() };
+        let keys = Heads { at: key_at, n: group.n_heads, d: group.d_k, t, width: shape.width(Axis::Key) };
+        let values = Heads { at: value_at, n: group.n_heads, d: group.d_v, t, width: shape.width(Axis::Value) };
         key_at += group.n_heads * group.d_k;
         value_at += group.n_heads * group.d_v;
         (group, keys, values)

@@ -1,31 +1,44 @@
-//! The model in libtorch: the paper's section 2, with ε and a final norm as parts of the form.
+//! The model in libtorch: the paper's section 2, and the forms that today's models have.
 //!
-//! Shape suffixes: b sequences, t positions, h `d_model`, n heads of a group, k `d_k`, v `d_v`, f `d_ff`, o outputs;
-//! `x_nh` stands for activations with b and t folded into one leading dimension. Of stacked replicates all shapes begin with
-//! their number r, weights and activations alike, and each product is one of r.
+//! Shape suffixes: b sequences, t positions, h `d_model`, n heads of a group, q query heads that share keys and values, k `d_k`, v `d_v`,
+//! f `d_ff`, o outputs; `x_nh` stands for activations with b and t folded into one leading dimension. Of stacked replicates all shapes
+//! begin with their number r, weights and activations alike, and each product is one of r.
 
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, Norm, ParamId, ParamKind,
+    Activation, Architecture, Norm, ParamId, ParamKind,
     ParamKind::*,
+    Rotary,
     architecture::{HeadGroup, LayerShape},
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
-/// A model ready to compute: its sizes, and a tensor for each parameter, all of one kind and on one device.
+/// A model ready to compute: its sizes, and a tensor for each parameter, all on one device.
 pub struct Model<'a> {
     architecture: &'a Architecture,
     weights: BTreeMap<ParamId, Tensor>,
+    /// The kind of the activations.
+    compute: Kind,
 }
 
 impl<'a> Model<'a> {
-    /// A model of these weights.
+    /// A model of these weights, computing in their kind.
     ///
     /// # Panics
     /// If a parameter is missing (when it is first used).
     pub fn new(architecture: &'a Architecture, weights: BTreeMap<ParamId, Tensor>) -> Self {
-        Self { architecture, weights }
+        let compute = weights[&ParamId::global(Embedding)].kind();
+        Self { architecture, weights, compute }
+    }
+
+    /// A model of weights in any kind that computes in one of its own: each weight is converted when it is used, a piece at a time, so that
+    /// this takes little memory.
+    ///
+    /// # Panics
+    /// As of [`Model::new`].
+    pub fn computing(architecture: &'a Architecture, weights: BTreeMap<ParamId, Tensor>, compute: Kind) -> Self {
+        Self { compute, ..Self::new(architecture, weights) }
     }
 
     /// Logits b × t × o of token ids b × t; t is at most `seq_len`. Of stacked replicates r × b × t × o of r × b × t, or of b × t that
@@ -44,57 +57,68 @@ impl<'a> Model<'a> {
 
     /// The model; `look` is shown what each sub-layer reads, normed, and what it adds to the stream.
     pub(crate) fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor, &Tensor)) -> Tensor {
+        let form = self.architecture.form;
         let t = *tokens_bt.size().last().expect("token ids are batch × position");
-        let positions_th = self.global(Positions).narrow(-2, 0, t);
-        let embedded_bth = self.embed(tokens_bt) + positions_th.unsqueeze(-3);
+        let embedded_bth = self.embed(tokens_bt, t);
         let outer = embedded_bth.size()[..embedded_bth.dim() - 2].to_vec();
         let mut x_nh = embedded_bth.flatten(-3, -2);
-        let mask_tt = self.mask(t, &x_nh);
+        let among = self.among(t, &x_nh);
         for (layer, shape) in self.architecture.layers.iter().enumerate() {
-            let w = |kind| &self.weights[&ParamId::in_layer(layer, kind)];
-            let normed_nh = self.norm(&x_nh, w, [AttentionNorm, AttentionNormBias]);
-            let attended_nh = attention(&normed_nh, shape, w, mask_tt.as_ref(), t);
+            let at = At { model: self, layer: Some(layer) };
+            let normed_nh = at.norm(&x_nh, [AttentionNorm, AttentionNormBias]);
+            let attended_nh = at.attention(&normed_nh, shape, &among);
             look(&normed_nh, &attended_nh);
-            x_nh = &x_nh + attended_nh;
-            let normed_nh = self.norm(&x_nh, w, [MlpNorm, MlpNormBias]);
-            let thought_nh = mlp(&normed_nh, w);
+            let after_nh = &x_nh + attended_nh;
+            let normed_nh = at.norm(if form.parallel { &x_nh } else { &after_nh }, [MlpNorm, MlpNormBias]);
+            let thought_nh = at.mlp(&normed_nh);
             look(&normed_nh, &thought_nh);
-            x_nh = &x_nh + thought_nh;
+            x_nh = after_nh + thought_nh;
         }
-        if self.architecture.form.final_norm {
-            x_nh = self.norm(&x_nh, |kind| self.global(kind), [FinalNorm, FinalNormBias]);
+        let outside = At { model: self, layer: None };
+        if form.final_norm {
+            x_nh = outside.norm(&x_nh, [FinalNorm, FinalNormBias]);
         }
-        x_nh.matmul(self.global(Unembedding)).view(&[&outer, [t, -1].as_slice()].concat()[..])
-    }
-
-    /// The rows of the table, each replicate's of its own.
-    fn embed(&self, tokens_bt: &Tensor) -> Tensor {
-        let table = self.global(Embedding);
-        let &[r, vocab, h] = &table.size()[..] else {
-            return Tensor::embedding(table, tokens_bt, -1, false, false);
+        let logits = match form.tied {
+            true => self.product(&x_nh, &self.weights[&ParamId::global(Embedding)].transpose(-2, -1)),
+            false => outside.times(&x_nh, Unembedding),
         };
-        let first = Tensor::arange(r, (Kind::Int64, table.device())) * vocab;
-        Tensor::embedding(&table.reshape([r * vocab, h]), &(tokens_bt + first.view([r, 1, 1])), -1, false, false)
+        logits.view(&[&outer, [t, -1].as_slice()].concat()[..])
     }
 
-    fn global(&self, kind: ParamKind) -> &Tensor {
-        &self.weights[&ParamId::global(kind)]
-    }
-
-    /// The form's norm with its ε on the sum: libtorch's own with ε/d on the mean.
-    fn norm<'w>(&self, x_nh: &Tensor, w: impl Fn(ParamKind) -> &'w Tensor, [gain, bias]: [ParamKind; 2]) -> Tensor {
-        let d = self.architecture.d_model as i64;
-        let eps = self.architecture.form.eps_sum / d as f64;
-        let stacked = x_nh.dim() == 3;
-        match self.architecture.form.norm {
-            Norm::RmsNorm if stacked => x_nh.rms_norm::<&Tensor>([d], None, eps) * w(gain).unsqueeze(1),
-            Norm::LayerNorm if stacked => {
-                let normed = x_nh.layer_norm::<&Tensor>([d], None, None, eps, false);
-                normed * w(gain).unsqueeze(1) + w(bias).unsqueeze(1)
+    /// The rows of the tables, each replicate's of its own.
+    fn embed(&self, tokens_bt: &Tensor, t: i64) -> Tensor {
+        let table = &self.weights[&ParamId::global(Embedding)];
+        let rows = match table.size()[..] {
+            [r, vocab, h] => {
+                let first = Tensor::arange(r, (Kind::Int64, table.device())) * vocab;
+                let tokens = tokens_bt + first.view([r, 1, 1]);
+                Tensor::embedding(&table.reshape([r * vocab, h]), &tokens, -1, false, false)
             }
-            Norm::RmsNorm => x_nh.rms_norm([d], Some(w(gain)), eps),
-            Norm::LayerNorm => x_nh.layer_norm([d], Some(w(gain)), Some(w(bias)), eps, false),
+            _ => Tensor::embedding(table, tokens_bt, -1, false, false),
+        };
+        let rows = rows.to_kind(self.compute);
+        match self.weights.get(&ParamId::global(Positions)) {
+            Some(positions_sh) => rows + positions_sh.narrow(-2, 0, t).to_kind(self.compute).unsqueeze(-3),
+            None => rows,
         }
+    }
+
+    /// x w, with w converted to the kind of x a few columns at a time if it is of another.
+    fn product(&self, x: &Tensor, w: &Tensor) -> Tensor {
+        if w.kind() == self.compute {
+            return x.matmul(w);
+        }
+        let [.., rows, columns] = w.size()[..] else { panic!("a matrix has two dimensions") };
+        let width = (CONVERTED / rows).max(1);
+        let part = |at: i64| x.matmul(&w.narrow(-1, at, width.min(columns - at)).to_kind(self.compute));
+        Tensor::cat(&(0..columns).step_by(width as usize).map(part).collect::<Vec<_>>(), -1)
+    }
+
+    fn among(&self, t: i64, like: &Tensor) -> Among {
+        let widths = self.architecture.layers.iter().flat_map(|layer| &layer.heads).map(|head| head.d_k);
+        let turns = |rotary| widths.map(|d_k| (d_k, Turns::new(rotary, d_k, t, like))).collect();
+        let turns = self.architecture.form.rotary().map_or_else(BTreeMap::new, turns);
+        Among { t, mask_tt: self.mask(t, like), turns }
     }
 
     /// −∞ above the diagonal, to be added to scores; none where every position sees every other.
@@ -105,31 +129,162 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e: one product for all projections of a kind, one attention per run of equal heads.
-fn attention<'w>(
-    x_nh: &Tensor,
-    shape: &LayerShape,
-    w: impl Fn(ParamKind) -> &'w Tensor,
-    mask_tt: Option<&Tensor>,
+/// Entries of a weight that are converted at a time.
+const CONVERTED: i64 = 1 << 23;
+
+/// What attention knows of positions.
+struct Among {
     t: i64,
-) -> Tensor {
-    let (q, k, v) = (x_nh.matmul(w(Wq)), x_nh.matmul(w(Wk)), x_nh.matmul(w(Wv)));
-    let size = q.size();
-    let (_, outer) = size.split_last().expect("a row for each position");
-    let (mut key_at, mut value_at) = (0, 0);
-    let mut heads = vec![];
-    for HeadGroup { n_heads, d_k, d_v } in shape.groups() {
-        let (n, d_k, d_v) = (n_heads as i64, d_k as i64, d_v as i64);
-        let cut = |x: &Tensor, at: i64, d: i64| x.narrow(-1, at, n * d).view([-1, t, n, d]).transpose(1, 2);
-        let (q_bntk, k_bntk, v_bntv) = (cut(&q, key_at, d_k), cut(&k, key_at, d_k), cut(&v, value_at, d_v));
-        let scale = 1.0 / (d_k as f64).sqrt();
-        let h_bntv = attend(&q_bntk, &k_bntk, &v_bntv, scale, mask_tt);
-        heads.push(h_bntv.transpose(1, 2).reshape(&[outer, [n * d_v].as_slice()].concat()[..]));
-        key_at += n * d_k;
-        value_at += n * d_v;
+    mask_tt: Option<Tensor>,
+    /// For each width of keys, where positions are rotary.
+    turns: BTreeMap<usize, Turns>,
+}
+
+/// Cosines and sines of rotary positions, t × pairs. They and their angles are computed in float32, step by step as transformers does,
+/// so that an imported model computes the same.
+struct Turns {
+    channels: i64,
+    cos_tp: Tensor,
+    sin_tp: Tensor,
+}
+
+impl Turns {
+    fn new(rotary: Rotary, d_k: usize, t: i64, like: &Tensor) -> Self {
+        let channels = rotary.turned(d_k);
+        let exponents = Tensor::from_slice(&rotary.exponents(channels / 2));
+        let frequencies: Vec<f32> =
+            Tensor::pow_scalar(rotary.theta, &exponents).reciprocal().try_into().expect("a number for each pair");
+        let scaled: Vec<f32> = frequencies.into_iter().map(|frequency| rotary.scaled(frequency)).collect();
+        let positions = Tensor::arange(t, (Kind::Float, Device::Cpu));
+        let angles_tp = positions.unsqueeze(1) * Tensor::from_slice(&scaled).unsqueeze(0);
+        let there = |x: Tensor| x.to_device(like.device()).to_kind(like.kind());
+        Self { channels: channels as i64, cos_tp: there(angles_tp.cos()), sin_tp: there(angles_tp.sin()) }
     }
-    let all = if heads.len() == 1 { heads.remove(0) } else { Tensor::cat(&heads, -1) };
-    all.matmul(w(Wo))
+
+    /// Pair i, of channels 2i and 2i + 1, turned by its angle.
+    fn turn(&self, x_bntk: &Tensor) -> Tensor {
+        let turned = x_bntk.narrow(-1, 0, self.channels);
+        let pairs = turned.unflatten(-1, [self.channels / 2, 2]);
+        let (a, b) = (pairs.select(-1, 0), pairs.select(-1, 1));
+        let turned = Tensor::stack(&[&a * &self.cos_tp - &b * &self.sin_tp, &b * &self.cos_tp + &a * &self.sin_tp], -1)
+            .flatten(-2, -1);
+        match x_bntk.size()[x_bntk.dim() - 1] - self.channels {
+            0 => turned,
+            rest => Tensor::cat(&[turned, x_bntk.narrow(-1, self.channels, rest)], -1),
+        }
+    }
+}
+
+/// A layer of a model, or what stands outside the layers.
+struct At<'m, 'a> {
+    model: &'m Model<'a>,
+    layer: Option<usize>,
+}
+
+impl At<'_, '_> {
+    /// A parameter, if the form has it.
+    fn get(&self, kind: ParamKind) -> Option<&Tensor> {
+        self.model.weights.get(&ParamId { layer: self.layer, kind })
+    }
+
+    /// A vector to be added to or multiplied with activations, in their kind.
+    fn vector(&self, kind: ParamKind) -> Option<Tensor> {
+        self.get(kind).map(|vector| vector.to_kind(self.model.compute))
+    }
+
+    /// x w.
+    fn times(&self, x: &Tensor, w: ParamKind) -> Tensor {
+        self.model.product(x, self.get(w).expect("a model of every form has this matrix"))
+    }
+
+    /// x w + b, or x w where the form has no b.
+    fn affine(&self, x: &Tensor, w: ParamKind, b: ParamKind) -> Tensor {
+        let Some(b) = self.vector(b) else { return self.times(x, w) };
+        let matrix = self.get(w).expect("a model of every form has this matrix");
+        match x.dim() {
+            _ if matrix.kind() != self.model.compute => self.times(x, w) + b,
+            3 => b.unsqueeze(1).baddbmm(x, matrix, 1.0, 1.0),
+            _ => b.addmm(x, matrix),
+        }
+    }
+
+    /// The form's norm with its ε on the sum: libtorch's own with ε/d on the mean.
+    fn norm(&self, x_nh: &Tensor, [gain, bias]: [ParamKind; 2]) -> Tensor {
+        let architecture = self.model.architecture;
+        let d = architecture.d_model as i64;
+        let eps = architecture.form.eps_sum / d as f64;
+        let (gain, bias) = (self.vector(gain), self.vector(bias));
+        if x_nh.dim() == 3 {
+            let normed = match architecture.form.norm {
+                Norm::RmsNorm => x_nh.rms_norm::<&Tensor>([d], None, eps),
+                Norm::LayerNorm => x_nh.layer_norm::<&Tensor>([d], None, None, eps, false),
+            };
+            let scaled = gain.map_or(normed.shallow_clone(), |gain| normed * gain.unsqueeze(1));
+            return bias.map_or(scaled.shallow_clone(), |bias| scaled + bias.unsqueeze(1));
+        }
+        match architecture.form.norm {
+            Norm::RmsNorm => x_nh.rms_norm([d], gain, eps),
+            Norm::LayerNorm => x_nh.layer_norm([d], gain, bias, eps, false),
+        }
+    }
+
+    /// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e: one product for all projections of a kind, one attention per run of equal heads.
+    fn attention(&self, x_nh: &Tensor, shape: &LayerShape, among: &Among) -> Tensor {
+        let (q, k, v) = (self.affine(x_nh, Wq, Bq), self.affine(x_nh, Wk, Bk), self.affine(x_nh, Wv, Bv));
+        let size = q.size();
+        let (_, outer) = size.split_last().expect("a row for each position");
+        let (mut query_at, mut key_at, mut value_at) = (0, 0, 0);
+        let mut heads = vec![];
+        for group in shape.groups() {
+            let HeadGroup { n_heads, d_k, d_v, .. } = group;
+            let (n, kv, t) = (n_heads as i64, group.n_kv_heads() as i64, among.t);
+            let (wide, narrow) = (d_k as i64, d_v as i64);
+            let cut = |x: &Tensor, at: i64, n: i64, d: i64| x.narrow(-1, at, n * d).unflatten(-1, [n, d]);
+            // Queries and keys as they meet each other: normed, and turned by their positions.
+            let ready = |x: Tensor, gain: ParamKind| {
+                let x_bntk = self.head_norm(x, gain).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
+                among.turns.get(&d_k).map_or(x_bntk.shallow_clone(), |turns| turns.turn(&x_bntk))
+            };
+            let q_bntk = ready(cut(&q, query_at, n, wide), QueryNorm);
+            let k_bntk = ready(cut(&k, key_at, kv, wide), KeyNorm);
+            let v_bntv = cut(&v, value_at, kv, narrow).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
+            let shared = |x: Tensor| if n == kv { x } else { x.repeat_interleave_self_int(n / kv, 1, None) };
+            let scale = 1.0 / (d_k as f64).sqrt();
+            let h_bntv = attend(&q_bntk, &shared(k_bntk), &shared(v_bntv), scale, among.mask_tt.as_ref());
+            heads.push(h_bntv.transpose(1, 2).reshape(&[outer, [n * narrow].as_slice()].concat()[..]));
+            query_at += n * wide;
+            key_at += kv * wide;
+            value_at += kv * narrow;
+        }
+        let all = if heads.len() == 1 { heads.remove(0) } else { Tensor::cat(&heads, -1) };
+        self.affine(&all, Wo, Bo)
+    }
+
+    /// Each head's RMSNorm of its own, where the form has QK-norm; the last two dimensions are n × k.
+    fn head_norm(&self, x: Tensor, gain: ParamKind) -> Tensor {
+        let Some(eps) = self.model.architecture.form.qk_norm_eps else { return x };
+        let d = *x.size().last().expect("channels");
+        let normed = x.rms_norm::<&Tensor>([d], None, eps);
+        match self.vector(gain) {
+            Some(gain) if gain.dim() == 2 => normed * gain.unsqueeze(1).unsqueeze(1),
+            Some(gain) => normed * gain,
+            None => normed,
+        }
+    }
+
+    /// act(x W_1 + b_1) W_2 + b_2, or with a gate (act(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2.
+    fn mlp(&self, x_nh: &Tensor) -> Tensor {
+        let form = self.model.architecture.form;
+        let act = |x: Tensor| match form.activation {
+            Activation::Relu => x.relu(),
+            Activation::Gelu => x.gelu("none"),
+            Activation::GeluTanh => x.gelu("tanh"),
+            Activation::Silu => x.silu(),
+        };
+        let units_nf = self.affine(x_nh, W1, B1);
+        let inner_nf = if form.gated { act(self.affine(x_nh, Wg, Bg)) * units_nf } else { act(units_nf) };
+        self.affine(&inner_nf, W2, B2)
+    }
 }
 
 /// On a GPU libtorch's fused kernels are fastest; on a CPU two batched products are, at the lengths that run there.
@@ -145,20 +300,6 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tenso
         None => q.bmm(&k_transposed) * scale,
     };
     scores.softmax(-1, None).bmm(&v).view([b, n, t, d_v])
-}
-
-/// ReLU(x W_1 + b_1) W_2 + b_2.
-fn mlp<'w>(x_nh: &Tensor, w: impl Fn(ParamKind) -> &'w Tensor) -> Tensor {
-    let inner_nf = affine(x_nh, w(W1), w(B1)).relu();
-    affine(&inner_nf, w(W2), w(B2))
-}
-
-/// x w + b.
-fn affine(x: &Tensor, w: &Tensor, b: &Tensor) -> Tensor {
-    match x.dim() {
-        3 => b.unsqueeze(1).baddbmm(x, w, 1.0, 1.0),
-        _ => b.addmm(x, w),
-    }
 }
 
 /// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in float32 at least; of stacked replicates

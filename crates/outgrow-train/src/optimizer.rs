@@ -203,7 +203,7 @@ mod tests {
     const RATE: f64 = 1e-3;
 
     fn trial(beta2: f64, optimizer: OptimizerAtGrowth, learning_rate: LearningRateAtGrowth) -> Trial {
-        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+        let form = Form::decoder(Norm::RmsNorm, 1e-5);
         let initial = Architecture::uniform(8, 4, 6, 1, LayerShape::uniform(1, 2, 2, 4), form);
         let growths = vec![HiddenExpansion { d_model: 9 }.into(), LayerAddition { index: 1, shape: None }.into()];
         let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }]).expect("a plan");

@@ -12,7 +12,7 @@ const FILES: [&str; 2] = ["checkpoint.json", "model.safetensors"];
 #[test]
 fn checkpoints() {
     outgrow_train::device::initialise(1);
-    let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+    let form = Form::decoder(Norm::RmsNorm, 1e-5);
     let architecture = Architecture::uniform(8, 4, 4, 1, LayerShape::uniform(1, 2, 2, 4), form);
     // On memory, where the system has it: a disk would be measured, not the reader.
     let base = if fs::metadata("/dev/shm").is_ok() { "/dev/shm".into() } else { std::env::temp_dir() };

@@ -23,7 +23,7 @@ use tch::{Kind, Tensor};
 type Sizes = (usize, usize, usize, usize);
 
 fn model((d_model, n_layers, n_heads, d_ff): Sizes, norm: Norm, final_norm: bool) -> Architecture {
-    let form = Form { causal: true, final_norm, norm, eps_sum: 1e-2 };
+    let form = Form { final_norm, ..Form::decoder(norm, 1e-2) };
     Architecture::uniform(7, 5, d_model, n_layers, LayerShape::uniform(n_heads, 3, 2, d_ff), form)
 }
 
@@ -122,7 +122,7 @@ fn libtorch_agrees_with_the_reference_on_every_grown_model() {
 /// A trained-looking model with wide enough layers that no ReLU decides alone, in a checkpoint.
 fn checkpoint(folder: &std::path::Path) -> (std::path::PathBuf, Architecture) {
     outgrow_train::device::initialise(1);
-    let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+    let form = Form::decoder(Norm::RmsNorm, 1e-5);
     let architecture = Architecture::uniform(17, 12, 16, 2, LayerShape::uniform(2, 6, 6, 24), form);
     let state = TrainingState::fresh(&architecture, 3, Kind::Float, Device::Cpu);
     let path = folder.join("model");

@@ -65,10 +65,7 @@ fn gradients(case: &Case, architecture: &Architecture, params: &Params) -> (f64,
 }
 
 fn causal(architecture: &Architecture) -> Architecture {
-    Architecture {
-        form: Form { causal: true, final_norm: false, norm: outgrow_core::Norm::RmsNorm, eps_sum: 0.0 },
-        ..architecture.clone()
-    }
+    Architecture { form: Form { causal: true, ..Form::paper() }, ..architecture.clone() }
 }
 
 #[test]
@@ -126,6 +123,8 @@ fn libtorch_agrees_with_the_reference_model() {
         let expected = reference::logits(&architecture, &params, &tokens);
         let found = values(&Model::new(&architecture, tensors(&params, Kind::Double)).logits(&ids(&[tokens])));
         let error = worst(&found, &expected.values);
-        assert!(error < 1e-10, "model {number}: logits differ by {error:e}");
+        // Two libraries' float32 sines differ in their last digit.
+        let tolerance = if architecture.form.rotary().is_some() { 1e-5 } else { 1e-10 };
+        assert!(error < tolerance, "model {number}: logits differ by {error:e}");
     }
 }

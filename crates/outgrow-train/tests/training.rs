@@ -17,14 +17,14 @@ use outgrow_core::{
 use outgrow_train::{CheckKind, Corpus, Device, Job, Options, Saved, check_compositions, train, train_together};
 
 fn initial() -> Architecture {
-    let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+    let form = Form::decoder(Norm::RmsNorm, 1e-5);
     Architecture::uniform(256, 16, 12, 2, LayerShape::uniform(2, 4, 4, 24), form)
 }
 
 fn transforms() -> Vec<Growth> {
     vec![
         MlpExpansion { layer: Some(0), d_ff: 30 }.into(),
-        HeadAddition { layer: Some(1), n_new_heads: 1, d_k: None, d_v: None }.into(),
+        HeadAddition::heads(Some(1), 1).into(),
         HeadsExpansion { layer: None, heads: None, d_v: 6 }.into(),
         AttentionExpansion { layer: Some(0), heads: Some(vec![1]), d_k: 7 }.into(),
         HiddenExpansion { d_model: 17 }.into(),

@@ -96,13 +96,14 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
 }
 
 fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
-    let &How { d_model, n_layers, n_heads, d_k, d_v, d_ff, .. } = how;
-    let sizes = Sizes { d_model, n_layers, n_heads, d_k, d_v, d_ff };
+    let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
+    let sizes = Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff };
     let architecture = Checkpoint::read(from, Device::Cpu)?.state.architecture().clone();
     let Some(operator) = &how.operator else {
         let transforms = reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
         return Ok(transforms.into_iter().map(Growth::from).collect());
     };
     let operator: Operator = serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
-    Ok(vec![Application { operator, to: Goal::reach(&architecture, &sizes) }.into()])
+    let to = Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    Ok(vec![Application { operator, to }.into()])
 }

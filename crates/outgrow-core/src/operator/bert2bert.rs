@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Method, OperatorError, Share, Way, drawn, first_survives};
+use super::{HEAD_AXES, Method, OperatorError, Share, Way, drawn, first_survives};
 use crate::{
     architecture::Architecture,
     growth::Goal,
@@ -96,11 +96,11 @@ impl Bert2Bert {
 
     fn expand_layer(&self, way: &mut Way, layer: usize, units: &[Share], heads: &[Share], reads: bool) {
         let ff = (Axis::Ff, units.to_vec(), way.now.layers[layer].d_ff);
-        let [key, value] = [Axis::Key, Axis::Value].map(|axis| {
+        let of_heads = HEAD_AXES.map(|axis| {
             let (entries, old) = way.head_entries(layer, axis, heads);
             (axis, entries, old)
         });
-        for (axis, shares, old) in [ff, key, value] {
+        for (axis, shares, old) in [ff].into_iter().chain(of_heads) {
             let params = way.params(axis, Some(layer)).into_iter().filter(|id| id.kind.reads(axis) == reads);
             for param in params.collect::<Vec<_>>() {
                 way.gather(param, axis, &shares, old, self.next(way, param, reads));
@@ -112,7 +112,8 @@ impl Bert2Bert {
     /// it is not yet expanded itself.
     fn next(&self, way: &Way, param: ParamId, reads: bool) -> Option<ParamId> {
         let next = param.layer.map(|layer| layer + 1).filter(|&layer| layer < way.now.layers.len())?;
-        let matrix = !param.kind.is_gain() && !param.kind.is_norm_bias() && param.kind != ParamKind::B2;
+        let matrix =
+            !param.kind.is_gain() && !param.kind.is_norm_bias() && !matches!(param.kind, ParamKind::Bo | ParamKind::B2);
         (self.knowledge == Knowledge::NextLayer && !reads && matrix).then(|| ParamId::in_layer(next, param.kind))
     }
 }

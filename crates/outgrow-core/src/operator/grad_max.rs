@@ -31,6 +31,7 @@ pub struct GradMax {
 
 impl Method for GradMax {
     fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
+        way.only_plain()?;
         for layer in 0..way.now.layers.len().min(way.to.layers.len()) {
             let (now, to) = (way.now.layers[layer].clone(), way.to.layers[layer].clone());
             let most = way.now.d_model;
@@ -47,8 +48,10 @@ impl Method for GradMax {
             for (head, goal) in to.heads.iter().enumerate().take(now.heads.len()) {
                 let old = now.heads[head].d_v;
                 if goal.d_v > old && goal.d_v - old <= most {
-                    let at = way.now.layers[layer].value_offset(head) + old;
-                    pad(way, layer, Axis::Value, at, goal.d_v - old);
+                    for axis in [Axis::Value, Axis::Mixed] {
+                        let at = way.now.layers[layer].offset(axis, head) + old;
+                        pad(way, layer, axis, at, goal.d_v - old);
+                    }
                     way.now.layers[layer].heads[head].d_v = goal.d_v;
                 }
             }

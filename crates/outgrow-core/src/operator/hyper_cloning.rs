@@ -63,10 +63,14 @@ impl Method for HyperCloning {
 
 /// Noise on every pair of copies of what each matrix reads.
 fn add_noise(way: &mut Way, before: &Architecture, relative: f64) {
-    let layers: Vec<_> =
-        before.layers.iter().enumerate().map(|(number, layer)| (number, layer.values(), layer.d_ff)).collect();
+    let layers: Vec<_> = before
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(number, layer)| (number, layer.width(Axis::Mixed), layer.d_ff))
+        .collect();
     let mut pairs = vec![(Axis::Model, None, before.d_model)];
-    pairs.extend(layers.iter().map(|&(number, values, _)| (Axis::Value, Some(number), values)));
+    pairs.extend(layers.iter().map(|&(number, mixed, _)| (Axis::Mixed, Some(number), mixed)));
     pairs.extend(layers.iter().map(|&(number, _, d_ff)| (Axis::Ff, Some(number), d_ff)));
     for (axis, layer, len) in pairs {
         for param in way.params(axis, layer).into_iter().filter(|id| id.kind.reads(axis)) {

@@ -33,6 +33,7 @@ pub struct Ligo {
 
 impl Method for Ligo {
     fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
+        way.only_plain()?;
         let alike = |layers: &[LayerShape]| layers.iter().all(|layer| *layer == layers[0]);
         if !alike(&way.now.layers) || !alike(&way.to.layers) {
             return way
@@ -41,8 +42,8 @@ impl Method for Ligo {
         let (from, to) = (way.now.layers[0].clone(), way.to.layers[0].clone());
         let sizes = [
             ("d_ff", from.d_ff, to.d_ff),
-            ("n_heads × d_k", from.keys(), to.keys()),
-            ("n_heads × d_v", from.values(), to.values()),
+            ("n_heads × d_k", from.width(Axis::Key), to.width(Axis::Key)),
+            ("n_heads × d_v", from.width(Axis::Value), to.width(Axis::Value)),
         ];
         if let Some((what, from, to)) = sizes.into_iter().find(|(_, from, to)| to < from) {
             return way.refuse(format!("{what} can't shrink from {from} to {to}"));

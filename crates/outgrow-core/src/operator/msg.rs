@@ -66,7 +66,8 @@ fn sizes(goal: &Goal) -> Vec<Sizes> {
             let sizes = Sizes {
                 d_model: Some(goal.d_model),
                 n_layers: Some(goal.layers.len()),
-                n_heads: Some(layer.heads.len()),
+                n_heads: Some(layer.n_heads()),
+                n_kv_heads: Some(layer.heads.len()),
                 d_k: Some(head.d_k),
                 d_v: Some(head.d_v),
                 d_ff: Some(layer.d_ff),

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Method, OperatorError, Way};
+use super::{HEAD_AXES, Method, OperatorError, Way};
 use crate::{
     architecture::Architecture,
     edit::{Edit, Unit},
@@ -29,11 +29,8 @@ impl Method for Sparkling {
         for layer in 0..way.now.layers.len() {
             let (now, to) = (way.now.layers[layer].clone(), way.to.layers[layer].clone());
             let heads: Vec<usize> = (0..to.heads.len()).map(|head| head % now.heads.len()).collect();
-            for (axis, old, new) in [
-                (Axis::Ff, now.d_ff, to.d_ff),
-                (Axis::Key, now.keys(), to.keys()),
-                (Axis::Value, now.values(), to.values()),
-            ] {
+            let of_heads = HEAD_AXES.map(|axis| (axis, now.width(axis), to.width(axis)));
+            for (axis, old, new) in [(Axis::Ff, now.d_ff, to.d_ff)].into_iter().chain(of_heads) {
                 for param in way.params(axis, Some(layer)) {
                     copy(way, param, axis, old, new);
                 }

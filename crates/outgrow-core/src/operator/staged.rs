@@ -70,7 +70,7 @@ fn double_width(way: &mut Way) -> Result<(), OperatorError> {
     let before = way.now.clone();
     for param in parameters(&before) {
         for (dim, &axis) in param.kind.axes().iter().enumerate() {
-            if !matches!(axis, Axis::Vocab | Axis::Position | Axis::Output) {
+            if !matches!(axis, Axis::Vocab | Axis::Position | Axis::Output | Axis::HeadKey) {
                 double(way, &before, param, axis, param.shape(&before)[dim]);
             }
         }

@@ -64,8 +64,11 @@ impl ByOperator {
             Spacing::Geometric => (from as f64 * (to as f64 / from as f64).powf(share)).round() as usize,
         };
         let (a, b) = (&initial.layers[0], &target.layers[0]);
-        let head =
-            HeadShape { d_k: between(a.heads[0].d_k, b.heads[0].d_k), d_v: between(a.heads[0].d_v, b.heads[0].d_v) };
+        let head = HeadShape {
+            n_queries: between(a.heads[0].n_queries, b.heads[0].n_queries),
+            d_k: task.target.form.whole_d_k(between(a.heads[0].d_k, b.heads[0].d_k)),
+            d_v: between(a.heads[0].d_v, b.heads[0].d_v),
+        };
         let heads = vec![head; between(a.heads.len(), b.heads.len())];
         let layer = LayerShape { heads, d_ff: between(a.d_ff, b.d_ff) };
         let n_layers = between(initial.layers.len(), target.layers.len());

@@ -26,9 +26,14 @@ impl<'a> Route<'a> {
     /// A route at its begin. Which of the target's layers the initial ones become is drawn among the ways that fit.
     pub fn new(task: &Task<'a>, rng: &mut Stream) -> Result<Self, StrategyError> {
         check_reachable(task)?;
-        let images = draw_images(&task.initial.layers, &task.target.layers, rng).ok_or_else(|| {
+        let fits = |a: &LayerShape, b: &LayerShape| {
+            // Under QK-norm no key grows.
+            let same_keys = || a.heads.iter().zip(&b.heads).all(|(a, b)| a.d_k == b.d_k);
+            a.fits(b) && (task.initial.form.qk_norm_eps.is_none() || same_keys())
+        };
+        let images = draw_images(&task.initial.layers, &task.target.layers, fits, rng).ok_or_else(|| {
             StrategyError::Unreachable(
-                "some layer of the initial architecture is larger than every layer of the target that it could become"
+                "some layer of the initial architecture is larger than every layer of the target that it could become (or has another d_k, which can't grow under QK-norm)"
                     .into(),
             )
         })?;
@@ -41,7 +46,10 @@ impl<'a> Route<'a> {
             TransformKind::HiddenExpansion => self.now.d_model < self.target.d_model,
             TransformKind::LayerAddition => self.now.layers.len() < self.target.layers.len(),
             TransformKind::MlpExpansion => self.pairs().any(|(_, now, goal)| now.d_ff < goal.d_ff),
-            TransformKind::HeadAddition => self.pairs().any(|(_, now, goal)| now.heads.len() < goal.heads.len()),
+            TransformKind::HeadAddition => {
+                let fewer = |(_, _, now, goal): (usize, usize, HeadShape, HeadShape)| now.n_queries < goal.n_queries;
+                self.pairs().any(|(_, now, goal)| now.heads.len() < goal.heads.len()) || self.head_pairs().any(fewer)
+            }
             TransformKind::AttentionExpansion => self.head_pairs().any(|(_, _, now, goal)| now.d_k < goal.d_k),
             TransformKind::HeadsExpansion => self.head_pairs().any(|(_, _, now, goal)| now.d_v < goal.d_v),
         };
@@ -129,18 +137,26 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// New heads begin at the sizes of the layer's last head, or at the target's where that is smaller.
+    /// New queries for the heads that are there, then new heads, which begin at the sizes of the layer's last head, or at the target's
+    /// where that is smaller.
     fn add_heads(&mut self, chosen: impl Fn(usize, usize) -> bool, amount: impl Fn(usize) -> usize) {
         for layer in (0..self.now.layers.len()).filter(|&layer| chosen(layer, 0)) {
             let goal = &self.target.layers[self.images[layer]];
+            let pairs = self.now.layers[layer].heads.iter().zip(&goal.heads);
+            let gaps: Vec<usize> = pairs.map(|(now, goal)| amount(goal.n_queries - now.n_queries)).collect();
+            if let Some(gap) = same(gaps.iter().copied()) {
+                self.take_if(gap > 0, HeadAddition::queries(Some(layer), None, gap).into());
+            } else {
+                for (head, gap) in gaps.into_iter().enumerate() {
+                    self.take_if(gap > 0, HeadAddition::queries(Some(layer), Some(vec![head]), gap).into());
+                }
+            }
             let (n, last) = (self.now.layers[layer].heads.len(), *self.now.layers[layer].heads.last().expect("a head"));
             let new = &goal.heads[n..n + amount(goal.heads.len() - n)];
-            let shape = |head: &HeadShape| (head.d_k.min(last.d_k), head.d_v.min(last.d_v));
-            for run in new.chunk_by(|a, b| shape(a) == shape(b)) {
-                let (d_k, d_v) = shape(&run[0]);
-                self.take(
-                    HeadAddition { layer: Some(layer), n_new_heads: run.len(), d_k: Some(d_k), d_v: Some(d_v) }.into(),
-                );
+            for run in new.chunk_by(|a, b| smaller_head(a, &last) == smaller_head(b, &last)) {
+                let shape = smaller_head(&run[0], &last);
+                let last = *self.now.layers[layer].heads.last().expect("a head");
+                self.take(HeadAddition::of_shape(Some(layer), run.len(), shape, last).into());
             }
         }
     }
@@ -151,9 +167,11 @@ impl<'a> Route<'a> {
         amount: impl Fn(usize) -> usize,
         width: HeadWidth,
     ) {
+        let form = self.now.form;
         let goal_of = |(layer, head, now, goal): (usize, usize, HeadShape, HeadShape)| {
             let (now, goal) = ((width.of)(now), (width.of)(goal));
-            (layer, head, now, now + if chosen(layer, head) { amount(goal - now) } else { 0 })
+            let to = now + if chosen(layer, head) { amount(goal - now) } else { 0 };
+            (layer, head, now, if width.is_key { form.whole_d_k(to) } else { to })
         };
         let goals: Vec<_> = self.head_pairs().map(goal_of).collect();
         if let Some(to) = same(goals.iter().map(|goal| goal.3)) {
@@ -184,8 +202,11 @@ impl<'a> Route<'a> {
         chosen.sort_unstable();
         for image in chosen {
             let index = self.images.iter().filter(|&&present| present < image).count();
-            let neighbour = &self.now.layers[index.saturating_sub(1)];
-            let shape = smaller(neighbour, &self.target.layers[image]);
+            let (neighbour, goal) = (&self.now.layers[index.saturating_sub(1)], &self.target.layers[image]);
+            let mut shape = smaller(neighbour, goal);
+            if self.now.form.qk_norm_eps.is_some() {
+                shape.heads.iter_mut().zip(&goal.heads).for_each(|(head, goal)| head.d_k = goal.d_k);
+            }
             self.take(LayerAddition { index, shape: Some(shape) }.into());
             self.images.insert(index, image);
         }
@@ -195,14 +216,21 @@ impl<'a> Route<'a> {
 /// One of the two widths of a head: how to read it, and the transform that enlarges it.
 #[derive(Clone, Copy)]
 struct HeadWidth {
+    is_key: bool,
     of: fn(HeadShape) -> usize,
     grow: fn(Option<usize>, Option<Vec<usize>>, usize) -> Transform,
 }
 
-const KEY: HeadWidth =
-    HeadWidth { of: |head| head.d_k, grow: |layer, heads, d_k| AttentionExpansion { layer, heads, d_k }.into() };
-const VALUE: HeadWidth =
-    HeadWidth { of: |head| head.d_v, grow: |layer, heads, d_v| HeadsExpansion { layer, heads, d_v }.into() };
+const KEY: HeadWidth = HeadWidth {
+    is_key: true,
+    of: |head| head.d_k,
+    grow: |layer, heads, d_k| AttentionExpansion { layer, heads, d_k }.into(),
+};
+const VALUE: HeadWidth = HeadWidth {
+    is_key: false,
+    of: |head| head.d_v,
+    grow: |layer, heads, d_v| HeadsExpansion { layer, heads, d_v }.into(),
+};
 
 fn same(mut sizes: impl Iterator<Item = usize>) -> Option<usize> {
     let first = sizes.next()?;
@@ -210,8 +238,12 @@ fn same(mut sizes: impl Iterator<Item = usize>) -> Option<usize> {
 }
 
 fn smaller(a: &LayerShape, b: &LayerShape) -> LayerShape {
-    let head = |(a, b): (&HeadShape, &HeadShape)| HeadShape { d_k: a.d_k.min(b.d_k), d_v: a.d_v.min(b.d_v) };
-    LayerShape { heads: a.heads.iter().zip(&b.heads).map(head).collect(), d_ff: a.d_ff.min(b.d_ff) }
+    let heads = a.heads.iter().zip(&b.heads).map(|(a, b)| smaller_head(a, b)).collect();
+    LayerShape { heads, d_ff: a.d_ff.min(b.d_ff) }
+}
+
+fn smaller_head(a: &HeadShape, b: &HeadShape) -> HeadShape {
+    HeadShape { n_queries: a.n_queries.min(b.n_queries), d_k: a.d_k.min(b.d_k), d_v: a.d_v.min(b.d_v) }
 }
 
 fn check_reachable(task: &Task) -> Result<(), StrategyError> {
@@ -228,11 +260,16 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
     }
     if initial.form != target.form {
         return unreachable(
-            "no transform changes the form (causal, final_norm, norm, eps_sum), but the two differ".into(),
+            "no transform changes the form (norms, positions, activation, biases, ...), but those of the two differ"
+                .into(),
         );
     }
     if initial.d_model > target.d_model {
         return unreachable(format!("d_model would shrink from {} to {}", initial.d_model, target.d_model));
+    }
+    if initial.d_model < target.d_model {
+        let wider = Transform::from(HiddenExpansion { d_model: target.d_model }).grow(initial);
+        wider.map_err(|error| StrategyError::Unreachable(error.to_string()))?;
     }
     if initial.layers.len() > target.layers.len() {
         return unreachable(format!("n_layers would shrink from {} to {}", initial.layers.len(), target.layers.len()));
@@ -251,7 +288,7 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
 type Sizes = fn(&LayerShape) -> Vec<usize>;
 const SIZES: [(&str, Sizes); 4] = [
     ("d_ff", |layer| vec![layer.d_ff]),
-    ("n_heads", |layer| vec![layer.heads.len()]),
+    ("n_heads", |layer| vec![layer.n_heads()]),
     ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).collect()),
     ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).collect()),
 ];
@@ -260,13 +297,18 @@ const SIZES: [(&str, Sizes); 4] = [
 ///
 /// `ways[i][j]` counts the choices for the initial layers from i on among the target layers from j on; walking the table
 /// with those weights makes every choice equally likely.
-fn draw_images(initial: &[LayerShape], target: &[LayerShape], rng: &mut Stream) -> Option<Vec<usize>> {
+fn draw_images(
+    initial: &[LayerShape],
+    target: &[LayerShape],
+    fits: impl Fn(&LayerShape, &LayerShape) -> bool,
+    rng: &mut Stream,
+) -> Option<Vec<usize>> {
     let (n, m) = (initial.len(), target.len());
     let mut ways = vec![vec![0.0f64; m + 1]; n + 1];
     ways[n] = vec![1.0; m + 1];
     for i in (0..n).rev() {
         for j in (0..m).rev() {
-            let here = if initial[i].fits(&target[j]) { ways[i + 1][j + 1] } else { 0.0 };
+            let here = if fits(&initial[i], &target[j]) { ways[i + 1][j + 1] } else { 0.0 };
             ways[i][j] = ways[i][j + 1] + here;
         }
     }
@@ -274,7 +316,7 @@ fn draw_images(initial: &[LayerShape], target: &[LayerShape], rng: &mut Stream) 
     let mut j = 0;
     for i in 0..n {
         // Choose j as image, or skip it, in proportion to the ways that each leaves.
-        while !(initial[i].fits(target.get(j)?) && rng.random::<f64>() * ways[i][j] < ways[i + 1][j + 1]) {
+        while !(fits(&initial[i], target.get(j)?) && rng.random::<f64>() * ways[i][j] < ways[i + 1][j + 1]) {
             j += 1;
         }
         images.push(j);

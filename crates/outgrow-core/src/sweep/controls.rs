@@ -118,7 +118,11 @@ fn born(
 fn between(from: &Architecture, to: &Architecture, share: f64) -> Architecture {
     let mean = |a: usize, b: usize| (a as f64 * (b as f64 / a as f64).powf(share)).round() as usize;
     let (a, b) = (&from.layers[0], &to.layers[0]);
-    let head = HeadShape { d_k: mean(a.heads[0].d_k, b.heads[0].d_k), d_v: mean(a.heads[0].d_v, b.heads[0].d_v) };
+    let head = HeadShape {
+        n_queries: mean(a.heads[0].n_queries, b.heads[0].n_queries),
+        d_k: to.form.whole_d_k(mean(a.heads[0].d_k, b.heads[0].d_k)),
+        d_v: mean(a.heads[0].d_v, b.heads[0].d_v),
+    };
     let layer = LayerShape { heads: vec![head; mean(a.heads.len(), b.heads.len())], d_ff: mean(a.d_ff, b.d_ff) };
     let layers = vec![layer; mean(from.layers.len(), to.layers.len())];
     Architecture { d_model: mean(from.d_model, to.d_model), layers, ..to.clone() }

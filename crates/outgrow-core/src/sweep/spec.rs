@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use super::SweepError;
 use crate::{
-    architecture::{Architecture, Form, HeadGroup, HeadShape, LayerShape, MAX_SIZE},
+    architecture::{Architecture, HeadGroup, LayerShape, MAX_SIZE},
+    form::Form,
     policy::GrowthPolicy,
     strategy::Strategy,
 };
@@ -208,6 +209,9 @@ pub struct SizesSpec {
     pub n_layers: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_heads: Option<usize>,
+    /// How many keys and values the heads share; each has its own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_kv_heads: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_k: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -419,12 +423,12 @@ impl OptimizerSpec {
 impl SizesSpec {
     pub(super) fn architecture(&self, spec: &SweepSpec, table: &str) -> Result<Architecture, SweepError> {
         let layers = match (&self.layers, self.n_layers) {
-            (Some(layers), None) if self.uniform().is_none() => layers.iter().map(LayerSpec::shape).collect(),
+            (Some(layers), None) if self.uniform().is_none() => {
+                let shapes = layers.iter().map(|layer| layer.shape(table));
+                shapes.collect::<Result<_, _>>()?
+            }
             (None, Some(n)) if n <= crate::architecture::MAX_COUNT => match self.uniform() {
-                Some((n_heads, d_k, d_v, d_ff)) if n_heads <= crate::architecture::MAX_COUNT => {
-                    vec![LayerShape::uniform(n_heads, d_k, d_v, d_ff); n]
-                }
-                Some((n_heads, ..)) => return bad(&format!("{table}.n_heads"), n_heads, "that is too many"),
+                Some(layer) => vec![layer.shape(table)?; n],
                 None => return bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff"),
             },
             (None, Some(n)) => return bad(&format!("{table}.n_layers"), n, "that is too many"),
@@ -445,16 +449,20 @@ impl SizesSpec {
         Ok(architecture)
     }
 
-    fn uniform(&self) -> Option<(usize, usize, usize, usize)> {
-        Some((self.n_heads?, self.d_k?, self.d_v?, self.d_ff?))
+    fn uniform(&self) -> Option<LayerSpec> {
+        let (n_heads, n_kv_heads, d_k, d_v) = (self.n_heads?, self.n_kv_heads, self.d_k?, self.d_v?);
+        Some(LayerSpec { heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }], d_ff: self.d_ff? })
     }
 }
 
 impl LayerSpec {
-    fn shape(&self) -> LayerShape {
-        let bounded = |g: &HeadGroup| g.n_heads.min(crate::architecture::MAX_COUNT + 1);
-        let run = |g: &HeadGroup| vec![HeadShape { d_k: g.d_k, d_v: g.d_v }; bounded(g)];
-        LayerShape { heads: self.heads.iter().flat_map(run).collect(), d_ff: self.d_ff }
+    fn shape(&self, table: &str) -> Result<LayerShape, SweepError> {
+        let heads = |group: &HeadGroup| {
+            let allowed = "it must be a multiple of n_kv_heads, of at least 1, and not too many";
+            group.heads().map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, allowed), Ok)
+        };
+        let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(LayerShape { heads, d_ff: self.d_ff })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::param::Axis;
 
 /// Heads expansion, v → v̂ (paper, section 3.3): wider values, of every layer, of one layer, or of single heads.
 ///
-/// W_v gains columns inside the head's slice (free), W_o gains rows inside the head's slice (**zero**):
+/// W_v gains columns inside the head's slice (free), W_o gains rows inside the slice of each query that reads it (**zero**):
 ///
 /// ```text
 /// Ĥₑ Ŵ_o,ₑ = [Hₑ, softmax(·) x M_v] [W_o,ₑ; 0] = Hₑ W_o,ₑ
@@ -30,8 +30,15 @@ impl HeadsExpansion {
         for (layer, head) in draft.heads(self.layer, &self.heads)? {
             let old = draft.head(layer, head).d_v;
             if let Some(len) = gain(old, self.d_v, || format!("d_v of head {head} of layer {layer}"))? {
-                let start = draft.architecture.layers[layer].value_offset(head);
-                draft.pad(&layer_params(&draft.architecture, layer), Axis::Value, start + old, len, start..start + old);
+                let params = layer_params(&draft.architecture, layer);
+                let start = draft.architecture.layers[layer].offset(Axis::Value, head);
+                draft.pad(&params, Axis::Value, start + old, len, start..start + old);
+                let first = draft.architecture.layers[layer].offset(Axis::Mixed, head);
+                for query in 0..draft.head(layer, head).n_queries {
+                    // Those before it are wider already.
+                    let start = first + query * self.d_v;
+                    draft.pad(&params, Axis::Mixed, start + old, len, start..start + old);
+                }
                 draft.head(layer, head).d_v = self.d_v;
             }
         }

@@ -2,9 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, TransformError, gain};
 use crate::{
-    architecture::Norm,
     edit::Fill,
-    param::{Axis, ParamKind, parameters},
+    form::Norm,
+    param::{Axis, ParamId, ParamKind, parameters},
 };
 
 /// Hidden dimension expansion, h → ĥ (paper, section 3.5): a wider residual stream, in the whole model at once.
@@ -23,6 +23,10 @@ use crate::{
 /// channels into each new one (average expansion: LEMON, arXiv 2310.07999): the mean μ and the sum of (x − μ)² stay what they
 /// were, the new channels are normalised to exactly 0, and with the same gains, and biases of **zero** there, the rest is as above;
 /// only an unembedding that reads the stream without a norm before it must be **zero** in its new rows.
+///
+/// Where the norms have no gains, the scale stands in the old rows of what reads a norm. Where the unembedding is the token embedding,
+/// its new rows are what the embedding's new columns are, and meet zeros. Refused is what can't be exact: a tied unembedding that would need a
+/// scale of its own (no gains), or that reads the means that a LayerNorm needs without a norm before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HiddenExpansion {
@@ -34,9 +38,21 @@ impl HiddenExpansion {
     pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
         let old = draft.architecture.d_model;
         if let Some(len) = gain(old, self.d_model, || "d_model".into())? {
-            let params = parameters(&draft.architecture);
-            draft.scale(&params, Axis::Model, 0..old, (old as f64 / self.d_model as f64).sqrt());
             let form = draft.architecture.form;
+            if form.tied && form.final_norm && !form.norm_gains {
+                return draft.refuse(
+                    "d_model can't grow where the final norm has no gain and the unembedding is the token embedding: both would need different scales",
+                );
+            }
+            if form.tied && !form.final_norm && form.norm == Norm::LayerNorm {
+                return draft.refuse(
+                    "d_model can't grow in a LayerNorm model whose unembedding is the token embedding and has no norm before it: it would read the means that the new channels must hold",
+                );
+            }
+            let params = parameters(&draft.architecture);
+            let reads_norm = |param: &ParamId| param.kind != ParamKind::Unembedding || form.final_norm;
+            let scaled: Vec<ParamId> = params.iter().copied().filter(reads_norm).collect();
+            draft.scale(&scaled, Axis::Model, 0..old, (old as f64 / self.d_model as f64).sqrt());
             let by_mean = |kind: ParamKind, fill| match (kind, fill) {
                 (ParamKind::Unembedding, _) if !form.final_norm => Fill::Zero,
                 (kind, Fill::Zero) if !kind.is_norm_bias() => Fill::Mean,

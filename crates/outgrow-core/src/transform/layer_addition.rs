@@ -9,7 +9,7 @@ use crate::{
 
 /// Layer addition, N → N + 1 (paper, section 3.6): a new layer at any index from 0 to N.
 ///
-/// W_o, W₂ and b₂ of the new layer are **zero**, the rest is free:
+/// W_o, W₂ and the biases b_o and b₂ of the new layer are **zero**, the rest is free:
 ///
 /// ```text
 /// x + MHA(Norm(x)) = x + H 0 = x,    x + MLP(Norm(x)) = x + ReLU(·) 0 + 0 = x

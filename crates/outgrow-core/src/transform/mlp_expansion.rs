@@ -11,6 +11,8 @@ use crate::param::Axis;
 /// MLP̂(x) = ReLU(x [W₁ M₁] + [b₁ m₁]) [W₂; 0] = ReLU(x W₁ + b₁) W₂ + ReLU(x M₁ + m₁) 0 = MLP(x)
 /// ```
 ///
+/// With a gate, W_g gains columns likewise (free): act(x W_g) ∘ (x W₁) meets the same zero rows of W₂.
+///
 /// Valid where `d_ff` is at least what it is, and more in some named layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,9 +8,9 @@ use crate::{
 
 /// A model with heads of two sizes, and layers of two shapes.
 fn uneven(causal: bool, final_norm: bool) -> Architecture {
-    let form = Form { causal, final_norm, norm: Norm::RmsNorm, eps_sum: 1e-4 };
+    let form = Form { causal, final_norm, eps_sum: 1e-4, ..Form::paper() };
     let mut architecture = Architecture::uniform(37, 12, 24, 2, LayerShape::uniform(3, 8, 4, 40), form);
-    architecture.layers[1].heads = [(5, 7), (5, 7), (9, 3)].map(|(d_k, d_v)| HeadShape { d_k, d_v }).into();
+    architecture.layers[1].heads = [(5, 7), (5, 7), (9, 3)].map(|(d_k, d_v)| HeadShape::new(d_k, d_v)).into();
     architecture.layers[1].d_ff = 17;
     architecture
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outgrow_core::{Architecture, ParamId, ParamKind, architecture::HeadShape, operator::GradMax};
+use outgrow_core::{Architecture, ParamId, ParamKind, architecture::HeadShape, operator::GradMax, param::Axis};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
@@ -97,7 +97,7 @@ fn values(
     let wo = weights[&id].copy();
     for (head, (now, to)) in shape.heads.iter().zip(&goal.heads).enumerate().filter(|(_, (now, to))| to.d_v > now.d_v) {
         let passed_nh = passed_on(before, layer, head, *now, &seen.read_nh, inputs);
-        let (at, old, n) = (goal.value_offset(head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
+        let (at, old, n) = (goal.offset(Axis::Value, head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
         let length = grad_max.scale * mean_row(&wo.narrow(0, at, old));
         wo.narrow(0, at + old, n).copy_(&directions(&passed_nh, &seen.gradient_nh, n, length));
     }
@@ -116,7 +116,7 @@ fn passed_on(
     let architecture = state.architecture();
     let weights = state.parts().weights;
     let (b, t) = inputs.size2().expect("token ids are batch × position");
-    let (at, d_k) = (architecture.layers[layer].key_offset(head) as i64, shape.d_k as i64);
+    let (at, d_k) = (architecture.layers[layer].offset(Axis::Key, head) as i64, shape.d_k as i64);
     let project = |kind| read_nh.matmul(&weights[&ParamId::in_layer(layer, kind)].narrow(1, at, d_k)).view([b, t, d_k]);
     let scores = project(ParamKind::Wq).matmul(&project(ParamKind::Wk).transpose(1, 2)) / (d_k as f64).sqrt();
     let scores = match architecture.form.causal {
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn new_units_get_the_largest_gradient_there_is() {
         for norm in [Norm::RmsNorm, Norm::LayerNorm] {
-            let form = Form { causal: true, final_norm: true, norm, eps_sum: 1e-5 };
+            let form = Form::decoder(norm, 1e-5);
             let old = Architecture::uniform(13, 8, 10, 2, LayerShape::uniform(2, 4, 3, 12), form);
             let to = Goal { d_model: 10, layers: vec![LayerShape::uniform(2, 4, 5, 16); 2] };
             let operator = GradMax { scale: 0.5, batch_size: 12 };

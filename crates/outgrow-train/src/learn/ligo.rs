@@ -77,9 +77,9 @@ impl Map {
         };
         let channels = grew(old, new, |a| a.d_model).map(|sizes| (Part::Channels, sizes));
         let axes = (channels.into_iter())
-            .chain(in_layers(Part::Queries, LayerShape::keys))
-            .chain(in_layers(Part::Keys, LayerShape::keys))
-            .chain(in_layers(Part::Values, LayerShape::values))
+            .chain(in_layers(Part::Queries, |layer| layer.width(Axis::Query)))
+            .chain(in_layers(Part::Keys, |layer| layer.width(Axis::Key)))
+            .chain(in_layers(Part::Values, |layer| layer.width(Axis::Value)))
             .chain(in_layers(Part::Units, |layer| layer.d_ff));
         let variable = |name: String, shape: [usize; 2], values: Vec<f64>| {
             path.add(&name, from_f64(&shape, &values, kind, path.device()), true)
@@ -130,11 +130,12 @@ fn part(id: ParamId, axis: Axis) -> Option<Part> {
     let layer = id.layer.unwrap_or(0);
     match axis {
         Axis::Model => Some(Part::Channels),
-        Axis::Key if id.kind == ParamKind::Wq => Some(Part::Queries(layer)),
+        Axis::Query => Some(Part::Queries(layer)),
         Axis::Key => Some(Part::Keys(layer)),
-        Axis::Value => Some(Part::Values(layer)),
+        // One query to a head: what it reads is as wide as the values.
+        Axis::Value | Axis::Mixed => Some(Part::Values(layer)),
         Axis::Ff => Some(Part::Units(layer)),
-        Axis::Vocab | Axis::Position | Axis::Output => None,
+        Axis::Vocab | Axis::Position | Axis::Output | Axis::HeadKey => None,
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
     /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ, entry by entry.
     #[test]
     fn the_map_is_the_papers() {
-        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 };
+        let form = Form::decoder(Norm::RmsNorm, 1e-5);
         let model = |d, n, heads, ff| Architecture::uniform(7, 4, d, n, LayerShape::uniform(heads, 3, 2, ff), form);
         let (old, new) = (model(4, 2, 1, 5), model(6, 3, 2, 8));
         let store = nn::VarStore::new(tch::Device::Cpu);

@@ -51,7 +51,7 @@ impl Sizes {
     /// The model.
     pub fn architecture(&self) -> Architecture {
         let (d, d_head) = (self.d_model, self.d_model / self.n_heads);
-        let form = Form { causal: true, final_norm: true, norm: Norm::RmsNorm, eps_sum: 1e-5 * d as f64 };
+        let form = Form::decoder(Norm::RmsNorm, 1e-5 * d as f64);
         let layer = LayerShape::uniform(self.n_heads, d_head, d_head, 4 * d);
         Architecture::uniform(self.vocab, self.seq_len, d, self.n_layers, layer, form)
     }
