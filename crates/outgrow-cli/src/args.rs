@@ -52,6 +52,7 @@ pub enum Command {
     Report(Report),
     Check(Check),
     Grow(Grow),
+    Convert(Convert),
     Doctor(Doctor),
     Eval(Eval),
     Bench(Bench),
@@ -194,14 +195,62 @@ pub struct Check {
 /// Sizes grow every layer of the model, by the six transforms or by --operator; --apply takes a JSON list of transforms and operators at any
 /// granularity, for example [{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits
 /// stay, or the operator does not claim that they do.
+///
+/// A folder of Hugging Face's transformers (llama, qwen3, gpt2, gpt_neox) is grown as such: what is written is such a folder again,
+/// with tokenizer and other files, and it is compared as it will be read.
 #[derive(clap::Args)]
 pub struct Grow {
-    /// The checkpoint to grow (a folder)
+    /// The checkpoint to grow, or the model of transformers (a folder)
     pub from: PathBuf,
     /// Where to write the grown one (a folder that does not exist yet)
     pub to: PathBuf,
+    /// For a model of transformers: the type to store weights in [default: that of the model]
+    #[arg(long, value_enum)]
+    pub dtype: Option<Dtype>,
     #[command(flatten)]
     pub how: How,
+}
+
+/// Turn a checkpoint into a model of Hugging Face's transformers, or such a model into a checkpoint
+///
+/// A folder with a `config.json` becomes a checkpoint of outgrow; a checkpoint becomes a folder that transformers loads, if one of the
+/// families llama, qwen3, gpt2 and gpt_neox has such models.
+#[derive(clap::Args)]
+pub struct Convert {
+    /// The folder to read
+    pub from: PathBuf,
+    /// The folder to write
+    pub to: PathBuf,
+    /// For a checkpoint: a folder of transformers whose configuration, tokenizer and other files the new one takes over
+    #[arg(long, value_name = "FOLDER")]
+    pub like: Option<PathBuf>,
+    /// For a checkpoint: the type to store weights in [default: as they are computed]
+    #[arg(long, value_enum)]
+    pub dtype: Option<Dtype>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Types of stored weights, as PyTorch calls them.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Dtype {
+    Float64,
+    Float32,
+    Bfloat16,
+    Float16,
+}
+
+impl From<Dtype> for outgrow_train::hub::Dtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Float64 => Self::Float64,
+            Dtype::Float32 => Self::Float32,
+            Dtype::Bfloat16 => Self::Bfloat16,
+            Dtype::Float16 => Self::Float16,
+        }
+    }
 }
 
 /// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can the new entries learn?

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod convert;
 pub mod db;
 pub mod doctor;
 pub mod eval;

@@ -87,3 +87,12 @@ impl From<outgrow_train::CheckpointError> for Failure {
         Failure::Input(error.to_string())
     }
 }
+
+impl From<outgrow_train::hub::HubError> for Failure {
+    fn from(error: outgrow_train::hub::HubError) -> Self {
+        match error {
+            outgrow_train::hub::HubError::NotPreserved { .. } => Failure::Result(error.to_string()),
+            _ => Failure::Input(error.to_string()),
+        }
+    }
+}

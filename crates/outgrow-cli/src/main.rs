@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Report(report) => commands::report::report(&place, &report),
         Command::Check(check) => commands::check::check(&check),
         Command::Grow(grow) => commands::grow::grow(&grow),
+        Command::Convert(convert) => commands::convert::convert(&convert),
         Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
         Command::Eval(eval) => commands::eval::eval(&eval),
         Command::Bench(bench) => commands::bench::bench(&place, &bench),

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::{
     device::Device,
+    hub::{self, HubError, HubModel, is_hub},
     state::{Parts, TrainingState},
 };
 
@@ -119,6 +120,9 @@ pub enum CheckpointError {
     /// The place is taken.
     #[error("{0} exists already; name a folder that does not, or remove it first")]
     Exists(String),
+    /// It is a model of transformers, and something is wrong with that.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
@@ -188,13 +192,27 @@ impl Checkpoint {
         Ok((head_digest, size))
     }
 
-    /// Reads a checkpoint. The weights come as float64 if they are stored so, otherwise as float32.
+    /// Reads a checkpoint, or a model as transformers keeps it. The weights come as float64 if they are stored so, otherwise as float32.
     ///
     /// # Errors
     /// If it is missing, damaged, of another format, or its tensors are not those of its architecture.
     pub fn read(folder: &Path, device: Device) -> Result<Self, CheckpointError> {
+        if is_hub(folder) {
+            return Ok(HubModel::read(folder)?.into_checkpoint(device));
+        }
         let (head, _) = read_head(folder)?;
         Self::read_body(folder, head, device)
+    }
+
+    /// The architecture of a checkpoint, or of a model as transformers keeps it, without its weights.
+    ///
+    /// # Errors
+    /// If it is missing or of another format.
+    pub fn read_architecture(folder: &Path) -> Result<Architecture, CheckpointError> {
+        if is_hub(folder) {
+            return Ok(hub::read_architecture(folder)?);
+        }
+        Ok(read_head(folder)?.0.architecture)
     }
 
     /// Reads a checkpoint whose head must have the digest that was recorded when it was written.
@@ -382,7 +400,7 @@ fn digest(bytes: &[u8]) -> String {
     blake3::Hasher::new().update_rayon(bytes).finalize().to_hex().to_string()
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),

@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod device;
 pub mod doctor;
 mod evaluate;
+pub mod hub;
 mod learn;
 mod mask;
 mod model;

@@ -17,7 +17,7 @@ use outgrow_core::{
 };
 use tch::{Kind, Tensor};
 
-use crate::{device::Device, tensor::Growable};
+use crate::{device::Device, hub::Dtype, tensor::Growable};
 
 /// Where each parameter stands in a flat tensor; those with weight decay come first.
 #[derive(Clone, Debug, PartialEq)]
@@ -239,6 +239,11 @@ impl TrainingState {
     /// The master weights' kind.
     pub fn master(&self) -> Kind {
         self.weights.kind()
+    }
+
+    /// The type of the master weights, as PyTorch calls it.
+    pub fn dtype(&self) -> Dtype {
+        Dtype::of(self.master())
     }
 
     /// The state cut into parameters, as views without gradients.

@@ -1,0 +1,313 @@
+//! Weights, configuration and everything else to a folder.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use outgrow_core::{Architecture, Form, ParamId, ParamKind};
+use safetensors::tensor::View;
+use serde_json::{Map, Value, json};
+use tch::{Kind, Tensor};
+
+use super::{CONFIG, Family, HubError, HubModel, family::Stored, file_error, read::layers_of};
+use crate::{checkpoint::sync_parent, state::TrainingState};
+
+/// No file of weights is larger, as long as no tensor is.
+const SHARD_BYTES: usize = 5_000_000_000;
+
+/// The type that weights are stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Dtype {
+    Float64,
+    Float32,
+    Bfloat16,
+    Float16,
+}
+
+impl Dtype {
+    /// All of them.
+    pub const ALL: [Dtype; 4] = [Dtype::Float64, Dtype::Float32, Dtype::Bfloat16, Dtype::Float16];
+
+    /// What PyTorch calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::Float64 => "float64",
+            Dtype::Float32 => "float32",
+            Dtype::Bfloat16 => "bfloat16",
+            Dtype::Float16 => "float16",
+        }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Dtype::Float64 => Kind::Double,
+            Dtype::Float32 => Kind::Float,
+            Dtype::Bfloat16 => Kind::BFloat16,
+            Dtype::Float16 => Kind::Half,
+        }
+    }
+
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self::ALL.into_iter().find(|dtype| dtype.kind() == kind).unwrap_or(Dtype::Float32)
+    }
+
+    fn in_file(self) -> safetensors::Dtype {
+        match self {
+            Dtype::Float64 => safetensors::Dtype::F64,
+            Dtype::Float32 => safetensors::Dtype::F32,
+            Dtype::Bfloat16 => safetensors::Dtype::BF16,
+            Dtype::Float16 => safetensors::Dtype::F16,
+        }
+    }
+
+    pub(super) fn of_file(dtype: safetensors::Dtype) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.in_file() == dtype)
+    }
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Bytes of weights.
+    pub bytes: u64,
+    /// Files of the source that were left out: weights in other formats, which would be those of the model before.
+    pub left_out: Vec<String>,
+}
+
+/// What a folder is written from.
+pub(super) struct Draft<'a> {
+    pub family: Family,
+    pub architecture: &'a Architecture,
+    pub weights: &'a BTreeMap<ParamId, Tensor>,
+    pub dtype: Dtype,
+    /// The configuration that it is to be like.
+    pub base: Option<&'a Map<String, Value>>,
+    /// The folder whose other files travel along.
+    pub beside: Option<&'a Path>,
+}
+
+/// Writes the model of a checkpoint of ours as a folder of transformers, in its family or that of `like`, whose configuration and other files it
+/// then takes over.
+///
+/// # Errors
+/// If no family has such models, the folder exists, or something can't be written; nothing is left behind then.
+pub fn export(state: &TrainingState, to: &Path, like: Option<&HubModel>, dtype: Dtype) -> Result<Written, HubError> {
+    let architecture = state.architecture();
+    let family = like.map_or_else(|| Family::of(architecture), |like| Ok(like.family))?;
+    let there = |(id, tensor): (ParamId, Tensor)| (id, tensor.to_device(tch::Device::Cpu));
+    let weights = state.parts().weights.into_iter().map(there).collect();
+    let (base, beside) = (like.map(|like| &like.config), like.map(|like| like.folder.as_path()));
+    let draft = Draft { family, architecture, weights: &weights, dtype, base, beside };
+    if let Some(like) = like {
+        like.check_same_form(architecture)?;
+    }
+    let aside = draft.write_aside(to)?;
+    aside.settle(to)
+}
+
+impl HubModel {
+    /// Refuses a model whose form is not this one's: its configuration would say what it is not.
+    fn check_same_form(&self, architecture: &Architecture) -> Result<(), HubError> {
+        let sizes = |form: Form| Form { eps_sum: 0.0, qk_norm_eps: form.qk_norm_eps.map(|_| 0.0), ..form };
+        let same = sizes(self.architecture.form) == sizes(architecture.form)
+            && self.architecture.vocab_size == architecture.vocab_size
+            && self.architecture.seq_len == architecture.seq_len;
+        if same {
+            return Ok(());
+        }
+        let why = format!(
+            "it is not of the form of {}: vocab_size, the longest input, positions, norms, biases and activation must be the same",
+            self.folder.display()
+        );
+        Err(HubError::Unsayable { family: self.family.model_type(), why })
+    }
+}
+
+/// A folder that is written, but not yet in its place. It goes when it is dropped.
+pub(super) struct Aside {
+    pub folder: std::path::PathBuf,
+    written: Option<Written>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if self.written.is_some() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+impl Aside {
+    /// Moves it into its place.
+    pub fn settle(mut self, to: &Path) -> Result<Written, HubError> {
+        fs::rename(&self.folder, to).and_then(|()| sync_parent(to)).map_err(file_error(to))?;
+        Ok(self.written.take().expect("it is settled once"))
+    }
+}
+
+impl Draft<'_> {
+    /// Writes everything to a folder beside `to`.
+    pub fn write_aside(&self, to: &Path) -> Result<Aside, HubError> {
+        if to.exists() {
+            return Err(HubError::Exists(to.display().to_string()));
+        }
+        let mut config = self.family.config(self.architecture, self.base)?;
+        let key =
+            if config.contains_key("torch_dtype") && !config.contains_key("dtype") { "torch_dtype" } else { "dtype" };
+        config.insert(key.into(), self.dtype.name().into());
+        let mut name = to.file_name().unwrap_or(OsStr::new("model")).to_owned();
+        name.push(format!(".tmp-{}", std::process::id()));
+        let folder = to.with_file_name(name);
+        let aside = Aside { folder, written: Some(Written { bytes: 0, left_out: vec![] }) };
+        self.fill(&aside.folder, &config).map_err(file_error(to)).map(|written| {
+            let mut aside = aside;
+            aside.written = Some(written);
+            aside
+        })
+    }
+
+    fn fill(&self, folder: &Path, config: &Map<String, Value>) -> io::Result<Written> {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder)?;
+        write_json(&folder.join(CONFIG), config)?;
+        let left_out = self.beside.map_or(Ok(vec![]), |beside| copy_others(beside, folder))?;
+        let bytes = self.write_weights(folder)?;
+        File::open(folder)?.sync_all()?;
+        Ok(Written { bytes, left_out })
+    }
+
+    fn write_weights(&self, folder: &Path) -> io::Result<u64> {
+        let mut shards: Vec<Vec<Lazy>> = vec![vec![]];
+        let mut room = SHARD_BYTES;
+        for stored in self.family.tensors().iter().filter(|stored| stored.kinds[0].exists(self.architecture.form)) {
+            for layer in layers_of(stored, self.architecture) {
+                let tensor = Lazy { draft: self, stored, layer, shape: stored.shape(self.architecture, layer) };
+                let bytes = tensor.data_len();
+                if bytes > room && !shards[shards.len() - 1].is_empty() {
+                    shards.push(vec![]);
+                    room = SHARD_BYTES;
+                }
+                room = room.saturating_sub(bytes);
+                shards.last_mut().expect("there is one").push(tensor);
+            }
+        }
+        let n = shards.len();
+        let name = |number: usize| match n {
+            1 => "model.safetensors".to_owned(),
+            n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
+        };
+        let (mut total, mut places) = (0, Map::new());
+        for (number, shard) in shards.into_iter().enumerate() {
+            let path = folder.join(name(number));
+            total += shard.iter().map(View::data_len).sum::<usize>() as u64;
+            places.extend(shard.iter().map(|tensor| (tensor.name(), Value::from(name(number)))));
+            let named: Vec<(String, Lazy)> = shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
+            let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+            safetensors::serialize_to_file(named, Some(metadata), &path).map_err(io::Error::other)?;
+            File::open(&path)?.sync_all()?;
+        }
+        if n > 1 {
+            let index = json!({ "metadata": { "total_size": total }, "weight_map": places });
+            write_json(&folder.join("model.safetensors.index.json"), index.as_object().expect("an object"))?;
+        }
+        Ok(total)
+    }
+
+    /// What a parameter is multiplied with on its way out. transformers has one ε for all norms; where that of queries and keys is another,
+    /// they are scaled so that the norms give the same: √ of the ratio.
+    fn scale(&self, id: ParamId) -> f64 {
+        let form = self.architecture.form;
+        let is_normed = matches!(id.kind, ParamKind::Wq | ParamKind::Bq | ParamKind::Wk | ParamKind::Bk);
+        match form.qk_norm_eps {
+            Some(own) if is_normed && own > 0.0 => {
+                let ratio = form.eps_sum / self.architecture.d_model as f64 / own;
+                // What rounding left of 1 is 1.
+                if (ratio - 1.0).abs() < 1e-12 { 1.0 } else { ratio.sqrt() }
+            }
+            _ => 1.0,
+        }
+    }
+}
+
+/// A tensor that is made when it is written.
+struct Lazy<'a> {
+    draft: &'a Draft<'a>,
+    stored: &'static Stored,
+    layer: Option<usize>,
+    shape: Vec<usize>,
+}
+
+impl Lazy<'_> {
+    fn name(&self) -> String {
+        self.stored.name_of(self.layer)
+    }
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        self.draft.dtype.in_file()
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let Draft { weights, architecture, dtype, .. } = self.draft;
+        let tensor = self.stored.join(weights, architecture, self.layer, &|id| self.draft.scale(id), dtype.kind());
+        // SAFETY: contiguous, on the processor, and nobody writes to it while it is read.
+        let bytes = unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>(), self.data_len()) };
+        let is_stored = self
+            .stored
+            .kinds
+            .iter()
+            .any(|&kind| weights[&ParamId { layer: self.layer, kind }].data_ptr() == tensor.data_ptr());
+        match is_stored {
+            // The memory is a parameter's own, which lives as long as the draft.
+            true => Cow::Borrowed(bytes),
+            false => Cow::Owned(bytes.to_vec()),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.draft.dtype.kind().elt_size_in_bytes()
+    }
+}
+
+fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(fields).map_err(io::Error::other)?;
+    text.push(b'\n');
+    let mut file = File::create(path)?;
+    file.write_all(&text)?;
+    file.sync_all()
+}
+
+/// Endings of files that hold weights or states of the model before.
+const WEIGHTS: [&str; 9] = ["safetensors", "bin", "pt", "pth", "ckpt", "h5", "msgpack", "gguf", "onnx"];
+
+/// Copies what is neither configuration nor weights; gives the names of the weights in other formats that were left out.
+fn copy_others(from: &Path, to: &Path) -> io::Result<Vec<String>> {
+    let mut left_out = vec![];
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let (Some(name), true) = (path.file_name().and_then(OsStr::to_str), path.is_file()) else { continue };
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let is_index = name.ends_with(".index.json");
+        if name == CONFIG || ending == "safetensors" || is_index {
+            continue;
+        }
+        if WEIGHTS.contains(&ending) {
+            left_out.push(name.to_owned());
+            continue;
+        }
+        fs::copy(&path, to.join(name))?;
+    }
+    left_out.sort();
+    Ok(left_out)
+}

@@ -1,0 +1,123 @@
+"""Models of Hugging Face's transformers for tests: makes small ones, and says what they compute.
+
+hub.py make FOLDER              one folder for each family and variant, with random weights
+hub.py ask TOKENS FOLDER ...    of each: logits of rows of token ids (a JSON file), and 50 tokens more of each row, greedily; as JSON
+"""
+import os
+import sys
+
+sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
+import json
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen3Config, GPT2LMHeadModel, GPTNeoXForCausalLM,
+    LlamaForCausalLM, Qwen3ForCausalLM,
+)
+
+COMMON = dict(vocab_size=97, bos_token_id=1, eos_token_id=None, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+
+
+def llama(**more):
+    sizes = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, head_dim=8,
+                 num_key_value_heads=2, max_position_embeddings=64)
+    return LlamaForCausalLM(LlamaConfig(**{**COMMON, **sizes, **more}))
+
+
+def qwen3(**more):
+    sizes = dict(hidden_size=24, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, head_dim=16,
+                 num_key_value_heads=2, max_position_embeddings=64)
+    return Qwen3ForCausalLM(Qwen3Config(**{**COMMON, **sizes, **more}))
+
+
+def gpt2(**more):
+    sizes = dict(n_embd=32, n_layer=2, n_head=4, n_positions=64)
+    return GPT2LMHeadModel(GPT2Config(**{**COMMON, **sizes, **more}))
+
+
+def gpt_neox(**more):
+    sizes = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                 max_position_embeddings=64)
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**{**COMMON, **sizes, **more}))
+
+
+# Name: model, type, and how large a shard may be.
+MODELS = {
+    "llama": (llama, {}, torch.float32, None),
+    "llama-bfloat16": (llama, dict(num_key_value_heads=4), torch.bfloat16, None),
+    "llama-sharded-tied": (llama, dict(tie_word_embeddings=True), torch.float32, "20KB"),
+    "llama-float64": (llama, dict(attention_bias=True, mlp_bias=True), torch.float64, None),
+    "llama-long": (llama, dict(rope_parameters=LLAMA3), torch.float32, None),
+    "qwen3": (qwen3, {}, torch.float32, None),
+    "qwen3-float64-tied": (qwen3, dict(tie_word_embeddings=True), torch.float64, None),
+    "gpt2": (gpt2, {}, torch.float32, None),
+    "gpt2-float16": (gpt2, dict(n_inner=48), torch.float16, None),
+    "gpt2-float64": (gpt2, dict(tie_word_embeddings=False), torch.float64, None),
+    "gpt_neox": (gpt_neox, {}, torch.float32, None),
+    "gpt_neox-float64": (gpt_neox, dict(use_parallel_residual=False), torch.float64, None),
+}
+
+
+def make(folder):
+    for number, (name, (build, more, dtype, shard)) in enumerate(MODELS.items()):
+        torch.manual_seed(number)
+        model = build(**more)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                # Gains and biases, too, are what training would have made of them.
+                parameter.add_(torch.randn_like(parameter) * (0.2 if parameter.dim() == 1 else 0.1))
+        limit = {} if shard is None else dict(max_shard_size=shard)
+        model.to(dtype).save_pretrained(os.path.join(folder, name), **limit)
+        with open(os.path.join(folder, name, "tokenizer.json"), "w") as file:
+            file.write('{"made": "by hand"}\n')
+
+
+def exact_norms():
+    """Llama's and Qwen3's norms compute in float32 even in a float64 model; here they compute in the model's type."""
+    def forward(self, x):
+        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+    transformers.models.llama.modeling_llama.LlamaRMSNorm.forward = forward
+    transformers.models.qwen3.modeling_qwen3.Qwen3RMSNorm.forward = forward
+
+
+def load(folder):
+    with open(os.path.join(folder, "config.json")) as file:
+        config = json.load(file)
+    dtype = getattr(torch, config.get("dtype") or config.get("torch_dtype"))
+    if dtype == torch.float64:
+        exact_norms()
+    # Short types are computed in float32, as the weights that they are.
+    computed = dtype if dtype == torch.float64 else torch.float32
+    model, report = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=computed, attn_implementation="sdpa", output_loading_info=True)
+    wrong = {key: list(map(str, value)) for key, value in report.items() if value}
+    if wrong:
+        sys.exit(f"transformers reports {wrong}")
+    return model.eval()
+
+
+def ask(folder, tokens):
+    model = load(folder)
+    with torch.no_grad():
+        generated = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=50, do_sample=False,
+                                   eos_token_id=None, pad_token_id=0)
+        return dict(logits=model(tokens).logits.double().tolist(), generated=generated.tolist())
+
+
+def main():
+    torch.set_num_threads(1)
+    command, *rest = sys.argv[1:]
+    if command == "make":
+        return make(*rest)
+    tokens, *folders = rest
+    with open(tokens) as file:
+        tokens = torch.tensor(json.load(file))
+    print(json.dumps({folder: ask(folder, tokens) for folder in folders}))
+
+
+main()
