@@ -2,6 +2,7 @@
 
 mod desk;
 mod faults;
+mod hub;
 mod slurm;
 
 use std::{

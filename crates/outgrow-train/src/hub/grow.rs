@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
     Architecture, Growth, ParamId,
-    edit::{Edit, Role, apply},
+    edit::{Edit, Fill, Role, apply},
     event::Preservation,
     growth::{all_preserve, grow_all},
     init::Initializer,
+    param::Axis,
 };
 use tch::{Kind, Tensor, no_grad};
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 /// What growing a folder gave.
+#[derive(Debug)]
 pub struct GrownFolder {
     /// Its family.
     pub family: Family,
@@ -59,7 +61,8 @@ pub fn grow(
     let before = model.architecture.clone();
     let grown = grow_all(&before, growths, seed).map_err(|(number, error)| HubError::Growth { number, error })?;
     model.family.check(&grown.architecture)?;
-    let (dtype, compute) = (dtype.unwrap_or(model.dtype), model.compute());
+    let dtype = dtype.unwrap_or(model.dtype);
+    let compute = if dtype == Dtype::Float64 { model.compute() } else { Kind::Float };
     let tokens = probe(&before, seed);
     let old = logits(&before, &model.weights, &tokens, compute);
     let HubModel { family, config, weights, maps, .. } = model;
@@ -108,15 +111,21 @@ fn compare(before: &Architecture, old: &Tensor, new: &Tensor, tokens: &Tensor, c
     }
 }
 
-/// A short type can't hold what was scaled, unless by a power of two.
+/// What a type can't hold, and transformers not compute.
 fn hint(dtype: Dtype, edits: &[Edit]) -> String {
     let is_short = matches!(dtype, Dtype::Bfloat16 | Dtype::Float16);
-    let rounds = |edit: &Edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0);
-    if is_short && edits.iter().any(rounds) {
-        return format!(
-            "; {} rounds what the growth scales by a root of the ratio of widths: store it with --dtype float32, or grow d_model and d_k by a factor of 4",
-            dtype.name()
-        );
+    let averages = edits.iter().any(|edit| matches!(edit, Edit::Pad { fill: Fill::Mean, .. }));
+    let scales = edits.iter().any(|edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0));
+    let turns = edits.iter().any(|edit| matches!(edit, Edit::Pad { axis: Axis::Key, .. }));
+    let name = dtype.name();
+    match (is_short, averages, scales) {
+        (true, true, _) => format!("; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them"),
+        (true, _, true) => format!(
+            "; {name} rounds what the growth scales by the root of a ratio of widths: --dtype float32 holds it, or grow d_model and d_k by a factor of 4"
+        ),
+        _ if dtype == Dtype::Float64 && turns => {
+            "; transformers computes rotary frequencies in float32, so a wider d_k is exact to about 1e-7 only: --dtype float32".into()
+        }
+        _ => String::new(),
     }
-    String::new()
 }

@@ -1,0 +1,185 @@
+//! With transformers itself: it loads what we write, and computes what we compute.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+const SIX_ROWS: &str = "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
+
+/// `scripts/hub.py` where transformers is installed beside libtorch.
+fn python(args: &[&str]) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let home = root.join(".libtorch");
+    if !home.join("transformers").exists() || !home.join("stubs").exists() {
+        eprintln!("skipped: transformers is not installed in .libtorch (scripts/libtorch --python installs it)");
+        return None;
+    }
+    let output = Command::new("python3")
+        .arg(root.join("scripts/hub.py"))
+        .args(args)
+        .env("PYTHONPATH", &home)
+        .env("LD_LIBRARY_PATH", home.join("stubs"))
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("text"))
+}
+
+/// Ways to grow a model: each transform that the family admits, and compositions of all.
+fn ways(name: &str) -> Vec<(&'static str, &'static str)> {
+    let composed = r#"[{"transform": "layer_addition", "index": 1}, {"transform": "hidden_expansion", "d_model": 48},
+        {"transform": "mlp_expansion", "d_ff": 160}, {"transform": "layer_addition", "index": 0},
+        {"transform": "hidden_expansion", "d_model": 96}, {"transform": "head_addition", "HEADS": 1},
+        {"transform": "head_addition", "HEADS": 1}]"#;
+    let llama = vec![
+        ("d_ff", "--d-ff 64"),
+        ("layers", "--n-layers 4"),
+        ("heads", "--n-heads 8"),
+        ("kv_heads", "--n-heads 8 --n-kv-heads 4"),
+        ("d_model", "--d-model 96"),
+        ("all", "--d-model 96 --n-layers 3 --n-heads 12 --n-kv-heads 4 --d-ff 80"),
+        ("composed", composed),
+    ];
+    let fixed = vec![("d_ff", "--d-ff 160"), ("layers", "--n-layers 4")];
+    match name {
+        // Rounded: bfloat16 holds what is scaled by 2 only.
+        "llama-bfloat16" => vec![
+            ("d_ff", "--d-ff 64"),
+            ("layers", "--n-layers 3"),
+            ("heads", "--n-heads 8"),
+            ("d_model", "--d-model 128 --d-k 32 --d-v 32"),
+            ("float32", "--d-model 48 --dtype float32"),
+        ],
+        "gpt2-float16" => [fixed, vec![("float32", "--d-model 48 --n-heads 6 --dtype float32")]].concat(),
+        // In float64 it shows that transformers computes frequencies in float32.
+        name if name.starts_with("qwen3") || name == "llama-float64" => llama,
+        name if name.starts_with("llama") => [llama, vec![("d_k", "--d-k 12 --d-v 12")]].concat(),
+        name if name.starts_with("gpt2") => [
+            fixed,
+            vec![
+                ("heads", "--d-model 48 --n-heads 6"),
+                ("d_k", "--d-model 64 --d-k 16 --d-v 16"),
+                ("all", "--d-model 96 --n-layers 3 --n-heads 6 --d-k 16 --d-v 16 --d-ff 200"),
+            ],
+        ]
+        .concat(),
+        _ => [
+            fixed,
+            vec![
+                ("heads", "--d-model 96 --n-heads 6"),
+                ("d_k", "--d-model 128 --d-k 32 --d-v 32"),
+                ("all", "--d-model 192 --n-layers 3 --n-heads 6 --d-k 32 --d-v 32 --d-ff 200"),
+            ],
+        ]
+        .concat(),
+    }
+}
+
+/// Largest difference, relative to the larger of 1 and the largest number.
+fn difference(a: &Value, b: &Value) -> f64 {
+    fn flat(value: &Value, into: &mut Vec<f64>) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| flat(value, into)),
+            value => into.push(value.as_f64().expect("a number")),
+        }
+    }
+    let (mut x, mut y) = (vec![], vec![]);
+    flat(a, &mut x);
+    flat(b, &mut y);
+    assert!(x.len() == y.len() && !x.is_empty(), "as many numbers");
+    let largest = x.iter().fold(1.0f64, |max, v| max.max(v.abs()));
+    x.iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+}
+
+#[test]
+fn transformers_loads_what_is_grown_and_computes_the_same() {
+    let desk = Desk::new();
+    let tokens = desk.write("tokens.json", SIX_ROWS);
+    let (models, tokens) = (desk.path("models"), tokens.to_str().expect("text").to_owned());
+    std::fs::create_dir(&models).expect("a folder");
+    if python(&["make", models.to_str().expect("text")]).is_none() {
+        return;
+    }
+    let mut names: Vec<String> = std::fs::read_dir(&models)
+        .expect("models")
+        .map(|e| e.expect("one").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 12, "{names:?}");
+    // Of each folder: which one it was grown from.
+    let mut folders = BTreeMap::new();
+    for name in &names {
+        let from = models.join(name).to_str().expect("text").to_owned();
+        for (way, how) in ways(name) {
+            let to = desk.path(&format!("{name}.{way}")).to_str().expect("text").to_owned();
+            let mut args = vec!["grow", &from, &to, "--json"];
+            if how.starts_with('[') {
+                let heads = if name.starts_with("llama") || name.starts_with("qwen3") {
+                    "n_new_queries"
+                } else {
+                    "n_new_heads"
+                };
+                desk.write("growths.json", &how.replace("HEADS", heads));
+                args.extend(["--apply", "growths.json"]);
+            } else {
+                args.extend(how.split(' '));
+            }
+            let grown = desk.json(&args);
+            assert!(grown["preserving"] == json!(true), "{grown}");
+            assert!(
+                Path::new(&to).join("tokenizer.json").exists()
+                    && Path::new(&to).join("generation_config.json").exists()
+            );
+            folders.insert(to, from.clone());
+        }
+        folders.insert(from.clone(), from);
+    }
+    let mut args = vec!["ask", &tokens];
+    args.extend(folders.keys().map(String::as_str));
+    let theirs: Value = serde_json::from_str(&python(&args).expect("it was there")).expect("JSON");
+    let (mut worst, mut compared) = ([0.0f64; 2], 0);
+    for (folder, from) in &folders {
+        let exact = folder.contains("float64");
+        let tolerance = if exact { 1e-10 } else { 1e-5 };
+        let ours = desk.json(&["eval", folder, "--tokens", &tokens, "--json"]);
+        let (found, original) = (&theirs[folder], &theirs[from]);
+        for (whose, expected) in [("our", &ours["logits"]), ("the original's", &original["logits"])] {
+            let error = difference(&found["logits"], expected);
+            assert!(error <= tolerance, "{folder}: transformers' logits differ from {whose} by {error:e}");
+            worst[usize::from(exact)] = worst[usize::from(exact)].max(error);
+        }
+        assert_eq!(found["generated"][0].as_array().expect("ids").len(), 62);
+        assert_eq!(found["generated"], original["generated"], "{folder}: other tokens are generated");
+        compared += 1;
+    }
+    println!("{compared} folders; largest difference {:e} in float32, {:e} in float64", worst[0], worst[1]);
+}
+
+#[test]
+fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
+    let desk = Desk::new();
+    let form = "activation = \"silu\", gated = true, mlp_bias = false, eps_sum = 1e-5,
+        positions = { kind = \"rotary\", theta = 10000.0, width = 4 } }";
+    let sweep = crate::desk::SWEEP.replace("eps_sum = 1e-5 }", &form.replace('\n', " "));
+    desk.write("sweep.toml", &sweep);
+    desk.ok(&["run", "sweep.toml", "-j", "1"]);
+    let checkpoint = desk.a_checkpoint();
+    desk.write("tokens.json", "[[72, 105, 33, 10], [0, 1, 2, 3]]");
+    let logits = |folder: &str| desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone();
+    desk.ok(&["grow", &checkpoint, "even", "--d-v", "16", "--d-k", "16", "--d-ff", "80", "--d-model", "40"]);
+    let said = desk.ok(&["convert", "even", "hub"]);
+    assert!(said.contains("llama"), "{said}");
+    assert!(difference(&logits("hub"), &logits("even")) < 1e-5);
+    desk.ok(&["convert", "hub", "back"]);
+    assert!(difference(&logits("back"), &logits("even")) < 1e-5);
+    let (code, error) = desk.wrong(&["convert", &checkpoint, "hub"]);
+    assert!(code == 2 && error.contains("exists already"), "{error}");
+    if let Some(answer) =
+        python(&["ask", desk.path("tokens.json").to_str().expect("text"), desk.path("hub").to_str().expect("text")])
+    {
+        let theirs: Value = serde_json::from_str(&answer).expect("JSON");
+        assert!(difference(&theirs[desk.path("hub").to_str().expect("text")]["logits"], &logits("even")) < 1e-5);
+    }
+}
