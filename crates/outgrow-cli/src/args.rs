@@ -58,6 +58,8 @@ pub enum Command {
     Bench(Bench),
     Submit(Submit),
     #[command(subcommand)]
+    Data(Data),
+    #[command(subcommand)]
     Db(Db),
     Worker(Worker),
     #[command(hide = true)]
@@ -209,6 +211,50 @@ pub struct Grow {
     pub dtype: Option<Dtype>,
     #[command(flatten)]
     pub how: How,
+}
+
+/// Text and tokenizers
+#[derive(Subcommand)]
+pub enum Data {
+    Tokenize(Tokenize),
+    Count(Count),
+}
+
+/// Train a byte-level BPE tokenizer on text, JSON lines or Parquet, and write its tokenizer.json
+#[derive(clap::Args)]
+pub struct Tokenize {
+    /// Files and folders
+    #[arg(required = true)]
+    pub paths: Vec<String>,
+    /// How many tokens it is to know
+    #[arg(long, value_name = "N")]
+    pub vocab_size: usize,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
+    pub to: PathBuf,
+    /// The field of the text in JSON lines and Parquet
+    #[arg(long, default_value = "text")]
+    pub field: String,
+}
+
+/// Count documents, bytes and tokens, and say how fast they were made
+#[derive(clap::Args)]
+pub struct Count {
+    /// Files and folders
+    #[arg(required = true)]
+    pub paths: Vec<String>,
+    /// A tokenizer.json, or a folder with one
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: PathBuf,
+    /// The field of the text in JSON lines and Parquet
+    #[arg(long, default_value = "text")]
+    pub field: String,
+    /// Turn the tokens into text again, and compare
+    #[arg(long)]
+    pub round_trip: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Turn a checkpoint into a model of Hugging Face's transformers, or such a model into a checkpoint

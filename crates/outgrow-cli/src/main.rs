@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => commands::bench::bench(&place, &bench),
         Command::BenchServe(serve) => commands::bench::serve(&serve),
         Command::Submit(submit) => commands::submit::submit(&place, &submit),
+        Command::Data(data) => commands::data::data(&data),
         Command::Db(db) => commands::db::db(&db),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow_core::Sweep;
+use outgrow_core::{Sweep, sweep::SweepSpec};
+use outgrow_data::{Corpus, CorpusError, Tokenizer};
 use outgrow_store::{Address, Store};
-use outgrow_train::{Corpus, CorpusError};
+use outgrow_train::{Checkpoint, begin_with, model_digest};
 
 use crate::failure::Failure;
 
@@ -68,6 +69,26 @@ impl Place {
         self.beside("text")
     }
 
+    /// The folder of a model that trials begin with.
+    pub fn initial(&self, digest: &str) -> PathBuf {
+        self.beside("initial").join(digest.get(..32).unwrap_or(digest))
+    }
+
+    /// The folder of the model that trials of a sweep begin with, if there is one.
+    pub fn initial_of(&self, sweep: &Sweep) -> Option<PathBuf> {
+        sweep.spec().initial.digest.as_ref().map(|digest| self.initial(digest))
+    }
+
+    /// Lays down what workers of a sweep need beside the database: text as tokens, and the model that trials begin with. Gives the text's
+    /// digest.
+    pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
+        let spec = sweep.spec();
+        if let (Some(to), Some(from)) = (self.initial_of(sweep), &spec.initial.checkpoint) {
+            begin_with(&beside(file, from), spec.data.seq_len, &to)?;
+        }
+        text_of(sweep, file, Some(&self.text()))
+    }
+
     /// The folder of what the scheduler's jobs say.
     pub fn jobs(&self) -> PathBuf {
         self.beside("jobs")
@@ -99,19 +120,39 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
     known.iter().find(|(number, _)| *number == magic as i64).map(|(_, name)| *name)
 }
 
-/// Reads a sweep file.
+/// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a checkpoint has.
 pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
     let text = std::fs::read_to_string(path).map_err(Failure::input(format!("cannot read {}", path.display())))?;
-    Sweep::parse(&text).map_err(Failure::input(path.display()))
+    let named = |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
+    let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
+    if let Some(tokenizer) = &spec.data.tokenizer {
+        let read = Tokenizer::read(&beside(path, tokenizer));
+        let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
+        spec.data.vocab_size.get_or_insert(tokenizer.vocab_size());
+        if spec.data.end_of_text.is_none() {
+            spec.data.end_of_text = tokenizer.end_of_text().map(str::to_owned);
+        }
+    }
+    if let Some(checkpoint) = &spec.initial.checkpoint {
+        let folder = beside(path, checkpoint);
+        let refused = |error| named(&format!("initial.checkpoint: {error}"));
+        let architecture = Checkpoint::read_architecture(&folder).map_err(refused)?;
+        let digest = model_digest(&folder).map_err(refused)?;
+        spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
+    }
+    Sweep::new(spec).map_err(|error| named(&error))
 }
 
-/// The sweep's text, prepared for workers in `cache` or, without one, only its digest. Paths in a sweep file count from its
-/// own folder.
+/// Paths in a sweep file count from its own folder.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// The sweep's text, prepared for workers in `cache` or, without one, only its digest.
 pub fn text_of(sweep: &Sweep, file: &Path, cache: Option<&Path>) -> Result<String, Failure> {
     let mut data = sweep.spec().data.clone();
-    let folder = file.parent().unwrap_or(Path::new(""));
-    for path in data.paths.iter_mut().flatten() {
-        *path = folder.join(&*path).display().to_string();
+    for path in data.paths.iter_mut().flatten().chain(&mut data.tokenizer) {
+        *path = beside(file, path).display().to_string();
     }
     let digest = match cache {
         Some(cache) => Corpus::open(&data, cache).map(|corpus| corpus.digest().to_owned()),

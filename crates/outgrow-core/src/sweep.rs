@@ -22,7 +22,7 @@ use crate::{
     growth::Growth,
     plan::{GrowthPlan, PlanError},
     policy::GrowthPolicy,
-    strategy::{Sampled, StrategyError, Task},
+    strategy::{Sampled, Strategy, StrategyError, Task},
     stream::{derive, stream},
 };
 
@@ -73,6 +73,9 @@ pub enum SweepError {
 pub struct Settings {
     /// BLAKE3 digest of the training and validation text.
     pub data: String,
+    /// Digest of the weights that it begins with; they are drawn from the seed where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
     /// Tokens that this trial trains.
     pub tokens: u64,
     /// How it trains.
@@ -115,6 +118,8 @@ struct Arm {
     plan: GrowthPlan,
     tokens: u64,
     growth: GrowthPolicy,
+    /// Whether it begins with the weights of the sweep's initial checkpoint, if there is one.
+    continues: bool,
 }
 
 impl Trial {
@@ -157,7 +162,7 @@ impl Sweep {
     /// # Errors
     /// The first thing that is wrong with it: where, what was found, and what is allowed.
     pub fn parse(text: &str) -> Result<Self, SweepError> {
-        Self::new(toml::from_str(text)?)
+        Self::new(SweepSpec::parse(text)?)
     }
 
     /// Checks a specification.
@@ -241,7 +246,8 @@ impl Sweep {
         let growth = arm.growth.clone();
         let training = TrainingSpec { learning_rate, growth, ..self.spec.training.clone() };
         let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
-        let settings = Settings { data, tokens: arm.tokens, training, evaluation };
+        let initial = self.spec.initial.digest.clone().filter(|_| arm.continues);
+        let settings = Settings { data, initial, tokens: arm.tokens, training, evaluation };
         // One seed per replicate, the same for every plan: a grown trial and its control see the same tokens.
         let seed = derive(self.spec.seed, &format!("replicate/{replicate}"));
         Member {
@@ -285,7 +291,9 @@ impl Sweep {
         let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
         let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
-        Ok(Arm { strategy: strategy.name.clone(), kind: strategy.strategy.name(), number, plan, tokens, growth })
+        let continues = strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
+        let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
+        Ok(Arm { strategy, kind, number, plan, tokens, growth, continues })
     }
 
     /// How many tokens cost a grown trial what the control's tokens cost the target architecture.

@@ -41,8 +41,9 @@ fn no_crate_is_built_from_what_it_must_not_know() {
     let metadata = metadata();
     let libtorch = ["tch", "torch-sys"];
     let sql = ["sqlx", "sqlx-core", "libsqlite3-sys"];
-    let walls: [(&str, bool, Vec<&str>); 6] = [
+    let walls: [(&str, bool, Vec<&str>); 7] = [
         ("outgrow-core", true, [&libtorch[..], &sql, &["tokio", "rayon", "plotters"]].concat()),
+        ("outgrow-data", true, [&libtorch[..], &sql, &["tokio", "plotters"]].concat()),
         ("outgrow-train", true, [&sql[..], &["tokio", "plotters"]].concat()),
         ("outgrow-store", true, [&libtorch[..], &["plotters"]].concat()),
         ("outgrow-runner", true, [&libtorch[..], &["plotters"]].concat()),
@@ -74,7 +75,7 @@ fn the_core_touches_no_file_clock_or_thread() {
 
 #[test]
 fn sql_stands_in_the_store_alone() {
-    for name in ["outgrow-train", "outgrow-runner", "outgrow-report", "outgrow-cli"] {
+    for name in ["outgrow-data", "outgrow-train", "outgrow-runner", "outgrow-report", "outgrow-cli"] {
         let mut files = vec![];
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"), &mut files);
         for (path, text) in files {

@@ -11,6 +11,7 @@ use outgrow_core::{
     stream::stream,
     sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
 };
+use outgrow_data::Tokens;
 use rand::Rng;
 use tch::{Kind, Tensor, no_grad};
 
@@ -62,7 +63,7 @@ impl Steps {
         for step in 0..steps {
             self.done += 1;
             let starts = (0..batch).map(|n| (self.done * batch + n) * 97 % (self.text.len() - seq_len));
-            let sequences = starts.map(|start| &self.text[start..][..seq_len + 1]);
+            let sequences = starts.map(|start| Tokens::U8(&self.text[start..][..seq_len + 1]));
             let stepped = self.stepper.step(&mut self.state, &self.trial, sequences, 1e-3, after);
             if step + 1 == steps {
                 loss = stepped.loss.mean(Kind::Double).double_value(&[]);
@@ -197,5 +198,5 @@ fn trial(architecture: Architecture, batch_size: usize, precision: Precision) ->
         growth,
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
-    Trial { plan, settings: Settings { data: String::new(), tokens: 1, training, evaluation }, seed: 1 }
+    Trial { plan, settings: Settings { data: String::new(), initial: None, tokens: 1, training, evaluation }, seed: 1 }
 }

@@ -26,8 +26,8 @@ use crate::{
 
 const FORMAT: &str = "outgrow-checkpoint";
 const VERSION: u32 = 1;
-const HEAD: &str = "checkpoint.json";
-const MODEL: &str = "model.safetensors";
+pub(crate) const HEAD: &str = "checkpoint.json";
+pub(crate) const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 /// No head file is longer: a bound for untrusted input.
 const MAX_HEAD_BYTES: u64 = 64 << 20;
@@ -383,7 +383,7 @@ fn store(path: &Path, tensors: Vec<(String, Stored)>) -> io::Result<(String, u64
 }
 
 /// The digest and size of a file that nobody writes. What is mapped counts as this process's memory, so only a window of it is at a time.
-fn digest_of(file: &File) -> io::Result<(String, u64)> {
+pub(crate) fn digest_of(file: &File) -> io::Result<(String, u64)> {
     let (mut hasher, size) = (blake3::Hasher::new(), file.metadata()?.len());
     for at in (0..size).step_by(WINDOW) {
         // SAFETY: read only; the file is not changed while it is mapped.

@@ -132,7 +132,7 @@ fn usual_trial(architecture: &Architecture) -> Trial {
         growth: GrowthPolicy { initializer, optimizer, learning_rate: LearningRateAtGrowth::Unchanged },
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
-    let settings = Settings { data: String::new(), tokens: 1, training, evaluation };
+    let settings = Settings { data: String::new(), initial: None, tokens: 1, training, evaluation };
     let plan = GrowthPlan::new(architecture.clone(), vec![]).expect("the architecture of a checkpoint is valid");
     Trial { plan, settings, seed: 0 }
 }

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use self::{
     family::Family,
     grow::{GrownFolder, grow},
-    read::HubModel,
+    read::{HubModel, weight_files},
     write::{Dtype, Written, export},
 };
 

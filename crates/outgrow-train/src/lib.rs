@@ -1,4 +1,4 @@
-//! The libtorch side of outgrow: the model, growing its whole training state, text as tokens, the training loop,
+//! The libtorch side of outgrow: the model, growing its whole training state, the training loop,
 //! checkpoints.
 //!
 //! It knows tensors and files, and nothing of databases, processes or figures: [`train`] blocks, tells what happens through
@@ -8,7 +8,6 @@
 pub mod bench;
 mod by_hand;
 pub mod checkpoint;
-pub mod corpus;
 pub mod device;
 pub mod doctor;
 mod evaluate;
@@ -17,6 +16,7 @@ mod learn;
 mod mask;
 mod model;
 mod optimizer;
+mod origin;
 mod state;
 mod step;
 mod tensor;
@@ -24,10 +24,10 @@ mod trainer;
 mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use corpus::{Corpus, CorpusError};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use model::{Model, cross_entropy};
+pub use origin::{begin_with, model_digest};
 pub use state::{How, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;

@@ -219,7 +219,7 @@ mod tests {
             growth,
         };
         let evaluation = EvaluationSpec { every_tokens: 4, tokens: 4, record_every_tokens: 4 };
-        let settings = Settings { data: String::new(), tokens: training.tokens, training, evaluation };
+        let settings = Settings { data: String::new(), initial: None, tokens: training.tokens, training, evaluation };
         Trial { plan, settings, seed: 1 }
     }
 

@@ -1,6 +1,7 @@
 //! One training step: data, forward pass, backward pass, optimizer.
 
 use outgrow_core::{Trial, cost::Backward, sweep::Precision};
+use outgrow_data::Tokens;
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -80,11 +81,11 @@ impl Stepper {
         &mut self,
         state: &mut TrainingState,
         trial: &Trial,
-        sequences: impl Iterator<Item = &'t [u8]>,
+        sequences: impl Iterator<Item = Tokens<'t>>,
         learning_rate: f64,
         after: &mut dyn FnMut(Phase),
     ) -> Stepped {
-        let sequences: Vec<&[u8]> = sequences.collect();
+        let sequences: Vec<Tokens> = sequences.collect();
         let batch = sequences.len() / state.replicates().unwrap_or(1) as usize;
         let size = batch.div_ceil(self.parts);
         let mut parts = (0..batch).step_by(size).map(|at| {
@@ -109,7 +110,7 @@ impl Stepper {
     fn gradient(
         &mut self,
         state: &TrainingState,
-        sequences: &[&[u8]],
+        sequences: &[Tokens],
         after: &mut dyn FnMut(Phase),
     ) -> (Tensor, Tensor) {
         let seq_len = state.architecture().seq_len;
@@ -118,11 +119,15 @@ impl Stepper {
         }
         match &mut self.by_hand {
             Some(passes) => {
-                let ids = |of: fn(&[u8]) -> &[u8]| -> Vec<i64> {
-                    sequences.iter().flat_map(|sequence| of(sequence)).map(|&byte| i64::from(byte)).collect()
+                let ids = |of: fn(Tokens) -> Tokens| {
+                    let mut ids = vec![];
+                    sequences.iter().for_each(|sequence| of(*sequence).append_to(&mut ids));
+                    ids
                 };
-                let (tokens, targets) =
-                    (ids(|sequence| &sequence[..sequence.len() - 1]), ids(|sequence| &sequence[1..]));
+                let (tokens, targets) = (
+                    ids(|sequence| sequence.range(0..sequence.len() - 1)),
+                    ids(|sequence| sequence.range(1..sequence.len())),
+                );
                 after(Phase::Data);
                 let (loss, gradient) = passes.run(state, &tokens, &targets, &mut || after(Phase::Forward));
                 after(Phase::Backward);
@@ -151,11 +156,12 @@ impl Stepper {
 
 /// Inputs and targets b × t of sequences of t + 1 tokens.
 pub(crate) fn batch_of<'t>(
-    sequences: impl Iterator<Item = &'t [u8]>,
+    sequences: impl Iterator<Item = Tokens<'t>>,
     seq_len: usize,
     device: Device,
 ) -> (Tensor, Tensor) {
-    let tokens: Vec<i64> = sequences.flatten().map(|&byte| i64::from(byte)).collect();
+    let mut tokens: Vec<i64> = vec![];
+    sequences.for_each(|sequence| sequence.append_to(&mut tokens));
     let tokens = Tensor::from_slice(&tokens).view([-1, seq_len as i64 + 1]).to_device(device.tch());
     (tokens.narrow(1, 0, seq_len as i64), tokens.narrow(1, 1, seq_len as i64))
 }

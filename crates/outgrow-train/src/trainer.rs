@@ -14,12 +14,12 @@ use outgrow_core::{
     policy::OptimizerAtGrowth,
     stream::derive,
 };
+use outgrow_data::{Corpus, Order};
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Progress, Window},
-    corpus::{Corpus, Order},
     device::Device,
     doctor, learn,
     mask::Mask,
@@ -57,6 +57,8 @@ pub struct Job {
     pub resume: Vec<Saved>,
     /// Where there is none: the state of another trial that is this one's, too.
     pub begin: Option<PathBuf>,
+    /// Where there is none either: the model that it begins with, if its settings name one.
+    pub initial: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
     pub snapshots: Vec<(u64, PathBuf)>,
 }
@@ -108,6 +110,9 @@ pub enum TrainError {
         /// In which parameters none does.
         dead: String,
     },
+    /// Nobody said where the model is that it begins with.
+    #[error("the model {0} that this trial begins with is not at hand")]
+    NoInitial(String),
     /// Not enough memory.
     #[error("out of memory with the batch in {parts} part(s)")]
     Memory {
@@ -157,11 +162,17 @@ pub fn train_together(
     let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
     assert!(replicates, "only replicates of one plan are trained together");
     let mut groups: BTreeMap<u64, Vec<(Member, TrainingState, Progress)>> = BTreeMap::new();
+    let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
     for (number, job) in jobs.iter().enumerate() {
-        let (state, progress) = start(job, options.device);
+        let (state, progress) = match start(job, options.device) {
+            Ok(begun) => begun,
+            Err(error) => {
+                ended[number] = Err(error);
+                continue;
+            }
+        };
         groups.entry(progress.at.step).or_default().push((Member::new(number, job), state, progress));
     }
-    let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
     for group in groups.into_values() {
         let mut session = Session::begin(group, corpus, options);
         while !session.members.is_empty() {
@@ -173,18 +184,29 @@ pub fn train_together(
     ended
 }
 
-/// The state that a trial goes on from: its last checkpoint's, another trial's, or a new one.
-fn start(job: &Job, device: Device) -> (TrainingState, Progress) {
+/// The state that a trial goes on from: its last checkpoint's, another trial's, that of the model that it begins with, or a new one.
+fn start(job: &Job, device: Device) -> Result<(TrainingState, Progress), TrainError> {
     let trial = &job.trial;
     let resumed = job.resume.iter().find_map(|saved| usable(saved, trial, device));
     let resumed = resumed.or_else(|| begun(job.begin.as_ref()?, trial, device));
     let recorded: Vec<PathBuf> = job.resume.iter().map(|saved| saved.folder.clone()).collect();
     checkpoint::remove_others(&job.checkpoints, &recorded, job.epoch);
-    resumed.unwrap_or_else(|| {
-        let progress = Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
-        let master = kinds(trial.settings.training.precision).1;
-        (TrainingState::fresh(trial.plan.initial(), trial.seed, master, device), progress)
-    })
+    if let Some(resumed) = resumed {
+        return Ok(resumed);
+    }
+    let progress = Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
+    let master = kinds(trial.settings.training.precision).1;
+    let state = match (&trial.settings.initial, &job.initial) {
+        (Some(_), Some(folder)) => {
+            let read = Checkpoint::read(folder, device)?.state;
+            let weights = read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
+            assert_eq!(read.architecture(), trial.plan.initial(), "the model that was laid down is the plan's");
+            TrainingState::from_weights(trial.plan.initial(), weights)
+        }
+        (Some(digest), None) => return Err(TrainError::NoInitial(digest.clone())),
+        (None, _) => TrainingState::fresh(trial.plan.initial(), trial.seed, master, device),
+    };
+    Ok((state, progress))
 }
 
 /// One trial of those in training.

@@ -9,12 +9,13 @@ use outgrow_core::{
     init::Initializer,
     operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Operator, Order, Stack},
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
-    sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+    sweep::{DataSpec, Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
     transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
     },
 };
-use outgrow_train::{CheckKind, Corpus, Device, Job, Options, Saved, check_compositions, train, train_together};
+use outgrow_data::Corpus;
+use outgrow_train::{CheckKind, Device, Job, Options, Saved, check_compositions, train, train_together};
 
 fn initial() -> Architecture {
     let form = Form::decoder(Norm::RmsNorm, 1e-5);
@@ -53,24 +54,27 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         growth,
     };
     let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
-    let settings = Settings { data: "built in".into(), tokens: 24 * 64, training, evaluation };
+    let settings = Settings { data: "built in".into(), initial: None, tokens: 24 * 64, training, evaluation };
     Trial { plan: GrowthPlan::new(initial(), stages).expect("a plan"), settings, seed: 11 }
 }
 
 fn corpus() -> Corpus {
-    let spec = outgrow_core::sweep::DataSpec {
-        corpus: Some("rust-crates".into()),
-        paths: None,
-        validation: None,
-        seq_len: 16,
-    };
+    let spec = DataSpec { corpus: Some("rust-crates".into()), ..DataSpec::of_paths(16) };
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
 const OPTIONS: Options = Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1, keep: 2 };
 
 fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
-    Job { trial: trial.clone(), checkpoints: folder.to_owned(), epoch: 1, resume, begin: None, snapshots: vec![] }
+    Job {
+        trial: trial.clone(),
+        checkpoints: folder.to_owned(),
+        epoch: 1,
+        resume,
+        begin: None,
+        initial: None,
+        snapshots: vec![],
+    }
 }
 
 /// Events without their wall times, as text.

@@ -12,7 +12,7 @@ use crate::{
     args::Run,
     failure::Failure,
     output::{count, print_json},
-    place::{DB, FILES, Place, read_sweep, runtime, text_of},
+    place::{DB, FILES, Place, read_sweep, runtime},
     progress::Progress,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     let devices = devices(args)?;
-    let digest = text_of(&sweep, &args.sweep, Some(&place.text()))?;
+    let digest = place.prepare(&sweep, &args.sweep)?;
     let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
     let runtime = runtime()?;
     runtime.block_on(async {

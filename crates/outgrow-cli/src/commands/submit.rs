@@ -19,7 +19,7 @@ use crate::{
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
 pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
-    let digest = text_of(&sweep, &args.sweep, (!args.print).then(|| place.text()).as_deref())?;
+    let digest = if args.print { text_of(&sweep, &args.sweep, None)? } else { place.prepare(&sweep, &args.sweep)? };
     let (id, jobs) = (sweep.id(&digest), whole(&place.jobs())?);
     let script = script(args, &sweep.spec().name, &id, &jobs)?;
     if args.print {

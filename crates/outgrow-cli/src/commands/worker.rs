@@ -8,10 +8,11 @@ use std::{
 };
 
 use outgrow_core::{Event, Sweep, Trial, cost, event::Control};
+use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
 use outgrow_store::{Claim, Environment, Memory, Recorded};
 use outgrow_train::{
-    Corpus, Device, Job, Options, Saved, TrainError, backward,
+    Device, Job, Options, Saved, TrainError, backward,
     device::{self, MemoryGauge},
     train_together,
 };
@@ -126,6 +127,7 @@ impl Attempts<'_> {
             trial: claim.trial.clone(),
             epoch: claim.epoch as u64,
             resume: claim.checkpoints.iter().map(saved).collect(),
+            initial: claim.trial.settings.initial.as_ref().map(|digest| self.place.initial(digest)),
             begin: claim.begin.as_ref().map(|path| Place::moved(&all, path)),
             snapshots: claim.snapshots.iter().map(snapshot).collect(),
             checkpoints,

@@ -111,7 +111,7 @@ fn born(
     let named = |error| SweepError::Plan { name: strategy.clone(), error };
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
-    Ok(Arm { strategy, kind, number: 0, plan, tokens, growth })
+    Ok(Arm { strategy, kind, number: 0, plan, tokens, growth, continues: false })
 }
 
 /// The size at `share` of the way between two, in equal ratios.

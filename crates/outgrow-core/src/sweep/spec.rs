@@ -8,7 +8,7 @@ use crate::{
     strategy::Strategy,
 };
 
-/// Text is read as bytes.
+/// Of text that is read as bytes.
 pub const VOCAB_SIZE: usize = 256;
 
 /// A sweep file, version 1. Unknown fields are refused; a field with a default is printed by `outgrow plan` all the same.
@@ -26,8 +26,9 @@ pub struct SweepSpec {
     pub replicates: usize,
     pub data: DataSpec,
     pub training: TrainingSpec,
-    /// What does not grow.
-    pub model: Form,
+    /// What does not grow; that of the initial checkpoint, where there is one and it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Form>,
     pub initial: SizesSpec,
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
@@ -45,14 +46,44 @@ pub struct DataSpec {
     /// A built-in corpus: `rust-crates`. Either this or `paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
-    /// Files and folders, read as bytes in the order of their names. Either this or `corpus`.
+    /// Files and folders, read in the order of their names: text, JSON lines (`.jsonl`) and Parquet, also compressed (`.gz`, `.zst`).
+    /// Either this or `corpus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
-    /// With `paths`: the last such share of each file is validation text.
+    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON lines and Parquet whole documents, chosen by
+    /// their hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
-    /// Tokens (bytes) of a training sequence.
+    /// With `paths`: a `tokenizer.json` of Hugging Face's tokenizers, or a folder with one. Text is read as bytes where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// How many tokens it knows; filled in from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<usize>,
+    /// The token behind each document; filled in with the tokenizer's own if it has a usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_of_text: Option<String>,
+    /// The field of the text in JSON lines and Parquet: `text` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Tokens of a training sequence; without a tokenizer they are bytes.
     pub seq_len: usize,
+}
+
+impl DataSpec {
+    /// Bytes of files, to be named yet.
+    pub fn of_paths(seq_len: usize) -> Self {
+        Self {
+            corpus: None,
+            paths: None,
+            validation: None,
+            tokenizer: None,
+            vocab_size: None,
+            end_of_text: None,
+            field: None,
+            seq_len,
+        }
+    }
 }
 
 /// What every trial gets as much of as the control.
@@ -204,7 +235,8 @@ pub struct OptimizerSpec {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct SizesSpec {
-    pub d_model: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_model: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_layers: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +252,13 @@ pub struct SizesSpec {
     pub d_ff: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<LayerSpec>>,
+    /// Of `initial` alone: the folder of a model that is trained on, a checkpoint or one of transformers. The sizes, the form and the number of
+    /// tokens are filled in from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Digest of its weights; filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// The sizes of one layer whose heads may differ.
@@ -298,6 +337,52 @@ fn share(field: &str, value: f64) -> Result<(), SweepError> {
 }
 
 impl SweepSpec {
+    /// Reads a sweep file, without looking at what it says.
+    ///
+    /// # Errors
+    /// If it is no TOML, or has unknown or missing fields.
+    pub fn parse(text: &str) -> Result<Self, SweepError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// Fills in what the initial checkpoint says: it has this architecture, and weights of this digest.
+    ///
+    /// # Errors
+    /// If the sweep says something else than the checkpoint, or wants of it what it can't do.
+    pub fn begin_from(&mut self, architecture: &Architecture, digest: String) -> Result<(), SweepError> {
+        let checkpoint = self.initial.checkpoint.clone();
+        let said = SizesSpec { checkpoint: checkpoint.clone(), ..SizesSpec::none() };
+        let filled = SizesSpec { checkpoint, digest: Some(digest), ..SizesSpec::of(architecture) };
+        if self.initial != said && self.initial != filled {
+            return bad("initial", "a checkpoint and sizes", "the sizes are those of the checkpoint: leave them out");
+        }
+        self.initial = filled;
+        if self.model.is_some_and(|form| form != architecture.form) {
+            return bad("model", "another form than the checkpoint's", "leave it out: it is that of the checkpoint");
+        }
+        self.model = Some(architecture.form);
+        let known = architecture.vocab_size;
+        if architecture.n_outputs != known {
+            return bad("initial.checkpoint", "no language model", "it must have as many outputs as tokens");
+        }
+        match self.data.vocab_size {
+            Some(n) if n > known => {
+                return bad("data.tokenizer", format!("one of {n} tokens"), &format!("the checkpoint knows {known}"));
+            }
+            None if self.data.tokenizer.is_none() && known < VOCAB_SIZE => {
+                return bad("initial.checkpoint", format!("one of {known} tokens"), "text without a tokenizer has 256");
+            }
+            _ => {
+                self.data.vocab_size = Some(known).filter(|&known| self.data.tokenizer.is_some() || known != VOCAB_SIZE)
+            }
+        }
+        if self.data.seq_len > architecture.seq_len {
+            let allowed = format!("the checkpoint reads at most {}", architecture.seq_len);
+            return bad("data.seq_len", self.data.seq_len, &allowed);
+        }
+        Ok(())
+    }
+
     pub(super) fn check(&self) -> Result<(), SweepError> {
         if self.version != 1 {
             return bad("version", self.version, "this outgrow reads version 1");
@@ -358,6 +443,24 @@ impl DataSpec {
     fn check(&self) -> Result<(), SweepError> {
         at_least_one("data.seq_len", self.seq_len as u64)?;
         at_most("data.seq_len", self.seq_len as u64, MAX_SIZE as u64)?;
+        if let Some(vocab_size) = self.vocab_size {
+            at_least_one("data.vocab_size", vocab_size as u64)?;
+            at_most("data.vocab_size", vocab_size as u64, MAX_SIZE as u64)?;
+        }
+        match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
+            (Some(tokenizer), ..) if self.paths.is_none() => {
+                return bad(
+                    "data.tokenizer",
+                    tokenizer,
+                    "a built-in corpus is read as bytes: give `paths`, or leave it out",
+                );
+            }
+            (Some(_), None, _) => return bad("data.vocab_size", "missing", "how many tokens does the tokenizer know?"),
+            (None, _, Some(end)) => {
+                return bad("data.end_of_text", format!("{end:?}"), "only a tokenizer has such a token: leave it out");
+            }
+            _ => {}
+        }
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => {
@@ -421,7 +524,58 @@ impl OptimizerSpec {
 }
 
 impl SizesSpec {
+    fn none() -> Self {
+        Self {
+            d_model: None,
+            n_layers: None,
+            n_heads: None,
+            n_kv_heads: None,
+            d_k: None,
+            d_v: None,
+            d_ff: None,
+            layers: None,
+            checkpoint: None,
+            digest: None,
+        }
+    }
+
+    /// The sizes of an architecture, as short as they can be said.
+    fn of(architecture: &Architecture) -> Self {
+        let (layers, first) = (&architecture.layers, &architecture.layers[0]);
+        let group = first.groups()[0];
+        let uniform = layers.iter().all(|layer| layer == first) && first.groups().len() == 1;
+        let list = || layers.iter().map(|layer| LayerSpec { heads: layer.groups(), d_ff: layer.d_ff }).collect();
+        Self {
+            d_model: Some(architecture.d_model),
+            n_layers: uniform.then_some(layers.len()),
+            n_heads: uniform.then_some(group.n_heads),
+            n_kv_heads: group.n_kv_heads.filter(|_| uniform),
+            d_k: uniform.then_some(group.d_k),
+            d_v: uniform.then_some(group.d_v),
+            d_ff: uniform.then_some(first.d_ff),
+            layers: (!uniform).then(list),
+            checkpoint: None,
+            digest: None,
+        }
+    }
+
     pub(super) fn architecture(&self, spec: &SweepSpec, table: &str) -> Result<Architecture, SweepError> {
+        if table != "initial" && (self.checkpoint.is_some() || self.digest.is_some()) {
+            return bad(&format!("{table}.checkpoint"), "given", "only the sweep's `initial` may be a checkpoint");
+        }
+        if self.checkpoint.is_some() != self.digest.is_some() {
+            return bad(
+                "initial.digest",
+                "incomplete",
+                "it stands beside `checkpoint`, and is filled in when the sweep file is read",
+            );
+        }
+        let Some(d_model) = self.d_model else {
+            return bad(&format!("{table}.d_model"), "missing", "say how wide the residual stream is");
+        };
+        let Some(form) = spec.model else {
+            return bad("model", "missing", "say at least `causal`, `final_norm` and `eps_sum`");
+        };
         let layers = match (&self.layers, self.n_layers) {
             (Some(layers), None) if self.uniform().is_none() => {
                 let shapes = layers.iter().map(|layer| layer.shape(table));
@@ -438,12 +592,12 @@ impl SizesSpec {
             }
         };
         let architecture = Architecture {
-            vocab_size: VOCAB_SIZE,
-            n_outputs: VOCAB_SIZE,
+            vocab_size: spec.data.vocab_size.unwrap_or(VOCAB_SIZE),
+            n_outputs: spec.data.vocab_size.unwrap_or(VOCAB_SIZE),
             seq_len: spec.data.seq_len,
-            d_model: self.d_model,
+            d_model,
             layers,
-            form: spec.model,
+            form,
         };
         architecture.validate().or_else(|error| bad(table, "invalid", &error.to_string()))?;
         Ok(architecture)

@@ -52,7 +52,7 @@ impl HubModel {
         let path = folder.join(CONFIG);
         let config = read_object(&path)?;
         let (family, architecture) = family::read(&path, &config)?;
-        let files = shards(folder)?;
+        let files = weight_files(folder)?;
         let open = |file: &PathBuf| {
             let opened = File::open(file).map_err(file_error(file))?;
             // SAFETY: read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
@@ -80,7 +80,10 @@ impl HubModel {
 }
 
 /// The files that the weights are in.
-fn shards(folder: &Path) -> Result<Vec<PathBuf>, HubError> {
+///
+/// # Errors
+/// If there are none, or an index names what is no file of this folder.
+pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, HubError> {
     let index = folder.join(INDEX);
     if !index.exists() {
         let single = folder.join(SINGLE);

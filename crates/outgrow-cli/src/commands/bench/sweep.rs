@@ -1,7 +1,7 @@
 //! What a sweep's trainings, growth events and recording cost.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
@@ -11,9 +11,10 @@ use outgrow_core::{
     event::{Control, GrowthEvent, Outcome, Position},
     sweep::Member,
 };
+use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
 use outgrow_store::{Claim, Environment, Store};
-use outgrow_train::{Corpus, Device, Options, device, train};
+use outgrow_train::{Device, Options, device, train};
 use serde_json::json;
 
 use super::{median, with_folder};
@@ -22,7 +23,7 @@ use crate::{
     commands::check_device,
     failure::Failure,
     output::{count, print, print_json, scaled},
-    place::{Place, read_sweep, runtime, text_of},
+    place::{Place, read_sweep, runtime},
 };
 
 /// Trains one growing trial of a sweep again and again, records what it told at the same pace, and says what costs what.
@@ -32,14 +33,15 @@ pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let digest = text_of(&sweep, path, Some(&place.text()))?;
+    let digest = place.prepare(&sweep, path)?;
     let planned = Instant::now();
     let members = sweep.members(&digest).map_err(Failure::input(path.display()))?;
     let planning = planned.elapsed().as_secs_f64();
     let corpus = Corpus::prepared(&digest, &place.text(), sweep.spec().data.seq_len)
         .map_err(Failure::environment("training text"))?;
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
-    let job = Job { sweep: &sweep, digest: &digest, member: members[growing.unwrap_or(0)].clone(), corpus, device };
+    let member = members[growing.unwrap_or(0)].clone();
+    let job = Job { sweep: &sweep, digest: &digest, member, corpus, device, initial: place.initial_of(&sweep) };
     let measured = with_folder(|folder| job.runs(folder, args.runs))?;
     let answer = Answer::new(&job.member.trial, &measured, planning, members.len());
     if args.json { answer.print_json() } else { answer.print() }
@@ -51,6 +53,7 @@ struct Job<'a> {
     member: Member,
     corpus: Corpus,
     device: Device,
+    initial: Option<PathBuf>,
 }
 
 /// One training, recorded afterwards.
@@ -123,7 +126,16 @@ impl Job<'_> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
         let options = Options { device: self.device, checkpoint_every_tokens, parts: 1, keep: 2 };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
-        let job = outgrow_train::Job { trial, checkpoints, epoch: 1, resume: vec![], begin: None, snapshots: vec![] };
+        let initial = self.initial.clone();
+        let job = outgrow_train::Job {
+            trial,
+            checkpoints,
+            epoch: 1,
+            resume: vec![],
+            begin: None,
+            initial,
+            snapshots: vec![],
+        };
         train(&job, &self.corpus, &options, on_event).map_err(|error| error.to_string())
     }
 }

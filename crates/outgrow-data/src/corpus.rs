@@ -1,8 +1,9 @@
-//! Text as tokens: bytes, for training and for validation, mapped into memory and shared by all workers.
+//! Training and validation text as tokens, mapped into memory and shared by all workers.
 
 use std::{
     fs::{self, File},
     io::{self, Write},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,12 @@ use outgrow_core::{
 };
 use rand::RngExt;
 use thiserror::Error;
+
+use crate::{
+    documents::{is_of_documents, read_error, sources},
+    prepare::{Plan, head_of},
+    tokens::{Tokens, tokens},
+};
 
 /// The built-in corpus: Rust sources of pinned dependencies, found and digest-checked when this crate was built.
 pub const BUILT_IN: &str = "rust-crates";
@@ -25,6 +32,8 @@ const BUILT_IN_DIGEST: &str = include_str!("../corpus.digest");
 pub struct Corpus {
     train: Text,
     validation: Text,
+    /// Bytes of a token.
+    width: usize,
     digest: String,
 }
 
@@ -59,19 +68,35 @@ pub enum CorpusError {
         /// Why not.
         error: io::Error,
     },
+    /// A file that is read as documents, and holds none, or not such.
+    #[error("data.paths: {place}: {why}")]
+    Document {
+        /// The file, and where in it.
+        place: String,
+        /// What is wrong, and what is allowed.
+        why: String,
+    },
+    /// No tokenizer, or not one that can do what is asked.
+    #[error("{path}: {why}")]
+    Tokenizer {
+        /// Of the tokenizer.
+        path: String,
+        /// What is wrong, and what is allowed.
+        why: String,
+    },
     /// A file or folder without a byte in it.
     #[error("data.paths: {0} is empty; name files with text in them")]
     Empty(String),
     /// Less text than one sequence and the token after it.
     #[error(
-        "the {part} text has {bytes} bytes, but seq_len {seq_len} needs at least {}: give more text, a larger share, or a smaller seq_len",
+        "the {part} text has {tokens} tokens, but seq_len {seq_len} needs at least {}: give more text, a larger share, or a smaller seq_len",
         seq_len + 1
     )]
     Short {
         /// `training` or `validation`.
         part: &'static str,
         /// Its length.
-        bytes: usize,
+        tokens: usize,
         /// What a sequence needs.
         seq_len: usize,
     },
@@ -99,9 +124,15 @@ impl Corpus {
             (Some(name), _) if name == BUILT_IN => Self {
                 train: Text::Static(BUILT_IN_TRAIN),
                 validation: Text::Static(BUILT_IN_VALIDATION),
+                width: 1,
                 digest: BUILT_IN_DIGEST.trim().to_owned(),
             },
             (Some(name), _) => return Err(CorpusError::Unknown(name.clone())),
+            (None, _) if of_documents(spec)? => {
+                let plan = Plan::new(spec)?;
+                let head = plan.prepare(cache)?;
+                Self::mapped(&plan.digest, cache, head.width)?
+            }
             (None, paths) => {
                 Sources::open(paths.as_deref().unwrap_or(&[]), spec.validation.unwrap_or(0.0))?.prepare(cache)?
             }
@@ -116,18 +147,23 @@ impl Corpus {
     /// If it is not there, or shorter than a sequence.
     pub fn prepared(digest: &str, cache: &Path, seq_len: usize) -> Result<Self, CorpusError> {
         if digest == BUILT_IN_DIGEST.trim() {
-            let spec = DataSpec { corpus: Some(BUILT_IN.into()), paths: None, validation: None, seq_len };
+            let spec = DataSpec { corpus: Some(BUILT_IN.into()), ..DataSpec::of_paths(seq_len) };
             return Self::open(&spec, cache);
         }
+        let width = head_of(cache, digest).map_or(1, |head| head.width);
+        let corpus = Self::mapped(digest, cache, width)?;
+        corpus.check(seq_len)?;
+        Ok(corpus)
+    }
+
+    fn mapped(digest: &str, cache: &Path, width: usize) -> Result<Self, CorpusError> {
         let map = |part: Part| {
             let path = prepared_path(cache, digest, part);
             let file = File::open(&path).map_err(|_| CorpusError::NotPrepared(path.display().to_string()))?;
             // SAFETY: the prepared file is written once and renamed into place, never changed.
             unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(read_error(&path))
         };
-        let corpus = Self { train: map(Part::Train)?, validation: map(Part::Validation)?, digest: digest.to_owned() };
-        corpus.check(seq_len)?;
-        Ok(corpus)
+        Ok(Self { train: map(Part::Train)?, validation: map(Part::Validation)?, width, digest: digest.to_owned() })
     }
 
     /// The text's digest, without laying anything down: what planning needs.
@@ -138,6 +174,10 @@ impl Corpus {
         if spec.corpus.is_some() {
             return Self::open(spec, Path::new("")).map(|corpus| corpus.digest);
         }
+        if of_documents(spec)? {
+            // How many tokens it will be is known when it has been tokenized.
+            return Ok(Plan::new(spec)?.digest);
+        }
         let sources = Sources::open(spec.paths.as_deref().unwrap_or(&[]), spec.validation.unwrap_or(0.0))?;
         let (train, validation) = (sources.len(Part::Train), sources.len(Part::Validation));
         check_length("training", train, spec.seq_len)?;
@@ -145,38 +185,56 @@ impl Corpus {
         Ok(sources.digest())
     }
 
-    /// BLAKE3 of the training text, its length and the validation text: part of every trial's identity.
+    /// BLAKE3 of the training text, its length and the validation text, or of what tokens are made of: part of every trial's identity.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Bytes of training and of validation text.
+    /// Tokens of training and of validation text.
     pub fn sizes(&self) -> (usize, usize) {
-        (self.train.bytes().len(), self.validation.bytes().len())
+        (self.train().len(), self.validation_text().len())
+    }
+
+    fn train(&self) -> Tokens<'_> {
+        tokens(self.train.bytes(), self.width)
+    }
+
+    fn validation_text(&self) -> Tokens<'_> {
+        tokens(self.validation.bytes(), self.width)
     }
 
     fn check(&self, seq_len: usize) -> Result<(), CorpusError> {
-        check_length("training", self.train.bytes().len(), seq_len)?;
-        check_length("validation", self.validation.bytes().len(), seq_len)
+        check_length("training", self.train().len(), seq_len)?;
+        check_length("validation", self.validation_text().len(), seq_len)
     }
 
     /// Training sequence number `number` of a seed: `seq_len + 1` tokens. A function of the seed and the number only, so
     /// every trial of a replicate sees the same tokens in the same order, whatever its architecture.
-    pub fn sequence(&self, order: &Order, number: u64, seq_len: usize) -> &[u8] {
-        let text = self.train.bytes();
+    pub fn sequence(&self, order: &Order, number: u64, seq_len: usize) -> Tokens<'_> {
+        let text = self.train();
         let start = order.draw(number, text.len() - seq_len);
-        &text[start..start + seq_len + 1]
+        text.range(window(start, seq_len))
     }
 
     /// Validation windows of `seq_len + 1` tokens that together predict about `tokens` tokens, evenly spread over the text.
-    pub fn validation(&self, tokens: u64, seq_len: usize) -> Vec<&[u8]> {
-        let text = self.validation.bytes();
+    pub fn validation(&self, tokens: u64, seq_len: usize) -> Vec<Tokens<'_>> {
+        let text = self.validation_text();
         let most = (text.len() - 1) / seq_len;
         let n = (tokens as usize).div_ceil(seq_len).clamp(1, most);
         let last = text.len() - seq_len - 1;
         let start = |i: usize| if n == 1 { 0 } else { (i as u128 * last as u128 / (n as u128 - 1)) as usize };
-        (0..n).map(|i| &text[start(i)..start(i) + seq_len + 1]).collect()
+        (0..n).map(|i| text.range(window(start(i), seq_len))).collect()
     }
+}
+
+fn window(start: usize, seq_len: usize) -> Range<usize> {
+    start..start + seq_len + 1
+}
+
+/// Whether text is more than bytes one after the other: tokenized, compressed, or of several documents in a file.
+fn of_documents(spec: &DataSpec) -> Result<bool, CorpusError> {
+    let paths = spec.paths.as_deref().unwrap_or(&[]);
+    Ok(spec.tokenizer.is_some() || sources(paths)?.iter().any(|file| is_of_documents(file)))
 }
 
 /// The random order of training sequences of one seed, at any position.
@@ -196,18 +254,18 @@ impl Order {
     }
 }
 
-fn check_length(part: &'static str, bytes: usize, seq_len: usize) -> Result<(), CorpusError> {
-    if bytes > seq_len { Ok(()) } else { Err(CorpusError::Short { part, bytes, seq_len }) }
+fn check_length(part: &'static str, tokens: usize, seq_len: usize) -> Result<(), CorpusError> {
+    if tokens > seq_len { Ok(()) } else { Err(CorpusError::Short { part, tokens, seq_len }) }
 }
 
 #[derive(Clone, Copy)]
-enum Part {
+pub(crate) enum Part {
     Train,
     Validation,
 }
 
 /// Where a part of a text of the user's is laid down.
-fn prepared_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
+pub(crate) fn prepared_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
     let suffix = match part {
         Part::Train => "train",
         Part::Validation => "validation",
@@ -223,15 +281,7 @@ struct Sources {
 
 impl Sources {
     fn open(paths: &[String], validation: f64) -> Result<Self, CorpusError> {
-        let mut files = vec![];
-        for path in paths {
-            let before = files.len();
-            collect(Path::new(path), &mut files)?;
-            let bytes: u64 = files[before..].iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum();
-            if bytes == 0 {
-                return Err(CorpusError::Empty(path.clone()));
-            }
-        }
+        let files = sources(paths)?;
         let map = |path: PathBuf| {
             let file = File::open(&path).map_err(read_error(&path))?;
             // SAFETY: the map is read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
@@ -280,7 +330,7 @@ impl Sources {
             // SAFETY: the prepared file is written once and renamed into place, never changed.
             unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(failed)
         };
-        Ok(Corpus { train: lay(Part::Train)?, validation: lay(Part::Validation)?, digest })
+        Ok(Corpus { train: lay(Part::Train)?, validation: lay(Part::Validation)?, width: 1, digest })
     }
 
     /// Written aside and renamed, so that another process never sees half a file.
@@ -292,23 +342,4 @@ impl Sources {
         file.into_inner()?.sync_all()?;
         fs::rename(aside, path)
     }
-}
-
-fn read_error(path: &Path) -> impl Fn(io::Error) -> CorpusError {
-    let path = path.display().to_string();
-    move |error| CorpusError::Read { path: path.clone(), error }
-}
-
-/// The files of a path, folders in the order of their names, hidden entries left out.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CorpusError> {
-    let metadata = fs::metadata(path).map_err(read_error(path))?;
-    if !metadata.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(read_error(path))?;
-    let mut inner: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    inner.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-    inner.sort();
-    inner.iter().try_for_each(|path| collect(path, files))
 }

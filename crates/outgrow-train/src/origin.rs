@@ -1,0 +1,64 @@
+//! Models that trials begin with: laid down once, in our format, for all workers.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use outgrow_core::{Architecture, ParamId, ParamKind};
+use tch::Tensor;
+
+use crate::{
+    Device, TrainingState,
+    checkpoint::{Checkpoint, CheckpointError, HEAD, MODEL, digest_of},
+    hub::is_hub,
+};
+
+/// A digest of a model's weights and sizes, of a checkpoint or of a folder of transformers. The optimizer does not count.
+///
+/// # Errors
+/// If a file can't be read.
+pub fn model_digest(folder: &Path) -> Result<String, CheckpointError> {
+    let architecture = Checkpoint::read_architecture(folder)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&serde_json::to_vec(&architecture).expect("plain data"));
+    for path in weight_files(folder)? {
+        let failed = |error: io::Error| CheckpointError::File { path: path.display().to_string(), error };
+        let (digest, _) = File::open(&path).and_then(|file| digest_of(&file)).map_err(failed)?;
+        hasher.update(digest.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    if !is_hub(folder) {
+        debug_assert!(folder.join(HEAD).exists());
+        return Ok(vec![folder.join(MODEL)]);
+    }
+    Ok(crate::hub::weight_files(folder)?)
+}
+
+/// Lays the model of `folder` down at `to`, as it is trained on sequences of `seq_len` tokens: a shorter length than the model reads is cut off
+/// its learned positions. Does nothing if it is there.
+///
+/// # Errors
+/// If it can't be read or written.
+pub fn begin_with(folder: &Path, seq_len: usize, to: &Path) -> Result<(), CheckpointError> {
+    if to.exists() {
+        return Ok(());
+    }
+    let state = Checkpoint::read(folder, Device::Cpu)?.state;
+    let architecture = Architecture { seq_len, ..state.architecture().clone() };
+    let cut = |(id, weight): (ParamId, Tensor)| match id.kind {
+        ParamKind::Positions => (id, weight.narrow(0, 0, seq_len as i64)),
+        _ => (id, weight),
+    };
+    let weights = state.parts().weights.into_iter().map(cut).collect();
+    let state = TrainingState::from_weights(&architecture, weights);
+    match (Checkpoint { state, progress: None }).write(to) {
+        // Another process was faster.
+        Err(_) if to.exists() => Ok(()),
+        done => done.map(drop),
+    }
+}
