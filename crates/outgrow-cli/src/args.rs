@@ -48,8 +48,10 @@ pub enum Command {
     Run(Run),
     Plan(Plan),
     Status(Status),
+    Serve(Serve),
     Query(Query),
     Report(Report),
+    Export(Export),
     Check(Check),
     Grow(Grow),
     Convert(Convert),
@@ -57,6 +59,8 @@ pub enum Command {
     Eval(Eval),
     Bench(Bench),
     Submit(Submit),
+    Completions(Completions),
+    Man(Man),
     #[command(subcommand)]
     Data(Data),
     #[command(subcommand)]
@@ -211,6 +215,64 @@ pub struct Grow {
     pub dtype: Option<Dtype>,
     #[command(flatten)]
     pub how: How,
+}
+
+/// Show sweeps, curves, plans and workers on a page of this machine, as they are now
+///
+/// Listens on 127.0.0.1 only, and reads only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST
+#[derive(clap::Args)]
+pub struct Serve {
+    /// The port; 0 for any that is free
+    #[arg(long, default_value_t = 8765)]
+    pub port: u16,
+}
+
+/// Write results where people look: tables for pandas, polars and DuckDB, or curves for TensorBoard
+///
+/// One file for each view of docs/database.md, whose columns keep their names and types; for TensorBoard one folder for each trial.
+#[derive(clap::Args)]
+pub struct Export {
+    /// Name or identity of a sweep [default: all]
+    pub sweep: Option<String>,
+    /// The folder to write (it must not exist yet)
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ExportFormat::Parquet)]
+    pub format: ExportFormat,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Forms of exported results.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A Parquet file for each view.
+    Parquet,
+    /// A CSV file for each view.
+    Csv,
+    /// A file of JSON lines for each view.
+    Jsonl,
+    /// TensorBoard's event files, against tokens.
+    Tensorboard,
+}
+
+/// Print what makes a shell complete outgrow's commands and options
+///
+/// For bash: outgrow completions bash > ~/.local/share/bash-completion/completions/outgrow; for zsh: outgrow completions zsh > a folder of
+/// $fpath, as _outgrow; for fish: outgrow completions fish > ~/.config/fish/completions/outgrow.fish
+#[derive(clap::Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Write the man pages, one for each command
+#[derive(clap::Args)]
+pub struct Man {
+    /// The folder to write them to, such as ~/.local/share/man/man1
+    pub to: PathBuf,
 }
 
 /// Text and tokenizers

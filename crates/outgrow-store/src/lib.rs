@@ -13,11 +13,13 @@ mod claim;
 mod copy;
 mod driver;
 mod error;
+mod live;
 mod open;
 mod query;
 mod record;
 mod schema;
 mod sweeps;
+mod views;
 
 pub use address::Address;
 pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded};
@@ -27,3 +29,4 @@ pub use error::StoreError;
 pub use open::Store;
 pub use query::Table;
 pub use sweeps::{Inserted, SweepStatus, SweepSummary, TrialDetail};
+pub use views::{Kind, PLACE, VIEWS, View};

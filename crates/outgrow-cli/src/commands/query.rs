@@ -62,7 +62,7 @@ fn as_table(table: &Table) -> String {
     output::table(&header, rows, &right)
 }
 
-fn as_csv(table: &Table) -> String {
+pub fn as_csv(table: &Table) -> String {
     let mut writer = csv::Writer::from_writer(vec![]);
     let records =
         std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| row.iter().map(text).collect()));
@@ -89,13 +89,18 @@ fn write_parquet(table: &Table, path: &Path) -> Result<(), Failure> {
     let columns = (0..table.columns.len()).map(|column| (table.columns[column].as_str(), array(table, column), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns)
         .map_err(|error| Failure::Input(format!("the answer makes no parquet file: {error}")))?;
+    write_batch(&batch, path)
+}
+
+/// Writes rows as a Parquet file.
+pub fn write_batch(batch: &RecordBatch, path: &Path) -> Result<(), Failure> {
     let failed =
         |error: &dyn std::fmt::Display| Failure::Environment(format!("cannot write {}: {error}", path.display()));
     let mut file = File::create(path).map_err(|error| failed(&error))?;
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
     let mut writer =
         ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).map_err(|error| failed(&error))?;
-    writer.write(&batch).and_then(|()| writer.close()).map_err(|error| failed(&error))?;
+    writer.write(batch).and_then(|()| writer.close()).map_err(|error| failed(&error))?;
     file.flush().map_err(|error| failed(&error))
 }
 

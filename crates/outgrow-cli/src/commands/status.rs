@@ -33,14 +33,16 @@ pub fn status(place: &Place, args: &Status) -> Result<(), Failure> {
     }
 }
 
-type Found = (SweepSummary, SweepStatus, Vec<(String, String)>);
+/// A sweep, where it stands, and what failed.
+pub type Found = (SweepSummary, SweepStatus, Vec<(String, String)>);
 
 /// Number of trials in each state, as JSON.
 pub fn states(status: &SweepStatus) -> Value {
     status.states.iter().map(|(state, n)| (state.clone(), json!(n))).collect::<serde_json::Map<_, _>>().into()
 }
 
-fn as_json((sweep, status, failures): &Found) -> Value {
+/// Where a sweep stands, as JSON.
+pub fn as_json((sweep, status, failures): &Found) -> Value {
     let running = status.running.iter().map(|trial| {
         json!({ "trial": trial.trial, "label": trial.label, "tokens": trial.tokens, "of_tokens": trial.of_tokens,
                 "loss": trial.loss, "process": trial.holder, "silent_seconds": trial.silent_seconds })

@@ -123,6 +123,25 @@ pub fn signal(pids: &[i32], signal: Signal) {
     }
 }
 
+/// What a Python script of this project answers, where the programs that it needs are installed.
+pub fn python(script: &str, args: &[&str]) -> Option<String> {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let (torch, tools) = (root.join(".libtorch"), root.join(".python"));
+    if !tools.join("done").exists() || !torch.join("stubs").exists() {
+        eprintln!("skipped: scripts/{script} needs what scripts/libtorch --python and scripts/python install");
+        return None;
+    }
+    let output = Command::new("python3")
+        .arg(root.join("scripts").join(script))
+        .args(args)
+        .env("PYTHONPATH", format!("{}:{}", tools.display(), torch.display()))
+        .env("LD_LIBRARY_PATH", torch.join("stubs"))
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("text"))
+}
+
 /// A script of this project.
 pub fn script(name: &str) -> Command {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/").to_owned() + name)

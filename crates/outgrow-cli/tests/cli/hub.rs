@@ -1,6 +1,6 @@
 //! With transformers itself: it loads what we write, and computes what we compute.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 
@@ -8,23 +8,9 @@ use crate::desk::Desk;
 
 const SIX_ROWS: &str = "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
 
-/// `scripts/hub.py` where transformers is installed beside libtorch.
+/// `scripts/hub.py` where transformers is installed.
 fn python(args: &[&str]) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let home = root.join(".libtorch");
-    if !home.join("transformers").exists() || !home.join("stubs").exists() {
-        eprintln!("skipped: transformers is not installed in .libtorch (scripts/libtorch --python installs it)");
-        return None;
-    }
-    let output = Command::new("python3")
-        .arg(root.join("scripts/hub.py"))
-        .args(args)
-        .env("PYTHONPATH", &home)
-        .env("LD_LIBRARY_PATH", home.join("stubs"))
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).expect("text"))
+    crate::desk::python("hub.py", args)
 }
 
 /// Ways to grow a model: each transform that the family admits, and compositions of all.

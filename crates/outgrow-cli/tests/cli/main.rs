@@ -1,6 +1,7 @@
 //! The whole, by running the binary as a user does.
 
 mod desk;
+mod export;
 mod faults;
 mod hub;
 mod slurm;

@@ -1,0 +1,150 @@
+//! `outgrow export`.
+
+mod tensorboard;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray},
+    record_batch::RecordBatch,
+};
+use outgrow_store::{Cell, Kind, Store, Table, VIEWS, View};
+use serde_json::{Map, Value, json};
+
+use super::query::{as_csv, write_batch};
+use crate::{
+    args::{Export, ExportFormat},
+    failure::Failure,
+    output::{print, print_json},
+    place::{Place, runtime},
+};
+
+/// Writes results in the forms that other programs read.
+pub fn export(place: &Place, args: &Export) -> Result<(), Failure> {
+    if args.to.exists() {
+        return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
+    }
+    let mut name = args.to.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".tmp-{}", std::process::id()));
+    let aside = args.to.with_file_name(name);
+    let written = runtime()?.block_on(write(place, args, &aside));
+    let moved = written.and_then(|files| {
+        let failed = Failure::environment(format!("cannot write {}", args.to.display()));
+        std::fs::rename(&aside, &args.to).map(|()| files).map_err(failed)
+    });
+    if moved.is_err() {
+        let _ = std::fs::remove_dir_all(&aside);
+    }
+    let files = moved?;
+    match args.json {
+        true => print_json(&json!({ "to": args.to, "files": files })),
+        false => print(&format!("{} files are in {}", files.len(), args.to.display())),
+    }
+}
+
+/// Names of the files, and of rows or points in each.
+type Files = Map<String, Value>;
+
+async fn write(place: &Place, args: &Export, to: &Path) -> Result<Files, Failure> {
+    let failed = |path: &Path| Failure::environment(format!("cannot write {}", path.display()));
+    std::fs::create_dir_all(to).map_err(failed(to))?;
+    let store = place.reading().await?;
+    let sweep = match &args.sweep {
+        Some(name) => Some(store.find_sweep(name).await?.id),
+        None => None,
+    };
+    if args.format == ExportFormat::Tensorboard {
+        return tensorboard::write(&store, sweep.as_deref(), to).await;
+    }
+    let mut files = Map::new();
+    for view in &VIEWS {
+        let table = store.view(view, sweep.as_deref()).await?;
+        let (ending, path) = match args.format {
+            ExportFormat::Parquet => ("parquet", write_parquet(view, &table, to)?),
+            ExportFormat::Csv => ("csv", write_text(view, "csv", as_csv(&table), to)?),
+            _ => ("jsonl", write_text(view, "jsonl", json_lines(view, &table), to)?),
+        };
+        debug_assert!(path.extension().is_some_and(|found| found == ending));
+        files.insert(format!("{}.{ending}", view.name), table.rows.len().into());
+    }
+    Ok(files)
+}
+
+fn write_text(view: &View, ending: &str, text: String, to: &Path) -> Result<PathBuf, Failure> {
+    let path = to.join(format!("{}.{ending}", view.name));
+    let failed = Failure::environment(format!("cannot write {}", path.display()));
+    std::fs::write(&path, text).map(|()| path.clone()).map_err(failed)
+}
+
+/// A line for each row; what is true or false is so, and what JSON has no number for is null.
+fn json_lines(view: &View, table: &Table) -> String {
+    let value = |(cell, (_, kind)): (&Cell, (&str, Kind))| match cell {
+        Cell::Null => Value::Null,
+        Cell::Integer(value) if kind == Kind::Flag => (*value != 0).into(),
+        Cell::Integer(value) => (*value).into(),
+        Cell::Real(value) => (*value).into(),
+        Cell::Text(value) => value.clone().into(),
+    };
+    let line = |row: &Vec<Cell>| {
+        let values = row.iter().zip(view.all_columns()).map(value);
+        let object: Map<String, Value> = table.columns.iter().cloned().zip(values).collect();
+        Value::Object(object).to_string() + "\n"
+    };
+    table.rows.iter().map(line).collect()
+}
+
+fn write_parquet(view: &View, table: &Table, to: &Path) -> Result<PathBuf, Failure> {
+    let path = to.join(format!("{}.parquet", view.name));
+    let columns = view.all_columns().enumerate().map(|(number, (name, kind))| (name, array(table, number, kind), true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(io::Error::other)?;
+    write_batch(&batch, &path)?;
+    Ok(path)
+}
+
+/// A column in the type that the view says, whatever is in it.
+fn array(table: &Table, column: usize, kind: Kind) -> ArrayRef {
+    let cells = table.rows.iter().map(|row| &row[column]);
+    let integer = |cell: &Cell| if let Cell::Integer(value) = cell { Some(*value) } else { None };
+    let real = |cell: &Cell| if let Cell::Real(value) = cell { Some(*value) } else { None };
+    let text = |cell: &Cell| if let Cell::Text(value) = cell { Some(value.clone()) } else { None };
+    match kind {
+        Kind::Integer => Arc::new(cells.map(integer).collect::<Int64Array>()),
+        Kind::Real => Arc::new(cells.map(real).collect::<Float64Array>()),
+        Kind::Text => Arc::new(cells.map(text).collect::<StringArray>()),
+        Kind::Flag => Arc::new(cells.map(|cell| integer(cell).map(|value| value != 0)).collect::<BooleanArray>()),
+    }
+}
+
+/// The view of a name.
+fn view(name: &str) -> &'static View {
+    VIEWS.iter().find(|view| view.name == name).expect("there is such a view")
+}
+
+/// A cell of a row, by the name of its column.
+fn cell<'t>(table: &Table, row: &'t [Cell], name: &str) -> &'t Cell {
+    &row[table.columns.iter().position(|column| column == name).expect("the view has this column")]
+}
+
+/// Rows of a view, one run of them for each trial of a sweep.
+async fn by_trial(
+    store: &Store,
+    name: &str,
+    sweep: Option<&str>,
+) -> Result<(Table, Vec<std::ops::Range<usize>>), Failure> {
+    let table = store.view(view(name), sweep).await?;
+    let key = |row: &Vec<Cell>| {
+        ["sweep_id", "strategy", "plan", "replicate", "trial"].map(|name| cell(&table, row, name).clone())
+    };
+    let mut runs: Vec<std::ops::Range<usize>> = vec![];
+    for number in 0..table.rows.len() {
+        match runs.last_mut() {
+            Some(run) if key(&table.rows[run.start]) == key(&table.rows[number]) => run.end = number + 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    Ok((table, runs))
+}

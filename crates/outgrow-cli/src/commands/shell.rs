@@ -1,0 +1,38 @@
+//! `outgrow completions` and `outgrow man`.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use crate::{
+    args::{Args, Completions, Man},
+    failure::Failure,
+    output::print,
+};
+
+/// Prints what a shell reads to complete our words.
+pub fn completions(args: &Completions) -> Result<(), Failure> {
+    let mut text = vec![];
+    clap_complete::generate(args.shell, &mut Args::command(), "outgrow", &mut text);
+    print(String::from_utf8_lossy(&text).trim_end())
+}
+
+/// Writes a man page for each command.
+pub fn man(args: &Man) -> Result<(), Failure> {
+    let failed = |path: &PathBuf| Failure::environment(format!("cannot write {}", path.display()));
+    std::fs::create_dir_all(&args.to).map_err(failed(&args.to))?;
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    let mut open = vec![(String::from("outgrow"), command)];
+    let mut written = 0;
+    while let Some((name, command)) = open.pop() {
+        let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set());
+        open.extend(shown.map(|inner| (format!("{name}-{}", inner.get_name()), inner.clone())));
+        let mut page = vec![];
+        clap_mangen::Man::new(command.name(name.clone())).render(&mut page)?;
+        let path = args.to.join(format!("{name}.1"));
+        std::fs::write(&path, page).map_err(failed(&path))?;
+        written += 1;
+    }
+    print(&format!("{written} man pages are in {}", args.to.display()))
+}

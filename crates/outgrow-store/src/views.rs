@@ -1,0 +1,160 @@
+//! The views as data: the public interface of a database, column by column, as docs/database.md states it.
+
+use crate::{Cell, Store, StoreError, Table};
+
+/// The kind of a column of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Integer,
+    Real,
+    Text,
+    /// 1 or 0.
+    Flag,
+}
+use Kind::*;
+
+/// A view: what a row of it is, and its columns beside the place ([`PLACE`]).
+pub struct View {
+    /// Its name.
+    pub name: &'static str,
+    /// In which order its rows are given within a plan and replicate.
+    order: &'static str,
+    /// Beside the place.
+    pub columns: &'static [(&'static str, Kind)],
+}
+
+/// The columns with which every view begins.
+pub const PLACE: [(&str, Kind); 7] = [
+    ("sweep", Text),
+    ("sweep_id", Text),
+    ("strategy", Text),
+    ("kind", Text),
+    ("plan", Integer),
+    ("replicate", Integer),
+    ("trial", Text),
+];
+
+/// The views whose rows belong to trials.
+pub const VIEWS: [View; 6] = [
+    View {
+        name: "finals",
+        order: "learning_rate",
+        columns: &[
+            ("state", Text),
+            ("parameters", Integer),
+            ("tokens", Integer),
+            ("train_flops", Integer),
+            ("wall_seconds", Real),
+            ("val_loss", Real),
+            ("bits_per_byte", Real),
+            ("learning_rate", Real),
+        ],
+    },
+    View {
+        name: "curves",
+        order: "learning_rate, step",
+        columns: &[
+            ("step", Integer),
+            ("tokens", Integer),
+            ("train_flops", Integer),
+            ("wall_seconds", Real),
+            ("val_loss", Real),
+            ("bits_per_byte", Real),
+            ("learning_rate", Real),
+        ],
+    },
+    View {
+        name: "steps",
+        order: "learning_rate, step",
+        columns: &[
+            ("step", Integer),
+            ("tokens", Integer),
+            ("train_flops", Integer),
+            ("wall_seconds", Real),
+            ("loss", Real),
+            ("gradient_norm", Real),
+            ("learning_rate", Real),
+        ],
+    },
+    View {
+        name: "growth",
+        order: "learning_rate, stage",
+        columns: &[
+            ("stage", Integer),
+            ("tokens", Integer),
+            ("train_flops", Integer),
+            ("transforms", Text),
+            ("parameters_before", Integer),
+            ("parameters_after", Integer),
+            ("max_logit_change", Real),
+            ("error", Real),
+            ("tolerance", Real),
+            ("preserved", Flag),
+            ("loss_change", Real),
+            ("seconds", Real),
+            ("preserving", Flag),
+            ("operator_flops", Integer),
+            ("diagnosis", Text),
+            ("learning_rate", Real),
+        ],
+    },
+    View {
+        name: "speedups",
+        order: "learning_rate",
+        columns: &[
+            ("target_loss", Real),
+            ("reached", Flag),
+            ("compute_saving", Real),
+            ("sunk_compute_saving", Real),
+            ("token_saving", Real),
+            ("wall_saving", Real),
+            ("learning_rate", Real),
+        ],
+    },
+    View {
+        name: "compute",
+        order: "trial",
+        columns: &[("state", Text), ("charged_flops", Integer), ("spent_flops", Integer)],
+    },
+];
+
+impl View {
+    /// All columns, those of the place first.
+    pub fn all_columns(&self) -> impl Iterator<Item = (&'static str, Kind)> {
+        PLACE.into_iter().chain(self.columns.iter().copied())
+    }
+}
+
+impl Store {
+    /// The rows of a view, of one sweep or of all, trial by trial in the order of their places.
+    ///
+    /// # Errors
+    /// If the query fails.
+    pub async fn view(&self, view: &View, sweep_id: Option<&str>) -> Result<Table, StoreError> {
+        let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
+        // An id of ours: hexadecimal digits.
+        let of = sweep_id.filter(|id| id.chars().all(|c| c.is_ascii_hexdigit()));
+        let only = of.map_or(String::new(), |id| format!("WHERE sweep_id = '{id}' "));
+        let sql = format!(
+            "SELECT {} FROM {} {only}ORDER BY sweep, strategy, plan, replicate, {}",
+            names.join(", "),
+            view.name,
+            view.order
+        );
+        let mut table = self.query(&sql).await?;
+        for (column, (_, kind)) in view.all_columns().enumerate() {
+            table.rows.iter_mut().for_each(|row| tidy(&mut row[column], kind));
+        }
+        Ok(table)
+    }
+}
+
+/// What a database may give in another type than the column's: a whole number as a real one.
+fn tidy(cell: &mut Cell, kind: Kind) {
+    match (&*cell, kind) {
+        (Cell::Integer(value), Real) => *cell = Cell::Real(*value as f64),
+        (Cell::Real(value), Integer | Flag) => *cell = Cell::Integer(*value as i64),
+        _ => {}
+    }
+}
