@@ -84,3 +84,30 @@ fn shells_complete_and_manuals_are_there() {
     assert!(page.contains(".TH outgrow-grow") && page.contains("n\\-kv\\-heads"), "{page}");
     assert!(desk.path("man1/outgrow.1").exists() && desk.path("man1/outgrow-data-tokenize.1").exists());
 }
+
+#[test]
+fn the_notebook_says_what_the_database_says() {
+    let desk = trained();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    // The notebook takes the database from its environment, as outgrow does.
+    let notebook = format!("{root}/notebooks/saving.ipynb");
+    let wrapper = desk.write(
+        "cells.py",
+        &format!(
+            "import os, runpy, sys\nos.environ['OUTGROW_DB'] = {:?}\nos.environ['OUTGROW_FIGURE'] = {:?}\nsys.argv = ['notebook.py', {notebook:?}]\nrunpy.run_path({:?})\n",
+            desk.path("outgrow.db"),
+            desk.path("figure.pdf"),
+            format!("{root}/scripts/notebook.py"),
+        ),
+    );
+    let Some(table) = python(wrapper.to_str().expect("text"), &[]) else { return };
+    let table: Value = serde_json::from_str(&table).expect("JSON");
+    let sql = "SELECT avg(compute_saving) AS saving FROM speedups WHERE strategy = 'random'";
+    let expected = desk.json(&["query", sql, "--format", "json"])[0]["saving"].as_f64();
+    let row = table.as_array().expect("rows").iter().find(|row| row["strategy"] == "random").expect("a row");
+    match (row["mean"].as_f64(), expected) {
+        (Some(found), Some(expected)) => assert!((found - expected).abs() < 1e-12, "{row}"),
+        (found, expected) => assert_eq!(found, expected),
+    }
+    assert!(desk.path("figure.pdf").exists());
+}

@@ -4,6 +4,7 @@ mod desk;
 mod export;
 mod faults;
 mod hub;
+mod serve;
 mod slurm;
 
 use std::{

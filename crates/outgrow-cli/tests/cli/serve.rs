@@ -1,0 +1,127 @@
+//! The page of `outgrow serve`: over HTTP, and in a real browser where there is one.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::desk::Desk;
+
+/// A server of a test's own; it goes with it.
+struct Page {
+    server: Child,
+    address: String,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+impl Page {
+    fn of(desk: &Desk) -> Self {
+        let mut server = desk.command(&["serve", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        let address = line.split_once("http://").and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
+        Self { server, address: address.to_owned() }
+    }
+
+    /// Status line and headers, and the body.
+    fn get(&self, path: &str, host: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (head.to_owned(), body.to_owned())
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let (head, body) = self.get(path, &self.address);
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}\n{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+}
+
+#[test]
+fn a_page_of_this_machine_alone() {
+    let desk = Desk::new();
+    desk.ok(&["run", "sweep.toml", "-j", "2"]);
+    let page = Page::of(&desk);
+    assert!(page.address.starts_with("127.0.0.1:"));
+    let (head, body) = page.get("/", &page.address);
+    assert!(head.contains("content-security-policy: default-src 'self'") && body.contains("/page.js"), "{head}");
+    // Nothing on it comes from elsewhere.
+    for file in ["/", "/page.js", "/style.css", "/uPlot.css"] {
+        let text = page.get(file, &page.address).1;
+        assert!(!text.contains("//cdn") && !text.contains("https://") && !text.is_empty(), "{file}");
+    }
+    // A page of somebody else's that leads here by a name of its own gets nothing.
+    assert!(page.get("/api/sweeps", "evil.example").0.starts_with("HTTP/1.1 403"));
+    assert!(page.get("/api/trials?sweep=x'%20OR%201=1--", &page.address).0.starts_with("HTTP/1.1 400"));
+    let sweeps = page.json("/api/sweeps");
+    let id = sweeps[0]["id"].as_str().expect("an identity");
+    assert_eq!(sweeps[0]["trials"]["complete"].as_u64(), Some(desk.number("SELECT count(*) FROM finals")));
+    let trials = page.json(&format!("/api/trials?sweep={id}"));
+    assert_eq!(
+        trials["rows"].as_array().map(|rows| rows.len() as u64),
+        Some(desk.number("SELECT count(*) FROM finals"))
+    );
+    let means = page.json(&format!("/api/means?sweep={id}"));
+    let sql = "SELECT count(*) FROM (SELECT DISTINCT strategy, tokens FROM curves)";
+    assert_eq!(means["rows"].as_array().map(|rows| rows.len() as u64), Some(desk.number(sql)));
+    let grown = desk.json(&["query", "SELECT trial, count(*) AS n FROM growth GROUP BY trial", "--format", "json"]);
+    let trial = grown[0]["trial"].as_str().expect("a trial");
+    let one = page.json(&format!("/api/trial?sweep={id}&trial={trial}"));
+    assert_eq!(one["growth"]["rows"].as_array().map(Vec::len), grown[0]["n"].as_u64().map(|n| n as usize));
+    assert!(one["trial"]["plan"]["stages"].is_array() && one["curves"]["rows"][0].is_array());
+}
+
+#[test]
+fn a_browser_draws_it() {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        Command::new(name)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    }) else {
+        eprintln!("skipped: there is no chromium on this machine");
+        return;
+    };
+    let desk = Desk::new();
+    desk.ok(&["run", "sweep.toml", "-j", "2"]);
+    let page = Page::of(&desk);
+    let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
+    let grown = desk.json(&["query", "SELECT trial FROM growth", "--format", "json"]);
+    let trial = grown[0]["trial"].as_str().expect("a trial").to_owned();
+    let dom = |hash: &str| {
+        let profile = desk.path("profile");
+        let output = Command::new(browser)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(format!("http://{}/#{hash}", page.address))
+            .output()
+            .expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let all = dom("");
+    for words in
+        ["data-ready=\"1\"", "<canvas", "Validation loss, mean over trials", "complete", "from_scratch", "random"]
+    {
+        assert!(all.contains(words), "{words} is not on the page:\n{all}");
+    }
+    assert_eq!(all.matches("<tr tabindex=\"0\">").count() as u64, desk.number("SELECT count(*) FROM finals"));
+    let one = dom(&format!("{id}/train_flops/{trial}"));
+    for words in ["training FLOPs", "growth events so far", "parameters after", "<canvas"] {
+        assert!(one.contains(words), "{words} is not on the page of a trial:\n{one}");
+    }
+    assert!(!one.contains("to come") && !all.contains("no answer"), "{one}");
+}
