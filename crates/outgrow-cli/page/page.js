@@ -11,7 +11,7 @@ const scaled = (x) => {
   const prefixes = ["", "k", "M", "G", "T", "P", "E", "Z"];
   let power = 0;
   while (Math.abs(x) >= 999.5 && power < prefixes.length - 1) { x /= 1000; power += 1; }
-  return (power ? x.toPrecision(3) : String(+x.toPrecision(3))) + " " + prefixes[power];
+  return `${power ? x.toPrecision(3) : +x.toPrecision(3)} ${prefixes[power]}`.trim();
 };
 const loss = (x) => (x === null || x === undefined ? "–" : x.toFixed(4));
 
@@ -73,6 +73,7 @@ const draw = (curves, marks) => {
     const { ctx, bbox } = u;
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = "#888";
+    ctx.textAlign = "left";
     ctx.setLineDash([4, 4]);
     ctx.font = `${11 * devicePixelRatio}px system-ui`;
     marks.forEach(({ at, name }, i) => {
@@ -117,6 +118,12 @@ const drawMeans = async () => {
   $("note").textContent = rows.length ? `up to ${most} trials in a mean; choose a trial below for its own curve and its growth events` : "nothing was evaluated yet";
 };
 
+// A transform or an operator as a reader says it: "hidden_expansion d_model 48".
+const said = ({ transform, operator, ...rest }) => {
+  const value = (v) => (typeof v === "object" ? JSON.stringify(v) : v);
+  return [transform ?? operator?.kind, ...Object.entries(rest).map(([name, v]) => `${name} ${value(v)}`)].join(" ");
+};
+
 const transformNames = (text) => JSON.parse(text).map((t) => t.transform ?? t.operator?.kind ?? "?");
 
 const drawTrial = async () => {
@@ -136,7 +143,7 @@ const drawTrial = async () => {
   const stages = trial.plan.stages.map((stage) => {
     const event = events.find((event) => event.tokens === stage.tokens);
     const error = event ? event.error.toExponential(1) : "to come";
-    return { cells: [scaled(stage.tokens), stage.transforms.map((t) => JSON.stringify(t)).join("\n"), event ? scaled(event.parameters_after) : "", error] };
+    return { cells: [scaled(stage.tokens), stage.transforms.map(said).join(", "), event ? scaled(event.parameters_after) : "", error] };
   });
   table($("plan"), ["tokens", "transforms", "parameters after", "logits moved by"], stages, [0, 2, 3]);
 };
@@ -157,10 +164,10 @@ const showStatus = (sweeps) => {
   choice($("sweeps"), sweeps.map((sweep) => [sweep.id, sweep.sweep]), state.sweep, (sweep) => choose({ sweep, trial: null }));
   $("title").textContent = own.sweep;
   const counts = Object.entries(own.trials).map(([name, n]) => `${n} ${name}`).join(", ");
-  $("progress").textContent = `${counts}; ${scaled(own.tokens)}of ${scaled(own.of_tokens)}tokens, ${scaled(own.train_flops)}of ${scaled(own.of_train_flops)}FLOP`;
+  $("progress").textContent = `${counts}; ${scaled(own.tokens)} of ${scaled(own.of_tokens)} tokens, ${scaled(own.train_flops)} of ${scaled(own.of_train_flops)} FLOPs`;
   $("done").style.width = `${100 * own.train_flops / Math.max(1, own.of_train_flops)}%`;
   table($("workers"), ["trains", "host", "process", "tokens", "loss", "heard"], own.running.map((worker) => ({
-    cells: [worker.label, worker.process.host, worker.process.pid, `${scaled(worker.tokens)}of ${scaled(worker.of_tokens)}`, loss(worker.loss), `${worker.silent_seconds.toFixed(0)} s ago`],
+    cells: [worker.label, worker.process.host, worker.process.pid, `${scaled(worker.tokens)} of ${scaled(worker.of_tokens)}`, loss(worker.loss), `${worker.silent_seconds.toFixed(0)} s ago`],
   })), [2, 3, 4]);
   return own;
 };

@@ -278,8 +278,34 @@ pub struct Man {
 /// Text and tokenizers
 #[derive(Subcommand)]
 pub enum Data {
+    Fetch(Fetch),
+    List(List),
     Tokenize(Tokenize),
     Count(Count),
+}
+
+/// Fetch a corpus of the field, verify it, and say where it lies
+///
+/// A download that breaks off goes on where it stopped. Files lie in $XDG_CACHE_HOME/outgrow (~/.cache/outgrow); proxies are those of the
+/// environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+#[derive(clap::Args)]
+pub struct Fetch {
+    /// Its name; `outgrow data list` has them
+    pub name: String,
+    /// A URL under which the same file lies with the same name
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List the corpora that can be fetched, and which are here
+#[derive(clap::Args)]
+pub struct List {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Train a byte-level BPE tokenizer on text, JSON lines or Parquet, and write its tokenizer.json

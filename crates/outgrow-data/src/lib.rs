@@ -5,6 +5,7 @@
 
 mod corpus;
 mod documents;
+pub mod fetch;
 mod prepare;
 mod tokenizer;
 mod tokens;

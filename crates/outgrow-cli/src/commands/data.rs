@@ -1,22 +1,64 @@
 //! `outgrow data`.
 
-use std::{path::Path, time::Instant};
+use std::{io::IsTerminal, path::Path, time::Instant};
 
-use outgrow_data::{CorpusError, Tokenizer, each_text, sources, train_bpe};
+use indicatif::ProgressBar;
+use outgrow_data::{
+    CorpusError, Tokenizer, each_text,
+    fetch::{FetchError, KNOWN, Known, cache},
+    sources, train_bpe,
+};
 use serde_json::json;
 
 use crate::{
-    args::{Count, Data, Tokenize},
+    args::{Count, Data, Fetch, List, Tokenize},
     failure::Failure,
-    output::{count, print, print_json},
+    output::{count, print, print_json, table},
 };
 
 /// Text and tokenizers.
 pub fn data(args: &Data) -> Result<(), Failure> {
     match args {
+        Data::Fetch(args) => fetch(args),
+        Data::List(args) => list(args),
         Data::Tokenize(args) => tokenize(args),
         Data::Count(args) => count_tokens(args),
     }
+}
+
+fn fetch(args: &Fetch) -> Result<(), Failure> {
+    let failed = |error: FetchError| match error {
+        FetchError::Unknown(_) => Failure::Input(error.to_string()),
+        _ => Failure::Environment(error.to_string()),
+    };
+    let known = Known::of(&args.name).map_err(failed)?;
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(known.bytes) } else { ProgressBar::hidden() };
+    let path = known.fetch(&cache(), args.mirror.as_deref(), &mut |bytes| bar.set_position(bytes)).map_err(failed)?;
+    bar.finish_and_clear();
+    match args.json {
+        true => print_json(&json!({ "name": known.name, "path": path })),
+        false => print(&format!(
+            "{}\n\nin a sweep file: data = {{ paths = [{:?}], validation = 0.01, … }}",
+            path.display(),
+            path
+        )),
+    }
+}
+
+fn list(args: &List) -> Result<(), Failure> {
+    let path = |known: &Known| known.is_there(&cache()).then(|| known.path(&cache()));
+    if args.json {
+        let one = |known: &Known| {
+            json!({ "name": known.name, "about": known.about, "url": known.url, "bytes": known.bytes,
+                    "sha256": known.sha256, "path": path(known) })
+        };
+        return print_json(&KNOWN.iter().map(one).collect::<Vec<_>>());
+    }
+    let row = |known: &Known| {
+        let here = path(known).map_or_else(|| "not fetched".to_owned(), |path| path.display().to_string());
+        vec![known.name.to_owned(), format!("{}B", count(known.bytes as f64)), known.about.to_owned(), here]
+    };
+    print(&table(&["corpus", "download", "", "here"], KNOWN.iter().map(row).collect(), &[1]))
 }
 
 /// Every text of some files.

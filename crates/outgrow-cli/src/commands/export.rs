@@ -89,10 +89,12 @@ fn json_lines(view: &View, table: &Table) -> String {
         Cell::Real(value) => (*value).into(),
         Cell::Text(value) => value.clone().into(),
     };
+    // By hand, for the columns to keep their order.
     let line = |row: &Vec<Cell>| {
-        let values = row.iter().zip(view.all_columns()).map(value);
-        let object: Map<String, Value> = table.columns.iter().cloned().zip(values).collect();
-        Value::Object(object).to_string() + "\n"
+        let pair = |(name, cell)| format!("{}:{}", Value::from(name), value(cell));
+        let names = view.all_columns().map(|(name, _)| name);
+        let pairs: Vec<String> = names.zip(row.iter().zip(view.all_columns())).map(pair).collect();
+        format!("{{{}}}\n", pairs.join(","))
     };
     table.rows.iter().map(line).collect()
 }

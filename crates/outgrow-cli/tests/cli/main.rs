@@ -3,6 +3,7 @@
 mod desk;
 mod export;
 mod faults;
+mod fetch;
 mod hub;
 mod serve;
 mod slurm;
