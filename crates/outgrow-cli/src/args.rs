@@ -398,6 +398,9 @@ pub struct Doctor {
     /// Text for the three steps [default: random tokens]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
+    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
+    #[arg(long, value_name = "PATH", requires = "text")]
+    pub tokenizer: Option<PathBuf>,
     #[command(flatten)]
     pub how: How,
 }
@@ -473,6 +476,9 @@ pub struct Eval {
     /// Mean cross-entropy on this text file
     #[arg(long, value_name = "FILE", group = "what")]
     pub text: Option<PathBuf>,
+    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
+    #[arg(long, value_name = "PATH", requires = "text")]
+    pub tokenizer: Option<PathBuf>,
     /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len; or {"tokens": [...]}
     #[arg(long, value_name = "FILE", group = "what")]
     pub tokens: Option<PathBuf>,

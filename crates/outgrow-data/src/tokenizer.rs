@@ -1,6 +1,11 @@
 //! Hugging Face's tokenizers: read from a `tokenizer.json`, or trained.
 
-use std::path::Path;
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    sync::Once,
+};
 
 use tokenizers::{
     AddedToken,
@@ -34,7 +39,10 @@ impl Tokenizer {
             path: shown.clone(),
             why: format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}"),
         };
-        let inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| refused(&error))?;
+        // JSON first: of what is none, the library would panic.
+        serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| refused(&error))?;
+        let read = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(|error| refused(&error))?;
+        let inner = read.map_err(|error| refused(&error))?;
         Ok(Self { inner, bytes, path: shown })
     }
 
@@ -87,6 +95,31 @@ impl Tokenizer {
             |error: tokenizers::Error| CorpusError::Tokenizer { path: self.path.clone(), why: error.to_string() };
         self.inner.decode(ids, false).map_err(failed)
     }
+}
+
+thread_local! {
+    /// Whether a panic of this thread is an answer and no accident.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls the library, which panics on some files that it can't read: that is an error like others, and not told on the screen.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                usual(info);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let answer = panic::catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(false);
+    answer.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
 }
 
 /// Trains a byte-level BPE of `vocab_size` tokens on texts and gives its `tokenizer.json`. It knows every byte, so it encodes any text, and

@@ -88,20 +88,19 @@ fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     after.layout().join(&after.parts().weights.into_iter().map(mark).collect())
 }
 
-/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β 0.9 and 0.95) on windows of `text`, or on
+/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β 0.9 and 0.95) on windows of token ids of a text, or on
 /// random tokens if there is none.
 ///
 /// # Errors
-/// If the text is shorter than one window, or the model does not read bytes.
-pub fn consult(grown: &GrownCheckpoint, text: Option<&[u8]>, seed: u64) -> Result<Diagnosis, EvalError> {
+/// If the text is shorter than one window, or has tokens that the model does not know.
+pub fn consult(grown: &GrownCheckpoint, text: Option<&[i64]>, seed: u64) -> Result<Diagnosis, EvalError> {
     const SEQUENCES: usize = 8;
     let architecture = grown.before.architecture();
     let (seq_len, n) = (architecture.seq_len, STEPS * SEQUENCES);
     let rows: Vec<i64> = match text {
         Some(text) => {
-            evaluate::check_text(architecture, text)?;
-            let windows = text.windows(seq_len + 1).step_by(seq_len).cycle().take(n);
-            windows.flatten().map(|&byte| i64::from(byte)).collect()
+            evaluate::check_text(architecture, text, seq_len + 1)?;
+            text.windows(seq_len + 1).step_by(seq_len).cycle().take(n).flatten().copied().collect()
         }
         None => {
             let mut rng = stream(seed, "doctor");

@@ -36,12 +36,12 @@ pub enum EvalError {
         /// The last one known.
         last: usize,
     },
-    /// The text is shorter than one window.
-    #[error("the text has {0} bytes; one window of this model needs {1}")]
+    /// The text is too short.
+    #[error("the text has {0} tokens; this model needs at least {1}")]
     Short(usize, usize),
-    /// The model does not read bytes.
-    #[error("this model knows {0} token ids and predicts {1}; text needs a model of bytes, 256 of both")]
-    NotBytes(usize, usize),
+    /// The text has a token id that the model does not know.
+    #[error("the text has token id {0}; this model knows and predicts 0 to {1}: is it the model's tokenizer?")]
+    Unknown(i64, usize),
 }
 
 /// The loss on a text.
@@ -71,13 +71,14 @@ pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Res
     Ok(values.chunks(per_row).map(row).collect())
 }
 
-/// Refuses a model that does not read text, and a text that is too short for it.
-pub(crate) fn check_text(architecture: &Architecture, text: &[u8]) -> Result<(), EvalError> {
-    let (vocab_size, n_outputs, window) = (architecture.vocab_size, architecture.n_outputs, architecture.seq_len + 1);
-    if (vocab_size, n_outputs) != (256, 256) {
-        return Err(EvalError::NotBytes(vocab_size, n_outputs));
+/// Refuses a text that is shorter than one window of so many tokens, or has tokens that the model does not know.
+pub(crate) fn check_text(architecture: &Architecture, text: &[i64], window: usize) -> Result<(), EvalError> {
+    let known = architecture.vocab_size.min(architecture.n_outputs) as i64;
+    match text.iter().find(|id| !(0..known).contains(id)) {
+        Some(&id) => Err(EvalError::Unknown(id, known as usize - 1)),
+        None if text.len() < window => Err(EvalError::Short(text.len(), window)),
+        None => Ok(()),
     }
-    if text.len() < window { Err(EvalError::Short(text.len(), window)) } else { Ok(()) }
 }
 
 fn check_rows(rows: &[Vec<i64>], architecture: &Architecture) -> Result<(), EvalError> {
@@ -97,20 +98,24 @@ fn check_rows(rows: &[Vec<i64>], architecture: &Architecture) -> Result<(), Eval
     Ok(())
 }
 
-/// Mean cross-entropy on a text, cut into windows of `seq_len` one after another; what is left at its end is not counted.
+/// Windows of logits that are computed at a time take about so many numbers at most.
+const LOGITS: usize = 1 << 27;
+
+/// Mean cross-entropy on a text's token ids, cut into windows of `seq_len` (or of all of a shorter text) one after another; what is left at its
+/// end is not counted.
 ///
 /// # Errors
-/// If the text is shorter than one window, or the model does not read bytes.
-pub fn text_loss(checkpoint: &Checkpoint, text: &[u8], device: Device) -> Result<TextLoss, EvalError> {
+/// If the text is shorter than two tokens, or has tokens that the model does not know.
+pub fn text_loss(checkpoint: &Checkpoint, text: &[i64], device: Device) -> Result<TextLoss, EvalError> {
     let architecture = checkpoint.state.architecture();
-    let seq_len = architecture.seq_len;
-    check_text(architecture, text)?;
-    let windows: Vec<&[u8]> = text.windows(seq_len + 1).step_by(seq_len).collect();
+    check_text(architecture, text, 2)?;
+    let seq_len = architecture.seq_len.min(text.len() - 1);
+    let windows: Vec<&[i64]> = text.windows(seq_len + 1).step_by(seq_len).collect();
     let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
+    let together = (LOGITS / (seq_len * architecture.n_outputs)).clamp(1, 16);
     let mut sum = 0.0;
-    for chunk in windows.chunks(16) {
-        let flat: Vec<i64> = chunk.iter().flat_map(|window| window.iter().map(|&byte| i64::from(byte))).collect();
-        let ids = Tensor::from_slice(&flat).view([chunk.len() as i64, -1]).to_device(device.tch());
+    for chunk in windows.chunks(together) {
+        let ids = Tensor::from_slice(&chunk.concat()).view([chunk.len() as i64, -1]).to_device(device.tch());
         let (inputs, targets) = (ids.narrow(1, 0, seq_len as i64), ids.narrow(1, 1, seq_len as i64));
         let loss = no_grad(|| cross_entropy(&model.logits(&inputs.contiguous()), &targets.contiguous()));
         sum += loss.double_value(&[]) * chunk.len() as f64;

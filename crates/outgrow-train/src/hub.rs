@@ -8,6 +8,7 @@
 mod config;
 mod family;
 mod grow;
+mod longrope;
 mod read;
 mod write;
 

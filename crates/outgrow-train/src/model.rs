@@ -151,10 +151,9 @@ struct Turns {
 impl Turns {
     fn new(rotary: Rotary, d_k: usize, t: i64, like: &Tensor) -> Self {
         let channels = rotary.turned(d_k);
-        let exponents = Tensor::from_slice(&rotary.exponents(channels / 2));
-        let frequencies: Vec<f32> =
-            Tensor::pow_scalar(rotary.theta, &exponents).reciprocal().try_into().expect("a number for each pair");
-        let scaled: Vec<f32> = frequencies.into_iter().map(|frequency| rotary.scaled(frequency)).collect();
+        let powers = powers(rotary.theta, &rotary.exponents(channels / 2));
+        let frequencies = powers.into_iter().map(|power| 1.0 / power);
+        let scaled: Vec<f32> = frequencies.map(|frequency| rotary.scaled(frequency)).collect();
         let positions = Tensor::arange(t, (Kind::Float, Device::Cpu));
         let angles_tp = positions.unsqueeze(1) * Tensor::from_slice(&scaled).unsqueeze(0);
         let there = |x: Tensor| x.to_device(like.device()).to_kind(like.kind());
@@ -173,6 +172,11 @@ impl Turns {
             rest => Tensor::cat(&[turned, x_bntk.narrow(-1, self.channels, rest)], -1),
         }
     }
+}
+
+/// Powers of a base in float32, by libtorch: those of another library differ in their last digit.
+pub(crate) fn powers(base: f64, exponents: &[f32]) -> Vec<f32> {
+    Tensor::pow_scalar(base, &Tensor::from_slice(exponents)).try_into().expect("a number for each exponent")
 }
 
 /// A layer of a model, or what stands outside the layers.

@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use outgrow_core::{Architecture, Form, LayerShape, Norm};
+use outgrow_core::{Activation, Architecture, Form, LayerShape, Norm, Positions, Rotary};
 use outgrow_testkit::fuzz::fuzz;
-use outgrow_train::{Checkpoint, Device, TrainingState};
+use outgrow_train::{
+    Checkpoint, Device, TrainingState,
+    hub::{self, HubModel},
+};
 use tch::Kind;
 
 const FILES: [&str; 2] = ["checkpoint.json", "model.safetensors"];
@@ -35,4 +38,37 @@ fn checkpoints() {
         fs::write(&path, &whole).expect("written");
     }
     Checkpoint::read(&folder, Device::Cpu).expect("as it was");
+}
+
+/// Whatever a folder of transformers holds, it is read or refused, within memory and time.
+#[test]
+fn folders_of_transformers() {
+    outgrow_train::device::initialise(1);
+    let base = if fs::metadata("/dev/shm").is_ok() { "/dev/shm".into() } else { std::env::temp_dir() };
+    let place = tempfile::tempdir_in(base).expect("a folder");
+    let rotary = Rotary { theta: 1e4, width: 4, channels: None, scaling: None };
+    let form = Form {
+        positions: Positions::Rotary(rotary),
+        activation: Activation::Silu,
+        gated: true,
+        mlp_bias: false,
+        ..Form::decoder(Norm::RmsNorm, 1e-5)
+    };
+    // Heads wider than the positions' own width: written with factors, in float64.
+    let architecture = Architecture::uniform(7, 8, 8, 2, LayerShape::uniform(2, 6, 6, 12), form);
+    let state = TrainingState::fresh(&architecture, 1, Kind::Double, Device::Cpu);
+    let folder = place.path().join("model");
+    hub::export(&state, &folder, None, hub::Dtype::Float64).expect("written");
+    for file in ["config.json", "model.safetensors"] {
+        let path = folder.join(file);
+        let whole = fs::read(&path).expect("read");
+        let other =
+            String::from_utf8_lossy(&whole).replace("longrope", "llama3").replace("llama\"", "gpt_neox\"").into_bytes();
+        fuzz(&format!("hub-{file}"), &[&whole, &other], |input| {
+            fs::write(&path, input).expect("written");
+            let _ = HubModel::read(&folder);
+        });
+        fs::write(&path, &whole).expect("written");
+    }
+    HubModel::read(&folder).expect("as it was");
 }

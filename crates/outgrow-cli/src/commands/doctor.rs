@@ -1,10 +1,12 @@
 //! `outgrow doctor`.
 
+use std::path::PathBuf;
+
 use outgrow_core::{Growth, event::Diagnosis};
 use outgrow_train::{GrownCheckpoint, doctor::consult};
 use serde_json::json;
 
-use super::grow::read;
+use super::{eval::text_ids, grow::read};
 use crate::{
     args::Doctor,
     failure::Failure,
@@ -13,12 +15,9 @@ use crate::{
 
 /// Examines a growth.
 pub fn doctor(args: &Doctor) -> Result<(), Failure> {
-    let text = args
-        .text
-        .as_ref()
-        .map(|path| std::fs::read(path).map_err(Failure::input(format!("cannot read {}", path.display()))));
-    let text = text.transpose()?;
     let (growths, grown) = read(&args.from, &args.how)?;
+    let ids = |path: &PathBuf| text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture());
+    let text = args.text.as_ref().map(ids).transpose()?.map(|text| text.ids);
     let named = Failure::input(args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()));
     let diagnosis = consult(&grown, text.as_deref(), args.how.seed).map_err(named)?;
     match args.how.json {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use outgrow_core::Architecture;
+use outgrow_data::{CorpusError, Tokenizer};
 use outgrow_train::{Checkpoint, Device, EvalError, logits, text_loss};
 use serde::Deserialize;
 use serde_json::json;
@@ -25,14 +27,49 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
 }
 
 fn loss(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device) -> Result<(), Failure> {
-    let text = std::fs::read(path).map_err(Failure::input(format!("cannot read {}", path.display())))?;
-    let found = text_loss(checkpoint, &text, device).map_err(Failure::input(path.display()))?;
-    let bits = found.loss / std::f64::consts::LN_2;
+    let architecture = checkpoint.state.architecture();
+    let Text { ids, bytes } = text_ids(path, args.tokenizer.as_deref(), &args.checkpoint, architecture)?;
+    let found = text_loss(checkpoint, &ids, device).map_err(Failure::input(path.display()))?;
+    let bits = found.loss / std::f64::consts::LN_2 * ids.len() as f64 / bytes as f64;
     match args.json {
         true => print_json(&json!({ "loss": found.loss, "bits_per_byte": bits, "tokens": found.tokens })),
         false => {
             print(&format!("{:.4} nats per token, {bits:.4} bits per byte, over {} tokens", found.loss, found.tokens))
         }
+    }
+}
+
+/// A text as a model reads it.
+pub struct Text {
+    /// Token ids.
+    pub ids: Vec<i64>,
+    /// How long the text is.
+    bytes: usize,
+}
+
+/// A file as token ids: by the tokenizer that the user named, or that lies in the model's folder; byte by byte for a model of bytes.
+pub fn text_ids(
+    path: &Path,
+    tokenizer: Option<&Path>,
+    model: &Path,
+    architecture: &Architecture,
+) -> Result<Text, Failure> {
+    let text = std::fs::read(path).map_err(Failure::input(format!("cannot read {}", path.display())))?;
+    let own = model.join("tokenizer.json");
+    let refused = |error: CorpusError| Failure::Input(error.to_string());
+    match tokenizer.or_else(|| own.exists().then_some(&own)) {
+        Some(tokenizer) => {
+            let tokenizer = Tokenizer::read(tokenizer).map_err(refused)?;
+            let encoded = tokenizer.encode(&[&String::from_utf8_lossy(&text)]).map_err(refused)?;
+            Ok(Text { ids: encoded.concat().into_iter().map(i64::from).collect(), bytes: text.len() })
+        }
+        None if (architecture.vocab_size, architecture.n_outputs) == (256, 256) => {
+            Ok(Text { ids: text.iter().map(|&byte| byte.into()).collect(), bytes: text.len() })
+        }
+        None => Err(Failure::Input(format!(
+            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer with --tokenizer",
+            architecture.vocab_size
+        ))),
     }
 }
 

@@ -35,7 +35,16 @@ fn serve(file: Vec<u8>, manners: Manners) -> (String, Arc<Mutex<Vec<String>>>) {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let mut lines = BufReader::new(stream.try_clone().expect("a reader")).lines();
-            let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let mut request = || -> Vec<String> {
+                lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect()
+            };
+            let mut head = request();
+            // A proxy that is told to connect to somebody else: this one plays them, too.
+            if head[0].starts_with("CONNECT") {
+                log.lock().expect("a log").push(head[0].clone());
+                let _ = write!(stream, "HTTP/1.1 200 Connection established\r\n\r\n");
+                head = request();
+            }
             let range =
                 head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
             let from = range.filter(|_| manners.ranges).and_then(|range| range.trim_end_matches('-').parse().ok());

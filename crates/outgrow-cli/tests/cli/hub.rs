@@ -39,8 +39,7 @@ fn ways(name: &str) -> Vec<(&'static str, &'static str)> {
             ("float32", "--d-model 48 --dtype float32"),
         ],
         "gpt2-float16" => [fixed, vec![("float32", "--d-model 48 --n-heads 6 --dtype float32")]].concat(),
-        // In float64 it shows that transformers computes frequencies in float32.
-        name if name.starts_with("qwen3") || name == "llama-float64" => llama,
+        name if name.starts_with("qwen3") => llama,
         name if name.starts_with("llama") => [llama, vec![("d_k", "--d-k 12 --d-v 12")]].concat(),
         name if name.starts_with("gpt2") => [
             fixed,
@@ -167,5 +166,77 @@ fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
     {
         let theirs: Value = serde_json::from_str(&answer).expect("JSON");
         assert!(difference(&theirs[desk.path("hub").to_str().expect("text")]["logits"], &logits("even")) < 1e-5);
+    }
+}
+
+/// A model that a sweep trained is what another one begins with: with its tokenizer, its form, and what it knows.
+#[test]
+fn a_sweep_goes_on_from_a_checkpoint() {
+    let desk = Desk::new();
+    let line =
+        |n: usize| format!("{n} models grow while {} others wait, and then they are {} wide\n", n % 7, n * n % 64);
+    desk.write("text.txt", &(0..4000).map(line).collect::<String>());
+    desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "300"]);
+    let data = r#"data = { paths = ["text.txt"], validation = 0.1, tokenizer = "tokenizer.json", seq_len = 16 }"#;
+    let form = r#"model = { causal = true, final_norm = true, eps_sum = 1e-5, activation = "silu", gated = true, mlp_bias = false,
+        positions = { kind = "rotary", theta = 1e4, width = 4 } }"#;
+    let form = form.replace('\n', " ");
+    let first = crate::desk::SWEEP
+        .replace(r#"data = { corpus = "rust-crates", seq_len = 16 }"#, data)
+        .replace("model = { causal = true, final_norm = true, eps_sum = 1e-5 }", &form)
+        .replace("d_k = 6, d_v = 6", "d_k = 4, d_v = 4");
+    desk.write("sweep.toml", &first);
+    let planned = desk.json(&["plan", "sweep.toml", "--json"]).to_string();
+    assert!(planned.contains("300"), "{planned}");
+    desk.ok(&["run", "sweep.toml", "-j", "2"]);
+    let checkpoint = desk.a_checkpoint();
+    let second = first
+        .replace("\"small\"", "\"on\"")
+        .replace(&form, "")
+        .replace(
+            "initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 16 }",
+            &format!("initial = {{ checkpoint = {checkpoint:?} }}"),
+        )
+        .replace(
+            "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 4, d_v = 4, d_ff = 24 }",
+            "target = { d_model = 16, n_layers = 3, n_heads = 3, d_k = 4, d_v = 4, d_ff = 32 }",
+        )
+        .replace(
+            "strategies = [{ kind = \"from_scratch\" },",
+            "strategies = [{ kind = \"from_scratch\" }, { kind = \"fixed_size\" },",
+        );
+    desk.write("on.toml", &second);
+    desk.ok(&["run", "on.toml", "-j", "2"]);
+    // What was learned is there from the first evaluation on.
+    let at_first = |strategy: &str| {
+        let sql = format!(
+            "SELECT avg(val_loss) AS loss FROM curves WHERE sweep = 'on' AND strategy = '{strategy}' AND tokens = (SELECT min(tokens) FROM curves)"
+        );
+        desk.json(&["query", &sql, "--format", "json"])[0]["loss"].as_f64().expect("a loss")
+    };
+    let (fresh, fixed, growing) = (at_first("from_scratch"), at_first("fixed_size"), at_first("random"));
+    assert!(fixed < fresh - 0.5 && growing < fresh - 0.5, "{fresh} {fixed} {growing}");
+    assert_eq!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on' AND preserved = 0"), 0);
+    assert!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on'") > 0);
+    // Its loss on text is asked for with its tokenizer.
+    let (code, error) = desk.wrong(&["eval", &checkpoint, "--text", "text.txt"]);
+    assert!(code == 2 && error.contains("--tokenizer"), "{error}");
+    let asked = desk.json(&["eval", &checkpoint, "--text", "text.txt", "--tokenizer", "tokenizer.json", "--json"]);
+    let (loss, bits) = (asked["loss"].as_f64().expect("a loss"), asked["bits_per_byte"].as_f64().expect("bits"));
+    assert!((0.5..4.0).contains(&loss) && bits < loss / std::f64::consts::LN_2, "{asked}");
+    // The same again is the same sweep; what was laid down is enough, even if the checkpoint is gone.
+    desk.ok(&["run", "on.toml"]);
+    assert_eq!(desk.number("SELECT count(*) FROM sweep"), 2);
+    for (from, to, words) in [
+        ("seq_len = 16", "seq_len = 4096", "data.seq_len"),
+        ("initial = { checkpoint", "initial = { d_model = 12, checkpoint", "leave them out"),
+        ("tokenizer.json", "nothing.json", "data.tokenizer"),
+        ("target = { d_model = 16", "target = { d_model = 4", "shrink"),
+        ("initial = { checkpoint = \"", "initial = { checkpoint = \"/nowhere", "initial.checkpoint"),
+    ] {
+        assert!(second.contains(from), "{from}");
+        desk.write("wrong.toml", &second.replace(from, to));
+        let (code, error) = desk.wrong(&["plan", "wrong.toml"]);
+        assert!(code == 2 && error.contains(words), "{from}: {error}");
     }
 }

@@ -8,7 +8,7 @@ use outgrow_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{HubError, config::Config};
+use super::{Dtype, HubError, config::Config, longrope};
 
 /// A family of models that transformers knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,6 +407,7 @@ impl Family {
         self,
         architecture: &Architecture,
         base: Option<&Map<String, Value>>,
+        dtype: Dtype,
     ) -> Result<Map<String, Value>, HubError> {
         let sizes = self.uniform(architecture)?;
         let mut config = base.cloned().unwrap_or_else(|| self.fresh(architecture));
@@ -441,7 +442,11 @@ impl Family {
             config.insert("layer_types".into(), vec!["full_attention"; sizes.n_layers].into());
         }
         if let Some(rotary) = architecture.form.rotary() {
+            longrope::remove(&mut config);
             self.write_rotary(&mut config, rotary, sizes.head.d_k);
+            if dtype == Dtype::Float64 && self != Family::GptNeox {
+                longrope::write(&mut config, rotary, sizes.head.d_k, architecture.seq_len);
+            }
         }
         Ok(config)
     }
@@ -594,6 +599,9 @@ fn read_rotary(config: &Config, d_k: usize) -> Result<Rotary, HubError> {
     let Some(rope) = parameters else { return Ok(Rotary { theta, width: d_k, channels: None, scaling: None }) };
     for config in [config, &rope] {
         config.only("partial_rotary_factor", 1.0, "turning a part of the channels")?;
+    }
+    if let Some(rotary) = longrope::read(config, &rope, d_k)? {
+        return Ok(rotary);
     }
     let theta = rope.number("rope_theta", theta)?;
     Ok(Rotary { theta, width: d_k, channels: None, scaling: read_scaling(config, &rope)? })

@@ -8,7 +8,6 @@ use outgrow_core::{
     event::Preservation,
     growth::{all_preserve, grow_all},
     init::Initializer,
-    param::Axis,
 };
 use tch::{Kind, Tensor, no_grad};
 
@@ -111,21 +110,19 @@ fn compare(before: &Architecture, old: &Tensor, new: &Tensor, tokens: &Tensor, c
     }
 }
 
-/// What a type can't hold, and transformers not compute.
+/// What a type can't hold.
 fn hint(dtype: Dtype, edits: &[Edit]) -> String {
     let is_short = matches!(dtype, Dtype::Bfloat16 | Dtype::Float16);
     let averages = edits.iter().any(|edit| matches!(edit, Edit::Pad { fill: Fill::Mean, .. }));
     let scales = edits.iter().any(|edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0));
-    let turns = edits.iter().any(|edit| matches!(edit, Edit::Pad { axis: Axis::Key, .. }));
     let name = dtype.name();
     match (is_short, averages, scales) {
-        (true, true, _) => format!("; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them"),
+        (true, true, _) => {
+            format!("; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them")
+        }
         (true, _, true) => format!(
             "; {name} rounds what the growth scales by the root of a ratio of widths: --dtype float32 holds it, or grow d_model and d_k by a factor of 4"
         ),
-        _ if dtype == Dtype::Float64 && turns => {
-            "; transformers computes rotary frequencies in float32, so a wider d_k is exact to about 1e-7 only: --dtype float32".into()
-        }
         _ => String::new(),
     }
 }

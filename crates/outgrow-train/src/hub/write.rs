@@ -157,7 +157,7 @@ impl Draft<'_> {
         if to.exists() {
             return Err(HubError::Exists(to.display().to_string()));
         }
-        let mut config = self.family.config(self.architecture, self.base)?;
+        let mut config = self.family.config(self.architecture, self.base, self.dtype)?;
         let key =
             if config.contains_key("torch_dtype") && !config.contains_key("dtype") { "torch_dtype" } else { "dtype" };
         config.insert(key.into(), self.dtype.name().into());
