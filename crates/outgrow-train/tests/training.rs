@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Architecture, Event, Form, Growth, GrowthPlan, LayerShape, Norm, Stage, Trial,
+    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm, Positions, Rotary, Stage,
+    Trial,
     event::{Control, Outcome},
     growth::{Application, Goal},
     init::Initializer,
@@ -234,7 +235,40 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     let mut architecture = initial();
     architecture.form.norm = Norm::LayerNorm;
     layer_norm.plan = GrowthPlan::new(architecture, vec![]).expect("a plan");
-    vec![("plain", plain), ("copied", copied), ("masked", masked), ("frozen", frozen), ("LayerNorm", layer_norm)]
+    let mut modern = plain.clone();
+    let growths: [Growth; 4] = [
+        MlpExpansion { layer: None, d_ff: 30 }.into(),
+        HeadAddition::queries(None, None, 1).into(),
+        HiddenExpansion { d_model: 18 }.into(),
+        LayerAddition { index: 1, shape: None }.into(),
+    ];
+    modern.plan = GrowthPlan::new(of_today(), vec![Stage { tokens: 8 * 64, growths: growths.into() }]).expect("a plan");
+    vec![
+        ("plain", plain),
+        ("copied", copied),
+        ("masked", masked),
+        ("frozen", frozen),
+        ("LayerNorm", layer_norm),
+        ("modern", modern),
+    ]
+}
+
+/// A model of everything that today's have: rotary positions, a gate, grouped queries, QK-norm, biases, tied embeddings.
+fn of_today() -> Architecture {
+    let rotary = Rotary { theta: 1e3, width: 4, channels: None, scaling: None };
+    let form = Form {
+        positions: Positions::Rotary(rotary),
+        activation: Activation::Silu,
+        gated: true,
+        qkv_bias: true,
+        output_bias: true,
+        qk_norm_eps: Some(1e-3),
+        parallel: true,
+        tied: true,
+        ..Form::decoder(Norm::RmsNorm, 1e-5)
+    };
+    let heads = vec![HeadShape { n_queries: 2, d_k: 4, d_v: 4 }; 2];
+    Architecture::uniform(256, 16, 12, 2, LayerShape { heads, d_ff: 24 }, form)
 }
 
 #[test]
