@@ -23,54 +23,84 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-class RMSNorm(nn.Module):
-    def __init__(self, d_model):
+class Norm(nn.Module):
+    """RMSNorm or LayerNorm, with gains (and a LayerNorm's biases) or without."""
+
+    def __init__(self, width, form, centred=None):
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(d_model))
+        self.centred = form.get("norm") == "layer_norm" if centred is None else centred
+        gains = form.get("norm_gains", True)
+        self.gain = nn.Parameter(torch.ones(width)) if gains else 1.0
+        self.bias = nn.Parameter(torch.zeros(width)) if gains and self.centred else 0.0
 
     def forward(self, x):
-        return x * self.gain / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()
-
-
-# An architecture that names no norm has the paper's.
-NORMS = {None: RMSNorm, "layer_norm": nn.LayerNorm}
+        x = x - x.mean(-1, keepdim=True) if self.centred else x
+        return x * self.gain / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() + self.bias
 
 
 class Head(nn.Module):
-    def __init__(self, d_model, d_k, d_v):
+    """Keys and values, and the queries that read them. Turning queries and keys by their positions is no matrix product."""
+
+    def __init__(self, d_model, n_queries, d_k, d_v, form):
         super().__init__()
-        self.query, self.key = nn.Linear(d_model, d_k, bias=False), nn.Linear(d_model, d_k, bias=False)
-        self.value, self.out = nn.Linear(d_model, d_v, bias=False), nn.Linear(d_v, d_model, bias=False)
+        bias = form.get("qkv_bias", False)
+        self.queries = nn.ModuleList(nn.Linear(d_model, d_k, bias=bias) for _ in range(n_queries))
+        self.key, self.value = nn.Linear(d_model, d_k, bias=bias), nn.Linear(d_model, d_v, bias=bias)
+        self.outs = nn.ModuleList(nn.Linear(d_v, d_model, bias=False) for _ in range(n_queries))
+
+    def forward(self, x, query_norm, key_norm):
+        k, v = key_norm(self.key(x)), self.value(x)
+
+        def read(query, out):
+            scores = query_norm(query(x)) @ k.transpose(1, 2) / math.sqrt(k.shape[-1])
+            return out(torch.softmax(scores, -1) @ v)
+
+        return sum(read(query, out) for query, out in zip(self.queries, self.outs))
+
+
+class Mlp(nn.Module):
+    def __init__(self, d_model, d_ff, form):
+        super().__init__()
+        bias = form.get("mlp_bias", True)
+        self.gate = nn.Linear(d_model, d_ff, bias=bias) if form.get("gated", False) else None
+        self.up, self.down = nn.Linear(d_model, d_ff, bias=bias), nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x):
-        q, k, v = self.query(x), self.key(x), self.value(x)
-        scores = q @ k.transpose(1, 2) / math.sqrt(k.shape[-1])
-        return self.out(torch.softmax(scores, -1) @ v)
+        return self.down(self.up(x).relu() if self.gate is None else self.gate(x).relu() * self.up(x))
 
 
 class Layer(nn.Module):
-    def __init__(self, d_model, layer, norm):
+    def __init__(self, d_model, layer, form):
         super().__init__()
-        heads = [(run["d_k"], run["d_v"]) for run in layer["heads"] for _ in range(run["n_heads"])]
-        self.heads = nn.ModuleList(Head(d_model, d_k, d_v) for d_k, d_v in heads)
-        self.attention_norm, self.mlp_norm = norm(d_model), norm(d_model)
-        self.mlp = nn.Sequential(nn.Linear(d_model, layer["d_ff"]), nn.ReLU(), nn.Linear(layer["d_ff"], d_model))
+        # A run that does not say how many keys and values its heads share has one for each.
+        shared = [(run, run.get("n_kv_heads", run["n_heads"])) for run in layer["heads"]]
+        heads = [(run["n_heads"] // n, run["d_k"], run["d_v"]) for run, n in shared for _ in range(n)]
+        self.heads = nn.ModuleList(Head(d_model, *head, form) for head in heads)
+        normed = form.get("qk_norm_eps") is not None
+        self.query_norm, self.key_norm = (
+            Norm(heads[0][1], form, centred=False) if normed else nn.Identity() for _ in range(2))
+        self.out_bias = nn.Parameter(torch.zeros(d_model)) if form.get("output_bias", False) else 0.0
+        self.attention_norm, self.mlp_norm = Norm(d_model, form), Norm(d_model, form)
+        self.mlp, self.parallel = Mlp(d_model, layer["d_ff"], form), form.get("parallel", False)
 
     def forward(self, x):
         n = self.attention_norm(x)
-        x = x + sum(head(n) for head in self.heads)
-        return x + self.mlp(self.mlp_norm(x))
+        after = x + sum(head(n, self.query_norm, self.key_norm) for head in self.heads) + self.out_bias
+        return after + self.mlp(self.mlp_norm(x if self.parallel else after))
 
 
 class Model(nn.Module):
     def __init__(self, a):
         super().__init__()
-        norm = NORMS[a["form"].get("norm")]
+        form = a["form"]
+        learned = form.get("positions", {"kind": "learned"})["kind"] == "learned"
         self.embedding = nn.Embedding(a["vocab_size"], a["d_model"])
-        self.positions = nn.Parameter(torch.zeros(a["seq_len"], a["d_model"]))
-        self.layers = nn.Sequential(*(Layer(a["d_model"], layer, norm) for layer in a["layers"]))
-        self.final_norm = norm(a["d_model"]) if a["form"]["final_norm"] else nn.Identity()
+        self.positions = nn.Parameter(torch.zeros(a["seq_len"], a["d_model"])) if learned else 0.0
+        self.layers = nn.Sequential(*(Layer(a["d_model"], layer, form) for layer in a["layers"]))
+        self.final_norm = Norm(a["d_model"], form) if form["final_norm"] else nn.Identity()
         self.unembedding = nn.Linear(a["d_model"], a["n_outputs"], bias=False)
+        if form.get("tied", False):
+            self.unembedding.weight = self.embedding.weight
 
     def forward(self, tokens):
         return self.unembedding(self.final_norm(self.layers(self.embedding(tokens) + self.positions)))

@@ -4,7 +4,7 @@
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"];
 const AXES = { tokens: "training tokens", train_flops: "training FLOPs", wall_seconds: "seconds of training" };
 const $ = (id) => document.getElementById(id);
-const state = { sweep: null, axis: "tokens", trial: null, rows: [], chart: null };
+const state = { sweep: null, axis: "tokens", trial: null, rows: [], chart: null, drawn: null };
 
 const scaled = (x) => {
   if (x === null || x === undefined) return "";
@@ -63,6 +63,14 @@ const choice = (into, options, chosen, choose) =>
     return button;
   }));
 
+// Whether this is something else than what is drawn: a zoom stays while nothing changes.
+const isNew = (...shown) => {
+  const text = JSON.stringify([state.axis, ...shown]);
+  const changed = text !== state.drawn;
+  state.drawn = text;
+  return changed;
+};
+
 // Curves over one horizontal axis: each a name, points and a colour; marks are vertical lines with a name.
 const draw = (curves, marks) => {
   const ink = getComputedStyle(document.body).color;
@@ -108,7 +116,9 @@ const colourOf = (strategy) => {
 };
 
 const drawMeans = async () => {
-  const rows = objects(await ask(`/api/means?sweep=${state.sweep}`));
+  const answer = await ask(`/api/means?sweep=${state.sweep}`);
+  if (!isNew(state.sweep, answer)) return;
+  const rows = objects(answer);
   const curves = [...groups(rows, "arm")].map(([arm, own]) => ({
     name: arm, colour: colourOf(own[0].strategy), points: points(own, state.axis, "val_loss"),
   }));
@@ -127,7 +137,9 @@ const said = ({ transform, operator, ...rest }) => {
 const transformNames = (text) => JSON.parse(text).map((t) => t.transform ?? t.operator?.kind ?? "?");
 
 const drawTrial = async () => {
-  const { trial, curves, steps, growth } = await ask(`/api/trial?sweep=${state.sweep}&trial=${state.trial}`);
+  const answer = await ask(`/api/trial?sweep=${state.sweep}&trial=${state.trial}`);
+  if (!isNew(state.trial, answer)) return;
+  const { trial, curves, steps, growth } = answer;
   const rows = objects(curves), events = objects(growth), own = state.rows.find((row) => row.trial === state.trial);
   const at = (event) => {
     if (state.axis !== "wall_seconds") return event[state.axis];

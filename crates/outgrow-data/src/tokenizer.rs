@@ -24,6 +24,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     bytes: Vec<u8>,
     path: String,
+    vocab_size: usize,
 }
 
 impl Tokenizer {
@@ -43,12 +44,13 @@ impl Tokenizer {
         serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| refused(&error))?;
         let read = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(|error| refused(&error))?;
         let inner = read.map_err(|error| refused(&error))?;
-        Ok(Self { inner, bytes, path: shown })
+        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        Ok(Self { inner, bytes, path: shown, vocab_size })
     }
 
     /// Ids are below this.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+        self.vocab_size
     }
 
     /// Where it was read from.
