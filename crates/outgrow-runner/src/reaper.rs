@@ -45,20 +45,20 @@ impl Reaper {
         held.into_iter().filter(|one| silent(one) || is_dead(&one.holder)).collect()
     }
 
-    /// Takes their trials from the dead; `log` is what a worker said last, if that is known. Gives those that lost one.
+    /// Takes their trials from the dead; `log` is what a worker said last, if that is known. Before that `bury` is told of each: one that was
+    /// stopped in the middle of writing holds the lock of a SQLite file, and as long as it is there nobody can write.
     pub async fn reap(
         &mut self,
         store: &Store,
         sweep: &str,
         log: impl Fn(&Holder) -> Option<String>,
-    ) -> Result<Vec<Held>, StoreError> {
-        let mut released = vec![];
+        mut bury: impl FnMut(&Holder),
+    ) -> Result<(), StoreError> {
         for dead in self.dead(store.held(sweep).await?, Instant::now(), is_dead) {
-            if store.release(&dead, log(&dead.holder).as_deref()).await? {
-                released.push(dead);
-            }
+            bury(&dead.holder);
+            store.release(&dead, log(&dead.holder).as_deref()).await?;
         }
-        Ok(released)
+        Ok(())
     }
 }
 

@@ -125,11 +125,8 @@ async fn look(
 ) -> Result<SweepStatus, StoreError> {
     if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
         watch.reaped = Some(Instant::now());
-        let Watch { reaper, logs, .. } = watch;
-        let log = |holder: &Holder| logs.said_by(holder);
-        for held in reaper.reap(store, sweep, log).await? {
-            watch.lost(&held.holder, tell);
-        }
+        let Watch { reaper, logs, workers, .. } = watch;
+        reaper.reap(store, sweep, |holder| logs.said_by(holder), |holder| lost(workers, logs, holder, tell)).await?;
     }
     store.status(sweep).await
 }
@@ -266,15 +263,6 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// A worker that lost its trials for its silence and is still there has stopped or hangs: another takes its place.
-    fn lost(&mut self, holder: &Holder, tell: &mut dyn FnMut(News)) {
-        let is_here = holder.host == self.logs.here.host && holder.boot == self.logs.here.boot;
-        if let Some((number, child)) = self.workers.iter().find(|(_, child)| is_here && child.id() == holder.pid) {
-            tell(News::Note(format!("worker {number} gave no sign of life; its trial goes on in another")));
-            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
-        }
-    }
-
     fn progressed(&mut self, status: &SweepStatus) {
         let now = (status.ended(), status.tokens.0);
         if now != self.progress {
@@ -297,6 +285,15 @@ impl<'a> Watch<'a> {
 
     fn lines(&self) -> impl Iterator<Item = String> {
         self.said.1.try_iter()
+    }
+}
+
+/// A worker that loses its trials for its silence and is still there has stopped or hangs: another takes its place.
+fn lost(workers: &BTreeMap<usize, Child>, logs: &Logs, holder: &Holder, tell: &mut dyn FnMut(News)) {
+    let is_here = holder.host == logs.here.host && holder.boot == logs.here.boot;
+    if let Some((number, child)) = workers.iter().find(|(_, child)| is_here && child.id() == holder.pid) {
+        tell(News::Note(format!("worker {number} gave no sign of life; its trial goes on in another")));
+        let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
     }
 }
 

@@ -91,7 +91,7 @@ async fn keep(store: Store, sweep: String) {
     let mut reaper = Reaper::default();
     loop {
         // A database that does not answer is the concern of those who write; this one looks again.
-        let _ = reaper.reap(&store, &sweep, |_| None).await;
+        let _ = reaper.reap(&store, &sweep, |_| None, |_| {}).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -260,6 +260,41 @@ fn a_worker_that_hangs_is_replaced() {
     assert_unharmed(&desk);
 }
 
+/// Stops a worker in the middle of a transaction: as long as it is there, nobody else can write to the file.
+#[test]
+fn a_worker_that_was_stopped_while_it_wrote_is_replaced() {
+    const STOP: &str = "
+import os, signal, sqlite3, sys, time
+worker, database = int(sys.argv[1]), sqlite3.connect(sys.argv[2], timeout=0, isolation_level=None)
+for _ in range(3000):
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(0.001)
+    try:
+        database.execute('BEGIN IMMEDIATE')
+    except sqlite3.OperationalError:
+        sys.exit(0)
+    database.execute('ROLLBACK')
+    os.kill(worker, signal.SIGCONT)
+    time.sleep(0.0005)
+sys.exit(1)
+";
+    let desk = desk_with(None);
+    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
+    desk.wait_for_rows(20);
+    let worker = workers_of(run.id())[0].to_string();
+    let database = desk.path("outgrow.db");
+    let stopped = Command::new("python3").args(["-c", STOP, &worker]).arg(&database).stderr(Stdio::null()).status();
+    if !stopped.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: the worker was never met while it wrote (or there is no python3)");
+        signal(&workers_of(run.id()), Signal::SIGCONT);
+        assert!(run.wait().expect("it ends").success());
+        return;
+    }
+    assert!(run.wait().expect("it ends").success());
+    assert_eq!(desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
+    assert_unharmed(&desk);
+}
+
 #[test]
 fn a_clock_that_is_set_back_does_no_harm() {
     let faketime = |args: &[&str], desk: &Desk| {
