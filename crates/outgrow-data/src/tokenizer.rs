@@ -53,11 +53,6 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// Where it was read from.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// The file that it was read from: what it does depends on nothing else.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -58,7 +58,7 @@ impl Store {
 }
 
 /// An identity of ours, which goes into a query as it is.
-fn hexadecimal(id: &str) -> Result<&str, StoreError> {
+pub(crate) fn hexadecimal(id: &str) -> Result<&str, StoreError> {
     match !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit()) {
         true => Ok(id),
         false => Err(StoreError::Query(format!("{id:?} is no identity"))),

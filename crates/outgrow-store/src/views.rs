@@ -1,6 +1,6 @@
 //! The views as data: the public interface of a database, column by column, as docs/database.md states it.
 
-use crate::{Cell, Store, StoreError, Table};
+use crate::{Cell, Store, StoreError, Table, live::hexadecimal};
 
 /// The kind of a column of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +133,7 @@ impl Store {
     /// If the query fails.
     pub async fn view(&self, view: &View, sweep_id: Option<&str>) -> Result<Table, StoreError> {
         let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
-        // An id of ours: hexadecimal digits.
-        let of = sweep_id.filter(|id| id.chars().all(|c| c.is_ascii_hexdigit()));
+        let of = sweep_id.map(hexadecimal).transpose()?;
         let only = of.map_or(String::new(), |id| format!("WHERE sweep_id = '{id}' "));
         let sql = format!(
             "SELECT {} FROM {} {only}ORDER BY sweep, strategy, plan, replicate, {}",

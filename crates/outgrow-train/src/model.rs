@@ -4,7 +4,7 @@
 //! f `d_ff`, o outputs; `x_nh` stands for activations with b and t folded into one leading dimension. Of stacked replicates all shapes
 //! begin with their number r, weights and activations alike, and each product is one of r.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     Activation, Architecture, Norm, ParamId, ParamKind,
@@ -115,8 +115,9 @@ impl<'a> Model<'a> {
     }
 
     fn among(&self, t: i64, like: &Tensor) -> Among {
-        let widths = self.architecture.layers.iter().flat_map(|layer| &layer.heads).map(|head| head.d_k);
-        let turns = |rotary| widths.map(|d_k| (d_k, Turns::new(rotary, d_k, t, like))).collect();
+        let heads = self.architecture.layers.iter().flat_map(|layer| &layer.heads);
+        let widths: BTreeSet<usize> = heads.map(|head| head.d_k).collect();
+        let turns = |rotary| widths.into_iter().map(|d_k| (d_k, Turns::new(rotary, d_k, t, like))).collect();
         let turns = self.architecture.form.rotary().map_or_else(BTreeMap::new, turns);
         Among { t, mask_tt: self.mask(t, like), turns }
     }

@@ -40,14 +40,18 @@ pub(crate) fn compare(
     let logits = |state: &TrainingState| {
         no_grad(|| Model::new(state.architecture(), state.weights(state.master())).logits(inputs))
     };
-    let (old, new) = (logits(before), logits(after));
+    preservation(&logits(before), &logits(after), targets, before.master())
+}
+
+/// What the logits of a probe say, of a model before and after a growth that were computed in a kind.
+pub(crate) fn preservation(old: &Tensor, new: &Tensor, targets: &Tensor, computed: Kind) -> Preservation {
     let max = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
     Preservation {
-        max_logit_change: max(&(&new - &old)),
-        max_logit: max(&old),
-        loss_before: cross_entropy(&old, targets).double_value(&[]),
-        loss_after: cross_entropy(&new, targets).double_value(&[]),
-        tolerance: tolerance(before.master()),
+        max_logit_change: max(&(new - old)),
+        max_logit: max(old),
+        loss_before: cross_entropy(old, targets).double_value(&[]),
+        loss_after: cross_entropy(new, targets).double_value(&[]),
+        tolerance: tolerance(computed),
     }
 }
 

@@ -15,7 +15,7 @@ use arrow::{
 use outgrow_store::{Cell, Kind, Store, Table, VIEWS, View};
 use serde_json::{Map, Value, json};
 
-use super::query::{as_csv, write_batch};
+use super::query::{as_csv, value, write_batch};
 use crate::{
     args::{Export, ExportFormat},
     failure::Failure,
@@ -83,11 +83,8 @@ fn write_text(view: &View, ending: &str, text: String, to: &Path) -> Result<Path
 /// A line for each row; what is true or false is so, and what JSON has no number for is null.
 fn json_lines(view: &View, table: &Table) -> String {
     let value = |(cell, (_, kind)): (&Cell, (&str, Kind))| match cell {
-        Cell::Null => Value::Null,
-        Cell::Integer(value) if kind == Kind::Flag => (*value != 0).into(),
-        Cell::Integer(value) => (*value).into(),
-        Cell::Real(value) => (*value).into(),
-        Cell::Text(value) => value.clone().into(),
+        Cell::Integer(flag) if kind == Kind::Flag => (*flag != 0).into(),
+        cell => value(cell),
     };
     // By hand, for the columns to keep their order.
     let line = |row: &Vec<Cell>| {

@@ -70,14 +70,17 @@ pub fn as_csv(table: &Table) -> String {
     String::from_utf8(writer.into_inner().expect("memory takes every record")).expect("text in, text out")
 }
 
-fn as_json(table: &Table) -> String {
-    let value = |cell: &Cell| match cell {
+/// A cell as JSON, which has no infinity: it reads as null there.
+pub fn value(cell: &Cell) -> serde_json::Value {
+    match cell {
         Cell::Null => serde_json::Value::Null,
         Cell::Integer(value) => (*value).into(),
-        // JSON has no infinity; it reads as null there.
         Cell::Real(value) => (*value).into(),
         Cell::Text(value) => value.clone().into(),
-    };
+    }
+}
+
+fn as_json(table: &Table) -> String {
     let object = |row: &Vec<Cell>| {
         let pairs = table.columns.iter().cloned().zip(row.iter().map(value));
         serde_json::Value::Object(pairs.collect())

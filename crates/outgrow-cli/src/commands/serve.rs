@@ -13,12 +13,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use outgrow_store::{Cell, Store, Table};
+use outgrow_store::{Store, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::status::as_json;
+use super::{query::value, status::as_json};
 use crate::{args::Serve, failure::Failure, output::print, place::Place};
 
 /// Serves the page until it is stopped.
@@ -116,12 +116,6 @@ async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> A
 }
 
 fn columns(table: &Table) -> Value {
-    let value = |cell: &Cell| match cell {
-        Cell::Null => Value::Null,
-        Cell::Integer(value) => (*value).into(),
-        Cell::Real(value) => (*value).into(),
-        Cell::Text(value) => value.clone().into(),
-    };
     let rows: Vec<Vec<Value>> = table.rows.iter().map(|row| row.iter().map(value).collect()).collect();
     json!({ "columns": table.columns, "rows": rows })
 }

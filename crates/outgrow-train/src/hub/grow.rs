@@ -13,9 +13,9 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{Dtype, Family, HubError, HubModel, Written, write::Draft};
 use crate::{
-    model::{Model, cross_entropy},
+    model::Model,
     tensor::Growable,
-    verify::{probe_tokens, tolerance},
+    verify::{preservation, probe_tokens},
 };
 
 /// What growing a folder gave.
@@ -75,7 +75,8 @@ pub fn grow(
     drop(maps);
     let again = HubModel::read(&aside.folder)?;
     let new = logits(&again.architecture, &again.weights, &tokens, compute);
-    let preservation = compare(&before, &old, &new, &tokens, compute);
+    let targets = tokens.remainder(before.n_outputs as i64);
+    let preservation = preservation(&old, &new, &targets, compute);
     let preserving = all_preserve(&before, growths);
     if preserving && !preservation.holds() {
         let hint = hint(dtype, &grown.edits);
@@ -96,18 +97,6 @@ fn probe(architecture: &Architecture, seed: u64) -> Tensor {
 fn logits(architecture: &Architecture, weights: &BTreeMap<ParamId, Tensor>, tokens: &Tensor, compute: Kind) -> Tensor {
     let weights = weights.iter().map(|(id, weight)| (*id, weight.shallow_clone())).collect();
     no_grad(|| Model::computing(architecture, weights, compute).logits(tokens))
-}
-
-fn compare(before: &Architecture, old: &Tensor, new: &Tensor, tokens: &Tensor, compute: Kind) -> Preservation {
-    let targets = tokens.remainder(before.n_outputs as i64);
-    let max = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
-    Preservation {
-        max_logit_change: max(&(new - old)),
-        max_logit: max(old),
-        loss_before: cross_entropy(old, &targets).double_value(&[]),
-        loss_after: cross_entropy(new, &targets).double_value(&[]),
-        tolerance: tolerance(compute),
-    }
 }
 
 /// What a type can't hold.
