@@ -128,14 +128,13 @@ impl Corpus {
                 digest: BUILT_IN_DIGEST.trim().to_owned(),
             },
             (Some(name), _) => return Err(CorpusError::Unknown(name.clone())),
-            (None, _) if of_documents(spec)? => {
-                let plan = Plan::new(spec)?;
-                let head = plan.prepare(cache)?;
-                Self::mapped(&plan.digest, cache, head.width)?
-            }
-            (None, paths) => {
-                Sources::open(paths.as_deref().unwrap_or(&[]), spec.validation.unwrap_or(0.0))?.prepare(cache)?
-            }
+            (None, _) => match Given::of(spec)? {
+                Given::Documents(plan) => {
+                    let head = plan.prepare(cache)?;
+                    Self::mapped(&plan.digest, cache, head.width)?
+                }
+                Given::Bytes(sources) => sources.prepare(cache)?,
+            },
         };
         corpus.check(spec.seq_len)?;
         Ok(corpus)
@@ -174,11 +173,11 @@ impl Corpus {
         if spec.corpus.is_some() {
             return Self::open(spec, Path::new("")).map(|corpus| corpus.digest);
         }
-        if of_documents(spec)? {
+        let sources = match Given::of(spec)? {
             // How many tokens it will be is known when it has been tokenized.
-            return Ok(Plan::new(spec)?.digest);
-        }
-        let sources = Sources::open(spec.paths.as_deref().unwrap_or(&[]), spec.validation.unwrap_or(0.0))?;
+            Given::Documents(plan) => return Ok(plan.digest),
+            Given::Bytes(sources) => sources,
+        };
         let (train, validation) = (sources.len(Part::Train), sources.len(Part::Validation));
         check_length("training", train, spec.seq_len)?;
         check_length("validation", validation, spec.seq_len)?;
@@ -231,10 +230,22 @@ fn window(start: usize, seq_len: usize) -> Range<usize> {
     start..start + seq_len + 1
 }
 
-/// Whether text is more than bytes one after the other: tokenized, compressed, or of several documents in a file.
-fn of_documents(spec: &DataSpec) -> Result<bool, CorpusError> {
-    let paths = spec.paths.as_deref().unwrap_or(&[]);
-    Ok(spec.tokenizer.is_some() || sources(paths)?.iter().any(|file| is_of_documents(file)))
+/// The user's files.
+enum Given<'a> {
+    /// Bytes one after the other.
+    Bytes(Sources),
+    /// More than that: to be tokenized, compressed, or of several documents.
+    Documents(Box<Plan<'a>>),
+}
+
+impl<'a> Given<'a> {
+    fn of(spec: &'a DataSpec) -> Result<Self, CorpusError> {
+        let files = sources(spec.paths.as_deref().unwrap_or(&[]))?;
+        match spec.tokenizer.is_some() || files.iter().any(|file| is_of_documents(file)) {
+            true => Plan::new(spec, files).map(|plan| Given::Documents(Box::new(plan))),
+            false => Sources::open(files, spec.validation.unwrap_or(0.0)).map(Given::Bytes),
+        }
+    }
 }
 
 /// The random order of training sequences of one seed, at any position.
@@ -280,8 +291,7 @@ struct Sources {
 }
 
 impl Sources {
-    fn open(paths: &[String], validation: f64) -> Result<Self, CorpusError> {
-        let files = sources(paths)?;
+    fn open(files: Vec<PathBuf>, validation: f64) -> Result<Self, CorpusError> {
         let map = |path: PathBuf| {
             let file = File::open(&path).map_err(read_error(&path))?;
             // SAFETY: the map is read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.

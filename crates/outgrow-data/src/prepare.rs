@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     corpus::{CorpusError, Part, prepared_path},
-    documents::{self, Document, pieces, read_error, sources},
+    documents::{self, Document, pieces, read_error},
     tokenizer::Tokenizer,
     tokens::width,
 };
@@ -50,8 +50,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// What a sweep's data means.
-    pub fn new(spec: &'a DataSpec) -> Result<Self, CorpusError> {
-        let files = sources(spec.paths.as_deref().unwrap_or(&[]))?;
+    pub fn new(spec: &'a DataSpec, files: Vec<PathBuf>) -> Result<Self, CorpusError> {
         let tokenizer = spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
         let validation = spec.validation.unwrap_or(0.0);
         let mut hasher = blake3::Hasher::new();

@@ -65,7 +65,7 @@ pub fn grow(
     let tokens = probe(&before, seed);
     let old = logits(&before, &model.weights, &tokens, compute);
     let HubModel { family, config, weights, maps, .. } = model;
-    let aside = no_grad(|| {
+    let (aside, written) = no_grad(|| {
         let mut weights: BTreeMap<ParamId, Growable> = weights.into_iter().map(|(id, w)| (id, Growable(w))).collect();
         apply(&mut weights, &grown.edits, Role::Weights { initializer, seed, event: 0 });
         let weights = weights.into_iter().map(|(id, values)| (id, values.0)).collect();
@@ -84,7 +84,7 @@ pub fn grow(
     }
     let after = again.architecture.clone();
     drop(again);
-    let written = aside.settle(to)?;
+    aside.settle(to)?;
     Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written })
 }
 

@@ -6,7 +6,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use outgrow_core::{Architecture, Form, ParamId, ParamKind};
@@ -107,8 +107,9 @@ pub fn export(state: &TrainingState, to: &Path, like: Option<&HubModel>, dtype: 
     if let Some(like) = like {
         like.check_same_form(architecture)?;
     }
-    let aside = draft.write_aside(to)?;
-    aside.settle(to)
+    let (aside, written) = draft.write_aside(to)?;
+    aside.settle(to)?;
+    Ok(written)
 }
 
 impl HubModel {
@@ -129,31 +130,27 @@ impl HubModel {
     }
 }
 
-/// A folder that is written, but not yet in its place. It goes when it is dropped.
+/// A folder that is not yet in its place. Unless it was moved there, it goes when it is dropped.
 pub(super) struct Aside {
-    pub folder: std::path::PathBuf,
-    written: Option<Written>,
+    pub folder: PathBuf,
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if self.written.is_some() {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 impl Aside {
     /// Moves it into its place.
-    pub fn settle(mut self, to: &Path) -> Result<Written, HubError> {
-        fs::rename(&self.folder, to).and_then(|()| sync_parent(to)).map_err(file_error(to))?;
-        Ok(self.written.take().expect("it is settled once"))
+    pub fn settle(self, to: &Path) -> Result<(), HubError> {
+        fs::rename(&self.folder, to).and_then(|()| sync_parent(to)).map_err(file_error(to))
     }
 }
 
 impl Draft<'_> {
     /// Writes everything to a folder beside `to`.
-    pub fn write_aside(&self, to: &Path) -> Result<Aside, HubError> {
+    pub fn write_aside(&self, to: &Path) -> Result<(Aside, Written), HubError> {
         if to.exists() {
             return Err(HubError::Exists(to.display().to_string()));
         }
@@ -163,13 +160,9 @@ impl Draft<'_> {
         config.insert(key.into(), self.dtype.name().into());
         let mut name = to.file_name().unwrap_or(OsStr::new("model")).to_owned();
         name.push(format!(".tmp-{}", std::process::id()));
-        let folder = to.with_file_name(name);
-        let aside = Aside { folder, written: Some(Written { bytes: 0, left_out: vec![] }) };
-        self.fill(&aside.folder, &config).map_err(file_error(to)).map(|written| {
-            let mut aside = aside;
-            aside.written = Some(written);
-            aside
-        })
+        let aside = Aside { folder: to.with_file_name(name) };
+        let written = self.fill(&aside.folder, &config).map_err(file_error(to))?;
+        Ok((aside, written))
     }
 
     fn fill(&self, folder: &Path, config: &Map<String, Value>) -> io::Result<Written> {
