@@ -16,14 +16,17 @@ use crate::{
 /// ```
 ///
 /// One B for the channels of the stream (tables, what reads and writes the stream, norms), and for each source layer one for its queries,
-/// keys, values and units each; what reads values or units takes the B of what writes them. One table w of depth for each kind of
-/// parameter. I stays; M begins with random rows that add up to one, w as stacking plus U(0, 0.03), rows adding up to one. M and w are
+/// keys, values and units each; what reads values or units takes the B of what writes them. The B of heads is laid out head by head: the
+/// channels of an old head come first in its place among the new ones. Gains are scaled by √(d/d̂) and keys by √(k̂/k), as of the
+/// transforms, so that with M = 0 the old model comes out; the paper, which keeps the size of heads, has neither. One table w of depth for
+/// each kind of parameter. I stays; M begins with random rows that add up to one, w as stacking plus U(0, 0.03), rows adding up to one. M and w are
 /// learned by AdamW on the task's loss for `steps` batches of training text, the rate falling to zero in a straight line; then the large model's weights are
 /// made and train on. Not function preserving. Every one of its FLOPs is charged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ligo {
-    /// How many steps M and w are learned for (the paper: 100).
+    /// How many steps M and w are learned for (the paper: 100); with 0 the map is the one that learning begins with, the control that tells
+    /// what learning adds.
     pub steps: u64,
     /// Their learning rate at first.
     pub learning_rate: f64,
@@ -40,13 +43,8 @@ impl Method for Ligo {
                 .refuse("it mixes layers, so all layers of the model must have the same sizes, and all of the target");
         }
         let (from, to) = (way.now.layers[0].clone(), way.to.layers[0].clone());
-        let sizes = [
-            ("d_ff", from.d_ff, to.d_ff),
-            ("n_heads × d_k", from.width(Axis::Key), to.width(Axis::Key)),
-            ("n_heads × d_v", from.width(Axis::Value), to.width(Axis::Value)),
-        ];
-        if let Some((what, from, to)) = sizes.into_iter().find(|(_, from, to)| to < from) {
-            return way.refuse(format!("{what} can't shrink from {from} to {to}"));
+        if !from.fits(&to) {
+            return way.refuse("d_ff and the number of heads can't shrink, nor d_k and d_v of any head");
         }
         way.now.d_model = way.to.d_model;
         way.now.layers = way.to.layers.clone();
@@ -62,9 +60,6 @@ impl Method for Ligo {
     fn check(&self) -> Result<(), OperatorError> {
         let refuse = |why: String| Err(OperatorError::Refused { operator: "ligo", why });
         match self {
-            Ligo { steps: 0, .. } => {
-                refuse("`steps` is 0; without learning the map is a random one: at least 1, the paper has 100".into())
-            }
             Ligo { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
             Ligo { learning_rate, .. } if !(learning_rate.is_finite() && *learning_rate > 0.0) => {
                 refuse(format!("`learning_rate` is {learning_rate}; it must be a positive number"))
@@ -78,7 +73,8 @@ impl Method for Ligo {
     }
 
     fn flops(&self, from: &Architecture, to: &Architecture) -> u64 {
-        self.steps * (self.batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to))
+        let step = self.batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to);
+        self.steps * step + expansion_flops(from, to)
     }
 }
 
