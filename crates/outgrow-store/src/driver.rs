@@ -89,8 +89,13 @@ from_cell! {
     bool => Cell::Integer(value) => Some(*value != 0);
     f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64), Cell::Big(value) => Some(*value as f64);
     i128 => Cell::Integer(value) => Some((*value).into()), Cell::Big(value) => Some(*value), Cell::Real(value) => whole(*value);
-    u128 => cell => i128::from_cell(cell).and_then(|value| value.try_into().ok());
     String => Cell::Text(value) => Some(value.clone());
+}
+
+impl FromCell for u128 {
+    fn from_cell(cell: &Cell) -> Option<Self> {
+        i128::from_cell(cell)?.try_into().ok()
+    }
 }
 
 /// A whole number that SQLite holds as a real one.
