@@ -67,7 +67,7 @@ impl Method for Ligo {
             }
             Ligo { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
             Ligo { learning_rate, .. } if !(learning_rate.is_finite() && *learning_rate > 0.0) => {
-                refuse(format!("`learning_rate` is {learning_rate}; it must be a positive number"))
+                refuse(format!("`learning_rate` is {learning_rate:?}; it must be a positive number"))
             }
             _ => Ok(()),
         }
@@ -79,7 +79,8 @@ impl Method for Ligo {
 
     fn flops(&self, from: &Architecture, to: &Architecture) -> u128 {
         let (steps, batch_size) = (u128::from(self.steps), u128::from(self.batch_size));
-        steps * (batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to))
+        let step = batch_size.saturating_mul(cost::train_flops(to, to.seq_len));
+        steps.saturating_mul(step.saturating_add(3 * expansion_flops(from, to)))
     }
 }
 
