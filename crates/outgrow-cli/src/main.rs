@@ -4,8 +4,10 @@ mod args;
 mod commands;
 mod failure;
 mod output;
+mod patience;
 mod place;
 mod progress;
+mod sweep_file;
 
 use std::process::ExitCode;
 

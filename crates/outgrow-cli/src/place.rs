@@ -122,7 +122,7 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
 
 /// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a checkpoint has.
 pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::input(format!("cannot read {}", path.display())))?;
+    let text = crate::sweep_file::text(path)?;
     let named = |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
     let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
     if let Some(tokenizer) = &spec.data.tokenizer {
@@ -140,7 +140,7 @@ pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
         let digest = model_digest(&folder).map_err(refused)?;
         spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
     }
-    Sweep::new(spec).map_err(|error| named(&error))
+    crate::sweep_file::sweep(spec).map_err(|error| named(&error))
 }
 
 /// Paths in a sweep file count from its own folder.
