@@ -26,18 +26,18 @@ pub fn non_embedding_parameters(architecture: &Architecture) -> u64 {
 }
 
 /// FLOPs of one forward pass over one sequence of `seq_len` tokens.
-pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u64 {
-    let (s, h) = (seq_len as u64, architecture.d_model as u64);
+pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u128 {
+    let (s, h) = (seq_len as u128, architecture.d_model as u128);
     let gated = architecture.form.gated;
-    let layers: u64 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
-    layers + 2 * s * h * architecture.n_outputs as u64
+    let layers: u128 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
+    layers + 2 * s * h * architecture.n_outputs as u128
 }
 
-fn layer_flops(layer: &LayerShape, gated: bool, h: u64, s: u64) -> u64 {
-    let [queries, keys, values, mixed] = head_widths(layer);
+fn layer_flops(layer: &LayerShape, gated: bool, h: u128, s: u128) -> u128 {
+    let [queries, keys, values, mixed] = head_widths(layer).map(u128::from);
     let projections = 2 * s * h * (queries + keys + values + mixed);
     let attention = 2 * s * s * (queries + mixed);
-    let mlp = 2 * s * h * layer.d_ff as u64 * if gated { 3 } else { 2 };
+    let mlp = 2 * s * h * layer.d_ff as u128 * if gated { 3 } else { 2 };
     projections + attention + mlp
 }
 
@@ -46,7 +46,7 @@ fn head_widths(layer: &LayerShape) -> [u64; 4] {
 }
 
 /// FLOPs of training on one sequence of `seq_len` tokens: forward + backward.
-pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u64 {
+pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u128 {
     3 * forward_flops(architecture, seq_len)
 }
 
@@ -111,14 +111,14 @@ pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
 /// it could do [`BUSY_FLOPS`]. Replicates fill a step up to there. (An estimate from those figures, not a measurement.)
 pub fn replicates_that_pay(trial: &Trial) -> usize {
     let target = trial.plan.target();
-    let step = train_flops(target, target.seq_len).saturating_mul(trial.settings.training.batch_size as u64).max(1);
-    (BUSY_FLOPS / step).clamp(1, MOST_REPLICATES) as usize
+    let step = train_flops(target, target.seq_len) * trial.settings.training.batch_size as u128;
+    (BUSY_FLOPS / step.max(1)).clamp(1, MOST_REPLICATES) as usize
 }
 
 /// FLOPs of a step that keeps a GPU busy.
-const BUSY_FLOPS: u64 = 1_000_000_000_000;
+const BUSY_FLOPS: u128 = 1_000_000_000_000;
 /// More replicates than a comparison needs.
-const MOST_REPLICATES: u64 = 32;
+const MOST_REPLICATES: u128 = 32;
 
 fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
     (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))

@@ -191,22 +191,22 @@ impl GrowthPlan {
     }
 
     /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of the model's `seq_len`.
-    pub fn train_flops(&self, tokens: u64) -> u64 {
+    pub fn train_flops(&self, tokens: u64) -> u128 {
         let ends = self.stages.iter().map(|stage| stage.tokens).chain([u64::MAX]);
         let mut start = 0;
         let mut flops = 0;
         for (number, end) in ends.enumerate() {
             let architecture = self.architecture_after(number);
             let sequences = end.min(tokens).saturating_sub(start) / architecture.seq_len as u64;
-            flops += sequences * cost::train_flops(architecture, architecture.seq_len);
+            flops += u128::from(sequences) * cost::train_flops(architecture, architecture.seq_len);
             start = end;
         }
         let done = self.stages.iter().take_while(|stage| stage.tokens < tokens).count();
-        flops + (0..done).map(|stage| self.operator_flops(stage)).sum::<u64>()
+        flops + (0..done).map(|stage| self.operator_flops(stage)).sum::<u128>()
     }
 
     /// FLOPs that the operators of a stage spend on themselves.
-    pub fn operator_flops(&self, stage: usize) -> u64 {
+    pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
         let operators = self.stages[stage].growths.iter().filter_map(Growth::learning);
         operators.map(|operator| operator.flops(before, after)).sum()

@@ -306,7 +306,7 @@ impl Sweep {
             from = *at;
             if let Ok(grown) = crate::growth::grow_all(&architecture, growths, 0) {
                 let learning = growths.iter().filter_map(Growth::learning);
-                operators += learning.map(|operator| operator.flops(&architecture, &grown.architecture)).sum::<u64>();
+                operators += learning.map(|operator| operator.flops(&architecture, &grown.architecture)).sum::<u128>();
                 architecture = grown.architecture;
             }
         }

@@ -268,7 +268,7 @@ impl<'a> Runs<'a> {
 
     fn run(&self, trial: &TrialRow) -> Option<Run> {
         let growths = self.growths.get(trial.trial.as_str()).map_or(&[][..], Vec::as_slice);
-        let source = growths.first().map_or(0.0, |row| (row.at.train_flops - row.operator_flops) as f64);
+        let source = growths.first().map_or(0.0, |row| row.at.train_flops.saturating_sub(row.operator_flops) as f64);
         let rows = self.curves.get(trial.trial.as_str())?;
         let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
         let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();

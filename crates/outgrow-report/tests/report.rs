@@ -20,7 +20,7 @@ fn curve(trial: &str, seed: usize, saving: f64, evaluations: u64, curves: &mut V
     for n in 1..=evaluations {
         let train_flops = n * 1_000_000;
         let loss = 6.0 - 0.5 * (train_flops as f64 / (1.0 - saving)).ln() / 2.0 + 0.1 * seed as f64;
-        let at = Position { step: n, tokens: n * 100, train_flops, wall_seconds: n as f64 * 0.5 };
+        let at = Position { step: n, tokens: n * 100, train_flops: train_flops.into(), wall_seconds: n as f64 * 0.5 };
         curves.push(CurveRow { trial: trial.into(), at, val_loss: Some(loss) });
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     use outgrow_core::event::{EvalEvent, Position, StepEvent};
 
     fn events(step: u64) -> Vec<Event> {
-        let at = Position { step, tokens: step, train_flops: u64::MAX / 2, wall_seconds: 0.1 };
+        let at = Position { step, tokens: step, train_flops: 10_u128.pow(25) + 1, wall_seconds: 0.1 };
         let (learning_rate, gradient_norm) = (1e-3, f64::INFINITY);
         let step = Event::Step(StepEvent { at, loss: f64::NAN, learning_rate, gradient_norm });
         vec![step, Event::Eval(EvalEvent { at, val_loss: 1.0 / 3.0, last: true })]

@@ -27,7 +27,7 @@ fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Out
     let first = claim.checkpoints.first().map_or(0, |saved| saved.path.parse().expect("a step"));
     for step in first + 1..=20u64 {
         sleep(Duration::from_millis(8));
-        let at = Position { step, tokens: step * 10, train_flops: step * 100, wall_seconds: step as f64 };
+        let at = Position { step, tokens: step * 10, train_flops: u128::from(step) * 100, wall_seconds: step as f64 };
         let loss = 1.0 / (step as f64 + claim.trial.seed as f64 / 1e18);
         let mut wish = on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
         if step % 5 == 0 {

@@ -352,16 +352,17 @@ async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Opt
     let found = "SELECT s.path, s.trial, s.step, s.train_flops FROM beginning b
                  JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 AND b.trial = $2";
     let Some(row) = tx.row(found, args![sweep, trial]).await? else { return Ok(None) };
-    let (parent, step, flops): (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let (parent, step, flops): (i64, i64, i128) = (row.get(1)?, row.get(2)?, row.get(3)?);
     // A growth at the very step where they part belongs to the other alone.
     for (table, condition) in [(&STEP_METRIC, "step <= $4"), (&EVAL_METRIC, "step <= $4"), (&GROWTH_EVENT, "step < $4")]
     {
         tx.execute(&table.copy_of_trial(condition), args![trial, attempt, parent, step]).await?;
     }
     // Between the last row and where they part the other has spent something, too.
-    let spent = "UPDATE attempt SET train_flops = coalesce(
-                   (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step <= $2), 0) - $3 WHERE id = $4";
-    tx.execute(spent, args![trial, step, flops, attempt]).await?;
+    let recorded = "SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step <= $2";
+    let recorded: Option<i128> = tx.value(recorded, args![trial, step]).await?;
+    let spent = "UPDATE attempt SET train_flops = CAST($1 AS NUMERIC) WHERE id = $2";
+    tx.execute(spent, args![recorded.unwrap_or(0) - flops, attempt]).await?;
     row.get(0)
 }
 

@@ -20,6 +20,8 @@ use crate::StoreError;
 pub enum Cell {
     Null,
     Integer(i64),
+    /// A whole number beyond 64 bits; of PostgreSQL alone, SQLite has the nearest [`Cell::Real`].
+    Big(i128),
     Real(f64),
     Text(String),
 }
@@ -28,6 +30,9 @@ pub enum Cell {
 #[derive(Clone, Debug)]
 pub(crate) enum Arg {
     Integer(Option<i64>),
+    /// FLOPs: the statement says `CAST($1 AS NUMERIC)`, for PostgreSQL gets them as digits. SQLite gets the nearest real number of what is
+    /// beyond 64 bits.
+    Big(Option<i128>),
     Real(Option<f64>),
     Text(Option<String>),
 }
@@ -44,6 +49,8 @@ macro_rules! arg_from {
     };
 }
 arg_from! {
+    i128 => |value| Arg::Big(Some(value));
+    u128 => |value| Arg::Big(Some(value.try_into().expect("no FLOPs are beyond 2^127")));
     i64 => |value| Arg::Integer(Some(value));
     u64 => |value| Arg::Integer(Some(value as i64));
     usize => |value| Arg::Integer(Some(value as i64));
@@ -80,8 +87,20 @@ from_cell! {
     u64 => Cell::Integer(value) => u64::try_from(*value).ok();
     usize => Cell::Integer(value) => usize::try_from(*value).ok();
     bool => Cell::Integer(value) => Some(*value != 0);
-    f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64);
+    f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64), Cell::Big(value) => Some(*value as f64);
+    i128 => Cell::Integer(value) => Some((*value).into()), Cell::Big(value) => Some(*value), Cell::Real(value) => whole(*value);
     String => Cell::Text(value) => Some(value.clone());
+}
+
+impl FromCell for u128 {
+    fn from_cell(cell: &Cell) -> Option<Self> {
+        i128::from_cell(cell)?.try_into().ok()
+    }
+}
+
+/// A whole number that SQLite holds as a real one.
+fn whole(value: f64) -> Option<i128> {
+    (value.fract() == 0.0 && value.abs() < i128::MAX as f64).then_some(value as i128)
 }
 
 impl<T: FromCell> FromCell for Option<T> {
@@ -149,6 +168,10 @@ impl Pool {
 fn sqlite(sql: &str, args: &[Arg]) -> Query<'static, Sqlite, SqliteArguments> {
     args.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, arg| match arg {
         Arg::Integer(value) => query.bind(*value),
+        Arg::Big(value) => match value.map(i64::try_from) {
+            Some(Err(_)) => query.bind(value.map(|value| value as f64)),
+            exact => query.bind(exact.and_then(Result::ok)),
+        },
         Arg::Real(value) => query.bind(*value),
         Arg::Text(value) => query.bind(value.clone()),
     })
@@ -161,6 +184,7 @@ fn postgres(sql: &str, args: &[Arg]) -> Query<'static, Postgres, PgArguments> {
     };
     args.iter().fold(sqlx::query(AssertSqlSafe(sql.into_owned())), |query, arg| match arg {
         Arg::Integer(value) => query.bind(*value),
+        Arg::Big(value) => query.bind(value.map(|value| value.to_string())),
         Arg::Real(value) => query.bind(*value),
         Arg::Text(value) => query.bind(value.clone()),
     })
@@ -285,7 +309,8 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
         let number = match kind.as_str() {
             "INT8" | "INT4" | "INT2" => text.parse().ok().map(Cell::Integer),
             "BOOL" => Some(Cell::Integer((text == "t").into())),
-            "FLOAT8" | "FLOAT4" | "NUMERIC" => text.parse().ok().map(Cell::Real),
+            "FLOAT8" | "FLOAT4" => text.parse().ok().map(Cell::Real),
+            "NUMERIC" => decimal(text),
             _ => None,
         };
         return number.unwrap_or_else(|| Cell::Text(text.to_owned()));
@@ -295,6 +320,57 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
         "INT4" => row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
         "BOOL" => row.try_get::<bool, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
         "FLOAT8" => row.try_get::<f64, _>(column).map_or(Cell::Null, Cell::Real),
+        "NUMERIC" => value.as_bytes().ok().and_then(numeric).unwrap_or(Cell::Null),
         _ => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Text),
+    }
+}
+
+/// A decimal number as the smallest kind that holds it.
+fn decimal(text: &str) -> Option<Cell> {
+    let whole = || text.parse().ok().map(|value: i128| i64::try_from(value).map_or(Cell::Big(value), Cell::Integer));
+    whole().or_else(|| text.parse().ok().map(Cell::Real))
+}
+
+/// PostgreSQL's binary NUMERIC: 16-bit numbers, which are how many digits of base 10,000 there are, the power of the first, the sign, how
+/// many decimals are shown, and the digits.
+fn numeric(bytes: &[u8]) -> Option<Cell> {
+    let numbers: Vec<i16> = bytes.as_chunks().0.iter().map(|pair| i16::from_be_bytes(*pair)).collect();
+    let [n, power, sign, decimals, digits @ ..] = &numbers[..] else { return None };
+    let sign = match *sign as u16 {
+        0 => "",
+        0x4000 => "-",
+        0xD000 => return Some(Cell::Real(f64::INFINITY)),
+        0xF000 => return Some(Cell::Real(f64::NEG_INFINITY)),
+        _ => return Some(Cell::Real(f64::NAN)),
+    };
+    let digits: String = digits.iter().map(|digit| format!("{digit:04}")).collect();
+    match (4 * (i32::from(*power) + 1 - i32::from(*n)), decimals) {
+        (zeros @ 0.., 0) => decimal(&format!("{sign}0{digits}{}", "0".repeat(zeros as usize))),
+        (exponent, _) => format!("{sign}0{digits}e{exponent}").parse().ok().map(Cell::Real),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numerics_are_read_to_the_last_digit() {
+        let bytes = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        for (numbers, text, expected) in [
+            (&[0, 0, 0, 0][..], "0", Cell::Integer(0)),
+            (&[1, 1, 0, 0, 7][..], "70000", Cell::Integer(70_000)),
+            (&[2, 1, 0x4000, 0, 1, 2][..], "-10002", Cell::Integer(-10_002)),
+            (&[6, 5, 0, 0, 100, 0, 0, 0, 0, 1][..], "10000000000000000000001", Cell::Big(10_i128.pow(22) + 1)),
+            (&[5, 4, 0, 0, 922, 3372, 368, 5477, 5808][..], "9223372036854775808", Cell::Big(1 << 63)),
+            (&[2, 0, 0, 2, 1, 5000][..], "1.50", Cell::Real(1.5)),
+            (&[1, 0, 0, 4, 2][..], "2.0000", Cell::Real(2.0)),
+            (&[1, -1_i16 as u16, 0x4000, 3, 10][..], "-0.001", Cell::Real(-0.001)),
+            (&[0, 0, 0xF000, 0][..], "-Infinity", Cell::Real(f64::NEG_INFINITY)),
+        ] {
+            assert_eq!((numeric(&bytes(numbers)), decimal(text)), (Some(expected.clone()), Some(expected)), "{text}");
+        }
+        assert!(matches!(numeric(&bytes(&[0, 0, 0xC000, 0])), Some(Cell::Real(nan)) if nan.is_nan()));
+        assert_eq!((numeric(&[1, 2, 3]), decimal("1,5")), (None, None));
     }
 }

@@ -21,11 +21,10 @@ impl Store {
     pub async fn record(&self, claim: &Claim, batch: i64, events: &[Event]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        let written: i64 = tx.value("SELECT batch FROM attempt WHERE id = $1", args![claim.attempt]).await?;
+        let (written, spent) = spent(&mut tx, claim, events).await?;
         if batch <= written {
             return Ok(());
         }
-        spend(&mut tx, claim, events).await?;
         let mut rows = Rows::default();
         events.iter().for_each(|event| rows.add(claim, event));
         for (table, rows) in rows.0 {
@@ -35,20 +34,26 @@ impl Store {
             // It came further than before: what killed its workers until now does not count any more.
             tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number]).await?;
         }
-        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2 WHERE id = $3";
-        tx.execute(done, args![now(), batch, claim.attempt]).await?;
+        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS NUMERIC) WHERE id = $4";
+        tx.execute(done, args![now(), batch, spent, claim.attempt]).await?;
         tx.commit().await
     }
 }
 
-/// What the attempt spent is the way from the last recorded step, or from where it went on.
-async fn spend(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
+/// The batches that the attempt has written, and what it has spent with these events: the way from the last recorded step, or from where
+/// it went on.
+async fn spent(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(i64, i128), StoreError> {
     let steps = || events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None });
-    let (Some(first), Some(last)) = (steps().next(), steps().next_back()) else { return Ok(()) };
-    let spent = "UPDATE attempt SET train_flops = train_flops + $2 - coalesce(
-                   (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step < $3), 0) WHERE id = $4";
-    tx.execute(spent, args![claim.number, last.train_flops, first.step, claim.attempt]).await?;
-    Ok(())
+    let first = steps().next().map_or(0, |at| at.step);
+    let before = "SELECT batch, train_flops, (SELECT max(train_flops) FROM step_metric WHERE trial = $2 AND step < $3)
+                  FROM attempt WHERE id = $1";
+    let row = tx.row(before, args![claim.attempt, claim.number, first]).await?;
+    let row = row.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
+    let way = match steps().next_back() {
+        Some(last) => last.train_flops as i128 - row.get::<Option<i128>>(2)?.unwrap_or(0),
+        None => 0,
+    };
+    Ok((row.get(0)?, row.get::<i128>(1)? + way))
 }
 
 /// The rows of a batch, table by table.
@@ -131,5 +136,5 @@ fn checkpoint(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
 }
 
 fn snapshot(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
-    args![claim.number, event.at.step, event.at.train_flops, &event.path].to_vec()
+    args![claim.number, event.at.step, event.at.train_flops, &event.path, &event.digest].to_vec()
 }

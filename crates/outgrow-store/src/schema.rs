@@ -2,13 +2,15 @@
 
 use crate::{
     StoreError,
-    driver::{Arg, Cell, Tx},
+    driver::{Arg, Cell, FromCell, Tx},
 };
 
 /// The kind of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Integer,
+    /// A whole number that may be beyond 64 bits.
+    Flops,
     Real,
     Text,
 }
@@ -35,7 +37,7 @@ pub(crate) static TRIAL: Table = Table {
         ("id", Text),
         ("definition", Text),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("parameters", Integer),
         ("learning_rate", Real),
         ("state", Text),
@@ -58,6 +60,7 @@ pub(crate) static MEMBER: Table = Table {
         ("kind", Text),
         ("plan", Integer),
         ("replicate", Integer),
+        ("learning_rate", Real),
     ],
 };
 
@@ -79,7 +82,7 @@ pub(crate) static ATTEMPT: Table = Table {
         ("heartbeat_at", Real),
         ("ended_at", Real),
         ("outcome", Text),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("note", Text),
         ("together", Integer),
         ("predicted_bytes", Integer),
@@ -96,7 +99,7 @@ pub(crate) static STEP_METRIC: Table = Table {
         ("trial", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("loss", Real),
         ("learning_rate", Real),
@@ -112,7 +115,7 @@ pub(crate) static EVAL_METRIC: Table = Table {
         ("trial", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("val_loss", Real),
         ("is_last", Integer),
@@ -128,7 +131,7 @@ pub(crate) static GROWTH_EVENT: Table = Table {
         ("stage", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("transforms", Text),
         ("parameters_before", Integer),
@@ -141,7 +144,7 @@ pub(crate) static GROWTH_EVENT: Table = Table {
         ("seconds", Real),
         ("axes", Text),
         ("preserving", Integer),
-        ("operator_flops", Integer),
+        ("operator_flops", Flops),
         ("diagnosis", Text),
         ("attempt", Integer),
     ],
@@ -164,7 +167,7 @@ pub(crate) static CHECKPOINT: Table = Table {
 pub(crate) static SNAPSHOT: Table = Table {
     name: "snapshot",
     key: 2,
-    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Integer), ("path", Text)],
+    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Flops), ("path", Text), ("digest", Text)],
 };
 
 pub(crate) static BEGINNING: Table = Table {
@@ -206,8 +209,11 @@ impl Table {
     fn insertion(&self, rows: usize, otherwise: &str) -> String {
         let width = self.columns.len();
         let row = |row: usize| {
-            let places: Vec<String> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
-            format!("({})", places.join(", "))
+            let place = |(column, (_, kind)): (usize, &(&str, Kind))| {
+                let number = row * width + column + 1;
+                if *kind == Flops { format!("CAST(${number} AS NUMERIC)") } else { format!("${number}") }
+            };
+            format!("({})", self.columns.iter().enumerate().map(place).collect::<Vec<_>>().join(", "))
         };
         let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
         format!("INSERT INTO {} ({}) VALUES {rows} {}", self.name, self.column_names(), self.on_conflict(otherwise))
@@ -244,6 +250,7 @@ impl Table {
     pub fn args(&self, cells: &[Cell]) -> Result<Vec<Arg>, StoreError> {
         let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| match (kind, cell) {
             (Integer, Cell::Integer(value)) => Ok(Arg::Integer(Some(*value))),
+            (Flops, cell) if let Some(value) = Option::<i128>::from_cell(cell) => Ok(Arg::Big(value)),
             (Real, Cell::Real(value)) => Ok(Arg::Real(Some(*value))),
             (Real, Cell::Integer(value)) => Ok(Arg::Real(Some(*value as f64))),
             (Text, Cell::Text(value)) => Ok(Arg::Text(Some(value.clone()))),

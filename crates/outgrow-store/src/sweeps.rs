@@ -150,7 +150,8 @@ impl Store {
         let numbers = numbers(&mut tx).await?;
         let row = |(position, member): (usize, &&Member)| {
             let Member { trial, strategy, kind, plan, replicate } = member;
-            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate].to_vec()
+            let rate = trial.settings.training.learning_rate;
+            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate, rate].to_vec()
         };
         MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
         tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;

@@ -7,6 +7,8 @@ use crate::{Cell, Store, StoreError, Table, live::hexadecimal};
 #[allow(missing_docs)]
 pub enum Kind {
     Integer,
+    /// A whole number that may be beyond 64 bits.
+    Flops,
     Real,
     Text,
     /// 1 or 0.
@@ -44,7 +46,7 @@ pub const VIEWS: [View; 6] = [
             ("state", Text),
             ("parameters", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("val_loss", Real),
             ("bits_per_byte", Real),
@@ -57,7 +59,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("val_loss", Real),
             ("bits_per_byte", Real),
@@ -70,7 +72,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("loss", Real),
             ("gradient_norm", Real),
@@ -83,7 +85,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("stage", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("transforms", Text),
             ("parameters_before", Integer),
             ("parameters_after", Integer),
@@ -94,7 +96,7 @@ pub const VIEWS: [View; 6] = [
             ("loss_change", Real),
             ("seconds", Real),
             ("preserving", Flag),
-            ("operator_flops", Integer),
+            ("operator_flops", Flops),
             ("diagnosis", Text),
             ("learning_rate", Real),
         ],
@@ -114,8 +116,8 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "compute",
-        order: "trial",
-        columns: &[("state", Text), ("charged_flops", Integer), ("spent_flops", Integer)],
+        order: "learning_rate, trial",
+        columns: &[("state", Text), ("charged_flops", Flops), ("spent_flops", Flops), ("learning_rate", Real)],
     },
 ];
 
@@ -153,7 +155,9 @@ impl Store {
 fn tidy(cell: &mut Cell, kind: Kind) {
     match (&*cell, kind) {
         (Cell::Integer(value), Real) => *cell = Cell::Real(*value as f64),
-        (Cell::Real(value), Integer | Flag) => *cell = Cell::Integer(*value as i64),
+        (Cell::Real(value), Integer | Flag | Flops) if value.abs() < -(i64::MIN as f64) => {
+            *cell = Cell::Integer(*value as i64);
+        }
         _ => {}
     }
 }

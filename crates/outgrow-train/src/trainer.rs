@@ -452,7 +452,7 @@ impl<'a> Session<'a> {
         let sequences = self.members.iter().flat_map(|member| {
             (first..first + batch).map(move |number| corpus.sequence(&member.order, number, seq_len))
         });
-        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * batch;
+        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
         let stepped = self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
         self.at.tokens += trial.step_tokens();

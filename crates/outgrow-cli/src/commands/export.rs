@@ -104,14 +104,21 @@ fn write_parquet(view: &View, table: &Table, to: &Path) -> Result<PathBuf, Failu
     Ok(path)
 }
 
-/// A column in the type that the view says, whatever is in it.
+/// A column in the type that the view says, whatever is in it; FLOPs beyond 64 bits make theirs one of doubles.
 fn array(table: &Table, column: usize, kind: Kind) -> ArrayRef {
     let cells = table.rows.iter().map(|row| &row[column]);
     let integer = |cell: &Cell| if let Cell::Integer(value) = cell { Some(*value) } else { None };
-    let real = |cell: &Cell| if let Cell::Real(value) = cell { Some(*value) } else { None };
+    let real = |cell: &Cell| match cell {
+        Cell::Integer(value) => Some(*value as f64),
+        Cell::Big(value) => Some(*value as f64),
+        Cell::Real(value) => Some(*value),
+        _ => None,
+    };
+    let fits = |cell: &Cell| matches!(cell, Cell::Null | Cell::Integer(_));
     let text = |cell: &Cell| if let Cell::Text(value) = cell { Some(value.clone()) } else { None };
     match kind {
-        Kind::Integer => Arc::new(cells.map(integer).collect::<Int64Array>()),
+        Kind::Flops if !cells.clone().all(fits) => Arc::new(cells.map(real).collect::<Float64Array>()),
+        Kind::Integer | Kind::Flops => Arc::new(cells.map(integer).collect::<Int64Array>()),
         Kind::Real => Arc::new(cells.map(real).collect::<Float64Array>()),
         Kind::Text => Arc::new(cells.map(text).collect::<StringArray>()),
         Kind::Flag => Arc::new(cells.map(|cell| integer(cell).map(|value| value != 0)).collect::<BooleanArray>()),

@@ -157,7 +157,7 @@ struct PlannedTrial<'a> {
     replicate: usize,
     seed: u64,
     tokens: u64,
-    train_flops: u64,
+    train_flops: u128,
     initial: &'a outgrow_core::Architecture,
     target: &'a outgrow_core::Architecture,
     stages: &'a [outgrow_core::Stage],

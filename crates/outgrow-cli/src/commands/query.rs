@@ -40,6 +40,7 @@ fn text(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Integer(value) => value.to_string(),
+        Cell::Big(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(value) => value.clone(),
     }
@@ -48,6 +49,7 @@ fn text(cell: &Cell) -> String {
 fn as_table(table: &Table) -> String {
     // People read six digits; the other formats carry all of them.
     let short = |cell: &Cell| match cell {
+        Cell::Big(value) => format!("{:.4e}", *value as f64),
         Cell::Real(value) if *value != 0.0 && !(1e-3..1e7).contains(&value.abs()) => format!("{value:.4e}"),
         Cell::Real(value) => format!("{value:.5}"),
         other => text(other),
@@ -70,11 +72,12 @@ pub fn as_csv(table: &Table) -> String {
     String::from_utf8(writer.into_inner().expect("memory takes every record")).expect("text in, text out")
 }
 
-/// A cell as JSON, which has no infinity: it reads as null there.
+/// A cell as JSON, which has no infinity: it reads as null there. What is beyond 64 bits is a real number, as JSON's readers take it.
 pub fn value(cell: &Cell) -> serde_json::Value {
     match cell {
         Cell::Null => serde_json::Value::Null,
         Cell::Integer(value) => (*value).into(),
+        Cell::Big(value) => (*value as f64).into(),
         Cell::Real(value) => (*value).into(),
         Cell::Text(value) => value.clone().into(),
     }
@@ -117,6 +120,7 @@ fn array(table: &Table, column: usize) -> ArrayRef {
     if cells().all(|cell| !matches!(cell, Cell::Text(_))) {
         let value = |cell: &Cell| match cell {
             Cell::Integer(value) => Some(*value as f64),
+            Cell::Big(value) => Some(*value as f64),
             Cell::Real(value) => Some(*value),
             _ => None,
         };

@@ -78,8 +78,8 @@ impl Method for GradMax {
         true
     }
 
-    fn flops(&self, from: &Architecture, _: &Architecture) -> u64 {
-        self.batch_size * cost::train_flops(from, from.seq_len)
+    fn flops(&self, from: &Architecture, _: &Architecture) -> u128 {
+        u128::from(self.batch_size) * cost::train_flops(from, from.seq_len)
     }
 }
 

@@ -77,19 +77,20 @@ impl Method for Ligo {
         true
     }
 
-    fn flops(&self, from: &Architecture, to: &Architecture) -> u64 {
-        self.steps * (self.batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to))
+    fn flops(&self, from: &Architecture, to: &Architecture) -> u128 {
+        let (steps, batch_size) = (u128::from(self.steps), u128::from(self.batch_size));
+        steps * (batch_size * cost::train_flops(to, to.seq_len) + 3 * expansion_flops(from, to))
     }
 }
 
 /// FLOPs of making the large weights once: the products with B on each side, and the sums over source layers.
-fn expansion_flops(from: &Architecture, to: &Architecture) -> u64 {
+fn expansion_flops(from: &Architecture, to: &Architecture) -> u128 {
     let size = |id: ParamId, axis: Axis, architecture: &Architecture| {
-        id.kind.dim(axis).map_or(1, |dim| id.shape(architecture)[dim] as u64)
+        id.kind.dim(axis).map_or(1, |dim| id.shape(architecture)[dim] as u128)
     };
     let products = parameters(from).into_iter().map(|id| {
         let target = ParamId { layer: id.layer.map(|_| 0), ..id };
-        let mut done = id.n_entries(from);
+        let mut done = u128::from(id.n_entries(from));
         let mut flops = 0;
         for &axis in id.kind.axes() {
             let (old, new) = (size(id, axis, from), size(target, axis, to));
@@ -98,6 +99,7 @@ fn expansion_flops(from: &Architecture, to: &Architecture) -> u64 {
         }
         flops
     });
-    let layers: u64 = parameters(to).into_iter().filter(|id| id.layer.is_some()).map(|id| id.n_entries(to)).sum();
-    products.sum::<u64>() + 2 * layers * from.layers.len() as u64
+    let in_layers = parameters(to).into_iter().filter(|id| id.layer.is_some());
+    let layers: u128 = in_layers.map(|id| u128::from(id.n_entries(to))).sum();
+    products.sum::<u128>() + 2 * layers * from.layers.len() as u128
 }

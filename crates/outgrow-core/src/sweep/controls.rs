@@ -83,7 +83,7 @@ fn flops_per_token(architecture: &Architecture) -> f64 {
 fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
-        let flops: u64 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
+        let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
         (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
     };
     grown.chunk_by(|a, b| a.strategy == b.strategy).map(of).collect()

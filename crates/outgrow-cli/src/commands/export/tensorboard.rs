@@ -67,6 +67,7 @@ fn folder(table: &Table, row: &[Cell]) -> PathBuf {
     let text = |name: &str| match cell(table, row, name) {
         Cell::Text(text) => text.clone(),
         Cell::Integer(number) => number.to_string(),
+        Cell::Big(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
         Cell::Null => String::new(),
     };
@@ -78,6 +79,7 @@ fn folder(table: &Table, row: &[Cell]) -> PathBuf {
 fn event(table: &Table, row: &[Cell], tags: &[(&str, &'static str)]) -> Event {
     let number = |name: &str| match cell(table, row, name) {
         Cell::Integer(value) => Some(*value as f64),
+        Cell::Big(value) => Some(*value as f64),
         Cell::Real(value) => Some(*value),
         _ => None,
     };
