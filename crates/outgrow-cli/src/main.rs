@@ -17,6 +17,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    outgrow_failpoint::arm();
     let args = Args::parse();
     let place = place::Place { db: args.db, files: args.files };
     let done = match args.command {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use outgrow_failpoint::Point;
 use sqlx::{
     AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Statement, Transaction, TypeInfo,
     ValueRef,
@@ -265,11 +266,13 @@ impl Tx {
     }
 
     /// Makes what was written lasting, and seen by others.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(self, point: Point) -> Result<(), StoreError> {
+        point.before();
         match self {
             Tx::Sqlite(tx) => tx.commit().await?,
             Tx::Postgres(tx) => tx.commit().await?,
         }
+        point.after();
         Ok(())
     }
 }
