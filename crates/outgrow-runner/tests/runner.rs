@@ -11,7 +11,7 @@ use std::{
 
 use outgrow_core::{
     Event, Sweep, Trial,
-    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, StepEvent},
+    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
 };
 use outgrow_runner::{Crew, Ended, Failure, News, Trained, Work, supervise, work};
 use outgrow_store::{Cell, Claim, Environment, Store};
@@ -51,9 +51,9 @@ fn spools(trial: &Trial) -> PathBuf {
 /// One claim after another by a trainer of single trials.
 fn each<'a>(
     mut one: impl FnMut(&Claim, &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> + 'a,
-) -> impl FnMut(&[Claim], &mut dyn FnMut(usize, Event) -> Control) -> Trained + 'a {
-    move |claims, on_event| {
-        let train = |(number, claim)| one(claim, &mut |event| on_event(number, event));
+) -> impl FnMut(&[Claim], &mut dyn Receiver) -> Trained + 'a {
+    move |claims, receiver| {
+        let train = |(number, claim)| one(claim, &mut |event| receiver.tell(number, event));
         Trained { ended: claims.iter().enumerate().map(train).collect(), memory: None }
     }
 }
@@ -251,11 +251,11 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         stop: &stop,
     };
     let mut sizes = vec![];
-    let mut train = |claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
+    let mut train = |claims: &[Claim], receiver: &mut dyn Receiver| {
         sizes.push(claims.len());
         assert!(claims.iter().all(|claim| claim.parts == 1), "no batch need be cut");
         match claims.len() {
-            1 => each(fake)(claims, on_event),
+            1 => each(fake)(claims, receiver),
             n => Trained { ended: vec![Err(Failure::Memory(format!("too small for {n}"))); n], memory: None },
         }
     };

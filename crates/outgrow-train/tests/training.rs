@@ -195,7 +195,7 @@ fn together(
     outgrow_train::device::initialise(1);
     let (mut told, mut saved) =
         (vec![vec![]; jobs.len()], jobs.iter().map(|job| job.resume.clone()).collect::<Vec<_>>());
-    let ended = train_together(jobs, &corpus(), &Options { parts, ..OPTIONS }, &mut |number, event| {
+    let ended = train_together(jobs, &corpus(), &Options { parts, ..OPTIONS }, &mut |number: usize, event: Event| {
         told[number].extend(numbers(&event));
         if let Event::Checkpoint(e) = &event {
             saved[number].insert(0, Saved::from(e));
