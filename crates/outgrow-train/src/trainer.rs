@@ -392,8 +392,10 @@ impl<'a> Session<'a> {
 
     /// One optimizer step and whatever is due around it. How members end is left with them.
     fn advance(&mut self, receiver: &mut dyn Receiver) {
-        // Only where it was left undone by the attempt before.
-        if !self.evaluation_due && !self.move_on(receiver) {
+        if self.evaluation_due {
+            // The attempt before left it undone, after the step; a mask stands as it stood then.
+            self.open_masks(self.at.tokens);
+        } else if !self.move_on(receiver) {
             return;
         }
         let (now, last) = (self.at.tokens, self.at.step == self.trial().steps());
