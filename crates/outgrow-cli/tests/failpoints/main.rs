@@ -12,7 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -100,11 +100,12 @@ const WALKS: &[Walk] = &[
         result: numbers,
     },
     Walk {
+        // The driver dies, too: in the end each replicate is trained alone.
         name: "memory runs out",
         points: &[(CommitRequeue, 1)],
         prepare: sweep_of_replicates,
         args: &["run", "sweep.toml", "-j1", "--together", "2"],
-        meanwhile: || format!("{}.before=memory(1)", Step.name()),
+        meanwhile: || format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name()),
         again: RUN,
         result: numbers,
     },
@@ -308,8 +309,8 @@ struct Kill {
     hit: u64,
 }
 
-/// Kills there; says whether anybody came by.
-fn kill(Kill { walk, place, hit }: &Kill) -> bool {
+/// Kills there; says whether anybody came by, or what was wrong afterwards.
+fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
     let desk = Desk::new();
     (walk.prepare)(&desk);
     let once = desk.path("killed");
@@ -324,17 +325,23 @@ fn kill(Kill { walk, place, hit }: &Kill) -> bool {
     let killed = once.join(place).exists();
     let what = format!("{}, killed at {place}, hit {hit}", walk.name);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!killed || !errors.contains("panicked at crates"), "{what}: {errors}");
-    if killed && !output.status.success() {
+    if !killed {
+        return Ok(false);
+    }
+    if !output.status.success() {
         let again = desk.run(walk.again);
-        assert!(again.status.success(), "{what}, then run again: {}", String::from_utf8_lossy(&again.stderr));
+        if !again.status.success() {
+            return Err(format!("{what}, then run again: {}", String::from_utf8_lossy(&again.stderr)));
+        }
     }
-    if killed {
-        let (found, expected) = ((walk.result)(&desk), undisturbed(walk));
-        let other = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-        assert!(found == *expected, "{what}: other numbers than those of an undisturbed run: {other:?}\n{errors}");
+    let (found, expected) = ((walk.result)(&desk), undisturbed(walk));
+    match found == *expected {
+        true => Ok(true),
+        false => {
+            let other = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+            Err(format!("{what}: other numbers than those of an undisturbed run: {other:?}\n{errors}"))
+        }
     }
-    killed
 }
 
 /// What a walk ends with when nothing happens on the way.
@@ -353,33 +360,34 @@ fn is_long() -> bool {
     std::env::var_os("OUTGROW_TEST_LONG").is_some()
 }
 
-/// Walks, on as many cores as there are; gives how often somebody was killed.
-fn walk_all(kills: Vec<Kill>) -> usize {
-    let (next, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                while let Some(one) = kills.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let Kill { walk, place, hit } = one;
-                    assert!(
-                        kill(one),
-                        "{}: nobody came by {place} for the {hit}. time, so nothing was tested",
-                        walk.name
-                    );
-                    let mut hit = *hit;
-                    killed.fetch_add(1, Ordering::SeqCst);
-                    while is_long() && {
-                        hit += 1;
-                        kill(&Kill { place: place.clone(), hit, ..*one })
-                    } {
-                        killed.fetch_add(1, Ordering::SeqCst);
-                    }
-                }
-            });
+/// Kills there, and in the long form at every further time; gives how often.
+fn kill_all(first: &Kill) -> Result<usize, String> {
+    let Kill { walk, place, hit } = first;
+    let last = if is_long() { u64::MAX } else { *hit };
+    for hit in *hit..=last {
+        if !kill(&Kill { walk, place: place.clone(), hit })? {
+            return Ok((hit - first.hit) as usize);
         }
+    }
+    Ok(1)
+}
+
+/// Walks, on as many cores as there are; gives how often somebody was killed, and what was wrong.
+fn walk_all(kills: &[Kill]) -> (usize, Vec<String>) {
+    let (next, killed, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(vec![]));
+    let walk = || {
+        while let Some(one) = kills.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let nobody = || format!("{}: nobody came by {} for the {}. time", one.walk.name, one.place, one.hit);
+            match kill_all(one).and_then(|times| (times > 0).then_some(times).ok_or_else(nobody)) {
+                Ok(times) => drop(killed.fetch_add(times, Ordering::SeqCst)),
+                Err(why) => wrong.lock().expect("nobody panics with it").push(why),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(walk)))
     });
-    killed.into_inner()
+    (killed.into_inner(), wrong.into_inner().expect("nobody panics with it"))
 }
 
 #[test]
@@ -395,8 +403,10 @@ fn a_kill_at_every_point_loses_nothing_and_writes_nothing_twice() {
         };
         walk.points.iter().flat_map(place)
     };
-    let kills = walk_all(WALKS.iter().flat_map(places).collect());
-    println!("{kills} processes were killed at {} points", Point::ALL.len());
+    let kills: Vec<Kill> = WALKS.iter().flat_map(places).collect();
+    let (killed, wrong) = walk_all(&kills);
+    assert!(wrong.is_empty(), "{} of {} kills:\n{}", wrong.len(), kills.len(), wrong.join("\n"));
+    println!("{killed} processes were killed at {} points", Point::ALL.len());
 }
 
 #[test]
@@ -440,6 +450,11 @@ const EXCEPT: &[(&str, &str)] = &[
     ("outgrow-store/src/driver.rs", "commit"),
     ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
     ("outgrow-train/src/checkpoint.rs", "None =>"),
+    // Text is prepared and fetched, and files are exported, by a command that a user gives again: what it left aside is not read.
+    ("outgrow-data/src/corpus.rs", ""),
+    ("outgrow-data/src/prepare.rs", ""),
+    ("outgrow-data/src/fetch.rs", ""),
+    ("outgrow-cli/src/commands/export.rs", "rename"),
 ];
 
 /// Paths and texts of all sources but tests.
