@@ -263,3 +263,36 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
     assert_eq!(sizes, [2, 1, 1, 1, 1, 1, 1]);
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 6);
 }
+
+/// A training that has nothing to tell for long is asked all the same: it learns that its trial is another's.
+#[test]
+fn a_lost_trial_is_learned_of_between_events() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (database, store, sweep) = runtime.block_on(planned(folder.path()));
+    let stop = AtomicBool::new(false);
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 1,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
+    let mut wishes = vec![];
+    let mut train = |_: &[Claim], receiver: &mut dyn Receiver| {
+        wishes.push(receiver.wish(0));
+        let held = runtime.block_on(store.held(&sweep)).expect("held");
+        assert!(runtime.block_on(store.release(&held[0], None)).expect("released"));
+        let began = std::time::Instant::now();
+        while receiver.wish(0) == Control::Continue && began.elapsed() < Duration::from_secs(120) {
+            sleep(Duration::from_millis(20));
+        }
+        wishes.push(receiver.wish(0));
+        stop.store(true, Ordering::Relaxed);
+        Trained { ended: vec![Ok(Outcome::Stopped)], memory: None }
+    };
+    assert!(work(&job, &mut train).expect("work"));
+    assert_eq!(wishes, [Control::Continue, Control::Abandon]);
+}
