@@ -132,7 +132,8 @@ pub struct Status {
 
 /// Answer one SQL query; the views curves, finals, growth and speedups are made for it
 ///
-/// docs/database.md describes the views. The database is opened for reading only.
+/// docs/database.md describes the views, and how values look in each format. The database is opened for reading only, and what does more
+/// than read is refused. Rows are printed as they come; the query ends when its output is closed, or with Ctrl-C.
 #[derive(clap::Args)]
 pub struct Query {
     /// The query
@@ -152,6 +153,7 @@ pub enum Format {
     Table,
     Csv,
     Json,
+    Jsonl,
     Parquet,
 }
 
@@ -647,6 +649,10 @@ pub enum Db {
         #[arg(long, value_name = "NAME")]
         sweep: Option<String>,
     },
+    /// Bring a database of an older outgrow up to date; every row is kept
+    ///
+    /// `outgrow run` does so as well; commands that only show refuse an older database, and change none.
+    Upgrade,
 }
 
 /// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start

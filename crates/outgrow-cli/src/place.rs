@@ -1,6 +1,10 @@
 //! Where things lie: the database, and beside it checkpoints and prepared text.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use outgrow_core::{Sweep, sweep::SweepSpec};
 use outgrow_data::{Corpus, CorpusError, Tokenizer};
@@ -16,6 +20,8 @@ pub struct Place {
     pub db: String,
     /// Where the rest lies, if the user said so.
     pub files: Option<PathBuf>,
+    /// What was opened for reading.
+    read: OnceLock<Store>,
 }
 
 /// Names of the environment's variables for both.
@@ -24,6 +30,11 @@ pub const DB: &str = "OUTGROW_DB";
 pub const FILES: &str = "OUTGROW_FILES";
 
 impl Place {
+    /// The place that the user named.
+    pub fn new(db: String, files: Option<PathBuf>) -> Self {
+        Self { db, files, read: OnceLock::new() }
+    }
+
     /// Opens the database for writing; creates it if need be.
     pub async fn store(&self) -> Result<Store, Failure> {
         if let Ok(Address::File(path)) = Address::parse(&self.db)
@@ -56,7 +67,18 @@ impl Place {
 
     /// Opens the database for reading.
     pub async fn reading(&self) -> Result<Store, Failure> {
-        Ok(Store::open_read_only(&self.db).await?)
+        let store = Store::open_read_only(&self.db).await?;
+        Ok(self.read.get_or_init(|| store).clone())
+    }
+
+    /// Takes leave of a database that was read: where there was no log beside its file, there is none afterwards.
+    pub fn close(self) {
+        if let (Some(store), Ok(runtime)) = (self.read.into_inner(), runtime()) {
+            runtime.block_on(async {
+                // A query that goes on for nobody holds nothing that matters.
+                let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
+            });
+        }
     }
 
     /// The folder of a trial's checkpoints.
@@ -99,6 +121,8 @@ impl Place {
     /// Lays down what workers of a sweep need beside the database: text as tokens, and the model that trials begin with. Gives the text's
     /// digest. A sweep whose text is refused leaves nothing.
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
+        // Where it can't be, nothing lies beside it.
+        Address::parse(&self.db)?;
         let digest = text_of(sweep, file, Some(&self.text())).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());

@@ -306,6 +306,16 @@ impl<'a> Watch<'a> {
     }
 }
 
+impl Drop for Watch<'_> {
+    /// Those that are still there when it ends by an error have no database to record in: it can't be read, or is another.
+    fn drop(&mut self) {
+        for child in self.workers.values_mut() {
+            // It may have ended in this moment.
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
 /// A worker that loses its trials for its silence and is still there has stopped or hangs: another takes its place.
 fn lost(workers: &BTreeMap<usize, Child>, logs: &Logs, holder: &Holder, tell: &mut dyn FnMut(News)) {
     let is_here = holder.host == logs.here.host && holder.boot == logs.here.boot;

@@ -76,7 +76,7 @@ pub struct Work<'a> {
 /// If the database refuses; what was recorded until then stays, and the trial goes on from there in another worker.
 pub fn work(work: &Work, train: &mut Train) -> Result<bool, RunnerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = runtime.block_on(until_back(work.stop, async || Store::open(work.database).await))?;
+    let store = runtime.block_on(until_back(work.stop, async || Store::open_existing(work.database).await))?;
     let keeper = runtime.spawn(keep(store.clone(), work.sweep.to_owned()));
     let worker = Worker { work, runtime, store, holder: this_process() };
     let done = worker.work(train);

@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 
 use outgrow_failpoint::Point;
+use serde::{Deserialize, Serialize};
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Statement, Transaction, TypeInfo,
-    ValueRef,
-    postgres::{PgArguments, PgRow, PgValueFormat},
+    AssertSqlSafe, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
+    postgres::{PgArguments, PgRow},
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -16,7 +16,7 @@ use sqlx::{
 use crate::StoreError;
 
 /// One value of a row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Cell {
     Null,
@@ -25,6 +25,10 @@ pub enum Cell {
     Big(i128),
     Real(f64),
     Text(String),
+    /// A number of PostgreSQL's with more digits than [`Cell::Real`] holds.
+    Decimal(String),
+    /// Bytes, or what is stored as text and is none.
+    Blob(Vec<u8>),
 }
 
 /// An argument of a statement. Its kind is known where it is NULL, too: PostgreSQL asks.
@@ -78,6 +82,7 @@ macro_rules! from_cell {
     ($($kind:ty => $($pattern:pat => $value:expr),+;)*) => {
         $(impl FromCell for $kind {
             fn from_cell(cell: &Cell) -> Option<Self> {
+                #[allow(unreachable_patterns)]
                 match cell { $($pattern => $value,)+ _ => None }
             }
         })*
@@ -246,25 +251,6 @@ impl Tx {
         first.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))
     }
 
-    /// Column names and rows of a text that a user wrote: one statement, of any kinds of values.
-    pub async fn ask(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>), sqlx::Error> {
-        let text = || sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql.to_owned()));
-        let (columns, rows) = match self {
-            Tx::Sqlite(tx) => {
-                let prepared = tx.prepare(text()).await?;
-                let rows = sqlite(sql, &[]).fetch_all(&mut **tx).await?;
-                (names(prepared.columns()), rows.iter().map(sqlite_row).collect())
-            }
-            Tx::Postgres(tx) => {
-                let prepared = tx.prepare(text()).await?;
-                // As text: so that any kind can be shown.
-                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut **tx).await?;
-                (names(prepared.columns()), rows.iter().map(postgres_row).collect())
-            }
-        };
-        Ok((columns, rows))
-    }
-
     /// Makes what was written lasting, and seen by others.
     pub async fn commit(self, point: Point) -> Result<(), StoreError> {
         point.before();
@@ -275,10 +261,6 @@ impl Tx {
         point.after();
         Ok(())
     }
-}
-
-fn names<C: Column>(columns: &[C]) -> Vec<String> {
-    columns.iter().map(|column| column.name().to_owned()).collect()
 }
 
 fn sqlite_row(row: &SqliteRow) -> Row {
@@ -307,17 +289,6 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
         return Cell::Null;
     }
     let kind = value.type_info().name().to_owned();
-    if value.format() == PgValueFormat::Text {
-        let text = value.as_str().unwrap_or_default();
-        let number = match kind.as_str() {
-            "INT8" | "INT4" | "INT2" => text.parse().ok().map(Cell::Integer),
-            "BOOL" => Some(Cell::Integer((text == "t").into())),
-            "FLOAT8" | "FLOAT4" => text.parse().ok().map(Cell::Real),
-            "NUMERIC" => decimal(text),
-            _ => None,
-        };
-        return number.unwrap_or_else(|| Cell::Text(text.to_owned()));
-    }
     match kind.as_str() {
         "INT8" => row.try_get::<i64, _>(column).map_or(Cell::Null, Cell::Integer),
         "INT4" => row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),

@@ -18,28 +18,36 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// The file was written by an older outgrow and can't be brought up to date.
+    /// The database was written by an older outgrow, and was to be read only.
     #[error(
-        "{path} has schema version {found} and must be brought up to {known} before it is read, but can't be written: {error}"
+        "{path} has schema version {found}, this outgrow reads {known}; `outgrow db upgrade` brings it up to date and keeps every row \
+         (a command that only shows changes nothing)"
     )]
     Older {
-        /// Which file.
+        /// Which database.
         path: String,
         /// Its version.
         found: i64,
         /// Ours.
         known: i64,
-        /// Why not.
-        error: String,
     },
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),
-    /// A URL of a kind that is not served.
+    /// What was typed is no address of a database.
+    #[error("{0}")]
+    Address(String),
+    /// The database is no longer the one that was opened.
     #[error(
-        "`{0}` is no database that this outgrow opens; give the path of a SQLite file, or postgres://USER@HOST/DATABASE"
+        "the database {path} is no longer the one that was opened: {what} was deleted or replaced since; nothing was written to what is \
+         there now"
     )]
-    Unsupported(String),
+    Replaced {
+        /// Which database.
+        path: String,
+        /// What of it.
+        what: String,
+    },
     /// The file can't be opened or written.
     #[error("cannot open the database {path}: {error}{hint}")]
     Open {
@@ -88,6 +96,9 @@ pub enum StoreError {
     /// The user's own query failed.
     #[error("the query failed: {0}")]
     Query(String),
+    /// The database can't be read while it is asked.
+    #[error("the database can't be read: {0}")]
+    Reading(String),
     /// Anything else.
     #[error("database: {0}")]
     Sql(#[from] sqlx::Error),

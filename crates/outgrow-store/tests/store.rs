@@ -323,8 +323,8 @@ both! {
 
     async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {
         let reading = Store::open_read_only(&f.address).await.expect("opens");
-        let error = reading.query("DELETE FROM trial").await.expect_err("reading only").to_string();
-        assert!(error.contains("readonly") || error.contains("read-only"), "{error}");
+        let error = reading.query("DELETE FROM trial").await.expect_err("reading only");
+        assert!(matches!(&error, StoreError::Query(_)) && error.to_string().contains("a query may only read"), "{error}");
         f.execute(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', true, '', 0)",
         )
@@ -466,20 +466,6 @@ both! {
         let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, plan, replicate, learning_rate FROM member";
         let refused = try_execute(&f.address, twice).await.expect_err("the schema holds it").to_string();
         assert!(refused.to_lowercase().contains("unique"), "{refused}");
-    }
-
-    async fn queries_can_not_write(f: Fixture) {
-        let reading = Store::open_read_only(&f.address).await.expect("opens");
-        for sql in ["DELETE FROM member", "DROP TABLE member", "SELECT 1; DELETE FROM member", "nonsense", ""] {
-            let answer = reading.query(sql).await;
-            assert!(answer.is_err() || sql.is_empty() || sql.starts_with("SELECT"), "{sql}: {answer:?}");
-        }
-        assert_eq!(f.query("SELECT count(*) FROM member").await, [[Cell::Integer(6)]]);
-        let mixed = "SELECT 1 AS a, 1.5 AS b, 'x' AS c, NULL AS d, count(*) AS e FROM member";
-        let [row] = &f.query(mixed).await[..] else { panic!("one row") };
-        let expected =
-            [Cell::Integer(1), Cell::Real(1.5), Cell::Text("x".into()), Cell::Null, Cell::Integer(6)];
-        assert_eq!(row[..], expected);
     }
 
     async fn sweeps_are_copied_there_and_back(f: Fixture) {
@@ -657,7 +643,7 @@ async fn files_of_others_are_refused() {
     sqlx::query("CREATE TABLE bookmarks (url TEXT)").execute(&pool).await.expect("a table");
     pool.close().await;
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
-    assert!(matches!(Store::open("mysql://x/y").await, Err(StoreError::Unsupported(_))));
+    assert!(matches!(Store::open("mysql://x/y").await, Err(StoreError::Address(_))));
     let nowhere = folder.path().join("no/such/folder/a.db").display().to_string();
     let error = Store::open(&nowhere).await.expect_err("no folder").to_string();
     assert!(error.contains("is its folder there"), "{error}");

@@ -10,7 +10,7 @@ use std::{
 use outgrow_core::{Sweep, Trial, cost, event::Receiver};
 use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
-use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot};
+use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
 use outgrow_train::{
     Begin, Device, Job, Options, Saved, TrainError, backward,
     device::{self, MemoryGauge},
@@ -41,8 +41,12 @@ pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let summary =
-        runtime()?.block_on(async { Ok::<_, Failure>(place.reading().await?.find_sweep(&args.sweep).await?) })?;
+    let summary = runtime()?.block_on(async {
+        let store = Store::open_read_only(&place.db).await?;
+        let found = store.find_sweep(&args.sweep).await;
+        store.close().await;
+        Ok::<_, Failure>(found?)
+    })?;
     let corrupt = Failure::environment(format!("sweep {} in the database", summary.name));
     let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
     let corpus = Corpus::prepared(&summary.data_digest, &place.text(), sweep.spec().data.seq_len)

@@ -1,5 +1,6 @@
 //! The whole, by running the binary as a user does.
 
+mod database;
 mod desk;
 mod export;
 mod faults;

@@ -455,6 +455,7 @@ const EXCEPT: &[(&str, &str)] = &[
     ("outgrow-data/src/prepare.rs", ""),
     ("outgrow-data/src/fetch.rs", ""),
     ("outgrow-cli/src/commands/export.rs", "rename"),
+    ("outgrow-cli/src/output.rs", "rename"),
 ];
 
 /// Paths and texts of all sources but tests.

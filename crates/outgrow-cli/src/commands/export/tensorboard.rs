@@ -65,11 +65,11 @@ struct Event {
 
 fn folder(table: &Table, row: &[Cell]) -> PathBuf {
     let text = |name: &str| match cell(table, row, name) {
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Decimal(text) => text.clone(),
         Cell::Integer(number) => number.to_string(),
         Cell::Big(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
-        Cell::Null => String::new(),
+        Cell::Null | Cell::Blob(_) => String::new(),
     };
     // Two sweeps of one name, and trials that differ by their rate, stay apart.
     let place = format!("plan{}-seed{}-{}", text("plan"), text("replicate"), &text("trial")[..8]);
