@@ -37,7 +37,16 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
         }
         let crew = crew(args, &devices, &members);
         let ended = train(&store, place, args, &inserted.sweep, &devices, crew).await;
-        let status = store.status(&inserted.sweep).await?;
+        let status = match (store.status(&inserted.sweep).await, &ended) {
+            // Whoever wants to stop does not want to wait.
+            (Err(error), Ok(Ended::Interrupted)) if error.is_passing() => {
+                let again = args.sweep.display();
+                return Err(Failure::Interrupted(format!(
+                    "stopped ({error}); `outgrow run {again}` goes on from there"
+                )));
+            }
+            (status, _) => status?,
+        };
         let failures = store.failures(&inserted.sweep).await?;
         store.close().await;
         conclude(args, &sweep.spec().name, &status, &failures, ended?)

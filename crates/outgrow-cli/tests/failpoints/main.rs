@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -487,4 +488,19 @@ fn the_windows_are_listed() {
     let table: String = Point::ALL.iter().map(row).collect();
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md")).expect("the page");
     assert!(page.contains(&table), "docs/operations.md must hold these rows:\n{table}");
+}
+
+/// What users build does not even have the crate.
+#[test]
+fn what_is_built_for_users_has_no_failpoints() {
+    let has_them = |edges: &str| {
+        let args = ["tree", "--locked", "--offline", "--prefix", "none", "-p", "outgrow-cli", "-e", edges];
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+        let output = cargo.output().expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().any(|line| line.starts_with("fail v"))
+    };
+    assert!(has_them("normal,dev"), "the question itself must be able to fail");
+    assert!(!has_them("normal"));
 }
