@@ -19,6 +19,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    outgrow_failpoint::arm();
     let args = Args::parse();
     let place = place::Place::new(args.db, args.files);
     let done = match args.command {

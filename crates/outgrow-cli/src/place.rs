@@ -8,7 +8,7 @@ use std::{
 
 use outgrow_core::{Sweep, sweep::SweepSpec};
 use outgrow_data::{Corpus, CorpusError, Tokenizer};
-use outgrow_store::{Address, Store};
+use outgrow_store::{Address, Store, StoreError};
 use outgrow_train::{Checkpoint, begin_with, model_digest};
 
 use crate::failure::Failure;
@@ -46,6 +46,23 @@ impl Place {
             );
         }
         Ok(Store::open(&self.db).await?)
+    }
+
+    /// The database, if it is there already, open for writing: one that refuses does so before anything lies beside it. One that is not
+    /// there must be possible, and is made by [`Place::store`].
+    pub async fn existing(&self) -> Result<Option<Store>, Failure> {
+        match Address::parse(&self.db)? {
+            Address::File(path) if !Path::new(&path).exists() => can_be_made(Path::new(&path)).map(|()| None),
+            Address::File(_) => self.store().await.map(Some),
+            Address::Server(_) => match Store::open_read_only(&self.db).await {
+                Err(StoreError::Missing(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+                Ok(reading) => {
+                    reading.close().await;
+                    self.store().await.map(Some)
+                }
+            },
+        }
     }
 
     /// Opens the database for reading.
@@ -102,15 +119,19 @@ impl Place {
     }
 
     /// Lays down what workers of a sweep need beside the database: text as tokens, and the model that trials begin with. Gives the text's
-    /// digest.
+    /// digest. A sweep whose text is refused leaves nothing.
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let spec = sweep.spec();
-        if let (Some(to), Some(from)) = (self.initial_of(sweep), &spec.initial.checkpoint) {
-            begin_with(&beside(file, from), spec.data.seq_len, &to)?;
+        let digest = text_of(sweep, file, Some(&self.text())).inspect_err(|_| {
+            // Only if it is empty.
+            let _ = std::fs::remove_dir(self.text());
+        })?;
+        let (spec, to) = (sweep.spec(), self.initial_of(sweep));
+        if let (Some(to), Some(from), Some(origin)) = (to, &spec.initial.checkpoint, &spec.initial.digest) {
+            begin_with(&beside(file, from), origin, spec.data.seq_len, &to)?;
         }
-        text_of(sweep, file, Some(&self.text()))
+        Ok(digest)
     }
 
     /// The folder of what the scheduler's jobs say.
@@ -126,6 +147,21 @@ impl Place {
             (None, Err(_)) => PathBuf::from(what),
         }
     }
+}
+
+/// Whether a file can be made there.
+fn can_be_made(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let refused = |why: &str| {
+        let path = path.display();
+        Failure::Environment(format!(
+            "cannot open the database {path}: {why}; is its folder there, and may you write to it?"
+        ))
+    };
+    if !folder.is_dir() {
+        return Err(refused(&format!("{} is no folder", folder.display())));
+    }
+    nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).map_err(|error| refused(error.desc()))
 }
 
 /// The kind of the file system that a file lies on, or will, if that is shared over a network.

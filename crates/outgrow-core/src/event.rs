@@ -168,6 +168,23 @@ pub enum Control {
     Abandon,
 }
 
+/// Who is told of a training's events, and decides whether it goes on.
+pub trait Receiver {
+    /// Takes an event of the trial of this number.
+    fn tell(&mut self, number: usize, event: Event) -> Control;
+
+    /// What it wants of that trial now: asked after each step, and within what takes long. Must be cheap.
+    fn wish(&self, _number: usize) -> Control {
+        Control::Continue
+    }
+}
+
+impl<F: FnMut(usize, Event) -> Control> Receiver for F {
+    fn tell(&mut self, number: usize, event: Event) -> Control {
+        self(number, event)
+    }
+}
+
 /// How an attempt at a trial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

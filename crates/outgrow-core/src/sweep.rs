@@ -15,7 +15,7 @@ use thiserror::Error;
 pub use self::beginnings::{Beginning, beginnings, in_order};
 pub use self::spec::{
     CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
-    Precision, SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+    Precision, SizesSpec, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
 };
 use self::spec::{MOST_TOKENS, bad};
 use crate::{

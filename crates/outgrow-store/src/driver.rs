@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use outgrow_failpoint::Point;
 use serde::{Deserialize, Serialize};
 use sqlx::{
     AssertSqlSafe, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
@@ -251,11 +252,13 @@ impl Tx {
     }
 
     /// Makes what was written lasting, and seen by others.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(self, point: Point) -> Result<(), StoreError> {
+        point.before();
         match self {
             Tx::Sqlite(tx) => tx.commit().await?,
             Tx::Postgres(tx) => tx.commit().await?,
         }
+        point.after();
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ mod sweeps;
 mod views;
 
 pub use address::Address;
-pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded};
+pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded, Snapshot};
 pub use copy::Copied;
 pub use driver::Cell;
 pub use error::StoreError;

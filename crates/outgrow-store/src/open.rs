@@ -1,5 +1,6 @@
 use std::{path::Path, time::Duration};
 
+use outgrow_failpoint::Point;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, SqliteConnection,
     migrate::{MigrateError, Migrator},
@@ -242,7 +243,9 @@ async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), 
             MigrateError::Execute(error) => open_error(path, error),
             other => other.into(),
         })?;
+        Point::CommitSchema.before();
         tx.commit().await.map_err(failed)?;
+        Point::CommitSchema.after();
     }
     // The log beside the file outlives this connection, so it is set up once the file is ours.
     let wal = options.clone().journal_mode(SqliteJournalMode::Wal);

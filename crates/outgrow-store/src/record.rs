@@ -2,6 +2,7 @@ use outgrow_core::{
     Event,
     event::{CheckpointEvent, EvalEvent, GrowthEvent, Position, StepEvent},
 };
+use outgrow_failpoint::Point;
 
 use crate::{
     Claim, Store, StoreError,
@@ -36,7 +37,7 @@ impl Store {
         }
         let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS NUMERIC) WHERE id = $4";
         tx.execute(done, args![now(), batch, spent, claim.attempt]).await?;
-        tx.commit().await
+        tx.commit(Point::CommitRecord).await
     }
 }
 

@@ -7,6 +7,7 @@ use outgrow_core::{
     sweep::{Beginning, Member, beginnings, in_order},
     transform::TransformKind,
 };
+use outgrow_failpoint::Point;
 
 use crate::{
     Holder, Store, StoreError,
@@ -159,7 +160,7 @@ impl Store {
             let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
             insert_beginnings(&mut tx, &id, &trials, &numbers).await?;
         }
-        tx.commit().await?;
+        tx.commit(Point::CommitSweep).await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
     }
 
@@ -172,7 +173,7 @@ impl Store {
         let again = "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL, not_before = NULL
                      WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = $1)";
         let done = tx.execute(again, args![sweep]).await?;
-        tx.commit().await?;
+        tx.commit(Point::CommitRetry).await?;
         Ok(done)
     }
 

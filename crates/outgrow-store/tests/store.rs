@@ -360,7 +360,7 @@ both! {
         let events = [step(1, 3.0), eval(1, 3.5, false), step(part - 1, 2.0), snapshot, step(part + 1, 1.0)];
         f.record(&first, &events).await.expect("recorded");
         let second = f.claim(2).await.expect("the second");
-        assert_eq!(second.begin.as_deref(), Some("there"));
+        assert_eq!(second.begin.as_ref().map(|left| left.path.as_str()), Some("there"));
         let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
         let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
         assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part - 1, 2.0)]);

@@ -31,7 +31,7 @@ pub use origin::{begin_with, model_digest};
 pub use state::{How, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
-pub use trainer::{Job, Options, Saved, TrainError, train, train_together};
+pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
 pub use verify::{
     CheckKind, CompositionCheck, GrowError, GrownCheckpoint, check_checkpoint, check_compositions, probe_tokens,
 };

@@ -57,14 +57,17 @@ pub struct DataSpec {
     /// A built-in corpus: `rust-crates`. Either this or `paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
-    /// Files and folders, read in the order of their names: text, JSON lines (`.jsonl`) and Parquet, also compressed (`.gz`, `.zst`).
-    /// Either this or `corpus`.
+    /// Files and folders, read in the order of their names: text, JSON and Parquet, also compressed by gzip or zstd. Either this or
+    /// `corpus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
-    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON lines and Parquet whole documents, chosen by
-    /// their hash.
+    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON and Parquet whole documents, chosen by
+    /// their hash. Either this or `validation_paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
+    /// With `paths`: files and folders of validation text; all of `paths` is training text then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_paths: Option<Vec<String>>,
     /// With `paths`: a `tokenizer.json` of Hugging Face's tokenizers, or a folder with one. Text is read as bytes where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
@@ -74,9 +77,15 @@ pub struct DataSpec {
     /// The token behind each document; filled in with the tokenizer's own if it has a usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_text: Option<String>,
-    /// The field of the text in JSON lines and Parquet: `text` where it is left out.
+    /// The field of the text in JSON and Parquet, `a.b` for one within another: `text` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What the files of `paths` hold; seen in each of them where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
+    /// The text has the token of `end_of_text` between its documents already: names of control tokens in it are those tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
     /// Tokens of a training sequence; without a tokenizer they are bytes.
     pub seq_len: usize,
 }
@@ -88,13 +97,28 @@ impl DataSpec {
             corpus: None,
             paths: None,
             validation: None,
+            validation_paths: None,
             tokenizer: None,
             vocab_size: None,
             end_of_text: None,
             field: None,
+            format: None,
+            joined: false,
             seq_len,
         }
     }
+}
+
+/// What files of text hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormat {
+    /// Plain text, whatever it looks like.
+    Text,
+    /// JSON objects: a line each, or in an array.
+    Json,
+    /// Parquet.
+    Parquet,
 }
 
 /// What every trial gets as much of as the control.
@@ -531,6 +555,7 @@ impl DataSpec {
             }
             _ => {}
         }
+        self.check_files()?;
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => {
@@ -541,9 +566,39 @@ impl DataSpec {
             }
             (None, Some(_), Some(v)) if v > 0.0 && v < 1.0 => Ok(()),
             (None, Some(_), Some(v)) => bad("data.validation", shown(v), "it must be a share between 0 and 1"),
-            (None, Some(_), None) => bad("data.validation", "missing", "say which share of each file, for example 0.1"),
+            (None, Some(_), None) if self.validation_paths.is_some() => Ok(()),
+            (None, Some(_), None) => bad(
+                "data.validation",
+                "missing",
+                "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
+            ),
             (Some(_), Some(_), _) => bad("data", "both `corpus` and `paths`", "give one of the two"),
             (None, None, _) => bad("data", "without text", "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`"),
+        }
+    }
+
+    /// What says how files are read.
+    fn check_files(&self) -> Result<(), SweepError> {
+        let given = [
+            ("data.validation_paths", self.validation_paths.is_some()),
+            ("data.field", self.field.is_some()),
+            ("data.format", self.format.is_some()),
+            ("data.joined", self.joined),
+        ];
+        if let (None, Some((field, _))) = (&self.paths, given.into_iter().find(|(_, given)| *given)) {
+            return bad(field, "given", "a built-in corpus brings its own text: give `paths`, or leave it out");
+        }
+        match (&self.validation_paths, self.validation) {
+            (Some(paths), _) if paths.is_empty() => {
+                bad("data.validation_paths", "empty", "name at least one file or folder")
+            }
+            (Some(_), Some(v)) => {
+                bad("data.validation", v, "validation text is that of `validation_paths`: give one of the two")
+            }
+            _ if self.joined && self.tokenizer.is_some() && self.end_of_text.is_none() => {
+                bad("data.joined", "true", "say which token stands between documents as `end_of_text`")
+            }
+            _ => Ok(()),
         }
     }
 }

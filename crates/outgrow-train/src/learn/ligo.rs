@@ -53,8 +53,8 @@ pub fn learn(
     before: &TrainingState,
     grown: TrainingState,
     seed: u64,
-    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
-) -> TrainingState {
+    batch: &dyn Fn(u64, u64) -> Option<(Tensor, Tensor)>,
+) -> Option<TrainingState> {
     let (old, new) = (before.architecture(), grown.architecture().clone());
     let store = nn::VarStore::new(before.weights.device());
     let map = Map::new(old, &new, seed, before.master(), &store.root());
@@ -64,14 +64,14 @@ pub fn learn(
         .build(&store, ligo.learning_rate)
         .expect("a store with variables");
     for step in 0..ligo.steps {
-        let (inputs, targets) = batch(step, ligo.batch_size);
+        let (inputs, targets) = batch(step, ligo.batch_size)?;
         optimizer.set_lr(ligo.learning_rate * (1.0 - step as f64 / ligo.steps as f64));
         let loss = cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
         optimizer.backward_step(&loss);
     }
     let weights = no_grad(|| map.apply(&source, &new));
     let Parts { first_moment, second_moment, born, .. } = grown.parts();
-    TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step)
+    Some(TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step))
 }
 
 impl Map {
