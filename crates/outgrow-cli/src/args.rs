@@ -163,9 +163,12 @@ pub enum Format {
 pub struct Report {
     /// The sweep's name or identity
     pub sweep: String,
-    /// Where to [default: reports/NAME]
+    /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as FOLDER.replaced-1
+    #[arg(long)]
+    pub force: bool,
     /// Print the answer and the tables as JSON
     #[arg(long)]
     pub json: bool,
