@@ -10,6 +10,7 @@ pub mod eval;
 pub mod export;
 mod folder;
 pub mod grow;
+mod namesake;
 pub mod plan;
 pub mod query;
 pub mod report;

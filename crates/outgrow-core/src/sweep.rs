@@ -6,12 +6,14 @@
 
 mod beginnings;
 mod controls;
+mod differences;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::beginnings::{Beginning, beginnings, in_order};
+pub use self::differences::{Difference, differences};
 pub use self::spec::{
     CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
     Precision, SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,

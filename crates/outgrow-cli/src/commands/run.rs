@@ -22,6 +22,7 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let devices = devices(args)?;
     let digest = place.prepare(&sweep, &args.sweep)?;
     let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
+    super::namesake::tell(place, &sweep, &digest)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let store = place.store().await?;
@@ -129,7 +130,7 @@ fn conclude(
             "trials": super::status::states(status), "failures": failures }))?;
     }
     for (label, error) in failures {
-        eprintln!("{label}: {error}");
+        eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
     let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
     match ended {
