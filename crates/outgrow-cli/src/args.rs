@@ -165,9 +165,12 @@ pub enum Format {
 pub struct Report {
     /// The sweep's name or identity
     pub sweep: String,
-    /// Where to [default: reports/NAME]
+    /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as FOLDER.replaced-1
+    #[arg(long)]
+    pub force: bool,
     /// Print the answer and the tables as JSON
     #[arg(long)]
     pub json: bool,
@@ -221,12 +224,17 @@ pub struct Grow {
 
 /// Show sweeps, curves, plans and workers on a page of this machine, as they are now
 ///
-/// Listens on 127.0.0.1 only, and reads only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST
+/// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads only. From another machine: ssh -L
+/// 8765:127.0.0.1:8765 HOST
 #[derive(clap::Args)]
 pub struct Serve {
     /// The port; 0 for any that is free
     #[arg(long, default_value_t = 8765)]
     pub port: u16,
+    /// Answer those who ask for this host, too, as a proxy before this machine does (x.app.github.dev); may be given more than once.
+    /// There is no password: whoever reaches the page under that name sees every sweep of the database, so the proxy must know whom to let in
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = crate::commands::serve::host)]
+    pub hosts: Vec<String>,
 }
 
 /// Write results where people look: tables for pandas, polars and DuckDB, or curves for TensorBoard

@@ -72,6 +72,7 @@ impl From<outgrow_store::StoreError> for Failure {
             | Address(_)
             | Older { .. }
             | NoSweep { .. }
+            | Ambiguous { .. }
             | Query(_) => Failure::Input(error.to_string()),
             _ => Failure::Environment(error.to_string()),
         }

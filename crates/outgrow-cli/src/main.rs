@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough (`outgrow query … | head`).
         Err(Failure::Pipe) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", output::shown(&failure.to_string()));
             ExitCode::from(failure.code())
         }
     }

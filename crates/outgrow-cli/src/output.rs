@@ -12,7 +12,14 @@ use std::{
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use outgrow_report::escape::visible;
+
 use crate::failure::Failure;
+
+/// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and changes no colour.
+pub fn shown(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
 
 /// Writes a text to standard output; a closed pipe is no error of ours.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -136,11 +143,13 @@ fn is_closed(out: &impl AsFd) -> bool {
     told && watched[0].revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
-/// A table for people; columns whose number is in `right` hold numbers.
+/// A table for people, each cell in one line; columns whose number is in `right` hold numbers.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+    let header: Vec<String> = header.iter().map(|name| visible(name)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let mut table = Table::new();
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-    table.load_style(style).set_header(header.to_vec()).add_rows(rows);
+    table.load_style(style).set_header(header).add_rows(rows);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
@@ -191,6 +200,13 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_table_reaches_the_terminal_but_text() {
+        let text = table(&["a\u{1b}[2J"], vec![vec!["x\ny\t\u{202e}\u{9b}1m".into()]], &[]);
+        assert!(text.contains("a\\u{1b}[2J") && text.contains("x\\ny\\t\\u{202e}\\u{9b}1m"), "{text:?}");
+        assert_eq!(shown("a\nb\u{7}"), "a\nb\\u{7}");
+    }
 
     #[test]
     fn numbers_read_well() {

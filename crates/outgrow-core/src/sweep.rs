@@ -6,6 +6,7 @@
 
 mod beginnings;
 mod controls;
+mod differences;
 mod names;
 mod spec;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::beginnings::{Beginning, beginnings, in_order};
+pub use self::differences::{Difference, differences};
 pub use self::spec::{
     CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
     Precision, SizesSpec, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,

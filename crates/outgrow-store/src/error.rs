@@ -66,6 +66,16 @@ pub enum StoreError {
         /// What there is.
         known: String,
     },
+    /// Several sweeps answer to it.
+    #[error("{sweeps} sweeps in the database answer to `{wanted}`; say which by its identity:{found}")]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// How many there are.
+        sweeps: usize,
+        /// A line for each: identity, date, states, and the fields that differ from the first.
+        found: String,
+    },
     /// The trial belongs to another attempt now; nothing was written.
     #[error("the trial was taken over by another worker; nothing of this attempt was written after that")]
     Fenced,

@@ -190,20 +190,6 @@ impl Store {
         self.read().await?.map(all, &[], summary).await
     }
 
-    /// The newest sweep of that name, or the one whose identity begins with it.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub async fn find_sweep(&self, wanted: &str) -> Result<SweepSummary, StoreError> {
-        let sweeps = self.sweeps().await?;
-        let names: Vec<&str> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let matches =
-            |sweep: &&SweepSummary| sweep.name == wanted || (wanted.len() >= 4 && sweep.id.starts_with(wanted));
-        let found = sweeps.iter().find(matches).cloned();
-        found.ok_or_else(|| StoreError::NoSweep { wanted: wanted.into(), known })
-    }
-
     /// Where a sweep stands.
     ///
     /// # Errors

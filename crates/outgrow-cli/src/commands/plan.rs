@@ -20,6 +20,7 @@ pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
     let digest = text_of(&sweep, &args.sweep, None)?;
     let members = crate::sweep_file::members(&sweep, &digest, &args.sweep)?;
     let speed = speed(place, args)?;
+    super::namesake::tell(place, &sweep, &digest)?;
     if args.json {
         return print_json(&Answer::new(&sweep, &digest, &members));
     }

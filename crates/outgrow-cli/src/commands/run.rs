@@ -25,6 +25,7 @@ pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let runtime = runtime()?;
     let existing = runtime.block_on(place.existing())?;
     let digest = place.prepare(&sweep, &args.sweep)?;
+    super::namesake::tell(place, &sweep, &digest)?;
     let members = trained_on(members, &digest);
     runtime.block_on(async {
         let store = match existing {
@@ -150,7 +151,7 @@ fn conclude(
             "trials": super::status::states(status), "failures": failures }))?;
     }
     for (label, error) in failures {
-        eprintln!("{label}: {error}");
+        eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
     let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
     match ended {

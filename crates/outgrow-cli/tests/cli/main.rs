@@ -7,6 +7,7 @@ mod faults;
 mod fetch;
 mod flops;
 mod hub;
+mod outputs;
 mod serve;
 mod slurm;
 
