@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::BenchServe(serve) => commands::bench::serve(&serve),
         Command::Submit(submit) => commands::submit::submit(&place, &submit),
         Command::Data(data) => commands::data::data(&data),
-        Command::Db(db) => commands::db::db(&db),
+        Command::Db(db) => commands::db::db(&place, &db),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };
     match done {

@@ -1,13 +1,24 @@
 //! `outgrow db`.
 
+mod check;
+mod orphans;
+mod repair;
+
 use outgrow_store::{Address, Copied, Store};
 
-use crate::{args::Db, failure::Failure, output::print, place::runtime};
+use crate::{
+    args::Db,
+    failure::Failure,
+    output::print,
+    place::{Place, runtime},
+};
 
 /// What is done with whole databases.
-pub fn db(args: &Db) -> Result<(), Failure> {
+pub fn db(place: &Place, args: &Db) -> Result<(), Failure> {
     match args {
         Db::Copy { from, to, sweep } => copy(from, to, sweep.as_deref()),
+        Db::Check(what) => check::check(place, what),
+        Db::Repair { what, remove_orphans } => repair::repair(place, what, *remove_orphans),
     }
 }
 

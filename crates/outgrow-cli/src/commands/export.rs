@@ -57,6 +57,7 @@ async fn write(place: &Place, args: &Export, to: &Path) -> Result<Files, Failure
         Some(name) => Some(store.find_sweep(name).await?.id),
         None => None,
     };
+    store.refuse_incomplete(sweep.as_deref()).await?;
     if args.format == ExportFormat::Tensorboard {
         return tensorboard::write(&store, sweep.as_deref(), to).await;
     }

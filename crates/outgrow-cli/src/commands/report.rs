@@ -34,6 +34,7 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
 async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
     let store = place.reading().await?;
     let sweep = store.find_sweep(wanted).await?;
+    store.refuse_incomplete(Some(&sweep.id)).await?;
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);
