@@ -641,7 +641,7 @@ pub struct Submit {
     pub print: bool,
 }
 
-/// Move sweeps between databases
+/// Move sweeps between databases; check and repair one
 #[derive(Subcommand)]
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of
@@ -661,6 +661,32 @@ pub enum Db {
     ///
     /// `outgrow run` does so as well; commands that only show refuse an older database, and change none.
     Upgrade,
+    /// Check that a database and its checkpoints are what was written: every row, every file; write nothing
+    ///
+    /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again, and which files belong to nothing. What a
+    /// run is at is not looked at. Exit code 1 if anything is wrong.
+    Check(DbCheck),
+    /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let `outgrow run` train again what is lost
+    ///
+    /// The old SQLite file is kept beside the new one. What was recorded and is whole stays; what was lost is trained again from the last good
+    /// checkpoint, to the same numbers. On a server all is done in one transaction: `outgrow db copy` makes a copy before.
+    Repair {
+        #[command(flatten)]
+        what: DbCheck,
+        /// Also remove files that belong to nothing, unless another database keeps its files in the same folder
+        #[arg(long)]
+        remove_orphans: bool,
+    },
+}
+
+/// What to check, or to repair.
+#[derive(clap::Args)]
+pub struct DbCheck {
+    /// Path or URL of the database [default: that of --db]
+    pub database: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start

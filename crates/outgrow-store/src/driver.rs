@@ -69,6 +69,23 @@ arg_from! {
     Option<&str> => |value| Arg::Text(value.map(str::to_owned));
 }
 
+impl Arg {
+    /// Adds it to a digest, so that no two lists of arguments give the same bytes; as both databases give it back.
+    pub fn digest(&self, hasher: &mut blake3::Hasher) {
+        let mut add = |tag: u8, bytes: &[u8]| {
+            hasher.update(&[tag]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        match self {
+            Arg::Integer(Some(value)) => add(1, &value.to_le_bytes()),
+            // SQLite knows no negative zero.
+            Arg::Real(Some(value)) => add(2, &(value + 0.0).to_le_bytes()),
+            Arg::Text(Some(value)) => add(3, value.as_bytes()),
+            Arg::Big(Some(value)) => add(4, &value.to_le_bytes()),
+            Arg::Integer(None) | Arg::Real(None) | Arg::Text(None) | Arg::Big(None) => add(0, &[]),
+        }
+    }
+}
+
 /// One row of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Row(pub Vec<Cell>);

@@ -103,6 +103,28 @@ pub enum StoreError {
         /// Why it is invalid.
         error: String,
     },
+    /// A row is not what was written.
+    #[error(
+        "the database is damaged: in {table}, the row {key} of trial number {trial} is not what was written; `outgrow db check` says what else is \
+         wrong, `outgrow db repair` mends it"
+    )]
+    Changed {
+        /// Of which table.
+        table: &'static str,
+        /// The trial's number.
+        trial: i64,
+        /// Step or stage.
+        key: i64,
+    },
+    /// Complete trials lack their result.
+    #[error(
+        "the database is damaged: {trials} complete trials have no last evaluation; `outgrow db check` says what else is wrong, `outgrow db \
+         repair` mends it"
+    )]
+    Incomplete {
+        /// How many.
+        trials: u64,
+    },
     /// The user's own query failed.
     #[error("the query failed: {0}")]
     Query(String),

@@ -18,7 +18,7 @@ use crate::{
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 /// What `PRAGMA application_id` says in a file of ours: "ougw".
-const APPLICATION_ID: i64 = 1_870_099_319;
+pub(crate) const APPLICATION_ID: i64 = 1_870_099_319;
 /// Writers of a file wait this long for each other; a batch takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that does not answer for so long is away.
@@ -328,7 +328,7 @@ fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
 }
 
-fn open_error(address: &str, error: sqlx::Error) -> StoreError {
+pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
     let text = error.to_string();
     if text.contains("file is not a database") {
         return StoreError::Foreign(Address::shown(address));

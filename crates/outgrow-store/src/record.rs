@@ -63,13 +63,14 @@ struct Rows(Vec<(&'static Table, Vec<Vec<Arg>>)>);
 
 impl Rows {
     fn add(&mut self, claim: &Claim, event: &Event) {
-        let (table, row) = match event {
+        let (table, mut row) = match event {
             Event::Step(event) => (&STEP_METRIC, step(claim, event)),
             Event::Eval(event) => (&EVAL_METRIC, eval(claim, event)),
             Event::Growth(event) => (&GROWTH_EVENT, growth(claim, event)),
             Event::Checkpoint(event) => (&CHECKPOINT, checkpoint(claim, event)),
             Event::Snapshot(event) => (&SNAPSHOT, snapshot(claim, event)),
         };
+        table.seal(&mut row);
         match self.0.iter_mut().find(|(other, _)| other.name == table.name) {
             Some((_, rows)) => rows.push(row),
             None => self.0.push((table, vec![row])),
@@ -91,18 +92,21 @@ fn latest(table: &Table, rows: Vec<Vec<Arg>>) -> Vec<Vec<Arg>> {
     kept
 }
 
+/// In place of the checksum until the row is whole.
+const UNSEALED: i64 = 0;
+
 /// Steps, tokens, FLOPs and seconds.
 fn at(at: &Position) -> [Arg; 4] {
     [at.step.into(), at.tokens.into(), at.train_flops.into(), at.wall_seconds.into()]
 }
 
 fn step(claim: &Claim, event: &StepEvent) -> Vec<Arg> {
-    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, claim.attempt];
+    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, UNSEALED, claim.attempt];
     [args![claim.number], &at(&event.at)[..], numbers].concat()
 }
 
 fn eval(claim: &Claim, event: &EvalEvent) -> Vec<Arg> {
-    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, claim.attempt]].concat()
+    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, UNSEALED, claim.attempt]].concat()
 }
 
 fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
@@ -126,6 +130,7 @@ fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
         event.preserving,
         event.operator_flops,
         diagnosis,
+        UNSEALED,
         claim.attempt,
     ];
     [args![claim.number, event.stage], &at(&event.at)[..], rest].concat()

@@ -16,6 +16,23 @@ pub(crate) enum Kind {
 }
 use Kind::*;
 
+impl Kind {
+    /// A cell that was read, to be written; none if it is of another kind.
+    pub fn arg(self, cell: &Cell) -> Option<Arg> {
+        Some(match (self, cell) {
+            (Integer, Cell::Integer(value)) => Arg::Integer(Some(*value)),
+            (Real, Cell::Real(value)) => Arg::Real(Some(*value)),
+            (Real, Cell::Integer(value)) => Arg::Real(Some(*value as f64)),
+            (Text, Cell::Text(value)) => Arg::Text(Some(value.clone())),
+            (Flops, cell) => Arg::Big(Option::<i128>::from_cell(cell)?),
+            (Integer, Cell::Null) => Arg::Integer(None),
+            (Real, Cell::Null) => Arg::Real(None),
+            (Text, Cell::Null) => Arg::Text(None),
+            _ => return None,
+        })
+    }
+}
+
 /// A table: its columns, of which the first `key` tell its rows apart.
 pub(crate) struct Table {
     pub name: &'static str,
@@ -104,6 +121,7 @@ pub(crate) static STEP_METRIC: Table = Table {
         ("loss", Real),
         ("learning_rate", Real),
         ("gradient_norm", Real),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -119,6 +137,7 @@ pub(crate) static EVAL_METRIC: Table = Table {
         ("wall_seconds", Real),
         ("val_loss", Real),
         ("is_last", Integer),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -146,6 +165,7 @@ pub(crate) static GROWTH_EVENT: Table = Table {
         ("preserving", Integer),
         ("operator_flops", Flops),
         ("diagnosis", Text),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -175,6 +195,9 @@ pub(crate) static BEGINNING: Table = Table {
     key: 2,
     columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
 };
+
+/// Columns that a checksum leaves out: numbers that each database gives anew, and FLOPs, which follow from the trial's definition.
+const NOT_SUMMED: [&str; 5] = ["trial", "attempt", "checksum", "train_flops", "operator_flops"];
 
 /// Rows of one statement: larger statements are hardly faster, and each size is prepared once.
 const AT_ONCE: usize = 64;
@@ -219,6 +242,31 @@ impl Table {
         format!("INSERT INTO {} ({}) VALUES {rows} {}", self.name, self.column_names(), self.on_conflict(otherwise))
     }
 
+    /// The place of a column.
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|(name, _)| *name == column)
+    }
+
+    /// A digest of what was measured: by it a row is known to be what its writer wrote. Never 0, which says that there is none.
+    pub fn checksum(&self, row: &[Arg]) -> i64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.name.as_bytes());
+        for ((name, _), arg) in self.columns.iter().zip(row) {
+            if !NOT_SUMMED.contains(name) {
+                arg.digest(&mut hasher);
+            }
+        }
+        let first = *hasher.finalize().as_bytes().first_chunk().expect("a digest is longer");
+        (u64::from_le_bytes(first) >> 1).max(1) as i64
+    }
+
+    /// Puts the checksum into a row that has a place for it.
+    pub fn seal(&self, row: &mut [Arg]) {
+        if let Some(place) = self.place("checksum") {
+            row[place] = self.checksum(row).into();
+        }
+    }
+
     /// `ON CONFLICT` on the key.
     fn on_conflict(&self, otherwise: &str) -> String {
         let key: Vec<&str> = self.columns[..self.key].iter().map(|(name, _)| *name).collect();
@@ -248,19 +296,9 @@ impl Table {
 
     /// A row that was read, to be written.
     pub fn args(&self, cells: &[Cell]) -> Result<Vec<Arg>, StoreError> {
-        let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| match (kind, cell) {
-            (Integer, Cell::Integer(value)) => Ok(Arg::Integer(Some(*value))),
-            (Flops, cell) if let Some(value) = Option::<i128>::from_cell(cell) => Ok(Arg::Big(value)),
-            (Real, Cell::Real(value)) => Ok(Arg::Real(Some(*value))),
-            (Real, Cell::Integer(value)) => Ok(Arg::Real(Some(*value as f64))),
-            (Text, Cell::Text(value)) => Ok(Arg::Text(Some(value.clone()))),
-            (Integer, Cell::Null) => Ok(Arg::Integer(None)),
-            (Real, Cell::Null) => Ok(Arg::Real(None)),
-            (Text, Cell::Null) => Ok(Arg::Text(None)),
-            (kind, cell) => {
-                let error = format!("{}.{name} holds {cell:?}, not {kind:?}", self.name);
-                Err(StoreError::Corrupt { what: "value", error })
-            }
+        let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| {
+            let error = || format!("{}.{name} holds {cell:?}, not {kind:?}", self.name);
+            kind.arg(cell).ok_or_else(|| StoreError::Corrupt { what: "value", error: error() })
         };
         self.columns.iter().zip(cells).map(arg).collect()
     }

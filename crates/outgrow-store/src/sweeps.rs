@@ -11,9 +11,10 @@ use outgrow_failpoint::Point;
 
 use crate::{
     Holder, Store, StoreError,
+    check::refuse_changed,
     driver::{Arg, Row, Tx, args},
     open::now,
-    schema::{BEGINNING, MEMBER, SWEEP, TRIAL},
+    schema::{BEGINNING, EVAL_METRIC, GROWTH_EVENT, MEMBER, SWEEP, TRIAL},
 };
 
 /// What inserting a sweep changed.
@@ -109,7 +110,7 @@ async fn insert_beginnings(
 }
 
 /// A trial as it is before its first attempt.
-fn new_trial(trial: &Trial) -> Vec<Arg> {
+pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
     let definition = serde_json::to_string(trial).expect("a trial is plain data");
     args![
         trial.id(),
@@ -255,6 +256,7 @@ impl Store {
     pub async fn report_rows(&self, sweep: &str) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
         // One state of the database, so that the three lists agree while workers write.
         let mut tx = self.read().await?;
+        refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
         let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;

@@ -1,6 +1,11 @@
 //! The views as data: the public interface of a database, column by column, as docs/database.md states it.
 
-use crate::{Cell, Store, StoreError, Table, live::hexadecimal};
+use crate::{
+    Cell, Store, StoreError, Table,
+    check::refuse_changed,
+    live::hexadecimal,
+    schema::{self, EVAL_METRIC, GROWTH_EVENT, STEP_METRIC},
+};
 
 /// The kind of a column of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +131,17 @@ impl View {
     pub fn all_columns(&self) -> impl Iterator<Item = (&'static str, Kind)> {
         PLACE.into_iter().chain(self.columns.iter().copied())
     }
+
+    /// The tables of measurements that it shows.
+    fn measured(&self) -> Vec<&'static schema::Table> {
+        match self.name {
+            "finals" | "curves" => vec![&EVAL_METRIC],
+            "speedups" => vec![&EVAL_METRIC, &GROWTH_EVENT],
+            "growth" => vec![&GROWTH_EVENT],
+            "steps" => vec![&STEP_METRIC],
+            _ => vec![],
+        }
+    }
 }
 
 impl Store {
@@ -134,6 +150,7 @@ impl Store {
     /// # Errors
     /// If the query fails.
     pub async fn view(&self, view: &View, sweep_id: Option<&str>) -> Result<Table, StoreError> {
+        refuse_changed(&mut self.read().await?, &view.measured(), sweep_id).await?;
         let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
         let of = sweep_id.map(hexadecimal).transpose()?;
         let only = of.map_or(String::new(), |id| format!("WHERE sweep_id = '{id}' "));

@@ -1,5 +1,9 @@
 //! `outgrow db`.
 
+mod check;
+mod orphans;
+mod repair;
+
 use outgrow_store::{Address, Copied, Store};
 
 use crate::{
@@ -14,6 +18,8 @@ pub fn db(place: &Place, args: &Db) -> Result<(), Failure> {
     match args {
         Db::Copy { from, to, sweep } => copy(from, to, sweep.as_deref()),
         Db::Upgrade => upgrade(place),
+        Db::Check(what) => check::check(place, what),
+        Db::Repair { what, remove_orphans } => repair::repair(place, what, *remove_orphans),
     }
 }
 

@@ -43,6 +43,7 @@ async fn write(place: &Place, args: &Export) -> Result<Files, Failure> {
         Some(name) => Some(store.find_sweep(name).await?.id),
         None => None,
     };
+    store.refuse_incomplete(sweep.as_deref()).await?;
     let aside = Aside::new(&args.to)?;
     let files = match args.format {
         ExportFormat::Tensorboard => tensorboard::write(&store, sweep.as_deref(), &aside).await?,

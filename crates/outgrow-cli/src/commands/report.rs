@@ -73,6 +73,7 @@ fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<R
 async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
     let store = place.reading().await?;
     let sweep = store.find_sweep(wanted).await?;
+    store.refuse_incomplete(Some(&sweep.id)).await?;
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);

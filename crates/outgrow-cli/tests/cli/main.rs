@@ -8,6 +8,7 @@ mod fetch;
 mod flops;
 mod hub;
 mod outputs;
+mod repair;
 mod serve;
 mod slurm;
 
