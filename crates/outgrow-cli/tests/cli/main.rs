@@ -7,6 +7,7 @@ mod fetch;
 mod hub;
 mod serve;
 mod slurm;
+mod text;
 
 use std::{
     fs,
