@@ -49,21 +49,23 @@ impl Listener for Telling {
 
 /// What a text is, which files it is in, what was left out and what a user should know of it.
 pub fn describe(summary: &Summary) -> String {
-    let both = |values: [u64; 2]| match values {
-        [all, 0] => count(all as f64),
-        [train, validation] => format!("{} + {} of validation", count(train as f64), count(validation as f64)),
+    let both = |values: [u64; 2], unit: &str| match values {
+        [all, 0] => format!("{}{unit}", count(all as f64)),
+        [train, validation] => {
+            format!("{}{unit} (and {}{unit} of validation)", count(train as f64), count(validation as f64))
+        }
     };
     let counts = &summary.counts;
     let end = match &summary.end_of_text {
         Some(end) => format!(", {end} behind each document"),
         None => String::new(),
     };
-    let unit = if summary.is_bytes { "tokens, which are bytes" } else { "tokens" };
+    let bytes = if summary.is_bytes { ", which are bytes" } else { "" };
     let own = match &summary.corpus {
         Some(name) => format!("text: {name}"),
-        None => format!("text: {} documents, {}B", both(counts.documents), both(counts.bytes)),
+        None => format!("text: {}, {}", both(counts.documents, " documents"), both(counts.bytes, "B")),
     };
-    format!("{own}: {} {unit}{end}\n{}", both(counts.tokens), files(summary)).trim_end().to_owned()
+    format!("{own}: {}{bytes}{end}\n{}", both(counts.tokens, " tokens"), files(summary)).trim_end().to_owned()
 }
 
 /// Which files a text is in, what was left out and what a user should know of it: a line each.

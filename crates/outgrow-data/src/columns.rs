@@ -167,3 +167,30 @@ fn spelled_out(path: &Path, array: ArrayRef) -> Result<ArrayRef, CorpusError> {
         _ => Ok(array),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_that_are_not_unpacked_are_named() {
+        let cases = [
+            (Compression::UNCOMPRESSED, None),
+            (Compression::SNAPPY, None),
+            (Compression::GZIP(Default::default()), None),
+            (Compression::ZSTD(Default::default()), None),
+            (Compression::BROTLI(Default::default()), Some("brotli")),
+            (Compression::LZ4, Some("lz4")),
+            (Compression::LZ4_RAW, Some("lz4")),
+            (Compression::LZO, Some("lzo")),
+        ];
+        for (codec, name) in cases {
+            let refused = readable(Path::new("x.parquet"), codec).err().map(|error| error.to_string());
+            assert_eq!(refused.is_some(), name.is_some(), "{codec:?}");
+            let words = |name: &str| {
+                refused.iter().any(|why| why.contains(name) && why.contains("x.parquet") && why.contains("zstd"))
+            };
+            assert!(name.is_none_or(words), "{refused:?}");
+        }
+    }
+}
