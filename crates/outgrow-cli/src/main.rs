@@ -7,6 +7,7 @@ mod output;
 mod patience;
 mod place;
 mod progress;
+mod reading;
 mod sweep_file;
 
 use std::process::ExitCode;

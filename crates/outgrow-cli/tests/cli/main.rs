@@ -11,6 +11,7 @@ mod outputs;
 mod repair;
 mod serve;
 mod slurm;
+mod text;
 
 use std::{
     fs,
