@@ -5,6 +5,7 @@ mod export;
 mod faults;
 mod fetch;
 mod hub;
+mod odd;
 mod serve;
 mod slurm;
 
