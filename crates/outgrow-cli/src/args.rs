@@ -512,6 +512,9 @@ pub struct Eval {
     /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
     #[arg(long, value_name = "PATH", requires = "text")]
     pub tokenizer: Option<PathBuf>,
+    /// Tokens that are read at once: the text is cut into windows of so many [default: as many as the model reads, but at most 1024]
+    #[arg(long, value_name = "N", requires = "text")]
+    pub window: Option<usize>,
     /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len; or {"tokens": [...]}
     #[arg(long, value_name = "FILE", group = "what")]
     pub tokens: Option<PathBuf>,

@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod output;
 mod patience;
+mod phases;
 mod place;
 mod progress;
 mod reading;

@@ -7,6 +7,7 @@ mod faults;
 mod fetch;
 mod flops;
 mod hub;
+mod odd;
 mod outputs;
 mod repair;
 mod serve;
