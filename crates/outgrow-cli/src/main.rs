@@ -6,6 +6,7 @@ mod failure;
 mod output;
 mod place;
 mod progress;
+mod reading;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ mod fetch;
 mod hub;
 mod serve;
 mod slurm;
+mod text;
 
 use std::{
     fs,
