@@ -129,8 +129,8 @@ impl Place {
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let opened = Corpus::open_told(&data_of(sweep, file), &self.text(), &Telling::new()).map_err(refused(file));
-        let (_, summary) = opened.inspect_err(|_| {
+        let read = Corpus::open_told(&data_of(sweep, file), &self.text(), &Telling::new());
+        let (_, summary) = read.map_err(refused(file)).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
         })?;

@@ -7,6 +7,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use outgrow_failpoint::Point;
+
 /// Writes a file: aside, synced, renamed, and its folder synced, so that whoever opens `path` sees the whole file or the one before, after
 /// a loss of power too. What `write` gives is handed through.
 ///
@@ -18,7 +20,7 @@ pub fn file<T, E: From<io::Error>>(
 ) -> Result<T, E> {
     let aside = aside(path);
     let written = write_aside(&aside, write).and_then(|value| {
-        fs::rename(&aside, path)?;
+        Point::PublishRename.around(|| fs::rename(&aside, path))?;
         Ok(value)
     });
     match written {
@@ -39,8 +41,8 @@ pub fn file<T, E: From<io::Error>>(
 /// # Errors
 /// If the disk refuses.
 pub fn existing(from: &Path, path: &Path) -> io::Result<()> {
-    File::open(from)?.sync_all()?;
-    fs::rename(from, path)?;
+    Point::PublishSync.around(|| File::open(from)?.sync_all())?;
+    Point::PublishRename.around(|| fs::rename(from, path))?;
     sync_folder(path)
 }
 
@@ -50,7 +52,8 @@ fn write_aside<T, E: From<io::Error>>(
 ) -> Result<T, E> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(aside)?);
     let value = write(&mut file)?;
-    file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    let file = file.into_inner().map_err(|error| error.into_error())?;
+    Point::PublishSync.around(|| file.sync_all())?;
     Ok(value)
 }
 
@@ -65,5 +68,5 @@ fn aside(path: &Path) -> PathBuf {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    Point::PublishPlaceSync.around(|| File::open(folder)?.sync_all())
 }

@@ -66,6 +66,9 @@ const WALKS: &[Walk] = &[
             (Snapshot, 1),
             (SnapshotRemove, 1),
             (Initial, 1),
+            (PublishSync, 2),
+            (PublishRename, 2),
+            (PublishPlaceSync, 1),
         ],
         prepare: sweep_from_a_model,
         args: RUN,
@@ -458,10 +461,7 @@ const EXCEPT: &[(&str, &str)] = &[
     ("outgrow-store/src/driver.rs", "commit"),
     ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
     ("outgrow-train/src/checkpoint.rs", "None =>"),
-    // Text is prepared and fetched, and files are exported, by a command that a user gives again: what it left aside is not read.
-    ("outgrow-data/src/corpus.rs", ""),
-    ("outgrow-data/src/prepare.rs", ""),
-    ("outgrow-data/src/fetch.rs", ""),
+    // What a user asked to be written, aside first: a kill leaves that at most.
     ("outgrow-cli/src/commands/export.rs", "rename"),
     ("outgrow-cli/src/output.rs", "rename"),
 ];
