@@ -101,7 +101,9 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
     own["model"]["vocab"].as_object_mut().expect("a map").remove("<|endoftext|>");
     own["model"]["vocab"]["[END]"] = json!(0);
     let config = |value: Value| value.to_string();
-    let cases: Vec<(&str, Vec<(&str, String)>, Option<&str>, &str)> = vec![
+    /// What it is about, the files beside the tokenizer, the end token, and what is said.
+    type Case = (&'static str, Vec<(&'static str, String)>, Option<&'static str>, &'static str);
+    let cases: Vec<Case> = vec![
         ("nothing", vec![], None, ""),
         ("text", vec![("tokenizer_config.json", config(json!({ "eos_token": "[END]" })))], Some("[END]"), ""),
         (

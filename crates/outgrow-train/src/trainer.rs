@@ -174,7 +174,7 @@ pub fn train_together(
 ) -> Vec<Result<Outcome, TrainError>> {
     let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
     assert!(replicates, "only replicates of one plan are trained together");
-    let mut groups: BTreeMap<(u64, bool), Vec<(Member, TrainingState, Progress)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(u64, bool), Group> = BTreeMap::new();
     let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
     for (number, job) in jobs.iter().enumerate() {
         let (state, progress) = match start(job, options.device) {
@@ -237,6 +237,9 @@ fn initial(
     let weights = read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
     Ok(TrainingState::from_weights(trial.plan.initial(), weights))
 }
+
+/// Trials that are at the same step, with their states.
+type Group<'a> = Vec<(Member<'a>, TrainingState, Progress)>;
 
 /// One trial of those in training.
 struct Member<'a> {
@@ -356,7 +359,7 @@ fn due(before: u64, now: u64, every: u64) -> bool {
 
 impl<'a> Session<'a> {
     /// Of members that stand at the same step.
-    fn begin(group: Vec<(Member<'a>, TrainingState, Progress)>, corpus: &'a Corpus, options: &'a Options) -> Self {
+    fn begin(group: Group<'a>, corpus: &'a Corpus, options: &'a Options) -> Self {
         let Progress { at, stages, evaluation_due, .. } = group[0].2;
         let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
         for (mut member, state, progress) in group {

@@ -579,8 +579,11 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
     }
 }
 
+/// Of a file, given another checkpoint's of its name.
+type Damage = (&'static str, fn(&Path, &Path));
+
 /// Ways in which a file of a checkpoint may be other than it was written; the second is a folder to take another's file from.
-fn damages() -> Vec<(&'static str, fn(&Path, &Path))> {
+fn damages() -> Vec<Damage> {
     fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = fs::read(path).expect("read");
         how(&mut bytes);

@@ -220,7 +220,8 @@ fn checkpoints(desk: &Desk) -> Vec<PathBuf> {
 
 #[test]
 fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Damage = (&'static str, fn(&Path));
+    let damages: [Damage; 4] = [
         ("the folder is gone", |folder| fs::remove_dir_all(folder).expect("removed")),
         ("a file is gone", |folder| fs::remove_file(folder.join("optimizer.safetensors")).expect("removed")),
         ("a byte is another", |folder| {
