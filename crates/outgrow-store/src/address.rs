@@ -50,6 +50,8 @@ const PASSED_OVER: [&str; 10] = [
     "client_encoding",
     "gssencmode",
 ];
+/// What `sslmode` may be.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /// Options whose values are no secrets.
 const SHOWN: [&str; 4] = ["host", "port", "dbname", "sslmode"];
 /// Words that begin PostgreSQL's other form, `host=… dbname=…`.
@@ -273,6 +275,9 @@ fn option(text: &str) -> Result<(&str, &str), &'static str> {
         OBEYED.contains(&name) || PASSED_OVER.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
     };
     match text.split_once('=') {
+        Some(("sslmode" | "ssl-mode", mode)) if !SSL_MODES.contains(&mode) => {
+            Err("sslmode is disable, allow, prefer, require, verify-ca or verify-full")
+        }
         Some(("ssl", _)) => Err("`ssl=` is written sslmode=require"),
         Some((name, value)) if known(name) && unescaped(value).is_some() => Ok((name, value)),
         _ => Err(

@@ -77,6 +77,7 @@ impl Identity {
         let Self::File(file) = self else { return Ok(()) };
         for (path, expected) in &file.files {
             if mark(path, file.immutable).map_err(sqlx::Error::Io)? != *expected {
+                file.remove_own_log();
                 let what = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
                 return Err(StoreError::Replaced { path: file.path.clone(), what });
             }
@@ -105,6 +106,21 @@ impl Identity {
         {
             // What it could not tidy up, the next that opens the file does.
             let _ = anchor.close().await;
+        }
+    }
+}
+
+impl File {
+    /// Removes what is still ours beside a file that is another now: SQLite would take it for that file's log, and damage the file by it.
+    fn remove_own_log(&self) {
+        let is_own =
+            |(path, expected): &&(PathBuf, Option<Mark>)| mark(path, false).is_ok_and(|mark| mark == *expected);
+        if self.immutable || self.files.first().is_none_or(|first| is_own(&first)) {
+            return;
+        }
+        for (path, _) in self.files.iter().skip(1).filter(is_own) {
+            // Without it the database's new owner has to: what is said tells that something was replaced.
+            let _ = fs::remove_file(path);
         }
     }
 }

@@ -286,7 +286,15 @@ async fn file_version(connection: &mut SqliteConnection, path: &str) -> Result<i
 async fn migrate_server(address: &str, options: &PgConnectOptions) -> Result<(), StoreError> {
     let mut connection = connect_server(address, options).await?;
     if server_version(&mut connection, address).await? < newest(&POSTGRES) {
-        POSTGRES.run_direct(None, &mut connection, false).await?;
+        let mut tx = connection.begin().await?;
+        // One at a time, and all of it or nothing.
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(APPLICATION_ID).execute(&mut *tx).await?;
+        if server_version(&mut tx, address).await? < newest(&POSTGRES) {
+            POSTGRES.run_direct(None, &mut *tx, false).await?;
+        }
+        Point::CommitSchema.before();
+        tx.commit().await?;
+        Point::CommitSchema.after();
     }
     Ok(connection.close().await?)
 }

@@ -264,7 +264,7 @@ fn what_is_refused_leaves_nothing() {
     let (before, foreign) = (files(), fs::read(desk.path("foreign.db")).expect("read"));
     let refused = [
         ("good.toml", "foreign.db", 2),
-        ("good.toml", "folder.db", 3),
+        ("good.toml", "folder.db", 2),
         ("good.toml", "no/such/folder.db", 3),
         ("no-text.toml", "new.db", 2),
         ("impossible.toml", "new.db", 2),

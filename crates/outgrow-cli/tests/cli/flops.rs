@@ -56,7 +56,8 @@ fn column_of_parquet(path: &std::path::Path, name: &str) -> Vec<f64> {
     for batch in batches {
         let batch = batch.expect("rows");
         let column = batch.column_by_name(name).expect("the column");
-        let column = column.as_primitive_opt::<arrow::datatypes::Float64Type>().expect("doubles");
+        let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Float64).expect("numbers");
+        let column = column.as_primitive::<arrow::datatypes::Float64Type>();
         all.extend((0..column.len()).map(|row| column.value(row)));
     }
     all

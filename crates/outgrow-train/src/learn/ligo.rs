@@ -234,9 +234,7 @@ mod tests {
             let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
             no_grad(|| {
                 map.widths.values().for_each(|m| _ = m.shallow_clone().zero_());
-                map.depths
-                    .values()
-                    .for_each(|w| w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device()))));
+                map.depths.values().for_each(|w| w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device()))));
             });
             let after = Model::new(&new, map.apply(&source, &new)).logits(&tokens);
             let change = (&after - &before).abs().max().double_value(&[]);
