@@ -10,7 +10,7 @@ use std::{
 use outgrow_core::Event;
 
 /// The spool of an attempt, in the folder of its trial.
-pub(crate) struct Spool {
+pub struct Spool {
     path: PathBuf,
     file: Option<File>,
 }
