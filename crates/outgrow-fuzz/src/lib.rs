@@ -37,7 +37,7 @@ const fn target(name: &'static str, read: fn(&[u8]) -> bool, seeds: fn() -> Vec<
 }
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 22] = [
     target("sweep", plans::sweep, plans::sweeps, 8192),
     target("trial", plans::trial, plans::trials, 4096),
     target("growths", plans::growths, plans::lists_of_growths, 4096),
@@ -48,6 +48,8 @@ pub const TARGETS: [Target; 20] = [
     target("hub-index", models::hub_index, models::hub_indices, 4096),
     target("hub-model", models::hub_model, models::hub_models, 16384),
     target("tokenizer", texts::tokenizer, texts::tokenizers, 16384),
+    target("tokenizer-config", texts::tokenizer_config, texts::tokenizer_configs, 1024),
+    target("prepared", texts::prepared, texts::prepared_heads, 2048),
     target("text", texts::text, texts::texts, 4096),
     target("json-lines", texts::json_lines, texts::lines, 4096),
     target("json", texts::json, texts::arrays, 4096),

@@ -1,6 +1,6 @@
 //! Tokenizers, and text in the formats that people have.
 
-use std::{fs, io::Write, sync::Arc};
+use std::{fs, io::Write, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, StringArray},
@@ -8,7 +8,7 @@ use arrow::{
 };
 use flate2::write::GzEncoder;
 use outgrow_core::sweep::DataSpec;
-use outgrow_data::{Corpus, Tokenizer, train_bpe};
+use outgrow_data::{Corpus, Order, Tokenizer, train_bpe};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 use serde_json::json;
 use tempfile::TempDir;
@@ -29,6 +29,30 @@ pub(crate) fn tokenizer(input: &[u8]) -> bool {
         tokenizer.end_of_text();
         true
     })
+}
+
+/// What lies beside a tokenizer and says which of its tokens ends a text.
+pub(crate) fn tokenizer_config(input: &[u8]) -> bool {
+    thread_local!(static BESIDE: TempDir = tempfile::tempdir().expect("a folder"));
+    BESIDE.with(|place| {
+        let tokenizer = place.path().join("tokenizer.json");
+        if !tokenizer.exists() {
+            fs::write(&tokenizer, own()).expect("written");
+        }
+        fs::write(place.path().join("tokenizer_config.json"), input).expect("written");
+        Tokenizer::read(place.path()).is_ok_and(|tokenizer| tokenizer.end_of_text().is_some())
+    })
+}
+
+pub(crate) fn tokenizer_configs() -> Vec<Vec<u8>> {
+    let end = json!({ "eos_token": { "content": "<|endoftext|>", "lstrip": false }, "model_max_length": 1e30 });
+    [json!({ "eos_token": "<|endoftext|>" }), end, json!({ "text_config": { "eos_token": ["a", 0] } })]
+        .map(|config| config.to_string().into_bytes())
+        .to_vec()
+}
+
+fn own() -> String {
+    train_bpe(TEXTS.into_iter().map(str::to_owned), 270).expect("a tokenizer")
 }
 
 /// One of our own, and a small one of each other model.
@@ -57,9 +81,8 @@ pub(crate) fn tokenizers() -> Vec<Vec<u8>> {
             "special_tokens": {} },
         "model": { "type": "Unigram", "unk_id": 0, "byte_fallback": false,
             "vocab": [["</s>", 0.0], ["\u{2581}grow", -1.5], ["models", -2.0]] } });
-    let own = train_bpe(TEXTS.into_iter().map(str::to_owned), 270).expect("a tokenizer");
     let others = [words, pieces, unigram].map(|tokenizer| tokenizer.to_string());
-    [&[own][..], &others].concat().into_iter().map(String::into_bytes).collect()
+    [&[own()][..], &others].concat().into_iter().map(String::into_bytes).collect()
 }
 
 /// Lays down the documents of a file of this name.
@@ -75,13 +98,51 @@ fn documents(name: &str, input: &[u8]) -> bool {
     })
 }
 
+/// Text that was prepared before, its head in the place that the input takes.
+struct Prepared {
+    cache: TempDir,
+    head: PathBuf,
+    digest: String,
+}
+
+impl Prepared {
+    fn new() -> Self {
+        let cache = tempfile::tempdir().expect("a folder");
+        let path = cache.path().join("a.jsonl");
+        fs::write(&path, &lines()[0]).expect("written");
+        let paths = Some(vec![path.display().to_string()]);
+        let spec = DataSpec { paths, validation: Some(0.5), ..DataSpec::of_paths(4) };
+        let corpus = Corpus::open(&spec, cache.path()).expect("it is prepared");
+        let heads = fs::read_dir(cache.path()).expect("a folder").map(|entry| entry.expect("a file").path());
+        let head = heads.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("a head");
+        Self { digest: corpus.digest().to_owned(), head, cache }
+    }
+}
+
+pub(crate) fn prepared(input: &[u8]) -> bool {
+    thread_local!(static PREPARED: Prepared = Prepared::new());
+    PREPARED.with(|Prepared { cache, head, digest }| {
+        fs::write(head, input).expect("written");
+        let Ok(corpus) = Corpus::prepared(digest, cache.path(), 4) else { return false };
+        corpus.sequence(&Order::new(1), 0, 4);
+        corpus.validation(8, 4);
+        true
+    })
+}
+
+pub(crate) fn prepared_heads() -> Vec<Vec<u8>> {
+    vec![fs::read(Prepared::new().head).expect("read")]
+}
+
+/// Of no ending: what it is, follows from what stands in it.
 pub(crate) fn text(input: &[u8]) -> bool {
-    documents("a.txt", input)
+    documents("a", input)
 }
 
 pub(crate) fn texts() -> Vec<Vec<u8>> {
     let marked: Vec<u8> = "\u{feff}models".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    vec![TEXTS.concat().into_bytes(), "\u{feff}models\r\ngrow\r\n".into(), marked]
+    let objects = arrays().remove(2);
+    vec![objects, TEXTS.concat().into_bytes(), "\u{feff}models\r\ngrow\r\n".into(), marked]
 }
 
 pub(crate) fn json_lines(input: &[u8]) -> bool {
