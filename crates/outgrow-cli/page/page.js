@@ -15,10 +15,14 @@ const scaled = (x) => {
 };
 const loss = (x) => (x === null || x === undefined ? "–" : x.toFixed(4));
 
+// A text with what nobody sees (control characters, marks that turn the direction of reading) as its number.
+const visible = (text) =>
+  String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
 // Text only: nothing from the database becomes markup.
 const element = (name, text, attributes = {}) => {
   const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined && text !== null) made.textContent = visible(text);
   Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
   return made;
 };
@@ -71,7 +75,7 @@ const isNew = (...shown) => {
   return changed;
 };
 
-// Curves over one horizontal axis: each a name, points and a colour; marks are vertical lines with a name.
+// Curves over one horizontal axis: each a name, points and a colour; thin ones are not in the legend; marks are vertical lines with a name.
 const draw = (curves, marks) => {
   const ink = getComputedStyle(document.body).color;
   const grid = { stroke: "#8883", width: 1 };
@@ -91,7 +95,7 @@ const draw = (curves, marks) => {
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      ctx.fillText(name, x + 4, bbox.top + (12 + 14 * (i % 4)) * devicePixelRatio);
+      ctx.fillText(visible(name), x + 4, bbox.top + (12 + 14 * (i % 4)) * devicePixelRatio);
     });
     ctx.restore();
   };
@@ -99,7 +103,7 @@ const draw = (curves, marks) => {
     width: $("chart").clientWidth, height: 380, scales: { x: { time: false } },
     axes: [{ ...axis(AXES[state.axis]), values: (_, values) => values.map(scaled) }, axis("nats per token")],
     series: [{ label: AXES[state.axis], value: (_, x) => scaled(x) },
-      ...curves.map(({ name, colour, dash }) => ({ label: name, stroke: colour, width: 1.6, dash, spanGaps: true, points: { show: false }, value: (_, y) => loss(y) }))],
+      ...curves.map(({ name, colour, dash, thin }) => ({ label: visible(name), class: thin ? "thin" : null, stroke: colour, width: thin ? 0.6 : 1.6, dash, spanGaps: true, points: { show: false }, value: (_, y) => loss(y) }))],
     hooks: { draw: [drawMarks] },
   };
   state.chart?.destroy();
@@ -116,16 +120,17 @@ const colourOf = (strategy) => {
 };
 
 const drawMeans = async () => {
-  const answer = await ask(`/api/means?sweep=${state.sweep}`);
+  const answer = await ask(`/api/means?sweep=${encodeURIComponent(state.sweep)}`);
   if (!isNew(state.sweep, answer)) return;
-  const rows = objects(answer);
-  const curves = [...groups(rows, "arm")].map(([arm, own]) => ({
-    name: arm, colour: colourOf(own[0].strategy), points: points(own, state.axis, "val_loss"),
-  }));
-  draw(curves, []);
-  const most = Math.max(0, ...rows.map((row) => row.trials));
+  const rows = objects(answer), longer = objects(answer.longer);
+  const curve = (name, own, thin) => ({ name, thin, colour: colourOf(own[0].strategy), points: points(own, state.axis, "val_loss") });
+  const means = [...groups(rows, "arm")].map(([arm, own]) => curve(arm, own, false));
+  const trials = [...groups(longer, "member")].map(([, own]) => curve(own[0].arm, own, true));
+  draw([...means, ...trials], []);
+  const most = rows.reduce((n, row) => Math.max(n, row.trials), 0);
   $("chart-title").textContent = "Validation loss, mean over trials";
-  $("note").textContent = rows.length ? `up to ${most} trials in a mean; choose a trial below for its own curve and its growth events` : "nothing was evaluated yet";
+  const ends = trials.length ? "; a mean ends where the first of its trials is, from there on the others are thin lines" : "";
+  $("note").textContent = rows.length + longer.length ? `up to ${most} trials in a mean${ends}; choose a trial below for its own curve and its growth events` : "nothing was evaluated yet";
 };
 
 // A transform or an operator as a reader says it: "hidden_expansion d_model 48".
@@ -137,7 +142,7 @@ const said = ({ transform, operator, ...rest }) => {
 const transformNames = (text) => JSON.parse(text).map((t) => t.transform ?? t.operator?.kind ?? "?");
 
 const drawTrial = async () => {
-  const answer = await ask(`/api/trial?sweep=${state.sweep}&trial=${state.trial}`);
+  const answer = await ask(`/api/trial?sweep=${encodeURIComponent(state.sweep)}&trial=${encodeURIComponent(state.trial)}`);
   if (!isNew(state.trial, answer)) return;
   const { trial, curves, steps, growth } = answer;
   const rows = objects(curves), events = objects(growth), own = state.rows.find((row) => row.trial === state.trial);
@@ -150,8 +155,8 @@ const drawTrial = async () => {
   draw([{ name: "validation", colour, points: points(rows, state.axis, "val_loss") },
     { name: "training", colour: "#999", dash: [3, 3], points: points(objects(steps), state.axis, "loss") }],
   events.map((event) => ({ at: at(event), name: transformNames(event.transforms).join(", ") })));
-  $("chart-title").textContent = own ? `${own.strategy}, plan ${own.plan}, seed ${own.replicate}` : state.trial;
-  $("note").textContent = `trial ${state.trial}, ${events.length} growth events so far`;
+  $("chart-title").textContent = own ? `${visible(own.strategy)}, plan ${own.plan}, seed ${own.replicate}` : visible(state.trial);
+  $("note").textContent = `trial ${visible(state.trial)}, ${events.length} growth events so far`;
   const stages = trial.plan.stages.map((stage) => {
     const event = events.find((event) => event.tokens === stage.tokens);
     const error = event ? event.error.toExponential(1) : "to come";
@@ -165,7 +170,7 @@ const showTrials = () => {
   const shown = state.rows.filter((row) => `${row.strategy} ${row.state} ${row.trial}`.toLowerCase().includes(wanted));
   table($("trials"), ["strategy", "plan", "seed", "state", "tokens", "compute", "loss"], shown.map((row) => {
     const name = element("td", "");
-    name.append(element("span", "", { class: "swatch", style: `background:${colourOf(row.strategy)}` }), row.strategy);
+    name.append(element("span", "", { class: "swatch", style: `background:${colourOf(row.strategy)}` }), visible(row.strategy));
     return { cells: [name, row.plan, row.replicate, row.state, scaled(row.tokens), scaled(row.train_flops), loss(row.val_loss)], open: () => choose({ trial: row.trial }) };
   }), [1, 2, 4, 5, 6]);
 };
@@ -173,8 +178,9 @@ const showTrials = () => {
 const showStatus = (sweeps) => {
   const own = sweeps.find((sweep) => sweep.id === state.sweep);
   if (!own) return null;
-  choice($("sweeps"), sweeps.map((sweep) => [sweep.id, sweep.sweep]), state.sweep, (sweep) => choose({ sweep, trial: null }));
-  $("title").textContent = own.sweep;
+  const named = (sweep) => (sweeps.filter((other) => other.sweep === sweep.sweep).length > 1 ? `${sweep.sweep} ${sweep.id.slice(0, 8)}` : sweep.sweep);
+  choice($("sweeps"), sweeps.map((sweep) => [sweep.id, named(sweep)]), state.sweep, (sweep) => choose({ sweep, trial: null }));
+  $("title").textContent = visible(own.sweep);
   const counts = Object.entries(own.trials).map(([name, n]) => `${n} ${name}`).join(", ");
   $("progress").textContent = `${counts}; ${scaled(own.tokens)} of ${scaled(own.of_tokens)} tokens, ${scaled(own.train_flops)} of ${scaled(own.of_train_flops)} FLOPs`;
   $("done").style.width = `${100 * own.train_flops / Math.max(1, own.of_train_flops)}%`;
@@ -190,7 +196,7 @@ const refresh = async () => {
   state.sweep ??= sweeps.at(-1).id;
   const own = showStatus(sweeps);
   if (!own) { state.sweep = null; return true; }
-  state.rows = objects(await ask(`/api/trials?sweep=${state.sweep}`));
+  state.rows = objects(await ask(`/api/trials?sweep=${encodeURIComponent(state.sweep)}`));
   showTrials();
   choice($("axes"), Object.entries({ tokens: "tokens", train_flops: "FLOPs", wall_seconds: "time" }), state.axis, (axis) => choose({ axis }));
   $("back").hidden = $("plan-section").hidden = !state.trial;
@@ -208,7 +214,7 @@ const again = async () => {
     $("link").textContent = lively ? "live" : "";
     $("link").className = "";
   } catch (error) {
-    $("link").textContent = `no answer: ${error.message}`;
+    $("link").textContent = `no answer: ${visible(error.message)}`;
     $("link").className = "lost";
   }
   timer = setTimeout(again, lively ? 2000 : 10000);

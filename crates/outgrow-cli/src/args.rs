@@ -132,7 +132,8 @@ pub struct Status {
 
 /// Answer one SQL query; the views curves, finals, growth and speedups are made for it
 ///
-/// docs/database.md describes the views. The database is opened for reading only.
+/// docs/database.md describes the views, and how values look in each format. The database is opened for reading only, and what does more
+/// than read is refused. Rows are printed as they come; the query ends when its output is closed, or with Ctrl-C.
 #[derive(clap::Args)]
 pub struct Query {
     /// The query
@@ -152,6 +153,7 @@ pub enum Format {
     Table,
     Csv,
     Json,
+    Jsonl,
     Parquet,
 }
 
@@ -163,9 +165,12 @@ pub enum Format {
 pub struct Report {
     /// The sweep's name or identity
     pub sweep: String,
-    /// Where to [default: reports/NAME]
+    /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as FOLDER.replaced-1
+    #[arg(long)]
+    pub force: bool,
     /// Print the answer and the tables as JSON
     #[arg(long)]
     pub json: bool,
@@ -219,12 +224,17 @@ pub struct Grow {
 
 /// Show sweeps, curves, plans and workers on a page of this machine, as they are now
 ///
-/// Listens on 127.0.0.1 only, and reads only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST
+/// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads only. From another machine: ssh -L
+/// 8765:127.0.0.1:8765 HOST
 #[derive(clap::Args)]
 pub struct Serve {
     /// The port; 0 for any that is free
     #[arg(long, default_value_t = 8765)]
     pub port: u16,
+    /// Answer those who ask for this host, too, as a proxy before this machine does (x.app.github.dev); may be given more than once.
+    /// There is no password: whoever reaches the page under that name sees every sweep of the database, so the proxy must know whom to let in
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = crate::commands::serve::host)]
+    pub hosts: Vec<String>,
 }
 
 /// Write results where people look: tables for pandas, polars and DuckDB, or curves for TensorBoard
@@ -631,7 +641,7 @@ pub struct Submit {
     pub print: bool,
 }
 
-/// Move sweeps between databases
+/// Move sweeps between databases; check and repair one
 #[derive(Subcommand)]
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of
@@ -647,6 +657,36 @@ pub enum Db {
         #[arg(long, value_name = "NAME")]
         sweep: Option<String>,
     },
+    /// Bring a database of an older outgrow up to date; every row is kept
+    ///
+    /// `outgrow run` does so as well; commands that only show refuse an older database, and change none.
+    Upgrade,
+    /// Check that a database and its checkpoints are what was written: every row, every file; write nothing
+    ///
+    /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again, and which files belong to nothing. What a
+    /// run is at is not looked at. Exit code 1 if anything is wrong.
+    Check(DbCheck),
+    /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let `outgrow run` train again what is lost
+    ///
+    /// The old SQLite file is kept beside the new one. What was recorded and is whole stays; what was lost is trained again from the last good
+    /// checkpoint, to the same numbers. On a server all is done in one transaction: `outgrow db copy` makes a copy before.
+    Repair {
+        #[command(flatten)]
+        what: DbCheck,
+        /// Also remove files that belong to nothing, unless another database keeps its files in the same folder
+        #[arg(long)]
+        remove_orphans: bool,
+    },
+}
+
+/// What to check, or to repair.
+#[derive(clap::Args)]
+pub struct DbCheck {
+    /// Path or URL of the database [default: that of --db]
+    pub database: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start

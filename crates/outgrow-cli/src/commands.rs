@@ -8,7 +8,9 @@ pub mod db;
 pub mod doctor;
 pub mod eval;
 pub mod export;
+mod folder;
 pub mod grow;
+mod namesake;
 pub mod plan;
 pub mod query;
 pub mod report;
@@ -18,8 +20,6 @@ pub mod shell;
 pub mod status;
 pub mod submit;
 pub mod worker;
-
-use std::path::Path;
 
 use outgrow_train::{Device, device};
 
@@ -43,15 +43,4 @@ fn check_device(device: Device, there: &[Device]) -> Result<(), Failure> {
     }
     let names: Vec<String> = there.iter().map(Device::to_string).collect();
     Err(Failure::Input(format!("there is no device {device} here; there is: {}", names.join(", "))))
-}
-
-/// Writes the files of a report or of figures, each at its path in `folder`.
-fn write_files(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
-    for (path, bytes) in files {
-        let path = folder.join(path);
-        let failed = |error| Failure::Environment(format!("cannot write {}: {error}", path.display()));
-        let parent = path.parent().expect("a file of a report lies in a folder");
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes)).map_err(failed)?;
-    }
-    Ok(())
 }

@@ -65,9 +65,15 @@ impl From<outgrow_store::StoreError> for Failure {
     fn from(error: outgrow_store::StoreError) -> Self {
         use outgrow_store::StoreError::*;
         match error {
-            Foreign(_) | Newer { .. } | Conflict { .. } | Missing(_) | Unsupported(_) | NoSweep { .. } | Query(_) => {
-                Failure::Input(error.to_string())
-            }
+            Foreign(_)
+            | Newer { .. }
+            | Conflict { .. }
+            | Missing(_)
+            | Address(_)
+            | Older { .. }
+            | NoSweep { .. }
+            | Ambiguous { .. }
+            | Query(_) => Failure::Input(error.to_string()),
             _ => Failure::Environment(error.to_string()),
         }
     }

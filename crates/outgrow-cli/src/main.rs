@@ -4,8 +4,10 @@ mod args;
 mod commands;
 mod failure;
 mod output;
+mod patience;
 mod place;
 mod progress;
+mod sweep_file;
 
 use std::process::ExitCode;
 
@@ -17,8 +19,9 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    outgrow_failpoint::arm();
     let args = Args::parse();
-    let place = place::Place { db: args.db, files: args.files };
+    let place = place::Place::new(args.db, args.files);
     let done = match args.command {
         Command::Run(run) => commands::run::run(&place, &run),
         Command::Plan(plan) => commands::plan::plan(&place, &plan),
@@ -38,15 +41,16 @@ fn main() -> ExitCode {
         Command::BenchServe(serve) => commands::bench::serve(&serve),
         Command::Submit(submit) => commands::submit::submit(&place, &submit),
         Command::Data(data) => commands::data::data(&data),
-        Command::Db(db) => commands::db::db(&db),
+        Command::Db(db) => commands::db::db(&place, &db),
         Command::Worker(worker) => commands::worker::worker(&place, &worker),
     };
+    place.close();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`outgrow query … | head`).
         Err(Failure::Pipe) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", output::shown(&failure.to_string()));
             ExitCode::from(failure.code())
         }
     }

@@ -1,10 +1,25 @@
 //! Printing: tables for people, JSON for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    thread,
+    time::Duration,
+};
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use outgrow_report::escape::visible;
+
 use crate::failure::Failure;
+
+/// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and changes no colour.
+pub fn shown(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
 
 /// Writes a text to standard output; a closed pipe is no error of ours.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -21,11 +36,120 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(value).expect("plain data"))
 }
 
-/// A table for people; columns whose number is in `right` hold numbers.
+/// Where a long answer goes: standard output, or a file that bears its name when it is whole.
+pub enum Output {
+    /// Standard output.
+    Standard(io::Stdout),
+    /// A file.
+    File {
+        /// It, under its first name if it has another.
+        file: File,
+        /// The name that it is to have.
+        path: PathBuf,
+    },
+}
+
+/// The file of this process that is not whole yet.
+static ASIDE: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+impl Output {
+    /// Standard output where no path is given.
+    pub fn new(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self::Standard(io::stdout())) };
+        let failed = Failure::environment(format!("cannot write {}", path.display()));
+        // What is no file, as /dev/stdout, has no other name to be had.
+        let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".tmp-{}", std::process::id()));
+        let aside = path.with_file_name(name);
+        let file = if is_file { File::create_new(&aside) } else { File::options().write(true).open(path) };
+        let file = file.map_err(failed)?;
+        *ASIDE.lock().expect("nobody panics with it") = is_file.then_some(aside);
+        Ok(Self::File { file, path: path.to_owned() })
+    }
+
+    /// All is written.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let Self::File { path, .. } = &self else { return Ok(self.flush()?) };
+        let failed = Failure::environment(format!("cannot write {}", path.display()));
+        match ASIDE.lock().expect("nobody panics with it").take() {
+            Some(aside) => fs::rename(aside, path).map_err(failed),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        remove_what_is_not_whole();
+    }
+}
+
+fn remove_what_is_not_whole() {
+    if let Some(aside) = ASIDE.lock().expect("nobody panics with it").take() {
+        // It is litter, no more.
+        let _ = fs::remove_file(aside);
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Standard(out) => out.write(bytes),
+            Self::File { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Standard(out) => out.flush(),
+            Self::File { file, .. } => file.flush(),
+        }
+    }
+}
+
+/// Comes when the user interrupts this process or, if it `prints`, when nobody reads its output any more: what it waits for may take for
+/// ever. Should it be held up all the same, the process ends a second later.
+pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Failure>, Failure> {
+    let signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
+    let mut signals = signals.map_err(Failure::environment("cannot listen to signals"))?;
+    let (to, mut told) = tokio::sync::mpsc::channel(2);
+    let reader = to.clone();
+    thread::spawn(move || signals.forever().next().map(|_| end(&to, Failure::Interrupted("stopped".into()))));
+    if prints {
+        thread::spawn(move || is_closed(&io::stdout()).then(|| end(&reader, Failure::Pipe)));
+    }
+    Ok(async move {
+        match told.recv().await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
+    })
+}
+
+fn end(to: &tokio::sync::mpsc::Sender<Failure>, failure: Failure) {
+    let code = failure.code();
+    let _ = to.try_send(failure);
+    thread::sleep(Duration::from_secs(1));
+    remove_what_is_not_whole();
+    signal_hook::low_level::exit(code.into());
+}
+
+/// Waits until nobody reads from a pipe any more; false if it is none.
+fn is_closed(out: &impl AsFd) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let told = poll(&mut watched, PollTimeout::NONE).is_ok_and(|n| n > 0);
+    told && watched[0].revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
+}
+
+/// A table for people, each cell in one line; columns whose number is in `right` hold numbers.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+    let header: Vec<String> = header.iter().map(|name| visible(name)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let mut table = Table::new();
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-    table.load_style(style).set_header(header.to_vec()).add_rows(rows);
+    table.load_style(style).set_header(header).add_rows(rows);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
@@ -76,6 +200,13 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_table_reaches_the_terminal_but_text() {
+        let text = table(&["a\u{1b}[2J"], vec![vec!["x\ny\t\u{202e}\u{9b}1m".into()]], &[]);
+        assert!(text.contains("a\\u{1b}[2J") && text.contains("x\\ny\\t\\u{202e}\\u{9b}1m"), "{text:?}");
+        assert_eq!(shown("a\nb\u{7}"), "a\nb\\u{7}");
+    }
 
     #[test]
     fn numbers_read_well() {

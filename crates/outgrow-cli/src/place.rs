@@ -1,10 +1,14 @@
 //! Where things lie: the database, and beside it checkpoints and prepared text.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use outgrow_core::{Sweep, sweep::SweepSpec};
 use outgrow_data::{Corpus, CorpusError, Tokenizer};
-use outgrow_store::{Address, Store};
+use outgrow_store::{Address, Store, StoreError};
 use outgrow_train::{Checkpoint, begin_with, model_digest};
 
 use crate::failure::Failure;
@@ -16,6 +20,8 @@ pub struct Place {
     pub db: String,
     /// Where the rest lies, if the user said so.
     pub files: Option<PathBuf>,
+    /// What was opened for reading.
+    read: OnceLock<Store>,
 }
 
 /// Names of the environment's variables for both.
@@ -24,6 +30,11 @@ pub const DB: &str = "OUTGROW_DB";
 pub const FILES: &str = "OUTGROW_FILES";
 
 impl Place {
+    /// The place that the user named.
+    pub fn new(db: String, files: Option<PathBuf>) -> Self {
+        Self { db, files, read: OnceLock::new() }
+    }
+
     /// Opens the database for writing; creates it if need be.
     pub async fn store(&self) -> Result<Store, Failure> {
         if let Ok(Address::File(path)) = Address::parse(&self.db)
@@ -37,9 +48,37 @@ impl Place {
         Ok(Store::open(&self.db).await?)
     }
 
+    /// The database, if it is there already, open for writing: one that refuses does so before anything lies beside it. One that is not
+    /// there must be possible, and is made by [`Place::store`].
+    pub async fn existing(&self) -> Result<Option<Store>, Failure> {
+        match Address::parse(&self.db)? {
+            Address::File(path) if !Path::new(&path).exists() => can_be_made(Path::new(&path)).map(|()| None),
+            Address::File(_) => self.store().await.map(Some),
+            Address::Server(_) => match Store::open_read_only(&self.db).await {
+                Err(StoreError::Missing(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+                Ok(reading) => {
+                    reading.close().await;
+                    self.store().await.map(Some)
+                }
+            },
+        }
+    }
+
     /// Opens the database for reading.
     pub async fn reading(&self) -> Result<Store, Failure> {
-        Ok(Store::open_read_only(&self.db).await?)
+        let store = Store::open_read_only(&self.db).await?;
+        Ok(self.read.get_or_init(|| store).clone())
+    }
+
+    /// Takes leave of a database that was read: where there was no log beside its file, there is none afterwards.
+    pub fn close(self) {
+        if let (Some(store), Ok(runtime)) = (self.read.into_inner(), runtime()) {
+            runtime.block_on(async {
+                // A query that goes on for nobody holds nothing that matters.
+                let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
+            });
+        }
     }
 
     /// The folder of a trial's checkpoints.
@@ -80,13 +119,19 @@ impl Place {
     }
 
     /// Lays down what workers of a sweep need beside the database: text as tokens, and the model that trials begin with. Gives the text's
-    /// digest.
+    /// digest. A sweep whose text is refused leaves nothing.
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
-        let spec = sweep.spec();
-        if let (Some(to), Some(from)) = (self.initial_of(sweep), &spec.initial.checkpoint) {
-            begin_with(&beside(file, from), spec.data.seq_len, &to)?;
+        // Where it can't be, nothing lies beside it.
+        Address::parse(&self.db)?;
+        let digest = text_of(sweep, file, Some(&self.text())).inspect_err(|_| {
+            // Only if it is empty.
+            let _ = std::fs::remove_dir(self.text());
+        })?;
+        let (spec, to) = (sweep.spec(), self.initial_of(sweep));
+        if let (Some(to), Some(from), Some(origin)) = (to, &spec.initial.checkpoint, &spec.initial.digest) {
+            begin_with(&beside(file, from), origin, spec.data.seq_len, &to)?;
         }
-        text_of(sweep, file, Some(&self.text()))
+        Ok(digest)
     }
 
     /// The folder of what the scheduler's jobs say.
@@ -102,6 +147,21 @@ impl Place {
             (None, Err(_)) => PathBuf::from(what),
         }
     }
+}
+
+/// Whether a file can be made there.
+fn can_be_made(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let refused = |why: &str| {
+        let path = path.display();
+        Failure::Environment(format!(
+            "cannot open the database {path}: {why}; is its folder there, and may you write to it?"
+        ))
+    };
+    if !folder.is_dir() {
+        return Err(refused(&format!("{} is no folder", folder.display())));
+    }
+    nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).map_err(|error| refused(error.desc()))
 }
 
 /// The kind of the file system that a file lies on, or will, if that is shared over a network.
@@ -122,7 +182,7 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
 
 /// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a checkpoint has.
 pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
-    let text = std::fs::read_to_string(path).map_err(Failure::input(format!("cannot read {}", path.display())))?;
+    let text = crate::sweep_file::text(path)?;
     let named = |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
     let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
     if let Some(tokenizer) = &spec.data.tokenizer {
@@ -140,7 +200,7 @@ pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
         let digest = model_digest(&folder).map_err(refused)?;
         spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
     }
-    Sweep::new(spec).map_err(|error| named(&error))
+    crate::sweep_file::sweep(spec).map_err(|error| named(&error))
 }
 
 /// Paths in a sweep file count from its own folder.

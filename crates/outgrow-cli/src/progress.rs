@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use outgrow_store::SweepStatus;
 
-use crate::output::{count, duration};
+use crate::output::{count, duration, shown};
 
 /// Off a terminal, a line at most so often.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -68,7 +68,8 @@ impl Progress {
             let left = (all - done).max(0.0) / (flops / seconds);
             text += &format!("  {} tokens/s  {} left", count(tokens / seconds), duration(left));
         }
-        let running = status.running.iter().filter_map(|trial| Some(format!("{} {:.3}", trial.label, trial.loss?)));
+        let running =
+            status.running.iter().filter_map(|trial| Some(format!("{} {:.3}", shown(&trial.label), trial.loss?)));
         let running: Vec<String> = running.take(3).collect();
         if !running.is_empty() {
             text += &format!("  loss: {}", running.join(", "));
@@ -78,6 +79,7 @@ impl Progress {
 
     /// Prints a line without breaking the bar.
     pub fn note(&self, line: &str) {
+        let line = shown(line);
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),

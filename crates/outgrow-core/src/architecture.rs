@@ -14,6 +14,8 @@ use crate::param::Axis;
 pub const MAX_SIZE: usize = 1 << 24;
 /// No model may have more layers (or a layer more heads) than this.
 pub const MAX_COUNT: usize = 1 << 14;
+/// No model may have more heads in all its layers together than this.
+pub const MAX_HEADS: usize = 1 << 16;
 /// No model may have more parameters than this.
 pub const MAX_PARAMETERS: u64 = 1 << 40;
 
@@ -86,8 +88,8 @@ pub enum ArchitectureError {
         /// The largest that is allowed.
         max: usize,
     },
-    /// ε is negative, infinite or not a number.
-    #[error("{0} is {1}; it must be a finite number of at least 0")]
+    /// ε is negative, too large or not a number.
+    #[error("{0} is {1:?}; it must be a number from 0 to 1e30")]
     Epsilon(&'static str, f64),
     /// The form and the sizes do not go together.
     #[error("{0}")]
@@ -207,11 +209,17 @@ impl Architecture {
                 size(|| format!("d_v of head {e} of layer {index}"), head.d_v, MAX_SIZE)?;
             }
         }
+        size(|| "the number of heads of all layers".into(), self.n_heads(), MAX_HEADS)?;
         self.form.validate(self)?;
         if crate::cost::parameters(self) > MAX_PARAMETERS {
             return Err(ArchitectureError::TooLarge);
         }
         Ok(())
+    }
+
+    /// Heads with keys and values of their own, in all layers.
+    pub fn n_heads(&self) -> usize {
+        self.layers.iter().map(|layer| layer.heads.len()).sum()
     }
 
     /// The sizes in one line, for people: `2L d_model 32, 2 heads 16/16, d_ff 64`.

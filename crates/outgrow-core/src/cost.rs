@@ -26,18 +26,18 @@ pub fn non_embedding_parameters(architecture: &Architecture) -> u64 {
 }
 
 /// FLOPs of one forward pass over one sequence of `seq_len` tokens.
-pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u64 {
-    let (s, h) = (seq_len as u64, architecture.d_model as u64);
+pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u128 {
+    let (s, h) = (seq_len as u128, architecture.d_model as u128);
     let gated = architecture.form.gated;
-    let layers: u64 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
-    layers + 2 * s * h * architecture.n_outputs as u64
+    let layers: u128 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
+    layers + 2 * s * h * architecture.n_outputs as u128
 }
 
-fn layer_flops(layer: &LayerShape, gated: bool, h: u64, s: u64) -> u64 {
-    let [queries, keys, values, mixed] = head_widths(layer);
+fn layer_flops(layer: &LayerShape, gated: bool, h: u128, s: u128) -> u128 {
+    let [queries, keys, values, mixed] = head_widths(layer).map(u128::from);
     let projections = 2 * s * h * (queries + keys + values + mixed);
     let attention = 2 * s * s * (queries + mixed);
-    let mlp = 2 * s * h * layer.d_ff as u64 * if gated { 3 } else { 2 };
+    let mlp = 2 * s * h * layer.d_ff as u128 * if gated { 3 } else { 2 };
     projections + attention + mlp
 }
 
@@ -46,7 +46,7 @@ fn head_widths(layer: &LayerShape) -> [u64; 4] {
 }
 
 /// FLOPs of training on one sequence of `seq_len` tokens: forward + backward.
-pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u64 {
+pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u128 {
     3 * forward_flops(architecture, seq_len)
 }
 
@@ -60,7 +60,7 @@ pub enum Backward {
 }
 
 /// Bytes that training a trial takes at its peak, as they are predicted, the batch in so many parts: the largest of its steps and
-/// growths, from above. The tests hold it to what is measured.
+/// growths, from above; saturates instead of overflowing. The tests hold it to what is measured.
 pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
     let training = &trial.settings.training;
     let number = number_bytes(training.precision);
@@ -69,15 +69,15 @@ pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
     let activations = match backward {
         Backward::ByHand => activation_bytes(target, batch, number),
         // Measured: it keeps inputs of elementwise operations, too.
-        Backward::Autograd => 2 * activation_bytes(target, batch, number),
+        Backward::Autograd => activation_bytes(target, batch, number).saturating_mul(2),
     };
     // The optimizer's intermediate results come when the activations have gone.
-    let step = state_bytes(target, number) + activations.max(4 * number as u64 * parameters(target));
+    let step = state_bytes(target, number).saturating_add(activations.max(4 * number as u64 * parameters(target)));
     let growth = |stage: usize| {
         let [old, new] = [stage, stage + 1].map(|stage| trial.plan.architecture_after(stage));
         // The state before and after, the doctor's copy of it, gradients and updates; and what a probe keeps.
         let states = (5 * parameters(old) + 16 * parameters(new)) * number as u64;
-        states + 2 * activation_bytes(new, PROBE, number)
+        activation_bytes(new, PROBE, number).saturating_mul(2).saturating_add(states)
     };
     (0..trial.plan.stages().len()).map(growth).fold(step, u64::max)
 }
@@ -111,14 +111,14 @@ pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
 /// it could do [`BUSY_FLOPS`]. Replicates fill a step up to there. (An estimate from those figures, not a measurement.)
 pub fn replicates_that_pay(trial: &Trial) -> usize {
     let target = trial.plan.target();
-    let step = train_flops(target, target.seq_len).saturating_mul(trial.settings.training.batch_size as u64).max(1);
-    (BUSY_FLOPS / step).clamp(1, MOST_REPLICATES) as usize
+    let step = train_flops(target, target.seq_len) * trial.settings.training.batch_size as u128;
+    (BUSY_FLOPS / step.max(1)).clamp(1, MOST_REPLICATES) as usize
 }
 
 /// FLOPs of a step that keeps a GPU busy.
-const BUSY_FLOPS: u64 = 1_000_000_000_000;
+const BUSY_FLOPS: u128 = 1_000_000_000_000;
 /// More replicates than a comparison needs.
-const MOST_REPLICATES: u64 = 32;
+const MOST_REPLICATES: u128 = 32;
 
 fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
     (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))
@@ -128,20 +128,21 @@ fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
 ///
 /// An estimate from above for unfused attention: every input of a matrix product and of a nonlinearity is kept.
 fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: usize) -> u64 {
-    let (s, h, o) = (architecture.seq_len as u64, architecture.d_model as u64, architecture.n_outputs as u64);
+    let (s, h, o) = (architecture.seq_len as u128, architecture.d_model as u128, architecture.n_outputs as u128);
     // Before and after the nonlinearity; with a gate, what it opens and how far, too.
     let per_unit = if architecture.form.gated { 4 } else { 2 };
     let layer = |layer: &LayerShape| {
-        let ([queries, keys, values, mixed], d_ff) = (head_widths(layer), layer.d_ff as u64);
+        let ([queries, keys, values, mixed], d_ff) = (head_widths(layer).map(u128::from), layer.d_ff as u128);
         let stream = s * 4 * h; // two residuals, two normed copies
-        let heads = s * (queries + keys + values + mixed) + 2 * s * s * layer.n_heads() as u64; // q, k, v, output; scores, weights
+        let heads = s * (queries + keys + values + mixed) + 2 * s * s * layer.n_heads() as u128; // q, k, v, output; scores, weights
         stream + heads + s * per_unit * d_ff
     };
     let outside = s * 6 * h + s * 2 * o; // input, normed output, what goes from layer to layer; logits and their softmax
     // What a layer needs for itself goes from one to the next.
     let room = architecture.layers.iter().map(layer).max().unwrap_or(0);
-    let values = architecture.layers.iter().map(layer).sum::<u64>() + room + outside;
-    values * batch as u64 * bytes_per_value as u64
+    let values = architecture.layers.iter().map(layer).sum::<u128>() + room + outside;
+    let bytes = values.saturating_mul(batch as u128).saturating_mul(bytes_per_value as u128);
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Bytes of weights, gradients and both AdamW moments of so many bytes each, and of birth numbers.

@@ -25,7 +25,7 @@ pub struct Position {
     /// Training tokens so far.
     pub tokens: u64,
     /// Training FLOPs so far (see [`crate::cost`] for the convention).
-    pub train_flops: u64,
+    pub train_flops: u128,
     /// Seconds of wall time so far, over all attempts, without what a killed attempt had to repeat.
     pub wall_seconds: f64,
 }
@@ -68,7 +68,7 @@ pub struct GrowthEvent {
     /// Parameters before and after.
     pub parameters: [u64; 2],
     /// FLOPs that operators spent on themselves; the position counts them already.
-    pub operator_flops: u64,
+    pub operator_flops: u128,
     /// Whether all that was applied claims to preserve the function.
     pub preserving: bool,
     /// The probe before and after.
@@ -166,6 +166,23 @@ pub enum Control {
     Stop,
     /// Stop at once without writing: the trial belongs to another worker now.
     Abandon,
+}
+
+/// Who is told of a training's events, and decides whether it goes on.
+pub trait Receiver {
+    /// Takes an event of the trial of this number.
+    fn tell(&mut self, number: usize, event: Event) -> Control;
+
+    /// What it wants of that trial now: asked after each step, and within what takes long. Must be cheap.
+    fn wish(&self, _number: usize) -> Control {
+        Control::Continue
+    }
+}
+
+impl<F: FnMut(usize, Event) -> Control> Receiver for F {
+    fn tell(&mut self, number: usize, event: Event) -> Control {
+        self(number, event)
+    }
 }
 
 /// How an attempt at a trial ended.

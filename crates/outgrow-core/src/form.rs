@@ -134,6 +134,9 @@ pub enum FrequencyScaling {
     },
 }
 
+/// No number of a form is larger: it must be one in float32, too.
+const LARGEST: f64 = 1e30;
+
 fn yes() -> bool {
     true
 }
@@ -198,11 +201,11 @@ impl Form {
     /// Refuses what is no form, or none of these sizes.
     pub(crate) fn validate(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
         let refuse = |why: String| Err(ArchitectureError::Form(why));
-        if !(self.eps_sum.is_finite() && self.eps_sum >= 0.0) {
+        if !(0.0..=LARGEST).contains(&self.eps_sum) {
             return Err(ArchitectureError::Epsilon("eps_sum", self.eps_sum));
         }
         if let Some(eps) = self.qk_norm_eps {
-            if !(eps.is_finite() && eps >= 0.0) {
+            if !(0.0..=LARGEST).contains(&eps) {
                 return Err(ArchitectureError::Epsilon("qk_norm_eps", eps));
             }
             for (number, layer) in architecture.layers.iter().enumerate() {
@@ -226,13 +229,16 @@ impl Form {
 impl Rotary {
     fn validate(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
         let refuse = |why: String| Err(ArchitectureError::Form(why));
-        if !(self.theta.is_finite() && self.theta >= 1.0) {
-            return refuse(format!("theta of the rotary positions is {}; it must be at least 1", self.theta));
+        if !(1.0..=LARGEST).contains(&self.theta) {
+            return refuse(format!(
+                "theta of the rotary positions is {:?}; it must be from 1 to {LARGEST:e}",
+                self.theta
+            ));
         }
         if !(1..=MAX_SIZE).contains(&self.width) {
             return refuse(format!("width of the rotary positions is {}; usual is the d_k", self.width));
         }
-        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let positive = |value: f64| (1.0 / LARGEST..=LARGEST).contains(&value);
         let scaling = match self.scaling {
             None => true,
             Some(FrequencyScaling::Linear { factor }) => positive(factor),
@@ -242,9 +248,10 @@ impl Rotary {
             }
         };
         if !scaling {
-            return refuse(
-                "the scaling of the rotary positions needs factors above 0, the low one below the high one".into(),
-            );
+            return refuse(format!(
+                "the scaling of the rotary positions needs factors from {:e} to {LARGEST:e}, the low one below the high one",
+                1.0 / LARGEST
+            ));
         }
         for (number, layer) in architecture.layers.iter().enumerate() {
             for head in &layer.heads {

@@ -64,7 +64,7 @@ impl TryFrom<Asked> for Initializer {
             Asked::Matched { scale } => Initializer::Matched { scale },
             Asked::Glorot { scale } => Initializer::Glorot { scale },
             Asked::Copy => Initializer::Copy,
-            Asked::Zero => Initializer::Normal { scale: 0.0 },
+            Asked::Zero => return Err(DeadInitializer { field: "kind", value: "\"zero\"".into() }),
         };
         initializer.validate().map(|()| initializer)
     }
@@ -73,22 +73,37 @@ impl TryFrom<Asked> for Initializer {
 /// Why an initializer is refused.
 #[derive(Debug, Error, PartialEq)]
 #[error(
-    "free entries drawn with scale {0} would never learn: a new unit whose input and output are both zero has zero gradient on both sides; use a finite scale above 0"
+    "`{field}` of the initializer is {value}, but what begins as zero, or nearly so, would never learn: a unit whose input and output are both zero has \
+     zero gradient on both sides; give a scale or a standard deviation from {LEAST:e} to {MOST:e}"
 )]
-pub struct DeadInitializer(pub f64);
+pub struct DeadInitializer {
+    /// As in files.
+    pub field: &'static str,
+    /// What it was.
+    pub value: String,
+}
+
+/// Smaller scales vanish in float32, larger ones overflow.
+const LEAST: f64 = 1e-12;
+const MOST: f64 = 1e6;
 
 impl Initializer {
     /// Refuses what could never learn.
     ///
     /// # Errors
-    /// If the scale is not a finite number above zero.
+    /// If the scale is out of range.
     pub fn validate(&self) -> Result<(), DeadInitializer> {
-        let scale = match self {
-            Initializer::Normal { scale } | Initializer::Matched { scale } | Initializer::Glorot { scale } => *scale,
-            Initializer::Fixed { std_dev } => *std_dev,
-            Initializer::Copy => 1.0,
+        let (field, value) = match self {
+            Initializer::Normal { scale } | Initializer::Matched { scale } | Initializer::Glorot { scale } => {
+                ("scale", *scale)
+            }
+            Initializer::Fixed { std_dev } => ("std_dev", *std_dev),
+            Initializer::Copy => return Ok(()),
         };
-        if scale.is_finite() && scale > 0.0 { Ok(()) } else { Err(DeadInitializer(scale)) }
+        match (LEAST..=MOST).contains(&value) {
+            true => Ok(()),
+            false => Err(DeadInitializer { field, value: format!("{value:?}") }),
+        }
     }
 
     /// Standard deviation of `new` (a shape) more entries of `kind` for a tensor of shape `full`, whose root mean square is `rms`.

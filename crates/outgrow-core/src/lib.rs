@@ -18,6 +18,7 @@ pub mod operator;
 pub mod param;
 pub mod plan;
 pub mod policy;
+pub mod recorded;
 pub mod reference;
 pub mod rows;
 pub mod strategy;

@@ -72,7 +72,7 @@ trait Method {
     }
 
     /// FLOPs that it spends on itself.
-    fn flops(&self, _from: &Architecture, _to: &Architecture) -> u64 {
+    fn flops(&self, _from: &Architecture, _to: &Architecture) -> u128 {
         0
     }
 
@@ -192,7 +192,7 @@ impl Operator {
     }
 
     /// FLOPs that it spends on itself.
-    pub fn flops(&self, from: &Architecture, to: &Architecture) -> u64 {
+    pub fn flops(&self, from: &Architecture, to: &Architecture) -> u128 {
         self.method().flops(from, to)
     }
 

@@ -100,7 +100,7 @@ pub enum PlanError {
 impl Stage {
     /// Tokens at which the masks of its growths are open.
     pub fn open_at(&self) -> u64 {
-        self.tokens + self.growths.iter().map(Growth::ramp_tokens).max().unwrap_or(0)
+        self.tokens.saturating_add(self.growths.iter().map(Growth::ramp_tokens).max().unwrap_or(0))
     }
 }
 
@@ -190,26 +190,28 @@ impl GrowthPlan {
         blake3::hash(&text).to_hex()[..16].to_owned()
     }
 
-    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of the model's `seq_len`.
-    pub fn train_flops(&self, tokens: u64) -> u64 {
+    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of the model's `seq_len`; saturates instead of
+    /// overflowing, which no plan of a sweep does.
+    pub fn train_flops(&self, tokens: u64) -> u128 {
         let ends = self.stages.iter().map(|stage| stage.tokens).chain([u64::MAX]);
         let mut start = 0;
-        let mut flops = 0;
+        let mut flops: u128 = 0;
         for (number, end) in ends.enumerate() {
             let architecture = self.architecture_after(number);
             let sequences = end.min(tokens).saturating_sub(start) / architecture.seq_len as u64;
-            flops += sequences * cost::train_flops(architecture, architecture.seq_len);
+            let sequence = cost::train_flops(architecture, architecture.seq_len);
+            flops = flops.saturating_add(u128::from(sequences).saturating_mul(sequence));
             start = end;
         }
         let done = self.stages.iter().take_while(|stage| stage.tokens < tokens).count();
-        flops + (0..done).map(|stage| self.operator_flops(stage)).sum::<u64>()
+        (0..done).map(|stage| self.operator_flops(stage)).fold(flops, u128::saturating_add)
     }
 
     /// FLOPs that the operators of a stage spend on themselves.
-    pub fn operator_flops(&self, stage: usize) -> u64 {
+    pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
         let operators = self.stages[stage].growths.iter().filter_map(Growth::learning);
-        operators.map(|operator| operator.flops(before, after)).sum()
+        operators.map(|operator| operator.flops(before, after)).fold(0, u128::saturating_add)
     }
 }
 

@@ -55,7 +55,7 @@ pub struct GrowthRow {
     /// When.
     pub at: Position,
     /// FLOPs that operators spent on themselves; the position counts them.
-    pub operator_flops: u64,
+    pub operator_flops: u128,
     /// Which axes it enlarged.
     pub axes: Vec<TransformKind>,
     /// Whether all that was applied claims to preserve the function.

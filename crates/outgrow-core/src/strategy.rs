@@ -33,6 +33,11 @@ trait Rule {
     /// How many plans the sweep asks of it.
     fn plans(&self) -> usize;
 
+    /// The most stages that one of them has.
+    fn stages(&self) -> usize {
+        1
+    }
+
     /// Samples one way from the initial architecture to the target.
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError>;
 }
@@ -128,13 +133,22 @@ impl Strategy {
         self.rule().plans()
     }
 
+    /// The most stages that one of its plans has.
+    pub fn stages(&self) -> usize {
+        self.rule().stages()
+    }
+
     /// Samples one way from the initial architecture to the target.
     ///
     /// # Errors
     /// If a parameter is out of range, or the target is not an enlargement.
     pub fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         if self.plans() == 0 {
-            return Err(StrategyError::Parameter { field: "plans", value: "0".into(), allowed: "at least 1" });
+            return Err(StrategyError::Parameter {
+                field: "plans",
+                value: "0".into(),
+                allowed: "it must be at least 1",
+            });
         }
         self.rule().sample(task, rng)
     }
@@ -168,7 +182,7 @@ fn check_window(window: [f64; 2]) -> Result<(), StrategyError> {
         true => Ok(()),
         false => Err(StrategyError::Parameter {
             field: "window",
-            value: format!("[{from}, {to}]"),
+            value: format!("[{from:?}, {to:?}]"),
             allowed: "two fractions of the trial's tokens, the first at most the second, both from 0 to 1",
         }),
     }

@@ -6,16 +6,20 @@
 
 mod beginnings;
 mod controls;
+mod differences;
+mod names;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::beginnings::{Beginning, beginnings, in_order};
+pub use self::differences::{Difference, differences};
 pub use self::spec::{
     CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
-    Precision, SizesSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+    Precision, SizesSpec, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
 };
+use self::spec::{MOST_TOKENS, bad};
 use crate::{
     architecture::Architecture,
     cost,
@@ -25,6 +29,9 @@ use crate::{
     strategy::{Sampled, Strategy, StrategyError, Task},
     stream::{derive, stream},
 };
+
+/// No trial spends more: beyond what any plan without learning operators can.
+const MOST_FLOPS: u128 = 1 << 121;
 
 /// A sweep that can be run: every field was checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,6 +184,7 @@ impl Sweep {
         spec.controls.get_or_insert_with(|| ControlsSpec::default_for(&initial, &target));
         let sweep = Self { spec, initial, target };
         controls::check(&sweep)?;
+        sweep.spec.check_extent(&sweep.target)?;
         // Every strategy must be able to sample; one draw of each tells, and names the axis that would shrink.
         for strategy in &sweep.spec.strategies {
             sweep.sample(strategy, 0)?;
@@ -221,7 +229,7 @@ impl Sweep {
     /// `data` is the text's digest.
     ///
     /// # Errors
-    /// If a strategy can't be sampled, or a plan has no room in its budget.
+    /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too many trials.
     pub fn members(&self, data: &str) -> Result<Vec<Member>, SweepError> {
         let mut arms = vec![];
         for strategy in &self.spec.strategies {
@@ -230,12 +238,10 @@ impl Sweep {
             }
         }
         arms.extend(controls::arms(self, &arms)?);
-        let single = [self.spec.training.learning_rate];
-        let rates =
-            if self.controls().learning_rates.is_empty() { &single[..] } else { &self.controls().learning_rates };
+        self.spec.check_trials(arms.len() as u128, "plans and controls")?;
         let mut members = vec![];
         for arm in &arms {
-            for rate in rates {
+            for rate in self.spec.rates() {
                 members.extend((0..self.spec.replicates).map(|replicate| self.member(arm, *rate, replicate, data)));
             }
         }
@@ -269,6 +275,16 @@ impl Sweep {
         (tokens / self.step_tokens()).max(2) * self.step_tokens()
     }
 
+    /// So many tokens in whole steps, if a trial of this strategy may train as many.
+    fn budget(&self, strategy: &str, tokens: f64) -> Result<u64, SweepError> {
+        if tokens > MOST_TOKENS as f64 {
+            let allowed =
+                format!("no trial trains more than {MOST_TOKENS}; make training.tokens or the target smaller");
+            return bad(&format!("tokens of {strategy}"), format!("{tokens:.4e}, to be equal to the others"), &allowed);
+        }
+        Ok(self.whole_steps(tokens.round() as u64))
+    }
+
     fn sample(&self, strategy: &StrategySpec, number: usize) -> Result<Sampled, SweepError> {
         let own =
             strategy.initial.as_ref().map(|sizes| sizes.architecture(&self.spec, "strategies.initial")).transpose()?;
@@ -283,13 +299,18 @@ impl Sweep {
     /// A plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
     fn arm(&self, strategy: &StrategySpec, number: usize) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, number)?;
-        let tokens = self.whole_steps(match self.spec.training.equal {
-            Equal::Tokens => self.spec.training.tokens,
-            Equal::TrainFlops => self.equal_flops_tokens(&sampled),
-        });
+        let tokens = match self.spec.training.equal {
+            Equal::Tokens => self.whole_steps(self.spec.training.tokens),
+            Equal::TrainFlops => self.budget(&strategy.name, self.equal_flops_tokens(&sampled))?,
+        };
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
+        if plan.train_flops(tokens) > MOST_FLOPS {
+            let allowed =
+                format!("no trial may spend more than {:.0e}: its operators learn for too long", MOST_FLOPS as f64);
+            return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
+        }
         let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
         let continues = strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
@@ -297,22 +318,23 @@ impl Sweep {
     }
 
     /// How many tokens cost a grown trial what the control's tokens cost the target architecture.
-    fn equal_flops_tokens(&self, sampled: &Sampled) -> u64 {
+    fn equal_flops_tokens(&self, sampled: &Sampled) -> f64 {
         let per_sequence = |a: &Architecture| cost::train_flops(a, a.seq_len) as f64;
         let mut architecture = sampled.initial.clone();
-        let (mut from, mut mean, mut operators) = (0.0, 0.0, 0);
+        let (mut from, mut mean, mut operators) = (0.0, 0.0, 0.0);
         for (at, growths) in &sampled.stages {
             mean += (at - from) * per_sequence(&architecture);
             from = *at;
             if let Ok(grown) = crate::growth::grow_all(&architecture, growths, 0) {
                 let learning = growths.iter().filter_map(Growth::learning);
-                operators += learning.map(|operator| operator.flops(&architecture, &grown.architecture)).sum::<u64>();
+                operators +=
+                    learning.map(|operator| operator.flops(&architecture, &grown.architecture) as f64).sum::<f64>();
                 architecture = grown.architecture;
             }
         }
         mean += (1.0 - from) * per_sequence(&architecture);
         let sequences = self.spec.training.tokens as f64 / self.target.seq_len as f64;
-        let left = sequences * per_sequence(&self.target) - operators as f64;
-        (left.max(0.0) / mean * self.target.seq_len as f64).round() as u64
+        let left = sequences * per_sequence(&self.target) - operators;
+        left.max(0.0) / mean * self.target.seq_len as f64
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use outgrow_core::{
-    Sweep, cost,
+    Architecture, HeadShape, LayerShape, Sweep, cost,
     sweep::{Beginning, LearningRateSchedule, Member, Trial, beginnings, in_order},
 };
+
+use proptest::prelude::*;
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
 
@@ -246,5 +248,381 @@ fn memory_is_predicted_and_cut_to_fit() {
         assert!(fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]), "{fits:?}");
         assert_eq!(parts_that_fit(trial, 0, 1, ByHand), None);
         assert_eq!(replicates_that_pay(trial), 32, "a small model leaves a GPU idle");
+    }
+}
+
+/// The small sweep with some words in place of others, which must be there.
+fn changed(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(SWEEP.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    })
+}
+
+#[test]
+fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
+    let initializer = "{ kind = \"normal\", scale = 1.0 }";
+    let positions = "eps_sum = 1e-5, positions = { kind = \"rotary\", theta = 1e4, width = 4 }";
+    let rotary = |from: &str, to: &str| positions.replace(from, to);
+    for (from, to, words) in [
+        // Numbers that float32 does not hold, or that divide by nothing.
+        ("1e-3", "1e300", "`training.learning_rate` is 1e300; it must be a number from 1e-30 to 1e6".to_owned()),
+        ("1e-3", "1e-300", "`training.learning_rate` is 1e-300".into()),
+        ("1e-3", "nan", "`training.learning_rate` is NaN".into()),
+        ("1e-3", "inf", "`training.learning_rate` is inf".into()),
+        ("1e-3", "-1.0", "`training.learning_rate` is -1".into()),
+        ("eps = 1e-8", "eps = 0.0", "`training.optimizer.eps` is 0.0; it must be a number from 1e-30".into()),
+        ("eps = 1e-8", "eps = nan", "`training.optimizer.eps` is NaN".into()),
+        ("weight_decay = 0.0", "weight_decay = 1e300", "`training.optimizer.weight_decay` is 1e300".into()),
+        ("weight_decay = 0.0", "weight_decay = -1.0", "from 0 to 1e6".into()),
+        ("clip_norm = 1.0", "clip_norm = inf", "`training.optimizer.clip_norm` is inf".into()),
+        ("beta1 = 0.9", "beta1 = 1.0", "`training.optimizer.beta1` is 1".into()),
+        ("beta2 = 0.99", "beta2 = nan", "`training.optimizer.beta2` is NaN".into()),
+        ("eps_sum = 1e-5", "eps_sum = 1e300", "eps_sum is 1e300".into()),
+        ("eps_sum = 1e-5", "eps_sum = nan", "eps_sum is NaN".into()),
+        ("eps_sum = 1e-5", "eps_sum = 1e-5, qk_norm_eps = -1.0", "qk_norm_eps is -1".into()),
+        ("eps_sum = 1e-5", &rotary("1e4", "nan"), "theta of the rotary positions is NaN".into()),
+        ("eps_sum = 1e-5", &rotary("1e4", "1e300"), "theta of the rotary positions is 1e300".into()),
+        ("eps_sum = 1e-5", &rotary("width = 4", "width = 0"), "width of the rotary positions is 0".into()),
+        ("warmup = 0.1", "warmup = nan", "`training.schedule.warmup` is NaN".into()),
+        ("warmup = 0.1", "warmup = -0.1", "`training.schedule.warmup` is -0.1".into()),
+        ("warmup = 0.1", "warmup = 800.0", "whole number of tokens below 800".into()),
+        // Named as they were written.
+        (initializer, "{ kind = \"fixed\", std_dev = -1.0 }", "`std_dev` of the initializer is -1".into()),
+        (initializer, "{ kind = \"fixed\", std_dev = nan }", "`std_dev` of the initializer is NaN".into()),
+        (initializer, "{ kind = \"glorot\", scale = 1e300 }", "`scale` of the initializer is 1e300".into()),
+        (initializer, "{ kind = \"zero\" }", "`kind` of the initializer is \"zero\"".into()),
+        (
+            "{ kind = \"unchanged\" }",
+            "{ kind = \"rewind\", to = nan, tokens = 1 }",
+            "`training.growth.learning_rate.to`".into(),
+        ),
+        // Bytes have 256 values.
+        (
+            "seq_len = 8",
+            "seq_len = 8, vocab_size = 5",
+            "`data.vocab_size` is 5; text without a tokenizer is bytes".into(),
+        ),
+        ("seq_len = 8", "seq_len = 8, vocab_size = 255", "`data.vocab_size` is 255".into()),
+        ("seq_len = 8", "seq_len = 0", "`data.seq_len` is 0".into()),
+        ("batch_size = 2", "batch_size = 0", "`training.batch_size` is 0".into()),
+        ("d_k = 6", "d_k = 0", "d_k of head 0".into()),
+        ("tokens = 800", "tokens = 20", "`training.tokens` is 20".into()),
+        ("tokens = 800", "tokens = 9_007_199_254_740_993", "`training.tokens`".into()),
+    ] {
+        let error = Sweep::parse(&changed(&[(from, to)])).expect_err(to).to_string();
+        assert!(error.contains(&words), "{to}: {error}");
+    }
+}
+
+#[test]
+fn sweeps_are_bounded_before_anything_is_made_of_them() {
+    let many = "999_999_999_999";
+    let layers =
+        |entry: &str, n: usize| format!("target = {{ d_model = 12, layers = [{}] }}\n#", vec![entry; n].join(", "));
+    let wide = "{ heads = [{ n_heads = 16_384, d_k = 1, d_v = 1 }, { n_heads = 16_384, d_k = 2, d_v = 1 }], d_ff = 1 }";
+    let rates: Vec<String> = (1..=60_000).map(|n| format!("{n}e-6")).collect();
+    let rates = format!("fixed_sizes = 0, learning_rates = [{}]", rates.join(", "));
+    for (from, to, words) in [
+        (
+            "replicates = 2",
+            &*format!("replicates = {many}"),
+            "`plans × learning rates × replicates` is 3 × 1 × 999999999999 = 2999999999997; a sweep has at most 100000 trials",
+        ),
+        ("plans = 2", &*format!("plans = {many}"), "a sweep has at most 100000 trials"),
+        ("fixed_sizes = 0", &rates, "is 3 × 60000 × 2 = 360000"),
+        (
+            "max_stages = 3",
+            &*format!("max_stages = {many}"),
+            "`strategies: random` is of 4 trials that have up to 1000000000000 sizes each",
+        ),
+        ("n_layers = 2", &*format!("n_layers = {many}"), "`target.n_layers` is 999999999999; it must be at most 2048"),
+        ("n_heads = 2", "n_heads = 100_000", "`target.n_heads`"),
+        ("n_layers = 2, n_heads = 2", "n_layers = 2_000, n_heads = 16_000", "all layers together may have 65536 heads"),
+        ("target = ", &layers(wide, 40), "all layers together may have 65536 heads"),
+        (
+            "target = ",
+            &layers("{ heads = [{ n_heads = 1, d_k = 6, d_v = 6 }], d_ff = 16 }", 2_049),
+            "`target.n_layers` is 2049",
+        ),
+        ("d_model = 12", &*format!("d_model = {many}"), "d_model is 999999999999"),
+        ("fixed_sizes = 0", "fixed_sizes = 17", "`controls.fixed_sizes` is 17"),
+        ("batch_size = 2", &*format!("batch_size = {many}"), "`training.batch_size`"),
+    ] {
+        let error = Sweep::parse(&changed(&[(from, to)])).expect_err(words).to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    // Controls count, too; and what is equal to others may become too long.
+    let controls = [("fixed_sizes = 0", "fixed_sizes = 16"), ("replicates = 2", "replicates = 33_000")];
+    let sweep = Sweep::parse(&changed(&controls)).expect("three plans and their replicates are fewer");
+    let error = sweep.members("d").expect_err("sixteen sizes more").to_string();
+    assert!(error.contains("`plans and controls × learning rates × replicates` is 19 × 1 × 33000"), "{error}");
+    let long = [
+        ("tokens = 800", "tokens = 9_000_000_000_000_000"),
+        ("equal = \"tokens\"", "equal = \"train_flops\""),
+        ("target = { d_model = 12", "target = { d_model = 1200"),
+    ];
+    let error = Sweep::parse(&changed(&long)).expect("a sweep").members("d").expect_err("too long").to_string();
+    assert!(error.contains("tokens of random") && error.contains("9007199254740992"), "{error}");
+}
+
+#[test]
+fn names_are_what_files_tables_and_shells_can_live_with() {
+    let long = "x".repeat(65);
+    let strategy = |name: &str| changed(&[("kind = \"random\"", &format!("kind = \"random\", name = {name:?}"))]);
+    for name in ["a", "7", "at 40 %", "a_b-c.d+e=f,(g)", "x".repeat(64).as_str(), "from_scratch_95", "fixed_size_1"] {
+        Sweep::parse(&strategy(name)).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for (name, words) in [
+        ("", "it is empty"),
+        ("../../escaped", "character 3 of it is '/'"),
+        ("/etc/x", "character 1 of it is '/'"),
+        ("a\nb", "character 2 of it is '\\n'"),
+        ("a\tb", "character 2 of it is '\\t'"),
+        ("a😀", "character 2 of it is '😀'"),
+        ("é", "character 1 of it is 'é'"),
+        ("a\\b", "character 2 of it is '\\\\'"),
+        ("a|b", "character 2 of it is '|'"),
+        ("a`b", "'`'"),
+        ("$(x)", "'$'"),
+        ("<b>", "'<'"),
+        (" a", "it begins with ' '"),
+        ("-a", "it begins with '-'"),
+        (".a", "it begins with '.'"),
+        ("=a", "it begins with '='"),
+        ("a ", "it ends in ' '"),
+        ("a.", "it ends in '.'"),
+        ("a..b", "two dots at character 2"),
+        (long.as_str(), "it has 65 characters"),
+    ] {
+        let error = Sweep::parse(&strategy(name)).expect_err(name).to_string();
+        assert!(error.contains(words) && error.contains("`strategies.name`") && error.len() < 500, "{name:?}: {error}");
+    }
+    let sweep =
+        |name: &str| Sweep::parse(&changed(&[("\"small\"", &format!("{name:?}"))])).map_err(|error| error.to_string());
+    assert!(["a", "_a", "A-1_b", &"x".repeat(64)].into_iter().all(|name| sweep(name).is_ok()));
+    for (name, words) in [
+        ("", "it is empty"),
+        ("-a", "begins with '-'"),
+        ("a b", "character 2 of it is ' '"),
+        ("a.b", "'.'"),
+        ("ä", "'ä'"),
+        (&long, "65 characters"),
+    ] {
+        let error = sweep(name).expect_err(name);
+        assert!(error.contains(words) && error.starts_with("`name` is"), "{name:?}: {error}");
+    }
+}
+
+#[test]
+fn no_strategy_takes_the_name_of_a_control() {
+    let named = |name: &str, controls: &str, first: &str| {
+        let none = "same_tokens = false, same_compute = false, fixed_sizes = 0";
+        let random = format!("kind = \"random\", name = \"{name}\"");
+        Sweep::parse(&changed(&[
+            (none, controls),
+            ("{ kind = \"from_scratch\" }, ", first),
+            ("kind = \"random\"", &random),
+        ]))
+        .map_err(|error| error.to_string())
+    };
+    let own = "{ kind = \"from_scratch\", name = \"control\" }, ";
+    let all = "same_tokens = true, same_compute = true, fixed_sizes = 2";
+    for (name, controls, first, clash) in [
+        ("fixed_size_1", all, own, true),
+        ("fixed_size_2", all, own, true),
+        ("fixed_size_3", all, own, false),
+        ("fixed_size_1_40", all, own, true),
+        ("fixed_size_1_40.25", all, own, true),
+        ("fixed_size_x", all, own, false),
+        ("from_scratch_95", all, own, true),
+        ("from_scratch_95.5", all, own, true),
+        ("from_scratch_small", all, own, false),
+        ("from_scratch", all, own, false),
+        ("from_scratch", all, "", true),
+        ("fixed_size_1", "same_tokens = true, same_compute = true, fixed_sizes = 0", own, false),
+        ("from_scratch_95", "same_tokens = false, same_compute = false, fixed_sizes = 2", own, false),
+        ("from_scratch_95", "same_tokens = false, same_compute = true, fixed_sizes = 0", own, true),
+    ] {
+        match named(name, controls, first) {
+            Ok(sweep) => {
+                assert!(!clash, "{name} {controls}");
+                assert_told_apart(&sweep.members("d").expect("members"));
+            }
+            Err(error) => assert!(
+                clash && error.contains(&format!("`strategies.name` is \"{name}\"")) && error.contains("controls."),
+                "{error}"
+            ),
+        }
+    }
+}
+
+/// Strategy, plan, replicate and learning rate are one trial's alone.
+fn assert_told_apart(members: &[Member]) {
+    let place =
+        |m: &Member| (m.strategy.clone(), m.plan, m.replicate, m.trial.settings.training.learning_rate.to_bits());
+    assert_eq!(members.iter().map(place).collect::<BTreeSet<_>>().len(), members.len());
+}
+
+#[test]
+fn controls_of_close_budgets_have_names_of_their_own() {
+    let small = "{ d_model = 4, n_layers = 1, n_heads = 1, d_k = 2, d_v = 2, d_ff = 2 }";
+    let text = changed(&[
+        (
+            "same_tokens = false, same_compute = false, fixed_sizes = 0",
+            "same_tokens = false, same_compute = true, fixed_sizes = 1",
+        ),
+        (
+            "initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }",
+            &format!("initial = {small}"),
+        ),
+        (
+            "{ kind = \"random\", plans = 2, max_stages = 3, window = [0.1, 0.6] }",
+            "{ kind = \"all_at_once\", plans = 1, at = 0.9485 }, { kind = \"all_at_once\", name = \"later\", plans = 1, at = 0.952 }, \
+          { kind = \"all_at_once\", name = \"half\", plans = 1, at = 0.5 }",
+        ),
+        (
+            "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }",
+            "target = { d_model = 128, n_layers = 4, n_heads = 2, d_k = 6, d_v = 6, d_ff = 512 }",
+        ),
+        ("tokens = 800", "tokens = 800_000"),
+    ]);
+    let members = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}")).members("d").expect("members");
+    assert_told_apart(&members);
+    let names: BTreeSet<&str> = members
+        .iter()
+        .map(|m| m.strategy.as_str())
+        .filter(|name| name.contains("_size_") || name.contains("scratch_"))
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    let whole = |name: &str| !name.contains('.');
+    assert_eq!(
+        names.iter().filter(|name| whole(name)).count(),
+        2,
+        "that of half the way keeps its short name: {names:?}"
+    );
+}
+
+/// A sweep of random strategies, budgets, controls and rates.
+fn random_sweep() -> impl Strategy<Value = String> {
+    let place = 0.01f64..0.99;
+    let arm = (0..4, place.clone(), place, 1usize..3);
+    let shape = (1usize..4, 1usize..3, 1usize..4, 1usize..6);
+    (proptest::collection::vec(arm, 1..6), any::<[bool; 3]>(), 0usize..4, 1usize..4, 400u64..40_000, shape).prop_map(
+        |(arms, [tokens, compute, equal], fixed, rates, budget, (d, n, e, f))| {
+            let arm = |(number, (kind, a, b, plans)): (usize, &(i32, f64, f64, usize))| {
+                let window = format!("window = [{}, {}]", a.min(*b), a.max(*b));
+                let rule = match kind {
+                    0 => format!("kind = \"all_at_once\", at = {a}"),
+                    1 => format!("kind = \"evenly_spaced\", stages = 3, {window}"),
+                    2 => format!("kind = \"random_order\", {window}"),
+                    _ => format!("kind = \"random\", max_stages = 3, {window}"),
+                };
+                format!("{{ name = \"s{number}\", plans = {plans}, {rule} }}")
+            };
+            let arms: Vec<String> = arms.iter().enumerate().map(arm).collect();
+            let rates: Vec<String> = (1..=rates).map(|n| format!("{n}e-3")).collect();
+            let controls = format!(
+                "same_tokens = {tokens}, same_compute = {compute}, fixed_sizes = {fixed}, learning_rates = [{}]",
+                rates.join(", ")
+            );
+            let initial = format!("initial = {{ d_model = {}, n_layers = {n}, n_heads = {e}, d_k = {f}, d_v = {f}, d_ff = {d} }}", 2 * d);
+            let target = format!("target = {{ d_model = {}, n_layers = {}, n_heads = {}, d_k = 6, d_v = 6, d_ff = 16 }}", 2 * d + 4, n + 1, e + 1);
+            changed(&[
+                ("initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }", &initial),
+                ("target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }", &target),
+                ("same_tokens = false, same_compute = false, fixed_sizes = 0", &controls),
+                ("strategies = [{ kind = \"from_scratch\" }, { kind = \"random\", plans = 2, max_stages = 3, window = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
+                ("tokens = 800", &format!("tokens = {budget}")),
+                ("equal = \"tokens\"", if equal { "equal = \"tokens\"" } else { "equal = \"train_flops\"" }),
+            ])
+        },
+    )
+}
+
+/// FLOPs of a forward pass in floating point, from the sizes alone.
+fn forward_in_f64(a: &Architecture) -> f64 {
+    let (s, h) = (a.seq_len as f64, a.d_model as f64);
+    let layer = |layer: &LayerShape| {
+        let sum = |of: fn(&HeadShape) -> usize| layer.heads.iter().map(|head| of(head) as f64).sum::<f64>();
+        let (queries, mixed) = (sum(|head| head.n_queries * head.d_k), sum(|head| head.n_queries * head.d_v));
+        let (keys, values) = (sum(|head| head.d_k), sum(|head| head.d_v));
+        2.0 * s * (h * (queries + keys + values + mixed + 2.0 * layer.d_ff as f64) + s * (queries + mixed))
+    };
+    a.layers.iter().map(layer).sum::<f64>() + 2.0 * s * h * a.n_outputs as f64
+}
+
+proptest! {
+    #[test]
+    fn a_place_in_a_sweep_is_one_trials(text in random_sweep()) {
+        let sweep = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_told_apart(&sweep.members("d").unwrap_or_else(|error| panic!("{error}\n{text}")));
+    }
+
+    #[test]
+    fn flops_are_exact_however_many(
+        sizes in proptest::collection::vec((1usize..64, 1usize..8, 1usize..256, 1usize..256, 1usize..65_536), 1..60),
+        d_model in 1usize..16_384, seq_len in 1usize..1 << 17, vocab_size in 1usize..1 << 18, sequences in 1u64..1 << 36,
+    ) {
+        let layer = |&(n, n_queries, d_k, d_v, d_ff): &(usize, usize, usize, usize, usize)| {
+            LayerShape { heads: vec![HeadShape { n_queries, d_k, d_v }; n], d_ff }
+        };
+        let form = outgrow_core::Form::decoder(outgrow_core::Norm::RmsNorm, 0.0);
+        let layers = sizes.iter().map(layer).collect();
+        let architecture = Architecture { vocab_size, n_outputs: vocab_size, seq_len, d_model, layers, form };
+        prop_assume!(architecture.validate().is_ok());
+        let forward = cost::forward_flops(&architecture, seq_len);
+        prop_assert!((forward as f64 / forward_in_f64(&architecture) - 1.0).abs() < 1e-12);
+        let plan = outgrow_core::GrowthPlan::new(architecture, vec![]).expect("a plan");
+        let tokens = sequences * seq_len as u64;
+        let (all, one) = (plan.train_flops(tokens), plan.train_flops(seq_len as u64));
+        prop_assert_eq!((one, all), (3 * forward, one.checked_mul(sequences.into()).expect("in 128 bits")));
+        // As they go into databases, spools and checkpoints, and come back.
+        let at = outgrow_core::event::Position { train_flops: all, tokens, ..Default::default() };
+        let text = serde_json::to_string(&at).expect("JSON");
+        let written = format!("\"train_flops\":{all}");
+        prop_assert!(text.contains(&written), "{}", text);
+        prop_assert_eq!(serde_json::from_str::<outgrow_core::event::Position>(&text).expect("JSON"), at);
+    }
+}
+
+#[test]
+fn budgets_of_ten_to_the_22_are_right() {
+    let large = "{ d_model = 2048, n_layers = 24, n_heads = 16, d_k = 128, d_v = 128, d_ff = 8192 }";
+    let text = |tokens: &str, equal: &str| {
+        changed(&[
+            (
+                "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }",
+                &format!("target = {large}"),
+            ),
+            (
+                "initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }",
+                "initial = { d_model = 512, n_layers = 8, n_heads = 8, d_k = 64, d_v = 64, d_ff = 2048 }",
+            ),
+            ("seq_len = 8", "seq_len = 1024"),
+            ("batch_size = 2", "batch_size = 4"),
+            ("tokens = 800", &format!("tokens = {tokens}")),
+            ("equal = \"tokens\"", &format!("equal = \"{equal}\"")),
+            (
+                "same_tokens = false, same_compute = false, fixed_sizes = 0",
+                "same_tokens = true, same_compute = true, fixed_sizes = 1",
+            ),
+        ])
+    };
+    for (tokens, expected) in
+        [("200_000_000_000", 1_570_976_563_200_000_000_000), ("22_000_000_000_000", 172_807_421_952_000_000_000_000)]
+    {
+        for equal in ["tokens", "train_flops"] {
+            let members = Sweep::parse(&text(tokens, equal)).expect("a sweep").members("d").expect("members");
+            let spent = |m: &Member| m.trial.plan.train_flops(m.trial.settings.tokens);
+            let control = members.iter().find(|m| m.strategy == "from_scratch").expect("the control");
+            assert_eq!(spent(control), expected);
+            for member in members.iter().filter(|m| equal == "train_flops" && matches!(m.kind, "random" | "fixed_size"))
+            {
+                let off = spent(member) as f64 / expected as f64 - 1.0;
+                assert!(off.abs() < 1e-4, "{} spends {off} more", member.strategy);
+            }
+            assert_told_apart(&members);
+        }
     }
 }

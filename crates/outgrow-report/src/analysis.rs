@@ -12,10 +12,13 @@ use serde::Serialize;
 use crate::{
     Input, Interval, ReportError,
     comparison::{self, Ablation, Comparison},
+    escape::visible,
 };
 
 /// Points of a mean curve.
 const GRID: usize = 96;
+/// Points of a trial's curve: more the eye can't tell apart.
+const MOST_POINTS: usize = 100;
 
 /// A sweep, understood.
 #[derive(Clone, Debug, Serialize)]
@@ -60,7 +63,9 @@ pub struct Strategy {
     pub plans: usize,
     /// Seeds with an evaluation.
     pub seeds: usize,
-    /// Trials that diverged or failed, at any rate.
+    /// Trials, at any rate.
+    pub trials: usize,
+    /// Those of them that diverged or failed.
     pub lost: usize,
     /// Final validation loss over the complete trials, nats per token.
     pub final_loss: Option<Interval>,
@@ -202,7 +207,7 @@ impl Analysis {
     /// If no trial has an evaluation yet.
     pub fn new(input: &Input) -> Result<Self, ReportError> {
         let runs = Runs::new(input);
-        let mut states = BTreeMap::new();
+        let mut states: BTreeMap<String, usize> = BTreeMap::new();
         let mut names: Vec<&str> = vec![];
         for trial in &input.trials {
             *states.entry(trial.state.clone()).or_default() += 1;
@@ -212,7 +217,7 @@ impl Analysis {
         }
         let mut strategies: Vec<Strategy> = names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
         if strategies.is_empty() {
-            return Err(ReportError::Empty(input.sweep.clone()));
+            return Err(ReportError::Empty(nothing(&input.sweep, &states)));
         }
         strategies.sort_by_key(|strategy| strategy.role != Role::Control);
         let control = strategies.iter().find(|strategy| strategy.role == Role::Control).cloned();
@@ -241,9 +246,51 @@ impl Analysis {
         Some((control, self.strategies.iter().filter(|strategy| strategy.role != Role::Control).collect()))
     }
 
+    /// How many trials are in one of some states.
+    pub fn count(&self, states: &[&str]) -> usize {
+        states.iter().filter_map(|state| self.states.get(*state)).sum()
+    }
+
+    /// What whoever sees only a part of the report must know: that it is preliminary, or that no trial came to its end.
+    pub fn note(&self) -> Option<String> {
+        let (open, all) = (self.count(&["waiting", "running"]), self.states.values().sum::<usize>());
+        match (open, self.count(&["diverged", "failed"])) {
+            (0, lost) if lost == all => Some(format!("No trial came to its end: {}.", list(&self.states))),
+            (0, _) => None,
+            (open, _) => Some(format!("Preliminary: {open} trials are not trained to their end yet.")),
+        }
+    }
+
     /// The growing strategies.
     pub fn grown(&self) -> impl Iterator<Item = &Strategy> {
         self.strategies.iter().filter(|strategy| strategy.role == Role::Grown)
+    }
+}
+
+/// "3 diverged, 1 failed".
+fn list(states: &BTreeMap<String, usize>) -> String {
+    states.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Why there is nothing to draw, and what to do about it.
+fn nothing(sweep: &str, states: &BTreeMap<String, usize>) -> String {
+    let (sweep, found) = (visible(sweep), list(states));
+    let all: usize = states.values().sum();
+    let of = |names: &[&str]| names.iter().filter_map(|name| states.get(*name)).sum::<usize>();
+    match (of(&["waiting", "running"]), of(&["diverged"]), of(&["failed"])) {
+        (0, _, _) if all == 0 => format!("sweep {sweep} has no trials"),
+        (0, diverged, 0) if diverged == all => format!(
+            "all {all} trials of sweep {sweep} diverged before they were evaluated, so there is nothing to draw; a lower \
+             training.learning_rate or a longer warmup may keep them (`outgrow status` lists them)"
+        ),
+        (0, _, 1..) => format!(
+            "no trial of sweep {sweep} was evaluated: {found}; `outgrow status` says why, `outgrow run --retry-failed SWEEP.toml` \
+             trains the failed ones again"
+        ),
+        (0, _, _) => format!(
+            "no trial of sweep {sweep} has an evaluation that is a number: {found}; `outgrow status` lists them"
+        ),
+        _ => format!("sweep {sweep} has no trial with an evaluation yet ({found}); train some with `outgrow run`"),
     }
 }
 
@@ -268,7 +315,7 @@ impl<'a> Runs<'a> {
 
     fn run(&self, trial: &TrialRow) -> Option<Run> {
         let growths = self.growths.get(trial.trial.as_str()).map_or(&[][..], Vec::as_slice);
-        let source = growths.first().map_or(0.0, |row| (row.at.train_flops - row.operator_flops) as f64);
+        let source = growths.first().map_or(0.0, |row| row.at.train_flops.saturating_sub(row.operator_flops) as f64);
         let rows = self.curves.get(trial.trial.as_str())?;
         let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
         let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();
@@ -351,6 +398,7 @@ impl Strategy {
                 && (rates.iter().all(|rate| *rate >= learning_rate) || rates.iter().all(|rate| *rate <= learning_rate)),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
+            trials: trials.len(),
             lost: trials.iter().filter(|trial| ["diverged", "failed"].contains(&trial.state.as_str())).count(),
             final_loss: over_seeds(|point| point.loss),
             train_flops: over_seeds(|point| point.train_flops),
@@ -388,15 +436,35 @@ impl Strategy {
         logarithmic(first, last).filter_map(mean).collect()
     }
 
-    /// The mean loss over `cost`, on the stretch that all its trials have in common: cost, and loss over seeds.
-    pub fn mean_curve(&self, cost: Cost) -> Vec<(f64, Interval)> {
+    /// From where on, and up to where, all its trials have evaluations.
+    fn in_common(&self, cost: Cost) -> [f64; 2] {
         let first = self.runs.iter().map(|run| cost.of(&run.curve[0])).fold(0.0, f64::max);
-        let last = self.runs.iter().map(|run| cost.of(run.last())).fold(f64::INFINITY, f64::min);
+        [first, self.runs.iter().map(|run| cost.of(run.last())).fold(f64::INFINITY, f64::min)]
+    }
+
+    /// The mean loss over `cost`, on the stretch that all its trials have in common: cost, and loss over seeds. It ends where the
+    /// first of them ends: a mean over those that are left would jump there.
+    pub fn mean_curve(&self, cost: Cost) -> Vec<(f64, Interval)> {
+        let [first, last] = self.in_common(cost);
         let mean = |x: f64| {
             let losses = self.runs.iter().map(|run| (run.replicate, interpolate(&run.curve, cost, x)));
             Some((x, interval(&by_seed(losses))?))
         };
         logarithmic(first, last).filter_map(mean).collect()
+    }
+
+    /// The trials that go on beyond the end of the mean curve, each from there to its own end; where there is no mean curve, the whole
+    /// trials.
+    pub fn beyond(&self, cost: Cost) -> Vec<Beyond> {
+        let [first, last] = self.in_common(cost);
+        let from = if first < last { last } else { 0.0 };
+        let tail = |run: &Run| {
+            let join = (from > 0.0).then(|| (from, interpolate(&run.curve, cost, from)));
+            let rest = run.curve.iter().filter(|point| cost.of(point) > from).map(|point| (cost.of(point), point.loss));
+            let curve = thinned(join.into_iter().chain(rest).collect());
+            (curve.len() > 1).then_some(Beyond { plan: run.plan, replicate: run.replicate, curve })
+        };
+        self.runs.iter().filter_map(tail).collect()
     }
 
     /// The mean change of loss around its growth events since the last evaluation before each, over tokens since the event: a
@@ -428,6 +496,25 @@ impl Strategy {
         };
         targets.iter().map_while(|&target| ratio(target)).collect()
     }
+}
+
+/// A trial beyond the end of its strategy's mean curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beyond {
+    /// Which plan.
+    pub plan: usize,
+    /// Which seed.
+    pub replicate: usize,
+    /// Cost and loss.
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// No more points of a curve than the eye can tell apart, its ends among them.
+pub fn thinned(curve: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let every = curve.len().div_ceil(MOST_POINTS).max(1);
+    let last = curve.len().saturating_sub(1);
+    let stays = |n: usize| n == 0 || (last - n).is_multiple_of(every);
+    curve.into_iter().enumerate().filter(|(n, _)| stays(*n)).map(|(_, point)| point).collect()
 }
 
 /// Points of a mean curve from `first` to `last`, in equal ratios; none where there is no stretch.

@@ -13,7 +13,7 @@ use plotters_backend::{
     text_anchor::{HPos, VPos},
 };
 
-use crate::font;
+use crate::{escape::xml as escape, font};
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
@@ -61,10 +61,6 @@ impl Canvas {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 fn paint(what: &str, color: BackendColor) -> String {
     let (r, g, b) = color.rgb;
     let opacity = if color.alpha < 1.0 { format!(" {what}-opacity=\"{}\"", color.alpha) } else { String::new() };
@@ -75,10 +71,13 @@ fn points(points: impl IntoIterator<Item = BackendCoord>) -> String {
     points.into_iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
 
-/// `10^{6}` with its exponent raised and smaller.
+/// What stands around a text that is to be raised: characters that no name has once it is made [visible](crate::escape::visible).
+pub const RAISED: [char; 2] = ['\u{e}', '\u{f}'];
+
+/// A power of ten with its exponent raised and smaller.
 fn raised(text: &str, size: f64) -> String {
-    let Some((base, rest)) = text.split_once("^{") else { return escape(text) };
-    let Some((exponent, rest)) = rest.split_once('}') else { return escape(text) };
+    let Some((base, rest)) = text.split_once(RAISED[0]) else { return escape(text) };
+    let Some((exponent, rest)) = rest.split_once(RAISED[1]) else { return escape(text) };
     let (small, up) = (size * 0.7, size * 0.38);
     format!(
         "{}<tspan dy=\"-{up:.0}\" font-size=\"{small:.0}\">{}</tspan><tspan dy=\"{up:.0}\">{}</tspan>",

@@ -41,7 +41,7 @@ impl Figure {
     }
 }
 
-/// Every figure that the sweep has rows for.
+/// Every figure that the sweep has rows for. Each says it where what it shows is not the whole.
 pub fn all(analysis: &Analysis) -> Vec<Figure> {
     let mut figures: Vec<Figure> = [Cost::Tokens, Cost::TrainFlops, Cost::WallSeconds]
         .into_iter()
@@ -54,6 +54,10 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
     figures.extend(saving_by_target::figure(analysis));
     figures.extend(iso_flop_gap::figure(analysis));
     figures.extend(axis_when::figure(analysis));
+    for figure in &mut figures {
+        figure.caption =
+            [analysis.note(), Some(figure.caption.clone())].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    }
     figures
 }
 
@@ -63,6 +67,8 @@ fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
 }
 
+/// Trials of which each has a thin line of its own; with more of them, lines would only hide each other.
+const MOST_THIN: usize = 150;
 /// So many curves are drawn with bands; more bands than that hide one another and the lines.
 const BANDS: usize = 9;
 

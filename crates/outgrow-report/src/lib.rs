@@ -8,6 +8,7 @@ mod analysis;
 mod axis;
 mod canvas;
 mod comparison;
+pub mod escape;
 mod figures;
 mod font;
 mod interval;
@@ -25,6 +26,7 @@ use thiserror::Error;
 pub use analysis::{Analysis, Role, Strategy};
 pub use comparison::{Ablation, Comparison, Gap, Saving};
 pub use interval::Interval;
+pub use provenance::digest;
 pub use scaling::{Scaling, ScalingPoint, scaling};
 
 /// Everything that a report is made of.
@@ -61,19 +63,9 @@ pub struct Report {
 /// Why there is no report.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// Nothing was evaluated yet.
-    #[error("sweep {0} has no trial with an evaluation yet; train some with `outgrow run`")]
+    /// Nothing was evaluated: why, and what to do.
+    #[error("{0}")]
     Empty(String),
-    /// A name has a character that the figures' font does not have.
-    #[error(
-        "the figures' font has no {character:?}, which stands in {text:?}; rename it (Latin and Greek letters are there)"
-    )]
-    Glyph {
-        /// The character.
-        character: char,
-        /// The text that has it.
-        text: String,
-    },
     /// A figure can't be turned into a PDF or a PNG.
     #[error("cannot render figure {0}: {1}")]
     Render(&'static str, String),
@@ -82,18 +74,16 @@ pub enum ReportError {
 /// Makes the report.
 ///
 /// # Errors
-/// If there is nothing to show, or a name can't be written.
+/// If there is nothing to show.
 pub fn report(input: &Input) -> Result<Report, ReportError> {
-    font::check(&input.sweep)?;
-    input.trials.iter().try_for_each(|trial| font::check(&trial.strategy))?;
     let analysis = Analysis::new(input)?;
     let figures = figures::all(&analysis);
     let rendered: Vec<_> = figures.par_iter().map(render::files).collect::<Result<_, _>>()?;
     let mut files: Vec<(String, Vec<u8>)> = rendered.into_iter().flatten().collect();
-    let answer = tables::answer(&analysis);
-    files.extend(tables::files(&analysis, &figures, &answer));
+    let answer = tables::answer(&analysis, escape::visible);
+    files.extend(tables::files(&analysis, &figures));
     files.sort();
-    let provenance = provenance::file(input, &files);
+    let provenance = provenance::file(input, &analysis, &files);
     files.push(("provenance.json".into(), provenance));
     Ok(Report { files, answer, analysis })
 }

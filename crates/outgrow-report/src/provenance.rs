@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::Input;
+use crate::{Analysis, Input};
+
+/// The digest by which `provenance.json` knows a file.
+pub fn digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
 
 /// `provenance.json`. It has no date: the same rows give the same bytes.
-pub fn file(input: &Input, files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let digest = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+pub fn file(input: &Input, analysis: &Analysis, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let rows = serde_json::to_vec(&(&input.trials, &input.curves, &input.growths)).expect("rows are plain data");
     let files: BTreeMap<&str, String> = files.iter().map(|(path, bytes)| (path.as_str(), digest(bytes))).collect();
     let value = json!({
         "outgrow": env!("CARGO_PKG_VERSION"),
         "sweep": input.sweep,
         "sweep_id": input.id,
+        "states": analysis.states,
         "data_digest": input.data,
         "resolved_sweep": input.spec,
         "trained_on": input.environments,

@@ -5,7 +5,7 @@ use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::tiny_skia::{Pixmap, Transform};
 use usvg::{Options, Tree};
 
-use crate::{ReportError, figures::Figure, font, tables::csv_file};
+use crate::{ReportError, escape, figures::Figure, font};
 
 /// Dots per inch of a PNG.
 const DPI: f32 = 300.0;
@@ -17,7 +17,7 @@ const PT_PER_PX: f32 = 0.75;
 /// # Errors
 /// If a rendering library refuses, which it does not for what we draw.
 pub fn files(figure: &Figure) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
-    let mut files = vec![(format!("data/{}.csv", figure.name), csv_file(&figure.numbers))];
+    let mut files = vec![(format!("data/{}.csv", figure.name), escape::csv(&figure.numbers))];
     for (column, svg) in &figure.svgs {
         let failed = |error: String| ReportError::Render(figure.name, error);
         let options = Options { fontdb: font::database(), ..Options::default() };

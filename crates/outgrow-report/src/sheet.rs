@@ -165,6 +165,7 @@ impl Sheet {
         let (row, gap, length) = (11 * PT, 10 * PT, if sample == Sample::Line { 18 * PT } else { 7 * PT });
         let (mut x, mut y) = (left, 8 * PT);
         for (name, look) in entries {
+            let name = &font::label(name);
             let width = length + 3 * PT + font::width(name, TICK);
             if x > left && x + width > self.size.0 - 4 * PT {
                 (x, y) = (left, y + row);

@@ -6,18 +6,24 @@ use crate::{
     Interval,
     analysis::{Analysis, Role, Strategy},
     comparison::{Comparison, Gap},
+    escape::{csv, latex, markdown},
     figures::Figure,
+    font,
 };
 
-/// Which strategy grew cheaper than from scratch, by how much, with n and spread.
-pub fn answer(analysis: &Analysis) -> String {
-    let mut sentences = vec![match analysis.compared() {
+/// How a name is written: as the format wants it that the text is for.
+pub type Say = fn(&str) -> String;
+
+/// Which strategy grew cheaper than from scratch, by how much, with n and spread; before that, whether it is preliminary.
+pub fn answer(analysis: &Analysis, say: Say) -> String {
+    let mut sentences: Vec<String> = analysis.note().into_iter().collect();
+    sentences.push(match analysis.compared() {
         None => format!(
             "{}: the sweep has no from_scratch control with an evaluation, so there is nothing to compare with.",
-            analysis.sweep
+            say(&analysis.sweep)
         ),
-        Some((control, others)) => against(analysis, control, &others),
-    }];
+        Some((control, others)) => against(analysis, control, &others, say),
+    });
     if let Some((worst, n)) = analysis.worst_growth {
         let much = if worst <= 1.0 { "within" } else { "NOT within" };
         sentences.push(format!(
@@ -30,30 +36,32 @@ pub fn answer(analysis: &Analysis) -> String {
             analysis.locked
         ));
     }
-    let open: usize = ["waiting", "running"].iter().filter_map(|state| analysis.states.get(*state)).sum();
-    if open > 0 {
-        sentences.push(format!("Preliminary: {open} trials are not trained to their end yet."));
-    }
-    let lost: usize = analysis.strategies.iter().map(|strategy| strategy.lost).sum();
+    let lost = analysis.count(&["diverged", "failed"]);
     if lost > 0 {
         sentences.push(format!("{lost} trials diverged or failed and are not in the means."));
     }
     sentences.join(" ")
 }
 
-fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> String {
+fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy], say: Say) -> String {
     let Some(loss) = control.final_loss else {
-        return format!("{}: no from-scratch control is trained to its end yet.", analysis.sweep);
+        let sweep = say(&analysis.sweep);
+        return match control.lost == control.trials {
+            true => {
+                format!("{sweep}: every from-scratch control diverged or failed, so there is nothing to compare with.")
+            }
+            false => format!("{sweep}: no from-scratch control is trained to its end yet."),
+        };
     };
     let grown: Vec<&Strategy> = others.iter().copied().filter(|s| s.role == Role::Grown).collect();
-    let judged: Vec<(Verdict, String)> = grown.iter().filter_map(|s| judge(s)).collect();
+    let judged: Vec<(Verdict, String)> = grown.iter().filter_map(|s| judge(s, say)).collect();
     let list = |verdict: Verdict| {
         let texts: Vec<&str> = judged.iter().filter(|(v, _)| *v == verdict).map(|(_, text)| text.as_str()).collect();
         texts.join("; ")
     };
     let mut sentences = vec![format!(
         "{}: from scratch ends at a validation loss of {} nats per token (n = {} seeds{}).",
-        analysis.sweep,
+        say(&analysis.sweep),
         plus_minus(&loss, 3),
         loss.n,
         if control.learning_rates > 1 {
@@ -74,10 +82,15 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> Str
             sentences.push(format!("{begin}: {found}."));
         }
     }
-    sentences.extend(ends(&grown, "the target size with the same compute, annealed to it", |c| c.same_flops.as_ref()));
+    sentences.extend(ends(
+        &grown,
+        "the target size with the same compute, annealed to it",
+        |c| c.same_flops.as_ref(),
+        say,
+    ));
     let fixed = "the best size that never grows, with the same compute";
-    sentences.extend(ends(&grown, fixed, |c| c.best_fixed_size.as_ref()));
-    sentences.extend(at_the_edge(analysis));
+    sentences.extend(ends(&grown, fixed, |c| c.best_fixed_size.as_ref(), say));
+    sentences.extend(at_the_edge(analysis, say));
     sentences.push(format!(
         "Savings count every FLOP since the smallest model, are means over seeds with 95 % Student-t intervals, paired by seed and \
          data order, and called different from zero at the 5 % level after Holm's correction for {} strategies.",
@@ -90,15 +103,15 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy]) -> Str
 const LISTED: usize = 8;
 
 /// How the growing models end against a control of their budget.
-fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>) -> Option<String> {
+fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>, say: Say) -> Option<String> {
     let gaps: Vec<(&str, &Gap)> =
         grown.iter().filter_map(|s| Some((s.name.as_str(), gap(s.comparison.as_ref()?)?))).collect();
-    let mut names: Vec<&str> = gaps.iter().map(|(_, gap)| gap.against.as_str()).collect();
+    let mut names: Vec<String> = gaps.iter().map(|(_, gap)| say(&gap.against)).collect();
     names.sort_unstable();
     names.dedup();
     let one = |(name, gap): &(&str, &Gap)| {
         let spread = gap.difference.bounds.map(|[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
-        format!("{name} {}{}", signed_loss(gap.difference.mean), spread.unwrap_or_default())
+        format!("{} {}{}", say(name), signed_loss(gap.difference.mean), spread.unwrap_or_default())
     };
     let verdict = match gaps.iter().all(|(_, gap)| gap.difference.mean > 0.0) {
         true => " No growing model ended lower.",
@@ -114,8 +127,8 @@ fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>
 }
 
 /// Whoever did best at the end of the grid was perhaps not tuned.
-fn at_the_edge(analysis: &Analysis) -> Option<String> {
-    let names: Vec<&str> = analysis.strategies.iter().filter(|s| s.is_at_the_edge).map(|s| s.name.as_str()).collect();
+fn at_the_edge(analysis: &Analysis, say: Say) -> Option<String> {
+    let names: Vec<String> = analysis.strategies.iter().filter(|s| s.is_at_the_edge).map(|s| say(&s.name)).collect();
     let what = "did best at the lowest or the highest learning rate of the grid, so a wider one may change what is said of them";
     (!names.is_empty()).then(|| format!("Not tuned for certain: {} {what}.", names.join(", ")))
 }
@@ -133,12 +146,12 @@ enum Verdict {
 }
 
 /// What the numbers of a strategy say, and the numbers.
-fn judge(strategy: &Strategy) -> Option<(Verdict, String)> {
+fn judge(strategy: &Strategy, say: Say) -> Option<(Verdict, String)> {
     let comparison = strategy.comparison.as_ref()?;
     let saving = comparison.compute?;
     let [reached, of] = comparison.reached;
     let plans = if strategy.plans > 1 { format!(", {} plans", strategy.plans) } else { String::new() };
-    let name = &strategy.name;
+    let name = say(&strategy.name);
     if comparison.is_censored() {
         let most = format!("at most {} % saved", percent(saving.mean));
         return Some((Verdict::NotReached, format!("{name} ({reached} of {of} trials did{plans}; {most})")));
@@ -179,18 +192,20 @@ struct Table {
 }
 
 /// The files beside the figures.
-pub fn files(analysis: &Analysis, figures: &[Figure], answer: &str) -> Vec<(String, Vec<u8>)> {
-    let tables: Vec<Table> = [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)]
-        .into_iter()
-        .flatten()
-        .collect();
+pub fn files(analysis: &Analysis, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
+    let all = [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)];
+    let noted = |table: Table| match analysis.note() {
+        Some(note) => Table { caption: format!("{note} {}", table.caption), ..table },
+        None => table,
+    };
+    let tables: Vec<Table> = all.into_iter().flatten().map(noted).collect();
     let mut files = vec![
-        ("README.md".into(), markdown(analysis, figures, answer, &tables).into_bytes()),
+        ("README.md".into(), readme(analysis, figures, &tables).into_bytes()),
         ("figures/figures.tex".into(), latex_figures(figures).into_bytes()),
     ];
     for table in &tables {
         let path = |suffix: &str| format!("tables/{}.{suffix}", table.name);
-        files.push((path("csv"), csv_file(&table.rows)));
+        files.push((path("csv"), csv(&table.rows)));
         files.push((path("md"), markdown_table(&table.rows).into_bytes()));
         files.push((path("tex"), latex_table(table).into_bytes()));
     }
@@ -352,40 +367,11 @@ fn dash() -> String {
     "–".into()
 }
 
-/// Rows as CSV.
-pub fn csv_file(rows: &[Vec<String>]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(vec![]);
-    rows.iter().for_each(|row| writer.write_record(row).expect("memory takes every record"));
-    writer.into_inner().expect("memory takes every record")
-}
-
 fn markdown_table(rows: &[Vec<String>]) -> String {
-    let line = |row: &Vec<String>| {
-        format!("| {} |\n", row.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
-    };
+    let line =
+        |row: &Vec<String>| format!("| {} |\n", row.iter().map(|cell| markdown(cell)).collect::<Vec<_>>().join(" | "));
     let rule = format!("|---|{}\n", "---:|".repeat(rows[0].len() - 1));
     rows.iter().enumerate().map(|(n, row)| if n == 0 { line(row) + &rule } else { line(row) }).collect()
-}
-
-/// A text as LaTeX sets it.
-fn latex(text: &str) -> String {
-    let mut out = String::new();
-    for character in text.chars() {
-        match character {
-            '_' | '%' | '&' | '#' | '$' | '{' | '}' => out.extend(['\\', character]),
-            '±' => out.push_str("$\\pm$"),
-            '–' => out.push_str("--"),
-            '≤' => out.push_str("$\\leq$"),
-            '×' => out.push_str("$\\times$"),
-            '<' => out.push_str("$<$"),
-            '\u{2212}' => out.push_str("$-$"),
-            '\\' => out.push_str("\\textbackslash{}"),
-            '~' => out.push_str("\\textasciitilde{}"),
-            '^' => out.push_str("\\textasciicircum{}"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn latex_table(table: &Table) -> String {
@@ -430,8 +416,21 @@ fn latex_figures(figures: &[Figure]) -> String {
     figures.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-fn markdown(analysis: &Analysis, figures: &[Figure], answer: &str, tables: &[Table]) -> String {
-    let mut text = format!("# {}\n\n{answer}\n\n", analysis.sweep);
+/// The names that the figures can't show as they are, and what stands there.
+fn other_names(analysis: &Analysis) -> Option<String> {
+    let names = analysis.strategies.iter().map(|strategy| strategy.name.as_str());
+    let other = names.filter(|name| font::label(name) != *name);
+    let said: Vec<String> =
+        other.map(|name| format!("{} for {}", markdown(&font::label(name)), markdown(name))).collect();
+    (!said.is_empty())
+        .then(|| format!("In the figures, whose font has Latin and Greek letters, there is: {}.", said.join("; ")))
+}
+
+fn readme(analysis: &Analysis, figures: &[Figure], tables: &[Table]) -> String {
+    let mut text = format!("# {}\n\n", markdown(&analysis.sweep));
+    for part in [Some(answer(analysis, markdown)), other_names(analysis)].into_iter().flatten() {
+        text += &format!("{part}\n\n");
+    }
     for table in tables {
         write!(text, "{}\n{}\n\n", markdown_table(&table.rows), table.caption).expect("memory");
     }

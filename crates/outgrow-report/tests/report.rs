@@ -20,7 +20,7 @@ fn curve(trial: &str, seed: usize, saving: f64, evaluations: u64, curves: &mut V
     for n in 1..=evaluations {
         let train_flops = n * 1_000_000;
         let loss = 6.0 - 0.5 * (train_flops as f64 / (1.0 - saving)).ln() / 2.0 + 0.1 * seed as f64;
-        let at = Position { step: n, tokens: n * 100, train_flops, wall_seconds: n as f64 * 0.5 };
+        let at = Position { step: n, tokens: n * 100, train_flops: train_flops.into(), wall_seconds: n as f64 * 0.5 };
         curves.push(CurveRow { trial: trial.into(), at, val_loss: Some(loss) });
     }
 }
@@ -336,15 +336,58 @@ fn what_can_not_be_drawn_is_refused() {
     let mut nothing = input(&[("a", 0.3)]);
     nothing.curves.clear();
     assert!(matches!(report(&nothing), Err(ReportError::Empty(_))));
-    let glyph = input(&[("成長", 0.3)]);
-    assert!(matches!(report(&glyph), Err(ReportError::Glyph { character: '成', .. })));
+}
+
+#[test]
+fn why_there_is_nothing_is_told() {
+    let why = |states: &[&str]| {
+        let mut nothing = input(&[("a", 0.3)]);
+        nothing.curves.clear();
+        nothing.trials.iter_mut().zip(states.iter().cycle()).for_each(|(trial, state)| trial.state = (*state).into());
+        report(&nothing).map(|_| ()).expect_err("there is nothing").to_string()
+    };
+    assert!(why(&["waiting", "running"]).contains("(3 running, 3 waiting); train some"), "{}", why(&["waiting"]));
+    assert!(why(&["diverged"]).starts_with("all 6 trials of sweep made_up diverged"), "{}", why(&["diverged"]));
+    assert!(why(&["diverged", "failed"]).contains("3 diverged, 3 failed"), "{}", why(&["diverged", "failed"]));
+    assert!(!why(&["diverged", "complete"]).contains("train some"), "{}", why(&["diverged", "complete"]));
+    let mut nobody = input(&[]);
+    (nobody.trials, nobody.curves) = (vec![], vec![]);
+    assert!(report(&nobody).map(|_| ()).expect_err("nothing").to_string().contains("has no trials"));
+}
+
+#[test]
+fn lost_trials_are_no_preliminary_ones() {
+    // All diverged, but not before some evaluations: there are curves, and no end to compare.
+    let mut lost = input(&[("a", 0.3)]);
+    lost.trials.iter_mut().for_each(|trial| trial.state = "diverged".into());
+    let made = report(&lost).expect("a report");
+    assert!(
+        made.answer.starts_with("No trial came to its end: 6 diverged. made_up: every from-scratch control diverged"),
+        "{}",
+        made.answer
+    );
+    assert!(!made.answer.contains("Preliminary") && !made.answer.contains("yet"), "{}", made.answer);
 }
 
 #[test]
 fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     let mut half = input(&[("a", 0.3)]);
     half.trials.last_mut().expect("a trial").state = "running".into();
-    assert!(report(&half).expect("a report").answer.contains("Preliminary: 1 trials"));
+    let made = report(&half).expect("a report");
+    assert!(made.answer.starts_with("Preliminary: 1 trials"), "{}", made.answer);
+    // Whoever sees a table or a figure alone sees it, too.
+    let text = |name: &str| {
+        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        String::from_utf8(bytes.clone()).expect("text")
+    };
+    let tables = made.files.iter().filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex")).count();
+    for (path, _) in made.files.iter().filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex")) {
+        assert!(text(path).contains("Preliminary: 1 trials"), "{path}");
+    }
+    let captions = text("README.md").matches("Preliminary: 1 trials").count();
+    let figures = made.files.iter().filter(|(path, _)| path.ends_with("-double.png")).count();
+    assert_eq!(captions, 1 + tables + figures);
+    assert!(text("figures/figures.tex").contains("Preliminary: 1 trials"));
     let mut without = input(&[("a", 0.3)]);
     without.trials.retain(|trial| trial.kind != "from_scratch");
     assert!(report(&without).expect("a report").answer.contains("nothing to compare with"));
@@ -353,4 +396,125 @@ fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     small.trials.retain(|trial| trial.replicate == 0);
     small.curves.retain(|row| row.at.step == 40);
     report(&small).expect("a report");
+}
+
+/// Names that some format or other would take for its own.
+const NASTY: [&str; 16] = [
+    "a\nb\r\n| c |",
+    "<script>alert(1)</script>",
+    "../../escaped",
+    "/etc/passwd",
+    "_ % & # $ { } ~ ^ \\",
+    "\"quoted\" 'twice' `thrice`",
+    "=cmd|' /C calc'!A0",
+    "[text](https://example.org) *bold*",
+    "\u{1b}[31mred\u{7}",
+    "\u{202e}gnp.exe \u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+    "成長 👩\u{200d}🔬",
+    "e\u{301}té Łódź αβΩ",
+    "\u{0}\u{fffe}\u{2028}",
+    "]]> <!-- -->",
+    " ",
+    "^{2} 10^{3}",
+];
+
+#[test]
+fn any_name_makes_a_report_that_holds_no_more_than_the_name() {
+    let long = ["長".repeat(100), "x".repeat(300)];
+    let names: Vec<&str> = NASTY.into_iter().chain(long.iter().map(String::as_str)).collect();
+    let strategies: Vec<(&str, f64)> = names.iter().map(|name| (*name, 0.2)).collect();
+    let mut made_of = input(&strategies);
+    made_of.sweep = NASTY.concat();
+    let made = report(&made_of).expect("a report");
+    for (path, bytes) in &made.files {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+        assert!(path.chars().all(is_plain) && !path.contains("..") && !path.starts_with('/'), "{path}");
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let ending = path.rsplit_once('.').expect("an ending").1;
+        if ["md", "tex", "svg", "json"].contains(&ending) {
+            let raw = text.chars().find(|c| c.is_control() && *c != '\n' || "\u{202e}\u{2028}\u{200d}".contains(*c));
+            assert!(ending == "json" && raw != Some('\u{1b}') || raw.is_none(), "{path} has {raw:?}");
+        }
+        match ending {
+            "md" => assert!(!text.contains("<script") && !text.contains("](https"), "{path}"),
+            "tex" => assert!(text.is_ascii(), "{path}"),
+            "svg" => {
+                let svg = usvg::roxmltree::Document::parse(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+                assert!(!svg.descendants().any(|node| node.has_tag_name("script")), "{path}");
+            }
+            "csv" => {
+                let mut rows = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+                let width = rows.headers().expect("a header").len();
+                for row in rows.records() {
+                    let row = row.unwrap_or_else(|error| panic!("{path}: {error}"));
+                    assert!(
+                        row.len() == width && !row.iter().any(|cell| cell.starts_with(['=', '@'])),
+                        "{path}: {row:?}"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    let text = |name: &str| {
+        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        String::from_utf8(bytes.clone()).expect("text")
+    };
+    // What the figures write in another way is told, and no two names are written alike.
+    assert!(text("README.md").contains("In the figures, whose font has Latin and Greek letters, there is: "));
+    assert!(text("README.md").contains("U\\+6210") || text("README.md").contains("U+6210"));
+    // Every row of the summary is one row.
+    assert_eq!(text("tables/summary.md").lines().count(), 2 + 1 + names.len());
+}
+
+/// Trials of one seed whose lengths differ: the long ones end lower.
+fn of_lengths(lengths: &[u64]) -> Input {
+    let mut made = input(&[("grown", 0.2)]);
+    let trial = made.trials.iter().find(|trial| trial.strategy == "grown").expect("a trial").clone();
+    made.trials.retain(|trial| trial.strategy != "grown");
+    made.curves.retain(|row| !row.trial.starts_with("grown"));
+    made.growths.clear();
+    for (plan, &evaluations) in lengths.iter().enumerate() {
+        let trial = TrialRow { trial: format!("grown-{plan}"), plan, ..trial.clone() };
+        // Each plan has its level: where a member leaves a mean, what is left is another level.
+        curve(&trial.trial, plan, 0.2, evaluations, &mut made.curves);
+        made.trials.push(trial);
+    }
+    made
+}
+
+#[test]
+fn a_mean_does_not_jump_where_a_trial_ends() {
+    for lengths in [&[40, 40, 40][..], &[10, 40, 25], &[1, 40], &[2, 3, 4, 40]] {
+        let made = report(&of_lengths(lengths)).expect("a report");
+        let (_, csv) = made.files.iter().find(|(path, _)| path == "data/loss_vs_tokens.csv").expect("a figure");
+        let mut rows = csv::Reader::from_reader(&csv[..]);
+        let rows: Vec<Vec<String>> =
+            rows.records().map(|row| row.expect("CSV").iter().map(str::to_owned).collect()).collect();
+        let own = |is_mean: bool| {
+            let rows = rows.iter().filter(move |row| row[0] == "grown" && row[6].is_empty() == is_mean);
+            rows.map(|row| (row[1].parse().expect("a cost"), row[2].parse().expect("a loss"), row[6].clone()))
+                .collect::<Vec<(f64, f64, String)>>()
+        };
+        let (mean, thin) = (own(true), own(false));
+        let shortest = *lengths.iter().min().expect("a length");
+        let steepest = 0.5 / 2.0 * 40f64.ln();
+        for pair in mean.windows(2) {
+            let fall = (pair[1].0 / pair[0].0).ln() / 40f64.ln() * steepest;
+            assert!((pair[0].1 - pair[1].1 - fall).abs() < 0.02, "{lengths:?}: {pair:?} jumps");
+        }
+        assert!(mean.iter().all(|(x, ..)| *x <= 100.0 * shortest as f64 + 1e-6), "{lengths:?}");
+        // Each longer trial goes on alone from where the mean ended, to its own end.
+        let trials: std::collections::BTreeSet<&String> = thin.iter().map(|(_, _, trial)| trial).collect();
+        let more = lengths.iter().filter(|&&n| n > shortest).count();
+        assert_eq!(trials.len(), more, "{lengths:?}");
+        for trial in trials {
+            let own: Vec<f64> = thin.iter().filter(|(_, _, of)| of == trial).map(|(x, ..)| *x).collect();
+            assert!(own.is_sorted() && own.len() > 1, "{lengths:?} {trial}: {own:?}");
+            assert!(lengths.iter().any(|&n| own.last() == Some(&(100.0 * n as f64))), "{lengths:?} {trial}");
+        }
+        let (_, readme) = made.files.iter().find(|(path, _)| path == "README.md").expect("a text");
+        let says_so = String::from_utf8_lossy(readme).contains("from there on the others are thin lines");
+        assert_eq!(says_so, more > 0, "{lengths:?}");
+    }
 }

@@ -12,6 +12,9 @@ const FIRST: Duration = Duration::from_millis(250);
 /// No pause is longer.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// Within a pause it is looked so often whether it is time to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Pauses that grow from try to try.
 pub(crate) struct Pauses(Duration);
 
@@ -24,6 +27,14 @@ impl Pauses {
         let pause = self.0;
         self.0 = (self.0 * 2).min(LONGEST);
         pause
+    }
+}
+
+/// Sleeps, unless told to stop meanwhile.
+async fn pause(stop: &AtomicBool, time: Duration) {
+    let until = Instant::now() + time;
+    while !stop.load(Ordering::Relaxed) && Instant::now() < until {
+        tokio::time::sleep(LOOK_EVERY.min(until - Instant::now())).await;
     }
 }
 
@@ -41,7 +52,7 @@ pub(crate) async fn until_back<T>(
                     eprintln!("note: the database does not answer ({error}); waiting for it");
                     since = Some(Instant::now());
                 }
-                tokio::time::sleep(pauses.next()).await;
+                pause(stop, pauses.next()).await;
             }
             _ => {
                 if let (Ok(_), Some(since)) = (&answer, since) {

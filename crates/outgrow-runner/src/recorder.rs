@@ -11,6 +11,7 @@ use std::{
 };
 
 use outgrow_core::Event;
+use outgrow_failpoint::Fault;
 use outgrow_store::{Claim, Store, StoreError};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -92,10 +93,15 @@ impl Recorder {
         let (safe, wait) = oneshot::channel();
         let is_checkpoint = matches!(event, Event::Checkpoint(_) | Event::Snapshot(_));
         let message = Message { event, safe: is_checkpoint.then_some(safe) };
-        if self.events.send(message).is_err() || self.shared.broken.load(Ordering::Relaxed) {
+        if self.events.send(message).is_err() || self.is_broken() {
             return Pushed::Refused;
         }
         if is_checkpoint { wait.blocking_recv().unwrap_or(Pushed::Refused) } else { Pushed::Taken }
+    }
+
+    /// Whether writing has failed, or the trial is another's.
+    pub fn is_broken(&self) -> bool {
+        self.shared.broken.load(Ordering::Relaxed)
     }
 
     /// Writes what is left. If the database is away, it waits for it, unless it is in a `hurry`: then the rest stays on disk, and the next
@@ -193,7 +199,11 @@ impl Writer {
         }
         let is_time = self.away.as_ref().is_none_or(|away| Instant::now() >= away.try_again);
         while is_time && let Some((number, events)) = self.pending.front() {
-            match self.store.record(&self.claim, *number, events).await {
+            let recorded = match Fault::DatabaseAway.happens() {
+                true => Err(StoreError::Away),
+                false => self.store.record(&self.claim, *number, events).await,
+            };
+            match recorded {
                 Ok(()) => drop(self.pending.pop_front()),
                 Err(error) if error.is_passing() => {
                     self.went_away(&error);

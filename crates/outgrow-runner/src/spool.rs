@@ -8,11 +8,20 @@ use std::{
 };
 
 use outgrow_core::Event;
+use outgrow_failpoint::Point;
 
 /// The spool of an attempt, in the folder of its trial.
 pub struct Spool {
     path: PathBuf,
     file: Option<File>,
+}
+
+/// What a spool holds.
+pub struct Contents {
+    /// The whole batches, in order.
+    pub batches: Vec<Batch>,
+    /// What is wrong with the rest of it, if there is one.
+    pub damage: Option<String>,
 }
 
 /// Events with their number.
@@ -39,32 +48,42 @@ impl Spool {
         if self.file.is_none() {
             let folder = self.path.parent().expect("it lies in a folder");
             fs::create_dir_all(folder)?;
-            self.file = Some(File::options().create(true).append(true).open(&self.path)?);
-            File::open(folder)?.sync_all()?;
+            let opened = Point::SpoolOpen.around(|| File::options().create(true).append(true).open(&self.path));
+            self.file = Some(opened?);
+            Point::SpoolFolderSync.around(|| File::open(folder)?.sync_all())?;
         }
         let file = self.file.as_mut().expect("it was opened");
         let length = (body.len() as u64).to_le_bytes();
-        file.write_all(&[&length[..], &digest(&body), &body].concat())?;
-        file.sync_data()
+        Point::SpoolWrite.around(|| file.write_all(&[&length[..], &digest(&body), &body].concat()))?;
+        Point::SpoolSync.around(|| file.sync_data())
     }
 
     /// Everything is in the database.
     pub fn clear(&mut self) {
         if self.file.take().is_some() {
             // What is left is passed over by its numbers.
-            let _ = fs::remove_file(&self.path);
+            let _ = Point::SpoolClear.around(|| fs::remove_file(&self.path));
         }
     }
 
     /// The batches of a spool, up to the first that is not whole.
-    pub fn read(path: &Path) -> Vec<Batch> {
-        let bytes = fs::read(path).unwrap_or_default();
+    pub fn read(path: &Path) -> Contents {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Contents { batches: vec![], damage: Some(error.to_string()) },
+        };
         let (mut rest, mut batches) = (bytes.as_slice(), vec![]);
         while let Some((batch, after)) = next(rest) {
             batches.push(batch);
             rest = after;
         }
-        batches
+        let (left, whole) = (rest.len(), batches.len());
+        let damage = (left > 0).then(|| {
+            format!(
+                "its last {left} bytes, after {whole} whole batches, are damaged or were never written to their end"
+            )
+        });
+        Contents { batches, damage }
     }
 
     /// The spools that earlier attempts left in a trial's folder, the newest first.
@@ -99,7 +118,7 @@ mod tests {
     use outgrow_core::event::{EvalEvent, Position, StepEvent};
 
     fn events(step: u64) -> Vec<Event> {
-        let at = Position { step, tokens: step, train_flops: u64::MAX / 2, wall_seconds: 0.1 };
+        let at = Position { step, tokens: step, train_flops: 10_u128.pow(25) + 1, wall_seconds: 0.1 };
         let (learning_rate, gradient_norm) = (1e-3, f64::INFINITY);
         let step = Event::Step(StepEvent { at, loss: f64::NAN, learning_rate, gradient_norm });
         vec![step, Event::Eval(EvalEvent { at, val_loss: 1.0 / 3.0, last: true })]
@@ -112,21 +131,24 @@ mod tests {
         for batch in 1..=3 {
             spool.add(batch, &events(batch as u64)).expect("written");
         }
-        let whole = Spool::read(spool.path());
+        let Contents { batches: whole, damage } = Spool::read(spool.path());
+        assert_eq!(damage, None);
         assert_eq!(whole.iter().map(|(batch, _)| *batch).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(format!("{:?}", whole[1].1), format!("{:?}", events(2)), "infinity and what is no number, too");
         let bytes = fs::read(spool.path()).expect("read");
         for cut in 0..bytes.len() {
             fs::write(spool.path(), &bytes[..cut]).expect("written");
             let read = Spool::read(spool.path());
-            assert_eq!(read.len(), cut * 3 / bytes.len(), "cut at {cut}");
+            assert_eq!(read.batches.len(), cut * 3 / bytes.len(), "cut at {cut}");
+            assert_eq!(read.damage.is_none(), cut % (bytes.len() / 3) == 0, "cut at {cut}: what is lost is said");
         }
         // Any byte that is not what was written ends the reading before its batch.
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             fs::write(spool.path(), &damaged).expect("written");
-            assert!(Spool::read(spool.path()).len() <= at * 3 / bytes.len(), "damaged at {at}");
+            let read = Spool::read(spool.path());
+            assert!(read.batches.len() <= at * 3 / bytes.len() && read.damage.is_some(), "damaged at {at}");
         }
         assert_eq!(Spool::left(&folder.path().join("trial"), 4).len(), 1);
         assert_eq!(Spool::left(&folder.path().join("trial"), 3).len(), 0, "what is not earlier is left alone");

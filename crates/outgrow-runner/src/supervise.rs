@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -21,6 +21,7 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
     RunnerError,
@@ -77,18 +78,27 @@ pub async fn supervise(
     crew: &Crew<'_>,
     tell: &mut dyn FnMut(News),
 ) -> Result<Ended, RunnerError> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    let mut signals = signals()?;
     let mut watch = Watch::new(crew);
     let (mut interrupts, mut away) = (0, false);
     loop {
-        for _ in signals.pending() {
-            interrupts += 1;
-            watch.interrupt(interrupts, tell);
-        }
         watch.bury(tell)?;
         watch.lines().for_each(|line| tell(News::Line(line)));
-        let status = match look(store, sweep, &mut watch, tell).await {
-            Err(error) if error.is_passing() => {
+        if interrupts > 1 && watch.workers.is_empty() {
+            return Ok(Ended::Interrupted);
+        }
+        // A database may take its time to answer; a user is answered at once.
+        let looked = tokio::select! {
+            status = look(store, sweep, &mut watch, tell) => Some(status),
+            Some(()) = signals.recv() => None,
+        };
+        let status = match looked {
+            None => {
+                interrupts += 1;
+                watch.interrupt(interrupts, tell);
+                continue;
+            }
+            Some(Err(error)) if error.is_passing() => {
                 if !std::mem::replace(&mut away, true) {
                     tell(News::Note(format!(
                         "the database does not answer ({error}); workers go on, and it is asked again"
@@ -96,7 +106,7 @@ pub async fn supervise(
                 }
                 None
             }
-            status => Some(status?),
+            Some(status) => Some(status?),
         };
         if let Some(status) = &status {
             if std::mem::take(&mut away) {
@@ -114,6 +124,14 @@ pub async fn supervise(
             Some(_) => return conclude(store, sweep, interrupts, tell).await,
         }
     }
+}
+
+/// A message for each signal that asks to stop.
+fn signals() -> io::Result<UnboundedReceiver<()>> {
+    let (sender, receiver) = unbounded_channel();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    std::thread::spawn(move || signals.forever().try_for_each(|_| sender.send(())));
+    Ok(receiver)
 }
 
 /// Where the sweep stands, after the dead have lost their trials.
@@ -285,6 +303,16 @@ impl<'a> Watch<'a> {
 
     fn lines(&self) -> impl Iterator<Item = String> {
         self.said.1.try_iter()
+    }
+}
+
+impl Drop for Watch<'_> {
+    /// Those that are still there when it ends by an error have no database to record in: it can't be read, or is another.
+    fn drop(&mut self) {
+        for child in self.workers.values_mut() {
+            // It may have ended in this moment.
+            let _ = child.kill().and_then(|()| child.wait());
+        }
     }
 }
 

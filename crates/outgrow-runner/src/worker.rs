@@ -9,8 +9,9 @@ use std::{
 use outgrow_core::{
     Event, Trial,
     cost::more_parts,
-    event::{Control, Outcome},
+    event::{Control, Outcome, Receiver},
 };
+use outgrow_failpoint::Point;
 use outgrow_store::{Claim, Environment, Holder, Memory, Store, StoreError};
 use tokio::runtime::Runtime;
 
@@ -19,7 +20,7 @@ use crate::{
     patience::until_back,
     reaper::{LOOK_EVERY, Reaper},
     recorder::{Pushed, Recorder},
-    spool::Spool,
+    spool::{Contents, Spool},
     this_process,
 };
 
@@ -28,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Trains claimed trials, replicates of one plan, together; tells each one's events as they happen, by its place among the claims, and
 /// obeys what their receiver says.
-pub type Train<'a> = dyn FnMut(&[Claim], &mut dyn FnMut(usize, Event) -> Control) -> Trained + 'a;
+pub type Train<'a> = dyn FnMut(&[Claim], &mut dyn Receiver) -> Trained + 'a;
 
 /// What came of it.
 pub struct Trained {
@@ -75,7 +76,7 @@ pub struct Work<'a> {
 /// If the database refuses; what was recorded until then stays, and the trial goes on from there in another worker.
 pub fn work(work: &Work, train: &mut Train) -> Result<bool, RunnerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = runtime.block_on(until_back(work.stop, async || Store::open(work.database).await))?;
+    let store = runtime.block_on(until_back(work.stop, async || Store::open_existing(work.database).await))?;
     let keeper = runtime.spawn(keep(store.clone(), work.sweep.to_owned()));
     let worker = Worker { work, runtime, store, holder: this_process() };
     let done = worker.work(train);
@@ -146,12 +147,7 @@ impl Worker<'_> {
             let _within = self.runtime.enter();
             recorders.push(Recorder::start(self.store.clone(), claim.clone(), first, &folder, self.work.hung_after));
         }
-        let trained = train(&claims, &mut |number, event| match recorders[number].push(event) {
-            Pushed::Refused => Control::Abandon,
-            _ if self.work.stop.load(Ordering::Relaxed) => Control::Stop,
-            Pushed::Spooled => Control::Spooled,
-            Pushed::Taken => Control::Continue,
-        });
+        let trained = train(&claims, &mut Telling { recorders: &recorders, stop: self.work.stop });
         let neighbours = claims.len() > 1;
         let out_of_memory = trained.ended.iter().any(|ended| matches!(ended, Err(Failure::Memory(_))));
         let (mut place, mut broken) = (None, None);
@@ -176,7 +172,7 @@ impl Worker<'_> {
         }
         for folder in self.runtime.block_on(self.store.forget_snapshots()).unwrap_or_default() {
             // What can't be removed costs disk, no more.
-            let _ = std::fs::remove_dir_all(folder);
+            let _ = Point::SnapshotRemove.around(|| std::fs::remove_dir_all(folder));
         }
         Ok(out_of_memory)
     }
@@ -199,13 +195,42 @@ impl Worker<'_> {
     }
 }
 
+/// What a training is heard by: the recorders of its trials, and whoever says stop.
+struct Telling<'a> {
+    recorders: &'a [Recorder],
+    stop: &'a AtomicBool,
+}
+
+impl Receiver for Telling<'_> {
+    fn tell(&mut self, number: usize, event: Event) -> Control {
+        match self.recorders[number].push(event) {
+            Pushed::Refused => Control::Abandon,
+            _ if self.stop.load(Ordering::Relaxed) => Control::Stop,
+            Pushed::Spooled => Control::Spooled,
+            Pushed::Taken => Control::Continue,
+        }
+    }
+
+    fn wish(&self, number: usize) -> Control {
+        match (self.recorders[number].is_broken(), self.stop.load(Ordering::Relaxed)) {
+            (true, _) => Control::Abandon,
+            (false, true) => Control::Stop,
+            (false, false) => Control::Continue,
+        }
+    }
+}
+
 /// Writes what the attempt before left on disk, for the database was away; gives the number of this attempt's first batch.
 async fn recover(store: &Store, claim: &mut Claim, folder: &std::path::Path) -> Result<i64, StoreError> {
     let left = Spool::left(folder, claim.epoch);
     let mut batch = 0;
     if let Some((epoch, path)) = left.first() {
         let previous = *epoch == claim.epoch - 1;
-        let batches = Spool::read(path);
+        let Contents { batches, damage } = Spool::read(path);
+        if let Some(damage) = damage {
+            let (trial, path) = (claim.trial.id(), path.display());
+            eprintln!("warning: trial {trial}: {path}: {damage}; what is missing is trained again");
+        }
         // An attempt between that has written something went on from an earlier state; what it wrote is newer.
         let wanted = batches.into_iter().filter(|(number, _)| match previous {
             true => *number > claim.batches_before,
@@ -220,7 +245,7 @@ async fn recover(store: &Store, claim: &mut Claim, folder: &std::path::Path) -> 
         }
     }
     for (_, path) in left {
-        let _ = std::fs::remove_file(path);
+        let _ = Point::SpoolRecovered.around(|| std::fs::remove_file(path));
     }
     Ok(batch + 1)
 }

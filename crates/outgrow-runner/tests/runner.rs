@@ -11,7 +11,7 @@ use std::{
 
 use outgrow_core::{
     Event, Sweep, Trial,
-    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, StepEvent},
+    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
 };
 use outgrow_runner::{Crew, Ended, Failure, News, Trained, Work, supervise, work};
 use outgrow_store::{Cell, Claim, Environment, Store};
@@ -27,7 +27,7 @@ fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Out
     let first = claim.checkpoints.first().map_or(0, |saved| saved.path.parse().expect("a step"));
     for step in first + 1..=20u64 {
         sleep(Duration::from_millis(8));
-        let at = Position { step, tokens: step * 10, train_flops: step * 100, wall_seconds: step as f64 };
+        let at = Position { step, tokens: step * 10, train_flops: u128::from(step) * 100, wall_seconds: step as f64 };
         let loss = 1.0 / (step as f64 + claim.trial.seed as f64 / 1e18);
         let mut wish = on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
         if step % 5 == 0 {
@@ -51,9 +51,9 @@ fn spools(trial: &Trial) -> PathBuf {
 /// One claim after another by a trainer of single trials.
 fn each<'a>(
     mut one: impl FnMut(&Claim, &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> + 'a,
-) -> impl FnMut(&[Claim], &mut dyn FnMut(usize, Event) -> Control) -> Trained + 'a {
-    move |claims, on_event| {
-        let train = |(number, claim)| one(claim, &mut |event| on_event(number, event));
+) -> impl FnMut(&[Claim], &mut dyn Receiver) -> Trained + 'a {
+    move |claims, receiver| {
+        let train = |(number, claim)| one(claim, &mut |event| receiver.tell(number, event));
         Trained { ended: claims.iter().enumerate().map(train).collect(), memory: None }
     }
 }
@@ -251,15 +251,48 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         stop: &stop,
     };
     let mut sizes = vec![];
-    let mut train = |claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
+    let mut train = |claims: &[Claim], receiver: &mut dyn Receiver| {
         sizes.push(claims.len());
         assert!(claims.iter().all(|claim| claim.parts == 1), "no batch need be cut");
         match claims.len() {
-            1 => each(fake)(claims, on_event),
+            1 => each(fake)(claims, receiver),
             n => Trained { ended: vec![Err(Failure::Memory(format!("too small for {n}"))); n], memory: None },
         }
     };
     work(&job, &mut train).expect("work");
     assert_eq!(sizes, [2, 1, 1, 1, 1, 1, 1]);
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 6);
+}
+
+/// A training that has nothing to tell for long is asked all the same: it learns that its trial is another's.
+#[test]
+fn a_lost_trial_is_learned_of_between_events() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (database, store, sweep) = runtime.block_on(planned(folder.path()));
+    let stop = AtomicBool::new(false);
+    let job = Work {
+        database: &database,
+        sweep: &sweep,
+        environment: environment(),
+        together: &|_| 1,
+        folder: &spools,
+        hung_after: Duration::MAX,
+        stop: &stop,
+    };
+    let mut wishes = vec![];
+    let mut train = |_: &[Claim], receiver: &mut dyn Receiver| {
+        wishes.push(receiver.wish(0));
+        let held = runtime.block_on(store.held(&sweep)).expect("held");
+        assert!(runtime.block_on(store.release(&held[0], None)).expect("released"));
+        let began = std::time::Instant::now();
+        while receiver.wish(0) == Control::Continue && began.elapsed() < Duration::from_secs(120) {
+            sleep(Duration::from_millis(20));
+        }
+        wishes.push(receiver.wish(0));
+        stop.store(true, Ordering::Relaxed);
+        Trained { ended: vec![Ok(Outcome::Stopped)], memory: None }
+    };
+    assert!(work(&job, &mut train).expect("work"));
+    assert_eq!(wishes, [Control::Continue, Control::Abandon]);
 }

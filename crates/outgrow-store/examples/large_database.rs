@@ -29,7 +29,8 @@ async fn main() -> Result<(), StoreError> {
         let faster = if claim.trial.plan.stages().is_empty() { 1.0 } else { 1.3 };
         let offset = claim.number as f64 * 1e-4;
         let evaluation = |n: u64| {
-            let at = Position { step: n, tokens: n * 100, train_flops: n * 1_000_000, wall_seconds: n as f64 };
+            let at =
+                Position { step: n, tokens: n * 100, train_flops: u128::from(n) * 1_000_000, wall_seconds: n as f64 };
             let val_loss = 6.0 - 0.5 * (n as f64 * faster).ln() + offset;
             Event::Eval(EvalEvent { at, val_loss, last: n == EVALUATIONS })
         };

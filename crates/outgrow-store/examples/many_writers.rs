@@ -50,7 +50,12 @@ async fn write(address: String, sweep: String, number: u32) -> Result<Duration, 
     for batch in 0..BATCHES {
         let step = |n: u64| {
             let step = batch * ROWS + n + 1;
-            let at = Position { step, tokens: step * 100, train_flops: step * 1_000_000, wall_seconds: step as f64 };
+            let at = Position {
+                step,
+                tokens: step * 100,
+                train_flops: u128::from(step) * 1_000_000,
+                wall_seconds: step as f64,
+            };
             Event::Step(StepEvent { at, loss: 1.0 / step as f64, learning_rate: 1e-3, gradient_norm: 1.0 })
         };
         let events: Vec<Event> = (0..ROWS).map(step).collect();

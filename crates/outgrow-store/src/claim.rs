@@ -1,4 +1,5 @@
 use outgrow_core::{Trial, event::Outcome};
+use outgrow_failpoint::Point;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,6 +63,15 @@ pub struct Recorded {
     pub digest: String,
 }
 
+/// A state that another trial left, as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its folder, where it was written.
+    pub path: String,
+    /// Digest of its head; older databases have none.
+    pub digest: Option<String>,
+}
+
 /// A trial that this worker holds.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -76,7 +86,7 @@ pub struct Claim {
     /// The recorded checkpoints to go on from, newest first.
     pub checkpoints: Vec<Recorded>,
     /// Without any: the state that another trial left where this one leaves it. What that recorded until there is this one's, too.
-    pub begin: Option<String>,
+    pub begin: Option<Snapshot>,
     /// Steps whose state other trials wait for.
     pub snapshots: Vec<u64>,
     /// The batch is to be trained in so many parts, for an earlier attempt ran out of memory.
@@ -128,7 +138,7 @@ impl Store {
         for claim in &claims {
             tx.execute(together, args![claims.len(), claim.attempt]).await?;
         }
-        tx.commit().await?;
+        tx.commit(Point::CommitClaim).await?;
         Ok(claims)
     }
 
@@ -186,7 +196,7 @@ impl Store {
             let waits = "UPDATE trial SET state = 'waiting', not_before = $1 WHERE number = $2";
             tx.execute(waits, args![now() + pause, held.trial]).await?;
         }
-        tx.commit().await?;
+        tx.commit(Point::CommitRelease).await?;
         Ok(true)
     }
 
@@ -198,7 +208,7 @@ impl Store {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
         tx.execute("UPDATE attempt SET heartbeat_at = $1 WHERE id = $2", args![now(), claim.attempt]).await?;
-        tx.commit().await
+        tx.commit(Point::CommitHeartbeat).await
     }
 
     /// Ends an attempt that ran out of memory: the trial waits for another, which trains the batch in `parts` parts.
@@ -211,7 +221,7 @@ impl Store {
         tx.execute("UPDATE trial SET parts = $1 WHERE number = $2", args![parts, claim.number]).await?;
         tx.execute("UPDATE attempt SET note = $1 WHERE id = $2", args![note, claim.attempt]).await?;
         end(&mut tx, claim, Ok(Outcome::Stopped)).await?;
-        tx.commit().await
+        tx.commit(Point::CommitRequeue).await
     }
 
     /// The recorded checkpoints of a claimed trial, newest first.
@@ -233,7 +243,7 @@ impl Store {
                            WHERE b.parent = snapshot.trial AND b.step = snapshot.step AND t.state IN ('waiting', 'running'))
                          RETURNING path";
         let folders = tx.column(forgotten, &[]).await?;
-        tx.commit().await?;
+        tx.commit(Point::CommitForget).await?;
         Ok(folders)
     }
 
@@ -245,7 +255,7 @@ impl Store {
         let mut tx = self.write().await?;
         let kept = "UPDATE attempt SET predicted_bytes = $1, peak_bytes = $2 WHERE id = $3";
         tx.execute(kept, args![memory.predicted, memory.peak, claim.attempt]).await?;
-        tx.commit().await
+        tx.commit(Point::CommitMemory).await
     }
 
     /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another attempt.
@@ -256,7 +266,7 @@ impl Store {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
         end(&mut tx, claim, outcome).await?;
-        tx.commit().await
+        tx.commit(Point::CommitFinish).await
     }
 }
 
@@ -348,21 +358,22 @@ async fn checkpoints(tx: &mut Tx, trial: i64) -> Result<Vec<Recorded>, StoreErro
 }
 
 /// The state that a trial begins from, if there is one, and the rows that come with it.
-async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Option<String>, StoreError> {
-    let found = "SELECT s.path, s.trial, s.step, s.train_flops FROM beginning b
+async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Option<Snapshot>, StoreError> {
+    let found = "SELECT s.path, s.trial, s.step, s.train_flops, s.digest FROM beginning b
                  JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 AND b.trial = $2";
     let Some(row) = tx.row(found, args![sweep, trial]).await? else { return Ok(None) };
-    let (parent, step, flops): (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let (parent, step, flops): (i64, i64, i128) = (row.get(1)?, row.get(2)?, row.get(3)?);
     // A growth at the very step where they part belongs to the other alone.
     for (table, condition) in [(&STEP_METRIC, "step <= $4"), (&EVAL_METRIC, "step <= $4"), (&GROWTH_EVENT, "step < $4")]
     {
         tx.execute(&table.copy_of_trial(condition), args![trial, attempt, parent, step]).await?;
     }
     // Between the last row and where they part the other has spent something, too.
-    let spent = "UPDATE attempt SET train_flops = coalesce(
-                   (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step <= $2), 0) - $3 WHERE id = $4";
-    tx.execute(spent, args![trial, step, flops, attempt]).await?;
-    row.get(0)
+    let recorded = "SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step <= $2";
+    let recorded: Option<i128> = tx.value(recorded, args![trial, step]).await?;
+    let spent = "UPDATE attempt SET train_flops = CAST($1 AS NUMERIC) WHERE id = $2";
+    tx.execute(spent, args![recorded.unwrap_or(0) - flops, attempt]).await?;
+    Ok(Some(Snapshot { path: row.get(0)?, digest: row.get(4)? }))
 }
 
 /// Steps of a trial at which others that are still to be trained leave it, and whose state is not there yet.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use outgrow_failpoint::Point;
+
 use crate::{
     Store, StoreError,
     driver::{Arg, Cell, Row, Tx, args},
@@ -46,7 +48,7 @@ impl Store {
         for id in ids {
             copy.sweep(&id).await?;
         }
-        copy.to.commit().await?;
+        copy.to.commit(Point::CommitCopy).await?;
         Ok(copy.copied)
     }
 }

@@ -4,10 +4,11 @@
 
 use std::borrow::Cow;
 
+use outgrow_failpoint::Point;
+use serde::{Deserialize, Serialize};
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Statement, Transaction, TypeInfo,
-    ValueRef,
-    postgres::{PgArguments, PgRow, PgValueFormat},
+    AssertSqlSafe, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, TypeInfo, ValueRef,
+    postgres::{PgArguments, PgRow},
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -15,19 +16,28 @@ use sqlx::{
 use crate::StoreError;
 
 /// One value of a row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Cell {
     Null,
     Integer(i64),
+    /// A whole number beyond 64 bits; of PostgreSQL alone, SQLite has the nearest [`Cell::Real`].
+    Big(i128),
     Real(f64),
     Text(String),
+    /// A number of PostgreSQL's with more digits than [`Cell::Real`] holds.
+    Decimal(String),
+    /// Bytes, or what is stored as text and is none.
+    Blob(Vec<u8>),
 }
 
 /// An argument of a statement. Its kind is known where it is NULL, too: PostgreSQL asks.
 #[derive(Clone, Debug)]
 pub(crate) enum Arg {
     Integer(Option<i64>),
+    /// FLOPs: the statement says `CAST($1 AS NUMERIC)`, for PostgreSQL gets them as digits. SQLite gets the nearest real number of what is
+    /// beyond 64 bits.
+    Big(Option<i128>),
     Real(Option<f64>),
     Text(Option<String>),
 }
@@ -44,6 +54,8 @@ macro_rules! arg_from {
     };
 }
 arg_from! {
+    i128 => |value| Arg::Big(Some(value));
+    u128 => |value| Arg::Big(Some(value.try_into().expect("no FLOPs are beyond 2^127")));
     i64 => |value| Arg::Integer(Some(value));
     u64 => |value| Arg::Integer(Some(value as i64));
     usize => |value| Arg::Integer(Some(value as i64));
@@ -55,6 +67,23 @@ arg_from! {
     String => |value| Arg::Text(Some(value));
     Option<String> => |value| Arg::Text(value);
     Option<&str> => |value| Arg::Text(value.map(str::to_owned));
+}
+
+impl Arg {
+    /// Adds it to a digest, so that no two lists of arguments give the same bytes; as both databases give it back.
+    pub fn digest(&self, hasher: &mut blake3::Hasher) {
+        let mut add = |tag: u8, bytes: &[u8]| {
+            hasher.update(&[tag]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        match self {
+            Arg::Integer(Some(value)) => add(1, &value.to_le_bytes()),
+            // SQLite knows no negative zero.
+            Arg::Real(Some(value)) => add(2, &(value + 0.0).to_le_bytes()),
+            Arg::Text(Some(value)) => add(3, value.as_bytes()),
+            Arg::Big(Some(value)) => add(4, &value.to_le_bytes()),
+            Arg::Integer(None) | Arg::Real(None) | Arg::Text(None) | Arg::Big(None) => add(0, &[]),
+        }
+    }
 }
 
 /// One row of an answer.
@@ -70,6 +99,7 @@ macro_rules! from_cell {
     ($($kind:ty => $($pattern:pat => $value:expr),+;)*) => {
         $(impl FromCell for $kind {
             fn from_cell(cell: &Cell) -> Option<Self> {
+                #[allow(unreachable_patterns)]
                 match cell { $($pattern => $value,)+ _ => None }
             }
         })*
@@ -80,8 +110,20 @@ from_cell! {
     u64 => Cell::Integer(value) => u64::try_from(*value).ok();
     usize => Cell::Integer(value) => usize::try_from(*value).ok();
     bool => Cell::Integer(value) => Some(*value != 0);
-    f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64);
+    f64 => Cell::Real(value) => Some(*value), Cell::Integer(value) => Some(*value as f64), Cell::Big(value) => Some(*value as f64);
+    i128 => Cell::Integer(value) => Some((*value).into()), Cell::Big(value) => Some(*value), Cell::Real(value) => whole(*value);
     String => Cell::Text(value) => Some(value.clone());
+}
+
+impl FromCell for u128 {
+    fn from_cell(cell: &Cell) -> Option<Self> {
+        i128::from_cell(cell)?.try_into().ok()
+    }
+}
+
+/// A whole number that SQLite holds as a real one.
+fn whole(value: f64) -> Option<i128> {
+    (value.fract() == 0.0 && value.abs() < i128::MAX as f64).then_some(value as i128)
 }
 
 impl<T: FromCell> FromCell for Option<T> {
@@ -149,6 +191,10 @@ impl Pool {
 fn sqlite(sql: &str, args: &[Arg]) -> Query<'static, Sqlite, SqliteArguments> {
     args.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, arg| match arg {
         Arg::Integer(value) => query.bind(*value),
+        Arg::Big(value) => match value.map(i64::try_from) {
+            Some(Err(_)) => query.bind(value.map(|value| value as f64)),
+            exact => query.bind(exact.and_then(Result::ok)),
+        },
         Arg::Real(value) => query.bind(*value),
         Arg::Text(value) => query.bind(value.clone()),
     })
@@ -161,6 +207,7 @@ fn postgres(sql: &str, args: &[Arg]) -> Query<'static, Postgres, PgArguments> {
     };
     args.iter().fold(sqlx::query(AssertSqlSafe(sql.into_owned())), |query, arg| match arg {
         Arg::Integer(value) => query.bind(*value),
+        Arg::Big(value) => query.bind(value.map(|value| value.to_string())),
         Arg::Real(value) => query.bind(*value),
         Arg::Text(value) => query.bind(value.clone()),
     })
@@ -221,37 +268,16 @@ impl Tx {
         first.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))
     }
 
-    /// Column names and rows of a text that a user wrote: one statement, of any kinds of values.
-    pub async fn ask(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>), sqlx::Error> {
-        let text = || sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql.to_owned()));
-        let (columns, rows) = match self {
-            Tx::Sqlite(tx) => {
-                let prepared = tx.prepare(text()).await?;
-                let rows = sqlite(sql, &[]).fetch_all(&mut **tx).await?;
-                (names(prepared.columns()), rows.iter().map(sqlite_row).collect())
-            }
-            Tx::Postgres(tx) => {
-                let prepared = tx.prepare(text()).await?;
-                // As text: so that any kind can be shown.
-                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut **tx).await?;
-                (names(prepared.columns()), rows.iter().map(postgres_row).collect())
-            }
-        };
-        Ok((columns, rows))
-    }
-
     /// Makes what was written lasting, and seen by others.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(self, point: Point) -> Result<(), StoreError> {
+        point.before();
         match self {
             Tx::Sqlite(tx) => tx.commit().await?,
             Tx::Postgres(tx) => tx.commit().await?,
         }
+        point.after();
         Ok(())
     }
-}
-
-fn names<C: Column>(columns: &[C]) -> Vec<String> {
-    columns.iter().map(|column| column.name().to_owned()).collect()
 }
 
 fn sqlite_row(row: &SqliteRow) -> Row {
@@ -280,21 +306,62 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
         return Cell::Null;
     }
     let kind = value.type_info().name().to_owned();
-    if value.format() == PgValueFormat::Text {
-        let text = value.as_str().unwrap_or_default();
-        let number = match kind.as_str() {
-            "INT8" | "INT4" | "INT2" => text.parse().ok().map(Cell::Integer),
-            "BOOL" => Some(Cell::Integer((text == "t").into())),
-            "FLOAT8" | "FLOAT4" | "NUMERIC" => text.parse().ok().map(Cell::Real),
-            _ => None,
-        };
-        return number.unwrap_or_else(|| Cell::Text(text.to_owned()));
-    }
     match kind.as_str() {
         "INT8" => row.try_get::<i64, _>(column).map_or(Cell::Null, Cell::Integer),
         "INT4" => row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
         "BOOL" => row.try_get::<bool, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
         "FLOAT8" => row.try_get::<f64, _>(column).map_or(Cell::Null, Cell::Real),
+        "NUMERIC" => value.as_bytes().ok().and_then(numeric).unwrap_or(Cell::Null),
         _ => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Text),
+    }
+}
+
+/// A decimal number as the smallest kind that holds it.
+fn decimal(text: &str) -> Option<Cell> {
+    let whole = || text.parse().ok().map(|value: i128| i64::try_from(value).map_or(Cell::Big(value), Cell::Integer));
+    whole().or_else(|| text.parse().ok().map(Cell::Real))
+}
+
+/// PostgreSQL's binary NUMERIC: 16-bit numbers, which are how many digits of base 10,000 there are, the power of the first, the sign, how
+/// many decimals are shown, and the digits.
+fn numeric(bytes: &[u8]) -> Option<Cell> {
+    let numbers: Vec<i16> = bytes.as_chunks().0.iter().map(|pair| i16::from_be_bytes(*pair)).collect();
+    let [n, power, sign, decimals, digits @ ..] = &numbers[..] else { return None };
+    let sign = match *sign as u16 {
+        0 => "",
+        0x4000 => "-",
+        0xD000 => return Some(Cell::Real(f64::INFINITY)),
+        0xF000 => return Some(Cell::Real(f64::NEG_INFINITY)),
+        _ => return Some(Cell::Real(f64::NAN)),
+    };
+    let digits: String = digits.iter().map(|digit| format!("{digit:04}")).collect();
+    match (4 * (i32::from(*power) + 1 - i32::from(*n)), decimals) {
+        (zeros @ 0.., 0) => decimal(&format!("{sign}0{digits}{}", "0".repeat(zeros as usize))),
+        (exponent, _) => format!("{sign}0{digits}e{exponent}").parse().ok().map(Cell::Real),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numerics_are_read_to_the_last_digit() {
+        let bytes = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        for (numbers, text, expected) in [
+            (&[0, 0, 0, 0][..], "0", Cell::Integer(0)),
+            (&[1, 1, 0, 0, 7][..], "70000", Cell::Integer(70_000)),
+            (&[2, 1, 0x4000, 0, 1, 2][..], "-10002", Cell::Integer(-10_002)),
+            (&[6, 5, 0, 0, 100, 0, 0, 0, 0, 1][..], "10000000000000000000001", Cell::Big(10_i128.pow(22) + 1)),
+            (&[5, 4, 0, 0, 922, 3372, 368, 5477, 5808][..], "9223372036854775808", Cell::Big(1 << 63)),
+            (&[2, 0, 0, 2, 1, 5000][..], "1.50", Cell::Real(1.5)),
+            (&[1, 0, 0, 4, 2][..], "2.0000", Cell::Real(2.0)),
+            (&[1, -1_i16 as u16, 0x4000, 3, 10][..], "-0.001", Cell::Real(-0.001)),
+            (&[0, 0, 0xF000, 0][..], "-Infinity", Cell::Real(f64::NEG_INFINITY)),
+        ] {
+            assert_eq!((numeric(&bytes(numbers)), decimal(text)), (Some(expected.clone()), Some(expected)), "{text}");
+        }
+        assert!(matches!(numeric(&bytes(&[0, 0, 0xC000, 0])), Some(Cell::Real(nan)) if nan.is_nan()));
+        assert_eq!((numeric(&[1, 2, 3]), decimal("1,5")), (None, None));
     }
 }

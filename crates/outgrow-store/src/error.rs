@@ -18,28 +18,36 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// The file was written by an older outgrow and can't be brought up to date.
+    /// The database was written by an older outgrow, and was to be read only.
     #[error(
-        "{path} has schema version {found} and must be brought up to {known} before it is read, but can't be written: {error}"
+        "{path} has schema version {found}, this outgrow reads {known}; `outgrow db upgrade` brings it up to date and keeps every row \
+         (a command that only shows changes nothing)"
     )]
     Older {
-        /// Which file.
+        /// Which database.
         path: String,
         /// Its version.
         found: i64,
         /// Ours.
         known: i64,
-        /// Why not.
-        error: String,
     },
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),
-    /// A URL of a kind that is not served.
+    /// What was typed is no address of a database.
+    #[error("{0}")]
+    Address(String),
+    /// The database is no longer the one that was opened.
     #[error(
-        "`{0}` is no database that this outgrow opens; give the path of a SQLite file, or postgres://USER@HOST/DATABASE"
+        "the database {path} is no longer the one that was opened: {what} was deleted or replaced since; nothing was written to what is \
+         there now"
     )]
-    Unsupported(String),
+    Replaced {
+        /// Which database.
+        path: String,
+        /// What of it.
+        what: String,
+    },
     /// The file can't be opened or written.
     #[error("cannot open the database {path}: {error}{hint}")]
     Open {
@@ -57,6 +65,16 @@ pub enum StoreError {
         wanted: String,
         /// What there is.
         known: String,
+    },
+    /// Several sweeps answer to it.
+    #[error("{sweeps} sweeps in the database answer to `{wanted}`; say which by its identity:{found}")]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// How many there are.
+        sweeps: usize,
+        /// A line for each: identity, date, states, and the fields that differ from the first.
+        found: String,
     },
     /// The trial belongs to another attempt now; nothing was written.
     #[error("the trial was taken over by another worker; nothing of this attempt was written after that")]
@@ -85,9 +103,34 @@ pub enum StoreError {
         /// Why it is invalid.
         error: String,
     },
+    /// A row is not what was written.
+    #[error(
+        "the database is damaged: in {table}, the row {key} of trial number {trial} is not what was written; `outgrow db check` says what else is \
+         wrong, `outgrow db repair` mends it"
+    )]
+    Changed {
+        /// Of which table.
+        table: &'static str,
+        /// The trial's number.
+        trial: i64,
+        /// Step or stage.
+        key: i64,
+    },
+    /// Complete trials lack their result.
+    #[error(
+        "the database is damaged: {trials} complete trials have no last evaluation; `outgrow db check` says what else is wrong, `outgrow db \
+         repair` mends it"
+    )]
+    Incomplete {
+        /// How many.
+        trials: u64,
+    },
     /// The user's own query failed.
     #[error("the query failed: {0}")]
     Query(String),
+    /// The database can't be read while it is asked.
+    #[error("the database can't be read: {0}")]
+    Reading(String),
     /// Anything else.
     #[error("database: {0}")]
     Sql(#[from] sqlx::Error),

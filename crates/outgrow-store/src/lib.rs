@@ -9,24 +9,31 @@
 //! no libtorch, no process, no clock but that of its own records, and no figure.
 
 mod address;
+mod check;
 mod claim;
 mod copy;
 mod driver;
 mod error;
+mod find;
+mod identity;
 mod live;
 mod open;
 mod query;
 mod record;
+mod salvage;
 mod schema;
 mod sweeps;
 mod views;
 
 pub use address::Address;
-pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded};
+pub use check::{Again, Finding, Known, Problem, RecordedFolder, Report, Tell, Which};
+pub use claim::{Claim, Environment, Held, Holder, Memory, Recorded, Snapshot};
 pub use copy::Copied;
 pub use driver::Cell;
 pub use error::StoreError;
+pub use find::Namesake;
 pub use open::Store;
-pub use query::Table;
+pub use query::{Answer, Batch, Table};
+pub use salvage::{back_up, damage, salvage};
 pub use sweeps::{Inserted, SweepStatus, SweepSummary, TrialDetail};
 pub use views::{Kind, PLACE, VIEWS, View};

@@ -1,5 +1,6 @@
 use std::{path::Path, time::Duration};
 
+use outgrow_failpoint::Point;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, SqliteConnection,
     migrate::{MigrateError, Migrator},
@@ -11,16 +12,17 @@ use crate::{
     StoreError,
     address::Address,
     driver::{Pool, Tx},
+    identity::{Identity, log_bytes},
 };
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 /// What `PRAGMA application_id` says in a file of ours: "ougw".
-const APPLICATION_ID: i64 = 1_870_099_319;
+pub(crate) const APPLICATION_ID: i64 = 1_870_099_319;
 /// Writers of a file wait this long for each other; a batch takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that does not answer for so long is away.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections of one process.
 const CONNECTIONS: u32 = 4;
 
@@ -28,6 +30,7 @@ const CONNECTIONS: u32 = 4;
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) pool: Pool,
+    pub(crate) identity: Identity,
 }
 
 impl Store {
@@ -36,83 +39,192 @@ impl Store {
     /// # Errors
     /// If it can't be opened or written, belongs to another program, or was written by a newer outgrow.
     pub async fn open(address: &str) -> Result<Self, StoreError> {
+        Self::open_to_write(address, true).await
+    }
+
+    /// The same, of a database that is there already.
+    ///
+    /// # Errors
+    /// Also if there is none.
+    pub async fn open_existing(address: &str) -> Result<Self, StoreError> {
+        Self::open_to_write(address, false).await
+    }
+
+    async fn open_to_write(address: &str, create: bool) -> Result<Self, StoreError> {
         match Address::parse(address)? {
             Address::File(path) => {
-                let options = file(&path).create_if_missing(true).synchronous(SqliteSynchronous::Full);
-                migrate_file(&path, &options).await?;
-                Self::of_file(&path, options).await
+                if matches!(probe_file(&path).await?, None | Some(0)) && !create {
+                    return Err(StoreError::Missing(path));
+                }
+                let options = file(&path).synchronous(SqliteSynchronous::Full);
+                migrate_file(&path, &options.clone().create_if_missing(create)).await?;
+                let mut anchor = connect_file(&path, &options).await?;
+                file_version(&mut anchor, &path).await?;
+                Self::of_file(&path, options, Identity::of_file(&path, anchor)?).await
             }
             Address::Server(url) => {
                 let options = server(&url)?;
+                if !create && probe_server(address, &options).await? == 0 {
+                    return Err(StoreError::Missing(Address::shown(address)));
+                }
                 migrate_server(address, &options).await?;
                 Self::of_server(address, options).await
             }
         }
     }
 
-    /// Opens a database for reading only. An older one is brought up to date first: the views that readers ask for are those of this
-    /// version.
+    /// Opens a database for reading only; it is not changed, nor brought up to date. A file in a folder that can't be written is taken
+    /// for one that nobody writes.
     ///
     /// # Errors
-    /// If it does not exist, can't be read, belongs to another program, or was written by a newer outgrow.
+    /// If it does not exist, can't be read, belongs to another program, or was written by an older or a newer outgrow.
     pub async fn open_read_only(address: &str) -> Result<Self, StoreError> {
-        let parsed = Address::parse(address)?;
-        let (found, known) = match &parsed {
-            Address::File(path) if !Path::new(path).exists() => return Err(StoreError::Missing(path.clone())),
+        match Address::parse(address)? {
             Address::File(path) => {
-                let mut connection = connect_file(path, &file(path).read_only(true)).await?;
-                (file_version(&mut connection, path).await?, newest(&SQLITE))
+                regular(&path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
+                let Quiet { options, immutable } = quiet(&path);
+                let anchor = readable(&path, &options).await?;
+                match immutable {
+                    true => Self::of_file(&path, options, Identity::of_immutable(&path)?).await,
+                    false => Self::of_file(&path, only_reading(&path), Identity::of_file(&path, anchor)?).await,
+                }
             }
             Address::Server(url) => {
-                let mut connection = connect_server(address, &server(url)?).await?;
-                let found = server_version(&mut connection, address).await?;
-                connection.close().await?;
-                (found, newest(&POSTGRES))
-            }
-        };
-        if found == 0 && matches!(parsed, Address::Server(_)) {
-            return Err(StoreError::Missing(parsed.to_string()));
-        }
-        if found < known {
-            let older = |error: StoreError| {
-                let (path, error) = (parsed.to_string(), error.to_string());
-                StoreError::Older { path, found, known, error }
-            };
-            Self::open(address).await.map_err(older)?.close().await;
-        }
-        match &parsed {
-            Address::File(path) => Self::of_file(path, file(path).read_only(true)).await,
-            Address::Server(url) => {
-                let options = server(url)?.options([("default_transaction_read_only", "on")]);
+                let options = server(&url)?.options([("default_transaction_read_only", "on")]);
+                up_to_date(probe_server(address, &options).await?, &POSTGRES, &Address::shown(address))?;
                 Self::of_server(address, options).await
             }
         }
     }
 
-    async fn of_file(path: &str, options: SqliteConnectOptions) -> Result<Self, StoreError> {
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
-        Ok(Self { pool: Pool::Sqlite(pool.map_err(|error| open_error(path, error))?) })
+    /// The schema version of a database, 0 if nothing is in it, none if there is no such file. Changes nothing, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// If it can't be read, belongs to another program, or was written by a newer outgrow.
+    pub async fn probe(address: &str) -> Result<Option<i64>, StoreError> {
+        match Address::parse(address)? {
+            Address::File(path) => probe_file(&path).await,
+            Address::Server(url) => probe_server(address, &server(&url)?).await.map(Some),
+        }
+    }
+
+    async fn of_file(path: &str, options: SqliteConnectOptions, identity: Identity) -> Result<Self, StoreError> {
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
+        let pool = pool.connect_with(options).await;
+        Ok(Self { pool: Pool::Sqlite(pool.map_err(|error| open_error(path, error))?), identity })
     }
 
     async fn of_server(address: &str, options: PgConnectOptions) -> Result<Self, StoreError> {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ANSWER_TIMEOUT);
         let pool = pool.connect_with(options).await;
-        Ok(Self { pool: Pool::Postgres(pool.map_err(|error| open_error(address, error))?) })
+        let pool = Pool::Postgres(pool.map_err(|error| open_error(address, error))?);
+        let identity = Identity::of_server(Address::shown(address), &mut pool.read().await?).await?;
+        Ok(Self { pool, identity })
     }
 
     /// Begins a transaction that will write.
     pub(crate) async fn write(&self) -> Result<Tx, StoreError> {
-        self.pool.write().await
+        self.identity.check_files()?;
+        self.begun(self.pool.write().await).await
     }
 
     /// Begins a transaction that reads one state of the database.
     pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
-        self.pool.read().await
+        self.identity.check_files()?;
+        self.begun(self.pool.read().await).await
+    }
+
+    /// A transaction on the database that was opened, and on no other that has taken its place since it was looked for.
+    async fn begun(&self, tx: Result<Tx, StoreError>) -> Result<Tx, StoreError> {
+        // Where it can't begin, that may be why.
+        self.identity.check_files()?;
+        let mut tx = tx?;
+        self.identity.check(&mut tx).await?;
+        Ok(tx)
     }
 
     /// Closes all connections, so that SQLite folds its log into the file.
     pub async fn close(self) {
         self.pool.close().await;
+        self.identity.close().await;
+    }
+}
+
+/// A connection to a file that readers of this version know.
+async fn readable(path: &str, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let mut connection = connect_file(path, options).await?;
+    match file_version(&mut connection, path).await.and_then(|found| up_to_date(found, &SQLITE, path)) {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            // It takes away what it made beside the file before anybody is told.
+            let _ = connection.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// The schema version of a file; none if it is not there.
+async fn probe_file(path: &str) -> Result<Option<i64>, StoreError> {
+    if regular(path)?.is_none() {
+        return Ok(None);
+    }
+    let mut connection = connect_file(path, &quiet(path).options).await?;
+    let version = file_version(&mut connection, path).await;
+    connection.close().await.map_err(|error| open_error(path, error))?;
+    version.map(Some)
+}
+
+/// The schema version of a server's database.
+async fn probe_server(address: &str, options: &PgConnectOptions) -> Result<i64, StoreError> {
+    let mut connection = connect_server(address, options).await?;
+    let version = server_version(&mut connection, address).await?;
+    connection.close().await?;
+    Ok(version)
+}
+
+/// Whether there is a file; none if not.
+fn regular(path: &str) -> Result<Option<()>, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(())),
+        Ok(found) if found.is_dir() => Err(StoreError::Address(format!(
+            "{path} is a folder; name a file in it, as {}/outgrow.db",
+            path.trim_end_matches('/')
+        ))),
+        Ok(_) => Err(StoreError::Address(format!("{path} is no regular file"))),
+        // Why it can't be had, SQLite says when it is opened.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Some(())),
+        Err(_) => Ok(None),
+    }
+}
+
+/// How to read a file so that nothing stays beside it.
+struct Quiet {
+    options: SqliteConnectOptions,
+    immutable: bool,
+}
+
+/// A log that is there stays. Without one, whoever reads makes it: who may write takes it away again, and for others there is none to
+/// be made.
+fn quiet(path: &str) -> Quiet {
+    let file_itself = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let writable = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
+    match (log_bytes(path), writable(&file_itself) && file_itself.parent().is_none_or(writable)) {
+        (None, true) => Quiet { options: file(path).pragma("query_only", "1"), immutable: false },
+        (None | Some(0), false) => Quiet { options: only_reading(path).immutable(true), immutable: true },
+        _ => Quiet { options: only_reading(path), immutable: false },
+    }
+}
+
+fn only_reading(path: &str) -> SqliteConnectOptions {
+    file(path).read_only(true).pragma("query_only", "1")
+}
+
+/// Refuses a schema that readers of this version do not know.
+fn up_to_date(found: i64, migrator: &Migrator, path: &str) -> Result<(), StoreError> {
+    match (found, newest(migrator)) {
+        (0, _) => Err(StoreError::Missing(path.into())),
+        (found, known) if found < known => Err(StoreError::Older { path: path.into(), found, known }),
+        _ => Ok(()),
     }
 }
 
@@ -131,7 +243,9 @@ async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), 
             MigrateError::Execute(error) => open_error(path, error),
             other => other.into(),
         })?;
+        Point::CommitSchema.before();
         tx.commit().await.map_err(failed)?;
+        Point::CommitSchema.after();
     }
     // The log beside the file outlives this connection, so it is set up once the file is ours.
     let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
@@ -209,18 +323,21 @@ fn file(path: &str) -> SqliteConnectOptions {
 }
 
 fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options: PgConnectOptions = url.parse().map_err(|error| open_error(url, error))?;
-    Ok(options.application_name("outgrow"))
+    // What exactly, the library tells by showing it.
+    let odd = |_| StoreError::Address(format!("an option of {} has a value that is not known", Address::shown(url)));
+    Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
 }
 
-fn open_error(address: &str, error: sqlx::Error) -> StoreError {
+pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
     let text = error.to_string();
     if text.contains("file is not a database") {
         return StoreError::Foreign(Address::shown(address));
     }
     let hint = match &text {
         t if t.contains("unable to open") => "; is its folder there, and may you write to it?",
-        t if t.contains("readonly") => "; the file or its folder is read-only",
+        t if t.contains("readonly") => {
+            "; the file or its folder is read-only (a log, -wal, beside it must be written to be read: copy both to a folder of yours)"
+        }
         t if t.contains("disk is full") => "; the disk is full",
         t if t.contains("Connection refused") => "; is the server running, and is that its port?",
         t if t.contains("authentication failed") => "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL",

@@ -2,6 +2,7 @@ use outgrow_core::{
     Event,
     event::{CheckpointEvent, EvalEvent, GrowthEvent, Position, StepEvent},
 };
+use outgrow_failpoint::Point;
 
 use crate::{
     Claim, Store, StoreError,
@@ -21,11 +22,10 @@ impl Store {
     pub async fn record(&self, claim: &Claim, batch: i64, events: &[Event]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        let written: i64 = tx.value("SELECT batch FROM attempt WHERE id = $1", args![claim.attempt]).await?;
+        let (written, spent) = spent(&mut tx, claim, events).await?;
         if batch <= written {
             return Ok(());
         }
-        spend(&mut tx, claim, events).await?;
         let mut rows = Rows::default();
         events.iter().for_each(|event| rows.add(claim, event));
         for (table, rows) in rows.0 {
@@ -35,20 +35,26 @@ impl Store {
             // It came further than before: what killed its workers until now does not count any more.
             tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number]).await?;
         }
-        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2 WHERE id = $3";
-        tx.execute(done, args![now(), batch, claim.attempt]).await?;
-        tx.commit().await
+        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS NUMERIC) WHERE id = $4";
+        tx.execute(done, args![now(), batch, spent, claim.attempt]).await?;
+        tx.commit(Point::CommitRecord).await
     }
 }
 
-/// What the attempt spent is the way from the last recorded step, or from where it went on.
-async fn spend(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(), StoreError> {
+/// The batches that the attempt has written, and what it has spent with these events: the way from the last recorded step, or from where
+/// it went on.
+async fn spent(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(i64, i128), StoreError> {
     let steps = || events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None });
-    let (Some(first), Some(last)) = (steps().next(), steps().next_back()) else { return Ok(()) };
-    let spent = "UPDATE attempt SET train_flops = train_flops + $2 - coalesce(
-                   (SELECT max(train_flops) FROM step_metric WHERE trial = $1 AND step < $3), 0) WHERE id = $4";
-    tx.execute(spent, args![claim.number, last.train_flops, first.step, claim.attempt]).await?;
-    Ok(())
+    let first = steps().next().map_or(0, |at| at.step);
+    let before = "SELECT batch, train_flops, (SELECT max(train_flops) FROM step_metric WHERE trial = $2 AND step < $3)
+                  FROM attempt WHERE id = $1";
+    let row = tx.row(before, args![claim.attempt, claim.number, first]).await?;
+    let row = row.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
+    let way = match steps().next_back() {
+        Some(last) => last.train_flops as i128 - row.get::<Option<i128>>(2)?.unwrap_or(0),
+        None => 0,
+    };
+    Ok((row.get(0)?, row.get::<i128>(1)? + way))
 }
 
 /// The rows of a batch, table by table.
@@ -57,13 +63,14 @@ struct Rows(Vec<(&'static Table, Vec<Vec<Arg>>)>);
 
 impl Rows {
     fn add(&mut self, claim: &Claim, event: &Event) {
-        let (table, row) = match event {
+        let (table, mut row) = match event {
             Event::Step(event) => (&STEP_METRIC, step(claim, event)),
             Event::Eval(event) => (&EVAL_METRIC, eval(claim, event)),
             Event::Growth(event) => (&GROWTH_EVENT, growth(claim, event)),
             Event::Checkpoint(event) => (&CHECKPOINT, checkpoint(claim, event)),
             Event::Snapshot(event) => (&SNAPSHOT, snapshot(claim, event)),
         };
+        table.seal(&mut row);
         match self.0.iter_mut().find(|(other, _)| other.name == table.name) {
             Some((_, rows)) => rows.push(row),
             None => self.0.push((table, vec![row])),
@@ -85,18 +92,21 @@ fn latest(table: &Table, rows: Vec<Vec<Arg>>) -> Vec<Vec<Arg>> {
     kept
 }
 
+/// In place of the checksum until the row is whole.
+const UNSEALED: i64 = 0;
+
 /// Steps, tokens, FLOPs and seconds.
 fn at(at: &Position) -> [Arg; 4] {
     [at.step.into(), at.tokens.into(), at.train_flops.into(), at.wall_seconds.into()]
 }
 
 fn step(claim: &Claim, event: &StepEvent) -> Vec<Arg> {
-    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, claim.attempt];
+    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, UNSEALED, claim.attempt];
     [args![claim.number], &at(&event.at)[..], numbers].concat()
 }
 
 fn eval(claim: &Claim, event: &EvalEvent) -> Vec<Arg> {
-    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, claim.attempt]].concat()
+    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, UNSEALED, claim.attempt]].concat()
 }
 
 fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
@@ -120,6 +130,7 @@ fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
         event.preserving,
         event.operator_flops,
         diagnosis,
+        UNSEALED,
         claim.attempt,
     ];
     [args![claim.number, event.stage], &at(&event.at)[..], rest].concat()
@@ -131,5 +142,5 @@ fn checkpoint(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
 }
 
 fn snapshot(claim: &Claim, event: &CheckpointEvent) -> Vec<Arg> {
-    args![claim.number, event.at.step, event.at.train_flops, &event.path].to_vec()
+    args![claim.number, event.at.step, event.at.train_flops, &event.path, &event.digest].to_vec()
 }

@@ -2,17 +2,36 @@
 
 use crate::{
     StoreError,
-    driver::{Arg, Cell, Tx},
+    driver::{Arg, Cell, FromCell, Tx},
 };
 
 /// The kind of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Integer,
+    /// A whole number that may be beyond 64 bits.
+    Flops,
     Real,
     Text,
 }
 use Kind::*;
+
+impl Kind {
+    /// A cell that was read, to be written; none if it is of another kind.
+    pub fn arg(self, cell: &Cell) -> Option<Arg> {
+        Some(match (self, cell) {
+            (Integer, Cell::Integer(value)) => Arg::Integer(Some(*value)),
+            (Real, Cell::Real(value)) => Arg::Real(Some(*value)),
+            (Real, Cell::Integer(value)) => Arg::Real(Some(*value as f64)),
+            (Text, Cell::Text(value)) => Arg::Text(Some(value.clone())),
+            (Flops, cell) => Arg::Big(Option::<i128>::from_cell(cell)?),
+            (Integer, Cell::Null) => Arg::Integer(None),
+            (Real, Cell::Null) => Arg::Real(None),
+            (Text, Cell::Null) => Arg::Text(None),
+            _ => return None,
+        })
+    }
+}
 
 /// A table: its columns, of which the first `key` tell its rows apart.
 pub(crate) struct Table {
@@ -35,7 +54,7 @@ pub(crate) static TRIAL: Table = Table {
         ("id", Text),
         ("definition", Text),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("parameters", Integer),
         ("learning_rate", Real),
         ("state", Text),
@@ -58,6 +77,7 @@ pub(crate) static MEMBER: Table = Table {
         ("kind", Text),
         ("plan", Integer),
         ("replicate", Integer),
+        ("learning_rate", Real),
     ],
 };
 
@@ -79,7 +99,7 @@ pub(crate) static ATTEMPT: Table = Table {
         ("heartbeat_at", Real),
         ("ended_at", Real),
         ("outcome", Text),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("note", Text),
         ("together", Integer),
         ("predicted_bytes", Integer),
@@ -96,11 +116,12 @@ pub(crate) static STEP_METRIC: Table = Table {
         ("trial", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("loss", Real),
         ("learning_rate", Real),
         ("gradient_norm", Real),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -112,10 +133,11 @@ pub(crate) static EVAL_METRIC: Table = Table {
         ("trial", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("val_loss", Real),
         ("is_last", Integer),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -128,7 +150,7 @@ pub(crate) static GROWTH_EVENT: Table = Table {
         ("stage", Integer),
         ("step", Integer),
         ("tokens", Integer),
-        ("train_flops", Integer),
+        ("train_flops", Flops),
         ("wall_seconds", Real),
         ("transforms", Text),
         ("parameters_before", Integer),
@@ -141,8 +163,9 @@ pub(crate) static GROWTH_EVENT: Table = Table {
         ("seconds", Real),
         ("axes", Text),
         ("preserving", Integer),
-        ("operator_flops", Integer),
+        ("operator_flops", Flops),
         ("diagnosis", Text),
+        ("checksum", Integer),
         ("attempt", Integer),
     ],
 };
@@ -164,7 +187,7 @@ pub(crate) static CHECKPOINT: Table = Table {
 pub(crate) static SNAPSHOT: Table = Table {
     name: "snapshot",
     key: 2,
-    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Integer), ("path", Text)],
+    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Flops), ("path", Text), ("digest", Text)],
 };
 
 pub(crate) static BEGINNING: Table = Table {
@@ -172,6 +195,9 @@ pub(crate) static BEGINNING: Table = Table {
     key: 2,
     columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
 };
+
+/// Columns that a checksum leaves out: numbers that each database gives anew, and FLOPs, which follow from the trial's definition.
+const NOT_SUMMED: [&str; 5] = ["trial", "attempt", "checksum", "train_flops", "operator_flops"];
 
 /// Rows of one statement: larger statements are hardly faster, and each size is prepared once.
 const AT_ONCE: usize = 64;
@@ -206,11 +232,39 @@ impl Table {
     fn insertion(&self, rows: usize, otherwise: &str) -> String {
         let width = self.columns.len();
         let row = |row: usize| {
-            let places: Vec<String> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
-            format!("({})", places.join(", "))
+            let place = |(column, (_, kind)): (usize, &(&str, Kind))| {
+                let number = row * width + column + 1;
+                if *kind == Flops { format!("CAST(${number} AS NUMERIC)") } else { format!("${number}") }
+            };
+            format!("({})", self.columns.iter().enumerate().map(place).collect::<Vec<_>>().join(", "))
         };
         let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
         format!("INSERT INTO {} ({}) VALUES {rows} {}", self.name, self.column_names(), self.on_conflict(otherwise))
+    }
+
+    /// The place of a column.
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|(name, _)| *name == column)
+    }
+
+    /// A digest of what was measured: by it a row is known to be what its writer wrote. Never 0, which says that there is none.
+    pub fn checksum(&self, row: &[Arg]) -> i64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.name.as_bytes());
+        for ((name, _), arg) in self.columns.iter().zip(row) {
+            if !NOT_SUMMED.contains(name) {
+                arg.digest(&mut hasher);
+            }
+        }
+        let first = *hasher.finalize().as_bytes().first_chunk().expect("a digest is longer");
+        (u64::from_le_bytes(first) >> 1).max(1) as i64
+    }
+
+    /// Puts the checksum into a row that has a place for it.
+    pub fn seal(&self, row: &mut [Arg]) {
+        if let Some(place) = self.place("checksum") {
+            row[place] = self.checksum(row).into();
+        }
     }
 
     /// `ON CONFLICT` on the key.
@@ -242,18 +296,9 @@ impl Table {
 
     /// A row that was read, to be written.
     pub fn args(&self, cells: &[Cell]) -> Result<Vec<Arg>, StoreError> {
-        let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| match (kind, cell) {
-            (Integer, Cell::Integer(value)) => Ok(Arg::Integer(Some(*value))),
-            (Real, Cell::Real(value)) => Ok(Arg::Real(Some(*value))),
-            (Real, Cell::Integer(value)) => Ok(Arg::Real(Some(*value as f64))),
-            (Text, Cell::Text(value)) => Ok(Arg::Text(Some(value.clone()))),
-            (Integer, Cell::Null) => Ok(Arg::Integer(None)),
-            (Real, Cell::Null) => Ok(Arg::Real(None)),
-            (Text, Cell::Null) => Ok(Arg::Text(None)),
-            (kind, cell) => {
-                let error = format!("{}.{name} holds {cell:?}, not {kind:?}", self.name);
-                Err(StoreError::Corrupt { what: "value", error })
-            }
+        let arg = |((name, kind), cell): (&(&str, Kind), &Cell)| {
+            let error = || format!("{}.{name} holds {cell:?}, not {kind:?}", self.name);
+            kind.arg(cell).ok_or_else(|| StoreError::Corrupt { what: "value", error: error() })
         };
         self.columns.iter().zip(cells).map(arg).collect()
     }

@@ -7,12 +7,14 @@ use outgrow_core::{
     sweep::{Beginning, Member, beginnings, in_order},
     transform::TransformKind,
 };
+use outgrow_failpoint::Point;
 
 use crate::{
     Holder, Store, StoreError,
+    check::refuse_changed,
     driver::{Arg, Row, Tx, args},
     open::now,
-    schema::{BEGINNING, MEMBER, SWEEP, TRIAL},
+    schema::{BEGINNING, EVAL_METRIC, GROWTH_EVENT, MEMBER, SWEEP, TRIAL},
 };
 
 /// What inserting a sweep changed.
@@ -108,7 +110,7 @@ async fn insert_beginnings(
 }
 
 /// A trial as it is before its first attempt.
-fn new_trial(trial: &Trial) -> Vec<Arg> {
+pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
     let definition = serde_json::to_string(trial).expect("a trial is plain data");
     args![
         trial.id(),
@@ -150,7 +152,8 @@ impl Store {
         let numbers = numbers(&mut tx).await?;
         let row = |(position, member): (usize, &&Member)| {
             let Member { trial, strategy, kind, plan, replicate } = member;
-            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate].to_vec()
+            let rate = trial.settings.training.learning_rate;
+            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate, rate].to_vec()
         };
         MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
         tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;
@@ -158,7 +161,7 @@ impl Store {
             let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
             insert_beginnings(&mut tx, &id, &trials, &numbers).await?;
         }
-        tx.commit().await?;
+        tx.commit(Point::CommitSweep).await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
     }
 
@@ -171,7 +174,7 @@ impl Store {
         let again = "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL, not_before = NULL
                      WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = $1)";
         let done = tx.execute(again, args![sweep]).await?;
-        tx.commit().await?;
+        tx.commit(Point::CommitRetry).await?;
         Ok(done)
     }
 
@@ -186,20 +189,6 @@ impl Store {
             Ok(SweepSummary { id, name, created_at, spec: row.get(3)?, data_digest: row.get(4)? })
         };
         self.read().await?.map(all, &[], summary).await
-    }
-
-    /// The newest sweep of that name, or the one whose identity begins with it.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub async fn find_sweep(&self, wanted: &str) -> Result<SweepSummary, StoreError> {
-        let sweeps = self.sweeps().await?;
-        let names: Vec<&str> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let matches =
-            |sweep: &&SweepSummary| sweep.name == wanted || (wanted.len() >= 4 && sweep.id.starts_with(wanted));
-        let found = sweeps.iter().find(matches).cloned();
-        found.ok_or_else(|| StoreError::NoSweep { wanted: wanted.into(), known })
     }
 
     /// Where a sweep stands.
@@ -267,6 +256,7 @@ impl Store {
     pub async fn report_rows(&self, sweep: &str) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
         // One state of the database, so that the three lists agree while workers write.
         let mut tx = self.read().await?;
+        refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
         let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;

@@ -1,12 +1,19 @@
 //! The views as data: the public interface of a database, column by column, as docs/database.md states it.
 
-use crate::{Cell, Store, StoreError, Table, live::hexadecimal};
+use crate::{
+    Cell, Store, StoreError, Table,
+    check::refuse_changed,
+    live::hexadecimal,
+    schema::{self, EVAL_METRIC, GROWTH_EVENT, STEP_METRIC},
+};
 
 /// The kind of a column of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Kind {
     Integer,
+    /// A whole number that may be beyond 64 bits.
+    Flops,
     Real,
     Text,
     /// 1 or 0.
@@ -44,7 +51,7 @@ pub const VIEWS: [View; 6] = [
             ("state", Text),
             ("parameters", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("val_loss", Real),
             ("bits_per_byte", Real),
@@ -57,7 +64,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("val_loss", Real),
             ("bits_per_byte", Real),
@@ -70,7 +77,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("wall_seconds", Real),
             ("loss", Real),
             ("gradient_norm", Real),
@@ -83,7 +90,7 @@ pub const VIEWS: [View; 6] = [
         columns: &[
             ("stage", Integer),
             ("tokens", Integer),
-            ("train_flops", Integer),
+            ("train_flops", Flops),
             ("transforms", Text),
             ("parameters_before", Integer),
             ("parameters_after", Integer),
@@ -94,7 +101,7 @@ pub const VIEWS: [View; 6] = [
             ("loss_change", Real),
             ("seconds", Real),
             ("preserving", Flag),
-            ("operator_flops", Integer),
+            ("operator_flops", Flops),
             ("diagnosis", Text),
             ("learning_rate", Real),
         ],
@@ -114,8 +121,8 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "compute",
-        order: "trial",
-        columns: &[("state", Text), ("charged_flops", Integer), ("spent_flops", Integer)],
+        order: "learning_rate, trial",
+        columns: &[("state", Text), ("charged_flops", Flops), ("spent_flops", Flops), ("learning_rate", Real)],
     },
 ];
 
@@ -123,6 +130,17 @@ impl View {
     /// All columns, those of the place first.
     pub fn all_columns(&self) -> impl Iterator<Item = (&'static str, Kind)> {
         PLACE.into_iter().chain(self.columns.iter().copied())
+    }
+
+    /// The tables of measurements that it shows.
+    fn measured(&self) -> Vec<&'static schema::Table> {
+        match self.name {
+            "finals" | "curves" => vec![&EVAL_METRIC],
+            "speedups" => vec![&EVAL_METRIC, &GROWTH_EVENT],
+            "growth" => vec![&GROWTH_EVENT],
+            "steps" => vec![&STEP_METRIC],
+            _ => vec![],
+        }
     }
 }
 
@@ -132,6 +150,7 @@ impl Store {
     /// # Errors
     /// If the query fails.
     pub async fn view(&self, view: &View, sweep_id: Option<&str>) -> Result<Table, StoreError> {
+        refuse_changed(&mut self.read().await?, &view.measured(), sweep_id).await?;
         let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
         let of = sweep_id.map(hexadecimal).transpose()?;
         let only = of.map_or(String::new(), |id| format!("WHERE sweep_id = '{id}' "));
@@ -153,7 +172,9 @@ impl Store {
 fn tidy(cell: &mut Cell, kind: Kind) {
     match (&*cell, kind) {
         (Cell::Integer(value), Real) => *cell = Cell::Real(*value as f64),
-        (Cell::Real(value), Integer | Flag) => *cell = Cell::Integer(*value as i64),
+        (Cell::Real(value), Integer | Flag | Flops) if value.abs() < -(i64::MIN as f64) => {
+            *cell = Cell::Integer(*value as i64);
+        }
         _ => {}
     }
 }

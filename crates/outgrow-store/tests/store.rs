@@ -9,6 +9,7 @@ use outgrow_core::{
     transform::TransformKind,
 };
 use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError};
+use rand::RngExt;
 use sqlx::Connection;
 use tempfile::TempDir;
 
@@ -51,6 +52,14 @@ impl Fixture {
         Self { _folder: None, address, store, sweep, batches: AtomicI64::new(1) }
     }
 
+    /// Where no database is yet, of the same kind.
+    async fn another(&self, folder: &TempDir) -> String {
+        match self.is_server() {
+            true => database().await.expect("there is a server"),
+            false => folder.path().join("another.db").display().to_string(),
+        }
+    }
+
     fn is_server(&self) -> bool {
         self.address.contains("://")
     }
@@ -77,24 +86,30 @@ impl Fixture {
         self.store.record(claim, self.batches.fetch_add(1, Ordering::Relaxed), events).await
     }
 
-    async fn execute(&self, sql: &'static str) {
-        match self.is_server() {
-            true => {
-                let mut connection = sqlx::PgConnection::connect(&self.address).await.expect("opens");
-                sqlx::raw_sql(sql).execute(&mut connection).await.expect("executed");
-            }
-            false => {
-                let mut connection =
-                    sqlx::SqliteConnection::connect(&format!("sqlite:{}", self.address)).await.expect("opens");
-                sqlx::raw_sql(sql).execute(&mut connection).await.expect("executed");
-            }
-        }
+    async fn execute(&self, sql: &str) {
+        execute(&self.address, sql).await;
     }
 
     async fn query(&self, sql: &str) -> Vec<Vec<Cell>> {
         let reading = Store::open_read_only(&self.address).await.expect("opens");
         reading.query(sql).await.expect("an answer").rows
     }
+}
+
+/// Carries out statements past the store; makes a file that is not there.
+async fn execute(address: &str, sql: &str) {
+    try_execute(address, sql).await.expect("executed");
+}
+
+async fn try_execute(address: &str, sql: &str) -> Result<(), sqlx::Error> {
+    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+    if address.contains("://") {
+        sql.execute(&mut sqlx::PgConnection::connect(address).await?).await?;
+    } else {
+        let file = format!("sqlite:{address}?mode=rwc");
+        sql.execute(&mut sqlx::SqliteConnection::connect(&file).await?).await?;
+    }
+    Ok(())
 }
 
 /// A new database of the server that `OUTGROW_TEST_POSTGRES` names.
@@ -131,7 +146,7 @@ macro_rules! both {
 }
 
 fn at(step: u64) -> Position {
-    Position { step, tokens: step * 100, train_flops: step * 1000, wall_seconds: step as f64 }
+    Position { step, tokens: step * 100, train_flops: u128::from(step) * 1000, wall_seconds: step as f64 }
 }
 
 fn step(n: u64, loss: f64) -> Event {
@@ -308,8 +323,8 @@ both! {
 
     async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {
         let reading = Store::open_read_only(&f.address).await.expect("opens");
-        let error = reading.query("DELETE FROM trial").await.expect_err("reading only").to_string();
-        assert!(error.contains("readonly") || error.contains("read-only"), "{error}");
+        let error = reading.query("DELETE FROM trial").await.expect_err("reading only");
+        assert!(matches!(&error, StoreError::Query(_)) && error.to_string().contains("a query may only read"), "{error}");
         f.execute(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', true, '', 0)",
         )
@@ -345,7 +360,7 @@ both! {
         let events = [step(1, 3.0), eval(1, 3.5, false), step(part - 1, 2.0), snapshot, step(part + 1, 1.0)];
         f.record(&first, &events).await.expect("recorded");
         let second = f.claim(2).await.expect("the second");
-        assert_eq!(second.begin.as_deref(), Some("there"));
+        assert_eq!(second.begin.as_ref().map(|left| left.path.as_str()), Some("there"));
         let rows = format!("SELECT step, loss FROM step_metric WHERE trial = {} ORDER BY 1", second.number);
         let of = |n: u64, loss: f64| vec![Cell::Integer(n as i64), Cell::Real(loss)];
         assert_eq!(f.query(&rows).await, [of(1, 3.0), of(part - 1, 2.0)]);
@@ -394,18 +409,63 @@ both! {
         assert_eq!(f.query(&crashes).await, [[Cell::Integer(0)]]);
     }
 
-    async fn queries_can_not_write(f: Fixture) {
-        let reading = Store::open_read_only(&f.address).await.expect("opens");
-        for sql in ["DELETE FROM member", "DROP TABLE member", "SELECT 1; DELETE FROM member", "nonsense", ""] {
-            let answer = reading.query(sql).await;
-            assert!(answer.is_err() || sql.is_empty() || sql.starts_with("SELECT"), "{sql}: {answer:?}");
+    async fn older_databases_are_brought_up_to_date_and_lose_nothing(f: Fixture) {
+        for version in if f.is_server() { 5..=6 } else { 1..=6 } {
+            let folder = tempfile::tempdir().expect("a folder");
+            is_brought_forward(&f.another(&folder).await, version).await;
         }
-        assert_eq!(f.query("SELECT count(*) FROM member").await, [[Cell::Integer(6)]]);
-        let mixed = "SELECT 1 AS a, 1.5 AS b, 'x' AS c, NULL AS d, count(*) AS e FROM member";
-        let [row] = &f.query(mixed).await[..] else { panic!("one row") };
-        let expected =
-            [Cell::Integer(1), Cell::Real(1.5), Cell::Text("x".into()), Cell::Null, Cell::Integer(6)];
-        assert_eq!(row[..], expected);
+    }
+
+    async fn flops_are_kept_beyond_64_bits(f: Fixture) {
+        let own = f.claim(1).await.expect("a trial");
+        let mut rng = outgrow_core::stream::stream(1, "flops");
+        let limits = [i64::MAX as u128, 1 << 63, u64::MAX.into(), 1 << 64, 95_190_000_000_000_000_001, 10_u128.pow(22) + 1, (1 << 120) - 1];
+        let random = (0..400).map(|_| rng.random::<u128>() >> rng.random_range(8..127));
+        let mut all: Vec<u128> = limits.into_iter().chain(random).collect();
+        all.sort_unstable();
+        let position = |(n, flops): (u64, &u128)| Position { train_flops: *flops, ..at(n) };
+        let events = (1..).zip(&all).map(position).flat_map(|at| {
+            let step = Event::Step(StepEvent { at, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 });
+            [step, Event::Eval(EvalEvent { at, val_loss: 1.0, last: false })]
+        });
+        for some in events.collect::<Vec<_>>().chunks(40) {
+            f.record(&own, some).await.expect("recorded");
+        }
+        // SQLite keeps the nearest real number of what is beyond 64 bits.
+        let kept = |flops: u128| match i64::try_from(flops) {
+            Err(_) if !f.is_server() => flops as f64 as u128,
+            _ => flops,
+        };
+        let (_, curves, _) = f.store.report_rows(&f.sweep).await.expect("rows");
+        assert!(curves.iter().map(|row| row.at.train_flops).eq(all.iter().copied().map(kept)));
+        let last = *all.last().expect("some") as f64;
+        let number = |cell: &Cell| match cell {
+            Cell::Integer(value) => *value as f64,
+            Cell::Big(value) => *value as f64,
+            Cell::Real(value) => *value,
+            other => panic!("{other:?}"),
+        };
+        let is_last = |value: f64| (value / last - 1.0).abs() < 1e-12;
+        let compute = f.query("SELECT charged_flops, spent_flops FROM compute WHERE charged_flops > 0").await;
+        assert!(compute[0].iter().map(number).all(is_last), "{compute:?}");
+        assert!(is_last(f.store.status(&f.sweep).await.expect("status").train_flops.0));
+        // Another attempt goes on a little before the end; another trial, too. Sums over both.
+        let other = f.claim(2).await.expect("a trial");
+        f.record(&other, &[step(1, 1.0), Event::Step(StepEvent { at: Position { train_flops: 1 << 62, ..at(2) }, loss: 1.0, learning_rate: 0.1, gradient_norm: 1.0 })]).await.expect("recorded");
+        let lowest = f.query("SELECT min(train_flops), max(train_flops) FROM steps").await;
+        assert!(number(&lowest[0][0]) >= 0.0 && is_last(number(&lowest[0][1])), "{lowest:?}");
+        // And there and back.
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = Store::open(&f.another(&folder).await).await.expect("opens");
+        f.store.copy_to(&copy, None).await.expect("copied");
+        let (_, copied, _) = copy.report_rows(&f.sweep).await.expect("rows");
+        assert_eq!(copied, curves);
+    }
+
+    async fn a_place_is_one_trials(f: Fixture) {
+        let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, plan, replicate, learning_rate FROM member";
+        let refused = try_execute(&f.address, twice).await.expect_err("the schema holds it").to_string();
+        assert!(refused.to_lowercase().contains("unique"), "{refused}");
     }
 
     async fn sweeps_are_copied_there_and_back(f: Fixture) {
@@ -457,10 +517,7 @@ both! {
 
     async fn many_open_and_migrate_at_once(f: Fixture) {
         let folder = tempfile::tempdir().expect("a folder");
-        let address = match f.is_server() {
-            true => database().await.expect("there is a server"),
-            false => folder.path().join("new.db").display().to_string(),
-        };
+        let address = f.another(&folder).await;
         let tasks: Vec<_> = (0..8)
             .map(|_| {
                 let address = address.clone();
@@ -473,53 +530,101 @@ both! {
     }
 }
 
-#[tokio::test]
-async fn an_older_database_is_brought_up_to_date_and_loses_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("a.db").display().to_string();
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("a new file");
-    // The schema of version 1, as its migrator left it.
-    let first = sqlx::migrate!("../../migrations/sqlite").iter().next().expect("the first").clone();
-    sqlx::raw_sql(first.sql.clone()).execute(&pool).await.expect("version 1");
-    let log = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP
-               NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
-    sqlx::query(log).execute(&pool).await.expect("a log");
-    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (1, '', 1, ?, 0)")
-        .bind(first.checksum.as_ref())
-        .execute(&pool)
-        .await
-        .expect("logged");
+/// A database as the migrations up to `version` left it.
+async fn older(address: &str, version: i64) {
+    let (migrator, when, bytes) = match address.contains("://") {
+        true => (sqlx::migrate!("../../migrations/postgres"), "TIMESTAMPTZ NOT NULL DEFAULT now()", "BYTEA"),
+        false => (sqlx::migrate!("../../migrations/sqlite"), "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP", "BLOB"),
+    };
+    let log = format!(
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on {when},
+         success BOOLEAN NOT NULL, checksum {bytes} NOT NULL, execution_time BIGINT NOT NULL)"
+    );
+    execute(address, &log).await;
+    for migration in migrator.iter().filter(|migration| migration.version <= version) {
+        execute(address, migration.sql.as_str()).await;
+        let digits: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let checksum = if bytes == "BLOB" { format!("x'{digits}'") } else { format!("'\\x{digits}'") };
+        let number = migration.version;
+        let done = format!(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES ({number}, '', true, {checksum}, 0)"
+        );
+        execute(address, &done).await;
+    }
+}
+
+/// What was written before version 7 of a sweep two of whose controls had one name, its FLOPs from 2^63 on wrapped.
+fn of_old(definition: &str, version: i64) -> String {
+    let (rate, its) = if version > 1 { (", learning_rate", ", 1e-3") } else { ("", "") };
+    let (axes, theirs) = if version > 1 { (", axes", ", '[\"mlp_expansion\"]'") } else { ("", "") };
+    let snapshot = if version > 2 {
+        "INSERT INTO snapshot (trial, step, train_flops, path) VALUES (1, 5, 500, 'there');"
+    } else {
+        ""
+    };
+    let trial = |n: i64, flops: i64| {
+        format!(
+            "INSERT INTO trial (number, id, definition, tokens, train_flops, parameters{rate})
+             VALUES ({n}, 't{n}', '{definition}', 1, {flops}, 1{its});
+             INSERT INTO attempt (id, trial, epoch, environment, process, started_at, heartbeat_at, outcome, train_flops)
+             VALUES ({n}, {n}, 1, 1, 'p', 0, 0, 'complete', {n} - 2);
+             INSERT INTO step_metric (trial, step, tokens, train_flops, wall_seconds, learning_rate, attempt)
+             VALUES ({n}, 7, 700, {flops}, 1.0, 1e-3, {n});
+             INSERT INTO eval_metric (trial, step, tokens, train_flops, wall_seconds, val_loss, is_last, attempt)
+             VALUES ({n}, 7, 700, {flops}, 1.0, 2.5, 1, {n});"
+        )
+    };
+    let trials: String = [(1, 7), (2, i64::MIN), (3, -1), (4, i64::MAX)].map(|(n, flops)| trial(n, flops)).concat();
+    let member = |(position, trial, strategy, replicate)| {
+        format!("INSERT INTO member VALUES ('s', {position}, {trial}, '{strategy}', 'k', 0, {replicate});")
+    };
+    let members = [
+        (0, 1, "control", 0),
+        (1, 2, "control", 0),
+        (2, 3, "control (2)", 0),
+        (3, 4, "control", 1),
+        (4, 1, "control", 1),
+    ];
+    let members: String = members.map(member).concat();
+    format!(
+        "INSERT INTO sweep VALUES ('s', 'small', '', 'd', 0); INSERT INTO environment VALUES (1, 'h', 'cpu', 1, 'v');
+         {trials} {members} {snapshot}
+         INSERT INTO growth_event (trial, stage, step, tokens, train_flops, wall_seconds, transforms, parameters_before,
+           parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, seconds, attempt{axes})
+         VALUES (1, 0, 5, 500, 50, 1.0, '[{{\"transform\":\"mlp_expansion\",\"d_ff\":9}}]', 10, 20, 1e-7, 1.0, 3.0, 3.0, 1e-5, 0.1, 1{theirs});"
+    )
+}
+
+async fn is_brought_forward(address: &str, version: i64) {
+    older(address, version).await;
     let sweep = Sweep::parse(SWEEP).expect("a sweep");
     let member = sweep.members("d").expect("members").remove(0);
-    let definition = serde_json::to_string(&member.trial).expect("JSON");
-    sqlx::query("INSERT INTO sweep VALUES ('s', 'small', '', 'd', 0)").execute(&pool).await.expect("a sweep");
-    sqlx::query("INSERT INTO trial (id, definition, tokens, train_flops, parameters) VALUES ('t', ?, 1, 1, 1)")
-        .bind(definition)
-        .execute(&pool)
-        .await
-        .expect("a trial");
-    sqlx::query("INSERT INTO member VALUES ('s', 0, 1, 'all_at_once', 'all_at_once', 0, 0)")
-        .execute(&pool)
-        .await
-        .expect("a member");
-    sqlx::query("INSERT INTO environment VALUES (1, 'h', 'cpu', 1, 'v')").execute(&pool).await.expect("a place");
-    sqlx::query("INSERT INTO attempt VALUES (1, 1, 1, 1, 'p', 0, 0, 0, 'complete', 0)")
-        .execute(&pool)
-        .await
-        .expect("an attempt");
-    let transforms = r#"[{"transform":"mlp_expansion","d_ff":9}]"#;
-    sqlx::query(
-        "INSERT INTO growth_event VALUES (1, 0, 5, 500, 50, 1.0, ?, 10, 20, 1e-7, 1.0, 3.0, 3.0, 1e-5, 0.1, 1)",
-    )
-    .bind(transforms)
-    .execute(&pool)
-    .await
-    .expect("a growth");
-    pool.close().await;
-    let store = Store::open_read_only(&path).await.expect("brought up to date");
-    let (trials, _, growths) = store.report_rows("s").await.expect("rows");
+    execute(address, &of_old(&serde_json::to_string(&member.trial).expect("JSON"), version)).await;
+    let store = Store::open_read_only(address).await.expect("brought up to date");
+    let (trials, curves, growths) = store.report_rows("s").await.expect("rows");
     assert_eq!((trials[0].learning_rate, growths[0].axes.as_slice()), (1e-3, &[TransformKind::MlpExpansion][..]));
-    assert!(growths[0].preserving && growths[0].diagnosis.is_none());
+    assert!(growths[0].preserving && growths[0].diagnosis.is_none() && growths[0].operator_flops == 0);
+    let names: Vec<_> = trials.iter().map(|row| (row.strategy.as_str(), row.replicate)).collect();
+    let told_apart = [("control", 0), ("control (2)", 0), ("control (2) (2)", 0), ("control", 1), ("control (2)", 1)];
+    assert_eq!(names, told_apart, "version {version}");
+    let flops: Vec<u128> = curves.iter().map(|row| row.at.train_flops).collect();
+    // SQLite has the nearest real number of 2^64 - 1.
+    let last = (1 << 64) - u128::from(address.contains("://"));
+    assert_eq!(flops, [7, 1 << 63, last, i64::MAX as u128], "version {version}");
+    let ask = async |sql: &str| store.query(sql).await.expect("an answer").rows;
+    let places =
+        "SELECT count(*) FROM finals GROUP BY sweep_id, strategy, plan, replicate, learning_rate HAVING count(*) > 1";
+    assert_eq!(ask(places).await, Vec::<Vec<Cell>>::new());
+    let spent = ask("SELECT spent_flops FROM compute ORDER BY trial").await;
+    assert_eq!(spent, [-1, -1, 0, 1, 2].map(|n| [Cell::Integer(n)]), "an attempt may stand below zero");
+    if version > 2 {
+        let snapshot = ask("SELECT train_flops, path, digest FROM snapshot").await;
+        assert_eq!(snapshot, [[Cell::Integer(500), Cell::Text("there".into()), Cell::Null]]);
+    }
+    store.close().await;
+    let twice = Store::open(address).await.expect("opens");
+    assert_eq!(twice.status("s").await.expect("status").total(), 4);
 }
 
 #[tokio::test]
@@ -538,7 +643,7 @@ async fn files_of_others_are_refused() {
     sqlx::query("CREATE TABLE bookmarks (url TEXT)").execute(&pool).await.expect("a table");
     pool.close().await;
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
-    assert!(matches!(Store::open("mysql://x/y").await, Err(StoreError::Unsupported(_))));
+    assert!(matches!(Store::open("mysql://x/y").await, Err(StoreError::Address(_))));
     let nowhere = folder.path().join("no/such/folder/a.db").display().to_string();
     let error = Store::open(&nowhere).await.expect_err("no folder").to_string();
     assert!(error.contains("is its folder there"), "{error}");

@@ -13,6 +13,7 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 use outgrow_core::{Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters};
+use outgrow_failpoint::Point;
 use safetensors::{Dtype, SafeTensors, tensor::View};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -51,6 +52,9 @@ pub struct Progress {
     pub stages: usize,
     /// The running window of the next step event: so that a resumed trial records the same numbers.
     pub window: Window,
+    /// The evaluation of this very step is not done yet: the training was told to stop before it, or within it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evaluation_due: bool,
 }
 
 /// What has been summed since the last step event.
@@ -75,9 +79,41 @@ struct Head {
     /// Optimizer steps so far; 0 where there is no optimizer file.
     #[serde(default)]
     optimizer_step: i64,
+    /// Digest of the model that this is a copy of, where trials begin with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
     /// BLAKE3 of each other file; a program that writes checkpoints by hand may leave it out.
     #[serde(default)]
     digests: BTreeMap<String, String>,
+}
+
+impl Head {
+    /// Whether the optimizer's file must be read: one that is named; where `found` says so also one that is only there.
+    fn has_optimizer(&self, found: bool) -> bool {
+        found || self.digests.contains_key(OPTIMIZER)
+    }
+
+    /// A head of our own writing names every file that it goes with.
+    fn expect_names(&self, folder: &Path) -> Result<(), CheckpointError> {
+        let needed = [(MODEL, true), (OPTIMIZER, self.optimizer_step > 0)];
+        match needed.into_iter().find(|(name, needed)| *needed && !self.digests.contains_key(*name)) {
+            Some((name, _)) => {
+                let why = format!("it does not name {name}, which belongs to what was recorded");
+                Err(CheckpointError::Damaged { path: folder.join(HEAD).display().to_string(), why })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Verifies the files that are named, but for those of these names.
+    fn verify(&self, folder: &Path, except: &[&str]) -> Result<(), CheckpointError> {
+        for (name, expected) in self.digests.iter().filter(|(name, _)| !except.contains(&name.as_str())) {
+            let path = folder.join(name);
+            let (found, _) = digest_of(&open(&path, true)?).map_err(file_error(&path))?;
+            expect_digest(&path, &found, expected)?;
+        }
+        Ok(())
+    }
 }
 
 /// Why a checkpoint can't be read or written.
@@ -107,15 +143,13 @@ pub enum CheckpointError {
         /// What is wrong.
         error: ArchitectureError,
     },
-    /// A file's content is not what was written.
-    #[error("{path} is damaged: its digest is {found}, but {expected} was written")]
+    /// A file's content is not what was written, or it is gone.
+    #[error("{path} is damaged: {why}")]
     Damaged {
         /// Which file.
         path: String,
-        /// Now.
-        found: String,
-        /// Then.
-        expected: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The place is taken.
     #[error("{0} exists already; name a folder that does not, or remove it first")]
@@ -134,19 +168,45 @@ fn format_error(path: &Path, why: impl ToString) -> CheckpointError {
     CheckpointError::Format { path: path.display().to_string(), why: why.to_string() }
 }
 
+fn expect_digest(path: &Path, found: &str, expected: &str) -> Result<(), CheckpointError> {
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let why = format!("its digest is {found}, but {expected} was written");
+    Err(CheckpointError::Damaged { path: path.display().to_string(), why })
+}
+
+/// Opens a file of a checkpoint; one that its head names must be there.
+fn open(path: &Path, is_named: bool) -> Result<File, CheckpointError> {
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if is_named => {
+            let why = format!("it is not there, though {HEAD} beside it names it");
+            CheckpointError::Damaged { path: path.display().to_string(), why }
+        }
+        _ => file_error(path)(error),
+    })
+}
+
 impl Checkpoint {
     /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and its size in bytes.
     ///
     /// # Errors
     /// If the folder exists, or anything can't be written; nothing is left behind then.
     pub fn write(&self, folder: &Path) -> Result<(String, u64), CheckpointError> {
+        self.write_copy(folder, None)
+    }
+
+    /// Writes it as a copy of the model of this digest, if it is one.
+    pub(crate) fn write_copy(&self, folder: &Path, origin: Option<&str>) -> Result<(String, u64), CheckpointError> {
         if folder.exists() {
             return Err(CheckpointError::Exists(folder.display().to_string()));
         }
         let aside = folder.with_extension(format!("tmp-{}", std::process::id()));
-        let written = self.write_aside(&aside).map_err(file_error(folder));
+        let written = self.write_aside(&aside, origin).map_err(file_error(folder));
         let moved = written.and_then(|sizes| {
-            fs::rename(&aside, folder).and_then(|()| sync_parent(folder)).map_err(file_error(folder))?;
+            let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
+            let synced = renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_parent(folder)));
+            synced.map_err(file_error(folder))?;
             Ok(sizes)
         });
         if moved.is_err() {
@@ -155,7 +215,7 @@ impl Checkpoint {
         moved
     }
 
-    fn write_aside(&self, folder: &Path) -> io::Result<(String, u64)> {
+    fn write_aside(&self, folder: &Path, origin: Option<&str>) -> io::Result<(String, u64)> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let parts = self.state.parts();
@@ -181,14 +241,15 @@ impl Checkpoint {
             architecture: self.state.architecture().clone(),
             training: self.progress.clone(),
             optimizer_step: self.state.step,
+            origin: origin.map(str::to_owned),
             digests,
         };
         let head = serde_json::to_vec_pretty(&head).map_err(io::Error::other)?;
         let mut file = File::create(folder.join(HEAD))?;
-        file.write_all(&head)?;
-        file.sync_all()?;
+        Point::CheckpointHead.around(|| file.write_all(&head))?;
+        Point::CheckpointHeadSync.around(|| file.sync_all())?;
         let (head_digest, size) = (digest(&head), sizes.iter().sum::<u64>() + head.len() as u64);
-        File::open(folder)?.sync_all()?;
+        Point::CheckpointFolderSync.around(|| File::open(folder)?.sync_all())?;
         Ok((head_digest, size))
     }
 
@@ -201,7 +262,8 @@ impl Checkpoint {
             return Ok(HubModel::read(folder)?.into_checkpoint(device));
         }
         let (head, _) = read_head(folder)?;
-        Self::read_body(folder, head, device)
+        let optimizer = head.has_optimizer(folder.join(OPTIMIZER).exists());
+        Self::read_body(folder, head, optimizer, device)
     }
 
     /// The architecture of a checkpoint, or of a model as transformers keeps it, without its weights.
@@ -215,27 +277,56 @@ impl Checkpoint {
         Ok(read_head(folder)?.0.architecture)
     }
 
-    /// Reads a checkpoint whose head must have the digest that was recorded when it was written.
+    /// Reads a checkpoint whose head must have the digest that was recorded when it was written. Then every file that it was written with
+    /// must be there as it was written; what else lies in the folder is not looked at.
     ///
     /// # Errors
-    /// As of [`Checkpoint::read`], and if the head is another.
+    /// As of [`Checkpoint::read`], and if the head is another or a file is gone.
     pub fn read_recorded(folder: &Path, digest: &str, device: Device) -> Result<Self, CheckpointError> {
         let (head, found) = read_head(folder)?;
-        if found != digest {
-            let path = folder.join(HEAD).display().to_string();
-            return Err(CheckpointError::Damaged { path, found, expected: digest.to_owned() });
-        }
-        Self::read_body(folder, head, device)
+        expect_digest(&folder.join(HEAD), &found, digest)?;
+        Self::read_own(folder, head, device)
     }
 
-    fn read_body(folder: &Path, head: Head, device: Device) -> Result<Self, CheckpointError> {
+    /// Reads the copy of a model that trials begin with.
+    ///
+    /// # Errors
+    /// As of [`Checkpoint::read`], and if it is not a copy of the model of this digest, as a whole.
+    pub(crate) fn read_copy(folder: &Path, origin: &str, device: Device) -> Result<Self, CheckpointError> {
+        let (head, _) = read_head(folder)?;
+        if head.origin.as_deref() != Some(origin) {
+            let why = format!("it is not the copy of the model {origin} that was written there");
+            return Err(CheckpointError::Damaged { path: folder.join(HEAD).display().to_string(), why });
+        }
+        Self::read_own(folder, head, device)
+    }
+
+    /// Verifies a recorded checkpoint without reading it as one: that its head and every file that this names are as they were written.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Damaged`] where they are not; otherwise if a file can't be read.
+    pub fn verify_recorded(folder: &Path, digest: &str) -> Result<(), CheckpointError> {
+        let (head, found) = read_head(folder)?;
+        expect_digest(&folder.join(HEAD), &found, digest)?;
+        head.expect_names(folder)?;
+        head.verify(folder, &[])
+    }
+
+    fn read_own(folder: &Path, head: Head, device: Device) -> Result<Self, CheckpointError> {
+        head.expect_names(folder)?;
+        let optimizer = head.has_optimizer(false);
+        Self::read_body(folder, head, optimizer, device)
+    }
+
+    fn read_body(folder: &Path, head: Head, optimizer: bool, device: Device) -> Result<Self, CheckpointError> {
+        // Those that are read are verified as they are read.
+        head.verify(folder, &[MODEL, OPTIMIZER])?;
         let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
         let kinds: Vec<Kind> = weights.values().map(Tensor::kind).collect();
         if kinds.contains(&Kind::Int) || kinds.iter().any(|kind| *kind != kinds[0]) {
             let why = "its tensors must all be float64, or all of the shorter floating-point types";
             return Err(format_error(&folder.join(MODEL), why));
         }
-        let optimizer = folder.join(OPTIMIZER).exists();
         let state = if optimizer {
             let mut parts =
                 read_tensors(folder, OPTIMIZER, &head, &["first_moment.", "second_moment.", "born."], device)?;
@@ -267,6 +358,9 @@ fn read_head(folder: &Path) -> Result<(Head, String), CheckpointError> {
     }
     let invalid = |error| CheckpointError::Architecture { path: path.display().to_string(), error };
     head.architecture.validate().map_err(invalid)?;
+    if let Some(name) = head.digests.keys().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        return Err(format_error(&path, format!("`digests` names {name:?}, which is no file of its folder")));
+    }
     Ok((head, digest(&text)))
 }
 
@@ -279,18 +373,12 @@ fn read_tensors(
     device: Device,
 ) -> Result<Vec<BTreeMap<ParamId, Tensor>>, CheckpointError> {
     let path = folder.join(name);
-    let file = File::open(&path).map_err(file_error(&path))?;
+    let expected = head.digests.get(name);
+    let file = open(&path, expected.is_some())?;
     // SAFETY: read only; a checkpoint is written once and renamed into place, never changed.
     let bytes = unsafe { Mmap::map(&file) }.map_err(file_error(&path))?;
-    if let Some(expected) = head.digests.get(name) {
-        let found = digest(&bytes);
-        if found != *expected {
-            return Err(CheckpointError::Damaged {
-                path: path.display().to_string(),
-                found,
-                expected: expected.clone(),
-            });
-        }
+    if let Some(expected) = expected {
+        expect_digest(&path, &digest(&bytes), expected)?;
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format_error(&path, error))?;
     let ids = parameters(&head.architecture);
@@ -375,9 +463,10 @@ fn named(prefix: &str, tensors: &BTreeMap<ParamId, Tensor>) -> Vec<(String, Stor
 
 /// Writes tensors to a file, safely on disk; gives its digest and size. It is hashed while the disk writes.
 fn store(path: &Path, tensors: Vec<(String, Stored)>) -> io::Result<(String, u64)> {
-    safetensors::serialize_to_file(tensors, None, path).map_err(io::Error::other)?;
+    let written = Point::CheckpointWrite.around(|| safetensors::serialize_to_file(tensors, None, path));
+    written.map_err(io::Error::other)?;
     let file = File::open(path)?;
-    let (synced, hashed) = rayon::join(|| file.sync_all(), || digest_of(&file));
+    let (synced, hashed) = rayon::join(|| Point::CheckpointSync.around(|| file.sync_all()), || digest_of(&file));
     synced?;
     hashed
 }
@@ -428,7 +517,7 @@ pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf], epoch: u64) {
         let is_kept = keep.iter().any(|kept| kept.file_name() == folder.file_name());
         if !is_kept && epoch_of(&folder).is_some_and(|its| its <= epoch) {
             // A leftover costs disk, not correctness.
-            let _ = fs::remove_dir_all(folder);
+            let _ = Point::CheckpointRemove.around(|| fs::remove_dir_all(folder));
         }
     }
 }

@@ -9,14 +9,14 @@ use tch::Tensor;
 use crate::state::TrainingState;
 
 /// The grown state with what the operator learned from batches of training text: `batch(n, sequences)` gives the inputs and targets
-/// of its nth.
+/// of its nth, or none if it is to stop; then there is no state, either.
 pub fn learn(
     operator: &Operator,
     before: &TrainingState,
     grown: TrainingState,
     seed: u64,
-    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
-) -> TrainingState {
+    batch: &dyn Fn(u64, u64) -> Option<(Tensor, Tensor)>,
+) -> Option<TrainingState> {
     match operator {
         Operator::Ligo(ligo) => ligo::learn(ligo, before, grown, seed, batch),
         Operator::GradMax(grad_max) => grad_max::learn(grad_max, before, grown, batch),

@@ -12,6 +12,7 @@ pub mod device;
 pub mod doctor;
 mod evaluate;
 pub mod hub;
+mod intact;
 mod learn;
 mod mask;
 mod model;
@@ -26,12 +27,13 @@ mod verify;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
+pub use intact::Intact;
 pub use model::{Model, cross_entropy};
 pub use origin::{begin_with, model_digest};
 pub use state::{How, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
-pub use trainer::{Job, Options, Saved, TrainError, train, train_together};
+pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
 pub use verify::{
     CheckKind, CompositionCheck, GrowError, GrownCheckpoint, check_checkpoint, check_compositions, probe_tokens,
 };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use outgrow_core::{Architecture, ParamId, ParamKind};
+use outgrow_failpoint::Point;
 use tch::Tensor;
 
 use crate::{
@@ -39,14 +40,16 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(crate::hub::weight_files(folder)?)
 }
 
-/// Lays the model of `folder` down at `to`, as it is trained on sequences of `seq_len` tokens: a shorter length than the model reads is cut off
-/// its learned positions. Does nothing if it is there.
+/// Lays the model of `folder`, whose digest is `origin`, down at `to`, as it is trained on sequences of `seq_len` tokens: a shorter length
+/// than the model reads is cut off its learned positions. What is there whole stays; what is damaged is said, and written anew.
 ///
 /// # Errors
 /// If it can't be read or written.
-pub fn begin_with(folder: &Path, seq_len: usize, to: &Path) -> Result<(), CheckpointError> {
+pub fn begin_with(folder: &Path, origin: &str, seq_len: usize, to: &Path) -> Result<(), CheckpointError> {
     if to.exists() {
-        return Ok(());
+        let Err(error) = Checkpoint::read_copy(to, origin, Device::Cpu) else { return Ok(()) };
+        eprintln!("warning: {error}; it is copied anew from {}", folder.display());
+        std::fs::remove_dir_all(to).map_err(|error| CheckpointError::File { path: to.display().to_string(), error })?;
     }
     let state = Checkpoint::read(folder, Device::Cpu)?.state;
     let architecture = Architecture { seq_len, ..state.architecture().clone() };
@@ -56,7 +59,8 @@ pub fn begin_with(folder: &Path, seq_len: usize, to: &Path) -> Result<(), Checkp
     };
     let weights = state.parts().weights.into_iter().map(cut).collect();
     let state = TrainingState::from_weights(&architecture, weights);
-    match (Checkpoint { state, progress: None }).write(to) {
+    let copy = Checkpoint { state, progress: None };
+    match Point::Initial.around(|| copy.write_copy(to, Some(origin))) {
         // Another process was faster.
         Err(_) if to.exists() => Ok(()),
         done => done.map(drop),

@@ -9,12 +9,16 @@ use std::{
 
 use outgrow_core::{
     Architecture, Event, Growth, Operator, Trial, cost,
-    event::{CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    event::{
+        CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, Receiver,
+        StepEvent,
+    },
     growth::{Grown, all_preserve, axes, grow_all},
     policy::OptimizerAtGrowth,
     stream::derive,
 };
 use outgrow_data::{Corpus, Order};
+use outgrow_failpoint::Point;
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
@@ -56,7 +60,7 @@ pub struct Job {
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
     pub resume: Vec<Saved>,
     /// Where there is none: the state of another trial that is this one's, too.
-    pub begin: Option<PathBuf>,
+    pub begin: Option<Begin>,
     /// Where there is none either: the model that it begins with, if its settings name one.
     pub initial: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
@@ -70,6 +74,15 @@ pub struct Saved {
     pub folder: PathBuf,
     /// Digest of its head, as it was recorded.
     pub digest: String,
+}
+
+/// The state of another trial that a trial begins from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Digest of its head, as it was recorded; older databases have none.
+    pub digest: Option<String>,
 }
 
 impl From<&CheckpointEvent> for Saved {
@@ -142,7 +155,7 @@ pub fn train(
     options: &Options,
     on_event: &mut dyn FnMut(Event) -> Control,
 ) -> Result<Outcome, TrainError> {
-    train_together(slice::from_ref(job), corpus, options, &mut |_, event| on_event(event)).remove(0)
+    train_together(slice::from_ref(job), corpus, options, &mut |_: usize, event: Event| on_event(event)).remove(0)
 }
 
 /// Trains replicates, trials of one plan and the same settings under different seeds, as one model with a leading axis; tells of each
@@ -157,11 +170,11 @@ pub fn train_together(
     jobs: &[Job],
     corpus: &Corpus,
     options: &Options,
-    on_event: &mut dyn FnMut(usize, Event) -> Control,
+    receiver: &mut dyn Receiver,
 ) -> Vec<Result<Outcome, TrainError>> {
     let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
     assert!(replicates, "only replicates of one plan are trained together");
-    let mut groups: BTreeMap<u64, Vec<(Member, TrainingState, Progress)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(u64, bool), Vec<(Member, TrainingState, Progress)>> = BTreeMap::new();
     let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
     for (number, job) in jobs.iter().enumerate() {
         let (state, progress) = match start(job, options.device) {
@@ -171,12 +184,16 @@ pub fn train_together(
                 continue;
             }
         };
-        groups.entry(progress.at.step).or_default().push((Member::new(number, job), state, progress));
+        groups.entry((progress.at.step, progress.evaluation_due)).or_default().push((
+            Member::new(number, job),
+            state,
+            progress,
+        ));
     }
     for group in groups.into_values() {
         let mut session = Session::begin(group, corpus, options);
         while !session.members.is_empty() {
-            session.advance(on_event);
+            session.advance(receiver);
             session.part();
         }
         session.ended.into_iter().for_each(|(number, how)| ended[number] = how);
@@ -187,26 +204,38 @@ pub fn train_together(
 /// The state that a trial goes on from: its last checkpoint's, another trial's, that of the model that it begins with, or a new one.
 fn start(job: &Job, device: Device) -> Result<(TrainingState, Progress), TrainError> {
     let trial = &job.trial;
-    let resumed = job.resume.iter().find_map(|saved| usable(saved, trial, device));
-    let resumed = resumed.or_else(|| begun(job.begin.as_ref()?, trial, device));
+    let resumed = resume(job, device).or_else(|| begin(job, device));
     let recorded: Vec<PathBuf> = job.resume.iter().map(|saved| saved.folder.clone()).collect();
     checkpoint::remove_others(&job.checkpoints, &recorded, job.epoch);
     if let Some(resumed) = resumed {
         return Ok(resumed);
     }
-    let progress = Progress { trial: trial.id(), at: Position::default(), stages: 0, window: Window::default() };
+    let (at, window) = (Position::default(), Window::default());
+    let progress = Progress { trial: trial.id(), at, stages: 0, window, evaluation_due: false };
     let master = kinds(trial.settings.training.precision).1;
     let state = match (&trial.settings.initial, &job.initial) {
-        (Some(_), Some(folder)) => {
-            let read = Checkpoint::read(folder, device)?.state;
-            let weights = read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
-            assert_eq!(read.architecture(), trial.plan.initial(), "the model that was laid down is the plan's");
-            TrainingState::from_weights(trial.plan.initial(), weights)
-        }
+        (Some(digest), Some(folder)) => initial(trial, digest, folder, master, device)?,
         (Some(digest), None) => return Err(TrainError::NoInitial(digest.clone())),
         (None, _) => TrainingState::fresh(trial.plan.initial(), trial.seed, master, device),
     };
     Ok((state, progress))
+}
+
+/// The model that a trial begins with, as it was laid down.
+fn initial(
+    trial: &Trial,
+    digest: &str,
+    folder: &Path,
+    master: Kind,
+    device: Device,
+) -> Result<TrainingState, TrainError> {
+    let read = Checkpoint::read_copy(folder, digest, device)?.state;
+    if read.architecture() != trial.plan.initial() {
+        let why = "its sizes are not those that the trial begins with".into();
+        return Err(CheckpointError::Damaged { path: folder.display().to_string(), why }.into());
+    }
+    let weights = read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
+    Ok(TrainingState::from_weights(trial.plan.initial(), weights))
 }
 
 /// One trial of those in training.
@@ -230,17 +259,21 @@ impl<'a> Member<'a> {
     }
 
     /// Tells of an event, unless the trial has ended, and obeys; says what the receiver wants.
-    fn tell(&mut self, on_event: &mut OnEvent, event: Event) -> Control {
+    fn tell(&mut self, receiver: &mut dyn Receiver, event: Event) -> Control {
         if self.ended.is_some() {
             return Control::Abandon;
         }
-        let wish = on_event(self.number, event);
+        let wish = receiver.tell(self.number, event);
+        self.obey(wish);
+        wish
+    }
+
+    fn obey(&mut self, wish: Control) {
         match wish {
             Control::Continue | Control::Spooled => {}
             Control::Stop => self.stop = true,
-            Control::Abandon => self.ended = Some(Ok(Outcome::Stopped)),
+            Control::Abandon => self.end(Ok(Outcome::Stopped)),
         }
-        wish
     }
 
     /// Ends the trial, if it has not ended already.
@@ -249,7 +282,15 @@ impl<'a> Member<'a> {
     }
 }
 
-type OnEvent<'e> = dyn FnMut(usize, Event) -> Control + 'e;
+/// Asks the receiver what it wants of each member.
+fn obey(members: &mut [Member], receiver: &dyn Receiver) {
+    members.iter_mut().for_each(|member| member.obey(receiver.wish(member.number)));
+}
+
+/// Whether nobody is left who wants to go on.
+fn is_over(members: &[Member]) -> bool {
+    members.iter().all(|member| member.stop || member.ended.is_some())
+}
 
 /// Attempts in progress, of trials that are replicates of each other, in lockstep; usually of one.
 struct Session<'a> {
@@ -264,6 +305,8 @@ struct Session<'a> {
     at: Position,
     stages: usize,
     window: DeviceWindow,
+    /// The evaluation of the last step is to be done.
+    evaluation_due: bool,
     clock: Clock,
 }
 
@@ -314,7 +357,7 @@ fn due(before: u64, now: u64, every: u64) -> bool {
 impl<'a> Session<'a> {
     /// Of members that stand at the same step.
     fn begin(group: Vec<(Member<'a>, TrainingState, Progress)>, corpus: &'a Corpus, options: &'a Options) -> Self {
-        let Progress { at, stages, .. } = group[0].2;
+        let Progress { at, stages, evaluation_due, .. } = group[0].2;
         let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
         for (mut member, state, progress) in group {
             // A mask is not in the checkpoint: it follows from the plan.
@@ -337,6 +380,7 @@ impl<'a> Session<'a> {
             stages,
             window: DeviceWindow::new(&windows, options.device),
             members,
+            evaluation_due,
             clock: Clock { before: at.wall_seconds, since: Instant::now() },
         }
     }
@@ -347,36 +391,68 @@ impl<'a> Session<'a> {
     }
 
     /// One optimizer step and whatever is due around it. How members end is left with them.
-    fn advance(&mut self, on_event: &mut OnEvent) {
-        let trial = self.trial();
-        if self.at.step >= trial.steps() {
-            return self.members.iter_mut().for_each(|member| member.end(Ok(Outcome::Complete)));
+    fn advance(&mut self, receiver: &mut dyn Receiver) {
+        if self.evaluation_due {
+            // The attempt before left it undone, after the step; a mask stands as it stood then.
+            self.open_masks(self.at.tokens);
+        } else if !self.move_on(receiver) {
+            return;
         }
-        if trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens) {
-            self.grow(on_event);
+        let (now, last) = (self.at.tokens, self.at.step == self.trial().steps());
+        if self.evaluation_due {
+            self.evaluation_due = !self.evaluate(last, receiver);
+            self.part();
         }
         if self.members.is_empty() {
             return;
         }
+        let before = now - self.trial().step_tokens();
+        let saves = last || due(before, now, self.options.checkpoint_every_tokens);
+        for number in 0..self.members.len() {
+            let written = self.leave_on_disk(number, saves, last, receiver);
+            if let Err(error) = written {
+                self.members[number].end(Err(error));
+            }
+        }
+    }
+
+    /// Grows if it is time, takes a step, and records it if that is due; says whether there is more to do for this step.
+    fn move_on(&mut self, receiver: &mut dyn Receiver) -> bool {
+        let trial = self.trial();
+        if self.at.step >= trial.steps() {
+            self.members.iter_mut().for_each(|member| member.end(Ok(Outcome::Complete)));
+            return false;
+        }
+        let grows = trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens);
+        if grows && !self.grow(receiver) {
+            self.stop_here(receiver);
+            return false;
+        }
+        if self.members.is_empty() {
+            return false;
+        }
         let before = self.at.tokens;
         // As far open as it will be at the step's end: a step behind a closed mask would teach the new entries nothing.
         self.open_masks(before + trial.step_tokens());
-        let learning_rate = self.step();
+        let learning_rate = Point::Step.around(|| self.step());
+        obey(&mut self.members, receiver);
         let (now, last) = (self.at.tokens, self.at.step == trial.steps());
         let evaluation = &trial.settings.evaluation;
         if last || due(before, now, evaluation.record_every_tokens) {
-            self.record(learning_rate, on_event);
-            self.part();
+            self.record(learning_rate, receiver);
         }
-        if !self.members.is_empty() && (last || due(before, now, evaluation.every_tokens)) {
-            self.evaluate(last, on_event);
-            self.part();
-        }
-        let saves = last || due(before, now, self.options.checkpoint_every_tokens);
+        self.part();
+        self.evaluation_due = last || due(before, now, evaluation.every_tokens);
+        !self.members.is_empty()
+    }
+
+    /// Saves and ends those that are told to stop, between two steps.
+    fn stop_here(&mut self, receiver: &mut dyn Receiver) {
+        obey(&mut self.members, receiver);
         for number in 0..self.members.len() {
-            let written = self.leave_on_disk(number, saves, last, on_event);
-            if let Err(error) = written {
-                self.members[number].end(Err(error));
+            if self.members[number].ended.is_none() {
+                let saved = self.save(number, receiver);
+                self.members[number].end(saved.map(|()| Outcome::Stopped));
             }
         }
     }
@@ -387,18 +463,20 @@ impl<'a> Session<'a> {
         number: usize,
         saves: bool,
         last: bool,
-        on_event: &mut OnEvent,
+        receiver: &mut dyn Receiver,
     ) -> Result<(), TrainError> {
-        let awaited = self.members[number].job.snapshots.iter().find(|(step, _)| *step == self.at.step);
+        // Who begins from a snapshot has all that was recorded until then.
+        let is_whole = !self.evaluation_due;
+        let awaited = self.members[number].job.snapshots.iter().find(|(step, _)| *step == self.at.step && is_whole);
         if let Some((_, folder)) = awaited {
-            let event = self.write(number, folder)?;
-            self.members[number].tell(on_event, Event::Snapshot(event));
+            let event = Point::Snapshot.around(|| self.write(number, folder))?;
+            self.members[number].tell(receiver, Event::Snapshot(event));
         }
-        if saves {
-            self.save(number, on_event)?;
+        let stops = self.members[number].stop && (!last || self.evaluation_due);
+        if saves || stops {
+            self.save(number, receiver)?;
         }
-        if self.members[number].stop && !last {
-            self.save(number, on_event)?;
+        if stops {
             self.members[number].end(Ok(Outcome::Stopped));
         }
         Ok(())
@@ -452,7 +530,7 @@ impl<'a> Session<'a> {
         let sequences = self.members.iter().flat_map(|member| {
             (first..first + batch).map(move |number| corpus.sequence(&member.order, number, seq_len))
         });
-        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * batch;
+        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
         let stepped = self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
         self.at.tokens += trial.step_tokens();
@@ -463,20 +541,21 @@ impl<'a> Session<'a> {
     }
 
     /// Reads the window and begins a new one. Reading waits for the device, so the clock is true afterwards.
-    fn record(&mut self, learning_rate: f64, on_event: &mut OnEvent) {
+    fn record(&mut self, learning_rate: f64, receiver: &mut dyn Receiver) {
         let windows = self.window.read();
         self.window = DeviceWindow::new(&vec![Window::default(); windows.len()], self.options.device);
         self.at.wall_seconds = self.clock.seconds();
         for (member, Window { loss, steps, gradient_norm }) in self.members.iter_mut().zip(windows) {
             let event = StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm };
-            member.tell(on_event, Event::Step(event));
+            member.tell(receiver, Event::Step(event));
             if !event.loss.is_finite() {
                 member.end(Ok(Outcome::Diverged));
             }
         }
     }
 
-    fn evaluate(&mut self, last: bool, on_event: &mut OnEvent) {
+    /// Says whether it was done: not if all are told to stop before its end.
+    fn evaluate(&mut self, last: bool, receiver: &mut dyn Receiver) -> bool {
         self.pause();
         let seconds = self.at.wall_seconds;
         let windows = self.corpus.validation(self.trial().settings.evaluation.tokens, self.seq_len());
@@ -484,6 +563,11 @@ impl<'a> Session<'a> {
         let batch = self.trial().settings.training.batch_size.div_ceil(self.options.parts);
         let mut sums = vec![0.0; self.members.len()];
         for chunk in windows.chunks(batch) {
+            obey(&mut self.members, receiver);
+            if is_over(&self.members) {
+                self.clock.resume_at(seconds);
+                return false;
+            }
             let (inputs, targets) = batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
             let targets = self
                 .state
@@ -496,11 +580,12 @@ impl<'a> Session<'a> {
         self.clock.resume_at(seconds);
         for (member, sum) in self.members.iter_mut().zip(sums) {
             let val_loss = sum / windows.len() as f64;
-            member.tell(on_event, Event::Eval(EvalEvent { at: self.at, val_loss, last }));
+            member.tell(receiver, Event::Eval(EvalEvent { at: self.at, val_loss, last }));
             if !val_loss.is_finite() {
                 member.end(Ok(Outcome::Diverged));
             }
         }
+        true
     }
 
     /// Stops the clock after the device has done what was asked of it.
@@ -515,19 +600,24 @@ impl<'a> Session<'a> {
         self.state.architecture().seq_len
     }
 
-    /// Applies the next stage of the plan to every member; parts with those that it can't be applied to.
-    fn grow(&mut self, on_event: &mut OnEvent) {
+    /// Applies the next stage of the plan to every member; parts with those that it can't be applied to. Says whether it was done: not if
+    /// they are told to stop while an operator learns, and then everything is as before.
+    fn grow(&mut self, receiver: &mut dyn Receiver) -> bool {
         self.pause();
         self.stepper.rest();
+        let (before, mut next) = (self.at, vec![]);
         self.at.train_flops += self.trial().plan.operator_flops(self.stages);
-        let mut next = vec![];
         for number in 0..self.members.len() {
-            match self.grow_one(number) {
-                Ok((state, event)) => {
-                    self.members[number].tell(on_event, Event::Growth(event));
+            match self.grow_one(number, receiver) {
+                Ok(Some((state, event))) => {
+                    self.members[number].tell(receiver, Event::Growth(event));
                     if self.members[number].ended.is_none() {
                         next.push(state);
                     }
+                }
+                Ok(None) => {
+                    self.at = before;
+                    return false;
                 }
                 Err(error) => self.members[number].end(Err(error)),
             }
@@ -538,10 +628,15 @@ impl<'a> Session<'a> {
         }
         self.stages += 1;
         self.at.wall_seconds = self.clock.seconds();
+        true
     }
 
-    /// The next stage on one member: probe, edit weights and optimizer, probe again.
-    fn grow_one(&mut self, number: usize) -> Result<(TrainingState, GrowthEvent), TrainError> {
+    /// The next stage on one member: probe, edit weights and optimizer, probe again. None if it was told to stop meanwhile.
+    fn grow_one(
+        &mut self,
+        number: usize,
+        receiver: &dyn Receiver,
+    ) -> Result<Option<(TrainingState, GrowthEvent)>, TrainError> {
         let began = Instant::now();
         let (trial, before) = (&self.members[number].job.trial, self.state.replicate(number));
         let stage = &trial.plan.stages()[self.stages];
@@ -554,7 +649,11 @@ impl<'a> Session<'a> {
         let how = How { initializer: &policy.initializer, copies, seed: trial.seed, event: self.stages as u64 };
         let mut next = no_grad(|| before.grown(&grown, &how));
         if let Some(operator) = stage.growths.iter().find_map(Growth::learning) {
-            next = self.learn(trial, operator, &before, next);
+            let goes_on = || matches!(receiver.wish(self.members[number].number), Control::Continue | Control::Spooled);
+            match self.learn(trial, operator, &before, next, &goes_on) {
+                Some(learned) => next = learned,
+                None => return Ok(None),
+            }
         }
         let axes = axes(&old, &grown.architecture, &stage.growths);
         let mask = Mask::of(trial, self.stages, &old, grown);
@@ -584,17 +683,24 @@ impl<'a> Session<'a> {
             seconds: began.elapsed().as_secs_f64(),
         };
         self.members[number].mask = mask;
-        Ok((next, event))
+        Ok(Some((next, event)))
     }
 
-    /// Lets an operator learn from training text, in an order of its own.
-    fn learn(&self, trial: &Trial, operator: &Operator, before: &TrainingState, grown: TrainingState) -> TrainingState {
+    /// Lets an operator learn from training text, in an order of its own, as long as it `goes_on`.
+    fn learn(
+        &self,
+        trial: &Trial,
+        operator: &Operator,
+        before: &TrainingState,
+        grown: TrainingState,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<TrainingState> {
         let seed = derive(trial.seed, &format!("growth/{}/learn", self.stages));
         let (order, seq_len) = (Order::new(seed), self.seq_len());
         let batch = |number: u64, sequences: u64| {
             let first = number * sequences;
             let sequences = (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
-            batch_of(sequences, seq_len, self.options.device)
+            goes_on().then(|| batch_of(sequences, seq_len, self.options.device))
         };
         learn::learn(operator, before, grown, seed, &batch)
     }
@@ -627,7 +733,7 @@ impl<'a> Session<'a> {
 
     /// Writes a member's checkpoint, tells of it, and only then, if it was recorded, removes the ones that no longer count: what the
     /// receiver of the event has recorded is on disk at any time.
-    fn save(&mut self, number: usize, on_event: &mut OnEvent) -> Result<(), TrainError> {
+    fn save(&mut self, number: usize, receiver: &mut dyn Receiver) -> Result<(), TrainError> {
         let checkpoints = &self.members[number].job.checkpoints;
         let epoch = self.members[number].job.epoch;
         let folder = checkpoint::step_folder(checkpoints, self.at.step, epoch);
@@ -636,7 +742,7 @@ impl<'a> Session<'a> {
         }
         let event = self.write(number, &folder)?;
         let member = &mut self.members[number];
-        let wish = member.tell(on_event, Event::Checkpoint(event));
+        let wish = member.tell(receiver, Event::Checkpoint(event));
         member.saved.push(folder);
         if wish == Control::Continue {
             let keep = member.saved.split_off(member.saved.len().saturating_sub(self.options.keep));
@@ -653,7 +759,8 @@ impl<'a> Session<'a> {
         // What lies there from an attempt that was killed before it could record it does not count.
         let _ = std::fs::remove_dir_all(folder);
         let trial = self.members[number].job.trial.id();
-        let progress = Progress { trial, at: self.at, stages: self.stages, window: self.window.read()[number] };
+        let (stages, window) = (self.stages, self.window.read()[number]);
+        let progress = Progress { trial, at: self.at, stages, window, evaluation_due: self.evaluation_due };
         let state = self.state.replicate(number);
         let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(folder)?;
         self.clock.resume_at(seconds);
@@ -678,32 +785,48 @@ fn grown_at(trial: &Trial, stage: usize) -> (Architecture, Grown) {
     (before, grown.expect("the plan was checked when it was built"))
 }
 
-/// The state of another trial that is also this one's at that point, if it is whole; otherwise says why not.
-fn begun(folder: &Path, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
-    match Checkpoint::read(folder, device) {
-        Ok(Checkpoint { state, progress: Some(progress) }) => Some((state, Progress { trial: trial.id(), ..progress })),
-        Ok(_) => {
-            eprintln!("warning: {} says nothing of a training; training from the beginning", folder.display());
-            None
-        }
+/// The newest recorded checkpoint that is whole and this trial's; says of those that are not what is wrong, and what is done instead.
+fn resume(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
+    let before = job.resume.iter().skip(1).map(|_| "using the checkpoint before it");
+    let instead = before.chain(["there is no other, so training begins anew"]);
+    job.resume.iter().zip(instead).find_map(|(saved, instead)| {
+        let read = read_of(saved, &job.trial.id(), device);
+        read.map_err(|error| eprintln!("warning: trial {}: {error}; {instead}", job.trial.id())).ok()
+    })
+}
+
+/// The state of another trial that is also this one's at that point, if it is whole; otherwise says what is wrong.
+fn begin(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
+    let Begin { folder, digest } = job.begin.as_ref()?;
+    let read = match digest {
+        Some(digest) => Checkpoint::read_recorded(folder, digest, device),
+        None => Checkpoint::read(folder, device),
+    };
+    let trial = job.trial.id();
+    match read.and_then(|read| progress_of(read, folder)) {
+        Ok((state, progress)) => Some((state, Progress { trial, ..progress })),
         Err(error) => {
-            eprintln!("warning: {error}; training from the beginning");
+            eprintln!("warning: trial {trial}: {error}; training from the beginning");
             None
         }
     }
 }
 
-/// The checkpoint in `folder` if it is whole and this trial's; otherwise says why not.
-fn usable(Saved { folder, digest }: &Saved, trial: &Trial, device: Device) -> Option<(TrainingState, Progress)> {
-    match Checkpoint::read_recorded(folder, digest, device) {
-        Ok(Checkpoint { state, progress: Some(progress) }) if progress.trial == trial.id() => Some((state, progress)),
-        Ok(_) => {
-            eprintln!("warning: {} belongs to another trial; using the checkpoint before it", folder.display());
-            None
-        }
-        Err(error) => {
-            eprintln!("warning: {error}; using the checkpoint before it");
-            None
+fn read_of(saved: &Saved, trial: &str, device: Device) -> Result<(TrainingState, Progress), CheckpointError> {
+    let Saved { folder, digest } = saved;
+    let (state, progress) = progress_of(Checkpoint::read_recorded(folder, digest, device)?, folder)?;
+    match progress.trial == trial {
+        true => Ok((state, progress)),
+        false => {
+            let why = format!("it belongs to the trial {}", progress.trial);
+            Err(CheckpointError::Damaged { path: folder.display().to_string(), why })
         }
     }
+}
+
+fn progress_of(read: Checkpoint, folder: &Path) -> Result<(TrainingState, Progress), CheckpointError> {
+    let Checkpoint { state, progress } = read;
+    let why =
+        || CheckpointError::Damaged { path: folder.display().to_string(), why: "it says nothing of a training".into() };
+    Ok((state, progress.ok_or_else(why)?))
 }

@@ -2,11 +2,7 @@
 
 mod tensorboard;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray},
@@ -15,7 +11,10 @@ use arrow::{
 use outgrow_store::{Cell, Kind, Store, Table, VIEWS, View};
 use serde_json::{Map, Value, json};
 
-use super::query::{as_csv, value, write_batch};
+use super::{
+    folder::{Aside, There, is_there},
+    query::{as_csv, value, write_batch},
+};
 use crate::{
     args::{Export, ExportFormat},
     failure::Failure,
@@ -25,21 +24,10 @@ use crate::{
 
 /// Writes results in the forms that other programs read.
 pub fn export(place: &Place, args: &Export) -> Result<(), Failure> {
-    if args.to.exists() {
+    if is_there(&args.to)? != There::Nothing {
         return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
     }
-    let mut name = args.to.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".tmp-{}", std::process::id()));
-    let aside = args.to.with_file_name(name);
-    let written = runtime()?.block_on(write(place, args, &aside));
-    let moved = written.and_then(|files| {
-        let failed = Failure::environment(format!("cannot write {}", args.to.display()));
-        std::fs::rename(&aside, &args.to).map(|()| files).map_err(failed)
-    });
-    if moved.is_err() {
-        let _ = std::fs::remove_dir_all(&aside);
-    }
-    let files = moved?;
+    let files = runtime()?.block_on(write(place, args))?;
     match args.json {
         true => print_json(&json!({ "to": args.to, "files": files })),
         false => print(&format!("{} files are in {}", files.len(), args.to.display())),
@@ -49,35 +37,37 @@ pub fn export(place: &Place, args: &Export) -> Result<(), Failure> {
 /// Names of the files, and of rows or points in each.
 type Files = Map<String, Value>;
 
-async fn write(place: &Place, args: &Export, to: &Path) -> Result<Files, Failure> {
-    let failed = |path: &Path| Failure::environment(format!("cannot write {}", path.display()));
-    std::fs::create_dir_all(to).map_err(failed(to))?;
+async fn write(place: &Place, args: &Export) -> Result<Files, Failure> {
     let store = place.reading().await?;
     let sweep = match &args.sweep {
         Some(name) => Some(store.find_sweep(name).await?.id),
         None => None,
     };
-    if args.format == ExportFormat::Tensorboard {
-        return tensorboard::write(&store, sweep.as_deref(), to).await;
-    }
-    let mut files = Map::new();
-    for view in &VIEWS {
-        let table = store.view(view, sweep.as_deref()).await?;
-        let (ending, path) = match args.format {
-            ExportFormat::Parquet => ("parquet", write_parquet(view, &table, to)?),
-            ExportFormat::Csv => ("csv", write_text(view, "csv", as_csv(&table), to)?),
-            _ => ("jsonl", write_text(view, "jsonl", json_lines(view, &table), to)?),
-        };
-        debug_assert!(path.extension().is_some_and(|found| found == ending));
-        files.insert(format!("{}.{ending}", view.name), table.rows.len().into());
-    }
+    store.refuse_incomplete(sweep.as_deref()).await?;
+    let aside = Aside::new(&args.to)?;
+    let files = match args.format {
+        ExportFormat::Tensorboard => tensorboard::write(&store, sweep.as_deref(), &aside).await?,
+        format => tables(&store, sweep.as_deref(), format, &aside).await?,
+    };
+    aside.put()?;
     Ok(files)
 }
 
-fn write_text(view: &View, ending: &str, text: String, to: &Path) -> Result<PathBuf, Failure> {
-    let path = to.join(format!("{}.{ending}", view.name));
-    let failed = Failure::environment(format!("cannot write {}", path.display()));
-    std::fs::write(&path, text).map(|()| path.clone()).map_err(failed)
+/// A file for each view.
+async fn tables(store: &Store, sweep: Option<&str>, format: ExportFormat, to: &Aside) -> Result<Files, Failure> {
+    let mut files = Map::new();
+    for view in &VIEWS {
+        let table = store.view(view, sweep).await?;
+        let name = |ending: &str| format!("{}.{ending}", view.name);
+        let (name, written) = match format {
+            ExportFormat::Parquet => (name("parquet"), write_parquet(view, &table, to, &name("parquet"))),
+            ExportFormat::Csv => (name("csv"), to.write(name("csv"), as_csv(&table).as_bytes())),
+            _ => (name("jsonl"), to.write(name("jsonl"), json_lines(view, &table).as_bytes())),
+        };
+        written?;
+        files.insert(name, table.rows.len().into());
+    }
+    Ok(files)
 }
 
 /// A line for each row; what is true or false is so, and what JSON has no number for is null.
@@ -96,22 +86,27 @@ fn json_lines(view: &View, table: &Table) -> String {
     table.rows.iter().map(line).collect()
 }
 
-fn write_parquet(view: &View, table: &Table, to: &Path) -> Result<PathBuf, Failure> {
-    let path = to.join(format!("{}.parquet", view.name));
+fn write_parquet(view: &View, table: &Table, to: &Aside, name: &str) -> Result<(), Failure> {
     let columns = view.all_columns().enumerate().map(|(number, (name, kind))| (name, array(table, number, kind), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(io::Error::other)?;
-    write_batch(&batch, &path)?;
-    Ok(path)
+    write_batch(&batch, &to.file(name)?)
 }
 
-/// A column in the type that the view says, whatever is in it.
+/// A column in the type that the view says, whatever is in it; FLOPs beyond 64 bits make theirs one of doubles.
 fn array(table: &Table, column: usize, kind: Kind) -> ArrayRef {
     let cells = table.rows.iter().map(|row| &row[column]);
     let integer = |cell: &Cell| if let Cell::Integer(value) = cell { Some(*value) } else { None };
-    let real = |cell: &Cell| if let Cell::Real(value) = cell { Some(*value) } else { None };
+    let real = |cell: &Cell| match cell {
+        Cell::Integer(value) => Some(*value as f64),
+        Cell::Big(value) => Some(*value as f64),
+        Cell::Real(value) => Some(*value),
+        _ => None,
+    };
+    let fits = |cell: &Cell| matches!(cell, Cell::Null | Cell::Integer(_));
     let text = |cell: &Cell| if let Cell::Text(value) = cell { Some(value.clone()) } else { None };
     match kind {
-        Kind::Integer => Arc::new(cells.map(integer).collect::<Int64Array>()),
+        Kind::Flops if !cells.clone().all(fits) => Arc::new(cells.map(real).collect::<Float64Array>()),
+        Kind::Integer | Kind::Flops => Arc::new(cells.map(integer).collect::<Int64Array>()),
         Kind::Real => Arc::new(cells.map(real).collect::<Float64Array>()),
         Kind::Text => Arc::new(cells.map(text).collect::<StringArray>()),
         Kind::Flag => Arc::new(cells.map(|cell| integer(cell).map(|value| value != 0)).collect::<BooleanArray>()),

@@ -18,8 +18,9 @@ use crate::{
 pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     let digest = text_of(&sweep, &args.sweep, None)?;
-    let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
+    let members = crate::sweep_file::members(&sweep, &digest, &args.sweep)?;
     let speed = speed(place, args)?;
+    super::namesake::tell(place, &sweep, &digest)?;
     if args.json {
         return print_json(&Answer::new(&sweep, &digest, &members));
     }
@@ -105,13 +106,17 @@ impl<'a> Tree<'a> {
 
     /// A line for each trial, below the one that it begins as.
     fn lines(&self) -> String {
+        let mut children = vec![vec![]; self.members.len()];
+        for (number, beginning) in self.beginnings.iter().enumerate() {
+            beginning.iter().for_each(|beginning| children[beginning.of].push(number));
+        }
         let mut text = String::new();
         let roots = (0..self.members.len()).filter(|&n| self.beginnings[n].is_none());
-        roots.for_each(|root| self.line(root, 0, &mut text));
+        roots.for_each(|root| self.line(root, 0, &children, &mut text));
         text
     }
 
-    fn line(&self, number: usize, depth: usize, text: &mut String) {
+    fn line(&self, number: usize, depth: usize, children: &[Vec<usize>], text: &mut String) {
         let Member { strategy, plan, replicate, trial, .. } = self.members[number];
         let from = self.beginnings[number].map_or(0, |beginning| beginning.step * trial.step_tokens());
         let stages: Vec<String> = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64)).collect();
@@ -122,8 +127,7 @@ impl<'a> Tree<'a> {
             count(trial.settings.tokens as f64)
         );
         *text += &if stages.is_empty() { "\n".into() } else { format!(", growing at {}\n", stages.join(", ")) };
-        let children = (0..self.members.len()).filter(|&n| self.beginnings[n].is_some_and(|b| b.of == number));
-        children.for_each(|child| self.line(child, depth + 1, text));
+        children[number].iter().for_each(|&child| self.line(child, depth + 1, children, text));
     }
 }
 
@@ -157,7 +161,7 @@ struct PlannedTrial<'a> {
     replicate: usize,
     seed: u64,
     tokens: u64,
-    train_flops: u64,
+    train_flops: u128,
     initial: &'a outgrow_core::Architecture,
     target: &'a outgrow_core::Architecture,
     stages: &'a [outgrow_core::Stage],

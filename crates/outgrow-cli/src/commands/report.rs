@@ -1,13 +1,16 @@
 //! `outgrow report`.
 
-use std::path::PathBuf;
+mod previous;
 
-use outgrow_report::{Input, ReportError, report as make};
+use std::path::{Path, PathBuf};
+
+use outgrow_report::{Input, ReportError, escape::file_name, report as make};
 use serde_json::json;
 
+use self::previous::Previous;
+use super::folder::{Aside, There, is_there};
 use crate::{
     args::Report,
-    commands::write_files,
     failure::Failure,
     output::{print, print_json},
     place::{Place, runtime},
@@ -16,12 +19,24 @@ use crate::{
 /// Draws a sweep's report.
 pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
     let input = runtime()?.block_on(rows(place, &args.sweep))?;
+    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("reports").join(file_name(&input.sweep)));
+    // Before the work is done, and again after it.
+    let may_replace = || may_replace(&folder, &input, args.force);
+    may_replace()?;
     let made = make(&input).map_err(|error| match error {
         ReportError::Render(..) => Failure::Environment(error.to_string()),
         _ => Failure::Input(error.to_string()),
     })?;
-    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("reports").join(&input.sweep));
-    write_files(&folder, &made.files)?;
+    let replaced = may_replace()?;
+    let aside = if replaced.is_some() { Aside::instead_of(&folder)? } else { Aside::new(&folder)? };
+    made.files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
+    let kept = match replaced {
+        Some(Replaced { is_kept }) => aside.replace(is_kept)?,
+        None => aside.put().map(|()| None)?,
+    };
+    if let Some(kept) = kept {
+        eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());
+    }
     if args.json {
         return print_json(&json!({ "folder": folder, "answer": made.answer, "analysis": made.analysis }));
     }
@@ -31,9 +46,34 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
     print(&format!("{text}\nbegin with {}", folder.join("README.md").display()))
 }
 
+/// A folder that gives way to the report.
+struct Replaced {
+    /// Whether it holds what no report of ours was made of.
+    is_kept: bool,
+}
+
+/// Whether something is at the report's place, and may give way.
+fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<Replaced>, Failure> {
+    if is_there(folder)? != There::Something {
+        return Ok(None);
+    }
+    if !folder.is_dir() {
+        return Err(Failure::Input(format!("{} is no folder; name another place with -o", folder.display())));
+    }
+    let previous = Previous::read(folder)?;
+    match previous.hinders(input) {
+        Some(why) if !is_forced => {
+            let way = "name another folder with -o, or replace it by --force (what outgrow did not write there is kept beside it)";
+            Err(Failure::Input(format!("{} {why}; {way}", folder.display())))
+        }
+        _ => Ok(Some(Replaced { is_kept: !previous.is_ours_alone() })),
+    }
+}
+
 async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
     let store = place.reading().await?;
     let sweep = store.find_sweep(wanted).await?;
+    store.refuse_incomplete(Some(&sweep.id)).await?;
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);

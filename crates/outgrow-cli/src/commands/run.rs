@@ -20,22 +20,44 @@ use crate::{
 pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     let devices = devices(args)?;
-    let digest = place.prepare(&sweep, &args.sweep)?;
-    let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
+    // What can be refused is refused before anything is written: the sweep, then the database, then the text.
+    let members = sweep.members("").map_err(Failure::input(args.sweep.display()))?;
     let runtime = runtime()?;
+    let existing = runtime.block_on(place.existing())?;
+    let digest = place.prepare(&sweep, &args.sweep)?;
+    super::namesake::tell(place, &sweep, &digest)?;
+    let members = trained_on(members, &digest);
     runtime.block_on(async {
-        let store = place.store().await?;
+        let store = match existing {
+            Some(store) => store,
+            None => place.store().await?,
+        };
         let inserted = store.insert_sweep(&sweep, &digest, &members, args.alone).await?;
         if args.retry_failed {
             store.retry_failed(&inserted.sweep).await?;
         }
         let crew = crew(args, &devices, &members);
         let ended = train(&store, place, args, &inserted.sweep, &devices, crew).await;
-        let status = store.status(&inserted.sweep).await?;
+        let status = match (store.status(&inserted.sweep).await, &ended) {
+            // Whoever wants to stop does not want to wait.
+            (Err(error), Ok(Ended::Interrupted)) if error.is_passing() => {
+                let again = args.sweep.display();
+                return Err(Failure::Interrupted(format!(
+                    "stopped ({error}); `outgrow run {again}` goes on from there"
+                )));
+            }
+            (status, _) => status?,
+        };
         let failures = store.failures(&inserted.sweep).await?;
         store.close().await;
         conclude(args, &sweep.spec().name, &status, &failures, ended?)
     })
+}
+
+/// Members that were planned before the digest of their text was known.
+fn trained_on(mut members: Vec<Member>, digest: &str) -> Vec<Member> {
+    members.iter_mut().for_each(|member| member.trial.settings.data = digest.into());
+    members
 }
 
 fn devices(args: &Run) -> Result<Vec<Device>, Failure> {
@@ -129,7 +151,7 @@ fn conclude(
             "trials": super::status::states(status), "failures": failures }))?;
     }
     for (label, error) in failures {
-        eprintln!("{label}: {error}");
+        eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
     let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
     match ended {

@@ -1,23 +1,27 @@
 //! `outgrow serve`: a page on this machine that shows what the database says.
 //!
-//! It listens on 127.0.0.1 alone, answers only requests that name this machine (a page of somebody else's could otherwise reach it by a name that
-//! leads here), opens the database for reading, and needs nothing from elsewhere: all of the page is in the program.
+//! It listens on 127.0.0.1 alone, answers only requests that name this machine or a host that was allowed (a page of somebody else's could
+//! otherwise reach it by a name that leads here), opens the database for reading, and needs nothing from elsewhere: all of the page is in
+//! the program.
+
+mod connections;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use outgrow_store::{Store, Table};
+use outgrow_store::{Cell, Store, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
+use self::connections::{Bounds, answer};
 use super::{query::value, status::as_json};
 use crate::{args::Serve, failure::Failure, output::print, place::Place};
 
@@ -31,11 +35,33 @@ pub fn serve(place: &Place, args: &Serve) -> Result<(), Failure> {
             TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(Failure::environment(taken))?;
         let address = listener.local_addr().map_err(Failure::environment("no address"))?;
         print(&format!("http://{address}/ shows {}; Ctrl-C stops", outgrow_store::Address::shown(&place.db)))?;
-        axum::serve(listener, router(store)).await.map_err(Failure::environment("cannot serve"))
+        match answer(listener, router(store, &args.hosts), Bounds::PAGE).await {}
     })
 }
 
-fn router(store: Arc<Store>) -> Router {
+/// Questions to the database at once; more wait.
+const QUESTIONS: usize = 8;
+/// The names of this machine.
+const OWN: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+
+/// A host's name as `--allow-host` takes it.
+///
+/// # Errors
+/// If it is more, or less, than a name.
+pub fn host(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    match is_name {
+        true => Ok(text.to_ascii_lowercase()),
+        false if text.contains('*') => {
+            Err("each host is named by itself: a pattern would let in whoever finds a name for it".into())
+        }
+        false => Err("give the name alone, without scheme, port and path, as x.app.github.dev".into()),
+    }
+}
+
+fn router(store: Arc<Store>, hosts: &[String]) -> Router {
+    let hosts: Arc<[String]> = OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
+    let questions = Arc::new(Semaphore::new(QUESTIONS));
     let file =
         |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
     Router::new()
@@ -44,24 +70,53 @@ fn router(store: Arc<Store>) -> Router {
         .route("/style.css", file("text/css", include_str!("../../page/style.css")))
         .route("/uPlot.js", file("text/javascript", include_str!("../../page/uPlot.js")))
         .route("/uPlot.css", file("text/css", include_str!("../../page/uPlot.css")))
-        .route("/api/sweeps", get(sweeps))
-        .route("/api/trials", get(trials))
-        .route("/api/means", get(means))
-        .route("/api/trial", get(trial))
+        .merge(
+            Router::new()
+                .route("/api/sweeps", get(sweeps))
+                .route("/api/trials", get(trials))
+                .route("/api/means", get(means))
+                .route("/api/trial", get(trial))
+                .route_layer(middleware::from_fn_with_state(questions, in_turn)),
+        )
         .with_state(store)
-        .layer(middleware::from_fn(local))
+        .layer(middleware::from_fn_with_state(hosts, local))
 }
 
-/// Answers those who ask for this machine by its own name, and lets the page load nothing from elsewhere.
-async fn local(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !["127.0.0.1", "localhost"].contains(&name) {
-        return (StatusCode::FORBIDDEN, "this page is for this machine: ask for 127.0.0.1").into_response();
-    }
-    let mut answer = next.run(request).await;
+/// Asks the database when it is this question's turn.
+async fn in_turn(State(questions): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let _turn = questions.acquire().await.expect("it is never closed");
+    next.run(request).await
+}
+
+/// Whether a request asks for one of these hosts, and for no other.
+fn is_for(hosts: &[String], request: &Request) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let name = named.next().and_then(|host| host.to_str().ok()).map(|host| match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    });
+    let is_allowed = |name: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+    name.is_some_and(is_allowed) && named.next().is_none() && request.uri().host().is_none_or(is_allowed)
+}
+
+/// Answers those who ask for an allowed host, and lets the page load nothing from elsewhere.
+async fn local(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let is_for_us = is_for(&hosts, &request);
+    let mut answer = match is_for_us {
+        true => next.run(request).await,
+        false => {
+            let text = "this page is for this machine: ask for 127.0.0.1, or start it with --allow-host HOST";
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+    };
     let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
-    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     answer
 }
 
@@ -104,7 +159,10 @@ async fn trials(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> 
 }
 
 async fn means(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    Ok(Json(columns(&store.mean_curves(&asked.sweep).await?)))
+    let [means, longer] = store.mean_curves(&asked.sweep).await?;
+    let mut answer = columns(&means);
+    answer["longer"] = columns(&thinned(longer));
+    Ok(Json(answer))
 }
 
 async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
@@ -113,6 +171,25 @@ async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> A
     Ok(Json(
         json!({ "trial": definition, "curves": columns(&curves), "steps": columns(&steps), "growth": columns(&growth) }),
     ))
+}
+
+/// Trials beyond the end of a mean that are shown; more hide each other.
+const MOST_THIN: usize = 150;
+/// Points of each.
+const MOST_POINTS: usize = 64;
+
+/// The rows of the first trials, of each no more than a line needs.
+fn thinned(mut table: Table) -> Table {
+    let member = |row: &Vec<Cell>| row[2].clone();
+    let trials: Vec<&[Vec<Cell>]> = table.rows.chunk_by(|a, b| member(a) == member(b)).take(MOST_THIN).collect();
+    let points = |rows: &&[Vec<Cell>]| {
+        let (every, last) = (rows.len().div_ceil(MOST_POINTS), rows.len() - 1);
+        let shown = rows.iter().enumerate().filter(move |(n, _)| *n == 0 || (last - n).is_multiple_of(every));
+        shown.map(|(_, row)| row.clone()).collect::<Vec<_>>()
+    };
+    let rows = trials.iter().flat_map(points).collect();
+    table.rows = rows;
+    table
 }
 
 fn columns(table: &Table) -> Value {

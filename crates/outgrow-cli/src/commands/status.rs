@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Status,
     failure::Failure,
-    output::{count, print, print_json, table},
+    output::{count, print, print_json, shown, table},
     place::{Place, runtime},
 };
 
@@ -57,8 +57,11 @@ fn as_text(found: &[Found]) -> String {
     let row = |(sweep, status, _): &Found| {
         let number = |state: &str| status.count(state).to_string();
         let (done, all) = status.train_flops;
-        let mut row =
-            vec![sweep.name.clone(), sweep.id[..8].to_owned(), format!("{:.0} %", 100.0 * done / all.max(1.0))];
+        let mut row = vec![
+            sweep.name.clone(),
+            sweep.id.chars().take(8).collect(),
+            format!("{:.0} %", 100.0 * done / all.max(1.0)),
+        ];
         row.extend(["waiting", "running", "complete", "diverged", "failed"].map(number));
         row
     };
@@ -71,10 +74,11 @@ fn as_text(found: &[Found]) -> String {
             let Holder { host, pid, job, .. } = &trial.holder;
             let job = job.as_ref().map_or_else(String::new, |job| format!(", job {job}"));
             let heard = format!("heard {:.0} s ago", trial.silent_seconds);
-            text += &format!("\n{}  {tokens}  loss {loss}  on {host}{job}, process {pid}, {heard}", trial.label);
+            let line = format!("{}  {tokens}  loss {loss}  on {host}{job}, process {pid}, {heard}", trial.label);
+            text += &format!("\n{}", shown(&line));
         }
         for (label, error) in failures {
-            text += &format!("\n{label}: {error}");
+            text += &format!("\n{}", shown(&format!("{label}: {error}")));
         }
     }
     text

@@ -1,19 +1,21 @@
 //! `outgrow submit`.
 
+mod sbatch;
+mod script;
+
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf, absolute},
-    process::Command,
 };
 
 use outgrow_store::Address;
 
+use self::{sbatch::submit_all, script::Script};
 use crate::{
     args::Submit,
     failure::Failure,
     output::print,
-    place::{DB, FILES, Place, read_sweep, runtime, text_of},
+    place::{Place, read_sweep, runtime, text_of},
 };
 
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
@@ -21,10 +23,11 @@ pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     let digest = if args.print { text_of(&sweep, &args.sweep, None)? } else { place.prepare(&sweep, &args.sweep)? };
     let (id, jobs) = (sweep.id(&digest), whole(&place.jobs())?);
-    let script = script(args, &sweep.spec().name, &id, &jobs)?;
+    let script = Script::new(place, args, &sweep.spec().name, &id, &jobs)?;
     if args.print {
-        return print(&script);
+        return print(&script.text());
     }
+    super::namesake::tell(place, &sweep, &digest)?;
     let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
     let open = runtime()?.block_on(async {
         let store = place.store().await?;
@@ -44,45 +47,34 @@ pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
             "note: {path} is a SQLite file: that is safe as long as all jobs run on one machine; use PostgreSQL for more"
         );
     }
-    let file = jobs.join(format!("{id}.sh"));
-    let written = fs::create_dir_all(&jobs).and_then(|()| fs::write(&file, &script));
-    written.map_err(Failure::environment(format!("cannot write {}", file.display())))?;
-    let job = sbatch(place, &file)?;
+    let file = write(&jobs, &id, &script.text())?;
+    let jobs = submit_all(place, &script, &file, args.workers)?;
+    let names: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+    let cluster = jobs.iter().find_map(|job| job.cluster.as_ref());
+    let at = cluster.map_or_else(String::new, |name| format!("--clusters={name} "));
     print(&format!(
-        "job {job}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at what, `scancel {job}` stops them, \
+        "job {}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at what, `scancel {at}{}` stops them, \
          and submitting again goes on",
+        names.join(", "),
         args.workers,
-        file.display()
+        file.display(),
+        names.join(" ")
     ))
 }
 
-fn sbatch(place: &Place, script: &Path) -> Result<String, Failure> {
-    let mut command = Command::new("sbatch");
-    command.arg("--parsable").arg(script);
-    // By the environment, which sbatch hands to the job: so that no file holds a password.
-    command.env(DB, database(place)?);
-    if let Some(files) = &place.files {
-        command.env(FILES, whole(files)?);
-    }
-    let output = command.output().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            Failure::Environment("there is no sbatch here; submit from a machine of the cluster".into())
-        }
-        _ => Failure::Environment(format!("cannot run sbatch: {error}")),
-    })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::Environment(format!("sbatch refused {}: {}", script.display(), said.trim())));
-    }
-    // JOB, or JOB;CLUSTER.
-    let said = String::from_utf8_lossy(&output.stdout);
-    Ok(said.trim().split(';').next().unwrap_or_default().to_owned())
+/// Writes the script, whole or not at all.
+fn write(jobs: &Path, id: &str, text: &str) -> Result<PathBuf, Failure> {
+    let file = jobs.join(format!("{id}.sh"));
+    let new = jobs.join(format!("{id}.sh.{}", std::process::id()));
+    let written = fs::create_dir_all(jobs).and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, &file));
+    written.map_err(Failure::environment(format!("cannot write {}", file.display())))?;
+    Ok(file)
 }
 
 /// The database as it is found from any folder.
 fn database(place: &Place) -> Result<String, Failure> {
     match Address::parse(&place.db) {
-        Ok(Address::File(path)) => Ok(whole(Path::new(&path))?.display().to_string()),
+        Ok(Address::File(path)) => text(&whole(Path::new(&path))?),
         _ => Ok(place.db.clone()),
     }
 }
@@ -91,59 +83,8 @@ fn whole(path: &Path) -> Result<PathBuf, Failure> {
     absolute(path).map_err(Failure::environment(format!("cannot find {}", path.display())))
 }
 
-/// The job array. A job that is told that its time is nearly up lets its worker save, and goes back into the queue.
-fn script(args: &Submit, name: &str, sweep: &str, jobs: &Path) -> Result<String, Failure> {
-    let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
-    let here = std::env::current_dir().map_err(Failure::environment("cannot find this folder"))?;
-    let mut worker = vec![quoted(&program.display().to_string()), "worker".into(), sweep.into()];
-    worker.extend(["--threads".into(), args.threads.to_string()].into_iter().chain(args.keeping.options()));
-    worker.extend(args.device.iter().flat_map(|device| ["--device".into(), device.to_string()]));
-    worker.extend(args.together.iter().flat_map(|together| ["--together".into(), together.to_string()]));
-    let options: String = args.options.iter().map(|option| format!("#SBATCH {option}\n")).collect();
-    Ok(format!(
-        "#!/bin/bash
-#SBATCH --job-name={}
-#SBATCH --array=0-{}
-#SBATCH --cpus-per-task={}
-#SBATCH --requeue
-#SBATCH --open-mode=append
-#SBATCH --export=ALL
-#SBATCH --signal=B:USR1@120
-#SBATCH --output={}
-{options}
-# Workers of outgrow's sweep {name}. Where the database is comes by the environment ({DB}), for a URL may hold a password.
-cd {} || exit 3
-again=
-{} &
-worker=$!
-trap 'again=1; kill -USR1 $worker 2>/dev/null' USR1
-trap 'kill -TERM $worker 2>/dev/null' TERM
-wait $worker
-code=$?
-while kill -0 $worker 2>/dev/null; do
-  wait $worker
-  code=$?
-done
-# Its time was up, and there is more to do.
-if [ -n \"$again\" ] && [ $code = 130 ]; then
-  exec scontrol requeue \"$SLURM_JOB_ID\"
-fi
-exit $code
-",
-        quoted(&format!("outgrow-{name}")),
-        args.workers - 1,
-        args.threads,
-        quoted(&jobs.join("%A_%a.log").display().to_string()),
-        quoted(&here.display().to_string()),
-        worker.join(" "),
-    ))
-}
-
-/// A word for the shell, and for sbatch.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:%@,".contains(c);
-    match word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
+/// A path as a script can say it.
+fn text(path: &Path) -> Result<String, Failure> {
+    let refused = || Failure::Input(format!("{} is no path in UTF-8, which a script can't hold", path.display()));
+    path.to_str().map(str::to_owned).ok_or_else(refused)
 }

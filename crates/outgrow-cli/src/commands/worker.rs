@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::{Event, Sweep, Trial, cost, event::Control};
+use outgrow_core::{Sweep, Trial, cost, event::Receiver};
 use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
-use outgrow_store::{Claim, Environment, Memory, Recorded};
+use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
 use outgrow_train::{
-    Device, Job, Options, Saved, TrainError, backward,
+    Begin, Device, Job, Options, Saved, TrainError, backward,
     device::{self, MemoryGauge},
     train_together,
 };
@@ -28,6 +28,9 @@ use crate::{
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
+    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more than one signal of the other kinds.)
+    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
+    at_once.map_err(Failure::environment("cannot listen to signals"))?;
     // The last is what Slurm sends before a job's time is up.
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
         let flag = signal_hook::flag::register(signal, stop.clone());
@@ -38,8 +41,12 @@ pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let summary =
-        runtime()?.block_on(async { Ok::<_, Failure>(place.reading().await?.find_sweep(&args.sweep).await?) })?;
+    let summary = runtime()?.block_on(async {
+        let store = Store::open_read_only(&place.db).await?;
+        let found = store.find_sweep(&args.sweep).await;
+        store.close().await;
+        Ok::<_, Failure>(found?)
+    })?;
     let corrupt = Failure::environment(format!("sweep {} in the database", summary.name));
     let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
     let corpus = Corpus::prepared(&summary.data_digest, &place.text(), sweep.spec().data.seq_len)
@@ -62,7 +69,7 @@ pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
         hung_after: Duration::from_secs(60 * u64::from(args.keeping.hung_after)),
         stop: &stop,
     };
-    match work(&job, &mut |claims, on_event| attempts.train(claims, on_event))? {
+    match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
         true => Err(Failure::Interrupted("stopped; what is left goes on in another worker".into())),
         false => Ok(()),
     }
@@ -94,7 +101,7 @@ impl Attempts<'_> {
         }
     }
 
-    fn train(&self, claims: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control) -> Trained {
+    fn train(&self, claims: &[Claim], receiver: &mut dyn Receiver) -> Trained {
         let options = Options {
             device: self.device,
             checkpoint_every_tokens: self.checkpoint_every_tokens,
@@ -104,7 +111,7 @@ impl Attempts<'_> {
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
         self.gauge.reset();
         // libtorch's complaints come as panics. What was recorded is safe, and nothing of the attempt is used afterwards.
-        let caught = catch_unwind(AssertUnwindSafe(|| train_together(&jobs, self.corpus, &options, on_event)));
+        let caught = catch_unwind(AssertUnwindSafe(|| train_together(&jobs, self.corpus, &options, receiver)));
         let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
             true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
             false => resume_unwind(panic),
@@ -128,7 +135,10 @@ impl Attempts<'_> {
             epoch: claim.epoch as u64,
             resume: claim.checkpoints.iter().map(saved).collect(),
             initial: claim.trial.settings.initial.as_ref().map(|digest| self.place.initial(digest)),
-            begin: claim.begin.as_ref().map(|path| Place::moved(&all, path)),
+            begin: claim
+                .begin
+                .as_ref()
+                .map(|Snapshot { path, digest }| Begin { folder: Place::moved(&all, path), digest: digest.clone() }),
             snapshots: claim.snapshots.iter().map(snapshot).collect(),
             checkpoints,
         }

@@ -86,16 +86,21 @@ impl Desk {
     }
 
     pub fn wait_for_rows(&self, n: u64) {
+        self.wait_for("SELECT count(*) AS n FROM step_metric", n);
+    }
+
+    /// Waits until a query's `n` is that large.
+    pub fn wait_for(&self, sql: &str, n: u64) {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(120) {
-            let output = self.run(&["query", "SELECT count(*) AS n FROM step_metric", "--format", "json"]);
+            let output = self.run(&["query", sql, "--format", "json"]);
             let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
             if rows[0]["n"].as_u64() >= Some(n) {
                 return;
             }
             sleep(Duration::from_millis(50));
         }
-        panic!("no rows came");
+        panic!("waited in vain: {sql}");
     }
 
     pub fn a_checkpoint(&self) -> String {

@@ -163,26 +163,117 @@ fn interrupted(rows: u64) -> Desk {
     desk
 }
 
+/// A file that is changed or gone is said, by its name, and the checkpoint before is used, or training begins anew. (That every kind of damage is
+/// seen is tested where checkpoints are read.)
 #[test]
 fn a_damaged_checkpoint_is_passed_over() {
+    let desk = interrupted(60);
+    let newest = "SELECT path FROM checkpoint ORDER BY trial DESC, step DESC LIMIT 2";
+    let newest = desk.json(&["query", newest, "--format", "json"]);
+    let folder = |n: usize| desk.path(newest[n]["path"].as_str().expect("a checkpoint"));
+    let whole = folder(0).with_file_name("whole");
+    fs::rename(folder(0), &whole).expect("moved");
     for file in ["checkpoint.json", "model.safetensors", "optimizer.safetensors"] {
-        let desk = interrupted(60);
-        let newest = desk.ok(&[
-            "query",
-            "SELECT path FROM checkpoint ORDER BY trial DESC, step DESC LIMIT 1",
-            "--format",
-            "csv",
-        ]);
-        let path = desk.path(newest.lines().nth(1).expect("a checkpoint")).join(file);
-        let mut bytes = fs::read(&path).expect("read");
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 0x10;
-        fs::write(&path, bytes).expect("written");
-        let output = desk.run(&["run", "sweep.toml", "-j2"]);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && errors.contains("using the checkpoint before it"), "{file}: {errors}");
-        assert_unharmed(&desk);
+        for is_gone in [true, false] {
+            let copy = copy_of(&desk);
+            let path = copy.path(newest[0]["path"].as_str().expect("a path"));
+            fs::create_dir(&path).expect("a folder");
+            for entry in fs::read_dir(&whole).expect("a folder") {
+                let from = entry.expect("a file").path();
+                fs::copy(&from, path.join(from.file_name().expect("a name"))).expect("copied");
+            }
+            let path = path.join(file);
+            let mut bytes = fs::read(&path).expect("read");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+            if is_gone { fs::remove_file(&path) } else { fs::write(&path, bytes) }.expect("damaged");
+            let output = copy.run(&["run", "sweep.toml", "-j2"]);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let said = |line: &str| line.contains("using the checkpoint before it") && line.contains(file);
+            assert!(output.status.success() && errors.lines().any(said), "{file}: {errors}");
+            assert_unharmed(&copy);
+        }
     }
+    for n in [0, 1] {
+        let _ = fs::remove_dir_all(folder(n));
+    }
+    let output = desk.run(&["run", "sweep.toml", "-j2"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("there is no other, so training begins anew"), "{errors}");
+    assert_unharmed(&desk);
+}
+
+/// A desk with all that lies on another.
+fn copy_of(desk: &Desk) -> Desk {
+    let copy = Desk::new();
+    let from = desk.path(".").display().to_string() + "/.";
+    assert!(Command::new("cp").args(["-r", &from]).arg(copy.path(".")).status().expect("cp").success());
+    copy
+}
+
+/// Records, evaluations and checkpoints are hours away: a request to stop does not wait for them.
+#[test]
+fn an_interrupt_does_not_wait_for_a_record() {
+    for asked in [Signal::SIGINT, Signal::SIGTERM] {
+        let desk = Desk::new();
+        let rare = ["25_600", "every_tokens = 640", "every_tokens = 960", "record_every_tokens = 128"];
+        let rare = rare.iter().fold(SWEEP.to_owned(), |sweep, number| {
+            let (name, _) = number.rsplit_once(' ').unwrap_or_default();
+            sweep.replace(number, &format!("{name} 6_000_000_000"))
+        });
+        desk.write("sweep.toml", &rare);
+        for times in [1, 2] {
+            let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
+            desk.wait_for("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL", 1);
+            sleep(Duration::from_secs(1));
+            for _ in 0..times {
+                signal(&[run.id() as i32], asked);
+                sleep(Duration::from_millis(400));
+            }
+            let ended = Instant::now();
+            while run.try_wait().expect("asked").is_none() {
+                assert!(ended.elapsed() < Duration::from_secs(120), "{asked}: it goes on");
+                sleep(Duration::from_millis(50));
+            }
+            assert_eq!(run.wait().expect("it ended").code(), Some(130), "{asked}");
+            assert!(desk.number("SELECT count(*) FROM checkpoint WHERE step > 0") > 0, "{asked}, {times} times");
+        }
+    }
+}
+
+/// What `run` refuses leaves nothing behind.
+#[test]
+fn what_is_refused_leaves_nothing() {
+    let desk = Desk::new();
+    let own = |data: &str| {
+        let line = SWEEP.lines().find(|line| line.starts_with("data")).expect("a line");
+        SWEEP.replace(line, &format!("data = {{ {data}, validation = 0.1, seq_len = 16 }}"))
+    };
+    desk.write("text.txt", &"let x = y;\n".repeat(500));
+    desk.write("good.toml", &own("paths = [\"text.txt\"]"));
+    desk.write("no-text.toml", &own("paths = [\"nowhere.txt\"]"));
+    desk.write("impossible.toml", &own("paths = [\"text.txt\"]").replace("window = [0.1, 0.6]", "window = [0.6, 0.1]"));
+    desk.write("foreign.db", &"not a database, but long enough to be one. ".repeat(100));
+    fs::create_dir(desk.path("folder.db")).expect("a folder");
+    let files = || {
+        let mut names: Vec<_> =
+            fs::read_dir(desk.0.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    let (before, foreign) = (files(), fs::read(desk.path("foreign.db")).expect("read"));
+    let refused = [
+        ("good.toml", "foreign.db", 2),
+        ("good.toml", "folder.db", 3),
+        ("good.toml", "no/such/folder.db", 3),
+        ("no-text.toml", "new.db", 2),
+        ("impossible.toml", "new.db", 2),
+    ];
+    for (sweep, database, expected) in refused {
+        let (code, errors) = desk.wrong(&["run", sweep, "--db", database, "-j1"]);
+        assert_eq!((code, files()), (expected, before.clone()), "{sweep} {database}: {errors}");
+    }
+    assert_eq!(fs::read(desk.path("foreign.db")).expect("read"), foreign);
 }
 
 #[test]

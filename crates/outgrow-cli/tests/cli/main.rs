@@ -1,10 +1,14 @@
 //! The whole, by running the binary as a user does.
 
+mod database;
 mod desk;
 mod export;
 mod faults;
 mod fetch;
+mod flops;
 mod hub;
+mod outputs;
+mod repair;
 mod serve;
 mod slurm;
 
@@ -189,6 +193,11 @@ fn wrong_sweeps_are_told_so() {
         (data, paths("nothing"), "empty"),
         (data, paths("short.txt"), "at least 17"),
         ("version = 1", "version = 2".to_owned(), "reads version 1"),
+        ("seq_len = 16", "seq_len = 16, vocab_size = 5".to_owned(), "`data.vocab_size` is 5"),
+        ("replicates = 2", "replicates = 1_000_000_000".to_owned(), "at most 100000 trials"),
+        ("plans = 1", "plans = 1_000_000_000".to_owned(), "at most 100000 trials"),
+        ("kind = \"random\"", "kind = \"random\", name = \"../../escaped\"".to_owned(), "is '/'"),
+        ("kind = \"random\"", "kind = \"random\", name = \"a\\nb\"".to_owned(), "is '\\n'"),
     ];
     for (from, to, expected) in cases {
         assert!(SWEEP.contains(from), "{from}");
@@ -202,6 +211,29 @@ fn wrong_sweeps_are_told_so() {
     assert_eq!(desk.wrong(&["run", "no-such.toml"]).0, 2);
     assert_eq!(desk.wrong(&["run", "sweep.toml", "--devices", "cuda:77"]).0, 2);
     assert!(!desk.path("outgrow.db").exists(), "a wrong sweep must leave nothing behind");
+}
+
+#[test]
+fn what_is_no_sweep_file_is_refused_at_once() {
+    let desk = Desk::new();
+    desk.write("binary.toml", "");
+    fs::write(desk.path("binary.toml"), b"name = \"\xff\xfe\"\n").expect("written");
+    nix::unistd::mkfifo(&desk.path("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let huge = fs::File::create(desk.path("huge.toml")).expect("a file");
+    huge.set_len(10 << 30).expect("a file of holes");
+    for (file, words) in [
+        ("/dev/zero", "no regular file"),
+        ("pipe.toml", "no regular file"),
+        (".", "it is a folder"),
+        ("binary.toml", "byte 8 is not UTF-8"),
+        ("huge.toml", "no sweep file has more than"),
+        ("missing.toml", "No such file"),
+    ] {
+        for command in ["plan", "run"] {
+            let (code, errors) = desk.wrong(&[command, file]);
+            assert!(code == 2 && errors.contains(words) && errors.contains(file), "{file}: {errors}");
+        }
+    }
 }
 
 #[test]

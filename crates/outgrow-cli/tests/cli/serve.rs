@@ -25,7 +25,15 @@ impl Drop for Page {
 
 impl Page {
     fn of(desk: &Desk) -> Self {
-        let mut server = desk.command(&["serve", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it runs");
+        Self::with(desk, &[])
+    }
+
+    fn with(desk: &Desk, options: &[&str]) -> Self {
+        let mut server = desk
+            .command(&[&["serve", "--port", "0"], options].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
         let mut line = String::new();
         BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let address = line.split_once("http://").and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
@@ -81,6 +89,81 @@ fn a_page_of_this_machine_alone() {
     let one = page.json(&format!("/api/trial?sweep={id}&trial={trial}"));
     assert_eq!(one["growth"]["rows"].as_array().map(Vec::len), grown[0]["n"].as_u64().map(|n| n as usize));
     assert!(one["trial"]["plan"]["stages"].is_array() && one["curves"]["rows"][0].is_array());
+}
+
+#[test]
+fn hosts_are_named_one_by_one() {
+    let desk = Desk::new();
+    desk.ok(&["plan", "sweep.toml"]);
+    desk.write("sweep.toml", &crate::desk::SWEEP.replace("25_600", "2_560"));
+    desk.ok(&["run", "sweep.toml"]);
+    let page = Page::with(&desk, &["--allow-host", "x.app.github.dev", "--allow-host=Lab.example"]);
+    let is_let_in = |host: &str| page.get("/api/sweeps", host).0.starts_with("HTTP/1.1 200");
+    for host in ["127.0.0.1", "localhost:1", "[::1]:80", "x.app.github.dev", "X.App.GitHub.dev:443", "lab.example"] {
+        assert!(is_let_in(host), "{host}");
+    }
+    for host in [
+        "",
+        "app.github.dev",
+        "y.app.github.dev",
+        "x.app.github.dev.evil.example",
+        "evil.example",
+        "lab.example@evil.example",
+        "lab.example:80:evil",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evil.example\r\nHost: localhost",
+        "localhost\r\nHost: evil.example",
+    ] {
+        assert!(!is_let_in(host), "{host:?}");
+    }
+    assert!(page.get("http://evil.example/api/sweeps", "localhost").0.starts_with("HTTP/1.1 403"));
+    for wrong in ["*", "*.github.dev", "https://x.dev", "x.dev:80", "x.dev/a", "", "a b"] {
+        let (code, errors) = desk.wrong(&["serve", "--allow-host", wrong]);
+        assert!(code == 2 && errors.contains("--allow-host"), "{wrong:?}: {errors}");
+    }
+}
+
+/// A sweep whose trials are of different lengths: equal in compute, and from plans that differ.
+fn of_different_lengths() -> Desk {
+    let desk = Desk::new();
+    let sweep =
+        crate::desk::SWEEP.replace("equal = \"tokens\"", "equal = \"train_flops\"").replace("plans = 1", "plans = 3");
+    desk.write("sweep.toml", &sweep.replace("25_600", "12_800"));
+    desk.ok(&["run", "sweep.toml", "-j", "2"]);
+    desk
+}
+
+#[test]
+fn a_mean_ends_where_the_first_of_its_trials_does() {
+    let desk = of_different_lengths();
+    let page = Page::of(&desk);
+    let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
+    let means = page.json(&format!("/api/means?sweep={id}"));
+    let rows = |of: &Value| of["rows"].as_array().expect("rows").clone();
+    let sql = "SELECT max(tokens) AS tokens FROM curves WHERE strategy = 'random' GROUP BY trial ORDER BY 1";
+    let ends: Vec<u64> = desk
+        .json(&["query", sql, "--format", "json"])
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row["tokens"].as_u64())
+        .collect();
+    assert!(ends.len() == 6 && ends[0] < ends[5], "{ends:?}");
+    let own: Vec<Value> = rows(&means).into_iter().filter(|row| row[0] == "random").collect();
+    assert!(own.iter().all(|row| row[3].as_u64() == Some(6)), "each mean is over all six: {own:?}");
+    let last = own.iter().filter_map(|row| row[2].as_u64()).max().expect("a mean");
+    assert!(last <= ends[0] && ends[0] - last < 640, "{last} of {ends:?}");
+    // From there on each goes on alone, to its own end.
+    let longer: Vec<Value> = rows(&means["longer"]).into_iter().filter(|row| row[0] == "random").collect();
+    let mut last_of = std::collections::BTreeMap::new();
+    for row in &longer {
+        assert!(row[3].as_u64() >= Some(last), "{row}");
+        last_of.insert(row[2].as_u64(), row[3].as_u64().expect("tokens"));
+    }
+    let mut found: Vec<u64> = last_of.into_values().collect();
+    found.sort_unstable();
+    assert_eq!(found, ends.into_iter().filter(|end| *end > last).collect::<Vec<_>>());
 }
 
 #[test]

@@ -160,8 +160,23 @@ fn a_job_array_survives_the_loss_of_a_node() {
         desk.write("sweep.toml", &SWEEP.replace("tokens = 25_600", "tokens = 409_600"));
     }
     whole.ok(&["run", "sweep.toml"]);
-    let submit = ["--files", "files", "submit", "sweep.toml", "--slurm", "-j2"];
-    let mut command = desk.command(&[&submit[..], &["--sbatch=--time=60"]].concat());
+    // What a pattern of Slurm's, a shell and a directive would take for something else.
+    let files = "fi les 100% %j 'x' \"y\" #z";
+    let submit = ["--files", files, "submit", "sweep.toml", "--slurm", "-j2"];
+    let mut command = desk.command(&[&submit[..], &["--sbatch=--time=60", "--sbatch=--comment=two words"]].concat());
+    // From within another job, and where a site or a user has set other ways.
+    command.envs([
+        ("SLURM_JOB_ID", "1"),
+        ("SLURM_ARRAY_TASK_ID", "9"),
+        ("SLURM_MEM_PER_NODE", "1"),
+        ("SLURM_NTASKS", "64"),
+    ]);
+    command.envs([
+        ("SBATCH_EXPORT", "NONE"),
+        ("SBATCH_ARRAY_INX", "0-0"),
+        ("SBATCH_OUTPUT", "/nowhere/out"),
+        ("SBATCH_JOB_NAME", "other"),
+    ]);
     let output = command.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -172,6 +187,12 @@ fn a_job_array_survives_the_loss_of_a_node() {
     desk.wait_for_rows(100);
     let before = holders(&desk);
     assert_eq!(before.len(), 2, "two jobs work: {}", cluster.run(&["squeue"]));
+    let logs: Vec<_> = fs::read_dir(desk.path(files).join("jobs"))
+        .expect("jobs")
+        .map(|file| file.expect("a file").file_name())
+        .collect();
+    let is_log = |task: u32| logs.iter().any(|name| name.to_string_lossy().ends_with(&format!("_{task}.log")));
+    assert!(is_log(0) && is_log(1), "{logs:?}");
     let text = desk.ok(&["status"]);
     assert!(before.iter().all(|(_, job)| text.contains(&format!("job {job}"))), "{text}");
     // The node of the first of them is lost.
@@ -199,6 +220,85 @@ fn a_job_array_survives_the_loss_of_a_node() {
     let mut again = desk.command(&submit);
     let output = again.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("nothing was submitted"));
+}
+
+/// A folder of programs that stand for Slurm's: sbatch writes down what it is told, answers `said`, and its site's limits are `config`.
+fn pretended(desk: &Desk, said: &str, config: &str) -> String {
+    let programs = [
+        (
+            "sbatch",
+            format!(
+                "printf '%s|' \"$@\" >> told; echo >> told; env > environment; echo 'lua: no account, taking yours' >&2; {said}"
+            ),
+        ),
+        ("scontrol", format!("echo '{config}'")),
+    ];
+    fs::create_dir_all(desk.path("bin")).expect("a folder");
+    for (name, text) in programs {
+        let path = desk.write(&format!("bin/{name}"), &format!("#!/bin/bash\n{text}\n"));
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permitted");
+    }
+    format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[test]
+fn what_slurm_says_is_understood_in_its_general_form() {
+    let desk = Desk::new();
+    desk.write("sweep.toml", &SWEEP.replace("25_600", "2_560"));
+    let submit = |said: &str, config: &str, args: &[&str]| {
+        let _ = fs::remove_file(desk.path("told"));
+        let path = pretended(&desk, said, config);
+        let mut command = desk.command(&[&["submit", "sweep.toml", "--slurm"], args].concat());
+        let output =
+            command.env("PATH", path).env("SBATCH_WAIT", "1").env("SLURM_JOB_ID", "1").output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let told = || fs::read_to_string(desk.path("told")).unwrap_or_default();
+    // A site's filter talks before the job's number, and the cluster is named.
+    let (code, out, errors) = submit(
+        "echo '12 nodes are free'; echo '4711;green'",
+        "",
+        &["-j3", "--sbatch=--partition=gpu", "--sbatch=-A my account"],
+    );
+    assert!(
+        code == Some(0) && out.contains("job 4711: 3 worker(s)") && out.contains("scancel --clusters=green 4711"),
+        "{out}{errors}"
+    );
+    assert!(errors.contains("lua: no account"), "what a site's filter says is shown: {errors}");
+    for words in [
+        "--parsable|",
+        "|--array=0-2|",
+        "|--partition=gpu|",
+        "|-A|my account|",
+        "|--job-name=outgrow-small|",
+        "|--requeue|",
+    ] {
+        assert!(told().contains(words), "{words}: {}", told());
+    }
+    let environment = fs::read_to_string(desk.path("environment")).expect("variables");
+    assert!(!environment.contains("SBATCH_WAIT") && !environment.contains("SLURM_JOB_ID"), "{environment}");
+    assert!(environment.contains("OUTGROW_DB=/"), "{environment}");
+    // More workers than a site's arrays take.
+    let (code, out, errors) = submit("echo 4711", "MaxArraySize            = 4", &["-j", "10"]);
+    assert!(code == Some(0) && out.contains("job 4711, 4711, 4711: 10 worker(s)"), "{out}{errors}");
+    let sizes: Vec<_> = told()
+        .lines()
+        .map(|line| line.rsplit_once("--array=").expect("an array").1.split('|').next().expect("a size").to_owned())
+        .collect();
+    assert_eq!(sizes, ["0-3", "0-3", "0-1"]);
+    // It refuses, or names no job.
+    let (code, _, errors) = submit("echo 'Batch job submission failed' >&2; exit 1", "", &[]);
+    assert!(
+        code == Some(3) && errors.contains("Batch job submission failed") && errors.contains("sbatch refused"),
+        "{errors}"
+    );
+    let (code, _, errors) = submit("echo 'Thank you'", "", &[]);
+    assert!(code == Some(3) && errors.contains("named no job") && errors.contains("Thank you"), "{errors}");
+    let (code, _, errors) = submit("[ $(wc -l < told) -lt 2 ] || exit 1; echo 4711", "MaxArraySize = 2", &["-j", "4"]);
+    assert!(code == Some(3) && errors.contains("submitted before that: job 4711"), "{errors}");
+    let (code, _, errors) = submit("echo 4711", "", &["--sbatch=--array=0-9"]);
+    assert!(code == Some(2) && errors.contains("-j says"), "{errors}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Method, OperatorError, Way};
 use crate::{
-    architecture::Architecture,
+    architecture::{Architecture, MAX_SIZE},
     cost,
     edit::{Edit, Fill},
     growth::Goal,
@@ -66,9 +66,11 @@ impl Method for GradMax {
     fn check(&self) -> Result<(), OperatorError> {
         let refuse = |why: String| Err(OperatorError::Refused { operator: "grad_max", why });
         match self {
-            GradMax { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
-            GradMax { scale, .. } if !(scale.is_finite() && *scale > 0.0) => {
-                refuse(format!("`scale` is {scale}; it must be a positive number, or new units never learn"))
+            GradMax { batch_size, .. } if !(1..=MAX_SIZE as u64).contains(batch_size) => {
+                refuse(format!("`batch_size` is {batch_size}; it must be from 1 to {MAX_SIZE}"))
+            }
+            GradMax { scale, .. } if !(1e-12..=1e6).contains(scale) => {
+                refuse(format!("`scale` is {scale:?}; it must be from 1e-12 to 1e6, or new units never learn"))
             }
             _ => Ok(()),
         }
@@ -78,8 +80,8 @@ impl Method for GradMax {
         true
     }
 
-    fn flops(&self, from: &Architecture, _: &Architecture) -> u64 {
-        self.batch_size * cost::train_flops(from, from.seq_len)
+    fn flops(&self, from: &Architecture, _: &Architecture) -> u128 {
+        u128::from(self.batch_size).saturating_mul(cost::train_flops(from, from.seq_len))
     }
 }
 

@@ -20,6 +20,10 @@ impl Rule for AxisFirst {
         self.plans
     }
 
+    fn stages(&self) -> usize {
+        2
+    }
+
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         let mut route = Route::new(task, rng)?;

@@ -24,6 +24,10 @@ impl Rule for ByOperator {
         1
     }
 
+    fn stages(&self) -> usize {
+        self.at.len()
+    }
+
     fn sample(&self, task: &Task, _: &mut Stream) -> Result<Sampled, StrategyError> {
         self.check_places()?;
         let mut now = task.initial.clone();

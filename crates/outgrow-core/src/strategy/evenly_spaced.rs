@@ -20,11 +20,15 @@ impl Rule for EvenlySpaced {
         self.plans
     }
 
+    fn stages(&self) -> usize {
+        self.stages
+    }
+
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         if self.stages == 0 || self.stages > MAX_COUNT {
             let value = self.stages.to_string();
-            return Err(StrategyError::Parameter { field: "stages", value, allowed: "1 to 16384" });
+            return Err(StrategyError::Parameter { field: "stages", value, allowed: "it must be from 1 to 16384" });
         }
         let mut route = Route::new(task, rng)?;
         let mut stages = vec![];

@@ -23,10 +23,18 @@ impl Rule for Random {
         self.plans
     }
 
+    fn stages(&self) -> usize {
+        self.max_stages
+    }
+
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
         check_window(self.window)?;
         if self.max_stages == 0 {
-            return Err(StrategyError::Parameter { field: "max_stages", value: "0".into(), allowed: "at least 1" });
+            return Err(StrategyError::Parameter {
+                field: "max_stages",
+                value: "0".into(),
+                allowed: "it must be at least 1",
+            });
         }
         let mut route = Route::new(task, rng)?;
         let mut sequence = vec![];

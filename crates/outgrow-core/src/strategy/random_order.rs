@@ -2,7 +2,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route, spaced};
-use crate::stream::Stream;
+use crate::{stream::Stream, transform::TransformKind};
 
 /// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled, the places are evenly
 /// spaced over the window.
@@ -18,6 +18,10 @@ pub struct RandomOrder {
 impl Rule for RandomOrder {
     fn plans(&self) -> usize {
         self.plans
+    }
+
+    fn stages(&self) -> usize {
+        TransformKind::ALL.len()
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {

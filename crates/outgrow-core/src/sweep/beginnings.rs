@@ -20,7 +20,7 @@ pub struct Beginning {
 
 impl Beginning {
     /// Training FLOPs that `trial`, which begins so, needs not spend.
-    pub fn train_flops(&self, trial: &Trial) -> u64 {
+    pub fn train_flops(&self, trial: &Trial) -> u128 {
         trial.plan.train_flops(self.step * trial.step_tokens())
     }
 }

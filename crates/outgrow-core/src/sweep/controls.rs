@@ -1,12 +1,17 @@
 //! The controls that a comparison needs, derived from the strategies that it compares.
 
-use super::{Arm, ControlsSpec, Sweep, SweepError};
+use super::{Arm, ControlsSpec, StrategySpec, Sweep, SweepError, spec::bad};
 use crate::{
     architecture::{Architecture, HeadShape, LayerShape},
     cost,
     plan::GrowthPlan,
+    strategy::Strategy,
 };
 
+/// What controls of the target size are called; those of other budgets with the percent of them behind it.
+const BORN: &str = "from_scratch";
+/// What sizes between the initial and the target one are called, with their number, and with the percent where there are several budgets.
+const FIXED: &str = "fixed_size";
 /// Budgets that differ by less are one.
 const SAME: f64 = 0.02;
 
@@ -32,7 +37,57 @@ pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
             allowed: "sizes between initial and target need layers and heads that are all alike; set it to 0".into(),
         });
     }
+    check_names(sweep)
+}
+
+/// Refuses strategies that have the name of a control, whatever the budgets turn out to be.
+fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
+    let &ControlsSpec { same_tokens, same_compute, fixed_sizes, .. } = sweep.controls();
+    let scheduled = same_tokens || same_compute;
+    let has_own = sweep.spec.strategies.iter().any(|other| matches!(other.strategy, Strategy::FromScratch(_)));
+    for StrategySpec { name, .. } in &sweep.spec.strategies {
+        let clash = match control(name) {
+            Some(Control::Born { percent }) if scheduled && (percent || !has_own) => "same_tokens` and `same_compute",
+            Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => "fixed_sizes",
+            _ => continue,
+        };
+        let allowed =
+            format!("a control that `controls.{clash}` schedule may have that name; call the strategy something else");
+        return bad("strategies.name", format!("{name:?}"), &allowed);
+    }
     Ok(())
+}
+
+/// Which control has such a name, if any.
+enum Control {
+    Born { percent: bool },
+    Fixed { number: usize },
+}
+
+fn control(name: &str) -> Option<Control> {
+    let is_percent = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if name == BORN {
+        return Some(Control::Born { percent: false });
+    }
+    if let Some(percent) = name.strip_prefix(BORN).and_then(|rest| rest.strip_prefix('_')) {
+        return is_percent(percent).then_some(Control::Born { percent: true });
+    }
+    let rest = name.strip_prefix(FIXED)?.strip_prefix('_')?;
+    let (number, percent) = rest.split_once('_').unwrap_or((rest, "0"));
+    Some(Control::Fixed { number: number.parse().ok().filter(|_| is_percent(percent))? })
+}
+
+/// Percents with as few decimals as tell each from all others.
+fn percents(values: Vec<f64>) -> Vec<String> {
+    let text = |value: f64, decimals: usize| format!("{value:.decimals$}");
+    let alone = |n: usize, decimals: usize| {
+        let others = values.iter().enumerate().filter(|(other, _)| *other != n);
+        let own = text(values[n], decimals);
+        others.map(|(_, value)| text(*value, decimals)).all(|other| other != own)
+    };
+    // Of two different numbers the decimals differ somewhere.
+    let shortest = |n| (0..400).find(|&decimals| alone(n, decimals)).unwrap_or(400);
+    (0..values.len()).map(|n| text(values[n], shortest(n))).collect()
 }
 
 /// The controls to the arms that grow.
@@ -43,32 +98,33 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
     let &ControlsSpec { same_tokens, same_compute, fixed_sizes, .. } = sweep.controls();
     if same_tokens || same_compute {
         if own.iter().all(|arm| arm.kind != "from_scratch") {
-            controls.push(born(sweep, "from_scratch".into(), "from_scratch", &sweep.target, control_tokens)?);
+            controls.push(born(sweep, BORN.into(), "from_scratch", &sweep.target, control_tokens)?);
         }
         let per_token = flops_per_token(&sweep.target);
         let asked = |(flops, tokens): (f64, f64)| {
             same_compute.then_some(flops / per_token).into_iter().chain(same_tokens.then_some(tokens))
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
-        for tokens in distinct(budgets.collect(), control_tokens as f64) {
-            let percent = (100.0 * tokens / control_tokens as f64).round();
-            let tokens = sweep.whole_steps(tokens.round() as u64);
-            let name = format!("from_scratch_{percent}");
+        let budgets = distinct(budgets.collect(), control_tokens as f64);
+        let percents = percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
+        for (tokens, percent) in budgets.iter().zip(percents) {
+            let name = format!("{BORN}_{percent}");
+            let tokens = sweep.budget(&name, *tokens)?;
             controls.push(born(sweep, name, "from_scratch_annealed", &sweep.target, tokens)?);
         }
     }
     let budgets = strategies(&grown).into_iter().map(|(flops, _)| flops);
     let budgets = distinct(budgets.collect(), 0.0);
+    let of_control = flops_per_token(&sweep.target) * control_tokens as f64;
+    let percents = percents(budgets.iter().map(|flops| 100.0 * flops / of_control).collect());
     for number in 1..=fixed_sizes {
         let size = between(&sweep.initial, &sweep.target, number as f64 / (fixed_sizes + 1) as f64);
-        for flops in &budgets {
-            let percent = (100.0 * flops / (flops_per_token(&sweep.target) * control_tokens as f64)).round();
-            let name = if budgets.len() > 1 {
-                format!("fixed_size_{number}_{percent}")
-            } else {
-                format!("fixed_size_{number}")
+        for (flops, percent) in budgets.iter().zip(&percents) {
+            let name = match budgets.len() {
+                1 => format!("{FIXED}_{number}"),
+                _ => format!("{FIXED}_{number}_{percent}"),
             };
-            let tokens = sweep.whole_steps((flops / flops_per_token(&size)).round() as u64);
+            let tokens = sweep.budget(&name, flops / flops_per_token(&size))?;
             controls.push(born(sweep, name, "fixed_size", &size, tokens)?);
         }
     }
@@ -83,7 +139,7 @@ fn flops_per_token(architecture: &Architecture) -> f64 {
 fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
-        let flops: u64 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
+        let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
         (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
     };
     grown.chunk_by(|a, b| a.strategy == b.strategy).map(of).collect()

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::SweepError;
+use super::{SweepError, names};
 use crate::{
-    architecture::{Architecture, HeadGroup, LayerShape, MAX_SIZE},
+    architecture::{Architecture, HeadGroup, LayerShape, MAX_COUNT, MAX_HEADS, MAX_SIZE},
     form::Form,
     policy::GrowthPolicy,
     strategy::Strategy,
@@ -10,6 +12,15 @@ use crate::{
 
 /// Of text that is read as bytes.
 pub const VOCAB_SIZE: usize = 256;
+
+/// No trial trains more tokens: up to there every reader of numbers is exact.
+pub(super) const MOST_TOKENS: u64 = 1 << 53;
+/// No model of a sweep is deeper.
+const MOST_LAYERS: usize = 2048;
+/// A sweep has at most so many trials.
+const MOST_TRIALS: u128 = 100_000;
+/// The models that the trials of a sweep grow through have at most so many heads together.
+const MOST_HEADS: u128 = 1 << 24;
 
 /// A sweep file, version 1. Unknown fields are refused; a field with a default is printed by `outgrow plan` all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,14 +57,17 @@ pub struct DataSpec {
     /// A built-in corpus: `rust-crates`. Either this or `paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
-    /// Files and folders, read in the order of their names: text, JSON lines (`.jsonl`) and Parquet, also compressed (`.gz`, `.zst`).
-    /// Either this or `corpus`.
+    /// Files and folders, read in the order of their names: text, JSON and Parquet, also compressed by gzip or zstd. Either this or
+    /// `corpus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
-    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON lines and Parquet whole documents, chosen by
-    /// their hash.
+    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON and Parquet whole documents, chosen by
+    /// their hash. Either this or `validation_paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
+    /// With `paths`: files and folders of validation text; all of `paths` is training text then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_paths: Option<Vec<String>>,
     /// With `paths`: a `tokenizer.json` of Hugging Face's tokenizers, or a folder with one. Text is read as bytes where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
@@ -63,9 +77,15 @@ pub struct DataSpec {
     /// The token behind each document; filled in with the tokenizer's own if it has a usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_text: Option<String>,
-    /// The field of the text in JSON lines and Parquet: `text` where it is left out.
+    /// The field of the text in JSON and Parquet, `a.b` for one within another: `text` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What the files of `paths` hold; seen in each of them where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextFormat>,
+    /// The text has the token of `end_of_text` between its documents already: names of control tokens in it are those tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
     /// Tokens of a training sequence; without a tokenizer they are bytes.
     pub seq_len: usize,
 }
@@ -77,13 +97,28 @@ impl DataSpec {
             corpus: None,
             paths: None,
             validation: None,
+            validation_paths: None,
             tokenizer: None,
             vocab_size: None,
             end_of_text: None,
             field: None,
+            format: None,
+            joined: false,
             seq_len,
         }
     }
+}
+
+/// What files of text hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormat {
+    /// Plain text, whatever it looks like.
+    Text,
+    /// JSON objects: a line each, or in an array.
+    Json,
+    /// Parquet.
+    Parquet,
 }
 
 /// What every trial gets as much of as the control.
@@ -320,8 +355,13 @@ pub struct CheckpointSpec {
     pub every_tokens: u64,
 }
 
-fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {
+pub(super) fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {
     Err(SweepError::Value { field: field.into(), value: value.to_string(), allowed: allowed.into() })
+}
+
+/// A number as people write it: none has three hundred digits.
+fn shown(value: f64) -> String {
+    format!("{value:?}")
 }
 
 fn at_most(field: &str, value: u64, most: u64) -> Result<(), SweepError> {
@@ -332,8 +372,17 @@ fn at_least_one(field: &str, value: u64) -> Result<(), SweepError> {
     if value == 0 { bad(field, value, "it must be at least 1") } else { Ok(()) }
 }
 
+/// A number that float32 holds, too.
+fn positive(field: &str, value: f64) -> Result<(), SweepError> {
+    if (1e-30..=1e6).contains(&value) {
+        Ok(())
+    } else {
+        bad(field, shown(value), "it must be a number from 1e-30 to 1e6")
+    }
+}
+
 fn share(field: &str, value: f64) -> Result<(), SweepError> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { bad(field, value, "it must be a share from 0 to 1") }
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { bad(field, shown(value), "it must be a share from 0 to 1") }
 }
 
 impl SweepSpec {
@@ -367,7 +416,8 @@ impl SweepSpec {
         }
         match self.data.vocab_size {
             Some(n) if n > known => {
-                return bad("data.tokenizer", format!("one of {n} tokens"), &format!("the checkpoint knows {known}"));
+                let field = if self.data.tokenizer.is_some() { "data.tokenizer" } else { "data.vocab_size" };
+                return bad(field, format!("one of {n} tokens"), &format!("the checkpoint knows {known}"));
             }
             None if self.data.tokenizer.is_none() && known < VOCAB_SIZE => {
                 return bad("initial.checkpoint", format!("one of {known} tokens"), "text without a tokenizer has 256");
@@ -387,10 +437,7 @@ impl SweepSpec {
         if self.version != 1 {
             return bad("version", self.version, "this outgrow reads version 1");
         }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-        if self.name.is_empty() || !self.name.chars().all(allowed) {
-            return bad("name", format!("{:?}", self.name), "it must be made of letters, digits, `-` and `_`");
-        }
+        names::check_sweep(&self.name)?;
         if self.seed >> 53 != 0 {
             return bad("seed", self.seed, "it must be below 2^53");
         }
@@ -402,17 +449,60 @@ impl SweepSpec {
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
-        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)
+        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)?;
+        let plans = self.strategies.iter().map(|strategy| strategy.strategy.plans() as u128).sum();
+        self.check_trials(plans, "plans").map(drop)
+    }
+
+    /// Learning rates that everything is trained at.
+    pub(super) fn rates(&self) -> &[f64] {
+        match &self.controls {
+            Some(controls) if !controls.learning_rates.is_empty() => &controls.learning_rates,
+            _ => std::slice::from_ref(&self.training.learning_rate),
+        }
+    }
+
+    /// How many trials so many plans make, if they are not too many. `what` says which plans.
+    pub(super) fn check_trials(&self, plans: u128, what: &str) -> Result<u128, SweepError> {
+        let (rates, replicates) = (self.rates().len() as u128, self.replicates as u128);
+        let trials = plans.saturating_mul(rates).saturating_mul(replicates);
+        if trials > MOST_TRIALS {
+            let product = format!("{plans} × {rates} × {replicates} = {trials}");
+            let allowed = format!("a sweep has at most {MOST_TRIALS} trials");
+            return bad(&format!("{what} × learning rates × replicates"), product, &allowed);
+        }
+        Ok(trials)
+    }
+
+    /// Refuses what would not fit the memory: every trial holds the sizes that it grows through.
+    pub(super) fn check_extent(&self, target: &Architecture) -> Result<(), SweepError> {
+        let heads = target.n_heads() as u128;
+        let each = (self.rates().len() as u128).saturating_mul(self.replicates as u128);
+        let mut all = 0_u128;
+        for StrategySpec { name, strategy, .. } in &self.strategies {
+            let (trials, sizes) = (each.saturating_mul(strategy.plans() as u128), strategy.stages() as u128 + 1);
+            all = all.saturating_add(trials.saturating_mul(sizes).saturating_mul(heads));
+            if all > MOST_HEADS {
+                let allowed = format!(
+                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} heads together; ask for fewer plans, stages or replicates"
+                );
+                let extent = format!("of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads");
+                return bad(&format!("strategies: {name}"), extent, &allowed);
+            }
+        }
+        Ok(())
     }
 
     fn check_strategies(&self) -> Result<(), SweepError> {
         if self.strategies.is_empty() {
             return bad("strategies", "empty", "name at least one [[strategies]]");
         }
-        for (i, strategy) in self.strategies.iter().enumerate() {
-            strategy.growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
-            if self.strategies[..i].iter().any(|other| other.name == strategy.name) {
-                return bad("strategies.name", format!("{:?}", strategy.name), "each strategy needs a name of its own");
+        let mut seen = BTreeSet::new();
+        for StrategySpec { name, growth, .. } in &self.strategies {
+            names::check_strategy(name)?;
+            growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
+            if !seen.insert(name) {
+                return bad("strategies.name", format!("{name:?}"), "each strategy needs a name of its own");
             }
         }
         Ok(())
@@ -420,7 +510,7 @@ impl SweepSpec {
 }
 
 fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
-    policy.check().or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), value, allowed))
+    policy.check().or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
 }
 
 impl ControlsSpec {
@@ -428,12 +518,12 @@ impl ControlsSpec {
         if self.fixed_sizes > 16 {
             return bad("controls.fixed_sizes", self.fixed_sizes, "it must be at most 16");
         }
-        let mut seen: Vec<f64> = vec![];
+        let mut seen = BTreeSet::new();
         for &rate in &self.learning_rates {
-            if !(rate > 0.0 && rate.is_finite()) || seen.contains(&rate) {
-                return bad("controls.learning_rates", rate, "each must be a positive number, and there only once");
+            positive("controls.learning_rates", rate)?;
+            if !seen.insert(rate.to_bits()) {
+                return bad("controls.learning_rates", shown(rate), "each may be there only once");
             }
-            seen.push(rate);
         }
         Ok(())
     }
@@ -448,6 +538,10 @@ impl DataSpec {
             at_most("data.vocab_size", vocab_size as u64, MAX_SIZE as u64)?;
         }
         match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
+            (None, Some(n), _) if n < VOCAB_SIZE => {
+                let allowed = "text without a tokenizer is bytes, of which there are 256: leave it out";
+                return bad("data.vocab_size", n, allowed);
+            }
             (Some(tokenizer), ..) if self.paths.is_none() => {
                 return bad(
                     "data.tokenizer",
@@ -461,19 +555,50 @@ impl DataSpec {
             }
             _ => {}
         }
+        self.check_files()?;
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => {
-                bad("data.validation", v, "a built-in corpus brings its own split: leave it out")
+                bad("data.validation", shown(v), "a built-in corpus brings its own split: leave it out")
             }
             (None, Some(paths), _) if paths.is_empty() => {
                 bad("data.paths", "empty", "name at least one file or folder")
             }
             (None, Some(_), Some(v)) if v > 0.0 && v < 1.0 => Ok(()),
-            (None, Some(_), Some(v)) => bad("data.validation", v, "it must be a share between 0 and 1"),
-            (None, Some(_), None) => bad("data.validation", "missing", "say which share of each file, for example 0.1"),
+            (None, Some(_), Some(v)) => bad("data.validation", shown(v), "it must be a share between 0 and 1"),
+            (None, Some(_), None) if self.validation_paths.is_some() => Ok(()),
+            (None, Some(_), None) => bad(
+                "data.validation",
+                "missing",
+                "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
+            ),
             (Some(_), Some(_), _) => bad("data", "both `corpus` and `paths`", "give one of the two"),
             (None, None, _) => bad("data", "without text", "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`"),
+        }
+    }
+
+    /// What says how files are read.
+    fn check_files(&self) -> Result<(), SweepError> {
+        let given = [
+            ("data.validation_paths", self.validation_paths.is_some()),
+            ("data.field", self.field.is_some()),
+            ("data.format", self.format.is_some()),
+            ("data.joined", self.joined),
+        ];
+        if let (None, Some((field, _))) = (&self.paths, given.into_iter().find(|(_, given)| *given)) {
+            return bad(field, "given", "a built-in corpus brings its own text: give `paths`, or leave it out");
+        }
+        match (&self.validation_paths, self.validation) {
+            (Some(paths), _) if paths.is_empty() => {
+                bad("data.validation_paths", "empty", "name at least one file or folder")
+            }
+            (Some(_), Some(v)) => {
+                bad("data.validation", v, "validation text is that of `validation_paths`: give one of the two")
+            }
+            _ if self.joined && self.tokenizer.is_some() && self.end_of_text.is_none() => {
+                bad("data.joined", "true", "say which token stands between documents as `end_of_text`")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -482,20 +607,18 @@ impl TrainingSpec {
     fn check(&self, step_tokens: u64) -> Result<(), SweepError> {
         at_least_one("training.batch_size", self.batch_size as u64)?;
         at_most("training.batch_size", self.batch_size as u64, MAX_SIZE as u64)?;
-        at_most("training.tokens", self.tokens, 1 << 53)?;
+        at_most("training.tokens", self.tokens, MOST_TOKENS)?;
         if self.tokens < 2 * step_tokens {
             let allowed = format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
             return bad("training.tokens", self.tokens, &allowed);
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return bad("training.learning_rate", self.learning_rate, "it must be a positive number");
-        }
+        positive("training.learning_rate", self.learning_rate)?;
         for (part, value) in self.schedule.parts() {
             if part == "warmup" && value >= 1.0 {
                 if value.fract() != 0.0 || value >= self.tokens as f64 {
                     let allowed =
                         format!("it must be a share below 1, or a whole number of tokens below {}", self.tokens);
-                    return bad("training.schedule.warmup", value, &allowed);
+                    return bad("training.schedule.warmup", shown(value), &allowed);
                 }
                 continue;
             }
@@ -510,13 +633,15 @@ impl OptimizerSpec {
     fn check(&self) -> Result<(), SweepError> {
         for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&beta) {
-                return bad(&format!("training.optimizer.{field}"), beta, "it must be at least 0 and below 1");
+                return bad(&format!("training.optimizer.{field}"), shown(beta), "it must be at least 0 and below 1");
             }
         }
-        let rest = [("eps", self.eps), ("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)];
-        for (field, value) in rest {
-            if !(value >= 0.0 && value.is_finite()) {
-                return bad(&format!("training.optimizer.{field}"), value, "it must be a finite number of at least 0");
+        // An entry that never had a gradient is divided by it alone.
+        positive("training.optimizer.eps", self.eps)?;
+        for (field, value, most) in [("weight_decay", self.weight_decay, 1e6), ("clip_norm", self.clip_norm, 1e30)] {
+            if !(0.0..=most).contains(&value) {
+                let allowed = format!("it must be a number from 0 to {most:e}");
+                return bad(&format!("training.optimizer.{field}"), shown(value), &allowed);
             }
         }
         Ok(())
@@ -576,16 +701,16 @@ impl SizesSpec {
         let Some(form) = spec.model else {
             return bad("model", "missing", "say at least `causal`, `final_norm` and `eps_sum`");
         };
+        self.check_extent(table)?;
         let layers = match (&self.layers, self.n_layers) {
             (Some(layers), None) if self.uniform().is_none() => {
                 let shapes = layers.iter().map(|layer| layer.shape(table));
                 shapes.collect::<Result<_, _>>()?
             }
-            (None, Some(n)) if n <= crate::architecture::MAX_COUNT => match self.uniform() {
+            (None, Some(n)) => match self.uniform() {
                 Some(layer) => vec![layer.shape(table)?; n],
                 None => return bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff"),
             },
-            (None, Some(n)) => return bad(&format!("{table}.n_layers"), n, "that is too many"),
             _ => {
                 let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of `layers` per layer";
                 return bad(table, "neither uniform nor a list of layers", allowed);
@@ -603,6 +728,26 @@ impl SizesSpec {
         Ok(architecture)
     }
 
+    /// Refuses more layers or heads than a model of a sweep may have, before there are any.
+    fn check_extent(&self, table: &str) -> Result<(), SweepError> {
+        let kv_heads = |layer: &LayerSpec| {
+            layer.heads.iter().map(HeadGroup::n_kv_heads).fold(0, usize::saturating_add).min(MAX_HEADS + 1)
+        };
+        let (n_layers, n_heads) = match &self.layers {
+            Some(layers) => (layers.len(), layers.iter().map(kv_heads).sum()),
+            None => {
+                let n_layers = self.n_layers.unwrap_or(0);
+                (n_layers, self.uniform().map_or(0, |layer| n_layers.saturating_mul(kv_heads(&layer))))
+            }
+        };
+        at_most(&format!("{table}.n_layers"), n_layers as u64, MOST_LAYERS as u64)?;
+        if n_heads > MAX_HEADS {
+            let allowed = format!("all layers together may have {MAX_HEADS} heads with keys and values of their own");
+            return bad(&format!("{table}.n_heads"), format!("{n_heads} in all layers, or more"), &allowed);
+        }
+        Ok(())
+    }
+
     fn uniform(&self) -> Option<LayerSpec> {
         let (n_heads, n_kv_heads, d_k, d_v) = (self.n_heads?, self.n_kv_heads, self.d_k?, self.d_v?);
         Some(LayerSpec { heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }], d_ff: self.d_ff? })
@@ -612,8 +757,8 @@ impl SizesSpec {
 impl LayerSpec {
     fn shape(&self, table: &str) -> Result<LayerShape, SweepError> {
         let heads = |group: &HeadGroup| {
-            let allowed = "it must be a multiple of n_kv_heads, of at least 1, and not too many";
-            group.heads().map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, allowed), Ok)
+            let allowed = format!("it must be a multiple of n_kv_heads, from 1 to {MAX_COUNT}");
+            group.heads().map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, &allowed), Ok)
         };
         let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
         Ok(LayerShape { heads, d_ff: self.d_ff })
@@ -626,8 +771,8 @@ impl TryFrom<toml::Table> for StrategySpec {
     fn try_from(mut table: toml::Table) -> Result<Self, String> {
         let name = match table.remove("name") {
             None => None,
-            Some(toml::Value::String(name)) if !name.is_empty() => Some(name),
-            Some(other) => return Err(format!("a strategy's `name` must be a text, not {other}")),
+            Some(toml::Value::String(name)) => Some(name),
+            Some(other) => return Err(format!("a strategy's `name` must be a text, not a {}", other.type_str())),
         };
         let message = |error: toml::de::Error| error.message().to_owned();
         let growth: Option<GrowthPolicy> =

@@ -43,7 +43,7 @@ fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
 }
 
 fn draw(rows: &[Row], column: Column) -> Sheet {
-    let left = rows.iter().map(|row| font::width(&row.name, TICK)).max().unwrap_or(0) + 12 * PT;
+    let left = rows.iter().map(|row| font::width(&font::label(&row.name), TICK)).max().unwrap_or(0) + 12 * PT;
     let right = font::width("reached", TICK) + 12 * PT;
     let (top, height) = (14 * PT, rows.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 28 * PT);
@@ -66,7 +66,7 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
 }
 
 fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) -> i32) {
-    sheet.text((left - 6 * PT, y), &row.name, TICK, INK, HPos::Right, VPos::Center);
+    sheet.text((left - 6 * PT, y), &font::label(&row.name), TICK, INK, HPos::Right, VPos::Center);
     for saving in row.comparison.savings.iter().map(|saving| saving.compute) {
         sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35);
     }

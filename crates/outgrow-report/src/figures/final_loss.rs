@@ -1,17 +1,12 @@
 //! Final loss of every trial against what it cost, with the way there and the Pareto front.
 
-use super::{Figure, cells, cost_unit, divisor, looks};
+use super::{Figure, MOST_THIN, cells, cost_unit, divisor, looks};
 use crate::{
-    analysis::{Analysis, Cost, Run},
+    analysis::{Analysis, Cost, Run, thinned},
     axis::Axis,
     sheet::{Column, PT, Sample, Sheet},
     style::GREY,
 };
-
-/// Points of a trial's way.
-const MOST_POINTS: usize = 100;
-/// Trials whose ways are drawn; with more of them, lines would only hide each other.
-const MOST_WAYS: usize = 150;
 
 /// The figure; none where no trial is complete.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
@@ -21,7 +16,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Final validation loss of each of the {} complete trials against its training compute (marks){}. The dashed line is the \
          Pareto front: the best loss that any trial, a control or a growing one, had for that compute.",
         trials.len(),
-        if trials.len() > MOST_WAYS { "" } else { ", with the end of the way there (thin lines)" }
+        if trials.len() > MOST_THIN { "" } else { ", with the end of the way there (thin lines)" }
     );
     Some(Figure::new("final_loss_vs_flops", caption, numbers(analysis, &trials), |column| {
         draw(analysis, &trials, largest, column)
@@ -46,13 +41,6 @@ fn trials(analysis: &Analysis) -> Vec<Trial> {
     runs.filter(|(_, run)| run.complete).map(|(strategy, run)| Trial { strategy, curve: curve(run) }).collect()
 }
 
-/// No more points of a curve than the eye can tell apart, its ends among them.
-fn thinned(curve: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    let every = curve.len().div_ceil(MOST_POINTS).max(1);
-    let last = curve.len() - 1;
-    curve.into_iter().enumerate().filter(|(n, _)| (last - n).is_multiple_of(every)).map(|(_, point)| point).collect()
-}
-
 fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> Sheet {
     let sheet = Sheet::new(column.width(), column.height());
     let left = 36 * PT;
@@ -71,7 +59,7 @@ fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> 
     let x0 = ways.iter().flatten().map(|(flops, _)| *flops).fold(f64::INFINITY, f64::min);
     let (x, y) = (Axis::linear(x0, largest / by, column.labels()), Axis::linear(y0, y1, 6));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    for (trial, way) in trials.iter().zip(&ways).take(if trials.len() > MOST_WAYS { 0 } else { MOST_WAYS }) {
+    for (trial, way) in trials.iter().zip(&ways).take(if trials.len() > MOST_THIN { 0 } else { MOST_THIN }) {
         plot.series(way, looks[trial.strategy].1, 35);
     }
     let front: Vec<_> = front(&ways.concat()).into_iter().map(|(flops, loss)| plot.at(flops, loss)).collect();

@@ -34,7 +34,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 }
 
 fn draw(plans: &[&Plan], column: Column) -> Sheet {
-    let names = plans.iter().map(|plan| font::width(&plan.name, TICK)).max().unwrap_or(0);
+    let names = plans.iter().map(|plan| font::width(&font::label(&plan.name), TICK)).max().unwrap_or(0);
     let left = names + 12 * PT;
     let legend: Vec<_> = TransformKind::ALL.map(|kind| (kind.name().replace('_', " "), style::transform(kind))).into();
     let rows = plans.len() as i32;
@@ -53,7 +53,14 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
     for (number, plan) in plans.iter().enumerate() {
         let base = top + (number as i32 + 1) * ROW - 2 * PT;
         row(&sheet, plan, base, largest, across);
-        sheet.text((left - 6 * PT, base - ROW / 2 + PT), &plan.name, TICK, INK, HPos::Right, VPos::Center);
+        sheet.text(
+            (left - 6 * PT, base - ROW / 2 + PT),
+            &font::label(&plan.name),
+            TICK,
+            INK,
+            HPos::Right,
+            VPos::Center,
+        );
     }
     plot.horizontal_axis(unit.1);
     sheet

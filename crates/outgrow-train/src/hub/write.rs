@@ -10,6 +10,7 @@ use std::{
 };
 
 use outgrow_core::{Architecture, Form, ParamId, ParamKind};
+use outgrow_failpoint::Point;
 use safetensors::tensor::View;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
@@ -144,7 +145,8 @@ impl Drop for Aside {
 impl Aside {
     /// Moves it into its place.
     pub fn settle(self, to: &Path) -> Result<(), HubError> {
-        fs::rename(&self.folder, to).and_then(|()| sync_parent(to)).map_err(file_error(to))
+        let renamed = Point::HubRename.around(|| fs::rename(&self.folder, to));
+        renamed.and_then(|()| Point::HubPlaceSync.around(|| sync_parent(to))).map_err(file_error(to))
     }
 }
 
@@ -171,7 +173,7 @@ impl Draft<'_> {
         write_json(&folder.join(CONFIG), config)?;
         let left_out = self.beside.map_or(Ok(vec![]), |beside| copy_others(beside, folder))?;
         let bytes = self.write_weights(folder)?;
-        File::open(folder)?.sync_all()?;
+        Point::HubFolderSync.around(|| File::open(folder)?.sync_all())?;
         Ok(Written { bytes, left_out })
     }
 
@@ -203,7 +205,7 @@ impl Draft<'_> {
             let named: Vec<(String, Lazy)> = shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
             let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
             safetensors::serialize_to_file(named, Some(metadata), &path).map_err(io::Error::other)?;
-            File::open(&path)?.sync_all()?;
+            Point::HubSync.around(|| File::open(&path)?.sync_all())?;
         }
         if n > 1 {
             let index = json!({ "metadata": { "total_size": total }, "weight_map": places });
@@ -278,7 +280,7 @@ fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {
     text.push(b'\n');
     let mut file = File::create(path)?;
     file.write_all(&text)?;
-    file.sync_all()
+    Point::HubSync.around(|| file.sync_all())
 }
 
 /// Endings of files that hold weights or states of the model before.

@@ -15,9 +15,9 @@ pub fn learn(
     grad_max: &GradMax,
     before: &TrainingState,
     grown: TrainingState,
-    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
-) -> TrainingState {
-    let (inputs, targets) = batch(0, grad_max.batch_size);
+    batch: &dyn Fn(u64, u64) -> Option<(Tensor, Tensor)>,
+) -> Option<TrainingState> {
+    let (inputs, targets) = batch(0, grad_max.batch_size)?;
     let (old, new) = (before.architecture(), grown.architecture().clone());
     let seen = gradients(before, &inputs, &targets);
     let mut parts = grown.parts();
@@ -28,7 +28,7 @@ pub fn learn(
             values(grad_max, layer, attention, before, &inputs, &new, &mut parts.weights);
         }
     });
-    TrainingState::from_parts(&new, parts, grown.step)
+    Some(TrainingState::from_parts(&new, parts, grown.step))
 }
 
 /// What a sub-layer read, and the gradient of the loss by what it added to the stream.
@@ -161,7 +161,7 @@ mod tests {
             let before = TrainingState::fresh(&old, 4, Kind::Double, Device::Cpu);
             let how = How { initializer: &Initializer::Copy, copies: false, seed: 1, event: 0 };
             let padded = || no_grad(|| before.grown(&grown, &how));
-            let after = learn(&operator, &before, padded(), &|_, _| tokens(1));
+            let after = learn(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
             let logits = |state: &TrainingState| {
                 Model::new(state.architecture(), state.weights(Kind::Double)).logits(&tokens(2).0)
             };

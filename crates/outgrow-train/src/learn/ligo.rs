@@ -1,9 +1,9 @@
 //! LiGO's map: its parts, how it makes the large weights, and how it is learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use outgrow_core::{
-    Architecture, LayerShape, ParamId, ParamKind,
+    Architecture, LayerShape, Norm, ParamId, ParamKind,
     operator::Ligo,
     param::{Axis, parameters},
     stream::{Stream, stream},
@@ -32,13 +32,20 @@ enum Part {
     Units(usize),
 }
 
-/// The map's learned tensors.
+/// The map: what is learned of it, and what follows from the sizes.
 struct Map {
     /// M of each part that grows, new × old.
     widths: BTreeMap<Part, Tensor>,
     /// w of each kind of layer parameter, new layers × old layers.
     depths: BTreeMap<ParamKind, Tensor>,
+    /// For each axis of heads that grows, which row of [I; M] stands at each of its places.
+    orders: HashMap<Axis, Tensor>,
+    /// What undoes the longer mean of a norm and the larger √d_k of attention, along the last axis.
+    scales: HashMap<ParamKind, Tensor>,
 }
+
+/// The axes along which heads stand side by side.
+const OF_HEADS: [Axis; 4] = [Axis::Query, Axis::Key, Axis::Value, Axis::Mixed];
 
 /// Learns the map on the task's loss, and makes the large weights by it.
 pub fn learn(
@@ -46,8 +53,8 @@ pub fn learn(
     before: &TrainingState,
     grown: TrainingState,
     seed: u64,
-    batch: &dyn Fn(u64, u64) -> (Tensor, Tensor),
-) -> TrainingState {
+    batch: &dyn Fn(u64, u64) -> Option<(Tensor, Tensor)>,
+) -> Option<TrainingState> {
     let (old, new) = (before.architecture(), grown.architecture().clone());
     let store = nn::VarStore::new(before.weights.device());
     let map = Map::new(old, &new, seed, before.master(), &store.root());
@@ -57,14 +64,14 @@ pub fn learn(
         .build(&store, ligo.learning_rate)
         .expect("a store with variables");
     for step in 0..ligo.steps {
-        let (inputs, targets) = batch(step, ligo.batch_size);
+        let (inputs, targets) = batch(step, ligo.batch_size)?;
         optimizer.set_lr(ligo.learning_rate * (1.0 - step as f64 / ligo.steps as f64));
         let loss = cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
         optimizer.backward_step(&loss);
     }
     let weights = no_grad(|| map.apply(&source, &new));
     let Parts { first_moment, second_moment, born, .. } = grown.parts();
-    TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step)
+    Some(TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step))
 }
 
 impl Map {
@@ -93,7 +100,12 @@ impl Map {
             let rows = (0..new.layers.len()).flat_map(|layer| near_stacking(layer % n, n, &mut rng));
             (kind, variable(format!("depth {kind:?}"), [new.layers.len(), n], rows.collect::<Vec<_>>()))
         });
-        Self { depths: depths.collect(), widths }
+        Self {
+            depths: depths.collect(),
+            widths,
+            orders: orders(old, new, path.device()),
+            scales: scales(old, new, kind, path.device()),
+        }
     }
 
     /// The large weights: Σ_j w_lj B_in W_j B_outᵀ.
@@ -120,10 +132,51 @@ impl Map {
             let Some(m) = part(id, axis).and_then(|part| self.widths.get(&part)) else { continue };
             // B = [I; M] from the left: what is there, and M times it.
             let turned = widened.transpose(0, dim as i64);
-            widened = Tensor::cat(&[&turned, &m.matmul(&turned.contiguous())], 0).transpose(0, dim as i64);
+            let rows = Tensor::cat(&[&turned, &m.matmul(&turned.contiguous())], 0);
+            let placed =
+                self.orders.get(&axis).map_or_else(|| rows.shallow_clone(), |order| rows.index_select(0, order));
+            widened = placed.transpose(0, dim as i64);
         }
-        widened.contiguous()
+        match self.scales.get(&id.kind) {
+            Some(scale) => widened * scale,
+            None => widened.contiguous(),
+        }
     }
+}
+
+/// Head by head: the channels of each old head come first in the head that it becomes, so that no head's channels get into another's.
+fn orders(old: &Architecture, new: &Architecture, device: tch::Device) -> HashMap<Axis, Tensor> {
+    let (from, to) = (&old.layers[0], &new.layers[0]);
+    let growing = OF_HEADS.into_iter().filter(|&axis| from.width(axis) < to.width(axis));
+    growing.map(|axis| (axis, Tensor::from_slice(&order(axis, from, to)).to_device(device))).collect()
+}
+
+fn order(axis: Axis, from: &LayerShape, to: &LayerShape) -> Vec<i64> {
+    let mut learned = from.width(axis)..;
+    let mut row = |head: usize, channel: usize| match from.heads.get(head) {
+        Some(old) if channel < old.width(axis) => from.offset(axis, head) + channel,
+        _ => learned.next().expect("no end"),
+    };
+    let mut rows = vec![];
+    for (head, shape) in to.heads.iter().enumerate() {
+        rows.extend((0..shape.width(axis)).map(|channel| row(head, channel) as i64));
+    }
+    rows
+}
+
+fn scales(old: &Architecture, new: &Architecture, kind: Kind, device: tch::Device) -> HashMap<ParamKind, Tensor> {
+    // A LayerNorm takes the mean over the new channels, too, which no factor undoes.
+    let gain = if old.form.norm == Norm::RmsNorm { (old.d_model as f64 / new.d_model as f64).sqrt() } else { 1.0 };
+    let gains = [ParamKind::AttentionNorm, ParamKind::MlpNorm, ParamKind::FinalNorm];
+    let keys: Vec<f64> = (new.layers[0].heads.iter().enumerate())
+        .flat_map(|(head, shape)| {
+            let before = old.layers[0].heads.get(head).map_or(shape.d_k, |old| old.d_k);
+            vec![(shape.d_k as f64 / before as f64).sqrt(); shape.d_k]
+        })
+        .collect();
+    let each = gains.into_iter().map(|kind| (kind, vec![gain])).chain([(ParamKind::Wk, keys)]);
+    let undoes = each.filter(|(_, factors)| factors.iter().any(|&factor| factor != 1.0));
+    undoes.map(|(of, factors)| (of, from_f64(&[factors.len()], &factors, kind, device))).collect()
 }
 
 fn part(id: ParamId, axis: Axis) -> Option<Part> {
@@ -151,10 +204,45 @@ fn near_stacking(copied: usize, n: usize, rng: &mut Stream) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use outgrow_core::{Form, LayerShape, Norm};
+    use outgrow_core::{Form, HeadShape};
 
     use super::*;
     use crate::device::Device;
+
+    /// Without what it learns, the map is the old model: no head's channels get into another's, no mean and no √d_k changes.
+    #[test]
+    fn without_its_learned_part_it_is_the_old_model() {
+        let form = Form { final_norm: true, ..Form::decoder(Norm::RmsNorm, 1e-2) };
+        let model = |d, layer: LayerShape| Architecture::uniform(7, 4, d, 2, layer, form);
+        let heads = |sizes: &[(usize, usize)], d_ff| {
+            let heads = sizes.iter().map(|&(d_k, d_v)| HeadShape { n_queries: 1, d_k, d_v }).collect();
+            LayerShape { heads, d_ff }
+        };
+        let old = model(4, heads(&[(2, 3), (3, 2)], 5));
+        let larger = [
+            model(4, heads(&[(3, 3), (3, 2)], 5)),
+            model(4, heads(&[(2, 4), (3, 5)], 5)),
+            model(4, heads(&[(2, 3), (3, 2), (2, 2)], 5)),
+            model(6, heads(&[(2, 3), (3, 2)], 5)),
+            model(7, heads(&[(4, 3), (5, 4), (1, 6)], 9)),
+        ];
+        let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
+        let tokens = Tensor::from_slice(&[0i64, 3, 6, 2]).view([1, 4]);
+        let before = Model::new(&old, source.iter().map(|(id, w)| (*id, w.shallow_clone())).collect()).logits(&tokens);
+        for new in larger {
+            let store = nn::VarStore::new(tch::Device::Cpu);
+            let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
+            no_grad(|| {
+                map.widths.values().for_each(|m| _ = m.shallow_clone().zero_());
+                map.depths
+                    .values()
+                    .for_each(|w| _ = w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device()))));
+            });
+            let after = Model::new(&new, map.apply(&source, &new)).logits(&tokens);
+            let change = (&after - &before).abs().max().double_value(&[]);
+            assert!(change < 1e-12, "{new:?}: {change}");
+        }
+    }
 
     /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ, entry by entry.
     #[test]

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{median, preset::Sizes, with_folder};
 use crate::{
     args::Bench,
-    commands::{check_device, write_files},
+    commands::{check_device, folder::Aside},
     failure::Failure,
     output::{count, print, print_json, scaled, table},
 };
@@ -34,12 +34,14 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
+    let aside = Aside::new(folder)?;
     let (peak, steps) = tokens(args, device);
     let sweeps = sweeps(args, device)?;
     for figure in [&steps, &sweeps] {
         let files = scaling(figure).map_err(|error| Failure::Environment(error.to_string()))?;
-        write_files(folder, &files)?;
+        files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
     }
+    aside.put()?;
     if args.json {
         let points = |of: &Scaling| {
             let point = |p: &ScalingPoint| json!({ "size": p.size, "measured": p.measured, "expected": p.expected });

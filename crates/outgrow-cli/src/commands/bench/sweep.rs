@@ -8,7 +8,7 @@ use std::{
 
 use outgrow_core::{
     Event, Sweep, Trial, cost,
-    event::{Control, GrowthEvent, Outcome, Position},
+    event::{Control, GrowthEvent, Outcome, Position, Receiver},
     sweep::Member,
 };
 use outgrow_data::Corpus;
@@ -108,13 +108,13 @@ impl Job<'_> {
             stop: &AtomicBool::new(false),
         };
         let (mut waited, before) = (0.0, cpu_seconds());
-        work(&job, &mut |_: &[Claim], on_event: &mut dyn FnMut(usize, Event) -> Control| {
+        work(&job, &mut |_: &[Claim], receiver: &mut dyn Receiver| {
             let began = Instant::now();
             for event in events {
                 let due = Duration::from_secs_f64(position(event).wall_seconds);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
                 let asked = Instant::now();
-                on_event(0, event.clone());
+                receiver.tell(0, event.clone());
                 waited += asked.elapsed().as_secs_f64();
             }
             Trained { ended: vec![Ok(Outcome::Complete)], memory: None }

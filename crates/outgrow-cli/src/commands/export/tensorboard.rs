@@ -3,15 +3,13 @@
 //! The format is that of TensorFlow's `record_writer` and `event.proto`; of an event only wall time, step, file version and scalars are
 //! written. The step is the number of training tokens, so that curves of models of different sizes lie over each other.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
+use outgrow_report::escape::file_name;
 use outgrow_store::{Cell, Store, Table};
 
 use super::{Files, by_trial, cell};
-use crate::failure::Failure;
+use crate::{commands::folder::Aside, failure::Failure};
 
 /// Which columns of which view become which curves.
 const CURVES: [(&str, &[(&str, &str)]); 3] = [
@@ -32,7 +30,7 @@ const CURVES: [(&str, &[(&str, &str)]); 3] = [
 ];
 
 /// A folder with an event file for each trial: sweep, strategy, and the trial's place in it.
-pub async fn write(store: &Store, sweep: Option<&str>, to: &Path) -> Result<Files, Failure> {
+pub async fn write(store: &Store, sweep: Option<&str>, to: &Aside) -> Result<Files, Failure> {
     let mut events: BTreeMap<PathBuf, Vec<Event>> = BTreeMap::new();
     for (view, tags) in CURVES {
         let (table, runs) = by_trial(store, view, sweep).await?;
@@ -45,11 +43,7 @@ pub async fn write(store: &Store, sweep: Option<&str>, to: &Path) -> Result<File
     for (folder, mut own) in events {
         own.sort_by_key(|event| event.tokens);
         let path = folder.join("events.out.tfevents.0.outgrow");
-        let full = to.join(&path);
-        let failed = Failure::environment(format!("cannot write {}", full.display()));
-        let bytes = file(&own);
-        let parent = full.parent().expect("it lies in a folder");
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&full, bytes)).map_err(failed)?;
+        to.write(&path, &file(&own))?;
         let points: usize = own.iter().map(|event| event.values.len()).sum();
         files.insert(path.display().to_string(), points.into());
     }
@@ -65,19 +59,23 @@ struct Event {
 
 fn folder(table: &Table, row: &[Cell]) -> PathBuf {
     let text = |name: &str| match cell(table, row, name) {
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Decimal(text) => text.clone(),
         Cell::Integer(number) => number.to_string(),
+        Cell::Big(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
-        Cell::Null => String::new(),
+        Cell::Null | Cell::Blob(_) => String::new(),
     };
     // Two sweeps of one name, and trials that differ by their rate, stay apart.
-    let place = format!("plan{}-seed{}-{}", text("plan"), text("replicate"), &text("trial")[..8]);
-    [format!("{}-{}", text("sweep"), &text("sweep_id")[..8]), text("strategy"), place].iter().collect()
+    let short = |name: &str| file_name(&text(name).chars().take(8).collect::<String>());
+    let sweep = format!("{}-{}", file_name(&text("sweep")), short("sweep_id"));
+    let place = format!("plan{}-seed{}-{}", text("plan"), text("replicate"), short("trial"));
+    [sweep, file_name(&text("strategy")), place].iter().collect()
 }
 
 fn event(table: &Table, row: &[Cell], tags: &[(&str, &'static str)]) -> Event {
     let number = |name: &str| match cell(table, row, name) {
         Cell::Integer(value) => Some(*value as f64),
+        Cell::Big(value) => Some(*value as f64),
         Cell::Real(value) => Some(*value),
         _ => None,
     };

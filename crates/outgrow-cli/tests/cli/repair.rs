@@ -1,0 +1,415 @@
+//! `outgrow db check` and `outgrow db repair`: whatever was done to a database or its files, it is found; and after repair and another run
+//! the numbers are those of a sweep that nothing happened to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use sqlx::Connection;
+
+use crate::desk::{Desk, Server, signal, workers_of};
+
+/// A finished sweep, to be copied; and one whose run was killed.
+struct Model {
+    finished: Desk,
+    killed: Desk,
+    rows: String,
+}
+
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let [finished, killed] = [(); 2].map(|()| Desk::new());
+        finished.ok(&["run", "sweep.toml", "-j2"]);
+        kill(&killed, 60);
+        let rows = finished.rows();
+        Model { finished, killed, rows }
+    })
+}
+
+/// Begins to train, and ends it when so many rows are there, without a word.
+fn kill(desk: &Desk, rows: u64) {
+    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
+    desk.wait_for_rows(rows);
+    signal(&[workers_of(run.id()), vec![run.id() as i32]].concat(), Signal::SIGKILL);
+    run.wait().expect("it ends");
+}
+
+/// A copy of a desk with everything on it.
+fn copy(desk: &Desk) -> Desk {
+    let copied = Desk::new();
+    copy_folder(desk.0.path(), copied.0.path());
+    copied
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false => assert!(fs::copy(&from, &to).is_ok(), "{} is copied", from.display()),
+        }
+    }
+}
+
+fn execute(database: &str, sql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+        if database.contains("://") {
+            let mut connection = sqlx::PgConnection::connect(database).await.expect("opens");
+            sql().execute(&mut connection).await.expect("executed");
+            connection.close().await.expect("closed");
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}")).await.expect("opens");
+            sql().execute(&mut connection).await.expect("executed");
+            connection.close().await.expect("closed");
+        }
+    });
+}
+
+fn database(desk: &Desk) -> String {
+    desk.path("outgrow.db").display().to_string()
+}
+
+/// Exit code of `db check`, and what it found.
+fn check(desk: &Desk) -> (i32, Value) {
+    let output = desk.run(&["db", "check", "--json"]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!errors.contains("panicked"), "{errors}");
+    let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {errors}"));
+    (output.status.code().unwrap_or(-1), found)
+}
+
+/// What is wrong is found, mended once, and after another run nothing is missing.
+fn assert_mends(desk: &Desk, what: &str) -> Value {
+    let (code, found) = check(desk);
+    assert_eq!(code, 1, "{what}: nothing was found: {found:#}");
+    let mended = desk.json(&["db", "repair", "--json"]);
+    let kinds = |report: &Value| -> Vec<String> {
+        report["findings"].as_array().expect("a list").iter().map(|finding| finding["text"].to_string()).collect()
+    };
+    assert_eq!(kinds(&found), kinds(&mended), "{what}: repair finds what check finds");
+    assert_clean(desk, what);
+    let again = desk.json(&["db", "repair", "--json"]);
+    assert_eq!(again["findings"], serde_json::json!([]), "{what}: a second repair finds nothing");
+    assert_unharmed(desk, what);
+    found
+}
+
+fn assert_clean(desk: &Desk, what: &str) {
+    let (code, found) = check(desk);
+    assert_eq!((code, &found["findings"]), (0, &serde_json::json!([])), "{what}");
+}
+
+fn assert_unharmed(desk: &Desk, what: &str) {
+    desk.ok(&["run", "sweep.toml", "-j2"]);
+    assert_eq!(desk.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4, "{what}");
+    assert!(desk.rows() == model().rows, "{what}: other numbers than those of the undisturbed sweep");
+    assert_clean(desk, what);
+}
+
+/// What is done to a finished sweep, and a word of what is said.
+const DONE: &[(&str, &str)] = &[
+    ("DELETE FROM eval_metric WHERE is_last = 1", "evaluation is missing"),
+    ("DELETE FROM eval_metric WHERE step = 100", "evaluation is missing"),
+    ("DELETE FROM eval_metric", "evaluations are missing"),
+    ("UPDATE eval_metric SET val_loss = val_loss + 0.5 WHERE trial = 1", "not what was written"),
+    ("UPDATE eval_metric SET is_last = 1 - is_last WHERE trial = 1", "not what was written"),
+    ("UPDATE eval_metric SET checksum = 0, val_loss = 1 WHERE trial = 2 AND is_last = 1", "without a checksum"),
+    ("DELETE FROM step_metric WHERE step BETWEEN 100 AND 200 AND trial = 1", "steps are missing"),
+    ("DELETE FROM step_metric WHERE step = 2 AND trial = 3", "step is missing"),
+    ("UPDATE step_metric SET loss = 0.1 WHERE step = 300", "not what was written"),
+    ("UPDATE step_metric SET wall_seconds = wall_seconds * 2", "not what was written"),
+    ("UPDATE step_metric SET train_flops = train_flops + 1 WHERE step = 2", "FLOPs"),
+    ("UPDATE step_metric SET step = step + 100000 WHERE step > 350 AND trial = 1", "nothing is recorded"),
+    (
+        "UPDATE step_metric SET attempt = (SELECT min(id) FROM attempt WHERE trial <> step_metric.trial) WHERE step < 50",
+        "another trial",
+    ),
+    ("DELETE FROM growth_event", "growth event"),
+    ("UPDATE growth_event SET max_logit_change = 0.5", "not what was written"),
+    ("UPDATE growth_event SET transforms = '[]' WHERE stage = 0", "not what was written"),
+    ("UPDATE attempt SET epoch = epoch + 7 WHERE trial = 1", "epoch"),
+    ("UPDATE trial SET definition = replace(definition, 'cosine', 'constant') WHERE number = 1", "definition"),
+    ("UPDATE trial SET definition = '{' WHERE number = 2", "definition"),
+    ("UPDATE trial SET id = '0123456789abcdef0123456789abcdef' WHERE number = 2", "definition"),
+    ("UPDATE trial SET tokens = tokens + 1", "tokens is not"),
+    ("UPDATE trial SET train_flops = 7, parameters = 7, learning_rate = 7 WHERE number = 4", "parameters is not"),
+    ("UPDATE trial SET state = 'diverged' WHERE number = 1", "diverged"),
+    ("UPDATE trial SET state = 'running' WHERE number = 1", "nobody holds it"),
+    ("UPDATE attempt SET outcome = NULL WHERE trial = 2", "are open"),
+    ("UPDATE member SET kind = 'random' WHERE position = 0", "places"),
+    ("UPDATE member SET trial = 1", "places"),
+    ("DELETE FROM member WHERE position = 1", "places"),
+    ("UPDATE sweep SET name = 'other'", "is called"),
+    ("UPDATE sweep SET spec = replace(spec, 'small', 'smaller')", "its text is not"),
+    ("UPDATE sweep SET data_digest = 'x'", "its text is not"),
+    ("UPDATE checkpoint SET digest = 'x'", "can't be used"),
+    ("UPDATE checkpoint SET tokens = 1", "can't be used"),
+];
+
+/// The same, where references are not checked.
+const UNCHECKED: &[(&str, &str)] = &[
+    ("DELETE FROM trial WHERE number = 2", "definition"),
+    ("DELETE FROM trial", "definition"),
+    ("DELETE FROM attempt WHERE trial = 1", "an attempt that is not there"),
+    ("DELETE FROM environment", "an environment that is not there"),
+    ("DELETE FROM sweep", "a sweep that is not there"),
+    ("DELETE FROM sweep; DELETE FROM trial WHERE number = 3", "a trial that is not there"),
+    ("UPDATE step_metric SET trial = 77 WHERE trial = 1", "a trial that is not there"),
+    ("DELETE FROM trial WHERE number = 1; DELETE FROM eval_metric WHERE trial = 1 AND step > 200", "definition"),
+];
+
+#[test]
+fn wrong_rows_are_found_and_mended() {
+    assert_clean(&model().finished, "nothing");
+    for (sql, said) in DONE {
+        let desk = copy(&model().finished);
+        execute(&database(&desk), sql);
+        let found = assert_mends(&desk, sql);
+        assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
+    }
+    for (sql, said) in UNCHECKED {
+        let desk = copy(&model().finished);
+        execute(&database(&desk), &format!("PRAGMA foreign_keys = OFF; {sql}"));
+        let found = assert_mends(&desk, sql);
+        assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
+    }
+}
+
+#[test]
+fn wrong_rows_are_found_and_mended_on_a_server() {
+    let Some((_server, url)) = Server::start() else { return };
+    let base = url.rsplit_once('/').expect("a database").0.to_owned();
+    for (number, (sql, said)) in DONE.iter().enumerate().step_by(3) {
+        execute(&url, &format!("CREATE DATABASE mend_{number}"));
+        let address = format!("{base}/mend_{number}");
+        let desk = Desk::with(Some(address.clone()));
+        let finished = copy(&model().finished);
+        desk.ok(&["db", "copy", &database(&finished), &address]);
+        fs::rename(finished.path("outgrow.db.checkpoints"), desk.path(&format!("mend_{number}.checkpoints")))
+            .expect("moved");
+        execute(&address, sql);
+        let found = assert_mends(&desk, sql);
+        assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
+    }
+}
+
+#[test]
+fn no_report_is_made_of_rows_that_are_not_what_was_written() {
+    for (sql, said) in [
+        ("UPDATE eval_metric SET val_loss = val_loss - 0.1 WHERE trial = 1 AND step = 200", "not what was written"),
+        ("UPDATE growth_event SET max_logit_change = 0", "not what was written"),
+        ("DELETE FROM eval_metric WHERE is_last = 1 AND trial = 1", "no last evaluation"),
+    ] {
+        let desk = copy(&model().finished);
+        execute(&database(&desk), sql);
+        for args in [&["report", "small", "-o", "report"][..], &["export", "--to", "files", "--format", "csv"]] {
+            let (code, errors) = desk.wrong(args);
+            assert!(
+                code == 3 && errors.contains(said) && errors.contains("outgrow db check"),
+                "{args:?}: {code} {errors}"
+            );
+        }
+        assert!(!desk.path("report").exists() && !desk.path("files").exists());
+    }
+}
+
+/// The recorded checkpoints of a desk, the newest of each trial first.
+fn checkpoints(desk: &Desk) -> Vec<PathBuf> {
+    let sql = "SELECT t.id, path FROM checkpoint c JOIN trial t ON t.number = c.trial ORDER BY trial, step DESC";
+    let rows = desk.json(&["query", sql, "--format", "json"]);
+    let folder = |row: &Value| {
+        let (trial, path) = (row["id"].as_str().expect("a trial"), row["path"].as_str().expect("a path"));
+        desk.path("outgrow.db.checkpoints").join(trial).join(Path::new(path).file_name().expect("a name"))
+    };
+    // Older ones were removed when newer ones were recorded.
+    rows.as_array().expect("rows").iter().map(folder).filter(|folder| folder.exists()).collect()
+}
+
+#[test]
+fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
+    let damages: [(&str, fn(&Path)); 4] = [
+        ("the folder is gone", |folder| fs::remove_dir_all(folder).expect("removed")),
+        ("a file is gone", |folder| fs::remove_file(folder.join("optimizer.safetensors")).expect("removed")),
+        ("a byte is another", |folder| {
+            let path = folder.join("model.safetensors");
+            let mut bytes = fs::read(&path).expect("read");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+            fs::write(&path, bytes).expect("written");
+        }),
+        ("the head is cut off", |folder| fs::write(folder.join("checkpoint.json"), "{").expect("written")),
+    ];
+    for (what, damage) in damages {
+        // All of them, or every other one: then there is one to go back to.
+        for every in [1, 2] {
+            for model in [&model().killed, &model().finished] {
+                let desk = copy(model);
+                checkpoints(&desk).iter().step_by(every).for_each(|folder| damage(folder));
+                let found = assert_mends(&desk, what);
+                assert!(found["findings"].to_string().contains("can't be used"), "{what}: {found:#}");
+            }
+        }
+    }
+    // Complete trials keep their numbers: nothing is trained again.
+    let desk = copy(&model().finished);
+    fs::remove_dir_all(desk.path("outgrow.db.checkpoints")).expect("removed");
+    let (code, found) = check(&desk);
+    assert_eq!((code, &found["again"]), (1, &serde_json::json!([])));
+}
+
+#[test]
+fn a_killed_run_is_mended_whatever_is_lost_of_it() {
+    let desk = copy(&model().killed);
+    let (code, found) = check(&desk);
+    assert!(code == 1 && found.to_string().contains("nobody holds it"), "{code} {found:#}");
+    assert_mends(&desk, "killed");
+    for sql in [
+        "DELETE FROM step_metric WHERE step < 40",
+        "DELETE FROM eval_metric",
+        "UPDATE step_metric SET loss = 1 WHERE step > 20",
+        "DELETE FROM checkpoint",
+        "DELETE FROM growth_event",
+    ] {
+        let desk = copy(&model().killed);
+        execute(&database(&desk), sql);
+        assert_mends(&desk, sql);
+    }
+}
+
+/// A number below `n` of a fixed sequence.
+fn draw(seed: &mut u64, n: usize) -> usize {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) as usize % n
+}
+
+/// After damage to the file: what can be saved is saved, and the rest trained again.
+fn assert_recovers(desk: &Desk, what: &str) {
+    let before = fs::read(desk.path("outgrow.db")).expect("read");
+    let (code, found) = check(desk);
+    assert!(code == 0 || code == 1, "{what}: {code} {found:#}");
+    assert!(fs::read(desk.path("outgrow.db")).expect("read") == before, "{what}: check changes nothing");
+    let mended = desk.json(&["db", "repair", "--json"]);
+    if found.to_string().contains("\"damage\"") {
+        let kept = mended["kept"].as_str().expect("a place").rsplit_once(" as ").expect("a name").1.to_owned();
+        assert!(fs::read(desk.path(&kept)).expect("read") == before, "{what}: the old file is kept as it was");
+    }
+    assert_clean(desk, what);
+    assert_unharmed(desk, what);
+}
+
+#[test]
+fn a_damaged_file_is_saved_as_far_as_it_can_be_read() {
+    let mut seed = 11;
+    for round in 0..if std::env::var_os("OUTGROW_TEST_LONG").is_some() { 200 } else { 12 } {
+        let desk = copy(if round % 3 == 0 { &model().killed } else { &model().finished });
+        // What lies in the log goes into the file.
+        execute(&database(&desk), "PRAGMA wal_checkpoint(TRUNCATE)");
+        let path = desk.path("outgrow.db");
+        let mut bytes = fs::read(&path).expect("read");
+        for _ in 0..1 + round % 4 {
+            let at = 4096 + draw(&mut seed, bytes.len() - 4096);
+            let length = 1 + draw(&mut seed, 300);
+            let end = (at + length).min(bytes.len());
+            bytes[at..end].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
+        }
+        fs::write(&path, bytes).expect("written");
+        assert_recovers(&desk, &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_or_lost_its_first_page_is_begun_anew() {
+    for cut in [4096, 20_000, 100_000] {
+        let desk = copy(&model().finished);
+        let path = desk.path("outgrow.db");
+        let bytes = fs::read(&path).expect("read");
+        fs::write(&path, &bytes[..cut.min(bytes.len() - 4096)]).expect("written");
+        assert_recovers(&desk, &format!("cut at {cut}"));
+    }
+    for length in [16, 100, 4096] {
+        let desk = copy(&model().finished);
+        let path = desk.path("outgrow.db");
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[..length].fill(0);
+        fs::write(&path, bytes).expect("written");
+        assert_recovers(&desk, &format!("the first {length} bytes"));
+    }
+    // What is no database of ours is left alone.
+    let desk = Desk::new();
+    for text in ["no database at all", "SQLite format 3\0 or so"] {
+        desk.write("outgrow.db", text);
+        for command in ["check", "repair"] {
+            let (code, errors) = desk.wrong(&["db", command]);
+            assert!(code == 2 && errors.contains("another program"), "{command}: {code} {errors}");
+        }
+        assert_eq!(fs::read(desk.path("outgrow.db")).expect("read"), text.as_bytes());
+    }
+    let (code, errors) = desk.wrong(&["db", "check", "nowhere.db"]);
+    assert!(code == 2 && errors.contains("there is no database nowhere.db"), "{code} {errors}");
+    assert!(!desk.path("nowhere.db").exists());
+}
+
+#[test]
+fn a_live_run_is_left_alone() {
+    let desk = Desk::new();
+    desk.write("sweep.toml", &crate::desk::SWEEP.replace("tokens = 25_600", "tokens = 1_638_400"));
+    let mut run = desk.command(&["run", "sweep.toml", "-j1"]).stdout(Stdio::null()).spawn().expect("it runs");
+    desk.wait_for_rows(20);
+    let said = desk.ok(&["db", "check"]);
+    let (code, errors) = desk.wrong(&["db", "repair"]);
+    let orphan = desk.path("outgrow.db.checkpoints").join(format!("{}-at-1-1", "0".repeat(32)));
+    fs::create_dir_all(&orphan).expect("a folder");
+    let found = desk.json(&["db", "check", "--json"]);
+    signal(&[run.id() as i32], Signal::SIGTERM);
+    run.wait().expect("it ends");
+    assert!(said.contains("a run is live"), "{said}");
+    assert!(code == 3 && errors.contains("a run is live") && errors.contains("nothing was changed"), "{code} {errors}");
+    assert_eq!(found["orphans"], serde_json::json!([]), "what lies on disk is not judged meanwhile");
+    assert_clean(&desk, "after the run");
+    assert_eq!(check(&desk).1["orphans"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn orphans_are_listed_and_removed_on_demand() {
+    let desk = copy(&model().finished);
+    let (checkpoints, trial) = (desk.path("outgrow.db.checkpoints"), checkpoints(&desk)[0].clone());
+    let trial = trial.parent().expect("its folder").to_owned();
+    let id = trial.file_name().expect("a name").to_string_lossy().into_owned();
+    let unknown = "0".repeat(32);
+    let orphans = [
+        trial.join("step-0000000001-9"),
+        trial.join("step-0000000002-1.tmp-77"),
+        checkpoints.join(&unknown),
+        checkpoints.join(format!("{id}-at-20-1")),
+        desk.path("outgrow.db.initial").join(&unknown),
+    ];
+    for folder in &orphans {
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(folder.join("x"), "12345").expect("written");
+    }
+    fs::create_dir_all(desk.path("outgrow.db.text")).expect("a folder");
+    desk.write(&format!("outgrow.db.text/{unknown}.train"), "text");
+    fs::write(trial.join("spool-1"), "left").expect("written");
+    // What has no name of ours is nobody's business.
+    let mine = [trial.join("notes.txt"), desk.write("outgrow.db.text/notes.txt", "mine")];
+    fs::write(&mine[0], "mine").expect("written");
+    let (code, found) = check(&desk);
+    assert_eq!((code, found["orphans"].as_array().map(Vec::len)), (0, Some(7)), "{found:#}");
+    assert_eq!(found["orphan_bytes"], 5 * 5 + 4 + 4);
+    desk.ok(&["db", "repair"]);
+    assert!(orphans.iter().all(|path| path.exists()), "nobody asked for it");
+    desk.ok(&["db", "repair", "--remove-orphans"]);
+    assert!(orphans.iter().all(|path| !path.exists()) && mine.iter().all(|path| path.exists()));
+    assert_eq!(check(&desk).1["orphans"], serde_json::json!([]));
+    assert_unharmed(&desk, "without orphans");
+}

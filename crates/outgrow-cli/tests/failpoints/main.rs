@@ -1,0 +1,506 @@
+//! A process is killed at every failpoint, once before and once after what happens there: what is run then ends with the numbers of a run
+//! that nothing happened to, each once.
+//!
+//! The long form (`scripts/test --long`) kills at every time that a point is come by, not at one.
+
+#[allow(dead_code)]
+#[path = "../cli/desk.rs"]
+mod desk;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use desk::{Desk, SWEEP};
+use outgrow_failpoint::{
+    Fault,
+    Point::{self, *},
+};
+
+/// A command that comes by some points, and what its numbers are.
+struct Walk {
+    name: &'static str,
+    /// The points, and at which time that a process comes by it is killed in the short form.
+    points: &'static [(Point, u64)],
+    /// Lays down what the command needs.
+    prepare: fn(&Desk),
+    args: &'static [&'static str],
+    /// Goes wrong on the way, in the words of the crate `fail`.
+    meanwhile: fn() -> String,
+    /// Brings to its end what was killed.
+    again: &'static [&'static str],
+    /// What the end must be.
+    result: fn(&Desk) -> String,
+}
+
+const RUN: &[&str] = &["run", "sweep.toml", "-j1"];
+
+const WALKS: &[Walk] = &[
+    Walk {
+        name: "run",
+        points: &[
+            (CommitSchema, 1),
+            (CommitSweep, 1),
+            (CommitClaim, 2),
+            (CommitRecord, 3),
+            (CommitMemory, 1),
+            (CommitFinish, 1),
+            (CommitForget, 1),
+            (Step, 24),
+            (CheckpointWrite, 3),
+            (CheckpointSync, 3),
+            (CheckpointHead, 2),
+            (CheckpointHeadSync, 2),
+            (CheckpointFolderSync, 2),
+            (CheckpointRename, 2),
+            (CheckpointPlaceSync, 2),
+            (CheckpointRemove, 1),
+            (Snapshot, 1),
+            (SnapshotRemove, 1),
+            (Initial, 1),
+        ],
+        prepare: sweep_from_a_model,
+        args: RUN,
+        meanwhile: String::new,
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "retry",
+        points: &[(CommitRetry, 1)],
+        prepare: sweep_from_a_model,
+        args: &["run", "sweep.toml", "-j1", "--retry-failed"],
+        meanwhile: String::new,
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "a worker dies",
+        points: &[(CommitRelease, 1)],
+        prepare: sweep_from_a_model,
+        args: RUN,
+        meanwhile: || format!("{}.after=kill(20)", Step.name()),
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "a disk is slow",
+        points: &[(CommitHeartbeat, 1)],
+        prepare: sweep_from_a_model,
+        args: RUN,
+        meanwhile: || format!("{}.before=1*sleep(6000)", CheckpointHead.name()),
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        // The driver dies, too: in the end each replicate is trained alone.
+        name: "memory runs out",
+        points: &[(CommitRequeue, 1)],
+        prepare: sweep_of_replicates,
+        args: &["run", "sweep.toml", "-j1", "--together", "2"],
+        meanwhile: || format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name()),
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "the database is away",
+        points: &[(SpoolOpen, 1), (SpoolFolderSync, 1), (SpoolWrite, 2), (SpoolSync, 2), (SpoolClear, 1)],
+        prepare: sweep_from_a_model,
+        args: RUN,
+        meanwhile: || format!("{}=2*off->3*return", Fault::DatabaseAway.name()),
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "a worker dies while the database is away",
+        points: &[(SpoolRecovered, 1)],
+        prepare: sweep_from_a_model,
+        args: RUN,
+        meanwhile: || format!("{}=2*off->3*return;{}.after=kill(2)", Fault::DatabaseAway.name(), SpoolSync.name()),
+        again: RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "db copy",
+        points: &[(CommitSchema, 1), (CommitCopy, 1)],
+        prepare: |desk| copy_all(&done().path("."), &desk.path(".")),
+        args: &["db", "copy", "outgrow.db", "copy.db"],
+        meanwhile: String::new,
+        again: &["db", "copy", "outgrow.db", "copy.db"],
+        result: |desk| {
+            fs::rename(desk.path("copy.db"), desk.path("outgrow.db")).expect("moved");
+            for log in ["outgrow.db-wal", "outgrow.db-shm"] {
+                let _ = fs::remove_file(desk.path(log));
+            }
+            numbers(desk)
+        },
+    },
+    Walk {
+        name: "convert",
+        points: &[(HubSync, 1), (HubFolderSync, 1), (HubRename, 1), (HubPlaceSync, 1)],
+        prepare: |desk| copy_all(&done().path("model"), &desk.path("model")),
+        args: &["convert", "model", "hub"],
+        meanwhile: String::new,
+        again: &["convert", "model", "hub"],
+        result: |desk| files(&desk.path("hub")),
+    },
+];
+
+/// A sweep whose trials begin with a model, share a beginning, and read text of their own.
+fn sweep_from_a_model(desk: &Desk) {
+    copy_all(&model().path("model"), &desk.path("model"));
+    let text: String = (0..4000).map(|n| format!("{n} let x = y;\n")).collect();
+    desk.write("text.txt", &text);
+    let sweep = of_the_form_of_llama();
+    let sweep = sweep.lines().map(|line| match line.split(' ').next() {
+        Some("data") => "data = { paths = [\"text.txt\"], validation = 0.1, seq_len = 16 }",
+        Some("initial") => "initial = { checkpoint = \"model\" }",
+        Some("target") => "target = { d_model = 24, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 48 }",
+        Some("replicates") => "replicates = 1",
+        Some("strategies") => "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, window = [0.5, 0.9] }]",
+        Some("tokens") => "tokens = 3_200",
+        _ => line,
+    });
+    desk.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
+}
+
+/// The usual sweep, of models that transformers knows.
+fn of_the_form_of_llama() -> String {
+    let form = "activation = \"silu\", gated = true, mlp_bias = false, eps_sum = 1e-5,
+        positions = { kind = \"rotary\", theta = 10000.0, width = 8 } }";
+    SWEEP.replace("eps_sum = 1e-5 }", &form.replace('\n', " "))
+}
+
+fn sweep_of_replicates(desk: &Desk) {
+    let sweep = SWEEP
+        .replace("25_600", "1_920")
+        .replace(", { kind = \"random\", plans = 1, max_stages = 3, window = [0.1, 0.6] }", "");
+    desk.write("sweep.toml", &sweep);
+}
+
+/// A folder in which something was made once.
+fn made(cell: &'static OnceLock<Desk>, make: impl FnOnce(&Desk)) -> &'static Desk {
+    cell.get_or_init(|| {
+        let desk = Desk::new();
+        make(&desk);
+        desk
+    })
+}
+
+/// `model`: one that transformers knows, after a little training.
+fn model() -> &'static Desk {
+    static MODEL: OnceLock<Desk> = OnceLock::new();
+    made(&MODEL, |desk| {
+        let sweep = of_the_form_of_llama();
+        let sweep = sweep.lines().map(|line| match line.split(' ').next() {
+            Some("initial" | "target") => {
+                let name = line.split(' ').next().expect("a word");
+                let n_heads = if name == "initial" { 1 } else { 2 };
+                format!("{name} = {{ d_model = 16, n_layers = 1, n_heads = {n_heads}, d_k = 8, d_v = 8, d_ff = 32 }}")
+            }
+            Some("replicates") => "replicates = 1".into(),
+            Some("strategies") => "strategies = [{ kind = \"from_scratch\" }]".into(),
+            Some("tokens") => "tokens = 640".into(),
+            _ => line.to_owned(),
+        });
+        desk.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
+        desk.ok(RUN);
+        let path = desk.json(&["query", "SELECT path FROM checkpoint ORDER BY step DESC", "--format", "json"]);
+        fs::rename(desk.path(path[0]["path"].as_str().expect("a path")), desk.path("model")).expect("moved");
+    })
+}
+
+/// The sweep, done.
+fn done() -> &'static Desk {
+    static DONE: OnceLock<Desk> = OnceLock::new();
+    made(&DONE, |desk| {
+        sweep_from_a_model(desk);
+        desk.ok(RUN);
+    })
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let (path, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("a file");
+        if path.is_dir() { copy_all(&path, &to) } else { assert!(fs::copy(&path, &to).is_ok()) }
+    }
+}
+
+/// The content of a folder's files.
+fn files(folder: &Path) -> String {
+    let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let contents: BTreeMap<PathBuf, Vec<u8>> =
+        files.map(|path| (path.clone(), fs::read(path).expect("read"))).collect();
+    contents.iter().map(|(path, bytes)| format!("{:?} {bytes:?}\n", path.file_name())).collect()
+}
+
+/// Every number of a database but times, who did it, and how often it was tried; and the weights and moments in the end.
+fn numbers(desk: &Desk) -> String {
+    let of = |name: &str, id: &str, columns: [&str; 7], from: &str| {
+        format!("SELECT '{name}' AS of, {id} AS id, {} FROM {from}", columns.join(", "))
+    };
+    let none = "NULL";
+    let trial = "JOIN trial t ON t.number = x.trial";
+    let parts = [
+        of(
+            "sweep",
+            "id",
+            ["0 AS n", "name AS a", "spec AS b", "data_digest AS c", "NULL AS d", "NULL AS e", "NULL AS f"],
+            "sweep",
+        ),
+        of("trial", "id", ["0", "definition", "tokens", "train_flops", "state", "error", "parameters"], "trial"),
+        of(
+            "member",
+            "t.id",
+            ["x.position", "x.sweep_id", "strategy", "kind", "plan", "replicate", none],
+            &format!("member x {trial}"),
+        ),
+        of(
+            "begins",
+            "t.id",
+            ["x.step", "p.id", none, none, none, none, none],
+            &format!("beginning x {trial} JOIN trial p ON p.number = x.parent"),
+        ),
+        of(
+            "step",
+            "t.id",
+            ["x.step", "x.tokens", "x.train_flops", "loss", "x.learning_rate", "gradient_norm", none],
+            &format!("step_metric x {trial}"),
+        ),
+        of(
+            "eval",
+            "t.id",
+            ["x.step", "x.tokens", "x.train_flops", "val_loss", "is_last", none, none],
+            &format!("eval_metric x {trial}"),
+        ),
+        of(
+            "growth",
+            "t.id",
+            ["x.step", "transforms", "max_logit_change", "loss_before", "loss_after", "diagnosis", "x.train_flops"],
+            &format!("growth_event x {trial}"),
+        ),
+        of("snapshot", "t.id", ["x.step", none, none, none, none, none, none], &format!("snapshot x {trial}")),
+    ];
+    let rows = desk.ok(&["query", &format!("{} ORDER BY 1, 2, 3, 4", parts.join(" UNION ALL ")), "--format", "csv"]);
+    let last = "SELECT t.id, x.path FROM checkpoint x JOIN trial t ON t.number = x.trial
+                WHERE x.step = (SELECT max(step) FROM checkpoint WHERE trial = x.trial) ORDER BY 1";
+    let last = desk.json(&["query", last, "--format", "json"]);
+    let weights = last.as_array().expect("rows").iter().map(|row| {
+        let [id, path] = ["id", "path"].map(|column| row[column].as_str().expect("a text"));
+        let head = fs::read(desk.path(path).join("checkpoint.json")).expect("the last checkpoint is there");
+        let head: serde_json::Value = serde_json::from_slice(&head).expect("JSON");
+        format!("{id} {}\n", head["digests"])
+    });
+    rows + &weights.collect::<String>()
+}
+
+/// A point of a walk, and what is done there.
+struct Kill {
+    walk: &'static Walk,
+    place: String,
+    hit: u64,
+}
+
+/// Kills there; says whether anybody came by, or what was wrong afterwards.
+fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
+    let desk = Desk::new();
+    (walk.prepare)(&desk);
+    let once = desk.path("killed");
+    fs::create_dir(&once).expect("a folder");
+    let points = format!("{};{place}=kill({hit})", (walk.meanwhile)());
+    let output = desk
+        .command(walk.args)
+        .env("OUTGROW_FAILPOINTS", points)
+        .env("OUTGROW_FAILPOINTS_ONCE", &once)
+        .output()
+        .expect("it runs");
+    let killed = once.join(place).exists();
+    let what = format!("{}, killed at {place}, hit {hit}", walk.name);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !killed {
+        return Ok(false);
+    }
+    if !output.status.success() {
+        let again = desk.run(walk.again);
+        if !again.status.success() {
+            return Err(format!("{what}, then run again: {}", String::from_utf8_lossy(&again.stderr)));
+        }
+    }
+    let (found, expected) = ((walk.result)(&desk), undisturbed(walk));
+    match found == *expected {
+        true => Ok(true),
+        false => {
+            let other = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+            Err(format!("{what}: other numbers than those of an undisturbed run: {other:?}\n{errors}"))
+        }
+    }
+}
+
+/// What a walk ends with when nothing happens on the way.
+fn undisturbed(walk: &'static Walk) -> &'static String {
+    static ALL: OnceLock<BTreeMap<&'static str, OnceLock<String>>> = OnceLock::new();
+    let all = ALL.get_or_init(|| WALKS.iter().map(|walk| (walk.name, OnceLock::new())).collect());
+    all[walk.name].get_or_init(|| {
+        let desk = Desk::new();
+        (walk.prepare)(&desk);
+        desk.ok(walk.again);
+        (walk.result)(&desk)
+    })
+}
+
+fn is_long() -> bool {
+    std::env::var_os("OUTGROW_TEST_LONG").is_some()
+}
+
+/// Kills there, and in the long form at every further time; gives how often.
+fn kill_all(first: &Kill) -> Result<usize, String> {
+    let Kill { walk, place, hit } = first;
+    let last = if is_long() { u64::MAX } else { *hit };
+    for hit in *hit..=last {
+        if !kill(&Kill { walk, place: place.clone(), hit })? {
+            return Ok((hit - first.hit) as usize);
+        }
+    }
+    Ok(1)
+}
+
+/// Walks, on as many cores as there are; gives how often somebody was killed, and what was wrong.
+fn walk_all(kills: &[Kill]) -> (usize, Vec<String>) {
+    let (next, killed, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(vec![]));
+    let walk = || {
+        while let Some(one) = kills.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let nobody = || format!("{}: nobody came by {} for the {}. time", one.walk.name, one.place, one.hit);
+            match kill_all(one).and_then(|times| (times > 0).then_some(times).ok_or_else(nobody)) {
+                Ok(times) => drop(killed.fetch_add(times, Ordering::SeqCst)),
+                Err(why) => wrong.lock().expect("nobody panics with it").push(why),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(walk)))
+    });
+    (killed.into_inner(), wrong.into_inner().expect("nobody panics with it"))
+}
+
+#[test]
+fn a_kill_at_every_point_loses_nothing_and_writes_nothing_twice() {
+    if !outgrow_failpoint::is_compiled_in() {
+        eprintln!("skipped: this build has no failpoints");
+        return;
+    }
+    let first = |hit| if is_long() { 1 } else { hit };
+    let places = |walk: &'static Walk| {
+        let place = move |(point, hit): &(Point, u64)| {
+            ["before", "after"].map(|when| Kill { walk, place: format!("{}.{when}", point.name()), hit: first(*hit) })
+        };
+        walk.points.iter().flat_map(place)
+    };
+    let kills: Vec<Kill> = WALKS.iter().flat_map(places).collect();
+    let (killed, wrong) = walk_all(&kills);
+    assert!(wrong.is_empty(), "{} of {} kills:\n{}", wrong.len(), kills.len(), wrong.join("\n"));
+    println!("{killed} processes were killed at {} points", Point::ALL.len());
+}
+
+#[test]
+fn every_point_is_walked_and_stands_in_the_code() {
+    let all: BTreeSet<&str> = Point::ALL.iter().map(|point| point.variant()).collect();
+    let walked = WALKS.iter().flat_map(|walk| walk.points).map(|(point, _)| point.variant()).collect();
+    assert_eq!(all, walked, "points that no walk comes by");
+    let mut found = BTreeSet::new();
+    for (_, text) in sources() {
+        let names = text.split("Point::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+        found.extend(names.flatten().filter(|name| all.contains(name)).map(str::to_owned));
+    }
+    assert_eq!(all, found.iter().map(String::as_str).collect(), "points of the table that the code does not have");
+}
+
+/// What lasts is written nowhere without a failpoint.
+#[test]
+fn no_write_that_lasts_is_without_a_point() {
+    let lasting = ["fs::rename(", ".sync_all()", ".sync_data()", ".commit("];
+    let mut bare = vec![];
+    for (path, text) in sources() {
+        // Tests stand at the end of a file.
+        let text = text.split("#[cfg(test)]").next().expect("a part");
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let around = lines[number.saturating_sub(2)..=number].concat();
+            if lasting.iter().any(|call| line.contains(call))
+                && !around.contains("Point::")
+                && !EXCEPT.iter().any(|(file, call)| path.ends_with(file) && line.contains(call))
+            {
+                bare.push(format!("{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "without a failpoint:\n{}", bare.join("\n"));
+}
+
+/// Those that need none, or stand within one of another name.
+const EXCEPT: &[(&str, &str)] = &[
+    // Within `Tx::commit`, which takes a point; and `sync_parent`, which its callers have points for.
+    ("outgrow-store/src/driver.rs", "commit"),
+    ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
+    ("outgrow-train/src/checkpoint.rs", "None =>"),
+    // Text is prepared and fetched, and files are exported, by a command that a user gives again: what it left aside is not read.
+    ("outgrow-data/src/corpus.rs", ""),
+    ("outgrow-data/src/prepare.rs", ""),
+    ("outgrow-data/src/fetch.rs", ""),
+    ("outgrow-cli/src/commands/export.rs", "rename"),
+    ("outgrow-cli/src/output.rs", "rename"),
+];
+
+/// Paths and texts of all sources but tests.
+fn sources() -> Vec<(String, String)> {
+    fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("a file").path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push((path.display().to_string(), fs::read_to_string(&path).expect("a text")));
+            }
+        }
+    }
+    let mut found = vec![];
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the crates") {
+        let folder = entry.expect("a crate").path();
+        if !folder.ends_with("outgrow-failpoint") {
+            collect(&folder.join("src"), &mut found);
+        }
+    }
+    found
+}
+
+/// docs/operations.md lists the points as they are.
+#[test]
+fn the_windows_are_listed() {
+    let row = |point: &Point| format!("| `{}` | {} | {} |\n", point.name(), point.what(), point.left());
+    let table: String = Point::ALL.iter().map(row).collect();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md")).expect("the page");
+    assert!(page.contains(&table), "docs/operations.md must hold these rows:\n{table}");
+}
+
+/// What users build does not even have the crate.
+#[test]
+fn what_is_built_for_users_has_no_failpoints() {
+    let has_them = |edges: &str| {
+        let args = ["tree", "--locked", "--offline", "--prefix", "none", "-p", "outgrow-cli", "-e", edges];
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+        let output = cargo.output().expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().any(|line| line.starts_with("fail v"))
+    };
+    assert!(has_them("normal,dev"), "the question itself must be able to fail");
+    assert!(!has_them("normal"));
+}

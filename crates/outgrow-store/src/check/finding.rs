@@ -1,0 +1,238 @@
+//! What can be wrong with a database, in words.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A trial as people find it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Which {
+    /// Identity by content.
+    pub trial: String,
+    /// `random/3#1`: strategy, plan and replicate of one of its places; none if it has no place.
+    pub label: Option<String>,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.trial.get(..8).unwrap_or(&self.trial);
+        match &self.label {
+            Some(label) => write!(f, "{label} ({})", id.escape_debug()),
+            None => write!(f, "trial {}", id.escape_debug()),
+        }
+    }
+}
+
+/// What is wrong with a recorded row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    /// It is not there.
+    Missing,
+    /// Nothing is recorded at that step or stage.
+    Unexpected,
+    /// Its numbers are not those that were written.
+    Changed,
+    /// Tokens, FLOPs or sizes are not those of its step.
+    Inconsistent,
+    /// It names an attempt at another trial.
+    OfAnotherTrial,
+    /// It names an attempt that is not there.
+    OfNoAttempt,
+    /// Its attempt has a later epoch than the trial.
+    Later,
+    /// It carries no checksum, unlike others of its attempt.
+    Unsealed,
+}
+
+impl Problem {
+    fn words(self) -> &'static str {
+        match self {
+            Problem::Missing => "missing",
+            Problem::Unexpected => "at steps where nothing is recorded",
+            Problem::Changed => "not what was written",
+            Problem::Inconsistent => "with tokens, FLOPs or sizes that are not those of their step",
+            Problem::OfAnotherTrial => "written by an attempt at another trial",
+            Problem::OfNoAttempt => "written by an attempt that is not there",
+            Problem::Later => "of a later epoch than the trial's",
+            Problem::Unsealed => "without a checksum beside others with one",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Finding {
+    /// The file's structure is damaged; what the database itself says of it.
+    Damage { said: String },
+    /// Rows of a table that could not be read, or were none of ours, when a damaged file was saved.
+    Unreadable { table: &'static str, saved: u64, refused: u64 },
+    /// A sweep's text does not give its identity.
+    SweepText { sweep: String, name: String },
+    /// A sweep's name is not the one in its text.
+    SweepName { sweep: String, found: String, expected: String },
+    /// Places of a sweep that are missing, or not those that its text means.
+    Places { sweep: String, name: String, rows: u64 },
+    /// Rows that say which trial begins as which other, and are wrong.
+    Beginnings { sweep: String, name: String, rows: u64 },
+    /// Rows of something that is not there.
+    Dangling { table: &'static str, of: &'static str, rows: u64 },
+    /// A trial's definition or identity is damaged, and its sweep tells it.
+    Definition { trial: Which },
+    /// A trial's definition or identity is damaged, and no sweep tells it.
+    Lost { trial: Which },
+    /// A column that repeats what the definition says, and does not.
+    Column { trial: Which, column: &'static str },
+    /// The trial's epoch is older than those of its attempts.
+    Epoch { trial: Which, found: i64, expected: i64 },
+    /// Rows of a trial.
+    Rows { trial: Which, table: &'static str, problem: Problem, rows: u64, first_step: u64 },
+    /// A trial that has diverged, though all its numbers are finite.
+    NotDiverged { trial: Which },
+    /// Attempts that are open, though nobody works at them.
+    Open { trial: Which, attempts: u64 },
+    /// A trial that is running, though nobody holds it.
+    Unheld { trial: Which },
+    /// A recorded checkpoint that can't be used.
+    Checkpoint { trial: Which, step: u64, bytes: u64, why: String },
+    /// A recorded state that other trials begin from and that can't be used.
+    Snapshot { trial: Which, step: u64, why: String },
+}
+
+impl Finding {
+    /// What `repair` makes of it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Finding::Damage { .. } => "what can be read is saved into a new file",
+            Finding::Unreadable { .. } => "what is left of it is saved",
+            Finding::SweepText { .. } => {
+                "forgotten; `outgrow run` of the sweep file enters it again, and finds its trials"
+            }
+            Finding::SweepName { .. } | Finding::Places { .. } => "written anew from the sweep's text",
+            Finding::Beginnings { .. } => "forgotten: those trials are trained from their own beginning",
+            Finding::Dangling { of: "an environment", .. } => "kept, at an unknown place",
+            Finding::Dangling { .. } => "removed",
+            Finding::Definition { .. } => "written anew from the sweep's text",
+            Finding::Lost { .. } => "removed with its rows; `outgrow run` of its sweep file trains it again",
+            Finding::Column { .. } => "written anew from the definition",
+            Finding::Epoch { .. } => "raised",
+            Finding::Rows { problem: Problem::Missing, .. } => "trained again",
+            Finding::Rows { problem: Problem::OfNoAttempt, .. } => "kept; an attempt takes the place of the lost one",
+            Finding::Rows { .. } => "removed, and trained again where they are needed",
+            Finding::NotDiverged { .. } => "trained again",
+            Finding::Open { .. } => "closed",
+            Finding::Unheld { .. } => "waits for a worker",
+            Finding::Checkpoint { .. } => "forgotten; the numbers stay",
+            Finding::Snapshot { .. } => "forgotten",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Damage { said } => write!(f, "the file is damaged: {}", said.replace('\n', "; ")),
+            Finding::Unreadable { table, saved, refused: 0 } => {
+                write!(f, "{table}: a part can't be read; {saved} rows can")
+            }
+            Finding::Unreadable { table, saved, refused } => {
+                write!(f, "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can")
+            }
+            Finding::SweepText { sweep, name } => {
+                write!(f, "sweep {name:?} ({}): its text is not what was written", short(sweep))
+            }
+            Finding::SweepName { sweep, found, expected } => {
+                write!(f, "sweep {}: is called {found:?}, its text says {expected:?}", short(sweep))
+            }
+            Finding::Places { sweep, name, rows } => {
+                write!(
+                    f,
+                    "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
+                    short(sweep)
+                )
+            }
+            Finding::Beginnings { sweep, name, rows } => {
+                write!(f, "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't", short(sweep))
+            }
+            Finding::Dangling { table, of, rows } => write!(f, "{table}: {rows} rows of {of} that is not there"),
+            Finding::Definition { trial } => write!(f, "{trial}: its definition does not give its identity"),
+            Finding::Lost { trial } => {
+                write!(f, "{trial}: its definition does not give its identity, and no sweep here has it")
+            }
+            Finding::Column { trial, column } => write!(f, "{trial}: {column} is not what its definition says"),
+            Finding::Epoch { trial, found, expected } => {
+                write!(f, "{trial}: has epoch {found}, and an attempt of epoch {expected}")
+            }
+            Finding::Rows { trial, table, problem, rows, first_step } => {
+                write!(f, "{trial}: {rows} {} {}, the first at step {first_step}", named(table, *rows), problem.words())
+            }
+            Finding::NotDiverged { trial } => write!(f, "{trial}: has diverged, but no recorded loss has"),
+            Finding::Open { trial, attempts } => {
+                write!(f, "{trial}: {attempts} attempts are open, though nobody works at them")
+            }
+            Finding::Unheld { trial } => write!(f, "{trial}: is running, though nobody holds it"),
+            Finding::Checkpoint { trial, step, bytes, why } => {
+                write!(f, "{trial}: its checkpoint of step {step} ({bytes} bytes) can't be used: {why}")
+            }
+            Finding::Snapshot { trial, step, why } => {
+                write!(f, "{trial}: the state of step {step} that others begin from can't be used: {why}")
+            }
+        }
+    }
+}
+
+fn short(id: &str) -> std::str::EscapeDebug<'_> {
+    id.get(..8).unwrap_or(id).escape_debug()
+}
+
+/// What the rows of a table are.
+fn named(table: &str, rows: u64) -> String {
+    let one = match table {
+        "step_metric" => "step",
+        "eval_metric" => "evaluation",
+        "growth_event" => "growth event",
+        other => other,
+    };
+    format!("{one}{} {}", if rows == 1 { "" } else { "s" }, if rows == 1 { "is" } else { "are" })
+}
+
+/// A trial, or a stretch of it, that was trained and will be trained again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Again {
+    /// Which.
+    #[serde(flatten)]
+    pub trial: Which,
+    /// The step that it goes on from: of its last good checkpoint, or 0.
+    pub from_step: u64,
+    /// The last step that had been trained.
+    pub to_step: u64,
+    /// Training tokens between the two.
+    pub tokens: u64,
+    /// Training FLOPs between the two.
+    pub train_flops: f64,
+}
+
+/// What was found in a database.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Sweeps that were looked at.
+    pub sweeps: u64,
+    /// Trials that were looked at, by their state after repair.
+    pub trials: std::collections::BTreeMap<String, u64>,
+    /// Steps, evaluations and growth events that are what was written.
+    pub rows: u64,
+    /// Those among them that were written before rows carried checksums: of these, only what follows from the definition was compared.
+    pub unsealed: u64,
+    /// Trials that a worker holds and that were not looked at.
+    pub held: u64,
+    /// Who holds them.
+    pub live: Vec<crate::Holder>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What will be trained again.
+    pub again: Vec<Again>,
+    /// Sweeps, by name, of which this version makes other trials: their places were not compared.
+    pub unknown: Vec<String>,
+}

@@ -1,0 +1,238 @@
+//! Sweeps against their own text: it gives the sweep's identity, its places, and the definition of every trial.
+
+use std::collections::BTreeSet;
+
+use outgrow_core::{
+    Sweep, Trial,
+    sweep::{Member, beginnings, in_order},
+};
+
+use super::{Finding, Told, Walk, Which, defined};
+use crate::{
+    StoreError,
+    driver::{Arg, Cell, Row, args},
+    schema::{MEMBER, TRIAL},
+    sweeps::new_trial,
+};
+
+/// 32 digits of the hash of texts one after the other: how sweeps and trials get their identity.
+pub(super) fn identity(texts: &[&str]) -> String {
+    blake3::hash(texts.concat().as_bytes()).to_hex()[..32].to_owned()
+}
+
+impl Walk<'_> {
+    pub(super) async fn sweeps(&mut self) -> Result<(), StoreError> {
+        let ids: Vec<String> = self.tx.column("SELECT id FROM sweep ORDER BY created_at, id", &[]).await?;
+        for (number, id) in ids.iter().enumerate() {
+            (self.tell)(&format!("sweep {} of {}", number + 1, ids.len()));
+            self.sweep(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep(&mut self, id: &str) -> Result<(), StoreError> {
+        self.report.sweeps += 1;
+        let row = self.tx.row("SELECT name, spec, data_digest FROM sweep WHERE id = $1", args![id]).await?;
+        let [name, spec, data] = [0, 1, 2].map(|column| row.as_ref().and_then(|row| row.get::<String>(column).ok()));
+        let name = name.unwrap_or_default();
+        let (Some(spec), Some(data)) = (spec, data) else { return self.forget_sweep(id, name).await };
+        if identity(&[&spec, &data]) != id {
+            return self.forget_sweep(id, name).await;
+        }
+        let understood = Sweep::parse(&spec).ok().and_then(|sweep| Some((sweep.members(&data).ok()?, sweep)));
+        let Some((members, sweep)) = understood else {
+            self.report.unknown.push(name);
+            return Ok(());
+        };
+        let expected = &sweep.spec().name;
+        if name != *expected {
+            self.found(Finding::SweepName { sweep: id.into(), found: name.clone(), expected: expected.clone() });
+            self.mend("UPDATE sweep SET name = $1 WHERE id = $2", args![expected, id]).await?;
+        }
+        let order = in_order(&members);
+        if self.is_of_another_version(id, &order).await? {
+            self.report.unknown.push(name);
+            return Ok(());
+        }
+        let numbers = self.trials_of(id, &order).await?;
+        self.places(id, &name, &order, &numbers).await?;
+        self.beginnings(id, &name, &order, &numbers).await
+    }
+
+    async fn forget_sweep(&mut self, id: &str, name: String) -> Result<(), StoreError> {
+        self.found(Finding::SweepText { sweep: id.into(), name });
+        for table in ["member", "beginning"] {
+            self.mend(&format!("DELETE FROM {table} WHERE sweep_id = $1"), args![id]).await?;
+        }
+        self.mend("DELETE FROM sweep WHERE id = $1", args![id]).await
+    }
+
+    /// Whether the text means none of the trials that its places have, and these are whole: then another version read it otherwise.
+    async fn is_of_another_version(&mut self, id: &str, order: &[&Member]) -> Result<bool, StoreError> {
+        let expected: BTreeSet<String> = order.iter().map(|member| member.trial.id()).collect();
+        let trials = "SELECT t.number, t.id, t.definition FROM trial t
+                      WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.number";
+        let (mut whole, mut known) = (0, 0);
+        let count = |row: Row| {
+            let id: String = row.get(1).unwrap_or_default();
+            whole += u64::from(defined(&row, &id).is_some());
+            known += u64::from(expected.contains(&id));
+            Ok(())
+        };
+        self.tx.map(trials, args![id], count).await?;
+        Ok(whole > 0 && known == 0)
+    }
+
+    /// The numbers of a sweep's trials, in order; those that are not there, or not whole, are made anew.
+    async fn trials_of(&mut self, id: &str, order: &[&Member]) -> Result<Vec<Option<i64>>, StoreError> {
+        let mut numbers = vec![];
+        for (position, member) in order.iter().enumerate() {
+            let number = match self.whole_trial(&member.trial).await? {
+                Some(number) => Some(number),
+                None => self.trial_of_place(id, position, &member.trial).await?,
+            };
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    /// The number of the trial of that identity; its definition is mended.
+    async fn whole_trial(&mut self, trial: &Trial) -> Result<Option<i64>, StoreError> {
+        let found = "SELECT number, id, definition FROM trial WHERE id = $1";
+        let Some(row) = self.tx.row(found, args![trial.id()]).await? else { return Ok(None) };
+        let number = row.get(0)?;
+        if defined(&row, &trial.id()).is_none() && !self.told.contains_key(&number) {
+            self.restore(number, trial).await?;
+        }
+        Ok(Some(number))
+    }
+
+    /// The number of the trial that a place names, if that is damaged or not there, and so may be this one.
+    async fn trial_of_place(&mut self, sweep: &str, position: usize, trial: &Trial) -> Result<Option<i64>, StoreError> {
+        let told = self.told.iter().find(|(_, told)| told.trial == *trial).map(|(number, _)| *number);
+        if told.is_some() {
+            return Ok(told);
+        }
+        let named = "SELECT m.trial, t.id, t.definition FROM member m LEFT JOIN trial t ON t.number = m.trial
+                     WHERE m.sweep_id = $1 AND m.position = $2";
+        let row = self.tx.row(named, args![sweep, position]).await?;
+        let number =
+            row.as_ref().and_then(|row| row.get::<i64>(0).ok()).filter(|number| !self.told.contains_key(number));
+        let Some((row, number)) = row.zip(number) else { return self.enter(None, trial).await };
+        match row.get::<String>(1) {
+            // No such trial.
+            _ if row.0[1] == Cell::Null => self.enter(Some(number), trial).await,
+            Ok(id) if defined(&row, &id).is_some() => self.enter(None, trial).await,
+            _ => {
+                self.restore(number, trial).await?;
+                Ok(Some(number))
+            }
+        }
+    }
+
+    /// Gives a trial its identity and its definition again.
+    async fn restore(&mut self, number: i64, trial: &Trial) -> Result<(), StoreError> {
+        let which = Which { trial: trial.id(), label: self.label(number).await? };
+        self.found(Finding::Definition { trial: which });
+        let definition = serde_json::to_string(trial).expect("a trial is plain data");
+        let anew = "UPDATE trial SET id = $1, definition = $2 WHERE number = $3";
+        self.mend(anew, args![trial.id(), definition, number]).await?;
+        self.told.insert(number, Told { trial: trial.clone(), missing: false });
+        Ok(())
+    }
+
+    /// Enters a trial that is not there, under its old number if that is known.
+    async fn enter(&mut self, number: Option<i64>, trial: &Trial) -> Result<Option<i64>, StoreError> {
+        if let Some(number) = number {
+            let which = Which { trial: trial.id(), label: self.label(number).await? };
+            self.found(Finding::Definition { trial: which });
+            self.told.insert(number, Told { trial: trial.clone(), missing: true });
+        }
+        if self.mends {
+            TRIAL.insert(&mut self.tx, &[new_trial(trial)]).await?;
+            let given: i64 = self.tx.value("SELECT number FROM trial WHERE id = $1", args![trial.id()]).await?;
+            self.mend("UPDATE trial SET number = $1 WHERE number = $2", args![number.unwrap_or(given), given]).await?;
+            return Ok(Some(number.unwrap_or(given)));
+        }
+        Ok(number)
+    }
+
+    async fn places(
+        &mut self,
+        id: &str,
+        name: &str,
+        order: &[&Member],
+        numbers: &[Option<i64>],
+    ) -> Result<(), StoreError> {
+        let mut wrong = 0;
+        let place = "SELECT trial, strategy, kind, plan, replicate FROM member WHERE sweep_id = $1 AND position = $2";
+        for (position, (member, number)) in order.iter().zip(numbers).enumerate() {
+            let row = self.tx.row(place, args![id, position]).await?;
+            wrong += u64::from(!row.is_some_and(|row| is_place_of(&row, member, *number)));
+        }
+        let more = "SELECT count(*) FROM member WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
+        wrong += self.tx.value::<u64>(more, args![id, order.len()]).await?;
+        if wrong > 0 {
+            self.found(Finding::Places { sweep: id.into(), name: name.into(), rows: wrong });
+        }
+        if wrong > 0 && self.mends {
+            self.mend("DELETE FROM member WHERE sweep_id = $1", args![id]).await?;
+            let places = order.iter().zip(numbers).enumerate();
+            let rows =
+                places.filter_map(|(position, (member, number))| Some(member_row(id, position, member, (*number)?)));
+            MEMBER.insert(&mut self.tx, &rows.collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
+
+    /// Trials that begin as others: those that are noted must be right; none must be noted.
+    async fn beginnings(
+        &mut self,
+        id: &str,
+        name: &str,
+        order: &[&Member],
+        numbers: &[Option<i64>],
+    ) -> Result<(), StoreError> {
+        let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+        let right = beginnings(&trials).into_iter().enumerate();
+        let right = right.filter_map(|(n, beginning)| Some((n, beginning?)));
+        let right: BTreeSet<(i64, i64, u64)> =
+            right.filter_map(|(n, beginning)| Some((numbers[n]?, numbers[beginning.of]?, beginning.step))).collect();
+        let noted = "SELECT trial, parent, step FROM beginning WHERE sweep_id = $1";
+        let read = |row: Row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<u64>(2).unwrap_or(u64::MAX)));
+        let wrong = self.tx.map(noted, args![id], read).await?;
+        let wrong: Vec<_> = wrong.into_iter().filter(|one| !right.contains(one)).collect();
+        if !wrong.is_empty() {
+            self.found(Finding::Beginnings { sweep: id.into(), name: name.into(), rows: wrong.len() as u64 });
+        }
+        for (trial, ..) in wrong {
+            self.mend("DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2", args![id, trial]).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_place_of(row: &Row, member: &Member, number: Option<i64>) -> bool {
+    let text = |column| row.get::<String>(column).ok();
+    let count = |column| row.get::<usize>(column).ok();
+    number.is_some()
+        && row.get::<i64>(0).ok() == number
+        && text(1).as_ref() == Some(&member.strategy)
+        && text(2).as_deref() == Some(member.kind)
+        && (count(3), count(4)) == (Some(member.plan), Some(member.replicate))
+}
+
+fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
+    let value = |(name, _): &(&str, _)| match *name {
+        "sweep_id" => Arg::from(sweep),
+        "position" => position.into(),
+        "trial" => number.into(),
+        "strategy" => Arg::from(&member.strategy),
+        "kind" => Arg::from(member.kind),
+        "plan" => member.plan.into(),
+        "replicate" => member.replicate.into(),
+        "learning_rate" => member.trial.settings.training.learning_rate.into(),
+        other => unreachable!("the table of places has no column {other}"),
+    };
+    MEMBER.columns.iter().map(value).collect()
+}
