@@ -1,17 +1,21 @@
 """Models of Hugging Face's transformers for tests: makes small ones, and says what they compute.
 
 hub.py make FOLDER              one folder for each family and variant, with random weights
+hub.py odd FOLDER               from those: folders whose files contradict each other, or hold what is no number
 hub.py ask TOKENS FOLDER ...    of each: logits of rows of token ids (a JSON file), and 50 tokens more of each row, greedily; as JSON
+hub.py try TOKENS FOLDER ...    of each, as transformers loads it unasked: its logits, or what it says instead; as JSON
 """
 import os
 import sys
 
 sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
 import json
+import shutil
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen3Config, GPT2LMHeadModel, GPTNeoXForCausalLM,
     LlamaForCausalLM, Qwen3ForCausalLM,
@@ -76,6 +80,74 @@ def make(folder):
             file.write('{"made": "by hand"}\n')
 
 
+def odd(folder):
+    single, index = "model.safetensors", "model.safetensors.index.json"
+
+    def copy(name, of="llama"):
+        to = os.path.join(folder, name)
+        shutil.copytree(os.path.join(folder, of), to)
+        return lambda file: os.path.join(to, file)
+
+    def change(name, edit, of="llama", file=single, **config):
+        place = copy(name, of)
+        tensors = load_file(place(file))
+        edit(tensors)
+        save_file(tensors, place(file), metadata={"format": "pt"})
+        with open(place("config.json")) as text:
+            config = {**json.load(text), **config}
+        with open(place("config.json"), "w") as text:
+            json.dump(config, text)
+        return place
+
+    def head(of):
+        return lambda tensors: tensors.update({"lm_head.weight": of(tensors["model.embed_tokens.weight"])})
+
+    def spoil(value):
+        return lambda tensors: tensors["model.layers.1.mlp.up_proj.weight"].view(-1)[5:6].fill_(value)
+
+    tied = dict(tie_word_embeddings=True)
+    change("tied-own-head", lambda tensors: None, **tied)
+    change("tied-own-head-float16", head(lambda table: (table * 2).half()), **tied)
+    change("tied-rounded-head", head(lambda table: table.half()), **tied)
+    change("tied-same-head", head(torch.clone), **tied)
+    change("tied-same-head-bfloat16", head(torch.clone), of="llama-bfloat16", **tied)
+    change("not-a-number", spoil(float("nan")))
+    change("infinite", spoil(float("-inf")))
+    change("buffers", lambda tensors: tensors.update({"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}))
+    change("gpt2-own-head", lambda tensors: tensors.update({"lm_head.weight": tensors["transformer.wte.weight"] * 2}),
+           of="gpt2")
+    for name, factor in [("two-sets-same", 1.0), ("two-sets-differ", 2.0)]:
+        place = change(name, lambda tensors: None)
+        tensors = load_file(place(single))
+        tensors["model.norm.weight"] = tensors["model.norm.weight"] * factor
+        save_file(tensors, place("model-00001-of-00001.safetensors"), metadata={"format": "pt"})
+        with open(place(index), "w") as text:
+            json.dump({"weight_map": {name: "model-00001-of-00001.safetensors" for name in tensors}}, text)
+    place = copy("index-of-one")
+    with open(place(index), "w") as text:
+        json.dump({"weight_map": {name: single for name in load_file(place(single))}}, text)
+    for name in ["index-wrong", "index-lacks", "sharded-own-head"]:
+        place = copy(name, "llama-sharded-tied")
+        with open(place(index)) as text:
+            content = json.load(text)
+        places = content["weight_map"]
+        if name == "index-wrong":
+            places["model.norm.weight"] = next(file for file in places.values() if file != places["model.norm.weight"])
+        if name == "index-lacks":
+            del places["model.norm.weight"]
+        if name == "sharded-own-head":
+            file = places["model.norm.weight"]
+            places["lm_head.weight"] = file
+            tensors = load_file(place(file))
+            tensors["lm_head.weight"] = torch.randn(97, 32)
+            save_file(tensors, place(file), metadata={"format": "pt"})
+        with open(place(index), "w") as text:
+            json.dump(content, text)
+    place = copy("strays")
+    save_file({"x": torch.zeros(3)}, place("model-00001-of-00002.safetensors"), metadata={"format": "pt"})
+    torch.save(dict(load_file(place(single))), place("pytorch_model.bin"))
+
+
 def exact_norms():
     """Llama's and Qwen3's norms compute in float32 even in a float64 model; here they compute in the model's type."""
     def forward(self, x):
@@ -109,15 +181,27 @@ def ask(folder, tokens):
         return dict(logits=model(tokens).logits.double().tolist(), generated=generated.tolist())
 
 
+def attempt(folder, tokens):
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        if report["missing_keys"]:
+            return dict(refused=f"missing {report['missing_keys']}")
+        with torch.no_grad():
+            return dict(logits=model.eval()(tokens).logits.double().tolist())
+    except Exception as error:
+        return dict(refused=str(error))
+
+
 def main():
     torch.set_num_threads(1)
     command, *rest = sys.argv[1:]
-    if command == "make":
-        return make(*rest)
+    if command in ("make", "odd"):
+        return globals()[command](*rest)
     tokens, *folders = rest
     with open(tokens) as file:
         tokens = torch.tensor(json.load(file))
-    print(json.dumps({folder: ask(folder, tokens) for folder in folders}))
+    answer = {"ask": ask, "try": attempt}[command]
+    print(json.dumps({folder: answer(folder, tokens) for folder in folders}))
 
 
 main()

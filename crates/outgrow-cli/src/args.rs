@@ -318,35 +318,58 @@ pub struct List {
     pub json: bool,
 }
 
-/// Train a byte-level BPE tokenizer on text, JSON lines or Parquet, and write its tokenizer.json
+/// Which text, and how it is read
 #[derive(clap::Args)]
-pub struct Tokenize {
+pub struct Texts {
     /// Files and folders
     #[arg(required = true)]
     pub paths: Vec<String>,
+    /// The field of the text in JSON and Parquet; a.b for one within another
+    #[arg(long, default_value = "text")]
+    pub field: String,
+    /// What the files hold, whatever they look like
+    #[arg(long, value_enum)]
+    pub format: Option<TextFormat>,
+}
+
+/// What a file of text holds.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum TextFormat {
+    /// Plain text
+    Text,
+    /// JSON objects
+    Json,
+    /// Parquet
+    Parquet,
+}
+
+/// Train a byte-level BPE tokenizer on text, JSON or Parquet, and write its tokenizer.json
+#[derive(clap::Args)]
+pub struct Tokenize {
+    #[command(flatten)]
+    pub texts: Texts,
     /// How many tokens it is to know
     #[arg(long, value_name = "N")]
     pub vocab_size: usize,
     /// The file to write
     #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
     pub to: PathBuf,
-    /// The field of the text in JSON lines and Parquet
-    #[arg(long, default_value = "text")]
-    pub field: String,
 }
 
-/// Count documents, bytes and tokens, and say how fast they were made
+/// Count documents, bytes and tokens, say which files were read, what was left out, and how fast tokens were made
 #[derive(clap::Args)]
 pub struct Count {
-    /// Files and folders
-    #[arg(required = true)]
-    pub paths: Vec<String>,
-    /// A tokenizer.json, or a folder with one
+    #[command(flatten)]
+    pub texts: Texts,
+    /// A tokenizer.json, or a folder with one; bytes are counted without it
     #[arg(long, value_name = "PATH")]
-    pub tokenizer: PathBuf,
-    /// The field of the text in JSON lines and Parquet
-    #[arg(long, default_value = "text")]
-    pub field: String,
+    pub tokenizer: Option<PathBuf>,
+    /// The token that ends documents [default: as the tokenizer's owners say]
+    #[arg(long, value_name = "TOKEN", requires = "tokenizer")]
+    pub end_of_text: Option<String>,
+    /// The text has that token between its documents already: names of control tokens in it are those tokens
+    #[arg(long)]
+    pub joined: bool,
     /// Turn the tokens into text again, and compare
     #[arg(long)]
     pub round_trip: bool,
@@ -489,6 +512,9 @@ pub struct Eval {
     /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
     #[arg(long, value_name = "PATH", requires = "text")]
     pub tokenizer: Option<PathBuf>,
+    /// Tokens that are read at once: the text is cut into windows of so many [default: as many as the model reads, but at most 1024]
+    #[arg(long, value_name = "N", requires = "text")]
+    pub window: Option<usize>,
     /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len; or {"tokens": [...]}
     #[arg(long, value_name = "FILE", group = "what")]
     pub tokens: Option<PathBuf>,

@@ -5,8 +5,10 @@ mod commands;
 mod failure;
 mod output;
 mod patience;
+mod phases;
 mod place;
 mod progress;
+mod reading;
 mod sweep_file;
 
 use std::process::ExitCode;

@@ -6,12 +6,18 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::{Sweep, sweep::SweepSpec};
-use outgrow_data::{Corpus, CorpusError, Tokenizer};
+use outgrow_core::{
+    Sweep,
+    sweep::{DataSpec, SweepSpec},
+};
+use outgrow_data::{Corpus, CorpusError, Summary, Survey, Tokenizer, survey};
 use outgrow_store::{Address, Store, StoreError};
 use outgrow_train::{Checkpoint, begin_with, model_digest};
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    reading::{Telling, warn},
+};
 
 /// The database and what lies beside it.
 pub struct Place {
@@ -123,15 +129,27 @@ impl Place {
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let digest = text_of(sweep, file, Some(&self.text())).inspect_err(|_| {
+        let read = Corpus::open_told(&data_of(sweep, file), &self.text(), &Telling::new());
+        let (_, summary) = read.map_err(refused(file)).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
         })?;
+        warn(&summary);
         let (spec, to) = (sweep.spec(), self.initial_of(sweep));
         if let (Some(to), Some(from), Some(origin)) = (to, &spec.initial.checkpoint, &spec.initial.digest) {
             begin_with(&beside(file, from), origin, spec.data.seq_len, &to)?;
         }
-        Ok(digest)
+        Ok(summary.digest)
+    }
+
+    /// What the text of a sweep is: it is read through, unless it was prepared before.
+    pub fn survey(&self, sweep: &Sweep, file: &Path) -> Result<Summary, Failure> {
+        let cache = self.text();
+        let how = Survey { cache: Some(&cache), round_trip: false };
+        let data = data_of(sweep, file);
+        let summary = survey(&data, how, &Telling::new()).map_err(refused(file))?;
+        summary.check(data.seq_len).map_err(refused(file))?;
+        Ok(summary)
     }
 
     /// The folder of what the scheduler's jobs say.
@@ -188,7 +206,11 @@ pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
     if let Some(tokenizer) = &spec.data.tokenizer {
         let read = Tokenizer::read(&beside(path, tokenizer));
         let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
-        spec.data.vocab_size.get_or_insert(tokenizer.vocab_size());
+        let known = tokenizer.vocab_size();
+        if *spec.data.vocab_size.get_or_insert(known) < known {
+            let why = format!("data.vocab_size must be at least {known}, which is what the tokenizer knows");
+            return Err(named(&why));
+        }
         if spec.data.end_of_text.is_none() {
             spec.data.end_of_text = tokenizer.end_of_text().map(str::to_owned);
         }
@@ -208,20 +230,22 @@ fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// The sweep's text, prepared for workers in `cache` or, without one, only its digest.
-pub fn text_of(sweep: &Sweep, file: &Path, cache: Option<&Path>) -> Result<String, Failure> {
+/// A sweep's data, with its paths as they are seen from here.
+fn data_of(sweep: &Sweep, file: &Path) -> DataSpec {
     let mut data = sweep.spec().data.clone();
-    for path in data.paths.iter_mut().flatten().chain(&mut data.tokenizer) {
+    let lists = [&mut data.paths, &mut data.validation_paths].into_iter().flatten().flatten();
+    for path in lists.chain(&mut data.tokenizer) {
         *path = beside(file, path).display().to_string();
     }
-    let digest = match cache {
-        Some(cache) => Corpus::open(&data, cache).map(|corpus| corpus.digest().to_owned()),
-        None => Corpus::digest_of(&data),
-    };
-    digest.map_err(|error| match error {
+    data
+}
+
+/// For `map_err`: what a sweep file's data can't be.
+fn refused(file: &Path) -> impl Fn(CorpusError) -> Failure {
+    move |error| match error {
         CorpusError::Write { .. } => Failure::Environment(error.to_string()),
         _ => Failure::Input(format!("{}: {error}", file.display())),
-    })
+    }
 }
 
 /// A runtime for talking to the database.

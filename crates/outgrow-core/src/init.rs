@@ -83,9 +83,9 @@ pub struct DeadInitializer {
     pub value: String,
 }
 
-/// Smaller scales vanish in float32, larger ones overflow.
+/// Smaller scales vanish in float32; of larger ones, growth after growth, the logits overflow.
 const LEAST: f64 = 1e-12;
-const MOST: f64 = 1e6;
+const MOST: f64 = 1e3;
 
 impl Initializer {
     /// Refuses what could never learn.

@@ -1,11 +1,6 @@
 //! Training and validation text as tokens, mapped into memory and shared by all workers.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, ops::Range, path::Path};
 
 use memmap2::Mmap;
 use outgrow_core::{
@@ -13,11 +8,14 @@ use outgrow_core::{
     sweep::DataSpec,
 };
 use rand::RngExt;
-use thiserror::Error;
 
 use crate::{
-    documents::{is_of_documents, read_error, sources},
-    prepare::{Plan, head_of},
+    documents::Part,
+    error::{CorpusError, read_error},
+    listener::Listener,
+    prepare::{self, Head, head_of, part_path},
+    reading::Reading,
+    summary::{Counts, Summary},
     tokens::{Tokens, tokens},
 };
 
@@ -52,136 +50,107 @@ impl Text {
     }
 }
 
-/// Why there is no text.
-#[derive(Debug, Error)]
-pub enum CorpusError {
-    /// No built-in corpus of that name.
-    #[error(
-        "there is no built-in corpus `{0}`; there is `{BUILT_IN}`, and `paths` takes files and folders of your own"
-    )]
-    Unknown(String),
-    /// A file or folder can't be read.
-    #[error("data.paths: cannot read {path}: {error}")]
-    Read {
-        /// Which.
-        path: String,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A file that is read as documents, and holds none, or not such.
-    #[error("data.paths: {place}: {why}")]
-    Document {
-        /// The file, and where in it.
-        place: String,
-        /// What is wrong, and what is allowed.
-        why: String,
-    },
-    /// No tokenizer, or not one that can do what is asked.
-    #[error("{path}: {why}")]
-    Tokenizer {
-        /// Of the tokenizer.
-        path: String,
-        /// What is wrong, and what is allowed.
-        why: String,
-    },
-    /// A file or folder without a byte in it.
-    #[error("data.paths: {0} is empty; name files with text in them")]
-    Empty(String),
-    /// Less text than one sequence and the token after it.
-    #[error(
-        "the {part} text has {tokens} tokens, but seq_len {seq_len} needs at least {}: give more text, a larger share, or a smaller seq_len",
-        seq_len + 1
-    )]
-    Short {
-        /// `training` or `validation`.
-        part: &'static str,
-        /// Its length.
-        tokens: usize,
-        /// What a sequence needs.
-        seq_len: usize,
-    },
-    /// The text can't be laid down for the workers.
-    #[error("cannot write the prepared text to {path}: {error}")]
-    Write {
-        /// Where.
-        path: String,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The prepared text is gone.
-    #[error("the prepared text {0} is not there; run the sweep file again, which prepares it")]
-    NotPrepared(String),
-}
-
 impl Corpus {
-    /// Opens the text of a sweep. Files of the user's are cut into training and validation text and laid down once in
-    /// `cache`, from where every process maps them.
+    /// Opens the text of a sweep. Files of the user's are divided into training and validation text and written once to `cache`, from where
+    /// every process maps them.
     ///
     /// # Errors
-    /// If something is missing, empty, or shorter than a sequence.
+    /// If something is missing, empty, no text, or shorter than a sequence.
     pub fn open(spec: &DataSpec, cache: &Path) -> Result<Self, CorpusError> {
-        let corpus = match (&spec.corpus, &spec.paths) {
-            (Some(name), _) if name == BUILT_IN => Self {
-                train: Text::Static(BUILT_IN_TRAIN),
-                validation: Text::Static(BUILT_IN_VALIDATION),
-                width: 1,
-                digest: BUILT_IN_DIGEST.trim().to_owned(),
-            },
-            (Some(name), _) => return Err(CorpusError::Unknown(name.clone())),
-            (None, _) => match Given::of(spec)? {
-                Given::Documents(plan) => {
-                    let head = plan.prepare(cache)?;
-                    Self::mapped(&plan.digest, cache, head.width)?
-                }
-                Given::Bytes(sources) => sources.prepare(cache)?,
-            },
-        };
-        corpus.check(spec.seq_len)?;
-        Ok(corpus)
+        Self::open_told(spec, cache, &()).map(|(corpus, _)| corpus)
     }
 
-    /// The text of this digest, which [`Corpus::open`] laid down in `cache` before: what a worker needs.
+    /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of prepared text that was found changed.
     ///
     /// # Errors
-    /// If it is not there, or shorter than a sequence.
-    pub fn prepared(digest: &str, cache: &Path, seq_len: usize) -> Result<Self, CorpusError> {
-        if digest == BUILT_IN_DIGEST.trim() {
-            let spec = DataSpec { corpus: Some(BUILT_IN.into()), ..DataSpec::of_paths(seq_len) };
-            return Self::open(&spec, cache);
+    /// As [`Corpus::open`].
+    pub fn open_told(spec: &DataSpec, cache: &Path, listener: &dyn Listener) -> Result<(Self, Summary), CorpusError> {
+        if let Some(name) = &spec.corpus {
+            let corpus = built_in(name)?;
+            corpus.check(spec.seq_len)?;
+            let summary = corpus.built_in_summary(name);
+            return Ok((corpus, summary));
         }
-        let width = head_of(cache, digest).map_or(1, |head| head.width);
-        let corpus = Self::mapped(digest, cache, width)?;
+        let reading = Reading::of(spec)?;
+        let digest = reading.digest(listener)?;
+        if reading.is_raw() {
+            reading.summary(digest.clone(), reading.raw_counts()?, 0.0).check(spec.seq_len)?;
+        }
+        let (corpus, head) = match Self::verified(&digest, cache) {
+            Ok(found) => found,
+            Err(error) => {
+                if let CorpusError::Damaged(path) = error {
+                    listener.note(&format!("the prepared text {path} has changed since it was made; it is made anew"));
+                }
+                prepare::write(&reading, &digest, cache, listener)?;
+                Self::verified(&digest, cache)?
+            }
+        };
+        let checked = corpus.check(spec.seq_len);
+        checked.inspect_err(|_| prepare::discard(&digest, cache))?;
+        let counts = head.map_or_else(|| reading.raw_counts(), |head| Ok(head.counts))?;
+        Ok((corpus, reading.summary(digest, counts, 0.0)))
+    }
+
+    /// The text of this digest, which [`Corpus::open`] wrote to `cache` before: what a worker needs.
+    ///
+    /// # Errors
+    /// If it is not there, has changed, or is shorter than a sequence.
+    pub fn prepared(digest: &str, cache: &Path, seq_len: usize) -> Result<Self, CorpusError> {
+        let corpus = match digest == BUILT_IN_DIGEST.trim() {
+            true => built_in(BUILT_IN)?,
+            false => Self::verified(digest, cache)?.0,
+        };
         corpus.check(seq_len)?;
         Ok(corpus)
     }
 
-    fn mapped(digest: &str, cache: &Path, width: usize) -> Result<Self, CorpusError> {
+    /// Maps prepared text whose bytes are those that were written.
+    fn verified(digest: &str, cache: &Path) -> Result<(Self, Option<Head>), CorpusError> {
+        let head = head_of(cache, digest);
         let map = |part: Part| {
-            let path = prepared_path(cache, digest, part);
+            let path = part_path(cache, digest, part);
             let file = File::open(&path).map_err(|_| CorpusError::NotPrepared(path.display().to_string()))?;
             // SAFETY: the prepared file is written once and renamed into place, never changed.
-            unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(read_error(&path))
+            unsafe { Mmap::map(&file) }.map_err(read_error(&path))
         };
-        Ok(Self { train: map(Part::Train)?, validation: map(Part::Validation)?, width, digest: digest.to_owned() })
+        let (train, validation) = (map(Part::Train)?, map(Part::Validation)?);
+        let damaged = |part| Err(CorpusError::Damaged(part_path(cache, digest, part).display().to_string()));
+        match &head {
+            Some(Head { digests, .. }) => {
+                for (part, map, expected) in
+                    [(Part::Train, &train, &digests[0]), (Part::Validation, &validation, &digests[1])]
+                {
+                    if hash(&[&map[..]]) != *expected {
+                        return damaged(part);
+                    }
+                }
+            }
+            None if hash(&[&train[..], &(train.len() as u64).to_le_bytes(), &validation[..]]) != digest => {
+                return damaged(Part::Train);
+            }
+            None => {}
+        }
+        let width = head.as_ref().map_or(1, |head| head.width);
+        let (train, validation) = (Text::Mapped(train), Text::Mapped(validation));
+        Ok((Self { train, validation, width, digest: digest.to_owned() }, head))
     }
 
-    /// The text's digest, without laying anything down: what planning needs.
-    ///
-    /// # Errors
-    /// As [`Corpus::open`].
-    pub fn digest_of(spec: &DataSpec) -> Result<String, CorpusError> {
-        if spec.corpus.is_some() {
-            return Self::open(spec, Path::new("")).map(|corpus| corpus.digest);
+    /// What a built-in corpus is.
+    pub(crate) fn built_in_summary(&self, name: &str) -> Summary {
+        let tokens = [self.train().len() as u64, self.validation_text().len() as u64];
+        Summary {
+            digest: self.digest.clone(),
+            corpus: Some(name.to_owned()),
+            files: vec![],
+            validation_files: vec![],
+            left_out: vec![],
+            counts: Counts { documents: [1, 1], bytes: tokens, tokens, ..Counts::default() },
+            is_bytes: true,
+            end_of_text: None,
+            notes: vec![],
+            seconds: 0.0,
         }
-        let sources = match Given::of(spec)? {
-            // How many tokens it will be is known when it has been tokenized.
-            Given::Documents(plan) => return Ok(plan.digest),
-            Given::Bytes(sources) => sources,
-        };
-        let (train, validation) = (sources.len(Part::Train), sources.len(Part::Validation));
-        check_length("training", train, spec.seq_len)?;
-        check_length("validation", validation, spec.seq_len)?;
-        Ok(sources.digest())
     }
 
     /// BLAKE3 of the training text, its length and the validation text, or of what tokens are made of: part of every trial's identity.
@@ -230,22 +199,31 @@ fn window(start: usize, seq_len: usize) -> Range<usize> {
     start..start + seq_len + 1
 }
 
-/// The user's files.
-enum Given<'a> {
-    /// Bytes one after the other.
-    Bytes(Sources),
-    /// More than that: to be tokenized, compressed, or of several documents.
-    Documents(Box<Plan<'a>>),
+/// The built-in corpus of a name.
+pub(crate) fn built_in(name: &str) -> Result<Corpus, CorpusError> {
+    if name != BUILT_IN {
+        return Err(CorpusError::Unknown(name.to_owned()));
+    }
+    Ok(Corpus {
+        train: Text::Static(BUILT_IN_TRAIN),
+        validation: Text::Static(BUILT_IN_VALIDATION),
+        width: 1,
+        digest: BUILT_IN_DIGEST.trim().to_owned(),
+    })
 }
 
-impl<'a> Given<'a> {
-    fn of(spec: &'a DataSpec) -> Result<Self, CorpusError> {
-        let files = sources(spec.paths.as_deref().unwrap_or(&[]))?;
-        match spec.tokenizer.is_some() || files.iter().any(|file| is_of_documents(file)) {
-            true => Plan::new(spec, files).map(|plan| Given::Documents(Box::new(plan))),
-            false => Sources::open(files, spec.validation.unwrap_or(0.0)).map(Given::Bytes),
-        }
+/// BLAKE3 of several texts, one after the other; large ones on all cores.
+fn hash(texts: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        // Below, handing out the work takes longer than doing it.
+        if text.len() < 1 << 20 {
+            hasher.update(text)
+        } else {
+            hasher.update_rayon(text)
+        };
     }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The random order of training sequences of one seed, at any position.
@@ -265,91 +243,6 @@ impl Order {
     }
 }
 
-fn check_length(part: &'static str, tokens: usize, seq_len: usize) -> Result<(), CorpusError> {
+pub(crate) fn check_length(part: &'static str, tokens: usize, seq_len: usize) -> Result<(), CorpusError> {
     if tokens > seq_len { Ok(()) } else { Err(CorpusError::Short { part, tokens, seq_len }) }
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Part {
-    Train,
-    Validation,
-}
-
-/// Where a part of a text of the user's is laid down.
-pub(crate) fn prepared_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
-    let suffix = match part {
-        Part::Train => "train",
-        Part::Validation => "validation",
-    };
-    cache.join(format!("{}.{suffix}", digest.get(..32).unwrap_or(digest)))
-}
-
-/// The user's files, mapped, in the order of their names.
-struct Sources {
-    maps: Vec<Mmap>,
-    validation: f64,
-}
-
-impl Sources {
-    fn open(files: Vec<PathBuf>, validation: f64) -> Result<Self, CorpusError> {
-        let map = |path: PathBuf| {
-            let file = File::open(&path).map_err(read_error(&path))?;
-            // SAFETY: the map is read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
-            unsafe { Mmap::map(&file) }.map_err(read_error(&path))
-        };
-        let full = files.into_iter().filter(|file| fs::metadata(file).is_ok_and(|m| m.len() > 0));
-        Ok(Self { maps: full.map(map).collect::<Result<_, _>>()?, validation })
-    }
-
-    /// The parts of all files: the last share of each is validation text.
-    fn parts(&self, part: Part) -> impl Iterator<Item = &[u8]> {
-        self.maps.iter().map(move |map| {
-            let cut = map.len() - (map.len() as f64 * self.validation).round() as usize;
-            match part {
-                Part::Train => &map[..cut],
-                Part::Validation => &map[cut..],
-            }
-        })
-    }
-
-    fn len(&self, part: Part) -> usize {
-        self.parts(part).map(<[u8]>::len).sum()
-    }
-
-    fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for bytes in self.parts(Part::Train) {
-            hasher.update(bytes);
-        }
-        hasher.update(&(self.len(Part::Train) as u64).to_le_bytes());
-        for bytes in self.parts(Part::Validation) {
-            hasher.update(bytes);
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-
-    fn prepare(&self, cache: &Path) -> Result<Corpus, CorpusError> {
-        let digest = self.digest();
-        let lay = |part: Part| {
-            let path = prepared_path(cache, &digest, part);
-            let failed = |error| CorpusError::Write { path: path.display().to_string(), error };
-            if !fs::metadata(&path).is_ok_and(|m| m.len() == self.len(part) as u64) {
-                self.write(part, cache, &path).map_err(failed)?;
-            }
-            let file = File::open(&path).map_err(failed)?;
-            // SAFETY: the prepared file is written once and renamed into place, never changed.
-            unsafe { Mmap::map(&file) }.map(Text::Mapped).map_err(failed)
-        };
-        Ok(Corpus { train: lay(Part::Train)?, validation: lay(Part::Validation)?, width: 1, digest })
-    }
-
-    /// Written aside and renamed, so that another process never sees half a file.
-    fn write(&self, part: Part, cache: &Path, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(cache)?;
-        let aside = path.with_extension(format!("tmp-{}", std::process::id()));
-        let mut file = io::BufWriter::new(File::create(&aside)?);
-        self.parts(part).try_for_each(|bytes| file.write_all(bytes))?;
-        file.into_inner()?.sync_all()?;
-        fs::rename(aside, path)
-    }
 }

@@ -1,208 +1,185 @@
-//! Documents in files: text, JSON lines and Parquet, each as it is or compressed by gzip or zstd.
+//! Documents in files of every format.
 
-use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+use std::{io::Read, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    columns,
+    error::{CorpusError, read_error},
+    files::Source,
+    json::Records,
+    kind::{Format, without_mark},
+    listener::Listener,
+    text::{Text, pieces},
+    unpack::unpacked,
 };
 
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::DataType,
-};
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
-
-use crate::corpus::CorpusError;
-
-/// One document.
-pub(crate) enum Document {
-    /// A whole file of text: it is cut into training and validation text by its length.
-    File(Vec<u8>),
-    /// One of many in a file: it is wholly one or the other, by its hash.
-    Entry(Vec<u8>),
+/// Where a document belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Train,
+    Validation,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    JsonLines,
-    Parquet,
+/// Entries of JSON and Parquet that were left out: one policy for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The field is not there.
+    pub missing: u64,
+    /// It is `null`, or NaN.
+    pub null: u64,
+    /// It has no character.
+    pub empty: u64,
+    /// It has half a surrogate pair, which stands for no character.
+    pub halves: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    None,
-    Gzip,
-    Zstd,
+impl Skipped {
+    /// How many were left out.
+    pub fn total(&self) -> u64 {
+        self.missing + self.null + self.empty + self.halves
+    }
 }
 
-/// How a file is to be read, by the endings of its name.
-fn kind(path: &Path) -> (Format, Compression) {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let (name, compression) = match (name.strip_suffix(".gz"), name.strip_suffix(".zst")) {
-        (Some(name), _) => (name, Compression::Gzip),
-        (_, Some(name)) => (name, Compression::Zstd),
-        _ => (name.as_str(), Compression::None),
-    };
-    let format = match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("jsonl" | "ndjson") => Format::JsonLines,
-        Some("parquet") => Format::Parquet,
-        _ => Format::Text,
-    };
-    (format, compression)
+/// A file of which no record has the field has another one.
+#[derive(Default)]
+pub(crate) struct Missing {
+    records: u64,
+    found: bool,
+    keys: Vec<String>,
 }
 
-/// Whether a file is more than plain text: compressed, or of several documents.
-pub(crate) fn is_of_documents(path: &Path) -> bool {
-    kind(path) != (Format::Text, Compression::None)
+/// When so many records have no text, none of them will.
+const ENOUGH_RECORDS: u64 = 1000;
+
+impl Missing {
+    /// A record was read, and has the field or not.
+    pub fn saw(
+        &mut self,
+        found: bool,
+        keys: impl Fn() -> Vec<String>,
+        path: &Path,
+        field: &str,
+    ) -> Result<(), CorpusError> {
+        if self.records == 0 && !found {
+            self.keys = keys();
+        }
+        self.found |= found;
+        self.records += 1;
+        if self.records >= ENOUGH_RECORDS { self.finish(path, field) } else { Ok(()) }
+    }
+
+    /// The file was read.
+    pub fn finish(&self, path: &Path, field: &str) -> Result<(), CorpusError> {
+        if self.found || self.records == 0 {
+            return Ok(());
+        }
+        let why = format!(
+            "none of its {} objects has a text `{field}`, but {}; name the field of the text (data.field), or read the file as plain text \
+             (data.format = \"text\")",
+            self.records,
+            if self.keys.is_empty() { "nothing".into() } else { self.keys.join(", ") }
+        );
+        Err(CorpusError::document(path, why))
+    }
 }
 
-/// The files of some paths: folders in the order of the names in them, hidden entries left out.
-///
-/// # Errors
-/// If one can't be read, or there is nothing in it.
-pub fn sources(paths: &[String]) -> Result<Vec<PathBuf>, CorpusError> {
-    let mut files = vec![];
-    for path in paths {
-        let before = files.len();
-        collect(Path::new(path), &mut files)?;
-        let bytes: u64 = files[before..].iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum();
-        if bytes == 0 {
-            return Err(CorpusError::Empty(path.clone()));
+/// How documents are divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Division {
+    /// Such a share is validation text: the last of each plain text, and of others whole documents by their hash.
+    Share(f64),
+    /// All is of this part.
+    All(Part),
+}
+
+/// A document, or a piece of one.
+pub(crate) struct Piece {
+    pub text: Vec<u8>,
+    pub part: Part,
+    /// A hash of the whole document, if it ends with this piece.
+    pub ends: Option<u64>,
+}
+
+pub(crate) type TakePiece<'a> = &'a mut dyn FnMut(Piece) -> Result<(), CorpusError>;
+
+/// How documents are read.
+pub(crate) struct Reader<'a> {
+    /// The name of the text in JSON and Parquet.
+    pub field: &'a str,
+    /// Whether plain text must be UTF-8.
+    pub checked: bool,
+    pub division: Division,
+    pub listener: &'a dyn Listener,
+}
+
+impl Reader<'_> {
+    /// Hands over each document of a file in turn, in pieces.
+    ///
+    /// # Errors
+    /// If the file is damaged or no text, or `take` fails.
+    pub fn each(&self, source: &Source, skipped: &mut Skipped, take: TakePiece) -> Result<(), CorpusError> {
+        let path = &source.path;
+        let mut entry = |text: &[u8]| self.entry(text, take);
+        if source.kind.format == Format::Parquet {
+            return columns::each(path, self.field, self.listener, skipped, &mut entry);
+        }
+        let reader = unpacked(path, source.kind.packing, self.listener)?;
+        let reader = without_mark(reader).map_err(read_error(path))?;
+        match source.kind.format {
+            Format::Lines => Records::new(path, self.field, skipped, &mut entry).lines(reader),
+            Format::Array | Format::Objects => Records::new(path, self.field, skipped, &mut entry).values(reader),
+            Format::Text | Format::Parquet => self.text(source, reader, take),
         }
     }
-    Ok(files)
-}
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CorpusError> {
-    let metadata = fs::metadata(path).map_err(read_error(path))?;
-    if !metadata.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(read_error(path))?;
-    let mut inner: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    inner.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-    inner.sort();
-    inner.iter().try_for_each(|path| collect(path, files))
-}
-
-pub(crate) fn read_error(path: &Path) -> impl Fn(io::Error) -> CorpusError {
-    let path = path.display().to_string();
-    move |error| CorpusError::Read { path: path.clone(), error }
-}
-
-/// Hands over each document of a file in turn. `field` is the name of the text in JSON lines and Parquet.
-pub(crate) fn each(
-    path: &Path,
-    field: &str,
-    take: &mut dyn FnMut(Document) -> Result<(), CorpusError>,
-) -> Result<(), CorpusError> {
-    match kind(path).0 {
-        Format::Text => {
-            let mut text = vec![];
-            open(path)?.read_to_end(&mut text).map_err(read_error(path))?;
-            take(Document::File(text))
-        }
-        Format::JsonLines => json_lines(path, field, take),
-        Format::Parquet => columns(path, field, take),
-    }
-}
-
-/// Hands over each text of a file in turn: its documents, or of a file of text its pieces, cut after lines.
-///
-/// # Errors
-/// If the file is not what its name says, or `take` fails.
-pub fn each_text(
-    path: &Path,
-    field: &str,
-    take: &mut dyn FnMut(String) -> Result<(), CorpusError>,
-) -> Result<(), CorpusError> {
-    each(path, field, &mut |document| match document {
-        Document::Entry(text) => take(String::from_utf8_lossy(&text).into_owned()),
-        Document::File(text) => pieces(&text).try_for_each(|piece| take(String::from_utf8_lossy(piece).into_owned())),
-    })
-}
-
-/// A file of text is tokenized in pieces of about this size.
-const PIECE_BYTES: usize = 1 << 20;
-
-/// A text in pieces, each cut after a line that another word follows, so that a tokenizer sees the same words.
-pub(crate) fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let ends = |at: &usize| {
-            let at = *at;
-            rest[at - 1] == b'\n' && !rest[at - 2].is_ascii_whitespace() && !rest[at].is_ascii_whitespace()
+    fn entry(&self, text: &[u8], take: TakePiece) -> Result<(), CorpusError> {
+        let hash = short(&blake3::hash(text));
+        let part = match self.division {
+            Division::All(part) => part,
+            Division::Share(share) if (hash as f64) < share * 2f64.powi(64) => Part::Validation,
+            Division::Share(_) => Part::Train,
         };
-        let (piece, left) = rest.split_at((PIECE_BYTES..rest.len()).find(ends).unwrap_or(rest.len()));
-        rest = left;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-/// A file, unpacked.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, CorpusError> {
-    let file = File::open(path).map_err(read_error(path))?;
-    Ok(match kind(path).1 {
-        Compression::None => Box::new(BufReader::new(file)),
-        // Several members one after the other are one text, as gzip itself has it.
-        Compression::Gzip => Box::new(BufReader::new(flate2::read::MultiGzDecoder::new(file))),
-        Compression::Zstd => Box::new(BufReader::new(zstd::Decoder::new(file).map_err(read_error(path))?)),
-    })
-}
-
-fn json_lines(
-    path: &Path,
-    field: &str,
-    take: &mut dyn FnMut(Document) -> Result<(), CorpusError>,
-) -> Result<(), CorpusError> {
-    for (number, line) in open(path)?.split(b'\n').enumerate() {
-        let line = line.map_err(read_error(path))?;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+        let mut pieces = pieces(text).peekable();
+        while let Some(piece) = pieces.next() {
+            take(Piece { text: piece.to_vec(), part, ends: pieces.peek().is_none().then_some(hash) })?;
         }
-        let place = || format!("{}, line {}", path.display(), number + 1);
-        let value: serde_json::Value = serde_json::from_slice(&line)
-            .map_err(|error| CorpusError::Document { place: place(), why: format!("it is no JSON: {error}") })?;
-        let Some(text) = value.get(field).and_then(serde_json::Value::as_str) else {
-            let why = format!("it has no text `{field}`; name the field of the text as data.field");
-            return Err(CorpusError::Document { place: place(), why });
-        };
-        take(Document::Entry(text.as_bytes().to_vec()))?;
+        Ok(())
     }
-    Ok(())
-}
 
-fn columns(
-    path: &Path,
-    field: &str,
-    take: &mut dyn FnMut(Document) -> Result<(), CorpusError>,
-) -> Result<(), CorpusError> {
-    let document = |why: String| CorpusError::Document { place: path.display().to_string(), why };
-    let file = File::open(path).map_err(read_error(path))?;
-    let damaged = |error: &dyn std::fmt::Display| document(format!("it is no whole Parquet file: {error}"));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error))?;
-    let names: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
-    let Some(column) = names.iter().position(|name| *name == field) else {
-        return Err(document(format!(
-            "it has no column `{field}`, but {}; name that of the text as data.field",
-            names.join(", ")
-        )));
-    };
-    let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-    for batch in builder.with_projection(mask).build().map_err(|error| damaged(&error))? {
-        let batch = batch.map_err(|error| damaged(&error))?;
-        let column = batch.column(0);
-        let texts: Box<dyn Iterator<Item = Option<&str>>> = match column.data_type() {
-            DataType::Utf8 => Box::new(column.as_string::<i32>().iter()),
-            DataType::LargeUtf8 => Box::new(column.as_string::<i64>().iter()),
-            DataType::Utf8View => Box::new(column.as_string_view().iter()),
-            other => return Err(document(format!("its column `{field}` is {other}, not text"))),
+    fn text(&self, source: &Source, reader: impl std::io::BufRead, take: TakePiece) -> Result<(), CorpusError> {
+        let (cut, parts) = match self.division {
+            Division::All(part) => (u64::MAX, [part, part]),
+            Division::Share(share) => {
+                let bytes = self.length(source)?;
+                (bytes - (bytes as f64 * share).round() as u64, [Part::Train, Part::Validation])
+            }
         };
-        for text in texts.flatten() {
-            take(Document::Entry(text.as_bytes().to_vec()))?;
+        let mut hasher = blake3::Hasher::new();
+        let text = Text { path: &source.path, checked: self.checked };
+        text.read(reader, cut, &mut |piece, is_second, ends| {
+            hasher.update(piece);
+            let hash = ends.then(|| short(&std::mem::take(&mut hasher).finalize()));
+            take(Piece { text: piece.to_vec(), part: parts[usize::from(is_second)], ends: hash })
+        })
+    }
+
+    /// Bytes of a text, unpacked: of compressed ones they are counted.
+    fn length(&self, source: &Source) -> Result<u64, CorpusError> {
+        let reader = unpacked(&source.path, source.kind.packing, &())?;
+        let mut reader = without_mark(reader).map_err(read_error(&source.path))?;
+        let (mut bytes, mut buffer) = (0, vec![0; 1 << 16]);
+        loop {
+            match reader.read(&mut buffer).map_err(read_error(&source.path))? {
+                0 => return Ok(bytes),
+                n => bytes += n as u64,
+            }
         }
     }
-    Ok(())
+}
+
+/// What documents are told apart by.
+pub(crate) fn short(hash: &blake3::Hash) -> u64 {
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"))
 }

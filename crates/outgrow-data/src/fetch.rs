@@ -6,7 +6,7 @@
 use std::{
     env,
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
     thread::sleep,
     time::Duration,
@@ -14,6 +14,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use crate::publish;
 
 /// A corpus that can be fetched.
 pub struct Known {
@@ -175,13 +177,14 @@ impl Known {
         self.download(&url, &part, progress)?;
         self.verify(&url, &part)?;
         match self.member {
-            None => fs::rename(&part, &path).map_err(file_error(&path))?,
+            None => publish::existing(&part, &path).map_err(file_error(&path))?,
             Some(member) => {
                 unpack(&part, member, &path).map_err(file_error(&part))?;
                 let _ = fs::remove_file(&part);
             }
         }
-        fs::write(self.note(cache), self.sha256).map_err(file_error(&folder))?;
+        let note = |file: &mut BufWriter<File>| file.write_all(self.sha256.as_bytes());
+        publish::file(&self.note(cache), note).map_err(file_error(&folder))?;
         Ok(path)
     }
 
@@ -273,11 +276,7 @@ fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Re
 fn unpack(archive: &Path, member: &str, to: &Path) -> io::Result<()> {
     let mut archive = zip::ZipArchive::new(File::open(archive)?).map_err(io::Error::other)?;
     let mut text = archive.by_name(member).map_err(io::Error::other)?;
-    let aside = to.with_extension("tmp");
-    let mut file = File::create(&aside)?;
-    io::copy(&mut text, &mut file)?;
-    file.sync_all()?;
-    fs::rename(aside, to)
+    publish::file(to, |file| io::copy(&mut text, file)).map(|_| ())
 }
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> FetchError {

@@ -1,12 +1,9 @@
 //! Hugging Face's tokenizers: read from a `tokenizer.json`, or trained.
 
-use std::{
-    cell::Cell,
-    panic::{self, AssertUnwindSafe},
-    path::Path,
-    sync::Once,
-};
+use std::{fs, path::Path};
 
+use rayon::prelude::*;
+use serde_json::Value;
 use tokenizers::{
     AddedToken,
     decoders::byte_level::ByteLevel as Decoder,
@@ -14,17 +11,22 @@ use tokenizers::{
     pre_tokenizers::byte_level::ByteLevel,
 };
 
-use crate::corpus::CorpusError;
+use crate::{
+    ends::{self, End},
+    error::CorpusError,
+    guard::guarded,
+};
 
-/// Tokens that end a document in tokenizers of today; the first that a tokenizer has is its own.
-const ENDS: [&str; 6] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<|im_end|>", "<eos>", "<|eot_id|>"];
-
-/// A tokenizer, ready to be used from many threads.
+/// A tokenizer, ready to be used from many threads. It turns a text into tokens and nothing else: truncation, padding, dropout and tokens
+/// around a text, which someone stored for another use, are put aside, and the name of a control token within a text is text.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    bytes: Vec<u8>,
+    effective: Vec<u8>,
     path: String,
     vocab_size: usize,
+    unknown: Option<u32>,
+    end: End,
+    notes: Vec<String>,
 }
 
 impl Tokenizer {
@@ -35,17 +37,23 @@ impl Tokenizer {
     pub fn read(path: &Path) -> Result<Self, CorpusError> {
         let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
         let shown = path.display().to_string();
-        let bytes = std::fs::read(&path).map_err(|error| CorpusError::Read { path: shown.clone(), error })?;
-        let refused = |error: &dyn std::fmt::Display| CorpusError::Tokenizer {
-            path: shown.clone(),
-            why: format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}"),
+        let refused = |why: String| CorpusError::Tokenizer { path: shown.clone(), why };
+        let foreign = |error: &dyn std::fmt::Display| {
+            refused(format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}"))
         };
+        let bytes = fs::read(&path).map_err(|error| refused(format!("cannot read the tokenizer: {error}")))?;
         // JSON first: of what is none, the library would panic.
-        serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|error| refused(&error))?;
-        let read = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(|error| refused(&error))?;
-        let inner = read.map_err(|error| refused(&error))?;
+        let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| foreign(&error))?;
+        let mut notes = put_aside(&mut value);
+        let effective = serde_json::to_vec(&value).expect("JSON");
+        let read = guarded(|| tokenizers::Tokenizer::from_bytes(&effective)).map_err(|error| foreign(&error))?;
+        let mut inner = read.map_err(|error| foreign(&error))?;
+        inner.set_encode_special_tokens(true);
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
-        Ok(Self { inner, bytes, path: shown, vocab_size })
+        let unknown = unknown(&value["model"], &inner);
+        let end = ends::find(&path, &inner)?;
+        notes.extend(end.notes.iter().cloned());
+        Ok(Self { inner, effective, path: shown, vocab_size, unknown, end, notes })
     }
 
     /// Ids are below this.
@@ -53,14 +61,24 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// The file that it was read from: what it does depends on nothing else.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// What its tokens depend on, and nothing else.
+    pub(crate) fn identity(&self) -> &[u8] {
+        &self.effective
     }
 
-    /// The token that ends a document, if it has one of the usual ones.
-    pub fn end_of_text(&self) -> Option<&'static str> {
-        ENDS.into_iter().find(|token| self.inner.token_to_id(token).is_some())
+    /// The token that ends a document: as its owners say, or one of the usual ones.
+    pub fn end_of_text(&self) -> Option<&str> {
+        self.end.token.as_deref()
+    }
+
+    /// What was put aside or found to disagree, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The token of what it does not know, if it has one.
+    pub(crate) fn unknown(&self) -> Option<u32> {
+        self.unknown
     }
 
     /// The id of a token.
@@ -69,7 +87,22 @@ impl Tokenizer {
     /// If there is no such token.
     pub fn id(&self, token: &str) -> Result<u32, CorpusError> {
         let why = || format!("it has no token {token:?}; give one of its own as data.end_of_text");
-        self.inner.token_to_id(token).ok_or_else(|| CorpusError::Tokenizer { path: self.path.clone(), why: why() })
+        self.inner.token_to_id(token).ok_or_else(|| self.failed(why()))
+    }
+
+    /// Says which token ends documents, so that its name within a text is text, whatever the file says of it; or, in `joined` texts, that
+    /// names of control tokens are those tokens. Gives its id.
+    pub(crate) fn end_with(&mut self, token: &str, joined: bool) -> Result<u32, CorpusError> {
+        let id = self.id(token)?;
+        let known = self.inner.get_added_tokens_decoder().get(&id).cloned();
+        let special = known.unwrap_or_else(|| AddedToken::from(token, true)).special(true);
+        self.inner.add_special_tokens([special]).map_err(|error| self.failed(error.to_string()))?;
+        self.inner.set_encode_special_tokens(!joined);
+        Ok(id)
+    }
+
+    fn failed(&self, why: impl Into<String>) -> CorpusError {
+        CorpusError::Tokenizer { path: self.path.clone(), why: why.into() }
     }
 
     /// The ids of several texts, computed on all cores; nothing is added to them.
@@ -77,10 +110,17 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer fails.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, CorpusError> {
-        let failed =
-            |error: tokenizers::Error| CorpusError::Tokenizer { path: self.path.clone(), why: error.to_string() };
-        let encodings = self.inner.encode_batch_fast(texts.to_vec(), false).map_err(failed)?;
-        Ok(encodings.into_iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+        texts.par_iter().map(|text| self.encode_one(text)).collect()
+    }
+
+    /// The ids of a text.
+    pub(crate) fn encode_one(&self, text: &str) -> Result<Vec<u32>, CorpusError> {
+        let encoded = guarded(|| self.inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()));
+        let ids = encoded.map_err(|panic| self.failed(panic))?.map_err(|error| self.failed(error.to_string()))?;
+        match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
+            Some(id) => Err(self.failed(format!("it gave token {id}, but its vocabulary has {}", self.vocab_size))),
+            None => Ok(ids),
+        }
     }
 
     /// The text of ids.
@@ -88,46 +128,47 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, CorpusError> {
-        let failed =
-            |error: tokenizers::Error| CorpusError::Tokenizer { path: self.path.clone(), why: error.to_string() };
-        self.inner.decode(ids, false).map_err(failed)
+        let decoded = guarded(|| self.inner.decode(ids, false)).map_err(|panic| self.failed(panic))?;
+        decoded.map_err(|error| self.failed(error.to_string()))
     }
 }
 
-thread_local! {
-    /// Whether a panic of this thread is an answer and no accident.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
+/// Takes out of a `tokenizer.json` what is not for training text. Says what a user would not expect.
+fn put_aside(value: &mut Value) -> Vec<String> {
+    let mut notes = vec![];
+    let Some(fields) = value.as_object_mut() else { return notes };
+    for field in ["truncation", "padding"] {
+        if fields.insert(field.into(), Value::Null).is_some_and(|value| !value.is_null()) {
+            notes.push(format!(
+                "the {field} that the tokenizer's file stores is not for training text, and is not used"
+            ));
+        }
+    }
+    // Puts tokens around a text, for those who ask for it.
+    fields.insert("post_processor".into(), Value::Null);
+    let dropout = fields.get_mut("model").and_then(|model| model.get_mut("dropout")).map(Value::take);
+    if let Some(dropout) = dropout.filter(|dropout| dropout.as_f64().is_some_and(|p| p != 0.0)) {
+        notes.push(format!("the dropout of {dropout} that the tokenizer's file stores would give other tokens each time, and is not used"));
+    }
+    notes
 }
 
-/// Calls the library, which panics on some files that it can't read: that is an error like others, and not told on the screen.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                usual(info);
-            }
-        }));
-    });
-    GUARDED.set(true);
-    let answer = panic::catch_unwind(AssertUnwindSafe(call));
-    GUARDED.set(false);
-    answer.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
+/// The token of what a model does not know: by its name, or by its number.
+fn unknown(model: &Value, inner: &tokenizers::Tokenizer) -> Option<u32> {
+    let by_name = model["unk_token"].as_str().and_then(|token| inner.token_to_id(token));
+    by_name.or_else(|| model["unk_id"].as_u64().and_then(|id| id.try_into().ok()))
 }
+
+/// More tokens than any tokenizer of today has.
+pub const MAX_VOCAB_SIZE: usize = 1 << 20;
 
 /// Trains a byte-level BPE of `vocab_size` tokens on texts and gives its `tokenizer.json`. It knows every byte, so it encodes any text, and
 /// ends documents with `<|endoftext|>`.
 ///
 /// # Errors
-/// If the vocabulary is too small for all bytes, or the trainer fails.
+/// If the vocabulary is too small for all bytes, or larger than [`MAX_VOCAB_SIZE`], or the trainer fails.
 pub fn train_bpe(texts: impl Iterator<Item = String> + Send, vocab_size: usize) -> Result<String, String> {
-    if vocab_size < 257 {
-        return Err(format!("a vocabulary of {vocab_size} is too small: all bytes and <|endoftext|> are 257"));
-    }
+    check_vocab_size(vocab_size)?;
     let failed = |error: tokenizers::Error| error.to_string();
     let byte_level = ByteLevel::new(false, true, true);
     let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
@@ -137,9 +178,21 @@ pub fn train_bpe(texts: impl Iterator<Item = String> + Send, vocab_size: usize) 
         .vocab_size(vocab_size)
         .show_progress(false)
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-        .special_tokens(vec![AddedToken::from(ENDS[0], true)])
+        .special_tokens(vec![AddedToken::from(ends::USUAL[0], true)])
         .build()
         .into();
     tokenizer.train(&mut trainer, texts).map_err(failed)?;
     tokenizer.to_string(false).map_err(failed)
+}
+
+/// Whether [`train_bpe`] takes a size.
+///
+/// # Errors
+/// If not: what is allowed.
+pub fn check_vocab_size(vocab_size: usize) -> Result<(), String> {
+    match vocab_size {
+        ..257 => Err(format!("a vocabulary of {vocab_size} is too small: all bytes and <|endoftext|> are 257")),
+        257..=MAX_VOCAB_SIZE => Ok(()),
+        _ => Err(format!("a vocabulary of {vocab_size} is too large: at most {MAX_VOCAB_SIZE}")),
+    }
 }

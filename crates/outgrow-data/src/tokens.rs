@@ -46,12 +46,25 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Bytes of one id of a vocabulary of this size.
-pub(crate) fn width(vocab_size: usize) -> usize {
-    match vocab_size {
-        0..=0x100 => 1,
-        0x101..=0x1_0000 => 2,
-        _ => 4,
+/// How ids lie in files: in so many little-endian bytes each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Encoding {
+    pub width: usize,
+}
+
+impl Encoding {
+    /// In as few bytes as a vocabulary of this size allows.
+    pub fn of(vocab_size: usize) -> Self {
+        let width = match vocab_size {
+            0..=0x100 => 1,
+            0x101..=0x1_0000 => 2,
+            _ => 4,
+        };
+        Self { width }
+    }
+
+    pub fn encode(self, ids: &[u32]) -> Vec<u8> {
+        ids.iter().flat_map(|id| id.to_le_bytes().into_iter().take(self.width)).collect()
     }
 }
 

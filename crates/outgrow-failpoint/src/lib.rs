@@ -83,6 +83,9 @@ points! {
     SpoolClear "spool.clear" "a spool is removed, for the database is back" "a spool that is recorded: its batches are passed over by their numbers";
     SpoolRecovered "spool.recovered" "a spool is removed by the next attempt, which has recorded it" "likewise";
     Initial "initial" "the model that trials begin with is copied" "a folder aside, or the copy: the same command copies what is missing";
+    PublishSync "publish.sync" "a file of prepared text, or of a tokenizer, is synced" "a file aside with `.tmp-` in its name, which nobody reads: the same command writes its own";
+    PublishRename "publish.rename" "it is renamed into its place" "likewise, or a part of a text without the head that is written last: the same command writes it anew";
+    PublishPlaceSync "publish.place.sync" "the folder that it lies in is synced" "likewise";
     HubSync "hub.sync" "a file of a model of transformers is synced" "a folder aside with `.tmp-` in its name, which may be removed";
     HubFolderSync "hub.folder.sync" "its folder is synced" "likewise";
     HubRename "hub.rename" "its folder is renamed into its place" "the folder aside, or the model";

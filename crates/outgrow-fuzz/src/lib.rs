@@ -37,7 +37,7 @@ const fn target(name: &'static str, read: fn(&[u8]) -> bool, seeds: fn() -> Vec<
 }
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
     target("sweep", plans::sweep, plans::sweeps, 8192),
     target("trial", plans::trial, plans::trials, 4096),
     target("growths", plans::growths, plans::lists_of_growths, 4096),
@@ -45,6 +45,7 @@ pub const TARGETS: [Target; 22] = [
     target("checkpoint-model", models::checkpoint_model, models::checkpoint_models, 8192),
     target("checkpoint-optimizer", models::checkpoint_optimizer, models::checkpoint_optimizers, 16384),
     target("hub-config", models::hub_config, models::hub_configs, 4096),
+    target("hub-grown", models::hub_grown, models::hub_configs, 4096),
     target("hub-index", models::hub_index, models::hub_indices, 4096),
     target("hub-model", models::hub_model, models::hub_models, 16384),
     target("tokenizer", texts::tokenizer, texts::tokenizers, 16384),

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use outgrow_core::{Activation, Architecture, Form, HeadShape, LayerShape, Norm, Positions, Rotary};
+use outgrow_core::{
+    Activation, Architecture, Form, HeadShape, LayerShape, Norm, Positions, Rotary, init::Initializer,
+    transform::MlpExpansion,
+};
 use outgrow_train::{
     Checkpoint, Device, TrainingState, device,
     hub::{self, Dtype, HubModel},
@@ -42,7 +45,7 @@ fn checkpoint(place: &Path) {
 /// Whether a folder is read; if it is, it must be usable.
 fn is_read(folder: &Path) -> bool {
     let Ok(checkpoint) = Checkpoint::read(folder, Device::Cpu) else { return false };
-    let _ = text_loss(&checkpoint, &[1, 0, 2, 1, 3], Device::Cpu);
+    let _ = text_loss(&checkpoint, &[1, 0, 2, 1, 3], None, Device::Cpu);
     true
 }
 
@@ -164,6 +167,26 @@ pub(crate) fn hub_configs() -> Vec<Vec<u8>> {
         configs.push(config.to_string());
     }
     configs.into_iter().map(String::into_bytes).collect()
+}
+
+/// Grown by units of its MLPs, and read again.
+pub(crate) fn hub_grown(input: &[u8]) -> bool {
+    thread_local!(static PLACE: TempDir = folder(hubs));
+    PLACE.with(|place| {
+        let to = place.path().join("grown");
+        let growths = [MlpExpansion { layer: None, d_ff: 9 }.into()];
+        let grow = |number: usize| {
+            let from = place.path().join(number.to_string());
+            fs::write(from.join(CONFIG), input).expect("written");
+            let normal = Initializer::Normal { scale: 1.0 };
+            let grown = hub::grow(&from, &to, &growths, &normal, 1, None, &|_| ()).is_ok();
+            assert_eq!(grown, to.exists(), "what was refused is not there");
+            assert!(!grown || HubModel::read(&to).is_ok(), "what was written is read");
+            let _ = fs::remove_dir_all(&to);
+            grown
+        };
+        (0..4).fold(false, |any, number| grow(number) | any)
+    })
 }
 
 pub(crate) fn hub_index(input: &[u8]) -> bool {

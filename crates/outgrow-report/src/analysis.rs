@@ -280,7 +280,7 @@ fn nothing(sweep: &str, states: &BTreeMap<String, usize>) -> String {
     match (of(&["waiting", "running"]), of(&["diverged"]), of(&["failed"])) {
         (0, _, _) if all == 0 => format!("sweep {sweep} has no trials"),
         (0, diverged, 0) if diverged == all => format!(
-            "all {all} trials of sweep {sweep} diverged before they were evaluated, so there is nothing to draw; a lower \
+            "all {all} trials of sweep {sweep} diverged before an evaluation that is a number, so there is nothing to draw; a lower \
              training.learning_rate or a longer warmup may keep them (`outgrow status` lists them)"
         ),
         (0, _, 1..) => format!(

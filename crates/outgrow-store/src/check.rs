@@ -125,7 +125,7 @@ impl Store {
     /// If the database can't be written.
     pub async fn mend(&self, known: &Known<'_>, tell: Tell<'_>) -> Result<Report, StoreError> {
         let (report, tx) = Walk::new(self.write().await?, true, known, tell).all().await?;
-        tx.commit().await?;
+        tx.commit(outgrow_failpoint::Point::CommitSweep).await?;
         Ok(report)
     }
 }

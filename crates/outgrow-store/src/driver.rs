@@ -55,10 +55,11 @@ macro_rules! arg_from {
 }
 arg_from! {
     i128 => |value| Arg::Big(Some(value));
-    u128 => |value| Arg::Big(Some(value.try_into().expect("no FLOPs are beyond 2^127")));
+    u128 => |value| Arg::Big(Some(value.try_into().unwrap_or(i128::MAX)));
     i64 => |value| Arg::Integer(Some(value));
-    u64 => |value| Arg::Integer(Some(value as i64));
-    usize => |value| Arg::Integer(Some(value as i64));
+    // No count is beyond 2^63; bytes that were predicted without an end are as many as there can be.
+    u64 => |value| Arg::Integer(Some(value.try_into().unwrap_or(i64::MAX)));
+    usize => |value| Arg::Integer(Some(value.try_into().unwrap_or(i64::MAX)));
     bool => |value| Arg::Integer(Some(value.into()));
     // What is not a number is NULL, in both.
     f64 => |value| Arg::Real(Some(value).filter(|value| !value.is_nan()));

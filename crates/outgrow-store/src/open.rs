@@ -84,10 +84,12 @@ impl Store {
                 regular(&path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
                 let Quiet { options, immutable } = quiet(&path);
                 let anchor = readable(&path, &options).await?;
-                match immutable {
-                    true => Self::of_file(&path, options, Identity::of_immutable(&path)?).await,
-                    false => Self::of_file(&path, only_reading(&path), Identity::of_file(&path, anchor)?).await,
-                }
+                let identity = match immutable {
+                    true => Identity::of_immutable(&path)?,
+                    false => Identity::of_file(&path, anchor)?,
+                };
+                // By the same options: whichever of its connections is closed last takes away what they made.
+                Self::of_file(&path, options, identity).await
             }
             Address::Server(url) => {
                 let options = server(&url)?.options([("default_transaction_read_only", "on")]);

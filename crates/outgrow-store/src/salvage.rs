@@ -179,7 +179,7 @@ pub async fn salvage(path: &str, to: &str, tell: Tell<'_>) -> Result<Vec<Finding
             findings.push(Finding::Unreadable { table: table.name, saved, refused });
         }
     }
-    salvage.to.commit().await?;
+    salvage.to.commit(outgrow_failpoint::Point::CommitSweep).await?;
     pool.close().await;
     Ok(findings)
 }

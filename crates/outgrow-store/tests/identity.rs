@@ -79,8 +79,9 @@ async fn a_file_that_was_deleted_or_replaced_is_noticed() {
         check_replaced(&store, &sweep, what).await;
         assert!(before == files(folder.path()), "{what}: something was touched");
         store.close().await;
+        // Where the log alone is gone the file is still ours, and takes what was in the log.
         let new = fs::read(&path).ok();
-        assert!(new.as_ref() == before.get("a.db"), "{what}: what is there now was touched");
+        assert!(what.contains("log") || new.as_ref() == before.get("a.db"), "{what}: what is there now was touched");
     }
 }
 

@@ -601,7 +601,10 @@ async fn is_brought_forward(address: &str, version: i64) {
     let sweep = Sweep::parse(SWEEP).expect("a sweep");
     let member = sweep.members("d").expect("members").remove(0);
     execute(address, &of_old(&serde_json::to_string(&member.trial).expect("JSON"), version)).await;
-    let store = Store::open_read_only(address).await.expect("brought up to date");
+    let refused = Store::open_read_only(address).await.expect_err("nobody who reads changes it");
+    assert!(matches!(&refused, StoreError::Older { found, .. } if *found == version), "{refused}");
+    Store::open_existing(address).await.expect("brought up to date").close().await;
+    let store = Store::open_read_only(address).await.expect("it is of this version");
     let (trials, curves, growths) = store.report_rows("s").await.expect("rows");
     assert_eq!((trials[0].learning_rate, growths[0].axes.as_slice()), (1e-3, &[TransformKind::MlpExpansion][..]));
     assert!(growths[0].preserving && growths[0].diagnosis.is_none() && growths[0].operator_flops == 0);

@@ -201,7 +201,7 @@ impl Checkpoint {
         if folder.exists() {
             return Err(CheckpointError::Exists(folder.display().to_string()));
         }
-        let aside = folder.with_extension(format!("tmp-{}", std::process::id()));
+        let [aside, _] = asides(folder);
         let written = self.write_aside(&aside, origin).map_err(file_error(folder));
         let moved = written.and_then(|sizes| {
             let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
@@ -487,6 +487,14 @@ const WINDOW: usize = 32 << 20;
 
 fn digest(bytes: &[u8]) -> String {
     blake3::Hasher::new().update_rayon(bytes).finalize().to_hex().to_string()
+}
+
+/// Where this process writes what is going to be `folder`: a checkpoint, and a model of transformers. Both are removed if it does not get there.
+pub fn asides(folder: &Path) -> [PathBuf; 2] {
+    let ending = format!("tmp-{}", std::process::id());
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{ending}"));
+    [folder.with_extension(ending), folder.with_file_name(name)]
 }
 
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {

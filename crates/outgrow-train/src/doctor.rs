@@ -18,7 +18,7 @@ use crate::{
     model::{Model, cross_entropy},
     optimizer,
     state::TrainingState,
-    verify::GrownCheckpoint,
+    verify::{GrownCheckpoint, PROBE_LEN},
 };
 
 /// Steps that are looked at.
@@ -88,15 +88,15 @@ fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     after.layout().join(&after.parts().weights.into_iter().map(mark).collect())
 }
 
-/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β 0.9 and 0.95) on windows of token ids of a text, or on
-/// random tokens if there is none.
+/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β 0.9 and 0.95) on windows of at most
+/// 128 token ids of a text, or on random tokens if there is none.
 ///
 /// # Errors
 /// If the text is shorter than one window, or has tokens that the model does not know.
 pub fn consult(grown: &GrownCheckpoint, text: Option<&[i64]>, seed: u64) -> Result<Diagnosis, EvalError> {
     const SEQUENCES: usize = 8;
     let architecture = grown.before.architecture();
-    let (seq_len, n) = (architecture.seq_len, STEPS * SEQUENCES);
+    let (seq_len, n) = (architecture.seq_len.min(PROBE_LEN), STEPS * SEQUENCES);
     let rows: Vec<i64> = match text {
         Some(text) => {
             evaluate::check_text(architecture, text, seq_len + 1)?;

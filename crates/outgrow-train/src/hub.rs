@@ -5,11 +5,14 @@
 //! trusts nothing: sizes are bounded, names of shards must be plain file names, shapes are compared before anything is computed.
 //! Weights are mapped, not read, so that growing takes little more memory than what is written.
 
+mod beside;
 mod config;
+mod facts;
 mod family;
 mod grow;
 mod longrope;
 mod read;
+mod rope;
 mod write;
 
 use std::{io, path::Path};
@@ -17,10 +20,13 @@ use std::{io, path::Path};
 use outgrow_core::{Architecture, architecture::ArchitectureError, growth::GrowthError};
 use thiserror::Error;
 
+use crate::room::NoRoom;
+
 pub use self::{
+    beside::LeftOut,
     family::Family,
     grow::{GrownFolder, grow},
-    read::{HubModel, weight_files},
+    read::HubModel,
     write::{Dtype, Written, export},
 };
 
@@ -39,7 +45,16 @@ pub fn is_hub(folder: &Path) -> bool {
 pub fn read_architecture(folder: &Path) -> Result<Architecture, HubError> {
     let path = folder.join(CONFIG);
     let fields = config::read_object(&path)?;
+    beside::check(folder)?;
     Ok(family::read(&path, &fields)?.1)
+}
+
+/// What a user should know of a folder that can be read: what of it was not looked at, and where it says two things.
+///
+/// # Errors
+/// If it can't be read.
+pub fn notes(folder: &Path) -> Result<Vec<String>, HubError> {
+    HubModel::open(folder).map(|model| model.notes())
 }
 
 /// Why a model of transformers can't be read, grown or written.
@@ -85,6 +100,9 @@ pub enum HubError {
         /// Why not.
         error: GrowthError,
     },
+    /// It would be too large for this machine.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// What was written computes something else than what was read.
     #[error(
         "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}{hint}; nothing was written"
@@ -96,6 +114,18 @@ pub enum HubError {
         tolerance: f64,
         /// What may help.
         hint: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error(
+        "{path}: the tensor `{name}` holds {what}, so the model says nothing; save it again from a training that was whole"
+    )]
+    NotFinite {
+        /// Which folder.
+        path: String,
+        /// Which tensor.
+        name: String,
+        /// What it holds.
+        what: &'static str,
     },
     /// The place is taken.
     #[error("{0} exists already; name a folder that does not, or remove it first")]

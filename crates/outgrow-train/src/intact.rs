@@ -63,7 +63,10 @@ impl Checkpoint {
 }
 
 fn damaged(path: &Path, found: String, expected: &str) -> CheckpointError {
-    CheckpointError::Damaged { path: path.display().to_string(), found, expected: expected.to_owned() }
+    CheckpointError::Damaged {
+        path: path.display().to_string(),
+        why: format!("its digest is {found}, but {expected} was written"),
+    }
 }
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> CheckpointError {

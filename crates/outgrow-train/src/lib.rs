@@ -18,22 +18,24 @@ mod mask;
 mod model;
 mod optimizer;
 mod origin;
+mod room;
 mod state;
 mod step;
 mod tensor;
 mod trainer;
 mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, asides};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use intact::Intact;
 pub use model::{Model, cross_entropy};
 pub use origin::{begin_with, model_digest};
+pub use room::{NoRoom, check_room};
 pub use state::{How, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
 pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
 pub use verify::{
-    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, check_checkpoint, check_compositions, probe_tokens,
+    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, NotFinite, check_checkpoint, check_compositions,
 };

@@ -13,7 +13,7 @@ use tch::Tensor;
 use crate::{
     Device, TrainingState,
     checkpoint::{Checkpoint, CheckpointError, HEAD, MODEL, digest_of},
-    hub::is_hub,
+    hub::{HubModel, is_hub},
 };
 
 /// A digest of a model's weights and sizes, of a checkpoint or of a folder of transformers. The optimizer does not count.
@@ -37,7 +37,8 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
         debug_assert!(folder.join(HEAD).exists());
         return Ok(vec![folder.join(MODEL)]);
     }
-    Ok(crate::hub::weight_files(folder)?)
+    // What is refused when it is laid down is refused here.
+    Ok(HubModel::read(folder)?.files)
 }
 
 /// Lays the model of `folder`, whose digest is `origin`, down at `to`, as it is trained on sequences of `seq_len` tokens: a shorter length

@@ -18,6 +18,7 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     model::{Model, cross_entropy},
+    room::{self, Need, NoRoom},
     state::{How, TrainingState},
 };
 
@@ -55,11 +56,15 @@ pub(crate) fn preservation(old: &Tensor, new: &Tensor, targets: &Tensor, compute
     }
 }
 
-/// Random token ids, `sequences` × `seq_len`, to probe a model with.
-pub fn probe_tokens(architecture: &Architecture, sequences: usize, seed: u64) -> Vec<i64> {
+/// No probe is longer: a model may say that it reads a million positions, and attention takes their square.
+pub(crate) const PROBE_LEN: usize = 128;
+
+/// Random token ids to probe a model with, so many sequences of `longest` tokens, or of as many as the model reads.
+pub(crate) fn probe(architecture: &Architecture, [sequences, longest]: [usize; 2], seed: u64) -> Tensor {
     let mut rng = stream(seed, "probe");
-    let n = sequences * architecture.seq_len;
-    (0..n).map(|_| rng.random_range(0..architecture.vocab_size as i64)).collect()
+    let length = architecture.seq_len.min(longest);
+    let ids = (0..sequences * length).map(|_| rng.random_range(0..architecture.vocab_size as i64));
+    Tensor::from_slice(&ids.collect::<Vec<_>>()).view([sequences as i64, length as i64])
 }
 
 /// A checkpoint's model, grown.
@@ -86,14 +91,14 @@ impl GrownCheckpoint {
         seed: u64,
         device: Device,
     ) -> Result<Self, GrowError> {
-        let before = Checkpoint::read(from, device)?.state;
+        let before = finite(Checkpoint::read(from, device)?.state)?;
         let architecture = before.architecture().clone();
         let grown = growth::grow_all(&architecture, growths, seed);
         let grown = grown.map_err(|(number, error)| GrowError::Growth { number, error })?;
+        room::check(&grown.architecture, Need { each: bytes_of_each(&before), device, disk: None })?;
         let how = How { initializer, copies: false, seed, event: 0 };
         let after = no_grad(|| before.grown(&grown, &how));
-        let tokens = Tensor::from_slice(&probe_tokens(&architecture, 4, seed)).to_device(device.tch());
-        let tokens = tokens.view([4, architecture.seq_len as i64]);
+        let tokens = probe(&architecture, [4, PROBE_LEN], seed).to_device(device.tch());
         let targets = tokens.remainder(architecture.n_outputs as i64);
         let preservation = compare(&before, &after, &tokens, &targets);
         Ok(Self { preserving: growth::all_preserve(&architecture, growths), preservation, before, after })
@@ -108,9 +113,51 @@ impl GrownCheckpoint {
         if self.preserving && !self.preservation.holds() {
             return Err(GrowError::NotPreserved { error: self.preservation.error(), tolerance });
         }
+        let disk = Some((to, bytes_of_each(&self.after)));
+        room::check(self.after.architecture(), Need { each: 0, device: Device::Cpu, disk })?;
         // The grown model is no trial's any more, but its optimizer goes along.
         Ok(Checkpoint { state: self.after, progress: None }.write(to).map(drop)?)
     }
+}
+
+/// A model whose weights are no numbers.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("the parameter {name} holds {what}: the model diverged, and nothing can be said of it")]
+pub struct NotFinite {
+    /// Which parameter.
+    pub name: String,
+    /// What it holds.
+    pub what: &'static str,
+}
+
+/// The state, unless one of its weights is NaN or infinite.
+pub(crate) fn finite(state: TrainingState) -> Result<TrainingState, NotFinite> {
+    check_finite(&state).map(|()| state)
+}
+
+pub(crate) fn check_finite(state: &TrainingState) -> Result<(), NotFinite> {
+    let weights = state.parts().weights;
+    match weights.iter().find_map(|(id, weight)| Some((id, not_finite(weight)?))) {
+        None => Ok(()),
+        Some((id, what)) => Err(NotFinite { name: id.to_string(), what }),
+    }
+}
+
+/// What a tensor holds that is no finite number; none if all are.
+pub(crate) fn not_finite(tensor: &Tensor) -> Option<&'static str> {
+    // NaN is the least and the greatest of any numbers that it is among.
+    let (least, greatest) = no_grad(|| tensor.aminmax(None, false));
+    let ends = [least, greatest].map(|end| end.double_value(&[]));
+    if ends.iter().all(|end| end.is_finite()) {
+        return None;
+    }
+    Some(if ends.iter().any(|end| end.is_nan()) { "NaN" } else { "infinity" })
+}
+
+/// Bytes that a state takes for each parameter: of its weight alone, or with moments and age.
+fn bytes_of_each(state: &TrainingState) -> u64 {
+    let weight = state.master().elt_size_in_bytes() as u64;
+    if state.step > 0 { 3 * weight + 4 } else { weight }
 }
 
 /// Why a checkpoint can't be grown.
@@ -119,6 +166,12 @@ pub enum GrowError {
     /// It can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A weight is NaN or infinite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// It would be too large for this machine.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// A transform or an operator can't be applied.
     #[error("growth {number} (from 0): {error}")]
     Growth {
@@ -185,12 +238,11 @@ pub fn check_checkpoint(
     seed: u64,
     device: Device,
     mut progress: impl FnMut(u64),
-) -> Result<CompositionCheck, CheckpointError> {
-    let before = Checkpoint::read(folder, device)?.state;
+) -> Result<CompositionCheck, GrowError> {
+    let before = finite(Checkpoint::read(folder, device)?.state)?;
     let architecture = before.architecture().clone();
     let mut check = CompositionCheck::new(compositions, before.master());
-    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, seed)).to_device(device.tch());
-    let tokens = tokens.view([2, architecture.seq_len as i64]);
+    let tokens = probe(&architecture, [2, PROBE_LEN], seed).to_device(device.tch());
     let targets = tokens.remainder(architecture.n_outputs as i64);
     for number in 0..compositions {
         let transforms = random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
@@ -260,8 +312,7 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
     let initializer = check_initializer(number);
     let after =
         no_grad(|| before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number }));
-    let tokens = Tensor::from_slice(&probe_tokens(&architecture, 2, number)).to_device(device.tch());
-    let tokens = tokens.view([2, architecture.seq_len as i64]);
+    let tokens = probe(&architecture, [2, PROBE_LEN], number).to_device(device.tch());
     let targets = tokens.remainder(architecture.n_outputs as i64);
     (compare(&before, &after, &tokens, &targets).error(), transforms)
 }

@@ -111,12 +111,12 @@ fn a_grown_folder_computes_the_same() {
             fs::write(from.join("tokenizer.json"), "{}").expect("written");
             fs::write(from.join("pytorch_model.bin"), "old").expect("written");
             let to = from.with_extension("grown");
-            let grown = hub::grow(&from, &to, &growths, &normal, 1, None).expect("it grows");
+            let grown = hub::grow(&from, &to, &growths, &normal, 1, None, &|_| {}).expect("it grows");
             assert!(grown.preserving && grown.preservation.holds(), "{family:?}: {:?}", grown.preservation);
             assert!(grown.preservation.max_logit > 0.01, "a model that says nothing proves nothing");
             assert_eq!(grown.after.layers.len(), 3);
             assert!(to.join("tokenizer.json").exists() && !to.join("pytorch_model.bin").exists());
-            assert_eq!(grown.written.left_out, ["pytorch_model.bin"]);
+            assert_eq!(grown.written.left_out.iter().map(|file| &file.name).collect::<Vec<_>>(), ["pytorch_model.bin"]);
             assert_eq!(HubModel::read(&to).expect("it reads").dtype, dtype);
         }
     }
@@ -149,7 +149,7 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
 }
 
 fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<hub::GrownFolder, HubError> {
-    hub::grow(from, to, growths, &Initializer::Normal { scale: 1.0 }, 1, None)
+    hub::grow(from, to, growths, &Initializer::Normal { scale: 1.0 }, 1, None, &|_| {})
 }
 
 /// Everything that may be wrong with a folder gives an error that names it, and nothing is written.
@@ -200,7 +200,8 @@ fn damaged_and_hostile_folders_write_nothing() {
         ("plain file name", Box::new(|f| index(f, "../secret.safetensors"))),
         ("plain file name", Box::new(|f| index(f, secret.to_str().expect("text")))),
         ("plain file name", Box::new(|f| index(f, ".."))),
-        ("No such file", Box::new(|f| index(f, "model-00001-of-00001.safetensors"))),
+        ("names it", Box::new(|f| index(f, "model-00001-of-00001.safetensors"))),
+        ("no whole safetensors file", Box::new(|f| index(f, "config.json"))),
         (
             "`weight_map` is missing",
             Box::new(|f| fs::write(f.join("model.safetensors.index.json"), "{}").expect("written")),

@@ -6,11 +6,15 @@ use indicatif::ProgressBar;
 use outgrow_train::{CheckKind, CompositionCheck, check_checkpoint, check_compositions};
 use serde_json::json;
 
-use super::one_device;
+use super::{
+    grow::{failure, say_notes},
+    one_device,
+};
 use crate::{
     args::Check,
     failure::Failure,
     output::{print, print_json, table},
+    phases::Phases,
 };
 
 /// Proves function preservation on this machine.
@@ -21,14 +25,19 @@ pub fn check(args: &Check) -> Result<(), Failure> {
         Some(folder) => {
             let n = args.compositions.unwrap_or(20);
             let bar = bar(n);
-            let check = check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done))?;
+            say_notes(folder)?;
+            let phases = Phases::new(format!("growing {} {n} times", folder.display()));
+            let check = check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done));
+            drop(phases);
             bar.finish_and_clear();
+            let check = check.map_err(failure)?;
             vec![(name(folder), check)]
         }
         None => [("float64", CheckKind::F64), ("float32", CheckKind::F32)]
             .map(|(name, kind)| {
                 let n = args.compositions.unwrap_or(1000);
                 let bar = bar(n);
+                let _phases = Phases::new(format!("growing {n} random models in {name}"));
                 let check = check_compositions(n, most, kind, args.seed, device, |done| bar.set_position(done));
                 bar.finish_and_clear();
                 (name.to_owned(), check)

@@ -7,18 +7,23 @@ use outgrow_train::{
 };
 use serde_json::json;
 
-use super::one_device;
+use super::{
+    grow::{say_left_out, say_notes},
+    one_device,
+};
 use crate::{
     args::Convert,
     failure::Failure,
     output::{count, print, print_json},
+    phases::{Phases, stop_leaving_nothing},
 };
 
 /// Turns a checkpoint into a model of transformers, or such a model into a checkpoint.
 pub fn convert(args: &Convert) -> Result<(), Failure> {
-    if args.to.exists() {
+    if args.to.symlink_metadata().is_ok() {
         return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
     }
+    stop_leaving_nothing(&args.to).map_err(Failure::environment("cannot listen for signals"))?;
     one_device(Some(Device::Cpu))?;
     let from_hub = is_hub(&args.from);
     if from_hub && (args.like.is_some() || args.dtype.is_some()) {
@@ -26,22 +31,22 @@ pub fn convert(args: &Convert) -> Result<(), Failure> {
             "--like and --dtype are for a checkpoint that becomes a model of transformers".into(),
         ));
     }
+    [Some(&args.from), args.like.as_ref()].into_iter().flatten().try_for_each(|folder| say_notes(folder))?;
+    let phases = Phases::new(format!("reading {}", args.from.display()));
     let checkpoint = Checkpoint::read(&args.from, Device::Cpu)?;
     let architecture = checkpoint.state.architecture().clone();
+    phases.next(format!("writing {}", args.to.display()));
     let kind = if from_hub {
         Checkpoint { progress: None, ..checkpoint }.write(&args.to)?;
         "a checkpoint of outgrow".to_owned()
     } else {
         let like = args.like.as_deref().map(HubModel::read).transpose()?;
-        hub::export(
-            &checkpoint.state,
-            &args.to,
-            like.as_ref(),
-            args.dtype.map_or(checkpoint.state.dtype(), Dtype::from),
-        )?;
+        let dtype = args.dtype.map_or(checkpoint.state.dtype(), Dtype::from);
+        say_left_out(&hub::export(&checkpoint.state, &args.to, like.as_ref(), dtype)?.left_out);
         let family = like.map_or_else(|| hub::Family::of(&architecture), |like| Ok(like.family))?;
         format!("a {} model of transformers", family.model_type())
     };
+    drop(phases);
     let parameters = cost::parameters(&architecture);
     match args.json {
         true => {

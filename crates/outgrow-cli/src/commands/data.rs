@@ -1,19 +1,26 @@
 //! `outgrow data`.
 
-use std::{io::IsTerminal, path::Path, time::Instant};
+use std::{
+    io::{IsTerminal, Write},
+    panic::resume_unwind,
+    sync::mpsc::sync_channel,
+    thread,
+};
 
 use indicatif::ProgressBar;
+use outgrow_core::sweep::{DataSpec, TextFormat};
 use outgrow_data::{
-    CorpusError, Tokenizer, each_text,
+    CorpusError, Survey, Tokenizer, check_vocab_size, each_text,
     fetch::{FetchError, KNOWN, Known, cache},
-    sources, train_bpe,
+    publish, survey, train_bpe,
 };
 use serde_json::json;
 
 use crate::{
-    args::{Count, Data, Fetch, List, Tokenize},
+    args::{self, Count, Data, Fetch, List, Texts, Tokenize},
     failure::Failure,
     output::{count, print, print_json, table},
+    reading::{Telling, files, warn},
 };
 
 /// Text and tokenizers.
@@ -61,93 +68,85 @@ fn list(args: &List) -> Result<(), Failure> {
     print(&table(&["corpus", "download", "", "here"], KNOWN.iter().map(row).collect(), &[1]))
 }
 
-/// Every text of some files.
-fn texts(
-    paths: &[String],
-    field: &str,
-    take: &mut dyn FnMut(String) -> Result<(), CorpusError>,
-) -> Result<(), Failure> {
-    let refused = |error: CorpusError| Failure::Input(error.to_string());
-    let files = sources(paths).map_err(refused)?;
-    files.iter().try_for_each(|file| each_text(file, field, take)).map_err(refused)
+/// Files and folders that are read as the data of a sweep is.
+fn spec_of(texts: &Texts) -> DataSpec {
+    let format = texts.format.map(|format| match format {
+        args::TextFormat::Text => TextFormat::Text,
+        args::TextFormat::Json => TextFormat::Json,
+        args::TextFormat::Parquet => TextFormat::Parquet,
+    });
+    DataSpec { paths: Some(texts.paths.clone()), field: Some(texts.field.clone()), format, ..DataSpec::of_paths(1) }
+}
+
+fn refused(error: CorpusError) -> Failure {
+    Failure::Input(error.to_string())
 }
 
 fn tokenize(args: &Tokenize) -> Result<(), Failure> {
+    check_vocab_size(args.vocab_size).map_err(Failure::input("--vocab-size"))?;
     if args.to.exists() {
         return Err(Failure::Input(format!("{} exists already; name a file that does not", args.to.display())));
     }
-    let mut all = vec![];
-    texts(&args.paths, &args.field, &mut |text| {
-        all.push(text);
-        Ok(())
-    })?;
-    let bytes: usize = all.iter().map(String::len).sum();
-    let json = train_bpe(all.into_iter(), args.vocab_size).map_err(Failure::input("--vocab-size"))?;
+    let spec = spec_of(&args.texts);
+    let (send, receive) = sync_channel(WAITING);
+    let (read, trained) = thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            each_text(&spec, &Telling::new(), &mut |text| {
+                // The trainer says itself why it wants no more.
+                let _ = send.send(text);
+                Ok(())
+            })
+        });
+        let trained = train_bpe(receive.into_iter(), args.vocab_size);
+        (reader.join().unwrap_or_else(|panic| resume_unwind(panic)), trained)
+    });
+    let summary = read.map_err(refused)?;
+    let json = trained.map_err(Failure::input("--vocab-size"))?;
     let failed = Failure::environment(format!("cannot write {}", args.to.display()));
-    std::fs::write(&args.to, json).map_err(failed)?;
+    publish::file(&args.to, |file| file.write_all(json.as_bytes())).map_err(failed)?;
     let known = Tokenizer::read(&args.to).map_err(|error| Failure::Environment(error.to_string()))?.vocab_size();
-    print(&format!("{}: {known} tokens, from {}B of text", args.to.display(), count(bytes as f64)))
+    let bytes = count(summary.counts.bytes[0] as f64);
+    print(&format!("{}: {known} tokens, from {bytes}B of text\n{}", args.to.display(), files(&summary)))
 }
 
-/// Bytes that are tokenized at a time.
-const BATCH: usize = 16 << 20;
-
-#[derive(Default)]
-struct Counted {
-    documents: u64,
-    bytes: u64,
-    tokens: u64,
-    seconds: f64,
-    changed: u64,
-}
+/// Pieces of text that wait for the trainer.
+const WAITING: usize = 16;
 
 fn count_tokens(args: &Count) -> Result<(), Failure> {
-    let tokenizer = Tokenizer::read(Path::new(&args.tokenizer)).map_err(|error| Failure::Input(error.to_string()))?;
-    let (mut counted, mut waiting, mut bytes) = (Counted::default(), vec![], 0);
-    texts(&args.paths, &args.field, &mut |text| {
-        bytes += text.len();
-        waiting.push(text);
-        if bytes < BATCH {
-            return Ok(());
-        }
-        bytes = 0;
-        counted.add(&tokenizer, &std::mem::take(&mut waiting), args.round_trip)
-    })?;
-    counted.add(&tokenizer, &waiting, args.round_trip).map_err(|error| Failure::Input(error.to_string()))?;
-    let Counted { documents, bytes, tokens, seconds, changed } = counted;
-    let per_token = bytes as f64 / tokens as f64;
+    let mut spec = spec_of(&args.texts);
+    spec.joined = args.joined;
+    let mut vocab_size = 256;
+    if let Some(path) = &args.tokenizer {
+        let tokenizer = Tokenizer::read(path).map_err(refused)?;
+        vocab_size = tokenizer.vocab_size();
+        spec.tokenizer = Some(path.display().to_string());
+        spec.end_of_text = args.end_of_text.clone().or_else(|| tokenizer.end_of_text().map(str::to_owned));
+    }
+    let how = Survey { round_trip: args.round_trip, ..Survey::default() };
+    let summary = survey(&spec, how, &Telling::new()).map_err(refused)?;
+    let counts = &summary.counts;
+    // What stands behind documents is no text.
+    let (documents, bytes, tokens) = (counts.documents[0], counts.bytes[0], counts.tokens[0] - counts.ends);
+    let (seconds, changed) = (summary.seconds, counts.changed);
     if args.json {
-        print_json(&json!({ "documents": documents, "bytes": bytes, "tokens": tokens, "seconds": seconds,
-            "vocab_size": tokenizer.vocab_size(), "changed": args.round_trip.then_some(changed) }))?;
+        warn(&summary);
+        print_json(&json!({ "documents": documents, "bytes": bytes, "tokens": tokens, "end_tokens": counts.ends,
+            "seconds": seconds, "vocab_size": vocab_size, "changed": args.round_trip.then_some(changed),
+            "unknown_share": summary.unknown_share(), "lost_share": summary.lost_share(), "text": summary }))?;
     } else {
         print(&format!(
-            "{documents} documents, {}B, {} tokens of {}: {per_token:.2} bytes per token, {}B/s",
+            "{documents} documents, {}B, {} tokens of {vocab_size}: {:.2} bytes per token, {}B/s\n{}",
             count(bytes as f64),
             count(tokens as f64),
-            tokenizer.vocab_size(),
-            count(bytes as f64 / seconds)
+            bytes as f64 / tokens as f64,
+            count(bytes as f64 / seconds),
+            files(&summary)
         ))?;
     }
     match changed {
-        0 => Ok(()),
-        n => Err(Failure::Result(format!(
+        n if n > 0 && args.round_trip => Err(Failure::Result(format!(
             "{n} of {documents} documents are not the same when they are turned into text again"
         ))),
-    }
-}
-
-impl Counted {
-    fn add(&mut self, tokenizer: &Tokenizer, texts: &[String], round_trip: bool) -> Result<(), CorpusError> {
-        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let began = Instant::now();
-        let encoded = tokenizer.encode(&borrowed)?;
-        self.seconds += began.elapsed().as_secs_f64();
-        self.documents += texts.len() as u64;
-        self.bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
-        self.tokens += encoded.iter().map(|ids| ids.len() as u64).sum::<u64>();
-        for (text, ids) in texts.iter().zip(&encoded).filter(|_| round_trip) {
-            self.changed += u64::from(tokenizer.decode(ids)? != *text);
-        }
-        Ok(())
+        _ => Ok(()),
     }
 }

@@ -6,20 +6,28 @@ use outgrow_core::{Growth, event::Diagnosis};
 use outgrow_train::{GrownCheckpoint, doctor::consult};
 use serde_json::json;
 
-use super::{eval::text_ids, grow::read};
+use super::{
+    eval::text_ids,
+    grow::{read, say_notes},
+};
 use crate::{
     args::Doctor,
     failure::Failure,
     output::{count, print, print_json, table},
+    phases::Phases,
 };
 
 /// Examines a growth.
 pub fn doctor(args: &Doctor) -> Result<(), Failure> {
+    say_notes(&args.from)?;
+    let phases = Phases::new(format!("growing {}", args.from.display()));
     let (growths, grown) = read(&args.from, &args.how)?;
     let ids = |path: &PathBuf| text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture());
     let text = args.text.as_ref().map(ids).transpose()?.map(|text| text.ids);
     let named = Failure::input(args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()));
+    phases.next("training a copy for three steps".into());
     let diagnosis = consult(&grown, text.as_deref(), args.how.seed).map_err(named)?;
+    drop(phases);
     match args.how.json {
         true => print_json(&as_json(&growths, &grown, &diagnosis))?,
         false => print(&as_text(&grown, &diagnosis))?,

@@ -110,7 +110,13 @@ impl Aside {
     /// # Errors
     /// If they can't change places.
     pub fn replace(self, is_kept: bool) -> Result<Option<PathBuf>, Failure> {
-        exchange(self.folder.path(), &self.to).map_err(failed(&self.to))?;
+        exchange(self.folder.path(), &self.to).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+                let why = "a disk is mounted there; name a folder within it";
+                Failure::Environment(format!("cannot replace {}: {why}", self.to.display()))
+            }
+            _ => failed(&self.to)(error),
+        })?;
         if !is_kept {
             return Ok(None);
         }

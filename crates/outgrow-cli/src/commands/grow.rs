@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Architecture, Growth, Operator, cost,
+    Architecture, Growth, Operator,
+    architecture::{MAX_COUNT, MAX_SIZE},
+    cost,
     event::Preservation,
     growth::{Application, Goal},
     init::Initializer,
     transform::{Sizes, reach},
 };
 use outgrow_train::{
-    Checkpoint, Device, GrowError, GrownCheckpoint,
-    hub::{self, is_hub},
+    Checkpoint, Device, GrowError, GrownCheckpoint, check_room,
+    hub::{self, LeftOut, is_hub},
 };
 use serde_json::json;
 
@@ -20,20 +22,25 @@ use crate::{
     args::{Grow, How, Init},
     failure::Failure,
     output::{count, print, print_json},
+    phases::{Phases, stop_leaving_nothing},
 };
 
 /// Grows one checkpoint, or a model of transformers.
 pub fn grow(args: &Grow) -> Result<(), Failure> {
-    if args.to.exists() {
+    if args.to.symlink_metadata().is_ok() {
         return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
     }
-    let grown = if is_hub(&args.from) { grow_hub(args)? } else { grow_checkpoint(args)? };
+    stop_leaving_nothing(&args.to).map_err(Failure::environment("cannot listen for signals"))?;
+    let phases = Phases::new(format!("reading {}", args.from.display()));
+    let grown = if is_hub(&args.from) { grow_hub(args, &phases)? } else { grow_checkpoint(args, &phases)? };
+    drop(phases);
     let parameters = cost::parameters(&grown.architecture);
-    let Done { growths, preserving, preservation, architecture, dtype } = &grown;
+    let Done { growths, preserving, preservation, architecture, dtype, left_out } = &grown;
+    say_left_out(left_out);
     if args.how.json {
         return print_json(&json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
             "dtype": dtype, "growths": growths, "preserving": preserving, "preservation": preservation,
-            "error": preservation.error() }));
+            "error": preservation.error(), "left_out": names(left_out) }));
     }
     let allowed = if *preserving {
         format!("allowed {:.0e}", preservation.tolerance)
@@ -56,9 +63,21 @@ struct Done {
     preservation: Preservation,
     architecture: Architecture,
     dtype: &'static str,
+    left_out: Vec<LeftOut>,
 }
 
-fn grow_checkpoint(args: &Grow) -> Result<Done, Failure> {
+/// Says which files of a folder were not taken along, a line for each reason.
+pub fn say_left_out(left_out: &[LeftOut]) {
+    for files in left_out.chunk_by(|a, b| a.why == b.why) {
+        eprintln!("note: left out ({}): {}", files[0].why, names(files).join(", "));
+    }
+}
+
+fn names(left_out: &[LeftOut]) -> Vec<&str> {
+    left_out.iter().map(|file| file.name.as_str()).collect()
+}
+
+fn grow_checkpoint(args: &Grow, phases: &Phases) -> Result<Done, Failure> {
     if args.dtype.is_some() {
         return Err(Failure::Input(
             "--dtype is for models of transformers; a checkpoint keeps the type that it is trained in".into(),
@@ -68,21 +87,35 @@ fn grow_checkpoint(args: &Grow) -> Result<Done, Failure> {
     let (preservation, preserving) = (grown.preservation, grown.preserving);
     let architecture = grown.after.architecture().clone();
     let dtype = grown.after.dtype().name();
+    phases.next(format!("writing {}", args.to.display()));
     grown.write(&args.to).map_err(failure)?;
-    Ok(Done { growths, preserving, preservation, architecture, dtype })
+    Ok(Done { growths, preserving, preservation, architecture, dtype, left_out: vec![] })
 }
 
-fn grow_hub(args: &Grow) -> Result<Done, Failure> {
+fn grow_hub(args: &Grow, phases: &Phases) -> Result<Done, Failure> {
     one_device(Some(Device::Cpu))?;
     let initializer = initializer(&args.how)?;
     let growths = growths(&args.from, &args.how)?;
     let dtype = args.dtype.map(hub::Dtype::from);
-    let grown = hub::grow(&args.from, &args.to, &growths, &initializer, args.how.seed, dtype)?;
-    for file in &grown.written.left_out {
-        eprintln!("note: {file} was left out: its weights are those of the model before");
+    let tell = |phase| phases.next(phase);
+    let grown = hub::grow(&args.from, &args.to, &growths, &initializer, args.how.seed, dtype, &tell)?;
+    say(&grown.notes);
+    let hub::GrownFolder { preserving, preservation, after, dtype, written, .. } = grown;
+    let left_out = written.left_out;
+    Ok(Done { growths, preserving, preservation, architecture: after, dtype: dtype.name(), left_out })
+}
+
+/// Prints notes.
+pub fn say(notes: &[String]) {
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+}
+
+/// Says what a user should know of a model of transformers.
+pub fn say_notes(folder: &Path) -> Result<(), Failure> {
+    if is_hub(folder) {
+        say(&hub::notes(folder)?);
     }
-    let hub::GrownFolder { preserving, preservation, after, dtype, .. } = grown;
-    Ok(Done { growths, preserving, preservation, architecture: after, dtype: dtype.name() })
+    Ok(())
 }
 
 /// The checkpoint in `from` grown as the user asked, and by what.
@@ -106,7 +139,7 @@ fn initializer(how: &How) -> Result<Initializer, Failure> {
     Ok(initializer)
 }
 
-fn failure(error: GrowError) -> Failure {
+pub fn failure(error: GrowError) -> Failure {
     match error {
         GrowError::NotPreserved { .. } => Failure::Result(error.to_string()),
         _ => Failure::Input(error.to_string()),
@@ -143,6 +176,10 @@ fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
     let sizes = Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff };
     let architecture = Checkpoint::read_architecture(from)?;
+    check_sizes(&architecture, how)?;
+    let target = Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    let target = Architecture { d_model: target.d_model, layers: target.layers, ..architecture.clone() };
+    check_room(&target).map_err(|error| Failure::Input(error.to_string()))?;
     let Some(operator) = &how.operator else {
         let transforms = reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
         return Ok(transforms.into_iter().map(Growth::from).collect());
@@ -150,4 +187,46 @@ fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     let operator: Operator = serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
     let to = Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
     Ok(vec![Application { operator, to }.into()])
+}
+
+/// Refuses sizes that no model has, before anything is laid out for them.
+fn check_sizes(architecture: &Architecture, how: &How) -> Result<(), Failure> {
+    let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
+    let axes = [("d-model", d_model), ("d-k", d_k), ("d-v", d_v), ("d-ff", d_ff)].map(|(name, n)| (name, n, MAX_SIZE));
+    let counts = [("n-layers", n_layers), ("n-heads", n_heads), ("n-kv-heads", n_kv_heads)];
+    let counts = counts.map(|(name, n)| (name, n, MAX_COUNT));
+    for (name, n, most) in axes.into_iter().chain(counts) {
+        if let Some(n) = n.filter(|n| !(1..=most).contains(n)) {
+            let size = if name == "n-layers" { size_of_deep(architecture, n) } else { String::new() };
+            return Err(Failure::Input(format!("--{name} is {n}{size}; allowed are 1 to {most}")));
+        }
+    }
+    let new = n_layers.map_or(0, |n| n.saturating_sub(architecture.layers.len()));
+    if new > MAX_NEW_LAYERS {
+        return Err(Failure::Input(format!(
+            "{new} new layers at once; allowed are {MAX_NEW_LAYERS}: grow in several steps"
+        )));
+    }
+    let (layers, heads) = (n_layers.unwrap_or(architecture.layers.len()), n_heads.or(n_kv_heads).unwrap_or(1));
+    match layers.saturating_mul(heads) {
+        n if n > MAX_HEADS => {
+            Err(Failure::Input(format!("{layers} layers of {heads} heads are {n}; allowed are {MAX_HEADS} in all")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each new layer is a growth of its own, whose sizes are all checked again: with more of them that takes minutes.
+const MAX_NEW_LAYERS: usize = 1 << 10;
+/// No model has more heads in all of its layers.
+const MAX_HEADS: usize = 1 << 20;
+
+/// How many parameters a model would have with so many layers like its last one.
+fn size_of_deep(architecture: &Architecture, n_layers: usize) -> String {
+    let now = architecture.layers.len();
+    let mut one_more = architecture.clone();
+    one_more.layers.extend(architecture.layers.last().cloned());
+    let (all, more) = (cost::parameters(architecture) as f64, cost::parameters(&one_more) as f64);
+    let parameters = all + (more - all) * (n_layers as f64 - now as f64);
+    if n_layers > now { format!(", which would be {parameters:.1e} parameters") } else { String::new() }
 }

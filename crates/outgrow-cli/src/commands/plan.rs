@@ -5,27 +5,31 @@ use outgrow_core::{
     cost::{self, Backward},
     sweep::{Beginning, Member, beginnings, in_order},
 };
+use outgrow_data::Summary;
 use serde::Serialize;
 
 use crate::{
     args::Plan,
     failure::Failure,
     output::{count, duration, flops, print, print_json, table},
-    place::{Place, read_sweep, runtime, text_of},
+    place::{Place, read_sweep, runtime},
+    reading::{describe, warn},
 };
 
 /// Shows what a sweep means and what it would cost.
 pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
-    let digest = text_of(&sweep, &args.sweep, None)?;
-    let members = crate::sweep_file::members(&sweep, &digest, &args.sweep)?;
+    let text = place.survey(&sweep, &args.sweep)?;
+    let members = crate::sweep_file::members(&sweep, &text.digest, &args.sweep)?;
     let speed = speed(place, args)?;
-    super::namesake::tell(place, &sweep, &digest)?;
+    super::namesake::tell(place, &sweep, &text.digest)?;
     if args.json {
-        return print_json(&Answer::new(&sweep, &digest, &members));
+        warn(&text);
+        return print_json(&Answer::new(&sweep, &text, &members));
     }
     let tree = if args.tree { format!("\n{}", Tree::new(&members).lines()) } else { String::new() };
-    print(&format!("{}\n{}{tree}", sweep.resolved(), summary(&sweep, &members, speed)))
+    let (resolved, text) = (sweep.resolved(), describe(&text));
+    print(&format!("{resolved}\n{text}\n\n{}{tree}", summary(&sweep, &members, speed)))
 }
 
 /// FLOP/s of one trial, and how they are known.
@@ -148,6 +152,7 @@ struct Answer<'a> {
     sweep: &'a str,
     id: String,
     data: &'a str,
+    text: &'a Summary,
     resolved: String,
     trials: Vec<PlannedTrial<'a>>,
 }
@@ -168,7 +173,8 @@ struct PlannedTrial<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(sweep: &'a Sweep, data: &'a str, members: &'a [Member]) -> Self {
+    fn new(sweep: &'a Sweep, text: &'a Summary, members: &'a [Member]) -> Self {
+        let data = &*text.digest;
         let trial = |member: &'a Member| {
             let trial = &member.trial;
             PlannedTrial {
@@ -186,6 +192,6 @@ impl<'a> Answer<'a> {
             }
         };
         let trials = members.iter().map(trial).collect();
-        Self { sweep: &sweep.spec().name, id: sweep.id(data), data, resolved: sweep.resolved(), trials }
+        Self { sweep: &sweep.spec().name, id: sweep.id(data), data, text, resolved: sweep.resolved(), trials }
     }
 }

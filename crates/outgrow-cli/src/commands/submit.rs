@@ -15,13 +15,16 @@ use crate::{
     args::Submit,
     failure::Failure,
     output::print,
-    place::{Place, read_sweep, runtime, text_of},
+    place::{Place, read_sweep, runtime},
 };
 
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
 pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
-    let digest = if args.print { text_of(&sweep, &args.sweep, None)? } else { place.prepare(&sweep, &args.sweep)? };
+    let digest = match args.print {
+        true => place.survey(&sweep, &args.sweep)?.digest,
+        false => place.prepare(&sweep, &args.sweep)?,
+    };
     let (id, jobs) = (sweep.id(&digest), whole(&place.jobs())?);
     let script = Script::new(place, args, &sweep.spec().name, &id, &jobs)?;
     if args.print {

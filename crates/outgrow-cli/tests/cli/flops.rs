@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use outgrow_core::{
     Event, Sweep,
     event::{EvalEvent, Outcome, Position, StepEvent},

@@ -63,7 +63,7 @@ fn ways(name: &str) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Largest difference, relative to the larger of 1 and the largest number.
-fn difference(a: &Value, b: &Value) -> f64 {
+pub fn difference(a: &Value, b: &Value) -> f64 {
     fn flat(value: &Value, into: &mut Vec<f64>) {
         match value {
             Value::Array(values) => values.iter().for_each(|value| flat(value, into)),

@@ -7,10 +7,12 @@ mod faults;
 mod fetch;
 mod flops;
 mod hub;
+mod odd;
 mod outputs;
 mod repair;
 mod serve;
 mod slurm;
+mod text;
 
 use std::{
     fs,

@@ -47,12 +47,13 @@ fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
     let has_own = sweep.spec.strategies.iter().any(|other| matches!(other.strategy, Strategy::FromScratch(_)));
     for StrategySpec { name, .. } in &sweep.spec.strategies {
         let clash = match control(name) {
-            Some(Control::Born { percent }) if scheduled && (percent || !has_own) => "same_tokens` and `same_compute",
-            Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => "fixed_sizes",
+            Some(Control::Born { percent }) if scheduled && (percent || !has_own) => {
+                "`controls.same_tokens` or `controls.same_compute`"
+            }
+            Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => "`controls.fixed_sizes`",
             _ => continue,
         };
-        let allowed =
-            format!("a control that `controls.{clash}` schedule may have that name; call the strategy something else");
+        let allowed = format!("{clash} may schedule a control of that name: call the strategy something else");
         return bad("strategies.name", format!("{name:?}"), &allowed);
     }
     Ok(())

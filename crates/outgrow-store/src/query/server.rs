@@ -14,7 +14,7 @@ use crate::{Cell, StoreError, open::ANSWER_TIMEOUT};
 const LOOKS: u32 = 140_000;
 /// What carries out a text that the server has not looked at, ends another's work, or takes back the name of a superuser; also with more
 /// letters behind it.
-const FORBIDDEN: [&str; 9] = [
+const FORBIDDEN: [&str; 18] = [
     "set_config",
     "query_to_xml",
     "cursor_to_xml",
@@ -24,6 +24,16 @@ const FORBIDDEN: [&str; 9] = [
     "dblink",
     "pg_terminate_backend",
     "pg_cancel_backend",
+    // Older servers do not count these as writing.
+    "lo_creat",
+    "lo_put",
+    "lo_from_bytea",
+    "lo_import",
+    "lo_export",
+    "lo_unlink",
+    "lo_open",
+    "lo_truncate",
+    "lowrite",
 ];
 
 /// Answers a query; what goes wrong is told like an answer. Ends when nobody waits for it any more, and the server ends it then.

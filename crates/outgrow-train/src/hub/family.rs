@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Activation, Architecture, Form, FrequencyScaling, HeadShape, LayerShape, Norm, ParamKind, ParamKind::*,
-    Positions as PositionKind, Rotary, architecture::MAX_COUNT,
+    Activation, Architecture, Form, HeadShape, LayerShape, Norm, ParamKind, ParamKind::*, Positions as PositionKind,
+    architecture::MAX_COUNT,
 };
 use serde_json::{Map, Value, json};
 
-use super::{Dtype, HubError, config::Config, longrope};
+use super::{Dtype, HubError, config::Config, facts, longrope, rope};
 
 /// A family of models that transformers knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,9 @@ const GPT_NEOX: &[Stored] = &[
 const BUFFERS: [&str; 5] =
     ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
 
+/// No model has more heads in all of its layers: a bound for untrusted input.
+const MAX_HEADS: usize = 1 << 20;
+
 /// The sizes of a model whose layers are all alike, as every family has them.
 struct Uniform {
     d_model: usize,
@@ -155,12 +158,13 @@ impl Family {
         }
     }
 
-    fn class(self) -> &'static str {
+    /// transformers' classes of the model with its head and without.
+    pub(super) fn classes(self) -> [&'static str; 2] {
         match self {
-            Family::Llama => "LlamaForCausalLM",
-            Family::Qwen3 => "Qwen3ForCausalLM",
-            Family::Gpt2 => "GPT2LMHeadModel",
-            Family::GptNeox => "GPTNeoXForCausalLM",
+            Family::Llama => ["LlamaForCausalLM", "LlamaModel"],
+            Family::Qwen3 => ["Qwen3ForCausalLM", "Qwen3Model"],
+            Family::Gpt2 => ["GPT2LMHeadModel", "GPT2Model"],
+            Family::GptNeox => ["GPTNeoXForCausalLM", "GPTNeoXModel"],
         }
     }
 
@@ -182,10 +186,16 @@ impl Family {
         }
     }
 
+    /// The tensors of the embedding and of the head, which may be one.
+    pub(super) fn tables(self) -> [&'static str; 2] {
+        let name =
+            |kind: ParamKind| self.tensors().iter().find(|stored| stored.kinds == [kind]).map(|stored| stored.name);
+        [Embedding, Unembedding].map(|kind| name(kind).expect("every family has both"))
+    }
+
     /// Whether a tensor of that name in a file means nothing beyond the configuration.
-    pub(super) fn is_redundant(self, name: &str, form: Form) -> bool {
-        let tied_head = form.tied && ["lm_head.weight", "embed_out.weight"].contains(&name);
-        tied_head || BUFFERS.iter().any(|buffer| name.ends_with(buffer))
+    pub(super) fn is_redundant(self, name: &str) -> bool {
+        BUFFERS.iter().any(|buffer| name.ends_with(buffer))
     }
 
     /// The family that a configuration names.
@@ -220,6 +230,7 @@ impl Family {
         if config.get("quantization_config").is_some() {
             return config.refuse("the model is quantized; growing needs its weights in a floating-point type");
         }
+        facts::check(config, self)?;
         match self {
             Family::Llama | Family::Qwen3 => self.read_llama(config),
             Family::Gpt2 => self.read_gpt2(config),
@@ -230,23 +241,23 @@ impl Family {
     fn read_llama(self, config: &Config) -> Result<Architecture, HubError> {
         let is_qwen = self == Family::Qwen3;
         let (d_model, n_heads) = (config.needed("hidden_size")?, config.needed("num_attention_heads")?);
-        let n_kv_heads = config.size("num_key_value_heads")?.unwrap_or(n_heads);
-        let d_k = match config.size("head_dim")? {
-            Some(d_k) => d_k,
-            None if is_qwen => 128,
-            None => shared_width(config, d_model, n_heads)?,
+        // What transformers takes where a field is left out; null is each head's own.
+        let n_kv_heads = match config.size("num_key_value_heads")? {
+            None if is_qwen && !config.fields.contains_key("num_key_value_heads") => 32,
+            n => n.unwrap_or(n_heads),
         };
-        if is_qwen {
-            config.only("use_sliding_window", false, "attention within a window")?;
-            let all_full = |types: &Value| types.as_array().is_some_and(|t| t.iter().all(|t| t == "full_attention"));
-            if let Some(types) = config.get("layer_types").filter(|types| !all_full(types)) {
-                return config.refuse(format!("`layer_types` is {types}; only \"full_attention\" is known here"));
+        let d_k = match config.size("head_dim")? {
+            None if is_qwen => 128,
+            Some(d_k) if is_qwen => d_k,
+            head_dim => {
+                let even = even_width(config, d_model, n_heads)?;
+                head_dim.unwrap_or(even)
             }
-        }
+        };
         let eps = config.number("rms_norm_eps", 1e-6)?;
         let attention_bias = config.flag("attention_bias", false)?;
         let form = Form {
-            positions: PositionKind::Rotary(read_rotary(config, d_k)?),
+            positions: PositionKind::Rotary(rope::read(config, d_k, false)?),
             activation: activation(config, "hidden_act", "silu")?,
             gated: true,
             qkv_bias: attention_bias,
@@ -267,9 +278,6 @@ impl Family {
     }
 
     fn read_gpt2(self, config: &Config) -> Result<Architecture, HubError> {
-        config.only("scale_attn_weights", true, "attention without its scale")?;
-        config.only("scale_attn_by_inverse_layer_idx", false, "a scale by the layer's number")?;
-        config.only("add_cross_attention", false, "cross-attention")?;
         let (d_model, n_heads) = (config.needed("n_embd")?, config.needed("n_head")?);
         let form = Form {
             activation: activation(config, "activation_function", "gelu_new")?,
@@ -294,7 +302,7 @@ impl Family {
         let d_k = shared_width(config, d_model, n_heads)?;
         let attention_bias = config.flag("attention_bias", true)?;
         let form = Form {
-            positions: PositionKind::Rotary(read_partial_rotary(config, d_k)?),
+            positions: PositionKind::Rotary(rope::read(config, d_k, true)?),
             activation: activation(config, "hidden_act", "gelu")?,
             qkv_bias: attention_bias,
             output_bias: attention_bias,
@@ -438,12 +446,13 @@ impl Family {
             ],
         };
         config.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        facts::rename(&mut config);
         if config.get("layer_types").is_some_and(Value::is_array) {
             config.insert("layer_types".into(), vec!["full_attention"; sizes.n_layers].into());
         }
         if let Some(rotary) = architecture.form.rotary() {
             longrope::remove(&mut config);
-            self.write_rotary(&mut config, rotary, sizes.head.d_k);
+            rope::write(&mut config, rotary, sizes.head.d_k, self == Family::GptNeox);
             if dtype == Dtype::Float64 && self != Family::GptNeox {
                 longrope::write(&mut config, rotary, sizes.head.d_k, architecture.seq_len);
             }
@@ -464,7 +473,7 @@ impl Family {
         };
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| drop(config.insert(key.into(), value));
-        set("architectures", json!([self.class()]));
+        set("architectures", json!([self.classes()[0]]));
         set("model_type", self.model_type().into());
         set("vocab_size", architecture.vocab_size.into());
         set(positions, architecture.seq_len.into());
@@ -483,46 +492,6 @@ impl Family {
         }
         config
     }
-
-    /// Rotary positions of heads of this `d_k`, where the configuration has them already; in the words of transformers 4 and 5 in a new one.
-    fn write_rotary(self, config: &mut Map<String, Value>, rotary: Rotary, d_k: usize) {
-        let turned = rotary.turned(d_k);
-        // transformers' frequencies are θ^(−2i/turned); with this θ they are θ^(−2i/width), so that those of old pairs stay.
-        let theta = match turned == rotary.width {
-            true => rotary.theta,
-            false => rotary.theta.powf(turned as f64 / rotary.width as f64),
-        };
-        let share = exact_share(turned, d_k);
-        let partial = self == Family::GptNeox;
-        let (theta_key, share_key) =
-            if partial { ("rotary_emb_base", "rotary_pct") } else { ("rope_theta", "partial_rotary_factor") };
-        let mut found = false;
-        for key in ["rope_parameters", "rope_scaling"] {
-            let Some(Value::Object(fields)) = config.get_mut(key) else { continue };
-            for (key, value) in [("rope_theta", theta), ("partial_rotary_factor", share)] {
-                if fields.contains_key(key) {
-                    fields.insert(key.into(), value.into());
-                    found |= key == "rope_theta";
-                }
-            }
-        }
-        for (key, value) in [(theta_key, theta), (share_key, share)] {
-            if config.contains_key(key) || (!found && (key == theta_key || partial)) {
-                config.insert(key.into(), value.into());
-            }
-        }
-        if !found && !config.contains_key("rope_scaling") {
-            let mut fields = scaling_fields(rotary.scaling);
-            fields.insert("rope_theta".into(), theta.into());
-            if partial {
-                fields.insert("partial_rotary_factor".into(), share.into());
-            }
-            if rotary.scaling.is_some() {
-                config.insert("rope_scaling".into(), scaling_fields(rotary.scaling).into());
-            }
-            config.insert("rope_parameters".into(), fields.into());
-        }
-    }
 }
 
 impl Uniform {
@@ -535,6 +504,10 @@ impl Uniform {
     ) -> Result<Architecture, HubError> {
         if self.n_layers > MAX_COUNT || self.n_kv_heads > MAX_COUNT {
             return config.refuse(format!("more than {MAX_COUNT} layers or heads are no model"));
+        }
+        // Each head of each layer is a value of its own.
+        if self.n_layers * self.n_kv_heads > MAX_HEADS {
+            return config.refuse(format!("more than {MAX_HEADS} heads in all layers together are no model"));
         }
         let layer = LayerShape { heads: vec![self.head; self.n_kv_heads], d_ff: self.d_ff };
         let architecture = Architecture::uniform(vocab_size, seq_len, self.d_model, self.n_layers, layer, form);
@@ -563,11 +536,24 @@ fn remedy(d_model: usize, n_heads: usize, d_k: usize) -> String {
     }
 }
 
-fn shared_width(config: &Config, d_model: usize, n_heads: usize) -> Result<usize, HubError> {
+/// The width of a head if all share the stream's, which transformers demands to be possible.
+fn even_width(config: &Config, d_model: usize, n_heads: usize) -> Result<usize, HubError> {
     if n_heads == 0 || !d_model.is_multiple_of(n_heads) {
         return config.refuse(format!("the width {d_model} is not a multiple of the number of heads, {n_heads}"));
     }
     Ok(d_model / n_heads)
+}
+
+/// The width of a head in a family whose heads share the stream's.
+fn shared_width(config: &Config, d_model: usize, n_heads: usize) -> Result<usize, HubError> {
+    let d_k = even_width(config, d_model, n_heads)?;
+    match config.size("head_dim")? {
+        Some(other) if other != d_k => config.contradiction([
+            &format!("`head_dim` is {other}"),
+            &format!("a width of {d_model} in {n_heads} heads is {d_k} each"),
+        ]),
+        _ => Ok(d_k),
+    }
 }
 
 fn head(config: &Config, n_heads: usize, n_kv_heads: usize, d_k: usize) -> Result<HeadShape, HubError> {
@@ -587,85 +573,6 @@ fn activation(config: &Config, key: &str, default: &str) -> Result<Activation, H
         "silu" | "swish" => Ok(Activation::Silu),
         other => config.refuse(format!("`{key}` {other:?} is not known here; known are relu, gelu, gelu_new, silu")),
     }
-}
-
-/// Rotary positions that turn all channels, from where transformers 5 or 4 keep them.
-fn read_rotary(config: &Config, d_k: usize) -> Result<Rotary, HubError> {
-    let parameters = match config.object("rope_parameters")? {
-        Some(found) => Some(found),
-        None => config.object("rope_scaling")?,
-    };
-    let theta = config.number("rope_theta", 10_000.0)?;
-    let Some(rope) = parameters else { return Ok(Rotary { theta, width: d_k, channels: None, scaling: None }) };
-    for config in [config, &rope] {
-        config.only("partial_rotary_factor", 1.0, "turning a part of the channels")?;
-    }
-    if let Some(rotary) = longrope::read(config, &rope, d_k)? {
-        return Ok(rotary);
-    }
-    let theta = rope.number("rope_theta", theta)?;
-    Ok(Rotary { theta, width: d_k, channels: None, scaling: read_scaling(config, &rope)? })
-}
-
-/// Rotary positions that turn a part of the channels.
-fn read_partial_rotary(config: &Config, d_k: usize) -> Result<Rotary, HubError> {
-    let mut theta = config.number("rotary_emb_base", 10_000.0)?;
-    let mut share = config.number("rotary_pct", 0.25)?;
-    let mut scaling = None;
-    for key in ["rope_parameters", "rope_scaling"] {
-        if let Some(rope) = config.object(key)? {
-            theta = rope.number("rope_theta", theta)?;
-            share = rope.number("partial_rotary_factor", share)?;
-            scaling = read_scaling(config, &rope)?;
-        }
-    }
-    if !(0.0..=1.0).contains(&share) {
-        return config.refuse(format!("the share of channels that are turned is {share}; it must be from 0 to 1"));
-    }
-    let channels = (d_k as f64 * share) as usize;
-    Ok(Rotary { theta, width: channels.max(1), channels: Some(channels), scaling })
-}
-
-fn read_scaling(config: &Config, rope: &Config) -> Result<Option<FrequencyScaling>, HubError> {
-    let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or_else(|| "default".into());
-    let needed = |key: &str| match rope.get(key).and_then(Value::as_f64) {
-        Some(value) => Ok(value),
-        None => config.refuse(format!("rotary positions of type {kind:?} need a number `{key}`")),
-    };
-    match kind.as_str() {
-        "default" => Ok(None),
-        "linear" => Ok(Some(FrequencyScaling::Linear { factor: needed("factor")? })),
-        "llama3" => Ok(Some(FrequencyScaling::Llama3 {
-            factor: needed("factor")?,
-            low_freq_factor: needed("low_freq_factor")?,
-            high_freq_factor: needed("high_freq_factor")?,
-            original_length: needed("original_max_position_embeddings")? as usize,
-        })),
-        other => config.refuse(format!(
-            "rotary positions of type {other:?} are not known here; known are default, linear, llama3"
-        )),
-    }
-}
-
-fn scaling_fields(scaling: Option<FrequencyScaling>) -> Map<String, Value> {
-    let fields = match scaling {
-        None => json!({ "rope_type": "default" }),
-        Some(FrequencyScaling::Linear { factor }) => json!({ "rope_type": "linear", "factor": factor }),
-        Some(FrequencyScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_length }) => {
-            json!({ "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-                    "high_freq_factor": high_freq_factor, "original_max_position_embeddings": original_length })
-        }
-    };
-    fields.as_object().expect("an object").clone()
-}
-
-/// The share of which transformers, which rounds down, makes `turned` of `d_k` channels again.
-fn exact_share(turned: usize, d_k: usize) -> f64 {
-    let mut share = turned as f64 / d_k as f64;
-    while ((d_k as f64 * share) as usize) < turned {
-        share = share.next_up();
-    }
-    share
 }
 
 /// Reads a configuration and says what it means.

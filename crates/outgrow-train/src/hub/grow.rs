@@ -3,19 +3,24 @@
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, Growth, ParamId,
+    Architecture, Growth, ParamId, cost,
     edit::{Edit, Fill, Role, apply},
     event::Preservation,
-    growth::{all_preserve, grow_all},
+    growth::{Grown, all_preserve, grow_all},
     init::Initializer,
 };
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Dtype, Family, HubError, HubModel, Written, write::Draft};
+use super::{
+    Dtype, Family, HubError, HubModel, Written, format_error,
+    write::{Aside, Draft},
+};
 use crate::{
+    Device,
     model::Model,
+    room::{self, Need},
     tensor::Growable,
-    verify::{preservation, probe_tokens},
+    verify::{not_finite, preservation, probe},
 };
 
 /// What growing a folder gave.
@@ -35,13 +40,15 @@ pub struct GrownFolder {
     pub preservation: Preservation,
     /// What was written.
     pub written: Written,
+    /// What a user should know of the folder that was grown.
+    pub notes: Vec<String>,
 }
 
 /// Sequences of the probe, and how long they are at most: a model of a billion parameters computes them in seconds.
 const PROBE: [usize; 2] = [2, 32];
 
 /// Grows the model in `from` and writes it to `to`, in the type of its weights or in `dtype`. What was written is read again and compared; if
-/// the growths claim to preserve the function and it moved, it is removed.
+/// the growths claim to preserve the function and it moved, it is removed. `tell` hears what is being done.
 ///
 /// # Errors
 /// If something can't be read, applied, said in the family's format or written, or if the function moved. Nothing is left behind then.
@@ -52,66 +59,109 @@ pub fn grow(
     initializer: &Initializer,
     seed: u64,
     dtype: Option<Dtype>,
+    tell: &dyn Fn(String),
 ) -> Result<GrownFolder, HubError> {
-    if to.exists() {
+    if to.symlink_metadata().is_ok() {
         return Err(HubError::Exists(to.display().to_string()));
     }
+    tell(format!("reading {}", from.display()));
     let model = HubModel::read(from)?;
-    let before = model.architecture.clone();
+    let (family, before, stored, notes) = (model.family, model.architecture.clone(), model.dtype, model.notes());
     let grown = grow_all(&before, growths, seed).map_err(|(number, error)| HubError::Growth { number, error })?;
-    model.family.check(&grown.architecture)?;
-    let dtype = dtype.unwrap_or(model.dtype);
-    let compute = if dtype == Dtype::Float64 { model.compute() } else { Kind::Float };
-    let tokens = probe(&before, seed);
-    let old = logits(&before, &model.weights, &tokens, compute);
-    let HubModel { family, config, weights, maps, .. } = model;
-    let (aside, written) = no_grad(|| {
-        let mut weights: BTreeMap<ParamId, Growable> = weights.into_iter().map(|(id, w)| (id, Growable(w))).collect();
-        apply(&mut weights, &grown.edits, Role::Weights { initializer, seed, event: 0 });
-        let weights = weights.into_iter().map(|(id, values)| (id, values.0)).collect();
-        let (base, beside) = (Some(&config), Some(from));
-        Draft { family, architecture: &grown.architecture, weights: &weights, dtype, base, beside }.write_aside(to)
-    })?;
-    drop(maps);
-    let again = HubModel::read(&aside.folder)?;
-    let new = logits(&again.architecture, &again.weights, &tokens, compute);
-    let targets = tokens.remainder(before.n_outputs as i64);
-    let preservation = preservation(&old, &new, &targets, compute);
+    family.check(&grown.architecture)?;
+    let dtype = dtype.unwrap_or(stored);
+    let need = Need { each: stored.bytes(), device: Device::Cpu, disk: Some((to, dtype.bytes())) };
+    room::check(&grown.architecture, need)?;
+    tell("computing what it says to a probe".into());
+    let probe = Probe::of(&model, dtype, seed)?;
+    tell(format!("growing it to {} parameters", cost::parameters(&grown.architecture)));
+    let (aside, written) = write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
+    tell("reading and comparing what was written".into());
+    let again = aside.read(to, dtype)?;
+    let preservation = probe.compare(&again);
     let preserving = all_preserve(&before, growths);
     if preserving && !preservation.holds() {
-        let hint = hint(dtype, &grown.edits);
+        let hint = hint(stored, dtype, &grown.edits);
         return Err(HubError::NotPreserved { error: preservation.error(), tolerance: preservation.tolerance, hint });
     }
     let after = again.architecture.clone();
     drop(again);
     aside.settle(to)?;
-    Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written })
+    Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written, notes })
 }
 
-fn probe(architecture: &Architecture, seed: u64) -> Tensor {
-    let [n, longest] = PROBE;
-    let short = Architecture { seq_len: architecture.seq_len.min(longest), ..architecture.clone() };
-    Tensor::from_slice(&probe_tokens(&short, n, seed)).view([n as i64, -1])
+/// Applies the edits of a growth, and writes what they give aside of `to`.
+fn write(
+    model: HubModel,
+    grown: &Grown,
+    role: Role,
+    dtype: Dtype,
+    to: &Path,
+    tell: &dyn Fn(String),
+) -> Result<(Aside, Written), HubError> {
+    // The weights are views of the maps, which are dropped last.
+    let HubModel { maps: _maps, family, config, weights, folder, .. } = model;
+    no_grad(|| {
+        let mut weights: BTreeMap<ParamId, Growable> = weights.into_iter().map(|(id, w)| (id, Growable(w))).collect();
+        apply(&mut weights, &grown.edits, role);
+        let weights = weights.into_iter().map(|(id, values)| (id, values.0)).collect();
+        let (architecture, base, beside) = (&grown.architecture, Some(&config), Some(folder.as_path()));
+        tell(format!("writing {:.1} GB", (cost::parameters(architecture) * dtype.bytes()) as f64 / 1e9));
+        Draft { family, architecture, weights: &weights, dtype, base, beside }.write_aside(to)
+    })
 }
 
-fn logits(architecture: &Architecture, weights: &BTreeMap<ParamId, Tensor>, tokens: &Tensor, compute: Kind) -> Tensor {
-    let weights = weights.iter().map(|(id, weight)| (*id, weight.shallow_clone())).collect();
-    no_grad(|| Model::computing(architecture, weights, compute).logits(tokens))
+/// What a model says to random tokens.
+struct Probe {
+    tokens: Tensor,
+    targets: Tensor,
+    compute: Kind,
+    logits: Tensor,
+}
+
+impl Probe {
+    fn of(model: &HubModel, dtype: Dtype, seed: u64) -> Result<Self, HubError> {
+        let compute = if dtype == Dtype::Float64 { model.compute() } else { Kind::Float };
+        let tokens = probe(&model.architecture, PROBE, seed);
+        let logits = logits(model, &tokens, compute);
+        if not_finite(&logits).is_some() {
+            let why = "its logits are no finite numbers, though its weights are: there is nothing to preserve";
+            return Err(format_error(&model.folder, why));
+        }
+        let targets = tokens.remainder(model.architecture.n_outputs as i64);
+        Ok(Self { tokens, targets, compute, logits })
+    }
+
+    fn compare(&self, grown: &HubModel) -> Preservation {
+        let new = logits(grown, &self.tokens, self.compute);
+        preservation(&self.logits, &new, &self.targets, self.compute)
+    }
+}
+
+fn logits(model: &HubModel, tokens: &Tensor, compute: Kind) -> Tensor {
+    let weights = model.weights.iter().map(|(id, weight)| (*id, weight.shallow_clone())).collect();
+    no_grad(|| Model::computing(&model.architecture, weights, compute).logits(tokens))
 }
 
 /// What a type can't hold.
-fn hint(dtype: Dtype, edits: &[Edit]) -> String {
+fn hint(stored: Dtype, dtype: Dtype, edits: &[Edit]) -> String {
     let is_short = matches!(dtype, Dtype::Bfloat16 | Dtype::Float16);
     let averages = edits.iter().any(|edit| matches!(edit, Edit::Pad { fill: Fill::Mean, .. }));
     let scales = edits.iter().any(|edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0));
-    let name = dtype.name();
+    let (name, old) = (dtype.name(), stored.name());
     match (is_short, averages, scales) {
-        (true, true, _) => {
+        (false, ..) => String::new(),
+        _ if stored != dtype => format!(
+            "; {name} rounds the weights themselves, which are stored in {old}: --dtype {old} keeps them. For a model in {name}, round the one before the growth (model.to(torch.{name}).save_pretrained(...)) and grow that"
+        ),
+        (_, true, _) => {
             format!("; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them")
         }
-        (true, _, true) => format!(
+        (_, _, true) => format!(
             "; {name} rounds what the growth scales by the root of a ratio of widths: --dtype float32 holds it, or grow d_model and d_k by a factor of 4"
         ),
-        _ => String::new(),
+        _ => format!(
+            "; if some of its weights are stored in a longer type, {name} rounds them: --dtype float32 holds them"
+        ),
     }
 }

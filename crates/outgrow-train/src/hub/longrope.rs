@@ -8,12 +8,11 @@
 use outgrow_core::Rotary;
 use serde_json::{Map, Value, json};
 
-use super::{HubError, config::Config};
+use super::{HubError, config::Config, rope::SECTIONS};
 use crate::model::powers;
 
 /// Ours: θ and width as they were.
 const OURS: &str = "outgrow_rotary";
-const SECTIONS: [&str; 2] = ["rope_parameters", "rope_scaling"];
 
 /// The θ that is written, for programs that do not read factors: right to four digits.
 fn theta(rotary: Rotary, d_k: usize) -> f64 {
@@ -38,7 +37,7 @@ pub fn write(config: &mut Map<String, Value>, rotary: Rotary, d_k: usize, seq_le
     let Some(factors) = needed.then(|| factors(rotary, d_k)).flatten() else { return };
     let section = json!({ "rope_type": "longrope", "rope_theta": theta(rotary, d_k), "short_factor": factors, "long_factor": factors,
         "factor": 1.0, "attention_factor": 1.0, "original_max_position_embeddings": seq_len });
-    // transformers 5 reads the first, 4 the second.
+    // transformers 4 knows the first only.
     for key in SECTIONS {
         config.insert(key.into(), section.clone());
     }

@@ -11,21 +11,20 @@ use outgrow_core::{
     Architecture, ParamId, ParamKind,
     param::{Axis, parameters},
 };
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 use serde_json::{Map, Value};
 use tch::{Device as Place, Kind, Tensor};
 
 use super::{
     CONFIG, Dtype, HubError,
+    beside::{self, INDEX, SINGLE, WeightSet},
     config::read_object,
+    facts,
     family::{self, Family, Fused, Layout, Stored},
     file_error, format_error,
 };
 use crate::checkpoint::Checkpoint;
-use crate::{Device, state::TrainingState};
-
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+use crate::{Device, state::TrainingState, verify::not_finite};
 
 /// A model of transformers. Its weights are views of the mapped files, in the types and mostly in the layout of the files.
 pub struct HubModel {
@@ -40,6 +39,8 @@ pub struct HubModel {
     /// The type that most of its weights are stored in.
     pub dtype: Dtype,
     pub(super) folder: PathBuf,
+    /// The files of its weights.
+    pub files: Vec<PathBuf>,
     pub(super) maps: Vec<Mmap>,
 }
 
@@ -47,22 +48,59 @@ impl HubModel {
     /// Reads a folder.
     ///
     /// # Errors
-    /// If a file is missing, damaged or not what the configuration says.
+    /// If a file is missing, damaged or not what the configuration says, if parts of the folder contradict each other, or if a weight is no number.
     pub fn read(folder: &Path) -> Result<Self, HubError> {
+        let model = Self::open(folder)?;
+        match model.weights.iter().find_map(|(id, weight)| Some((id, not_finite(weight)?))) {
+            None => Ok(model),
+            Some((id, what)) => {
+                let name = model.family.name_of(*id);
+                Err(HubError::NotFinite { path: folder.display().to_string(), name, what })
+            }
+        }
+    }
+
+    /// Reads a folder, without a look at the weights' values.
+    pub(super) fn open(folder: &Path) -> Result<Self, HubError> {
         let path = folder.join(CONFIG);
         let config = read_object(&path)?;
         let (family, architecture) = family::read(&path, &config)?;
-        let files = weight_files(folder)?;
-        let open = |file: &PathBuf| {
-            let opened = File::open(file).map_err(file_error(file))?;
-            // SAFETY: read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
-            unsafe { Mmap::map(&opened) }.map_err(file_error(file))
-        };
-        let maps = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let tensors = Tensors::of(&files, &maps)?;
+        beside::check(folder)?;
+        let (set, other) = beside::weight_sets(folder)?;
+        let maps = set.map()?;
+        let tensors = Tensors::of(&set, &maps, family)?;
+        if let Some(other) = other {
+            let maps = other.map()?;
+            tensors.compare(&Tensors::of(&other, &maps, family)?, folder)?;
+        }
         let weights = tensors.weights(family, &architecture, folder)?;
         let dtype = Dtype::of(weights[&ParamId::global(ParamKind::Embedding)].kind());
-        Ok(Self { family, architecture, config, weights, dtype, folder: folder.to_owned(), maps })
+        Ok(Self { family, architecture, config, weights, dtype, folder: folder.to_owned(), files: set.files, maps })
+    }
+
+    /// What a user should know of the folder, though it can be read.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![];
+        let unknown = facts::unknown(&self.config);
+        if !unknown.is_empty() {
+            let (fields, family) = (unknown.join(", "), self.family.model_type());
+            notes.push(format!("{CONFIG} has fields that neither outgrow nor transformers' {family} reads: {fields}"));
+        }
+        let mut stored: Vec<&str> = self.weights.values().map(|weight| Dtype::of(weight.kind()).name()).collect();
+        stored.sort_unstable();
+        stored.dedup();
+        let said = ["dtype", "torch_dtype"].into_iter().find_map(|key| self.config.get(key)?.as_str());
+        if let Some(said) = said.filter(|said| [*said] != stored[..]) {
+            let stored = stored.join(" and ");
+            notes
+                .push(format!("{CONFIG} says {said}, but the weights are stored in {stored}: they are read as stored"));
+        }
+        let strays = beside::strays(&self.folder, &self.files);
+        if !strays.is_empty() {
+            let read: Vec<_> = self.files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+            notes.push(format!("weights are read from {}, not from {}", read.join(", "), strays.join(", ")));
+        }
+        notes
     }
 
     /// The kind that its logits are computed in.
@@ -79,65 +117,88 @@ impl HubModel {
     }
 }
 
-/// The files that the weights are in.
-///
-/// # Errors
-/// If there are none, or an index names what is no file of this folder.
-pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, HubError> {
-    let index = folder.join(INDEX);
-    if !index.exists() {
-        let single = folder.join(SINGLE);
-        return match single.exists() {
-            true => Ok(vec![single]),
-            false => {
-                let why = format!(
-                    "there is neither {SINGLE} nor {INDEX} beside {CONFIG}; weights in other formats can be saved anew by transformers' save_pretrained"
-                );
-                Err(format_error(folder, why))
-            }
-        };
-    }
-    let fields = read_object(&index)?;
-    let Some(Value::Object(map)) = fields.get("weight_map") else {
-        return Err(format_error(&index, "`weight_map` is missing"));
-    };
-    let mut names: Vec<&str> = vec![];
-    for (tensor, file) in map {
-        let name = file.as_str().unwrap_or_default();
-        // A path would lead out of the folder.
-        if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
-            return Err(format_error(
-                &index,
-                format!("`{tensor}` is said to be in {file}; it must be a plain file name"),
-            ));
-        }
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    if names.is_empty() {
-        return Err(format_error(&index, "`weight_map` names no file"));
-    }
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
-}
-
 /// The tensors of all files, by name.
 struct Tensors<'a>(BTreeMap<String, (safetensors::tensor::TensorView<'a>, &'a Path)>);
 
+impl WeightSet {
+    fn map(&self) -> Result<Vec<Mmap>, HubError> {
+        let open = |file: &PathBuf| {
+            let opened = File::open(file).map_err(file_error(file))?;
+            // SAFETY: read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
+            unsafe { Mmap::map(&opened) }.map_err(file_error(file))
+        };
+        self.files.iter().map(open).collect()
+    }
+}
+
 impl<'a> Tensors<'a> {
-    fn of(files: &'a [PathBuf], maps: &'a [Mmap]) -> Result<Self, HubError> {
+    fn of(set: &'a WeightSet, maps: &'a [Mmap], family: Family) -> Result<Self, HubError> {
         let mut all = BTreeMap::new();
-        for (file, map) in files.iter().zip(maps) {
-            let why = |error| format!("it is no whole safetensors file: {error}");
-            let tensors = SafeTensors::deserialize(map).map_err(|error| format_error(file, why(error)))?;
+        for (file, map) in set.files.iter().zip(maps) {
+            let tensors = SafeTensors::deserialize(map).map_err(|error| format_error(file, not_whole(map, error)))?;
             for (name, view) in tensors.iter() {
                 if all.insert(name.to_owned(), (view, file.as_path())).is_some() {
                     return Err(format_error(file, format!("the tensor `{name}` is in another file, too")));
                 }
             }
         }
-        Ok(Self(all))
+        let tensors = Self(all);
+        set.index.as_ref().map_or(Ok(()), |(index, map)| tensors.check_index(index, map, family))?;
+        Ok(tensors)
+    }
+
+    /// Refuses an index that says of a tensor what is not so.
+    fn check_index(&self, index: &Path, map: &Map<String, Value>, family: Family) -> Result<(), HubError> {
+        let place = |name: &str| self.0.get(name).and_then(|(_, file)| file.file_name()?.to_str());
+        let wrong = map.iter().find(|(name, file)| place(name) != file.as_str());
+        if let Some((name, file)) = wrong {
+            let found = place(name).map_or("in no file".to_owned(), |place| format!("in {place}"));
+            return Err(format_error(index, format!("it says that `{name}` is in {file}, but it is {found}")));
+        }
+        match self.0.keys().find(|name| !map.contains_key(*name) && !family.is_redundant(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let file = place(name).unwrap_or_default();
+                Err(format_error(index, format!("it does not name `{name}`, which is in {file}")))
+            }
+        }
+    }
+
+    /// Refuses two sets of weights that differ: which one a program reads depends on the program.
+    fn compare(&self, other: &Self, folder: &Path) -> Result<(), HubError> {
+        let same = |name: &String| match (self.0.get(name), other.0.get(name)) {
+            (Some((a, _)), Some((b, _))) => (a.dtype(), a.shape(), a.data()) == (b.dtype(), b.shape(), b.data()),
+            _ => false,
+        };
+        match self.0.keys().chain(other.0.keys()).find(|name| !same(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let why = format!(
+                    "`{name}` is not the same in {SINGLE} and in the files that {INDEX} names: transformers reads the first, other programs the others; take the wrong ones away"
+                );
+                Err(format_error(folder, why))
+            }
+        }
+    }
+
+    /// Takes away the head of a model that says that its head is the embedding, which it must be then.
+    fn tie(&mut self, family: Family, names: [String; 2], folder: &Path) -> Result<(), HubError> {
+        let [embedding, head] = names;
+        let Some((view, file)) = self.0.remove(&head) else { return Ok(()) };
+        let Some((table, _)) = self.0.get(&embedding) else { return Ok(()) };
+        let values = |name: &str, view| mapped(name, view).map_err(|why| format_error(file, why));
+        let (ours, theirs) = (values(&embedding, table)?, values(&head, &view)?);
+        let same = ours.size() == theirs.size()
+            && (view.dtype() == table.dtype() && view.data() == table.data()
+                || ours.to_kind(Kind::Double).equal(&theirs.to_kind(Kind::Double)));
+        if same {
+            return Ok(());
+        }
+        let by_default = if family == Family::Gpt2 { " (as it is by default)" } else { "" };
+        let why = format!(
+            "`tie_word_embeddings` is true{by_default}, but `{head}` is another than `{embedding}`: transformers 5 keeps both, 4 drops the head. Set `tie_word_embeddings` to false to keep both, or take `{head}` away"
+        );
+        Err(format_error(folder, why))
     }
 
     fn weights(
@@ -149,11 +210,14 @@ impl<'a> Tensors<'a> {
         // A model that was saved without its head lacks the prefix.
         let prefix = family.prefix();
         let bare = !self.0.keys().any(|name| name.starts_with(prefix));
+        let own = |name: &str| if bare { name.strip_prefix(prefix).unwrap_or(name) } else { name }.to_owned();
+        if architecture.form.tied {
+            self.tie(family, family.tables().map(own), folder)?;
+        }
         let mut weights = BTreeMap::new();
         for stored in family.tensors().iter().filter(|stored| stored.kinds[0].exists(architecture.form)) {
             for layer in layers_of(stored, architecture) {
-                let name = stored.name_of(layer);
-                let name = if bare { name.strip_prefix(prefix).unwrap_or(&name).to_owned() } else { name };
+                let name = own(&stored.name_of(layer));
                 let Some((view, file)) = self.0.remove(&name) else {
                     return Err(format_error(folder, format!("the tensor `{name}` is missing")));
                 };
@@ -166,7 +230,7 @@ impl<'a> Tensors<'a> {
                 weights.extend(stored.cut(&tensor, architecture, layer));
             }
         }
-        match self.0.keys().find(|name| !family.is_redundant(name, architecture.form)) {
+        match self.0.keys().find(|name| !family.is_redundant(name)) {
             Some(name) => {
                 let why = format!("`{name}` is no tensor of a {} model of this {CONFIG}", family.model_type());
                 Err(format_error(self.0[name].1, why))
@@ -176,6 +240,14 @@ impl<'a> Tensors<'a> {
                 Ok(weights)
             }
         }
+    }
+}
+
+/// Why a file is none of safetensors.
+fn not_whole(bytes: &[u8], error: SafeTensorError) -> String {
+    match bytes.starts_with(b"version https://git-lfs") {
+        true => "it is a pointer of Git LFS in the place of the weights; `git lfs pull` fetches them".into(),
+        false => format!("it is no whole safetensors file: {error}"),
     }
 }
 
@@ -203,6 +275,14 @@ pub(super) fn layers_of(stored: &Stored, architecture: &Architecture) -> Vec<Opt
     match stored.name.contains("{}") {
         true => (0..architecture.layers.len()).map(Some).collect(),
         false => vec![None],
+    }
+}
+
+impl Family {
+    /// The tensor that a parameter is stored in.
+    pub(super) fn name_of(self, id: ParamId) -> String {
+        let holds = |stored: &&Stored| stored.kinds.contains(&id.kind);
+        self.tensors().iter().find(holds).map_or_else(|| id.to_string(), |stored| stored.name_of(id.layer))
     }
 }
 

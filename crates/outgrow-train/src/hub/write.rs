@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -15,8 +14,17 @@ use safetensors::tensor::View;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
 
-use super::{CONFIG, Family, HubError, HubModel, family::Stored, file_error, read::layers_of};
-use crate::{checkpoint::sync_parent, state::TrainingState};
+use super::{
+    CONFIG, Family, HubError, HubModel, LeftOut,
+    beside::{self, INDEX, SINGLE},
+    family::Stored,
+    file_error, format_error,
+    read::layers_of,
+};
+use crate::{
+    checkpoint::{asides, sync_parent},
+    state::TrainingState,
+};
 
 /// No file of weights is larger, as long as no tensor is.
 const SHARD_BYTES: usize = 5_000_000_000;
@@ -43,6 +51,11 @@ impl Dtype {
             Dtype::Bfloat16 => "bfloat16",
             Dtype::Float16 => "float16",
         }
+    }
+
+    /// Bytes of a number.
+    pub(super) fn bytes(self) -> u64 {
+        self.kind().elt_size_in_bytes() as u64
     }
 
     pub(super) fn kind(self) -> Kind {
@@ -77,8 +90,8 @@ impl Dtype {
 pub struct Written {
     /// Bytes of weights.
     pub bytes: u64,
-    /// Files of the source that were left out: weights in other formats, which would be those of the model before.
-    pub left_out: Vec<String>,
+    /// Files of the source that were left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What a folder is written from.
@@ -109,6 +122,7 @@ pub fn export(state: &TrainingState, to: &Path, like: Option<&HubModel>, dtype: 
         like.check_same_form(architecture)?;
     }
     let (aside, written) = draft.write_aside(to)?;
+    aside.read(to, dtype)?;
     aside.settle(to)?;
     Ok(written)
 }
@@ -143,6 +157,18 @@ impl Drop for Aside {
 }
 
 impl Aside {
+    /// Reads what was written.
+    pub fn read(&self, to: &Path, dtype: Dtype) -> Result<HubModel, HubError> {
+        HubModel::read(&self.folder).map_err(|error| match error {
+            HubError::NotFinite { name, what, .. } => {
+                let dtype = dtype.name();
+                let why = format!("in {dtype} the tensor `{name}` would hold {what}: its numbers are too large; --dtype float32 may hold them");
+                format_error(to, why)
+            }
+            other => other,
+        })
+    }
+
     /// Moves it into its place.
     pub fn settle(self, to: &Path) -> Result<(), HubError> {
         let renamed = Point::HubRename.around(|| fs::rename(&self.folder, to));
@@ -153,25 +179,27 @@ impl Aside {
 impl Draft<'_> {
     /// Writes everything to a folder beside `to`.
     pub fn write_aside(&self, to: &Path) -> Result<(Aside, Written), HubError> {
-        if to.exists() {
+        if to.symlink_metadata().is_ok() {
             return Err(HubError::Exists(to.display().to_string()));
         }
         let mut config = self.family.config(self.architecture, self.base, self.dtype)?;
-        let key =
-            if config.contains_key("torch_dtype") && !config.contains_key("dtype") { "torch_dtype" } else { "dtype" };
-        config.insert(key.into(), self.dtype.name().into());
-        let mut name = to.file_name().unwrap_or(OsStr::new("model")).to_owned();
-        name.push(format!(".tmp-{}", std::process::id()));
-        let aside = Aside { folder: to.with_file_name(name) };
+        // Under each name that is there already; under the newer one if there is none.
+        let names: Vec<&str> = ["dtype", "torch_dtype"].into_iter().filter(|key| config.contains_key(*key)).collect();
+        for key in if names.is_empty() { vec!["dtype"] } else { names } {
+            config.insert(key.into(), self.dtype.name().into());
+        }
+        let [_, folder] = asides(to);
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Not over what is there: of another process of the same number, in another container.
+        fs::create_dir_all(parent).and_then(|()| fs::create_dir(&folder)).map_err(file_error(&folder))?;
+        let aside = Aside { folder };
         let written = self.fill(&aside.folder, &config).map_err(file_error(to))?;
         Ok((aside, written))
     }
 
     fn fill(&self, folder: &Path, config: &Map<String, Value>) -> io::Result<Written> {
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(folder)?;
         write_json(&folder.join(CONFIG), config)?;
-        let left_out = self.beside.map_or(Ok(vec![]), |beside| copy_others(beside, folder))?;
+        let left_out = self.beside.map_or(Ok(vec![]), |from| beside::copy(from, folder))?;
         let bytes = self.write_weights(folder)?;
         Point::HubFolderSync.around(|| File::open(folder)?.sync_all())?;
         Ok(Written { bytes, left_out })
@@ -194,7 +222,7 @@ impl Draft<'_> {
         }
         let n = shards.len();
         let name = |number: usize| match n {
-            1 => "model.safetensors".to_owned(),
+            1 => SINGLE.to_owned(),
             n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
         };
         let (mut total, mut places) = (0, Map::new());
@@ -209,7 +237,7 @@ impl Draft<'_> {
         }
         if n > 1 {
             let index = json!({ "metadata": { "total_size": total }, "weight_map": places });
-            write_json(&folder.join("model.safetensors.index.json"), index.as_object().expect("an object"))?;
+            write_json(&folder.join(INDEX), index.as_object().expect("an object"))?;
         }
         Ok(total)
     }
@@ -281,28 +309,4 @@ fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(&text)?;
     Point::HubSync.around(|| file.sync_all())
-}
-
-/// Endings of files that hold weights or states of the model before.
-const WEIGHTS: [&str; 9] = ["safetensors", "bin", "pt", "pth", "ckpt", "h5", "msgpack", "gguf", "onnx"];
-
-/// Copies what is neither configuration nor weights; gives the names of the weights in other formats that were left out.
-fn copy_others(from: &Path, to: &Path) -> io::Result<Vec<String>> {
-    let mut left_out = vec![];
-    for entry in fs::read_dir(from)? {
-        let path = entry?.path();
-        let (Some(name), true) = (path.file_name().and_then(OsStr::to_str), path.is_file()) else { continue };
-        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        let is_index = name.ends_with(".index.json");
-        if name == CONFIG || ending == "safetensors" || is_index {
-            continue;
-        }
-        if WEIGHTS.contains(&ending) {
-            left_out.push(name.to_owned());
-            continue;
-        }
-        fs::copy(&path, to.join(name))?;
-    }
-    left_out.sort();
-    Ok(left_out)
 }

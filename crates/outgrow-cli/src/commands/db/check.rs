@@ -55,7 +55,7 @@ pub(super) fn of(place: &Place, args: &DbCheck) -> Place {
 async fn survey(place: &Place) -> Result<Survey, Failure> {
     let mut slow = Slow::new();
     let said = damage_of(place).await?;
-    let (mut findings, mut _saved) = (said.iter().map(damaged).collect::<Vec<_>>(), None);
+    let (mut findings, mut _saved) = (said.iter().map(|said| damaged(said)).collect::<Vec<_>>(), None);
     let store = match said.is_empty() {
         true => place.reading().await?,
         // What can be read of it is looked at in a file of its own.
@@ -91,8 +91,8 @@ pub(super) async fn damage_of(place: &Place) -> Result<Vec<String>, Failure> {
     }
 }
 
-pub(super) fn damaged(said: &String) -> Finding {
-    Finding::Damage { said: said.clone() }
+pub(super) fn damaged(said: &str) -> Finding {
+    Finding::Damage { said: said.to_owned() }
 }
 
 /// The path of a database that is a file.

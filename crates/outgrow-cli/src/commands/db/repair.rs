@@ -87,7 +87,7 @@ async fn mend_damaged(place: &Place, said: &[String]) -> Result<(Survey, Option<
     let path = path_of(place)?;
     let aside = format!("{path}.repairing-{}", std::process::id());
     remove_database(&aside).map_err(Failure::environment(format!("cannot remove {aside}")))?;
-    let mut findings: Vec<Finding> = said.iter().map(damaged).collect();
+    let mut findings: Vec<Finding> = said.iter().map(|said| damaged(said)).collect();
     findings.extend(salvage(&path, &aside, &mut |at| slow.tell(at)).await?);
     let store = Store::open(&aside).await?;
     if let Err(failure) = refuse_live(&store).await {

@@ -1,0 +1,78 @@
+//! What a command is at, once it takes longer than a second.
+
+use std::{
+    path::Path,
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+/// How long nothing is said at first, and then again.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+
+/// Says on standard error what is being done: a line for each phase that takes longer than a second, and again every 15 seconds.
+pub struct Phases {
+    sender: Option<Sender<String>>,
+    speaker: Option<JoinHandle<()>>,
+}
+
+impl Phases {
+    /// Begins with a phase.
+    pub fn new(first: String) -> Self {
+        let (sender, receiver) = channel();
+        let speak = move || {
+            let (mut phase, mut patience) = (first, PATIENCE[0]);
+            loop {
+                match receiver.recv_timeout(patience) {
+                    Ok(next) => (phase, patience) = (next, PATIENCE[0]),
+                    Err(RecvTimeoutError::Timeout) => {
+                        eprintln!("{phase} ...");
+                        patience = PATIENCE[1];
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        };
+        Self { sender: Some(sender), speaker: Some(std::thread::spawn(speak)) }
+    }
+
+    /// The next phase begins.
+    pub fn next(&self, phase: String) {
+        // The speaker lives as long as this.
+        let _ = self.sender.as_ref().map(|sender| sender.send(phase));
+    }
+}
+
+impl Drop for Phases {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        let _ = self.speaker.take().map(JoinHandle::join);
+    }
+}
+
+/// From now on a signal to stop ends this process at once, and removes what it has written aside of `to` before. What stands in its place
+/// is whole.
+pub fn stop_leaving_nothing(to: &Path) -> std::io::Result<()> {
+    let aside = outgrow_train::asides(to);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_none() {
+            return;
+        }
+        // The writer still runs: what it adds meanwhile goes in the next round.
+        for _ in 0..100 {
+            aside.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+            if !aside.iter().any(|folder| folder.exists()) {
+                break;
+            }
+        }
+        eprintln!("error: stopped");
+        signal_hook::low_level::exit(130);
+    });
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Text of one's own, as other people's tools write it: what is read is shown, what can't be is refused before it is trained on.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::desk::{Desk, SWEEP};
+
+/// A sweep on own text.
+fn own(desk: &Desk, data: &str) {
+    let built_in = "data = { corpus = \"rust-crates\", seq_len = 16 }";
+    assert!(SWEEP.contains(built_in));
+    let sweep = SWEEP.replace(built_in, &format!("data = {{ {data}, seq_len = 16 }}"));
+    let sweep = sweep.replace("25_600", "2_560").replace("replicates = 2", "replicates = 1");
+    desk.write("own.toml", &sweep);
+}
+
+/// A folder with JSON lines, the same as plain text, and a tokenizer of it.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let texts =
+        (0..300).map(|n| (0..30).map(|i| format!("w{:03}", (n * 7 + i * i) % 90)).collect::<Vec<_>>().join(" "));
+    let texts: Vec<String> = texts.collect();
+    desk.write("text.txt", &texts.join("\n"));
+    desk.write(
+        "x.jsonl",
+        &texts.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect::<String>(),
+    );
+    desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "400", "--to", "t.json"]);
+    desk
+}
+
+#[test]
+fn plan_shows_what_is_read_and_refuses_what_run_would() {
+    let desk = desk();
+    fs::create_dir(desk.path("ds")).expect("a folder");
+    fs::rename(desk.path("x.jsonl"), desk.path("ds/x.json")).expect("moved");
+    desk.write("ds/README.md", "# Card");
+    own(&desk, r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json""#);
+    let plan = desk.ok(&["plan", "own.toml"]);
+    for words in [
+        "documents of validation",
+        "1 file of JSON lines",
+        "ds/x.json",
+        "left out: ds/README.md",
+        "<|endoftext|> behind each",
+    ] {
+        assert!(plan.contains(words), "{words}: {plan}");
+    }
+    let json = desk.json(&["plan", "own.toml", "--json"]);
+    let counted = desk.json(&["data", "count", "ds", "--tokenizer", "t.json", "--json"]);
+    let sum = |value: &Value| value.as_array().expect("two").iter().map(|n| n.as_u64().expect("a number")).sum::<u64>();
+    assert_eq!((sum(&json["text"]["documents"]), counted["documents"].as_u64()), (300, Some(300)));
+    let tokens = counted["tokens"].as_u64().expect("a number") + counted["end_tokens"].as_u64().expect("a number");
+    assert_eq!(sum(&json["text"]["tokens"]), tokens);
+    // What was prepared is what was planned.
+    desk.ok(&["run", "own.toml"]);
+    assert_eq!(desk.json(&["plan", "own.toml", "--json"])["text"], json["text"]);
+    for (data, words) in [
+        (r#"paths = ["none"], validation = 0.1"#, "none"),
+        (r#"paths = ["ds"], validation = 0.1, field = "body""#, "but text"),
+        (r#"paths = ["ds"], validation = 0.1, tokenizer = "none.json""#, "data.tokenizer"),
+        (r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json", vocab_size = 300"#, "at least 400"),
+        (r#"paths = ["ds"], validation = 0.1, validation_paths = ["ds"]"#, "validation_paths"),
+        (r#"paths = ["ds"], validation_paths = ["empty.txt"]"#, "empty.txt is empty"),
+        (r#"paths = ["bad.jsonl"], validation = 0.1"#, "bad.jsonl, line 301"),
+        (r#"paths = ["bad.jsonl"], validation = 0.1, tokenizer = "t.json""#, "bad.jsonl, line 301"),
+        (r#"corpus = "rust-crates", joined = true"#, "data.joined"),
+        (r#"paths = ["/dev/zero"], validation = 0.1"#, "a device"),
+    ] {
+        desk.write("empty.txt", "");
+        desk.write("bad.jsonl", &(fs::read_to_string(desk.path("ds/x.json")).expect("read") + "{\"text\": \"cut o"));
+        own(&desk, data);
+        for command in ["plan", "run"] {
+            let (code, errors) = desk.wrong(&[command, "own.toml"]);
+            assert!(code == 2 && errors.contains(words), "{command} {data}: {code} {errors}");
+            assert!(!errors.contains("data.paths"), "{errors}");
+        }
+    }
+}
+
+#[test]
+fn what_a_user_should_know_of_his_text_is_said() {
+    let desk = desk();
+    let none = serde_json::json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "the": 1 }, "unk_token": "[UNK]" } });
+    desk.write("none.json", &none.to_string());
+    own(&desk, r#"paths = ["x.jsonl"], validation = 0.1, tokenizer = "none.json""#);
+    for args in [
+        &["plan", "own.toml"][..],
+        &["plan", "own.toml", "--json"],
+        &["run", "own.toml"],
+        &["data", "count", "x.jsonl", "--tokenizer", "none.json"],
+    ] {
+        let output = desk.run(args);
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success(), "{said}");
+        assert!(
+            said.contains("100.000 % of all tokens") && said.contains("documents are not separated"),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn changed_prepared_text_is_made_anew() {
+    let (whole, changed) = (desk(), desk());
+    for (name, data) in [
+        ("raw", r#"paths = ["text.txt"], validation = 0.1"#),
+        ("tokens", r#"paths = ["x.jsonl"], validation = 0.1, tokenizer = "t.json""#),
+    ] {
+        for desk in [&whole, &changed] {
+            own(desk, data);
+        }
+        let (db, wrong) = (format!("{name}.db"), format!("{name}-changed.db"));
+        whole.ok(&["run", "own.toml", "--db", &db]);
+        changed.ok(&["run", "own.toml", "--db", &db]);
+        let text = changed.path(&format!("{db}.text"));
+        fs::rename(&text, changed.path(&format!("{wrong}.text"))).expect("moved");
+        for entry in fs::read_dir(changed.path(&format!("{wrong}.text"))).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|ending| ending == "train") {
+                let bytes = fs::read(&path).expect("read");
+                fs::write(&path, vec![0xff; bytes.len()]).expect("written");
+            }
+        }
+        let output = changed.run(&["run", "own.toml", "--db", &wrong]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("made anew") && !said.contains("panicked"), "{said}");
+        let finals =
+            |desk: &Desk, db: &str| desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--db", db]);
+        assert_eq!(finals(&whole, &db), finals(&changed, &wrong));
+    }
+}
+
+#[test]
+fn tokenizers_are_trained_within_bounds() {
+    let desk = desk();
+    for size in ["1000000000", "256", "18446744073709551615"] {
+        let (code, errors) = desk.wrong(&["data", "tokenize", "x.jsonl", "--vocab-size", size, "--to", "u.json"]);
+        assert!(code == 2 && errors.contains("--vocab-size") && !desk.path("u.json").exists(), "{size}: {errors}");
+    }
+    let (code, errors) = desk.wrong(&["data", "count", "x.jsonl", "--tokenizer", "none.json"]);
+    assert!(
+        code == 2 && errors.contains("none.json: cannot read the tokenizer") && !errors.contains("data.paths"),
+        "{errors}"
+    );
+    // From JSON as from text.
+    desk.ok(&["data", "tokenize", "x.jsonl", "--vocab-size", "300", "--to", "v.json"]);
+    assert_eq!(desk.json(&["data", "count", "x.jsonl", "--tokenizer", "v.json", "--json"])["vocab_size"], 300);
+}

@@ -1,0 +1,611 @@
+//! What other people's files are, and what is wrong with them: each kind is read as its own tools read it, or refused by name.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, Int64Array, LargeBinaryArray,
+        LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
+    },
+    datatypes::{DataType, Field, Int32Type, Schema},
+};
+use outgrow_core::sweep::{DataSpec, TextFormat};
+use outgrow_data::{Corpus, CorpusError, Summary, Survey, survey, train_bpe};
+use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// A folder with a tokenizer in it.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().expect("a folder") };
+        let text = ["growing models grow", "other models wait"].map(str::to_owned);
+        desk.write("t.json", train_bpe(text.into_iter(), 270).expect("a tokenizer"));
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    /// Data of these files, with the tokenizer.
+    fn spec(&self, names: &[&str]) -> DataSpec {
+        let text = |name: &str| self.path(name).display().to_string();
+        DataSpec { tokenizer: Some(text("t.json")), end_of_text: Some("<|endoftext|>".into()), ..self.bytes(names) }
+    }
+
+    fn bytes(&self, names: &[&str]) -> DataSpec {
+        let text = |name: &&str| self.path(name).display().to_string();
+        DataSpec { paths: Some(names.iter().map(text).collect()), ..DataSpec::of_paths(1) }
+    }
+
+    fn survey(&self, name: &str) -> Result<Summary, CorpusError> {
+        survey(&self.spec(&[name]), Survey::default(), &())
+    }
+
+    fn documents(&self, name: &str) -> u64 {
+        self.survey(name).unwrap_or_else(|error| panic!("{name}: {error}")).counts.documents[0]
+    }
+
+    /// Each is refused, by its name and these words, in a line.
+    fn refused(&self, cases: &[(&str, &[u8], &str)]) {
+        for (name, bytes, words) in cases {
+            self.write(name, bytes);
+            let error = self.survey(name).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains(words) && !error.contains('\n'), "{name}: {error}");
+        }
+    }
+}
+
+const LINES: &str =
+    "{\"text\": \"models grow\", \"url\": \"u\"}\n{\"text\": \"others wait\"}\n{\"text\": \"a\\u0062\"}\n";
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    encoder.write_all(bytes).expect("written");
+    encoder.finish().expect("finished")
+}
+
+fn zstd_long(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(vec![], 1).expect("an encoder");
+    encoder.window_log(31).expect("a window");
+    encoder.write_all(bytes).expect("written");
+    encoder.finish().expect("finished")
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).expect("packed")
+}
+
+#[test]
+fn the_same_documents_are_read_whatever_holds_them() {
+    let desk = Desk::new();
+    let objects = LINES.lines().collect::<Vec<_>>();
+    let array = format!("[\n  {}\n]\n", objects.join(",\n  "));
+    let pretty: Vec<String> = objects
+        .iter()
+        .map(|line| serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap()).unwrap())
+        .collect();
+    let lines = LINES.as_bytes();
+    let (first, rest) = lines.split_at(LINES.find('\n').expect("a line") + 1);
+    let skippable = [b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec(), zstd(lines)].concat();
+    let files: Vec<(&str, Vec<u8>)> = vec![
+        ("a.jsonl", lines.to_vec()),
+        ("a.ndjson", lines.to_vec()),
+        ("a.json", lines.to_vec()),
+        ("a.txt", lines.to_vec()),
+        ("a", lines.to_vec()),
+        ("part-00000", lines.to_vec()),
+        ("A.JSONL", lines.to_vec()),
+        ("no-end.jsonl", LINES.trim_end().as_bytes().to_vec()),
+        ("crlf.jsonl", LINES.replace('\n', "\r\n").into_bytes()),
+        ("empty-lines.jsonl", LINES.replace('\n', "\n\n \n").into_bytes()),
+        ("mark.jsonl", [b"\xef\xbb\xbf", lines].concat()),
+        ("mark.json", [b"\xef\xbb\xbf", lines].concat()),
+        ("mark-array.json", [b"\xef\xbb\xbf", array.as_bytes()].concat()),
+        ("array.json", array.clone().into_bytes()),
+        ("array.txt", array.clone().into_bytes()),
+        ("array.jsonl", array.clone().into_bytes()),
+        ("one-line-array.json", array.replace('\n', " ").into_bytes()),
+        ("pretty.json", pretty.join("\n").into_bytes()),
+        ("a.json.gz", gzip(lines)),
+        ("a.jsonl.gz", gzip(lines)),
+        ("array.json.gz", gzip(array.as_bytes())),
+        ("no-ending-gzip", gzip(lines)),
+        ("gzip.jsonl", gzip(lines)),
+        ("members.jsonl.gz", [gzip(first), gzip(rest)].concat()),
+        ("padded.jsonl.gz", [gzip(lines), vec![0; 700]].concat()),
+        ("a.jsonl.zst", zstd(lines)),
+        ("a.json.zst", zstd(lines)),
+        ("zstd.jsonl", zstd(lines)),
+        ("frames.jsonl.zst", [zstd(first), zstd(rest)].concat()),
+        ("skippable.jsonl.zst", skippable),
+        ("long.jsonl.zst", zstd_long(lines)),
+        ("mark.jsonl.zst", zstd(&[b"\xef\xbb\xbf", lines].concat())),
+        ("nan.jsonl", LINES.replace("\"url\"", "\"score\": NaN, \"x\": [-Infinity], \"url\"").into_bytes()),
+        ("halves.jsonl", LINES.replace("\"u\"", "\"u\\ud83d\"").into_bytes()),
+    ];
+    desk.write("reference.jsonl", lines);
+    let expected = desk.survey("reference.jsonl").expect("read").counts;
+    assert_eq!(expected.documents, [3, 0]);
+    for (name, bytes) in files {
+        desk.write(name, bytes);
+        let found = desk.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(found.counts, expected, "{name}");
+        let bytes = survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+        assert_eq!((bytes.counts.documents, bytes.counts.tokens), ([3, 0], [24 + 3, 0]), "{name}");
+    }
+}
+
+fn column(array: ArrayRef) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("text", array.data_type().clone(), true)]);
+    RecordBatch::try_new(Arc::new(schema), vec![array]).expect("a batch")
+}
+
+fn parquet(batch: &RecordBatch, compression: Compression) -> Vec<u8> {
+    let mut bytes = vec![];
+    let properties =
+        WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(2)).build();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a writer");
+    writer.write(batch).expect("written");
+    writer.close().expect("closed");
+    bytes
+}
+
+#[test]
+fn columns_of_text_are_read_whatever_their_type() {
+    let desk = Desk::new();
+    let texts = [Some("models grow"), None, Some(""), Some("others wait"), Some("ab")];
+    let lines = texts.map(|text| serde_json::json!({ "text": text }).to_string() + "\n").concat();
+    desk.write("reference.jsonl", lines);
+    let expected = desk.survey("reference.jsonl").expect("read").counts;
+    assert_eq!((expected.documents, expected.skipped.null, expected.skipped.empty), ([3, 0], 1, 1));
+    let bytes = texts.map(|text| text.map(str::as_bytes));
+    let keys = Int32Array::from(vec![Some(0), None, Some(1), Some(2), Some(3)]);
+    let words = Arc::new(StringArray::from(vec!["models grow", "", "others wait", "ab"]));
+    let dictionary = DictionaryArray::<Int32Type>::try_new(keys, words).expect("a dictionary");
+    let arrays: Vec<(&str, ArrayRef)> = vec![
+        ("string", Arc::new(StringArray::from(texts.to_vec()))),
+        ("large", Arc::new(LargeStringArray::from(texts.to_vec()))),
+        ("view", Arc::new(StringViewArray::from(texts.to_vec()))),
+        ("binary", Arc::new(BinaryArray::from(bytes.to_vec()))),
+        ("large-binary", Arc::new(LargeBinaryArray::from(bytes.to_vec()))),
+        ("binary-view", Arc::new(BinaryViewArray::from_iter(bytes))),
+        ("dictionary", Arc::new(dictionary)),
+    ];
+    for (name, array) in arrays {
+        for (codec, compression) in [
+            ("none", Compression::UNCOMPRESSED),
+            ("snappy", Compression::SNAPPY),
+            ("gzip", Compression::GZIP(Default::default())),
+            ("zstd", Compression::ZSTD(Default::default())),
+        ] {
+            for file in [format!("{name}-{codec}.parquet"), format!("{name}-{codec}")] {
+                desk.write(&file, parquet(&column(array.clone()), compression));
+                assert_eq!(desk.survey(&file).expect(&file).counts, expected, "{file}");
+            }
+        }
+    }
+    // Within another field, as in JSON.
+    let inner: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+    let within = StructArray::from(vec![(Arc::new(Field::new("body", DataType::Utf8, true)), inner)]);
+    desk.write("nested.parquet", parquet(&column(Arc::new(within)), Compression::SNAPPY));
+    desk.write(
+        "nested.jsonl",
+        texts.map(|text| serde_json::json!({ "text": { "body": text } }).to_string() + "\n").concat(),
+    );
+    for name in ["nested.parquet", "nested.jsonl"] {
+        let spec = DataSpec { field: Some("text.body".into()), ..desk.spec(&[name]) };
+        assert_eq!(survey(&spec, Survey::default(), &()).expect(name).counts, expected, "{name}");
+        let error = desk.survey(name).expect_err("no text").to_string();
+        assert!(error.contains("data.field"), "{error}");
+    }
+    let numbers = column(Arc::new(Int64Array::from(vec![1, 2])));
+    desk.refused(&[
+        ("numbers.parquet", &parquet(&numbers, Compression::SNAPPY), "Int64, not text"),
+        (
+            "invalid.parquet",
+            &parquet(&column(Arc::new(BinaryArray::from(vec![Some(&b"\xff"[..])]))), Compression::SNAPPY),
+            "no UTF-8",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_name() {
+    let desk = Desk::new();
+    let lines = LINES.as_bytes();
+    let whole = parquet(&column(Arc::new(StringArray::from(vec!["models grow"]))), Compression::SNAPPY);
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain("models grow".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let utf16_be: Vec<u8> =
+        [0xfeff].into_iter().chain("models grow".encode_utf16()).flat_map(u16::to_be_bytes).collect();
+    let utf32: Vec<u8> = "\u{feff}models".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+    let bare_utf16: Vec<u8> = "models".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let long = "x".repeat(100_000);
+    let packed = zstd(long.as_bytes());
+    let mut tar = vec![0; 512];
+    tar[..5].copy_from_slice(b"a.txt");
+    tar[257..262].copy_from_slice(b"ustar");
+    let (tar_gz, twice) = (gzip(&tar), gzip(&gzip(lines)));
+    let (parquet_gz, lines_gz) = (gzip(&whole), gzip(lines));
+    let cases: Vec<(&str, &[u8], &str)> = vec![
+        ("utf16.txt", &utf16, "UTF-16"),
+        ("utf16be.jsonl", &utf16_be, "UTF-16"),
+        ("utf32.txt", &utf32, "UTF-32"),
+        ("bare.txt", &bare_utf16, "line 1: byte 1 is NUL"),
+        ("latin1.txt", b"first line\ncaf\xe9\n", "line 2: byte 14 is no UTF-8"),
+        ("latin1.jsonl", b"{\"text\": \"caf\xe9\"}\n", "line 1"),
+        ("nul.txt", b"a\nb\nc\0\n", "line 3: byte 5 is NUL"),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n....", "picture"),
+        ("a.pdf", b"%PDF-1.4", "PDF"),
+        ("a.bz2", b"BZh91AY&SY....", "bzip2; unpack"),
+        ("a.jsonl.xz", b"\xfd7zXZ\0....", "xz; unpack"),
+        ("a.txt.lz4", b"\x04\x22\x4d\x18....", "lz4; unpack"),
+        ("a.zip", b"PK\x03\x04....", "zip archive; unpack"),
+        ("zip.jsonl", b"PK\x03\x04....", "zip archive; unpack"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c....", "7z"),
+        ("a.tar", &tar, "tar archive"),
+        ("a.tar.gz", &tar_gz, "tar archive"),
+        ("a.arrow", b"ARROW1\0\0", "Arrow"),
+        ("a.npy", b"\x93NUMPY\x01\0", "NumPy"),
+        ("a.csv", b"text,url\na,b\n", "format = \"text\""),
+        ("a.tsv", b"text\turl\n", "format = \"text\""),
+        ("lfs.txt", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        ("twice.gz", &twice, "twice"),
+        ("twice.parquet.gz", &parquet_gz, "Parquet that was compressed again"),
+        ("not.jsonl.gz", lines, "gzip"),
+        ("not.jsonl.zst", lines, "zstd"),
+        ("not.parquet", lines, "Parquet, and it is not"),
+        ("not.json", b"plain text", "neither { nor ["),
+        ("cut.jsonl.gz", &lines_gz[..30], "cut.jsonl.gz"),
+        ("cut.txt.zst", &packed[..packed.len() - 3], "cut.txt.zst"),
+        ("cut.parquet", &whole[..whole.len() / 2], "no whole Parquet"),
+        ("cut.jsonl", &lines[..lines.len() - 5], "line 3: it is no JSON"),
+        ("cut.json", b"[{\"text\": \"a\"},\n{\"text\": \"b", "begins on line 2 has no end"),
+        ("open.json", b"[{\"text\": \"a\"},\n", "no end"),
+        ("more.json", b"[{\"text\": \"a\"}] {\"text\": \"b\"}", "something else"),
+        ("strings.json", b"[\"a\", \"b\"]", "something else"),
+        ("strings.jsonl", b"\"a\"\n", "line 1: it is no JSON object"),
+        ("columns.json", b"{\"text\": {\"0\": \"a\"}}", "an object, not text"),
+        ("number.jsonl", b"{\"text\": \"a\"}\n{\"text\": 5}\n", "line 2: its `text` is a number"),
+        ("other.jsonl", b"{\"body\": \"a\", \"id\": 1}\n", "but body, id"),
+        ("other.json", b"[{\"body\": \"a\"}]", "but body"),
+        ("settings.json", b"{\n \"name\": 1\n}", "but name"),
+        ("empty.jsonl", b"", "is empty"),
+    ];
+    desk.refused(&cases);
+    // Also as bytes, but for text in an encoding that none of these marks tells: that is bytes like others.
+    for (name, _, words) in cases.iter().filter(|(name, ..)| !["bare.txt", "latin1.txt", "nul.txt"].contains(name)) {
+        let error = survey(&desk.bytes(&[name]), Survey::default(), &()).expect_err(name).to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    }
+    for name in ["bare.txt", "latin1.txt", "nul.txt"] {
+        survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+    }
+    // The user's word stands above what a file seems to be.
+    for name in ["a.csv", "not.json", "settings.json", "columns.json"] {
+        let spec = DataSpec { format: Some(TextFormat::Text), ..desk.spec(&[name]) };
+        assert_eq!(survey(&spec, Survey::default(), &()).expect(name).counts.documents, [1, 0], "{name}");
+    }
+    desk.write("lines.md", LINES);
+    let spec = DataSpec { format: Some(TextFormat::Json), ..desk.spec(&["lines.md"]) };
+    assert_eq!(survey(&spec, Survey::default(), &()).expect("read").counts.documents, [3, 0]);
+}
+
+#[test]
+fn plain_text_is_read_as_it_stands() {
+    let desk = Desk::new();
+    for (name, bytes) in [
+        ("a.txt", &b"{curly} beginnings\n"[..]),
+        ("b.txt", b"[1] a reference\n"),
+        ("c.txt", b"{\"a\": 1} and prose\n"),
+        ("d.md", b"# title\r\n\r\ntext\r\n"),
+        ("e", b"\n\n  text"),
+        ("f.rs", b"fn main() {}\n"),
+        ("g.txt", b"{\"text\": \"a\"}\nthen prose\n"),
+        ("h.xml", b"<a>b</a>"),
+    ] {
+        desk.write(name, bytes);
+        let found = desk.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((found.counts.documents, found.counts.bytes), ([1, 0], [bytes.len() as u64, 0]), "{name}");
+        assert_eq!(found.counts.changed, 0, "{name}");
+        // A mark is no text, and bytes are the same with and without it.
+        desk.write("marked", [b"\xef\xbb\xbf", bytes].concat());
+        let marked = survey(&desk.bytes(&["marked"]), Survey::default(), &()).expect(name);
+        let plain = survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+        assert_eq!((marked.digest, marked.counts), (plain.digest, plain.counts), "{name}");
+    }
+}
+
+#[test]
+fn folders_of_data_are_their_data() {
+    let desk = Desk::new();
+    desk.write("ds/data/x.jsonl", LINES);
+    desk.write("ds/data/y.json", LINES);
+    let alone = desk.survey("ds").expect("read");
+    for (name, bytes) in [
+        ("ds/README.md", &b"# Card\n"[..]),
+        ("ds/LICENSE", b"free\n"),
+        ("ds/LICENSE.txt", b"free\n"),
+        ("ds/dataset_infos.json", b"{\"default\": {\"features\": 3}}\n"),
+        ("ds/stats.json", b"{\"documents\": 3}\n"),
+        ("ds/.gitattributes", b"*.jsonl filter=lfs\n"),
+        ("ds/load.py", b"print(1)\n"),
+        ("ds/logo.png", b"\x89PNG\r\n\x1a\n"),
+        ("ds/_SUCCESS", b""),
+    ] {
+        desk.write(name, bytes);
+    }
+    let found = desk.survey("ds").expect("read");
+    assert_eq!((&found.digest, &found.counts), (&alone.digest, &alone.counts));
+    assert_eq!(found.left_out.len(), 9, "{:?}", found.left_out);
+    assert_eq!(found.files[0].files, 2);
+    // Texts beside them are read, and what is named as data is never passed over.
+    desk.write("ds/more.txt", "plain text\n");
+    assert_eq!(desk.documents("ds"), 7);
+    desk.refused(&[("ds/z.jsonl.xz", b"\xfd7zXZ\0", "xz")]);
+    assert!(desk.survey("ds").expect_err("refused").to_string().contains("z.jsonl.xz"));
+    // Without data, all of a folder is text.
+    for (name, bytes) in
+        [("code/a.rs", "fn a() {}"), ("code/README.md", "# b"), ("code/package.json", "{\n \"name\": \"c\"\n}")]
+    {
+        desk.write(name, bytes);
+    }
+    assert_eq!(desk.documents("code"), 3);
+    // But not if it is data whose field is another one.
+    desk.write("mistaken/README.md", "# Card");
+    desk.write("mistaken/a.json", LINES.replace("\"text\"", "\"content\""));
+    assert!(desk.survey("mistaken").expect_err("refused").to_string().contains("but content"));
+}
+
+#[test]
+fn each_file_is_read_once() {
+    let desk = Desk::new();
+    let file = desk.write("l/x.jsonl", LINES);
+    symlink("x.jsonl", desk.path("l/y.jsonl")).expect("a link");
+    fs::hard_link(&file, desk.path("l/z.jsonl")).expect("a link");
+    fs::create_dir(desk.path("other")).expect("a folder");
+    symlink("../l", desk.path("other/m")).expect("a link");
+    symlink("../l", desk.path("other/n")).expect("a link");
+    for names in [&["l"][..], &["l", "l"], &["l/x.jsonl", "l/y.jsonl"], &["other"], &["l", "other", "l/z.jsonl"]] {
+        let found = survey(&desk.spec(names), Survey::default(), &()).expect("read");
+        assert_eq!(found.counts.documents, [3, 0], "{names:?}");
+        assert!(
+            found.left_out.iter().any(|left_out| left_out.why.contains("already")),
+            "{names:?}: {:?}",
+            found.left_out
+        );
+    }
+    // Links that go round, to nothing, or to what is no file.
+    for (link, to, words) in
+        [("loop", "..", "leads back"), ("self", ".", "leads back"), ("none", "nowhere", "cannot read")]
+    {
+        symlink(to, desk.path("l").join(link)).expect("a link");
+        let error = desk.survey("l").expect_err(link).to_string();
+        assert!(error.contains(link) && error.contains(words) && error.len() < 300, "{error}");
+        fs::remove_file(desk.path("l").join(link)).expect("removed");
+    }
+    let pipe = desk.path("l/pipe.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+    assert!(made.success());
+    for path in ["l", "l/pipe.jsonl", "/dev/zero"] {
+        let error = desk.survey(path).expect_err("special").to_string();
+        assert!(error.contains("not a file"), "{error}");
+    }
+}
+
+#[test]
+fn a_hubs_cache_is_read_through_its_links() {
+    let desk = Desk::new();
+    desk.write("hub/blobs/0a1b", LINES);
+    desk.write("hub/blobs/2c3d", "# Card");
+    for revision in ["r1", "r2"] {
+        let folder = desk.path("hub/snapshots").join(revision);
+        fs::create_dir_all(folder.join("data")).expect("a folder");
+        symlink("../../../blobs/0a1b", folder.join("data/x.jsonl")).expect("a link");
+        symlink("../../blobs/2c3d", folder.join("README.md")).expect("a link");
+    }
+    for name in ["hub/snapshots/r1", "hub/snapshots", "hub"] {
+        assert_eq!(desk.documents(name), 3, "{name}");
+    }
+}
+
+#[test]
+fn entries_without_text_are_left_out_and_counted() {
+    let desk = Desk::new();
+    let rows = ["\"a\"", "null", "NaN", "\"\"", "\"x\\ud83d\"", "\"b\""];
+    let lines = rows.map(|row| format!("{{\"text\": {row}, \"n\": NaN}}\n")).concat() + "{\"n\": 1}\n";
+    desk.write("a.jsonl", &lines);
+    desk.write("a.json", format!("[{}]", lines.trim_end().replace('\n', ",")));
+    for name in ["a.jsonl", "a.json"] {
+        let found = desk.survey(name).expect("read");
+        let skipped = found.counts.skipped;
+        assert_eq!((skipped.null, skipped.empty, skipped.halves, skipped.missing), (2, 1, 1, 1), "{name}");
+        assert_eq!(found.counts.documents, [2, 0]);
+        assert!(
+            found.warnings().iter().any(|warning| warning.contains("5 entries were left out")),
+            "{:?}",
+            found.warnings()
+        );
+    }
+}
+
+#[test]
+fn many_small_files_are_read() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("many")).expect("a folder");
+    let (mut train, mut validation) = (vec![], vec![]);
+    // More than a process may have open at a time.
+    for i in 0..3000 {
+        let text = format!("file {i:04} has a line\n");
+        let cut = text.len() - (text.len() as f64 * 0.1).round() as usize;
+        train.extend_from_slice(&text.as_bytes()[..cut]);
+        validation.extend_from_slice(&text.as_bytes()[cut..]);
+        fs::write(desk.path("many").join(format!("{i:04}.txt")), text).expect("written");
+    }
+    let spec = DataSpec { validation: Some(0.1), ..desk.bytes(&["many"]) };
+    let corpus = Corpus::open(&spec, &desk.path("cache")).expect("read");
+    assert_eq!(corpus.sizes(), (train.len(), validation.len()));
+    // The digest of raw text is one of its bytes, whatever files they are in.
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&train).update(&(train.len() as u64).to_le_bytes()).update(&validation);
+    assert_eq!(corpus.digest(), hasher.finalize().to_hex().as_str());
+    assert_eq!(survey(&spec, Survey::default(), &()).expect("read").digest, corpus.digest());
+}
+
+#[test]
+fn validation_text_can_be_files_of_its_own() {
+    let desk = Desk::new();
+    desk.write("data/train.jsonl", LINES.to_owned() + "{\"text\": \"in both\"}\n");
+    desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
+    let named = |spec: DataSpec| DataSpec {
+        validation_paths: Some(vec![desk.path("data/validation.jsonl").display().to_string()]),
+        ..spec
+    };
+    for spec in [named(desk.spec(&["data"])), named(desk.bytes(&["data"]))] {
+        let found = survey(&spec, Survey::default(), &()).expect("read");
+        // What validates is not trained on, though it lies in the same folder.
+        assert_eq!((found.counts.documents, found.counts.in_both), ([4, 2], 1));
+        assert!(found.warnings().iter().any(|warning| warning.contains("1 training documents are")));
+        assert!(found.left_out.iter().any(|left_out| left_out.path.ends_with("validation.jsonl")));
+        let corpus = Corpus::open(&spec, &desk.path("cache")).expect("read");
+        assert_eq!(corpus.digest(), found.digest);
+        // By content: another name is the same text, other words are others.
+        desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held in\"}\n");
+        assert_ne!(survey(&spec, Survey::default(), &()).expect("read").digest, found.digest);
+        desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
+        assert_eq!(survey(&spec, Survey::default(), &()).expect("read").digest, found.digest);
+    }
+    desk.write("raw/train.txt", "models grow");
+    desk.write("raw/validation.txt", "models grow");
+    let raw = DataSpec {
+        validation_paths: Some(vec![desk.path("raw/validation.txt").display().to_string()]),
+        ..desk.bytes(&["raw/train.txt"])
+    };
+    let found = survey(&raw, Survey::default(), &()).expect("read");
+    assert_eq!((found.counts.tokens, found.counts.in_both), ([11, 11], 1));
+    assert_eq!(Corpus::open(&raw, &desk.path("cache")).expect("read").sizes(), (11, 11));
+}
+
+#[test]
+fn prepared_text_is_verified() {
+    let desk = Desk::new();
+    let text = "models grow while others wait\n".repeat(200);
+    desk.write("a.txt", &text);
+    desk.write(
+        "a.jsonl",
+        text.lines().map(|line| serde_json::json!({ "text": line }).to_string() + "\n").collect::<String>(),
+    );
+    let specs = [desk.bytes(&["a.txt"]), desk.bytes(&["a.jsonl"]), desk.spec(&["a.txt"]), desk.spec(&["a.jsonl"])];
+    for (n, spec) in specs.into_iter().enumerate() {
+        let cache = desk.path(&format!("cache-{n}"));
+        // All lines are alike, so those of JSON need files of their own.
+        let spec = DataSpec {
+            validation_paths: spec.paths.clone().map(|_| vec![desk.path("t.json").display().to_string()]),
+            format: None,
+            ..spec
+        };
+        let spec = DataSpec { validation: Some(0.1), validation_paths: None, ..spec };
+        let spec = if n % 2 == 1 { with_own_validation(&desk, spec) } else { spec };
+        let corpus = Corpus::open(&spec, &cache).expect("written");
+        let order = outgrow_data::Order::new(1);
+        let before = format!("{:?}", corpus.sequence(&order, 3, 8));
+        for entry in fs::read_dir(&cache).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            let whole = fs::read(&entry).expect("read");
+            if whole.is_empty() || entry.extension().is_some_and(|ending| ending == "json") {
+                continue;
+            }
+            let mut flipped = whole.clone();
+            flipped[whole.len() / 2] ^= 1;
+            for damaged in [flipped, whole[..whole.len() - 1].to_vec(), vec![], vec![0xff; whole.len()]] {
+                fs::write(&entry, damaged).expect("written");
+                let error = Corpus::prepared(corpus.digest(), &cache, 1).expect_err("damaged").to_string();
+                assert!(error.contains("run the sweep file again"), "{error}");
+                let again = Corpus::open(&spec, &cache).expect("made anew");
+                assert_eq!(fs::read(&entry).expect("read"), whole);
+                assert_eq!(format!("{:?}", again.sequence(&order, 3, 8)), before);
+            }
+        }
+        // Nothing is left aside.
+        let left: Vec<_> =
+            fs::read_dir(&cache).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().contains("tmp")), "{left:?}");
+    }
+}
+
+fn with_own_validation(desk: &Desk, spec: DataSpec) -> DataSpec {
+    desk.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
+    DataSpec { validation: None, validation_paths: Some(vec![desk.path("own.jsonl").display().to_string()]), ..spec }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// What a survey says is what is written, whatever the documents are and whatever holds them.
+    #[test]
+    fn a_survey_says_what_is_written(
+        texts in proptest::collection::vec(any::<String>(), 1..20),
+        form in 0..4usize,
+        with_tokenizer in any::<bool>(),
+        share in 0.1..0.9f64,
+    ) {
+        let desk = Desk::new();
+        let lines: String = texts.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect();
+        let (name, bytes) = match form {
+            0 => ("a.jsonl", lines.into_bytes()),
+            1 => ("a.json.gz", gzip(lines.as_bytes())),
+            2 => ("a.txt", texts.join("\n").replace(['\0', '\u{feff}'], "x").into_bytes()),
+            _ => ("a.parquet", parquet(&column(Arc::new(StringArray::from(texts.clone()))), Compression::SNAPPY)),
+        };
+        desk.write(name, bytes);
+        let spec = if with_tokenizer { desk.spec(&[name]) } else { desk.bytes(&[name]) };
+        let spec = DataSpec { validation: Some(share), ..spec };
+        let cache = desk.path("cache");
+        let surveyed = survey(&spec, Survey::default(), &());
+        let opened = Corpus::open_told(&spec, &cache, &());
+        match (surveyed, opened) {
+            (Ok(surveyed), Ok((corpus, summary))) => {
+                prop_assert_eq!(&surveyed.digest, &summary.digest);
+                prop_assert_eq!(&surveyed.counts, &summary.counts);
+                prop_assert_eq!(corpus.sizes(), (surveyed.counts.tokens[0] as usize, surveyed.counts.tokens[1] as usize));
+                let again = survey(&spec, Survey { cache: Some(&cache), ..Survey::default() }, &()).unwrap();
+                prop_assert_eq!(again.counts, surveyed.counts);
+            }
+            (Ok(surveyed), Err(error)) => {
+                let refused = surveyed.check(1).expect_err("too short").to_string();
+                prop_assert_eq!(refused, error.to_string());
+                prop_assert!(!cache.exists(), "what is refused leaves nothing");
+            }
+            (Err(surveyed), Err(error)) => prop_assert_eq!(surveyed.to_string(), error.to_string()),
+            (Err(surveyed), Ok(_)) => prop_assert!(false, "{}", surveyed),
+        }
+    }
+}
+
+#[test]
+fn a_path_is_a_path() {
+    let desk = Desk::new();
+    let error = desk.survey("nowhere").expect_err("missing").to_string();
+    assert!(error.contains("nowhere") && !error.contains("data.paths"), "{error}");
+    let spec = DataSpec { tokenizer: Some("/no/tokenizer.json".into()), ..desk.spec(&["t.json"]) };
+    let error = survey(&spec, Survey::default(), &()).expect_err("missing").to_string();
+    assert!(error.starts_with("/no/tokenizer.json: cannot read the tokenizer"), "{error}");
+    assert!(Path::new("/no/tokenizer.json").parent().is_some_and(|folder| !folder.exists()));
+}

@@ -1,0 +1,276 @@
+//! Tokenizers of other people: what their files store for another use does not touch training text, and what they lose is said.
+
+use std::{fs, path::PathBuf};
+
+use outgrow_core::sweep::DataSpec;
+use outgrow_data::{Corpus, Summary, Survey, Tokenizer, check_vocab_size, survey, train_bpe};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    /// What is said of a text with a tokenizer, as a sweep without further words would have it.
+    fn survey(&self, text: &str, tokenizer: &str) -> Summary {
+        survey(&self.spec(text, tokenizer), Survey::default(), &()).expect("read")
+    }
+
+    fn spec(&self, text: &str, tokenizer: &str) -> DataSpec {
+        let path = |name: &str| self.0.path().join(name).display().to_string();
+        let end =
+            Tokenizer::read(&self.0.path().join(tokenizer)).expect("a tokenizer").end_of_text().map(str::to_owned);
+        DataSpec {
+            paths: Some(vec![path(text)]),
+            tokenizer: Some(path(tokenizer)),
+            end_of_text: end,
+            ..DataSpec::of_paths(1)
+        }
+    }
+}
+
+/// A byte-level BPE, as JSON.
+fn bpe() -> Value {
+    let text = ["growing models grow and grow", "other models wait and wait"].map(str::to_owned);
+    serde_json::from_str(&train_bpe(text.into_iter(), 280).expect("a tokenizer")).expect("JSON")
+}
+
+fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
+    for (pointer, change) in changes {
+        let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+        value.pointer_mut(parent).expect("there")[field] = change.clone();
+    }
+    value
+}
+
+#[test]
+fn what_is_stored_for_another_use_does_not_touch_text() {
+    let desk = Desk::new();
+    let lines = "{\"text\": \"growing models wait and other models grow\"}\n".repeat(30);
+    desk.write("a.jsonl", lines);
+    desk.write("t.json", bpe().to_string());
+    let plain = desk.survey("a.jsonl", "t.json");
+    let truncation = json!({ "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 });
+    let padding = |strategy: Value| json!({ "strategy": strategy, "direction": "Left", "pad_to_multiple_of": 7, "pad_id": 1, "pad_type_id": 0, "pad_token": "x" });
+    let around = json!({
+        "type": "TemplateProcessing",
+        "single": [{ "SpecialToken": { "id": "<|endoftext|>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
+        "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 0 } }],
+        "special_tokens": { "<|endoftext|>": { "id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"] } }
+    });
+    let cases = [
+        ("truncation", vec![("/truncation", truncation.clone())], Some("truncation")),
+        ("fixed", vec![("/padding", padding(json!({ "Fixed": 64 })))], Some("padding")),
+        ("longest", vec![("/padding", padding(json!("BatchLongest")))], Some("padding")),
+        ("both", vec![("/padding", padding(json!({ "Fixed": 64 }))), ("/truncation", truncation)], Some("truncation")),
+        ("around", vec![("/post_processor", around)], None),
+        ("dropout", vec![("/model/dropout", json!(0.5))], Some("dropout of 0.5")),
+        ("no dropout", vec![("/model/dropout", json!(0.0))], None),
+    ];
+    for (name, changes, note) in cases {
+        let file = format!("{name}.json");
+        desk.write(&file, with(bpe(), &changes).to_string());
+        let found = desk.survey("a.jsonl", &file);
+        // The same tokens, and so the same identity.
+        assert_eq!((&found.counts, &found.digest), (&plain.counts, &plain.digest), "{name}");
+        assert_eq!(found.notes.is_empty(), note.is_none(), "{name}: {:?}", found.notes);
+        assert!(note.is_none_or(|note| found.warnings().concat().contains(note)), "{name}: {:?}", found.notes);
+    }
+}
+
+#[test]
+fn the_end_of_a_document_is_found_where_its_owners_write_it() {
+    let special = |content: &str, id: u32| {
+        json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false, "special": true })
+    };
+    let mut own = bpe();
+    let tokens = own["added_tokens"].as_array_mut().expect("a list");
+    tokens[0]["content"] = json!("[END]");
+    tokens.push(special("[STOP]", 280));
+    own["model"]["vocab"].as_object_mut().expect("a map").remove("<|endoftext|>");
+    own["model"]["vocab"]["[END]"] = json!(0);
+    let config = |value: Value| value.to_string();
+    let cases: Vec<(&str, Vec<(&str, String)>, Option<&str>, &str)> = vec![
+        ("nothing", vec![], None, ""),
+        ("text", vec![("tokenizer_config.json", config(json!({ "eos_token": "[END]" })))], Some("[END]"), ""),
+        (
+            "object",
+            vec![(
+                "tokenizer_config.json",
+                config(json!({ "eos_token": { "__type": "AddedToken", "content": "[STOP]" } })),
+            )],
+            Some("[STOP]"),
+            "",
+        ),
+        ("map", vec![("special_tokens_map.json", config(json!({ "eos_token": "[STOP]" })))], Some("[STOP]"), ""),
+        (
+            "map object",
+            vec![("special_tokens_map.json", config(json!({ "eos_token": { "content": "[END]" } })))],
+            Some("[END]"),
+            "",
+        ),
+        ("number", vec![("config.json", config(json!({ "eos_token_id": 280 })))], Some("[STOP]"), ""),
+        ("numbers", vec![("generation_config.json", config(json!({ "eos_token_id": [280, 0] })))], Some("[STOP]"), ""),
+        (
+            "of text",
+            vec![("config.json", config(json!({ "text_config": { "eos_token_id": 280 } })))],
+            Some("[STOP]"),
+            "",
+        ),
+        (
+            "null",
+            vec![
+                ("tokenizer_config.json", config(json!({ "eos_token": null }))),
+                ("config.json", config(json!({ "eos_token_id": 0 }))),
+            ],
+            Some("[END]"),
+            "",
+        ),
+        ("a word's number", vec![("config.json", config(json!({ "eos_token_id": 77 })))], None, ""),
+        (
+            "agreeing",
+            vec![
+                ("tokenizer_config.json", config(json!({ "eos_token": "[END]" }))),
+                ("generation_config.json", config(json!({ "eos_token_id": [280, 0] }))),
+            ],
+            Some("[END]"),
+            "",
+        ),
+        (
+            "disagreeing",
+            vec![
+                ("tokenizer_config.json", config(json!({ "eos_token": "[END]" }))),
+                ("config.json", config(json!({ "eos_token_id": 280 }))),
+            ],
+            Some("[END]"),
+            "config.json says [STOP]",
+        ),
+        ("unknown", vec![("tokenizer_config.json", config(json!({ "eos_token": "</none>" })))], None, "does not have"),
+    ];
+    let desk = Desk::new();
+    desk.write("a.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n");
+    for (name, beside, expected, note) in cases {
+        for (file, text) in &beside {
+            desk.write(&format!("{name}/{file}"), text);
+        }
+        let file = desk.write(&format!("{name}/tokenizer.json"), own.to_string());
+        for path in [file.clone(), file.parent().expect("a folder").to_owned()] {
+            let tokenizer = Tokenizer::read(&path).expect("a tokenizer");
+            assert_eq!(tokenizer.end_of_text(), expected, "{name}");
+        }
+        let found = desk.survey("a.jsonl", name);
+        let separated = !found.warnings().iter().any(|warning| warning.contains("documents are not separated"));
+        assert_eq!(separated, expected.is_some(), "{name}");
+        assert_eq!(found.counts.ends, if separated { 2 } else { 0 }, "{name}");
+        assert!(found.warnings().concat().contains(note), "{name}: {:?}", found.warnings());
+        // What lies beside a file of another name does not speak of it.
+        let other = desk.write(&format!("{name}/t.json"), own.to_string());
+        assert_eq!(Tokenizer::read(&other).expect("a tokenizer").end_of_text(), None, "{name}");
+    }
+    desk.write("bad/tokenizer_config.json", "{");
+    let bad = desk.write("bad/tokenizer.json", own.to_string());
+    assert!(Tokenizer::read(&bad).err().expect("refused").to_string().contains("tokenizer_config.json: it is no JSON"));
+}
+
+#[test]
+fn a_control_tokens_name_within_a_document_is_text() {
+    let desk = Desk::new();
+    desk.write("special.json", bpe().to_string());
+    // What its owners forgot to call special is none the less the end of documents.
+    desk.write("plain.json", with(bpe(), &[("/added_tokens/0/special", json!(false))]).to_string());
+    desk.write("a.jsonl", "{\"text\": \"uses <|endoftext|> as its end\"}\n{\"text\": \"<|endoftext|>\"}\n");
+    for name in ["special.json", "plain.json"] {
+        let spec = desk.spec("a.jsonl", name);
+        let found = survey(&spec, Survey { round_trip: true, ..Survey::default() }, &()).expect("read");
+        assert_eq!((found.counts.ends, found.counts.ends_in_text, found.counts.changed), (2, 0, 0), "{name}");
+        // The token stands where documents end and nowhere else.
+        let corpus = Corpus::open(&DataSpec { validation: Some(0.5), ..spec.clone() }, &desk.0.path().join("cache"));
+        let _ = corpus.map(|corpus| assert_eq!(corpus.sizes().0 + corpus.sizes().1, found.counts.tokens[0] as usize));
+        // In texts that are joined already it is the token, and none is put behind what ends with one.
+        let joined = survey(&DataSpec { joined: true, ..spec }, Survey::default(), &()).expect("read");
+        assert_eq!((joined.counts.ends, joined.counts.documents), (1, [3, 0]), "{name}");
+        assert!(joined.counts.tokens[0] < found.counts.tokens[0]);
+    }
+    // Some tokenizers have no other tokens for it: that is said.
+    let words = json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "WhitespaceSplit" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "[EOS]": 1, "a": 2 }, "unk_token": "[UNK]" } });
+    desk.write("words.json", words.to_string());
+    desk.write("b.jsonl", "{\"text\": \"a [EOS] a\"}\n");
+    let found = desk.survey("b.jsonl", "words.json");
+    assert_eq!((found.counts.ends, found.counts.ends_in_text), (1, 1));
+    assert!(found.warnings().concat().contains("[EOS] stands 1 times within documents"));
+    // So it is with a zero in bytes.
+    desk.write("zero.jsonl", "{\"text\": \"a\\u0000b\"}\n");
+    let spec = DataSpec { tokenizer: None, end_of_text: None, ..desk.spec("zero.jsonl", "words.json") };
+    let found = survey(&spec, Survey::default(), &()).expect("read");
+    assert_eq!(found.counts.ends_in_text, 1);
+    assert!(found.warnings().concat().contains("U+0000 stands 1 times"));
+}
+
+#[test]
+fn what_a_tokenizer_loses_is_said() {
+    let desk = Desk::new();
+    let model = |pre: &str, normalizer: Value, vocab: Value| {
+        json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": normalizer,
+            "pre_tokenizer": { "type": pre }, "post_processor": null, "decoder": null,
+            "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]" } })
+    };
+    desk.write("none.json", model("Whitespace", Value::Null, json!({ "[UNK]": 0, "the": 1 })).to_string());
+    desk.write(
+        "small.json",
+        model("Whitespace", json!({ "type": "Lowercase" }), json!({ "[UNK]": 0, "models": 1, "grow": 2 })).to_string(),
+    );
+    desk.write("whole.json", bpe().to_string());
+    desk.write("a.jsonl", "{\"text\": \"MODELS grow\"}\n".repeat(20));
+    let none = desk.survey("a.jsonl", "none.json");
+    assert_eq!(none.unknown_share(), 1.0);
+    assert!(
+        none.warnings().concat().contains("does not fit this text: 100.000 % of all tokens"),
+        "{:?}",
+        none.warnings()
+    );
+    let small = desk.survey("a.jsonl", "small.json");
+    assert_eq!(small.unknown_share(), 0.0);
+    assert!((small.lost_share() - 6.0 / 11.0).abs() < 1e-9, "{}", small.lost_share());
+    assert!(small.warnings().concat().contains("do not come back"), "{:?}", small.warnings());
+    let whole = desk.survey("a.jsonl", "whole.json");
+    assert_eq!((whole.unknown_share(), whole.lost_share(), whole.warnings().len()), (0.0, 0.0, 0));
+}
+
+#[test]
+fn long_texts_are_cut_for_a_tokenizer_and_lose_nothing() {
+    let desk = Desk::new();
+    desk.write("t.json", bpe().to_string());
+    let lines = "growing models wait and grow\n".repeat(100_000);
+    let words = "growing models wait and grow ".repeat(200_000);
+    let solid = "growing".repeat(900_000);
+    for (name, text) in [("lines", lines), ("words", words), ("solid", solid)] {
+        desk.write(&format!("{name}.txt"), &text);
+        desk.write(&format!("{name}.jsonl"), json!({ "text": text }).to_string());
+        for file in [format!("{name}.txt"), format!("{name}.jsonl")] {
+            let how = Survey { round_trip: true, ..Survey::default() };
+            let found = survey(&desk.spec(&file, "t.json"), how, &()).expect("read");
+            let counts = found.counts;
+            assert_eq!((counts.documents, counts.bytes, counts.changed), ([1, 0], [text.len() as u64, 0], 0), "{file}");
+        }
+    }
+}
+
+#[test]
+fn vocabularies_are_bounded() {
+    assert!(check_vocab_size(256).is_err() && check_vocab_size(257).is_ok());
+    assert!(check_vocab_size(1_000_000_000).expect_err("too large").contains("at most 1048576"));
+    assert!(train_bpe(std::iter::empty(), usize::MAX).is_err());
+}
