@@ -65,6 +65,13 @@ points! {
     CommitFinish "commit.finish" "the end of an attempt is recorded" "a trial whose last checkpoint is that of its end: the next attempt has nothing to train";
     CommitForget "commit.forget" "snapshots that nobody waits for are forgotten" "folders that nobody needs, or rows that are forgotten after the next trial";
     CommitCopy "commit.copy" "a copy of a database is committed" "all of the copy or nothing of it: copy again";
+    CommitRepair "commit.repair" "what is wrong with a database is mended" "all of it is mended, or nothing: repair again";
+    CommitSalvage "commit.salvage" "what can be read of a damaged database is committed to a new file" "a file aside with `.repairing-` in its name, which may be removed: repair again";
+    RepairBackupSync "repair.backup.sync" "the copy that `repair` keeps is synced" "a copy more: repair again";
+    RepairKeepSync "repair.keep.sync" "the damaged file is kept under another name" "likewise";
+    RepairSync "repair.sync" "the repaired file is synced" "likewise";
+    RepairRename "repair.rename" "the repaired file takes the damaged one's place" "the damaged file, kept twice, or the repaired one: repair again";
+    RepairPlaceSync "repair.place.sync" "the folder that it lies in is synced" "likewise";
     Step "step" "an optimizer step is done" "nothing: it is taken again from the last recorded checkpoint";
     CheckpointWrite "checkpoint.write" "weights or moments of a checkpoint are written" "a folder aside, which the next attempt at the trial removes";
     CheckpointSync "checkpoint.sync" "weights or moments of a checkpoint are synced" "likewise";

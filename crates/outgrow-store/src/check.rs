@@ -10,6 +10,7 @@ mod sweeps;
 use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::Trial;
+use outgrow_failpoint::Point;
 
 pub use self::finding::{Again, Finding, Problem, Report, Which};
 pub(crate) use self::rows::refuse_changed;
@@ -125,7 +126,7 @@ impl Store {
     /// If the database can't be written.
     pub async fn mend(&self, known: &Known<'_>, tell: Tell<'_>) -> Result<Report, StoreError> {
         let (report, tx) = Walk::new(self.write().await?, true, known, tell).all().await?;
-        tx.commit(outgrow_failpoint::Point::CommitSweep).await?;
+        tx.commit(Point::CommitRepair).await?;
         Ok(report)
     }
 }

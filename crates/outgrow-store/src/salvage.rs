@@ -23,6 +23,7 @@ use crate::{
         SWEEP, TRIAL, Table,
     },
 };
+use outgrow_failpoint::Point;
 
 /// What the database itself says is wrong with a file; nothing of one that is whole.
 ///
@@ -113,7 +114,8 @@ pub async fn back_up(path: &str, to: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = options.connect().await.map_err(|error| open_error(path, error))?;
     sqlx::query("VACUUM INTO $1").bind(to).execute(&mut connection).await.map_err(|error| open_error(to, error))?;
-    File::open(to).and_then(|file| file.sync_all()).map_err(|error| open_error(to, error.into()))
+    let synced = Point::RepairBackupSync.around(|| File::open(to).and_then(|file| file.sync_all()));
+    synced.map_err(|error| open_error(to, error.into()))
 }
 
 /// A table as it is read: by its key, within what the prefix is.
@@ -179,7 +181,7 @@ pub async fn salvage(path: &str, to: &str, tell: Tell<'_>) -> Result<Vec<Finding
             findings.push(Finding::Unreadable { table: table.name, saved, refused });
         }
     }
-    salvage.to.commit(outgrow_failpoint::Point::CommitSweep).await?;
+    salvage.to.commit(Point::CommitSalvage).await?;
     pool.close().await;
     Ok(findings)
 }

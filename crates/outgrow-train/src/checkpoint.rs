@@ -68,6 +68,15 @@ pub struct Window {
     pub gradient_norm: f64,
 }
 
+/// A checkpoint whose files are all as they were written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// Where its training stands, if it is of one.
+    pub progress: Option<Progress>,
+    /// Size of its files.
+    pub bytes: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -105,14 +114,16 @@ impl Head {
         }
     }
 
-    /// Verifies the files that are named, but for those of these names.
-    fn verify(&self, folder: &Path, except: &[&str]) -> Result<(), CheckpointError> {
+    /// Verifies the files that are named, but for those of these names; gives their size in bytes.
+    fn verify(&self, folder: &Path, except: &[&str]) -> Result<u64, CheckpointError> {
+        let mut bytes = 0;
         for (name, expected) in self.digests.iter().filter(|(name, _)| !except.contains(&name.as_str())) {
             let path = folder.join(name);
-            let (found, _) = digest_of(&open(&path, true)?).map_err(file_error(&path))?;
+            let (found, size) = digest_of(&open(&path, true)?).map_err(file_error(&path))?;
             expect_digest(&path, &found, expected)?;
+            bytes += size;
         }
-        Ok(())
+        Ok(bytes)
     }
 }
 
@@ -301,15 +312,20 @@ impl Checkpoint {
         Self::read_own(folder, head, device)
     }
 
-    /// Verifies a recorded checkpoint without reading it as one: that its head and every file that this names are as they were written.
+    /// Verifies a checkpoint that a trial wrote without loading its tensors: that the head has the digest that was recorded, where that is
+    /// known, and every file that the head names the one that stands there.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`] where they are not; otherwise if a file can't be read.
-    pub fn verify_recorded(folder: &Path, digest: &str) -> Result<(), CheckpointError> {
+    pub fn verify(folder: &Path, digest: Option<&str>) -> Result<Verified, CheckpointError> {
         let (head, found) = read_head(folder)?;
-        expect_digest(&folder.join(HEAD), &found, digest)?;
+        if let Some(digest) = digest {
+            expect_digest(&folder.join(HEAD), &found, digest)?;
+        }
         head.expect_names(folder)?;
-        head.verify(folder, &[])
+        let path = folder.join(HEAD);
+        let size = fs::metadata(&path).map_err(file_error(&path))?.len();
+        Ok(Verified { bytes: size + head.verify(folder, &[])?, progress: head.training })
     }
 
     fn read_own(folder: &Path, head: Head, device: Device) -> Result<Self, CheckpointError> {

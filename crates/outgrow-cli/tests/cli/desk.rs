@@ -14,6 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+use sqlx::Connection;
 use tempfile::TempDir;
 
 pub const SWEEP: &str = include_str!("../sweep.toml");
@@ -213,4 +214,20 @@ fn children_of(parent: u32) -> Vec<u8> {
     };
     let entries = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     entries.filter(|pid| is_child(pid).is_some()).collect::<Vec<_>>().join(" ").into_bytes()
+}
+
+pub fn execute(database: &str, sql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+        if database.contains("://") {
+            let mut connection = sqlx::PgConnection::connect(database).await.expect("opens");
+            sql().execute(&mut connection).await.expect("executed");
+            connection.close().await.expect("closed");
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}")).await.expect("opens");
+            sql().execute(&mut connection).await.expect("executed");
+            connection.close().await.expect("closed");
+        }
+    });
 }

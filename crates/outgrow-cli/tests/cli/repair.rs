@@ -10,9 +10,8 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use sqlx::Connection;
 
-use crate::desk::{Desk, Server, signal, workers_of};
+use crate::desk::{Desk, Server, execute, signal, workers_of};
 
 /// A finished sweep, to be copied; and one whose run was killed.
 struct Model {
@@ -57,22 +56,6 @@ fn copy_folder(from: &Path, to: &Path) {
             false => assert!(fs::copy(&from, &to).is_ok(), "{} is copied", from.display()),
         }
     }
-}
-
-fn execute(database: &str, sql: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-        if database.contains("://") {
-            let mut connection = sqlx::PgConnection::connect(database).await.expect("opens");
-            sql().execute(&mut connection).await.expect("executed");
-            connection.close().await.expect("closed");
-        } else {
-            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}")).await.expect("opens");
-            sql().execute(&mut connection).await.expect("executed");
-            connection.close().await.expect("closed");
-        }
-    });
 }
 
 fn database(desk: &Desk) -> String {

@@ -49,7 +49,7 @@ pub fn check(place: &Place, args: &DbCheck) -> Result<(), Failure> {
 
 /// The place of the database that was named.
 pub(super) fn of(place: &Place, args: &DbCheck) -> Place {
-    Place { db: args.database.clone().unwrap_or_else(|| place.db.clone()), files: place.files.clone() }
+    Place::new(args.database.clone().unwrap_or_else(|| place.db.clone()), place.files.clone())
 }
 
 async fn survey(place: &Place) -> Result<Survey, Failure> {
@@ -186,9 +186,9 @@ fn verify(folder: &Path, recorded: &RecordedFolder) -> Result<u64, String> {
     if !folder.exists() {
         return Err(format!("{} is not there", folder.display()));
     }
-    let intact = Checkpoint::verify(folder, recorded.digest.as_deref()).map_err(|error| error.to_string())?;
-    match intact.progress {
-        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => Ok(intact.bytes),
+    let found = Checkpoint::verify(folder, recorded.digest.as_deref()).map_err(|error| error.to_string())?;
+    match found.progress {
+        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => Ok(found.bytes),
         _ => Err(format!("{} is of another trial or step", folder.display())),
     }
 }

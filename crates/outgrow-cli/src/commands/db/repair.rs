@@ -4,9 +4,9 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
+use outgrow_failpoint::Point;
 use outgrow_store::{Address, Finding, Store, back_up, salvage};
 
 use super::{
@@ -74,10 +74,10 @@ async fn mend_whole(place: &Place) -> Result<(Survey, Option<String>), Failure> 
         }
         Address::Server(_) => None,
     };
+    set_aside_spools(place, &found)?;
     let store = place.store().await?;
     let mended = mend_all(place, &store, &mut slow).await?;
     store.close().await;
-    set_aside_spools(place, &mended)?;
     Ok((mended, kept))
 }
 
@@ -99,10 +99,10 @@ async fn mend_damaged(place: &Place, said: &[String]) -> Result<(Survey, Option<
     store.close().await;
     findings.append(&mut mended.report.findings);
     mended.report.findings = findings;
+    set_aside_spools(place, &mended)?;
     let kept = beside(&path, "damaged");
     exchange(&path, &aside, &kept)
         .map_err(Failure::environment(format!("cannot put the repaired file in the place of {path}")))?;
-    set_aside_spools(place, &mended)?;
     Ok((mended, Some(format!("the damaged file is kept as {kept}"))))
 }
 
@@ -137,7 +137,8 @@ async fn refuse_live(store: &Store) -> Result<(), Failure> {
     }
 }
 
-/// Events that wait on disk for a trial that goes on from before them would skip what is trained again.
+/// Events that wait on disk for a trial that goes on from before them would skip what is trained again. Done before the database is mended:
+/// what ends between the two leaves something to mend, and so this to be done again.
 fn set_aside_spools(place: &Place, survey: &Survey) -> Result<(), Failure> {
     for again in &survey.report.again {
         for path in entries(&place.checkpoints(&again.trial.trial)) {
@@ -151,24 +152,12 @@ fn set_aside_spools(place: &Place, survey: &Survey) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A name beside a file, with the date, that nothing has.
+/// A name beside a file, with the date in UTC, that nothing has: `outgrow.db.damaged-2026-11-25-194500`.
 fn beside(path: &str, what: &str) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let named = |seconds: u64| format!("{path}.{what}-{}", date(seconds));
-    (seconds..).map(named).find(|name| !Path::new(name).exists()).expect("there are many seconds")
-}
-
-/// `2026-11-25-194500`, in UTC.
-fn date(seconds: u64) -> String {
-    // Days are counted in years that begin in March, so that the leap day is the last of its year.
-    let (days, second) = ((seconds / 86_400) as i64 + 719_468, seconds % 86_400);
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}-{:02}{:02}{:02}", second / 3600, second / 60 % 60, second % 60)
+    let now = chrono::DateTime::from(std::time::SystemTime::now());
+    let second = |n| now + chrono::TimeDelta::seconds(n);
+    let named = |at: chrono::DateTime<chrono::Utc>| format!("{path}.{what}-{}", at.format("%Y-%m-%d-%H%M%S"));
+    (0..).map(|n| named(second(n))).find(|name| !Path::new(name).exists()).expect("there are many seconds")
 }
 
 /// The files of a SQLite database.
@@ -188,29 +177,14 @@ fn remove_database(path: &str) -> io::Result<()> {
 fn exchange(path: &str, new: &str, kept: &str) -> io::Result<()> {
     for (from, to) in files_of(path).iter().zip(files_of(kept)).take(2).filter(|(from, _)| from.exists()) {
         fs::copy(from, &to)?;
-        File::open(&to)?.sync_all()?;
+        Point::RepairKeepSync.around(|| File::open(&to)?.sync_all())?;
     }
-    File::open(new)?.sync_all()?;
+    Point::RepairSync.around(|| File::open(new)?.sync_all())?;
     // The old log must not be taken for the new file's.
     for log in files_of(path).iter().skip(1).filter(|log| log.exists()) {
         fs::remove_file(log)?;
     }
-    fs::rename(new, path)?;
+    Point::RepairRename.around(|| fs::rename(new, path))?;
     let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let cases =
-            [(0, "1970-01-01-000000"), (951_782_400, "2000-02-29-000000"), (1_795_636_799, "2026-11-25-195959")];
-        for (seconds, expected) in cases {
-            assert_eq!(date(seconds), expected);
-        }
-        assert_eq!(date(4_107_542_400), "2100-03-01-000000", "2100 is no leap year");
-    }
+    Point::RepairPlaceSync.around(|| File::open(folder.unwrap_or(Path::new(".")))?.sync_all())
 }

@@ -189,7 +189,7 @@ mod tests {
         let words = [&["outgrow", "--files", "/tmp/f", "submit", "s.toml", "--slurm", "-j3"], more].concat();
         let args = <Args as clap::Parser>::parse_from(words);
         let Asked::Submit(submit) = args.command else { panic!("submit") };
-        let place = Place { db: db.into(), files: args.files };
+        let place = Place::new(db.into(), args.files);
         Script::new(&place, &submit, "small", "0123", Path::new(jobs))
     }
 
