@@ -13,6 +13,7 @@ mod worker;
 
 pub use holder::{is_dead, this_process};
 pub use reaper::HEARTBEAT_EVERY;
+pub use spool::Spool;
 pub use supervise::{Crew, Ended, News, supervise};
 pub use worker::{Failure, Train, Trained, Work, work};
 

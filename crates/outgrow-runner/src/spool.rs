@@ -11,13 +11,13 @@ use outgrow_core::Event;
 use outgrow_failpoint::Point;
 
 /// The spool of an attempt, in the folder of its trial.
-pub(crate) struct Spool {
+pub struct Spool {
     path: PathBuf,
     file: Option<File>,
 }
 
 /// What a spool holds.
-pub(crate) struct Contents {
+pub struct Contents {
     /// The whole batches, in order.
     pub batches: Vec<Batch>,
     /// What is wrong with the rest of it, if there is one.

@@ -5,8 +5,6 @@
 //! parameters, logits and gradients of a model computed independently in numpy and JAX, which of its entries are new, and
 //! the transforms that made it out of its base.
 
-pub mod fuzz;
-
 use std::{
     collections::BTreeMap,
     fs,

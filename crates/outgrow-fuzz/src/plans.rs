@@ -1,0 +1,90 @@
+//! Sweep files, trials as a database holds them, and lists of growths.
+
+use outgrow_core::{
+    Growth, Sweep, Trial,
+    cost::{self, Backward},
+    growth::{all_preserve, grow_all},
+    sweep::{Member, beginnings, in_order},
+};
+
+const SWEEPS: [&str; 5] = [
+    include_str!("../../outgrow-store/tests/sweep.toml"),
+    include_str!("../../../experiments/quickstart/sweep.toml"),
+    include_str!("../../../experiments/operators/sweep.toml"),
+    include_str!("../../../experiments/optimizer-at-growth/sweep.toml"),
+    include_str!("../../../experiments/when-to-grow/sweep.toml"),
+];
+
+/// A sweep of more trials is not expanded: it takes longer because it is larger.
+const MOST_TRIALS: usize = 500;
+
+fn text(input: &[u8]) -> Option<&str> {
+    std::str::from_utf8(input).ok()
+}
+
+fn expanded(text: &str) -> Vec<Member> {
+    Sweep::parse(text).expect("a sweep of the project's own").members("d").expect("members")
+}
+
+pub(crate) fn sweep(input: &[u8]) -> bool {
+    let Some(sweep) = text(input).and_then(|text| Sweep::parse(text).ok()) else { return false };
+    let again = Sweep::parse(&sweep.resolved()).expect("a resolved sweep is a sweep");
+    assert_eq!(again.resolved(), sweep.resolved(), "what is printed means the same");
+    let spec = sweep.spec();
+    let plans = spec.strategies.iter().fold(0, |sum: usize, s| sum.saturating_add(s.strategy.plans()));
+    if plans.saturating_mul(spec.replicates) <= MOST_TRIALS
+        && let Ok(members) = sweep.members("d")
+    {
+        let trials: Vec<&Trial> = in_order(&members).into_iter().map(|member| &member.trial).collect();
+        beginnings(&trials);
+        trials.iter().for_each(|trial| examine(trial));
+    }
+    true
+}
+
+pub(crate) fn sweeps() -> Vec<Vec<u8>> {
+    SWEEPS.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+pub(crate) fn trial(input: &[u8]) -> bool {
+    let Ok(trial) = serde_json::from_slice::<Trial>(input) else { return false };
+    let again: Trial = serde_json::from_str(&serde_json::to_string(&trial).expect("plain data")).expect("a trial");
+    assert_eq!(again.id(), trial.id(), "what is written means the same");
+    examine(&trial);
+    beginnings(&[&trial, &again]);
+    true
+}
+
+/// What a worker and a plan ask of a trial before anything is trained.
+fn examine(trial: &Trial) {
+    trial.id();
+    trial.plan.phases();
+    trial.plan.train_flops(trial.settings.tokens);
+    for stage in 0..trial.plan.stages().len() {
+        trial.plan.operator_flops(stage);
+    }
+    cost::training_bytes(trial, 1, Backward::Autograd);
+    cost::parts_that_fit(trial, 1 << 30, 1, Backward::Autograd);
+}
+
+pub(crate) fn trials() -> Vec<Vec<u8>> {
+    let members: Vec<Member> = SWEEPS.iter().flat_map(|text| expanded(text)).collect();
+    let one_of_each = members.chunk_by(|a, b| a.strategy == b.strategy).map(|same| &same[0].trial);
+    one_of_each.map(|trial| serde_json::to_vec(trial).expect("plain data")).collect()
+}
+
+pub(crate) fn growths(input: &[u8]) -> bool {
+    let Ok(growths) = serde_json::from_slice::<Vec<Growth>>(input) else { return false };
+    let sweep = Sweep::parse(SWEEPS[2]).expect("a sweep of the project's own");
+    all_preserve(sweep.initial(), &growths);
+    let grown = grow_all(sweep.initial(), &growths, 1);
+    grown.is_ok_and(|grown| cost::parameters(&grown.architecture) > 0)
+}
+
+pub(crate) fn lists_of_growths() -> Vec<Vec<u8>> {
+    let members = expanded(SWEEPS[2]);
+    let stages = members.iter().filter_map(|member| member.trial.plan.stages().first());
+    let mut lists: Vec<Vec<u8>> = stages.map(|s| serde_json::to_vec(&s.growths).expect("plain data")).collect();
+    lists.dedup();
+    lists
+}
