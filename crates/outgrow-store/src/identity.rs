@@ -77,9 +77,7 @@ impl Identity {
         let Self::File(file) = self else { return Ok(()) };
         for (path, expected) in &file.files {
             if mark(path, file.immutable).map_err(sqlx::Error::Io)? != *expected {
-                file.remove_own_log();
-                let what = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-                return Err(StoreError::Replaced { path: file.path.clone(), what });
+                return Err(StoreError::Replaced { path: file.path.clone(), what: file.gone(path) });
             }
         }
         Ok(())
@@ -111,16 +109,16 @@ impl Identity {
 }
 
 impl File {
-    /// Removes what is still ours beside a file that is another now: SQLite would take it for that file's log, and damage the file by it.
-    fn remove_own_log(&self) {
-        let is_own =
-            |(path, expected): &&(PathBuf, Option<Mark>)| mark(path, false).is_ok_and(|mark| mark == *expected);
-        if self.immutable || self.files.first().is_none_or(|first| is_own(&first)) {
-            return;
-        }
-        for (path, _) in self.files.iter().skip(1).filter(is_own) {
-            // Without it the database's new owner has to: what is said tells that something was replaced.
-            let _ = fs::remove_file(path);
+    /// What is gone, and what stayed without it: SQLite would take an old file's log for that of a new one, and damage that.
+    fn gone(&self, path: &Path) -> String {
+        let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let is_log_left =
+            |(log, expected): &(PathBuf, Option<Mark>)| mark(log, false).is_ok_and(|mark| mark == *expected);
+        match &self.files[..] {
+            [(file, _), log, ..] if file == path && !self.immutable && is_log_left(log) => {
+                format!("{} (but not its log {}, which would damage any other file)", name(path), name(&log.0))
+            }
+            _ => name(path),
         }
     }
 }
