@@ -142,6 +142,8 @@ struct Walk<'a> {
     live: BTreeSet<i64>,
     /// Trials that the table has not, or not whole, by number.
     told: BTreeMap<i64, Told>,
+    /// Numbers of trials that the table has again once it is mended.
+    again: Vec<i64>,
     /// Numbers of trials of which nobody can say what they are.
     lost: Vec<i64>,
 }
@@ -174,6 +176,7 @@ impl<'a> Walk<'a> {
             report: Report::default(),
             live: BTreeSet::new(),
             told: BTreeMap::new(),
+            again: vec![],
             lost: vec![],
         }
     }
@@ -194,7 +197,9 @@ impl<'a> Walk<'a> {
             self.trial(&row).await?;
         }
         // What the table will have once it is mended.
-        for (number, Told { trial, .. }) in std::mem::take(&mut self.told) {
+        let told = std::mem::take(&mut self.told);
+        self.again = told.keys().copied().collect();
+        for (number, Told { trial, .. }) in told {
             let seen = self.seen(number, trial.id(), trial, "waiting".into(), 0, true).await?;
             self.examine(seen).await?;
         }
@@ -293,8 +298,9 @@ impl<'a> Walk<'a> {
         for (column, is_right, value) in right {
             if !is_right {
                 self.found(Finding::Column { trial: seen.which.clone(), column });
-                self.mend(&format!("UPDATE trial SET {column} = $1 WHERE number = $2"), &[value, number.into()])
-                    .await?;
+                let value_of = if column == "train_flops" { "CAST($1 AS NUMERIC)" } else { "$1" };
+                let update = format!("UPDATE trial SET {column} = {value_of} WHERE number = $2");
+                self.mend(&update, &[value, number.into()]).await?;
             }
         }
         Ok(())

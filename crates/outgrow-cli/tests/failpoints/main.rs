@@ -536,7 +536,7 @@ fn sources() -> Vec<(String, String)> {
     let mut found = vec![];
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the crates") {
         let folder = entry.expect("a crate").path();
-        if !folder.ends_with("outgrow-failpoint") {
+        if !folder.ends_with("outgrow-failpoint") && !folder.ends_with("outgrow-fuzz") {
             collect(&folder.join("src"), &mut found);
         }
     }

@@ -274,8 +274,12 @@ impl Walk<'_> {
 
     /// Rows of what is not there.
     pub(super) async fn dangling(&mut self) -> Result<(), StoreError> {
+        let again: Vec<String> = self.again.iter().map(i64::to_string).collect();
         for (table, column) in OF_TRIALS {
-            let gone = format!("NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column})");
+            let gone = format!(
+                "NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column}) AND {column} NOT IN ({})",
+                if again.is_empty() { "-1".into() } else { again.join(", ") }
+            );
             self.remove_dangling(table, &gone, "a trial").await?;
         }
         for table in ["member", "beginning"] {
