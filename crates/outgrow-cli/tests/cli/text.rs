@@ -60,7 +60,10 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
         (r#"paths = ["none"], validation = 0.1"#, "none"),
         (r#"paths = ["ds"], validation = 0.1, field = "body""#, "but text"),
         (r#"paths = ["ds"], validation = 0.1, tokenizer = "none.json""#, "data.tokenizer"),
-        (r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json", vocab_size = 300"#, "at least 400"),
+        (
+            r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json", vocab_size = 300"#,
+            "which is what the tokenizer knows",
+        ),
         (r#"paths = ["ds"], validation = 0.1, validation_paths = ["ds"]"#, "validation_paths"),
         (r#"paths = ["ds"], validation_paths = ["empty.txt"]"#, "empty.txt is empty"),
         (r#"paths = ["bad.jsonl"], validation = 0.1"#, "bad.jsonl, line 301"),

@@ -275,15 +275,18 @@ impl Walk<'_> {
     /// Rows of what is not there.
     pub(super) async fn dangling(&mut self) -> Result<(), StoreError> {
         let again: Vec<String> = self.again.iter().map(i64::to_string).collect();
-        for (table, column) in OF_TRIALS {
-            let gone = format!(
-                "NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column}) AND {column} NOT IN ({})",
-                if again.is_empty() { "-1".into() } else { again.join(", ") }
-            );
-            self.remove_dangling(table, &gone, "a trial").await?;
+        let again = if again.is_empty() { "-1".into() } else { again.join(", ") };
+        let of_no_trial = |(table, column): &(&str, &str)| {
+            format!("(NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column}) AND {column} NOT IN ({again}))")
+        };
+        for named in &OF_TRIALS {
+            self.remove_dangling(named.0, &of_no_trial(named), "a trial").await?;
         }
         for table in ["member", "beginning"] {
+            // Those of no trial are removed already, or will be.
+            let others = OF_TRIALS.iter().filter(|(other, _)| *other == table).map(of_no_trial);
             let gone = format!("NOT EXISTS (SELECT 1 FROM sweep WHERE id = {table}.sweep_id)");
+            let gone = others.fold(gone, |gone, other| format!("{gone} AND NOT {other}"));
             self.remove_dangling(table, &gone, "a sweep").await?;
         }
         let gone = "NOT EXISTS (SELECT 1 FROM environment WHERE id = attempt.environment)";
