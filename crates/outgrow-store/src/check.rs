@@ -47,6 +47,8 @@ pub struct Known<'a> {
     pub snapshots: BTreeMap<(i64, u64), String>,
     /// By trial, the step up to which checkpoints were removed when newer ones were recorded.
     pub cleared: BTreeMap<i64, u64>,
+    /// Checkpoints, by trial and step, of trials that were stopped while that step was evaluated: what goes on from there does it first.
+    pub due: BTreeSet<(i64, u64)>,
 }
 
 /// Told now and then how far the walk is.

@@ -94,7 +94,10 @@ impl Walk<'_> {
             "complete" => Horizon { step: end, evaluated: true },
             // It ended when the loss was recorded, or at the evaluation after that.
             "diverged" => Horizon { step: last, evaluated: false },
-            _ => Horizon { step: self.tx.value(saved, args![seen.number, end]).await?, evaluated: true },
+            _ => {
+                let step = self.tx.value(saved, args![seen.number, end]).await?;
+                Horizon { step, evaluated: !self.known.due.contains(&(seen.number, step)) }
+            }
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use outgrow_runner::{HEARTBEAT_EVERY, is_dead, this_process};
 use outgrow_store::{Address, Finding, Held, Holder, Known, RecordedFolder, Report, Store, damage, salvage};
-use outgrow_train::Checkpoint;
+use outgrow_train::{Checkpoint, Verified};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -111,8 +111,8 @@ pub(super) async fn look(place: &Place, store: &Store, mends: bool, slow: &mut S
         store.all_held().await?.into_iter().filter(|held| !is_dead(&held.holder)).map(|held| held.trial).collect();
     let mut files = Files::new(place, &live);
     store.recorded_folders(&mut |folder| files.take(&folder, slow)).await?;
-    let Files { checkpoints, snapshots, cleared, there, whole, bytes, .. } = files;
-    let known = Known { is_dead: &is_dead, checkpoints, snapshots, cleared };
+    let Files { checkpoints, snapshots, cleared, due, there, whole, bytes, .. } = files;
+    let known = Known { is_dead: &is_dead, checkpoints, snapshots, cleared, due };
     let mut tell = |at: &str| slow.tell(at);
     let report = match mends {
         true => store.mend(&known, &mut tell).await?,
@@ -135,6 +135,7 @@ struct Files<'a> {
     checkpoints: BTreeMap<(i64, u64), String>,
     snapshots: BTreeMap<(i64, u64), String>,
     cleared: BTreeMap<i64, u64>,
+    due: BTreeSet<(i64, u64)>,
     there: There,
     whole: u64,
     bytes: u64,
@@ -144,8 +145,8 @@ struct Files<'a> {
 
 impl<'a> Files<'a> {
     fn new(place: &'a Place, live: &'a BTreeSet<i64>) -> Self {
-        let (checkpoints, snapshots, cleared, there) = Default::default();
-        Self { place, live, checkpoints, snapshots, cleared, there, whole: 0, bytes: 0, seen: None }
+        let (checkpoints, snapshots, cleared, due, there) = Default::default();
+        Self { place, live, checkpoints, snapshots, cleared, due, there, whole: 0, bytes: 0, seen: None }
     }
 
     /// Of a trial's checkpoints the newest first: those before it may have been removed when it was recorded.
@@ -165,7 +166,10 @@ impl<'a> Files<'a> {
             self.there.entry(recorded.trial.clone()).or_default().insert(name);
         }
         match verify(&folder, recorded) {
-            Ok(size) => (self.whole, self.bytes) = (self.whole + 1, self.bytes + size),
+            Ok(found) => {
+                (self.whole, self.bytes) = (self.whole + 1, self.bytes + found.bytes);
+                self.due.extend(found.progress.filter(|progress| progress.evaluation_due).map(|_| (number, step)));
+            }
             Err(why) if snapshot => drop(self.snapshots.insert((number, step), why)),
             Err(why) => drop(self.checkpoints.insert((number, step), why)),
         }
@@ -181,14 +185,14 @@ fn folder_of(place: &Place, recorded: &RecordedFolder) -> PathBuf {
     Place::moved(&all, &recorded.path)
 }
 
-/// The size of a recorded folder that is as it was written.
-fn verify(folder: &Path, recorded: &RecordedFolder) -> Result<u64, String> {
+/// A recorded folder that is as it was written.
+fn verify(folder: &Path, recorded: &RecordedFolder) -> Result<Verified, String> {
     if !folder.exists() {
         return Err(format!("{} is not there", folder.display()));
     }
     let found = Checkpoint::verify(folder, recorded.digest.as_deref()).map_err(|error| error.to_string())?;
-    match found.progress {
-        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => Ok(found.bytes),
+    match &found.progress {
+        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => Ok(found),
         _ => Err(format!("{} is of another trial or step", folder.display())),
     }
 }
