@@ -231,3 +231,16 @@ pub fn execute(database: &str, sql: &str) {
         }
     });
 }
+
+/// Whether somebody holds a SQLite file's lock for writing, and goes on holding it.
+pub fn is_locked(path: &std::path::Path) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", path.display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("opens");
+        let begun =
+            sqlx::raw_sql("PRAGMA busy_timeout = 500; BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+        connection.close().await.expect("closed");
+        begun.is_err()
+    })
+}
