@@ -4,7 +4,6 @@ mod args;
 mod commands;
 mod failure;
 mod output;
-mod patience;
 mod phases;
 mod place;
 mod progress;

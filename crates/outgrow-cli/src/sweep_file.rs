@@ -7,7 +7,7 @@ use outgrow_core::{
     sweep::{Member, SweepError, SweepSpec},
 };
 
-use crate::{failure::Failure, patience::patiently};
+use crate::{failure::Failure, phases::Phases};
 
 /// No sweep file has more bytes.
 const LARGEST: u64 = 4 << 20;
@@ -38,10 +38,12 @@ pub fn text(path: &Path) -> Result<String, Failure> {
 
 /// The sweep that a specification means.
 pub fn sweep(spec: SweepSpec) -> Result<Sweep, SweepError> {
-    patiently("sampling a plan of each strategy", || Sweep::new(spec))
+    let _slow = Phases::new("sampling a plan of each strategy".into());
+    Sweep::new(spec)
 }
 
 /// The trials of a sweep that was read from `file`.
 pub fn members(sweep: &Sweep, digest: &str, file: &Path) -> Result<Vec<Member>, Failure> {
-    patiently("sampling all plans", || sweep.members(digest)).map_err(Failure::input(file.display()))
+    let _slow = Phases::new("sampling all plans".into());
+    sweep.members(digest).map_err(Failure::input(file.display()))
 }

@@ -4,10 +4,12 @@ mod sbatch;
 mod script;
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{BufWriter, Write},
     path::{Path, PathBuf, absolute},
 };
 
+use outgrow_data::publish;
 use outgrow_store::Address;
 
 use self::{sbatch::submit_all, script::Script};
@@ -68,8 +70,8 @@ pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
 /// Writes the script, whole or not at all.
 fn write(jobs: &Path, id: &str, text: &str) -> Result<PathBuf, Failure> {
     let file = jobs.join(format!("{id}.sh"));
-    let new = jobs.join(format!("{id}.sh.{}", std::process::id()));
-    let written = fs::create_dir_all(jobs).and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, &file));
+    let script = |out: &mut BufWriter<File>| out.write_all(text.as_bytes());
+    let written = fs::create_dir_all(jobs).and_then(|()| publish::file(&file, script));
     written.map_err(Failure::environment(format!("cannot write {}", file.display())))?;
     Ok(file)
 }

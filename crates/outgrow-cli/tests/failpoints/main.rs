@@ -516,7 +516,6 @@ const EXCEPT: &[(&str, &str)] = &[
     // What a user asked to be written, aside first: a kill leaves that at most.
     ("outgrow-cli/src/output.rs", "rename"),
     ("outgrow-cli/src/commands/folder.rs", "rename"),
-    ("outgrow-cli/src/commands/submit.rs", "rename"),
     // Before a database is mended: as long as it is not, the next repair does it.
     ("outgrow-cli/src/commands/db/repair.rs", "rename(&path, aside)"),
 ];
