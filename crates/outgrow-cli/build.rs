@@ -1,14 +1,17 @@
-//! The binary finds libtorch at run time where it was found at build time; `LD_LIBRARY_PATH` names another one.
+//! The binary finds libtorch at run time where it was found at build time; `LD_LIBRARY_PATH` names
+//! another one.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB").expect("outgrow-train says where libtorch lies");
+    let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB")
+        .expect("outgrow-train says where libtorch lies");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
     let commit = std::process::Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
         .output();
     let commit = commit.ok().filter(|output| output.status.success());
-    let commit = commit.map_or_else(|| "unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let commit = commit
+        .map_or_else(|| "unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     println!("cargo::rustc-env=OUTGROW_COMMIT={commit}");
     println!("cargo::rerun-if-changed=../../.git/logs/HEAD");
 }

@@ -1,7 +1,8 @@
 //! What the built-in corpus is must be known when this crate is built.
 //!
-//! The corpus is the Rust source text of some pinned dependencies: real text that every machine which builds the project
-//! has, at the same bytes. It is embedded in the binary, so the operating system maps it and all workers share it.
+//! The corpus is the Rust source text of some pinned dependencies: real text that every machine
+//! which builds the project has, at the same bytes. It is embedded in the binary, so the operating
+//! system maps it and all workers share it.
 
 use std::{
     env, fs,
@@ -23,7 +24,8 @@ const PACKAGES: [&str; 10] = [
     "winnow",
 ];
 
-/// BLAKE3 of the corpus that this list and these versions make. After `cargo update` of one of them: see the error below.
+/// BLAKE3 of the corpus that this list and these versions make. After `cargo update` of one of
+/// them: see the error below.
 const DIGEST: &str = include_str!("corpus.digest");
 
 /// One file in so many is validation text.
@@ -41,9 +43,14 @@ fn embed_corpus() {
     let (mut train, mut validation) = (vec![], vec![]);
     for (package, root) in package_roots() {
         for file in rust_files(&root.join("src")) {
-            let name = format!("{package}/{}", file.strip_prefix(&root).expect("inside the package").display());
-            let text = fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display()));
-            let is_validation = blake3::hash(name.as_bytes()).as_bytes()[0].is_multiple_of(VALIDATION_ONE_IN);
+            let name = format!(
+                "{package}/{}",
+                file.strip_prefix(&root).expect("inside the package").display()
+            );
+            let text =
+                fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display()));
+            let is_validation =
+                blake3::hash(name.as_bytes()).as_bytes()[0].is_multiple_of(VALIDATION_ONE_IN);
             if is_validation { &mut validation } else { &mut train }.extend_from_slice(&text);
         }
     }
@@ -64,14 +71,27 @@ fn embed_corpus() {
 fn package_roots() -> Vec<(String, PathBuf)> {
     let cargo = env::var("CARGO").expect("cargo sets CARGO");
     let target = env::var("TARGET").expect("cargo sets TARGET");
-    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../Cargo.toml");
+    let manifest =
+        Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../Cargo.toml");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", &target, "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--filter-platform",
+            &target,
+            "--manifest-path",
+        ])
         .arg(manifest)
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    assert!(
+        output.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
     PACKAGES.map(|name| (name.to_owned(), root_of(packages, name))).to_vec()
 }
@@ -79,15 +99,20 @@ fn package_roots() -> Vec<(String, PathBuf)> {
 fn root_of(packages: &[serde_json::Value], name: &str) -> PathBuf {
     let found: Vec<_> = packages.iter().filter(|package| package["name"] == name).collect();
     let [package] = found[..] else {
-        panic!("the corpus needs exactly one version of `{name}` in Cargo.lock, there are {}", found.len());
+        panic!(
+            "the corpus needs exactly one version of `{name}` in Cargo.lock, there are {}",
+            found.len()
+        );
     };
     let manifest = package["manifest_path"].as_str().expect("a path");
     Path::new(manifest).parent().expect("a folder").to_owned()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.sort();
     let files = |path: PathBuf| match path.is_dir() {
         true => rust_files(&path),

@@ -2,6 +2,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB").expect("outgrow-train says where libtorch lies");
+    let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB")
+        .expect("outgrow-train says where libtorch lies");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
 }

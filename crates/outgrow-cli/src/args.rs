@@ -11,16 +11,17 @@ use crate::{
     place::{DB, FILES},
 };
 
-/// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers that grow while they
-/// train, next to from-scratch controls, records every number in a database, and draws the comparison.
+/// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers
+/// that grow while they train, next to from-scratch controls, records every number in a database,
+/// and draws the comparison.
 #[derive(Parser)]
 #[command(name = "outgrow", version, max_term_width = 100, after_help = AFTER)]
 pub struct Args {
     /// Results database: a SQLite file, or postgres://USER@HOST/DATABASE
     #[arg(long, global = true, env = DB, hide_env_values = true, default_value = "outgrow.db", value_name = "PATH")]
     pub db: String,
-    /// Folder for checkpoints and prepared text; workers on several machines must share it [default: beside the SQLite file, or here,
-    /// under the name of the server's database]
+    /// Folder for checkpoints and prepared text; workers on several machines must share it
+    /// [default: beside the SQLite file, or here, under the name of the server's database]
     #[arg(long, global = true, env = FILES, value_name = "FOLDER")]
     pub files: Option<PathBuf>,
     /// What to do.
@@ -72,13 +73,15 @@ pub enum Command {
 
 /// Train what a sweep file means and the database does not have yet; again goes on where it stopped
 ///
-/// Every trial trains in a worker process. Ctrl-C lets the workers save and stop; the same command goes on from there, as it
-/// does after a crash or a kill. Two runs of one sweep share the work. Results do not depend on the number of workers.
+/// Every trial trains in a worker process. Ctrl-C lets the workers save and stop; the same command
+/// goes on from there, as it does after a crash or a kill. Two runs of one sweep share the work.
+/// Results do not depend on the number of workers.
 #[derive(clap::Args)]
 pub struct Run {
     /// The sweep file; `outgrow plan` shows what it means
     pub sweep: PathBuf,
-    /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory allows]
+    /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory
+    /// allows]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
     /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]
@@ -87,11 +90,12 @@ pub struct Run {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
-    /// Train so many replicates of a plan as one model; results agree but for rounding [default: on a GPU as many as keep it busy,
-    /// 1 on a CPU]
+    /// Train so many replicates of a plan as one model; results agree but for rounding [default: on
+    /// a GPU as many as keep it busy, 1 on a CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub together: Option<u16>,
-    /// Train every trial from its beginning, also where it begins as another does; the results are the same
+    /// Train every trial from its beginning, also where it begins as another does; the results are
+    /// the same
     #[arg(long)]
     pub alone: bool,
     #[command(flatten)]
@@ -109,7 +113,8 @@ pub struct Run {
 pub struct Plan {
     /// The sweep file
     pub sweep: PathBuf,
-    /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in the database]
+    /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in
+    /// the database]
     #[arg(long, value_name = "N")]
     pub gflops: Option<f64>,
     /// Also show which trial begins as which other does, and where it leaves it
@@ -132,8 +137,9 @@ pub struct Status {
 
 /// Answer one SQL query; the views curves, finals, growth and speedups are made for it
 ///
-/// docs/database.md describes the views, and how values look in each format. The database is opened for reading only, and what does more
-/// than read is refused. Rows are printed as they come; the query ends when its output is closed, or with Ctrl-C.
+/// docs/database.md describes the views, and how values look in each format. The database is opened
+/// for reading only, and what does more than read is refused. Rows are printed as they come; the
+/// query ends when its output is closed, or with Ctrl-C.
 #[derive(clap::Args)]
 pub struct Query {
     /// The query
@@ -159,8 +165,9 @@ pub enum Format {
 
 /// Draw a sweep's figures and tables and answer its question in one paragraph
 ///
-/// Figures come as SVG, PDF and PNG, at the width of one and of two columns; tables as Markdown, LaTeX (booktabs) and
-/// CSV; provenance.json says what all of it was made from. The same rows give the same bytes.
+/// Figures come as SVG, PDF and PNG, at the width of one and of two columns; tables as Markdown,
+/// LaTeX (booktabs) and CSV; provenance.json says what all of it was made from. The same rows give
+/// the same bytes.
 #[derive(clap::Args)]
 pub struct Report {
     /// The sweep's name or identity
@@ -168,7 +175,8 @@ pub struct Report {
     /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
-    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as FOLDER.replaced-1
+    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as
+    /// FOLDER.replaced-1
     #[arg(long)]
     pub force: bool,
     /// Print the answer and the tables as JSON
@@ -178,8 +186,9 @@ pub struct Report {
 
 /// Prove function preservation here, on this device, on random compositions of the six transforms
 ///
-/// Without a checkpoint: random models with unequal layers, in float32 and float64. With one: that model, in its own number
-/// type. Prints the largest change of a logit, relative to the larger of 1 and the largest logit.
+/// Without a checkpoint: random models with unequal layers, in float32 and float64. With one: that
+/// model, in its own number type. Prints the largest change of a logit, relative to the larger of 1
+/// and the largest logit.
 #[derive(clap::Args)]
 pub struct Check {
     /// Grow this checkpoint instead of random models
@@ -203,12 +212,14 @@ pub struct Check {
 
 /// Grow one checkpoint, verify that its function is preserved, and write the result
 ///
-/// Sizes grow every layer of the model, by the six transforms or by --operator; --apply takes a JSON list of transforms and operators at any
-/// granularity, for example [{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits
-/// stay, or the operator does not claim that they do.
+/// Sizes grow every layer of the model, by the six transforms or by --operator; --apply takes a
+/// JSON list of transforms and operators at any granularity, for example [{"transform":
+/// "mlp_expansion", "layer": 0, "d_ff": 96}]. Nothing is written unless the logits stay, or the
+/// operator does not claim that they do.
 ///
-/// A folder of Hugging Face's transformers (llama, qwen3, gpt2, gpt_neox) is grown as such: what is written is such a folder again,
-/// with tokenizer and other files, and it is compared as it will be read.
+/// A folder of Hugging Face's transformers (llama, qwen3, gpt2, gpt_neox) is grown as such: what is
+/// written is such a folder again, with tokenizer and other files, and it is compared as it will be
+/// read.
 #[derive(clap::Args)]
 pub struct Grow {
     /// The checkpoint to grow, or the model of transformers (a folder)
@@ -224,22 +235,24 @@ pub struct Grow {
 
 /// Show sweeps, curves, plans and workers on a page of this machine, as they are now
 ///
-/// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads only. From another machine: ssh -L
-/// 8765:127.0.0.1:8765 HOST
+/// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads
+/// only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST
 #[derive(clap::Args)]
 pub struct Serve {
     /// The port; 0 for any that is free
     #[arg(long, default_value_t = 8765)]
     pub port: u16,
-    /// Answer those who ask for this host, too, as a proxy before this machine does (x.app.github.dev); may be given more than once.
-    /// There is no password: whoever reaches the page under that name sees every sweep of the database, so the proxy must know whom to let in
+    /// Answer those who ask for this host, too, as a proxy before this machine does
+    /// (x.app.github.dev); may be given more than once. There is no password: whoever reaches the
+    /// page under that name sees every sweep of the database, so the proxy must know whom to let in
     #[arg(long = "allow-host", value_name = "HOST", value_parser = crate::commands::serve::host)]
     pub hosts: Vec<String>,
 }
 
 /// Write results where people look: tables for pandas, polars and DuckDB, or curves for TensorBoard
 ///
-/// One file for each view of docs/database.md, whose columns keep their names and types; for TensorBoard one folder for each trial.
+/// One file for each view of docs/database.md, whose columns keep their names and types; for
+/// TensorBoard one folder for each trial.
 #[derive(clap::Args)]
 pub struct Export {
     /// Name or identity of a sweep [default: all]
@@ -270,8 +283,9 @@ pub enum ExportFormat {
 
 /// Print what makes a shell complete outgrow's commands and options
 ///
-/// For bash: outgrow completions bash > ~/.local/share/bash-completion/completions/outgrow; for zsh: outgrow completions zsh > a folder of
-/// $fpath, as _outgrow; for fish: outgrow completions fish > ~/.config/fish/completions/outgrow.fish
+/// For bash: outgrow completions bash > ~/.local/share/bash-completion/completions/outgrow; for
+/// zsh: outgrow completions zsh > a folder of $fpath, as _outgrow; for fish: outgrow completions
+/// fish > ~/.config/fish/completions/outgrow.fish
 #[derive(clap::Args)]
 pub struct Completions {
     /// The shell
@@ -296,8 +310,8 @@ pub enum Data {
 
 /// Fetch a corpus of the field, verify it, and say where it lies
 ///
-/// A download that breaks off goes on where it stopped. Files lie in $XDG_CACHE_HOME/outgrow (~/.cache/outgrow); proxies are those of the
-/// environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+/// A download that breaks off goes on where it stopped. Files lie in $XDG_CACHE_HOME/outgrow
+/// (~/.cache/outgrow); proxies are those of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
 #[derive(clap::Args)]
 pub struct Fetch {
     /// Its name; `outgrow data list` has them
@@ -356,7 +370,8 @@ pub struct Tokenize {
     pub to: PathBuf,
 }
 
-/// Count documents, bytes and tokens, say which files were read, what was left out, and how fast tokens were made
+/// Count documents, bytes and tokens, say which files were read, what was left out, and how fast
+/// tokens were made
 #[derive(clap::Args)]
 pub struct Count {
     #[command(flatten)]
@@ -367,7 +382,8 @@ pub struct Count {
     /// The token that ends documents [default: as the tokenizer's owners say]
     #[arg(long, value_name = "TOKEN", requires = "tokenizer")]
     pub end_of_text: Option<String>,
-    /// The text has that token between its documents already: names of control tokens in it are those tokens
+    /// The text has that token between its documents already: names of control tokens in it are
+    /// those tokens
     #[arg(long)]
     pub joined: bool,
     /// Turn the tokens into text again, and compare
@@ -380,15 +396,16 @@ pub struct Count {
 
 /// Turn a checkpoint into a model of Hugging Face's transformers, or such a model into a checkpoint
 ///
-/// A folder with a `config.json` becomes a checkpoint of outgrow; a checkpoint becomes a folder that transformers loads, if one of the
-/// families llama, qwen3, gpt2 and gpt_neox has such models.
+/// A folder with a `config.json` becomes a checkpoint of outgrow; a checkpoint becomes a folder
+/// that transformers loads, if one of the families llama, qwen3, gpt2 and gpt_neox has such models.
 #[derive(clap::Args)]
 pub struct Convert {
     /// The folder to read
     pub from: PathBuf,
     /// The folder to write
     pub to: PathBuf,
-    /// For a checkpoint: a folder of transformers whose configuration, tokenizer and other files the new one takes over
+    /// For a checkpoint: a folder of transformers whose configuration, tokenizer and other files
+    /// the new one takes over
     #[arg(long, value_name = "FOLDER")]
     pub like: Option<PathBuf>,
     /// For a checkpoint: the type to store weights in [default: as they are computed]
@@ -420,10 +437,11 @@ impl From<Dtype> for outgrow_train::hub::Dtype {
     }
 }
 
-/// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can the new entries learn?
+/// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can
+/// the new entries learn?
 ///
-/// Grows as `outgrow grow` would, writes nothing, and trains a copy for three steps. Exit code 1 if nothing new can ever learn, or
-/// if a claim to preserve the function is broken.
+/// Grows as `outgrow grow` would, writes nothing, and trains a copy for three steps. Exit code 1 if
+/// nothing new can ever learn, or if a claim to preserve the function is broken.
 #[derive(clap::Args)]
 pub struct Doctor {
     /// The checkpoint to grow (a folder)
@@ -431,7 +449,8 @@ pub struct Doctor {
     /// Text for the three steps [default: random tokens]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
-    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
+    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the
+    /// model's folder, or bytes]
     #[arg(long, value_name = "PATH", requires = "text")]
     pub tokenizer: Option<PathBuf>,
     #[command(flatten)]
@@ -444,7 +463,8 @@ pub struct How {
     /// A JSON list of transforms and operators
     #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff", "operator"])]
     pub apply: Option<PathBuf>,
-    /// A published operator instead of the transforms, as JSON: '{"kind": "stack", "order": "block"}'
+    /// A published operator instead of the transforms, as JSON: '{"kind": "stack", "order":
+    /// "block"}'
     #[arg(long, value_name = "JSON")]
     pub operator: Option<String>,
     /// Width of the residual stream
@@ -456,7 +476,8 @@ pub struct How {
     /// Query heads of each layer
     #[arg(long, value_name = "N")]
     pub n_heads: Option<usize>,
-    /// Keys and values that they share; unless given, as many as there are, or as the heads in a model where each has its own
+    /// Keys and values that they share; unless given, as many as there are, or as the heads in a
+    /// model where each has its own
     #[arg(long, value_name = "N")]
     pub n_kv_heads: Option<usize>,
     /// Query and key width of each head
@@ -471,7 +492,8 @@ pub struct How {
     /// How free entries are made
     #[arg(long, value_enum, default_value_t = Init::Normal)]
     pub init: Init,
-    /// Factor on the standard deviation of drawn entries; with --init fixed the standard deviation itself
+    /// Factor on the standard deviation of drawn entries; with --init fixed the standard deviation
+    /// itself
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub scale: f64,
     /// Of the free entries
@@ -509,13 +531,16 @@ pub struct Eval {
     /// Mean cross-entropy on this text file
     #[arg(long, value_name = "FILE", group = "what")]
     pub text: Option<PathBuf>,
-    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the model's folder, or bytes]
+    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the
+    /// model's folder, or bytes]
     #[arg(long, value_name = "PATH", requires = "text")]
     pub tokenizer: Option<PathBuf>,
-    /// Tokens that are read at once: the text is cut into windows of so many [default: as many as the model reads, but at most 1024]
+    /// Tokens that are read at once: the text is cut into windows of so many [default: as many as
+    /// the model reads, but at most 1024]
     #[arg(long, value_name = "N", requires = "text")]
     pub window: Option<usize>,
-    /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len; or {"tokens": [...]}
+    /// Logits for these token ids: a JSON list of rows of equal length, up to the model's seq_len;
+    /// or {"tokens": [...]}
     #[arg(long, value_name = "FILE", group = "what")]
     pub tokens: Option<PathBuf>,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
@@ -528,9 +553,10 @@ pub struct Eval {
 
 /// Measure this machine: how fast models step, and what growing and recording cost
 ///
-/// Of a sweep, the first growing trial is trained again and again in this process, and what it told is recorded at the same pace,
-/// in a temporary folder. Of a preset, steps are measured, in turns with PyTorch's if you wish, everyone in a process of its
-/// own. All numbers are medians; on a shared machine trust only ratios.
+/// Of a sweep, the first growing trial is trained again and again in this process, and what it told
+/// is recorded at the same pace, in a temporary folder. Of a preset, steps are measured, in turns
+/// with PyTorch's if you wish, everyone in a process of its own. All numbers are medians; on a
+/// shared machine trust only ratios.
 #[derive(clap::Args)]
 pub struct Bench {
     /// A sweep file: measures its growth events and recording; without one, the steps of a preset
@@ -541,8 +567,8 @@ pub struct Bench {
     /// In what a preset computes
     #[arg(long, value_enum, default_value = "float32", conflicts_with = "sweep")]
     pub precision: PrecisionArg,
-    /// Beside ours, let PyTorch train a preset in every way that may be its fastest (needs a `python3` that imports torch;
-    /// `scripts/bench` sees to that)
+    /// Beside ours, let PyTorch train a preset in every way that may be its fastest (needs a
+    /// `python3` that imports torch; `scripts/bench` sees to that)
     #[arg(long, conflicts_with = "sweep")]
     pub pytorch: bool,
     /// Also measure so many workers at once on a preset, as 1,2,4,8
@@ -551,8 +577,8 @@ pub struct Bench {
     /// Also measure so many replicates of a preset as one model, beside one after another, as 8,32
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "sweep", value_parser = clap::value_parser!(u16).range(1..))]
     pub together: Vec<u16>,
-    /// Instead: how a token's time grows with the model, and a sweep's with the number of its trials; writes figures, and the
-    /// numbers behind them, to this folder
+    /// Instead: how a token's time grows with the model, and a sweep's with the number of its
+    /// trials; writes figures, and the numbers behind them, to this folder
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["sweep", "preset", "pytorch", "workers", "together"])]
     pub scaling: Option<PathBuf>,
     /// How many trainings of a sweep, turns of a preset, or turns of each size
@@ -629,9 +655,10 @@ impl Keeping {
 
 /// Train a sweep on a cluster: writes a job array of workers and submits it
 ///
-/// The workers take trials from the database as those of `outgrow run` do; their number may change at any time, and jobs may be
-/// preempted or lose their node: what they were at goes on elsewhere from its last checkpoint. All machines must reach the database (a
-/// PostgreSQL server) and share the folder of --files.
+/// The workers take trials from the database as those of `outgrow run` do; their number may change
+/// at any time, and jobs may be preempted or lose their node: what they were at goes on elsewhere
+/// from its last checkpoint. All machines must reach the database (a PostgreSQL server) and share
+/// the folder of --files.
 #[derive(clap::Args)]
 pub struct Submit {
     /// The sweep file
@@ -672,8 +699,9 @@ pub struct Submit {
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of
     ///
-    /// Everything that was recorded goes along; trials that both know are brought to where they have come further. Checkpoints stay where
-    /// they are: copy their folder, or name it with --files.
+    /// Everything that was recorded goes along; trials that both know are brought to where they
+    /// have come further. Checkpoints stay where they are: copy their folder, or name it with
+    /// --files.
     Copy {
         /// Path or URL of the database to read
         from: String,
@@ -685,21 +713,27 @@ pub enum Db {
     },
     /// Bring a database of an older outgrow up to date; every row is kept
     ///
-    /// `outgrow run` does so as well; commands that only show refuse an older database, and change none.
+    /// `outgrow run` does so as well; commands that only show refuse an older database, and change
+    /// none.
     Upgrade,
-    /// Check that a database and its checkpoints are what was written: every row, every file; write nothing
+    /// Check that a database and its checkpoints are what was written: every row, every file; write
+    /// nothing
     ///
-    /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again, and which files belong to nothing. What a
-    /// run is at is not looked at. Exit code 1 if anything is wrong.
+    /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again,
+    /// and which files belong to nothing. What a run is at is not looked at. Exit code 1 if
+    /// anything is wrong.
     Check(DbCheck),
-    /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let `outgrow run` train again what is lost
+    /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let
+    /// `outgrow run` train again what is lost
     ///
-    /// The old SQLite file is kept beside the new one. What was recorded and is whole stays; what was lost is trained again from the last good
-    /// checkpoint, to the same numbers. On a server all is done in one transaction: `outgrow db copy` makes a copy before.
+    /// The old SQLite file is kept beside the new one. What was recorded and is whole stays; what
+    /// was lost is trained again from the last good checkpoint, to the same numbers. On a server
+    /// all is done in one transaction: `outgrow db copy` makes a copy before.
     Repair {
         #[command(flatten)]
         what: DbCheck,
-        /// Also remove files that belong to nothing, unless another database keeps its files in the same folder
+        /// Also remove files that belong to nothing, unless another database keeps its files in the
+        /// same folder
         #[arg(long)]
         remove_orphans: bool,
     },
@@ -718,7 +752,8 @@ pub struct DbCheck {
 /// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start
 #[derive(clap::Args)]
 pub struct Worker {
-    /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the database
+    /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the
+    /// database
     pub sweep: String,
     /// Where to compute [default: the first GPU, or cpu]
     #[arg(long)]

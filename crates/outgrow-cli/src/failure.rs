@@ -43,9 +43,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Input(text) | Failure::Environment(text) | Failure::Result(text) | Failure::Interrupted(text) => {
-                f.write_str(text)
-            }
+            Failure::Input(text)
+            | Failure::Environment(text)
+            | Failure::Result(text)
+            | Failure::Interrupted(text) => f.write_str(text),
             Failure::Pipe => f.write_str("output closed"),
         }
     }

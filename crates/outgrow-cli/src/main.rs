@@ -1,4 +1,5 @@
-//! The command `outgrow`: reads what the user typed, calls the other crates, prints what they answer.
+//! The command `outgrow`: reads what the user typed, calls the other crates, prints what they
+//! answer.
 
 mod args;
 mod commands;

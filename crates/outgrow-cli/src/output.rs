@@ -16,7 +16,8 @@ use outgrow_report::escape::visible;
 
 use crate::failure::Failure;
 
-/// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and changes no colour.
+/// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and
+/// changes no colour.
 pub fn shown(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
@@ -62,7 +63,8 @@ impl Output {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".tmp-{}", std::process::id()));
         let aside = path.with_file_name(name);
-        let file = if is_file { File::create_new(&aside) } else { File::options().write(true).open(path) };
+        let file =
+            if is_file { File::create_new(&aside) } else { File::options().write(true).open(path) };
         let file = file.map_err(failed)?;
         *ASIDE.lock().expect("nobody panics with it") = is_file.then_some(aside);
         Ok(Self::File { file, path: path.to_owned() })
@@ -108,14 +110,20 @@ impl Write for Output {
     }
 }
 
-/// Comes when the user interrupts this process or, if it `prints`, when nobody reads its output any more: what it waits for may take for
-/// ever. Should it be held up all the same, the process ends a second later.
+/// Comes when the user interrupts this process or, if it `prints`, when nobody reads its output any
+/// more: what it waits for may take for ever. Should it be held up all the same, the process ends a
+/// second later.
 pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Failure>, Failure> {
-    let signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
+    let signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+    ]);
     let mut signals = signals.map_err(Failure::environment("cannot listen to signals"))?;
     let (to, mut told) = tokio::sync::mpsc::channel(2);
     let reader = to.clone();
-    thread::spawn(move || signals.forever().next().map(|_| end(&to, Failure::Interrupted("stopped".into()))));
+    thread::spawn(move || {
+        signals.forever().next().map(|_| end(&to, Failure::Interrupted("stopped".into())))
+    });
     if prints {
         thread::spawn(move || is_closed(&io::stdout()).then(|| end(&reader, Failure::Pipe)));
     }
@@ -140,13 +148,16 @@ fn is_closed(out: &impl AsFd) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
     let told = poll(&mut watched, PollTimeout::NONE).is_ok_and(|n| n > 0);
-    told && watched[0].revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
+    told && watched[0]
+        .revents()
+        .is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
 /// A table for people, each cell in one line; columns whose number is in `right` hold numbers.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
     let header: Vec<String> = header.iter().map(|name| visible(name)).collect();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let mut table = Table::new();
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     table.load_style(style).set_header(header).add_rows(rows);
@@ -204,7 +215,10 @@ mod tests {
     #[test]
     fn nothing_in_a_table_reaches_the_terminal_but_text() {
         let text = table(&["a\u{1b}[2J"], vec![vec!["x\ny\t\u{202e}\u{9b}1m".into()]], &[]);
-        assert!(text.contains("a\\u{1b}[2J") && text.contains("x\\ny\\t\\u{202e}\\u{9b}1m"), "{text:?}");
+        assert!(
+            text.contains("a\\u{1b}[2J") && text.contains("x\\ny\\t\\u{202e}\\u{9b}1m"),
+            "{text:?}"
+        );
         assert_eq!(shown("a\nb\u{7}"), "a\nb\\u{7}");
     }
 

@@ -15,7 +15,8 @@ use signal_hook::{
 /// How long nothing is said at first, and then again.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 
-/// Says on standard error what is being done: a line for each phase that takes longer than a second, and again every 15 seconds.
+/// Says on standard error what is being done: a line for each phase that takes longer than a
+/// second, and again every 15 seconds.
 pub struct Phases {
     sender: Option<Sender<String>>,
     speaker: Option<JoinHandle<()>>,
@@ -55,8 +56,8 @@ impl Drop for Phases {
     }
 }
 
-/// From now on a signal to stop ends this process at once, and removes what it has written aside of `to` before. What stands in its place
-/// is whole.
+/// From now on a signal to stop ends this process at once, and removes what it has written aside of
+/// `to` before. What stands in its place is whole.
 pub fn stop_leaving_nothing(to: &Path) -> std::io::Result<()> {
     let aside = outgrow_train::asides(to);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

@@ -21,8 +21,8 @@ use crate::{
 
 /// The database and what lies beside it.
 pub struct Place {
-    /// Path or URL of the database, as the user gave it. A URL may hold a password: it is shown by [`Address::shown`] only, and handed to
-    /// other processes in their environment only.
+    /// Path or URL of the database, as the user gave it. A URL may hold a password: it is shown by
+    /// [`Address::shown`] only, and handed to other processes in their environment only.
     pub db: String,
     /// Where the rest lies, if the user said so.
     pub files: Option<PathBuf>,
@@ -54,11 +54,14 @@ impl Place {
         Ok(Store::open(&self.db).await?)
     }
 
-    /// The database, if it is there already, open for writing: one that refuses does so before anything lies beside it. One that is not
-    /// there must be possible, and is made by [`Place::store`].
+    /// The database, if it is there already, open for writing: one that refuses does so before
+    /// anything lies beside it. One that is not there must be possible, and is made by
+    /// [`Place::store`].
     pub async fn existing(&self) -> Result<Option<Store>, Failure> {
         match Address::parse(&self.db)? {
-            Address::File(path) if !Path::new(&path).exists() => can_be_made(Path::new(&path)).map(|()| None),
+            Address::File(path) if !Path::new(&path).exists() => {
+                can_be_made(Path::new(&path)).map(|()| None)
+            }
             Address::File(_) => self.store().await.map(Some),
             Address::Server(_) => match Store::open_read_only(&self.db).await {
                 Err(StoreError::Missing(_)) => Ok(None),
@@ -77,7 +80,8 @@ impl Place {
         Ok(self.read.get_or_init(|| store).clone())
     }
 
-    /// Takes leave of a database that was read: where there was no log beside its file, there is none afterwards.
+    /// Takes leave of a database that was read: where there was no log beside its file, there is
+    /// none afterwards.
     pub fn close(self) {
         if let (Some(store), Ok(runtime)) = (self.read.into_inner(), runtime()) {
             runtime.block_on(async {
@@ -97,7 +101,8 @@ impl Place {
         self.beside("checkpoints").join(format!("{trial}-at-{step}-{epoch}"))
     }
 
-    /// Where what was recorded at `path` lies now, in `folder` of this place: a database and its files may have moved since.
+    /// Where what was recorded at `path` lies now, in `folder` of this place: a database and its
+    /// files may have moved since.
     pub fn moved(folder: &Path, path: &str) -> PathBuf {
         let path = Path::new(path);
         let here = path.file_name().map(|name| folder.join(name)).filter(|here| here.exists());
@@ -124,8 +129,9 @@ impl Place {
         sweep.spec().initial.digest.as_ref().map(|digest| self.initial(digest))
     }
 
-    /// Lays down what workers of a sweep need beside the database: text as tokens, and the model that trials begin with. Gives the text's
-    /// digest. A sweep whose text is refused leaves nothing.
+    /// Lays down what workers of a sweep need beside the database: text as tokens, and the model
+    /// that trials begin with. Gives the text's digest. A sweep whose text is refused leaves
+    /// nothing.
     pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
@@ -136,7 +142,9 @@ impl Place {
         })?;
         warn(&summary);
         let (spec, to) = (sweep.spec(), self.initial_of(sweep));
-        if let (Some(to), Some(from), Some(origin)) = (to, &spec.initial.checkpoint, &spec.initial.digest) {
+        if let (Some(to), Some(from), Some(origin)) =
+            (to, &spec.initial.checkpoint, &spec.initial.digest)
+        {
             begin_with(&beside(file, from), origin, spec.data.seq_len, &to)?;
         }
         Ok(summary.digest)
@@ -169,7 +177,8 @@ impl Place {
 
 /// Whether a file can be made there.
 fn can_be_made(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let refused = |why: &str| {
         let path = path.display();
         Failure::Environment(format!(
@@ -179,7 +188,8 @@ fn can_be_made(path: &Path) -> Result<(), Failure> {
     if !folder.is_dir() {
         return Err(refused(&format!("{} is no folder", folder.display())));
     }
-    nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).map_err(|error| refused(error.desc()))
+    nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK)
+        .map_err(|error| refused(error.desc()))
 }
 
 /// The kind of the file system that a file lies on, or will, if that is shared over a network.
@@ -193,22 +203,27 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
         (0x1983_0326, "BeeGFS"),
         (0x00c3_6400, "CephFS"),
     ];
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let magic = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0;
     known.iter().find(|(number, _)| *number == magic as i64).map(|(_, name)| *name)
 }
 
-/// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a checkpoint has.
+/// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a
+/// checkpoint has.
 pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
     let text = crate::sweep_file::text(path)?;
-    let named = |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
+    let named =
+        |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
     let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
     if let Some(tokenizer) = &spec.data.tokenizer {
         let read = Tokenizer::read(&beside(path, tokenizer));
         let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
         let known = tokenizer.vocab_size();
         if *spec.data.vocab_size.get_or_insert(known) < known {
-            let why = format!("data.vocab_size must be at least {known}, which is what the tokenizer knows");
+            let why = format!(
+                "data.vocab_size must be at least {known}, which is what the tokenizer knows"
+            );
             return Err(named(&why));
         }
         if spec.data.end_of_text.is_none() {

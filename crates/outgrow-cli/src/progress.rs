@@ -27,7 +27,8 @@ impl Progress {
     /// Begins to show.
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}").expect("a valid template");
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}")
+                .expect("a valid template");
             ProgressBar::new(PARTS).with_style(style)
         });
         Self { bar, began: Instant::now(), first: None, last_line: None }
@@ -44,8 +45,9 @@ impl Progress {
                 bar.set_message(text);
             }
             None => {
-                let due =
-                    self.last_line.is_none_or(|(at, ended)| at.elapsed() >= LINE_EVERY || ended != status.ended());
+                let due = self.last_line.is_none_or(|(at, ended)| {
+                    at.elapsed() >= LINE_EVERY || ended != status.ended()
+                });
                 if due {
                     self.last_line = Some((Instant::now(), status.ended()));
                     eprintln!("{:>3.0} %  {text}", done / all.max(1.0) * 100.0);
@@ -68,8 +70,10 @@ impl Progress {
             let left = (all - done).max(0.0) / (flops / seconds);
             text += &format!("  {} tokens/s  {} left", count(tokens / seconds), duration(left));
         }
-        let running =
-            status.running.iter().filter_map(|trial| Some(format!("{} {:.3}", shown(&trial.label), trial.loss?)));
+        let running = status
+            .running
+            .iter()
+            .filter_map(|trial| Some(format!("{} {:.3}", shown(&trial.label), trial.loss?)));
         let running: Vec<String> = running.take(3).collect();
         if !running.is_empty() {
             text += &format!("  loss: {}", running.join(", "));

@@ -23,7 +23,11 @@ pub struct Telling {
 impl Telling {
     /// Begins to read.
     pub fn new() -> Self {
-        Self { next: Cell::new(Instant::now() + FIRST_AFTER), all: Cell::new(0), read: Cell::new(0) }
+        Self {
+            next: Cell::new(Instant::now() + FIRST_AFTER),
+            all: Cell::new(0),
+            read: Cell::new(0),
+        }
     }
 }
 
@@ -52,7 +56,11 @@ pub fn describe(summary: &Summary) -> String {
     let both = |values: [u64; 2], unit: &str| match values {
         [all, 0] => format!("{}{unit}", count(all as f64)),
         [train, validation] => {
-            format!("{}{unit} (and {}{unit} of validation)", count(train as f64), count(validation as f64))
+            format!(
+                "{}{unit} (and {}{unit} of validation)",
+                count(train as f64),
+                count(validation as f64)
+            )
         }
     };
     let counts = &summary.counts;
@@ -63,9 +71,13 @@ pub fn describe(summary: &Summary) -> String {
     let bytes = if summary.is_bytes { ", which are bytes" } else { "" };
     let own = match &summary.corpus {
         Some(name) => format!("text: {name}"),
-        None => format!("text: {}, {}", both(counts.documents, " documents"), both(counts.bytes, "B")),
+        None => {
+            format!("text: {}, {}", both(counts.documents, " documents"), both(counts.bytes, "B"))
+        }
     };
-    format!("{own}: {}{bytes}{end}\n{}", both(counts.tokens, " tokens"), files(summary)).trim_end().to_owned()
+    format!("{own}: {}{bytes}{end}\n{}", both(counts.tokens, " tokens"), files(summary))
+        .trim_end()
+        .to_owned()
 }
 
 /// Which files a text is in, what was left out and what a user should know of it: a line each.
@@ -82,7 +94,11 @@ fn files_line(what: &str, files: &Files) -> String {
     let more = files.files - files.first.len() as u64;
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (n, bytes, first) = (files.files, count(files.bytes as f64), files.first.join(", "));
-    format!("  {what}: {n} {} of {}, {bytes}B: {first}{more}", if n == 1 { "file" } else { "files" }, files.kind)
+    format!(
+        "  {what}: {n} {} of {}, {bytes}B: {first}{more}",
+        if n == 1 { "file" } else { "files" },
+        files.kind
+    )
 }
 
 /// So many of what was left out are named.

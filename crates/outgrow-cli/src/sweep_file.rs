@@ -25,7 +25,10 @@ pub fn text(path: &Path) -> Result<String, Failure> {
         return refused("it is no regular file; write the sweep into one");
     }
     if found.len() > LARGEST {
-        return refused(&format!("it has {} bytes, and no sweep file has more than {LARGEST}", found.len()));
+        return refused(&format!(
+            "it has {} bytes, and no sweep file has more than {LARGEST}",
+            found.len()
+        ));
     }
     let mut bytes = vec![];
     let file = fs::File::open(path).map_err(Failure::input(cannot()))?;

@@ -1,5 +1,5 @@
-//! Prints random architectures and what the cost model says of them, one JSON object a line: `scripts/check_flops.py` reads
-//! them and asks PyTorch.
+//! Prints random architectures and what the cost model says of them, one JSON object a line:
+//! `scripts/check_flops.py` reads them and asks PyTorch.
 
 use outgrow_core::{compose::random_architecture, cost, stream::stream};
 

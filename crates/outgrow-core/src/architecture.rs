@@ -1,8 +1,8 @@
 //! The sizes of a model, as plain values.
 //!
-//! Paper to code (section 2 of arXiv 2308.06103): h is `d_model`, p is `d_ff`, E is the number of heads, k is `d_k`,
-//! v is `d_v`, N is the number of layers, s is `seq_len`, o is `n_outputs`. The paper lets every layer have its own
-//! p and E, and every head its own k and v; so does this type.
+//! Paper to code (section 2 of arXiv 2308.06103): h is `d_model`, p is `d_ff`, E is the number of
+//! heads, k is `d_k`, v is `d_v`, N is the number of layers, s is `seq_len`, o is `n_outputs`. The
+//! paper lets every layer have its own p and E, and every head its own k and v; so does this type.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,7 +10,8 @@ use thiserror::Error;
 pub use crate::form::{Activation, Form, FrequencyScaling, Norm, Positions, Rotary};
 use crate::param::Axis;
 
-/// No axis may be longer than this: a bound for untrusted files, far above any model that fits a machine.
+/// No axis may be longer than this: a bound for untrusted files, far above any model that fits a
+/// machine.
 pub const MAX_SIZE: usize = 1 << 24;
 /// No model may have more layers (or a layer more heads) than this.
 pub const MAX_COUNT: usize = 1 << 14;
@@ -48,8 +49,9 @@ pub struct LayerShape {
     pub d_ff: usize,
 }
 
-/// The sizes of one attention head: keys and values, and the queries that read them. The paper's head has one query; with grouped
-/// queries (arXiv 2305.13245) several query heads share keys and values.
+/// The sizes of one attention head: keys and values, and the queries that read them. The paper's
+/// head has one query; with grouped queries (arXiv 2305.13245) several query heads share keys and
+/// values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeadShape {
     /// How many query heads read these keys and values.
@@ -134,8 +136,11 @@ impl HeadGroup {
     /// The heads one by one, if the queries can be shared out evenly.
     pub fn heads(&self) -> Option<Vec<HeadShape>> {
         let n = self.n_kv_heads();
-        let even = n > 0 && n <= MAX_COUNT && self.n_heads <= MAX_COUNT && self.n_heads.is_multiple_of(n);
-        even.then(|| vec![HeadShape { n_queries: self.n_heads / n, d_k: self.d_k, d_v: self.d_v }; n])
+        let even =
+            n > 0 && n <= MAX_COUNT && self.n_heads <= MAX_COUNT && self.n_heads.is_multiple_of(n);
+        even.then(|| {
+            vec![HeadShape { n_queries: self.n_heads / n, d_k: self.d_k, d_v: self.d_v }; n]
+        })
     }
 }
 
@@ -168,7 +173,8 @@ impl LayerShape {
         head_groups::encode(&self.heads)
     }
 
-    /// Whether this layer can grow into `target`: no axis shrinks. Heads match by position, since new heads are appended.
+    /// Whether this layer can grow into `target`: no axis shrinks. Heads match by position, since
+    /// new heads are appended.
     pub fn fits(&self, target: &LayerShape) -> bool {
         self.d_ff <= target.d_ff
             && self.heads.len() <= target.heads.len()
@@ -187,7 +193,14 @@ impl Architecture {
         layer: LayerShape,
         form: Form,
     ) -> Self {
-        Self { vocab_size, n_outputs: vocab_size, seq_len, d_model, layers: vec![layer; n_layers], form }
+        Self {
+            vocab_size,
+            n_outputs: vocab_size,
+            seq_len,
+            d_model,
+            layers: vec![layer; n_layers],
+            form,
+        }
     }
 
     /// Checks every size against the bounds.
@@ -204,7 +217,11 @@ impl Architecture {
             size(|| format!("d_ff of layer {index}"), layer.d_ff, MAX_SIZE)?;
             size(|| format!("the number of heads of layer {index}"), layer.heads.len(), MAX_COUNT)?;
             for (e, head) in layer.heads.iter().enumerate() {
-                size(|| format!("the number of queries of head {e} of layer {index}"), head.n_queries, MAX_COUNT)?;
+                size(
+                    || format!("the number of queries of head {e} of layer {index}"),
+                    head.n_queries,
+                    MAX_COUNT,
+                )?;
                 size(|| format!("d_k of head {e} of layer {index}"), head.d_k, MAX_SIZE)?;
                 size(|| format!("d_v of head {e} of layer {index}"), head.d_v, MAX_SIZE)?;
             }
@@ -235,7 +252,10 @@ impl Architecture {
         match first.groups()[..] {
             [HeadGroup { n_heads, n_kv_heads, d_k, d_v }] => {
                 let shared = n_kv_heads.map_or(String::new(), |n| format!(", n_kv_heads {n}"));
-                format!("{width}, n_heads {n_heads}{shared}, d_k {d_k}, d_v {d_v}, d_ff {}", first.d_ff)
+                format!(
+                    "{width}, n_heads {n_heads}{shared}, d_k {d_k}, d_v {d_v}, d_ff {}",
+                    first.d_ff
+                )
             }
             _ => format!("{width}, {} unequal heads, d_ff {}", first.n_heads(), first.d_ff),
         }
@@ -243,9 +263,17 @@ impl Architecture {
 }
 
 /// Checks the head count and one head's sizes of a layer that is about to get them.
-pub(crate) fn check_heads(layer: usize, n_heads: usize, head: HeadShape) -> Result<(), ArchitectureError> {
+pub(crate) fn check_heads(
+    layer: usize,
+    n_heads: usize,
+    head: HeadShape,
+) -> Result<(), ArchitectureError> {
     size(|| format!("the number of heads of layer {layer}"), n_heads, MAX_COUNT)?;
-    size(|| format!("the number of queries of the new heads of layer {layer}"), head.n_queries, MAX_COUNT)?;
+    size(
+        || format!("the number of queries of the new heads of layer {layer}"),
+        head.n_queries,
+        MAX_COUNT,
+    )?;
     size(|| format!("d_k of the new heads of layer {layer}"), head.d_k, MAX_SIZE)?;
     size(|| format!("d_v of the new heads of layer {layer}"), head.d_v, MAX_SIZE)
 }
@@ -274,13 +302,21 @@ mod head_groups {
         encode(heads).serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HeadShape>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<HeadShape>, D::Error> {
         let groups = Vec::<HeadGroup>::deserialize(deserializer)?;
         // The bound comes before the allocation: the file is not trusted.
-        if groups.iter().try_fold(0usize, |sum, g| sum.checked_add(g.n_heads)).is_none_or(|n| n > MAX_COUNT) {
+        if groups
+            .iter()
+            .try_fold(0usize, |sum, g| sum.checked_add(g.n_heads))
+            .is_none_or(|n| n > MAX_COUNT)
+        {
             return Err(D::Error::custom(format!("a layer may have at most {MAX_COUNT} heads")));
         }
         let heads = groups.iter().map(HeadGroup::heads).collect::<Option<Vec<_>>>();
-        Ok(heads.ok_or_else(|| D::Error::custom("n_heads must be a multiple of n_kv_heads"))?.concat())
+        Ok(heads
+            .ok_or_else(|| D::Error::custom("n_heads must be a multiple of n_kv_heads"))?
+            .concat())
     }
 }

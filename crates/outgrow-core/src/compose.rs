@@ -1,4 +1,5 @@
-//! Random models and random transforms of them: what `outgrow check` and the conformance suite prove the theorem on.
+//! Random models and random transforms of them: what `outgrow check` and the conformance suite
+//! prove the theorem on.
 
 use rand::RngExt;
 
@@ -7,8 +8,8 @@ use crate::{
     form::{Activation, Form, Norm, Positions, Rotary},
     stream::Stream,
     transform::{
-        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, Transform,
-        TransformError, TransformKind,
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+        MlpExpansion, Transform, TransformError, TransformKind,
     },
 };
 
@@ -25,7 +26,8 @@ pub fn random_architecture_of(form: Form, rng: &mut Stream) -> Architecture {
         vocab_size,
         n_outputs: if form.tied { vocab_size } else { rng.random_range(2..12) },
         seq_len: rng.random_range(1..8),
-        // Narrower models are ill-conditioned by themselves: an RMSNorm over one or two channels is nearly a sign.
+        // Narrower models are ill-conditioned by themselves: an RMSNorm over one or two channels is
+        // nearly a sign.
         d_model: rng.random_range(4..16),
         layers: (0..rng.random_range(1..4)).map(|_| random_layer(form, None, rng)).collect(),
         form,
@@ -44,7 +46,12 @@ pub fn random_form(rng: &mut Stream) -> Form {
     if rng.random() {
         return plain;
     }
-    let rotary = Rotary { theta: 100.0, width: 4, channels: rng.random::<bool>().then_some(2), scaling: None };
+    let rotary = Rotary {
+        theta: 100.0,
+        width: 4,
+        channels: rng.random::<bool>().then_some(2),
+        scaling: None,
+    };
     Form {
         norm_gains: rng.random_bool(0.75),
         positions: if rng.random() { Positions::Rotary(rotary) } else { Positions::Learned },
@@ -62,7 +69,8 @@ pub fn random_form(rng: &mut Stream) -> Form {
     }
 }
 
-/// Heads that the form allows: under rotary positions of an even d_k, under QK-norm all of one, `d_k` where it is given.
+/// Heads that the form allows: under rotary positions of an even d_k, under QK-norm all of one,
+/// `d_k` where it is given.
 fn random_layer(form: Form, d_k: Option<usize>, rng: &mut Stream) -> LayerShape {
     let common = d_k.unwrap_or_else(|| random_d_k(form, rng));
     let head = |rng: &mut Stream| random_head(form, common, rng);
@@ -84,16 +92,26 @@ fn random_head(form: Form, common: usize, rng: &mut Stream) -> HeadShape {
     HeadShape { n_queries, d_k, d_v: rng.random_range(1..6) }
 }
 
-/// A random transform of the given kind, at the finest granularity as often as everywhere. The form of `architecture` may refuse it.
-pub fn random_transform(architecture: &Architecture, kind: TransformKind, rng: &mut Stream) -> Transform {
+/// A random transform of the given kind, at the finest granularity as often as everywhere. The form
+/// of `architecture` may refuse it.
+pub fn random_transform(
+    architecture: &Architecture,
+    kind: TransformKind,
+    rng: &mut Stream,
+) -> Transform {
     let form = architecture.form;
     let n_layers = architecture.layers.len();
     let layer = rng.random_bool(0.75).then(|| rng.random_range(0..n_layers));
     let more = rng.random_range(1..4);
-    let heads =
-        layer.filter(|_| rng.random()).map(|layer| vec![rng.random_range(0..architecture.layers[layer].heads.len())]);
+    let heads = layer
+        .filter(|_| rng.random())
+        .map(|layer| vec![rng.random_range(0..architecture.layers[layer].heads.len())]);
     let reached = |of: fn(&HeadShape) -> usize| {
-        let layers = architecture.layers.iter().enumerate().filter(|(l, _)| layer.is_none_or(|layer| layer == *l));
+        let layers = architecture
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(l, _)| layer.is_none_or(|layer| layer == *l));
         let all = layers.flat_map(|(_, shape)| shape.heads.iter().enumerate());
         all.filter(|(e, _)| heads.as_ref().is_none_or(|heads| heads.contains(e)))
             .map(|(_, head)| of(head))
@@ -102,7 +120,11 @@ pub fn random_transform(architecture: &Architecture, kind: TransformKind, rng: &
     };
     match kind {
         TransformKind::MlpExpansion => {
-            let layers = architecture.layers.iter().enumerate().filter(|(l, _)| layer.is_none_or(|layer| layer == *l));
+            let layers = architecture
+                .layers
+                .iter()
+                .enumerate()
+                .filter(|(l, _)| layer.is_none_or(|layer| layer == *l));
             let d_ff = layers.map(|(_, shape)| shape.d_ff).max().unwrap_or(0) + more;
             MlpExpansion { layer, d_ff }.into()
         }
@@ -116,19 +138,26 @@ pub fn random_transform(architecture: &Architecture, kind: TransformKind, rng: &
             let shape = own.then(|| random_head(form, last.d_k, rng));
             match shape {
                 // In several layers, the number of queries is each one's own.
-                Some(HeadShape { d_k, d_v, .. }) if layer.is_none() => {
-                    HeadAddition { d_k: Some(d_k), d_v: Some(d_v), ..HeadAddition::heads(layer, n_new_heads) }.into()
+                Some(HeadShape { d_k, d_v, .. }) if layer.is_none() => HeadAddition {
+                    d_k: Some(d_k),
+                    d_v: Some(d_v),
+                    ..HeadAddition::heads(layer, n_new_heads)
                 }
+                .into(),
                 Some(shape) => HeadAddition::of_shape(layer, n_new_heads, shape, last).into(),
                 None => HeadAddition::heads(layer, n_new_heads).into(),
             }
         }
-        TransformKind::HeadsExpansion => HeadsExpansion { layer, d_v: reached(|head| head.d_v) + more, heads }.into(),
+        TransformKind::HeadsExpansion => {
+            HeadsExpansion { layer, d_v: reached(|head| head.d_v) + more, heads }.into()
+        }
         TransformKind::AttentionExpansion => {
             let more = if form.rotary().is_some() { 2 * more } else { more };
             AttentionExpansion { layer, d_k: reached(|head| head.d_k) + more, heads }.into()
         }
-        TransformKind::HiddenExpansion => HiddenExpansion { d_model: architecture.d_model + more }.into(),
+        TransformKind::HiddenExpansion => {
+            HiddenExpansion { d_model: architecture.d_model + more }.into()
+        }
         TransformKind::LayerAddition => {
             let shape = rng.random_bool(0.5).then(|| random_layer(form, None, rng));
             LayerAddition { index: rng.random_range(0..=n_layers), shape }.into()
@@ -137,7 +166,11 @@ pub fn random_transform(architecture: &Architecture, kind: TransformKind, rng: &
 }
 
 /// A random sequence of 1 to `most` transforms, each valid after the ones before it.
-pub fn random_composition(architecture: &Architecture, most: usize, rng: &mut Stream) -> Vec<Transform> {
+pub fn random_composition(
+    architecture: &Architecture,
+    most: usize,
+    rng: &mut Stream,
+) -> Vec<Transform> {
     let mut now = architecture.clone();
     let mut transforms = vec![];
     let n = rng.random_range(1..=most);

@@ -1,9 +1,10 @@
 //! What a model costs: parameters, FLOPs, memory.
 //!
-//! **The FLOP convention, stated once.** A multiply-add counts 2. Counted are the matrix products: projections, attention
-//! scores and weighted values, MLP, unembedding. Not counted are norms, softmax, ReLU, additions, the embedding look-up
-//! and the optimizer. Causal attention is counted in full, as it is computed with a mask. A backward pass is twice the
-//! forward. This agrees exactly with PyTorch's `torch.utils.flop_counter.FlopCounterMode` on an equivalent model whose
+//! **The FLOP convention, stated once.** A multiply-add counts 2. Counted are the matrix products:
+//! projections, attention scores and weighted values, MLP, unembedding. Not counted are norms,
+//! softmax, ReLU, additions, the embedding look-up and the optimizer. Causal attention is counted
+//! in full, as it is computed with a mask. A backward pass is twice the forward. This agrees
+//! exactly with PyTorch's `torch.utils.flop_counter.FlopCounterMode` on an equivalent model whose
 //! attention is written as two matrix products (`scripts/check_flops.py` holds that).
 
 use crate::{
@@ -20,7 +21,8 @@ pub fn parameters(architecture: &Architecture) -> u64 {
 
 /// Number of parameters without the token embedding, the positions and the unembedding.
 pub fn non_embedding_parameters(architecture: &Architecture) -> u64 {
-    let is_table = |kind| matches!(kind, ParamKind::Embedding | ParamKind::Positions | ParamKind::Unembedding);
+    let is_table =
+        |kind| matches!(kind, ParamKind::Embedding | ParamKind::Positions | ParamKind::Unembedding);
     let others = param::parameters(architecture).into_iter().filter(|id| !is_table(id.kind));
     others.map(|id| id.n_entries(architecture)).fold(0, u64::saturating_add)
 }
@@ -29,7 +31,8 @@ pub fn non_embedding_parameters(architecture: &Architecture) -> u64 {
 pub fn forward_flops(architecture: &Architecture, seq_len: usize) -> u128 {
     let (s, h) = (seq_len as u128, architecture.d_model as u128);
     let gated = architecture.form.gated;
-    let layers: u128 = architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
+    let layers: u128 =
+        architecture.layers.iter().map(|layer| layer_flops(layer, gated, h, s)).sum();
     layers + 2 * s * h * architecture.n_outputs as u128
 }
 
@@ -59,8 +62,9 @@ pub enum Backward {
     Autograd,
 }
 
-/// Bytes that training a trial takes at its peak, as they are predicted, the batch in so many parts: the largest of its steps and
-/// growths, from above; saturates instead of overflowing. The tests hold it to what is measured.
+/// Bytes that training a trial takes at its peak, as they are predicted, the batch in so many
+/// parts: the largest of its steps and growths, from above; saturates instead of overflowing. The
+/// tests hold it to what is measured.
 pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
     let training = &trial.settings.training;
     let number = number_bytes(training.precision);
@@ -72,10 +76,12 @@ pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
         Backward::Autograd => activation_bytes(target, batch, number).saturating_mul(2),
     };
     // The optimizer's intermediate results come when the activations have gone.
-    let step = state_bytes(target, number).saturating_add(activations.max(4 * number as u64 * parameters(target)));
+    let step = state_bytes(target, number)
+        .saturating_add(activations.max(4 * number as u64 * parameters(target)));
     let growth = |stage: usize| {
         let [old, new] = [stage, stage + 1].map(|stage| trial.plan.architecture_after(stage));
-        // The state before and after, the doctor's copy of it, gradients and updates; and what a probe keeps.
+        // The state before and after, the doctor's copy of it, gradients and updates; and what a
+        // probe keeps.
         let states = (5 * parameters(old) + 16 * parameters(new)) * number as u64;
         activation_bytes(new, PROBE, number).saturating_mul(2).saturating_add(states)
     };
@@ -93,9 +99,14 @@ fn number_bytes(precision: Precision) -> usize {
     }
 }
 
-/// Into how many parts a trial's batch must be cut so that it is predicted to train within `available` bytes, at least `from`;
-/// none if not even one sequence at a time fits.
-pub fn parts_that_fit(trial: &Trial, available: u64, from: usize, backward: Backward) -> Option<usize> {
+/// Into how many parts a trial's batch must be cut so that it is predicted to train within
+/// `available` bytes, at least `from`; none if not even one sequence at a time fits.
+pub fn parts_that_fit(
+    trial: &Trial,
+    available: u64,
+    from: usize,
+    backward: Backward,
+) -> Option<usize> {
     let fits = |parts: &usize| training_bytes(trial, *parts, backward) <= available;
     parts_of(trial.settings.training.batch_size).filter(|parts| *parts >= from).find(fits)
 }
@@ -107,8 +118,9 @@ pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
 
 /// How many replicates of a trial are worth training as one model on a GPU, the trial among them.
 ///
-/// Small steps leave a GPU idle, for it takes longer to launch their kernels than to run them: about 500 launches of 6 µs, in which
-/// it could do [`BUSY_FLOPS`]. Replicates fill a step up to there. (An estimate from those figures, not a measurement.)
+/// Small steps leave a GPU idle, for it takes longer to launch their kernels than to run them:
+/// about 500 launches of 6 µs, in which it could do [`BUSY_FLOPS`]. Replicates fill a step up to
+/// there. (An estimate from those figures, not a measurement.)
 pub fn replicates_that_pay(trial: &Trial) -> usize {
     let target = trial.plan.target();
     let step = train_flops(target, target.seq_len) * trial.settings.training.batch_size as u128;
@@ -124,15 +136,22 @@ fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
     (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))
 }
 
-/// Bytes that a training step keeps for its backward pass, for `batch` sequences in a dtype of `bytes_per_value` bytes.
+/// Bytes that a training step keeps for its backward pass, for `batch` sequences in a dtype of
+/// `bytes_per_value` bytes.
 ///
-/// An estimate from above for unfused attention: every input of a matrix product and of a nonlinearity is kept.
+/// An estimate from above for unfused attention: every input of a matrix product and of a
+/// nonlinearity is kept.
 fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: usize) -> u64 {
-    let (s, h, o) = (architecture.seq_len as u128, architecture.d_model as u128, architecture.n_outputs as u128);
+    let (s, h, o) = (
+        architecture.seq_len as u128,
+        architecture.d_model as u128,
+        architecture.n_outputs as u128,
+    );
     // Before and after the nonlinearity; with a gate, what it opens and how far, too.
     let per_unit = if architecture.form.gated { 4 } else { 2 };
     let layer = |layer: &LayerShape| {
-        let ([queries, keys, values, mixed], d_ff) = (head_widths(layer).map(u128::from), layer.d_ff as u128);
+        let ([queries, keys, values, mixed], d_ff) =
+            (head_widths(layer).map(u128::from), layer.d_ff as u128);
         let stream = s * 4 * h; // two residuals, two normed copies
         let heads = s * (queries + keys + values + mixed) + 2 * s * s * layer.n_heads() as u128; // q, k, v, output; scores, weights
         stream + heads + s * per_unit * d_ff

@@ -1,8 +1,8 @@
 //! What a growth does to parameters, as data, and the one executor of it.
 //!
-//! A transform or an operator never touches a tensor: it returns a list of [`Edit`]s. [`apply`] executes the list on anything
-//! that is [`Values`]: libtorch tensors, the f64 arrays of the reference model, and the optimizer's moments beside the
-//! weights, each under its own [`Role`].
+//! A transform or an operator never touches a tensor: it returns a list of [`Edit`]s. [`apply`]
+//! executes the list on anything that is [`Values`]: libtorch tensors, the f64 arrays of the
+//! reference model, and the optimizer's moments beside the weights, each under its own [`Role`].
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -14,7 +14,8 @@ use crate::{
     stream::{Stream, stream},
 };
 
-/// One change to the parameters of a model. Edits hold in sequence: positions count what earlier edits have inserted.
+/// One change to the parameters of a model. Edits hold in sequence: positions count what earlier
+/// edits have inserted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     /// Insert `len` new entries at position `at` of an axis.
@@ -29,7 +30,8 @@ pub enum Edit {
         len: usize,
         /// What they must be.
         fill: Fill,
-        /// The existing entries of the axis that are of the new ones' kind: what an initializer may copy.
+        /// The existing entries of the axis that are of the new ones' kind: what an initializer may
+        /// copy.
         like: Range<usize>,
     },
     /// Multiply the entries `range` of an axis.
@@ -43,7 +45,8 @@ pub enum Edit {
         /// The factor.
         by: f64,
     },
-    /// Multiply the entries `range` of an axis in the mask alone: by this factor where it is closed, by one where it is open.
+    /// Multiply the entries `range` of an axis in the mask alone: by this factor where it is
+    /// closed, by one where it is open.
     MaskedScale {
         /// The parameter.
         param: ParamId,
@@ -78,7 +81,8 @@ pub enum Edit {
     Layers(Vec<LayerCopy>),
     /// Make every parameter anew, in these shapes: an operator learns what they are.
     Remake(Vec<(ParamId, Vec<usize>)>),
-    /// Set a block of a parameter to zero, whole axes where none is named; its entries count as new.
+    /// Set a block of a parameter to zero, whole axes where none is named; its entries count as
+    /// new.
     Clear {
         /// The parameter.
         param: ParamId,
@@ -95,7 +99,8 @@ pub enum Edit {
         relative: f64,
         /// Where it is added.
         to: Range<usize>,
-        /// Where the same noise is subtracted, as many entries: what reads copies of one channel there does not notice.
+        /// Where the same noise is subtracted, as many entries: what reads copies of one channel
+        /// there does not notice.
         from: Option<Range<usize>>,
     },
 }
@@ -107,7 +112,8 @@ pub struct Unit {
     pub from: usize,
     /// Factor on the weights.
     pub weight: f64,
-    /// Factor on the gradient that this entry will get, relative to the gradient that its source got.
+    /// Factor on the gradient that this entry will get, relative to the gradient that its source
+    /// got.
     pub gradient: f64,
     /// Whether it is a copy beside the surviving original.
     pub is_new: bool,
@@ -161,13 +167,15 @@ pub trait Values: Sized {
 
 /// As what the values grow: it decides what new entries are, and how a scale acts.
 ///
-/// If θ̂ = s·θ then ∂L/∂θ̂ = (1/s)·∂L/∂θ; so the first moment of a scaled entry becomes m/s, the second v/s²
-/// (checked against autograd by the conformance suite). A copied unit's gradient is a part of its source's, which its
-/// [`Unit`] says. With `copies`, copies of units and layers bring their source's moments and birth along, in that scale;
-/// without, they begin anew like every other new entry.
+/// If θ̂ = s·θ then ∂L/∂θ̂ = (1/s)·∂L/∂θ; so the first moment of a scaled entry becomes m/s, the
+/// second v/s² (checked against autograd by the conformance suite). A copied unit's gradient is a
+/// part of its source's, which its [`Unit`] says. With `copies`, copies of units and layers bring
+/// their source's moments and birth along, in that scale; without, they begin anew like every other
+/// new entry.
 #[derive(Clone, Copy, Debug)]
 pub enum Role<'a> {
-    /// Model weights: free entries come from the initializer, drawn from the streams `growth/<event>/…` of the seed.
+    /// Model weights: free entries come from the initializer, drawn from the streams
+    /// `growth/<event>/…` of the seed.
     Weights {
         /// How free entries are made.
         initializer: &'a Initializer,
@@ -224,7 +232,9 @@ impl Role<'_> {
     fn forgets_copies(&self) -> bool {
         match self {
             Role::Weights { .. } | Role::Mask { .. } => false,
-            Role::FirstMoment { copies } | Role::SecondMoment { copies } | Role::Born { copies, .. } => !copies,
+            Role::FirstMoment { copies }
+            | Role::SecondMoment { copies }
+            | Role::Born { copies, .. } => !copies,
         }
     }
 
@@ -236,8 +246,8 @@ impl Role<'_> {
 /// Executes `edits` in order on the parameters of a model.
 ///
 /// # Panics
-/// If the parameters are not those of the architecture that the edits were made for: edits come from
-/// [`crate::Growth`]s that were checked against it.
+/// If the parameters are not those of the architecture that the edits were made for: edits come
+/// from [`crate::Growth`]s that were checked against it.
 pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role: Role) {
     for (number, edit) in edits.iter().enumerate() {
         match edit {
@@ -256,17 +266,31 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                     let full = shape.clone();
                     shape[dim] = *len;
                     let copy = || old.select(dim, &cycle(like.clone(), *len));
-                    let mean =
-                        || old.select(dim, &like.clone().collect::<Vec<_>>()).mean(dim).select(dim, &vec![0; *len]);
-                    let new = New { role: &role, number, param: *param, shape: &shape, full: &full, source: old };
+                    let mean = || {
+                        old.select(dim, &like.clone().collect::<Vec<_>>())
+                            .mean(dim)
+                            .select(dim, &vec![0; *len])
+                    };
+                    let new = New {
+                        role: &role,
+                        number,
+                        param: *param,
+                        shape: &shape,
+                        full: &full,
+                        source: old,
+                    };
                     old.insert(dim, *at, &new.entries(*fill, copy, mean))
                 });
             }
-            Edit::InsertLayer { index, params: new, like } => insert_layer(params, *index, new, *like, number, &role),
+            Edit::InsertLayer { index, params: new, like } => {
+                insert_layer(params, *index, new, *like, number, &role)
+            }
             Edit::Gather { param, axis, units, new_from } => {
                 let dim = dim(*param, *axis);
                 let other = new_from.map(|id| whole(&params[&id]));
-                update(params, *param, |old| gather(old, dim, units, other.as_ref().unwrap_or(old), &role));
+                update(params, *param, |old| {
+                    gather(old, dim, units, other.as_ref().unwrap_or(old), &role)
+                });
             }
             Edit::Layers(copies) => rearrange(params, copies, &role),
             Edit::Remake(shapes) => {
@@ -277,11 +301,12 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                 *params = shapes.iter().map(made).collect();
             }
             Edit::Clear { param, block } => {
-                let ranges = param
-                    .kind
-                    .axes()
-                    .iter()
-                    .map(|axis| block.iter().find(|(cleared, _)| cleared == axis).map(|(_, range)| range.clone()));
+                let ranges = param.kind.axes().iter().map(|axis| {
+                    block
+                        .iter()
+                        .find(|(cleared, _)| cleared == axis)
+                        .map(|(_, range)| range.clone())
+                });
                 let ranges: Vec<_> = ranges.collect();
                 update(params, *param, |old| clear(old, 0, &ranges, &role));
             }
@@ -289,24 +314,35 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                 if let Role::Weights { seed, event, .. } = role {
                     let dim = dim(*param, *axis);
                     let mut stream = stream(seed, &format!("growth/{event}/{number}/{param}"));
-                    update(params, *param, |old| noisy(old, dim, *relative, to, from.as_ref(), &mut stream));
+                    update(params, *param, |old| {
+                        noisy(old, dim, *relative, to, from.as_ref(), &mut stream)
+                    });
                 }
             }
         }
     }
 }
 
-/// A root of a ratio of widths on its way to one: the root of the ratio with so much of the new width as the mask lets through.
+/// A root of a ratio of widths on its way to one: the root of the ratio with so much of the new
+/// width as the mask lets through.
 fn opened(by: f64, open: f64) -> f64 {
     let through = |ratio: f64| ratio + open * (1.0 - ratio);
     if by < 1.0 { through(by * by).sqrt() } else { 1.0 / through(1.0 / (by * by)).sqrt() }
 }
 
-fn scale<V: Values>(params: &mut BTreeMap<ParamId, V>, param: ParamId, axis: Axis, range: &Range<usize>, factor: f64) {
+fn scale<V: Values>(
+    params: &mut BTreeMap<ParamId, V>,
+    param: ParamId,
+    axis: Axis,
+    range: &Range<usize>,
+    factor: f64,
+) {
     if factor != 1.0 {
         let dim = dim(param, axis);
         let factor_of = |i: usize| if range.contains(&i) { factor } else { 1.0 };
-        update(params, param, |old| old.scale(dim, &(0..old.shape()[dim]).map(factor_of).collect::<Vec<_>>()));
+        update(params, param, |old| {
+            old.scale(dim, &(0..old.shape()[dim]).map(factor_of).collect::<Vec<_>>())
+        });
     }
 }
 
@@ -347,11 +383,15 @@ impl<V: Values> New<'_, V> {
         match (self.role, fill) {
             (Role::Weights { .. }, Fill::Mean) => mean(),
             (Role::Mask { open }, Fill::Masked) => self.source.filled(self.shape, *open),
-            (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free | Fill::Masked) => copy(),
+            (Role::Weights { initializer: Initializer::Copy, .. }, Fill::Free | Fill::Masked) => {
+                copy()
+            }
             (Role::Weights { initializer, seed, event }, Fill::Free | Fill::Masked) => {
-                let mut stream = stream(*seed, &format!("growth/{event}/{}/{}", self.number, self.param));
-                let std_dev =
-                    initializer.std_dev(self.param.kind, self.full, self.shape, || self.source.root_mean_square());
+                let mut stream =
+                    stream(*seed, &format!("growth/{event}/{}/{}", self.number, self.param));
+                let std_dev = initializer.std_dev(self.param.kind, self.full, self.shape, || {
+                    self.source.root_mean_square()
+                });
                 crate::init::entries(self.source, self.param.kind, self.shape, std_dev, &mut stream)
             }
             _ => self.role.constants(self.source, self.shape),
@@ -372,13 +412,20 @@ fn insert_layer<V: Values>(
         .map(|(kind, shape, fill)| {
             let source = &params[&ParamId::in_layer(like, *kind)];
             let copy = || {
-                let cut = |values: V, dim: usize| values.select(dim, &cycle(0..source.shape()[dim], shape[dim]));
+                let cut = |values: V, dim: usize| {
+                    values.select(dim, &cycle(0..source.shape()[dim], shape[dim]))
+                };
                 (1..shape.len()).fold(source.select(0, &cycle(0..source.shape()[0], shape[0])), cut)
             };
             let param = ParamId::in_layer(index, *kind);
             // The new layer's own shape decides the fan-in, not the source's.
             let new = New { role, number, param, shape, full: shape, source };
-            (param, new.entries(*fill, copy, || unreachable!("a layer has no entries to take a mean of")))
+            (
+                param,
+                new.entries(*fill, copy, || {
+                    unreachable!("a layer has no entries to take a mean of")
+                }),
+            )
         })
         .collect();
     let moved = std::mem::take(params).into_iter().map(|(id, values)| match id.layer {
@@ -399,9 +446,14 @@ fn gather<V: Values>(old: &V, dim: usize, units: &[Unit], new_from: &V, role: &R
             role.constants(old, &shape)
         } else {
             let indices: Vec<usize> = run.iter().map(|unit| unit.from).collect();
-            let factors: Vec<f64> = run.iter().map(|unit| role.factor(unit.weight, unit.gradient)).collect();
+            let factors: Vec<f64> =
+                run.iter().map(|unit| role.factor(unit.weight, unit.gradient)).collect();
             let picked = if is_new { new_from } else { old }.select(dim, &indices);
-            if factors.iter().all(|&factor| factor == 1.0) { picked } else { picked.scale(dim, &factors) }
+            if factors.iter().all(|&factor| factor == 1.0) {
+                picked
+            } else {
+                picked.scale(dim, &factors)
+            }
         };
         made = made.insert(dim, made.shape()[dim], &piece);
     }
@@ -413,7 +465,8 @@ fn rearrange<V: Values>(params: &mut BTreeMap<ParamId, V>, copies: &[LayerCopy],
     for (layer, copy) in copies.iter().enumerate() {
         for (id, values) in old.iter().filter(|(id, _)| id.layer == Some(copy.from)) {
             let forgotten = copy.is_new && role.forgets_copies();
-            let made = if forgotten { role.constants(values, &values.shape()) } else { whole(values) };
+            let made =
+                if forgotten { role.constants(values, &values.shape()) } else { whole(values) };
             params.insert(ParamId::in_layer(layer, id.kind), made);
         }
     }
@@ -427,7 +480,11 @@ fn clear<V: Values>(old: &V, dim: usize, block: &[Option<Range<usize>>], role: &
     let range = range.clone().unwrap_or(0..len);
     let part = |range: Range<usize>| old.select(dim, &range.collect::<Vec<_>>());
     let cleared = clear(&part(range.clone()), dim + 1, block, role);
-    part(0..range.start).insert(dim, range.start, &cleared).insert(dim, range.end, &part(range.end..len))
+    part(0..range.start).insert(dim, range.start, &cleared).insert(
+        dim,
+        range.end,
+        &part(range.end..len),
+    )
 }
 
 fn noisy<V: Values>(
@@ -449,7 +506,11 @@ fn noisy<V: Values>(
         let part = |range: Range<usize>| values.select(dim, &range.collect::<Vec<_>>());
         let changed = part(range.clone()).add(&noise.scale(dim, &vec![sign; range.len()]));
         let len = values.shape()[dim];
-        part(0..range.start).insert(dim, range.start, &changed).insert(dim, range.end, &part(range.end..len))
+        part(0..range.start).insert(dim, range.start, &changed).insert(
+            dim,
+            range.end,
+            &part(range.end..len),
+        )
     };
     let added = replace(part(0..old.shape()[dim]), to, 1.0);
     match from {

@@ -1,5 +1,5 @@
-//! What happens in a trial and is recorded: one closed list, so that the compiler names every place that a new kind of
-//! event concerns.
+//! What happens in a trial and is recorded: one closed list, so that the compiler names every place
+//! that a new kind of event concerns.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,23 +79,28 @@ pub struct GrowthEvent {
     pub seconds: f64,
 }
 
-/// What the growth doctor found: three optimizer steps of the grown model on text of their own, which are then forgotten.
+/// What the growth doctor found: three optimizer steps of the grown model on text of their own,
+/// which are then forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// Entries that the growth bore.
     pub new_entries: u64,
-    /// Share of them whose gradient was ever other than zero, up to the first, the second and the third step.
+    /// Share of them whose gradient was ever other than zero, up to the first, the second and the
+    /// third step.
     pub reached: [f64; 3],
     /// Parameters none of whose new entries got a gradient in three steps.
     pub dead: Vec<String>,
-    /// Root mean square of the new entries' first gradient over that of the old ones'; none where there are none of either.
+    /// Root mean square of the new entries' first gradient over that of the old ones'; none where
+    /// there are none of either.
     pub gradient_ratio: Option<f64>,
     /// The same of the first update.
     pub update_ratio: Option<f64>,
-    /// Mean size of the first update of those new entries that have a gradient, over the learning rate: 1 is right for AdamW.
+    /// Mean size of the first update of those new entries that have a gradient, over the learning
+    /// rate: 1 is right for AdamW.
     pub first_update: Option<f64>,
-    /// Mean cosine between the gradients of MLP units and value channels that are equal after the growth and of those that they equal, at the
-    /// first and the third step; none where all differ. Where it stays 1, copies never become different.
+    /// Mean cosine between the gradients of MLP units and value channels that are equal after the
+    /// growth and of those that they equal, at the first and the third step; none where all differ.
+    /// Where it stays 1, copies never become different.
     pub symmetry: Option<[f64; 2]>,
     /// Root mean square of what attention and MLP of each layer add to the stream, before.
     pub rms_before: Vec<[f64; 2]>,
@@ -104,7 +109,8 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether nothing of what was born can ever learn: one new entry in a thousand, at least, must get a gradient.
+    /// Whether nothing of what was born can ever learn: one new entry in a thousand, at least, must
+    /// get a gradient.
     pub fn is_dead(&self) -> bool {
         self.new_entries > 0 && self.reached[2] < 1e-3
     }
@@ -115,7 +121,8 @@ impl Diagnosis {
     }
 }
 
-/// How well a growth preserved the function, measured on one probe batch in the dtype of the master weights.
+/// How well a growth preserved the function, measured on one probe batch in the dtype of the master
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preservation {
     /// Largest change of a logit.
@@ -160,7 +167,8 @@ pub struct CheckpointEvent {
 pub enum Control {
     /// Go on.
     Continue,
-    /// Go on; what was told is safe, but not recorded where the next attempt looks first: earlier checkpoints still count.
+    /// Go on; what was told is safe, but not recorded where the next attempt looks first: earlier
+    /// checkpoints still count.
     Spooled,
     /// Write a checkpoint and stop; another attempt goes on from there.
     Stop,
@@ -173,7 +181,8 @@ pub trait Receiver {
     /// Takes an event of the trial of this number.
     fn tell(&mut self, number: usize, event: Event) -> Control;
 
-    /// What it wants of that trial now: asked after each step, and within what takes long. Must be cheap.
+    /// What it wants of that trial now: asked after each step, and within what takes long. Must be
+    /// cheap.
     fn wish(&self, _number: usize) -> Control {
         Control::Continue
     }

@@ -6,8 +6,9 @@ use crate::architecture::{Architecture, ArchitectureError, MAX_SIZE};
 
 /// What does not grow: the parts of a model that every transform leaves as they are.
 ///
-/// The paper's own form is `causal: false, final_norm: false, eps_sum: 0` and the defaults of the rest; a language model of today is
-/// causal, has a norm before its unembedding and a positive ε. In files, what has a default is left out where it has that value.
+/// The paper's own form is `causal: false, final_norm: false, eps_sum: 0` and the defaults of the
+/// rest; a language model of today is causal, has a norm before its unembedding and a positive ε.
+/// In files, what has a default is left out where it has that value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Form {
@@ -21,9 +22,10 @@ pub struct Form {
     /// Whether the norms have gains (and a LayerNorm biases).
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub norm_gains: bool,
-    /// ε of every norm, on the *sum* of squares: x·g·√d / √(Σx² + ε). On the sum it does not depend on the width, so
-    /// hidden expansion is exact; the usual form with ε on the mean is `eps_sum = d_model · eps`. The one number of the form
-    /// that may change: an operator that copies every channel n times multiplies it by n.
+    /// ε of every norm, on the *sum* of squares: x·g·√d / √(Σx² + ε). On the sum it does not depend
+    /// on the width, so hidden expansion is exact; the usual form with ε on the mean is `eps_sum =
+    /// d_model · eps`. The one number of the form that may change: an operator that copies every
+    /// channel n times multiplies it by n.
     pub eps_sum: f64,
     /// How the model knows positions.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -31,7 +33,8 @@ pub struct Form {
     /// The MLP's nonlinearity.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
-    /// Whether the nonlinearity is that of a gate: act(x W_g) ∘ (x W₁), as in SwiGLU (arXiv 2002.05202).
+    /// Whether the nonlinearity is that of a gate: act(x W_g) ∘ (x W₁), as in SwiGLU (arXiv
+    /// 2002.05202).
     #[serde(default, skip_serializing_if = "is_no")]
     pub gated: bool,
     /// Whether queries, keys and values have biases.
@@ -43,11 +46,12 @@ pub struct Form {
     /// Whether the MLP's layers have biases.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub mlp_bias: bool,
-    /// Where queries and keys are normed, each head's by an RMSNorm of its own before their product (arXiv 2302.05442): its ε, on the
-    /// mean of squares over the head's channels.
+    /// Where queries and keys are normed, each head's by an RMSNorm of its own before their product
+    /// (arXiv 2302.05442): its ε, on the mean of squares over the head's channels.
     #[serde(default, skip_serializing_if = "is_default")]
     pub qk_norm_eps: Option<f64>,
-    /// Whether attention and MLP read the same residual, side by side, instead of the MLP what attention has added to.
+    /// Whether attention and MLP read the same residual, side by side, instead of the MLP what
+    /// attention has added to.
     #[serde(default, skip_serializing_if = "is_no")]
     pub parallel: bool,
     /// Whether the unembedding is the token embedding, transposed.
@@ -88,15 +92,18 @@ pub enum Positions {
     /// A learned vector for each, added to the token's (the paper's).
     #[default]
     Learned,
-    /// Queries and keys are turned by an angle in proportion to their position (RoPE, arXiv 2104.09864).
+    /// Queries and keys are turned by an angle in proportion to their position (RoPE, arXiv
+    /// 2104.09864).
     Rotary(Rotary),
 }
 
-/// Rotary positions: channels 2i and 2i + 1 of a head are turned at position p by p·θ^(−2i/`width`).
+/// Rotary positions: channels 2i and 2i + 1 of a head are turned at position p by
+/// p·θ^(−2i/`width`).
 ///
-/// `width` is a constant of the form, not the `d_k` of today: a head that grows keeps the frequencies that it has, and its new pairs go
-/// on with lower ones. Angles, their sines and cosines are computed in float32 whatever the model is computed in, as
-/// transformers does: they are part of what an imported model is.
+/// `width` is a constant of the form, not the `d_k` of today: a head that grows keeps the
+/// frequencies that it has, and its new pairs go on with lower ones. Angles, their sines and
+/// cosines are computed in float32 whatever the model is computed in, as transformers does: they
+/// are part of what an imported model is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotary {
@@ -121,7 +128,8 @@ pub enum FrequencyScaling {
         /// The factor.
         factor: f64,
     },
-    /// Llama 3's: low frequencies are divided by the factor, high ones stay, those between change gradually.
+    /// Llama 3's: low frequencies are divided by the factor, high ones stay, those between change
+    /// gradually.
     Llama3 {
         /// The factor.
         factor: f64,
@@ -154,7 +162,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Form {
-    /// A decoder of the paper's kind, with norms of one kind before every part and before the unembedding.
+    /// A decoder of the paper's kind, with norms of one kind before every part and before the
+    /// unembedding.
     pub fn decoder(norm: Norm, eps_sum: f64) -> Self {
         Self { causal: true, final_norm: true, norm, eps_sum, ..Self::paper() }
     }
@@ -236,14 +245,23 @@ impl Rotary {
             ));
         }
         if !(1..=MAX_SIZE).contains(&self.width) {
-            return refuse(format!("width of the rotary positions is {}; usual is the d_k", self.width));
+            return refuse(format!(
+                "width of the rotary positions is {}; usual is the d_k",
+                self.width
+            ));
         }
         let positive = |value: f64| (1.0 / LARGEST..=LARGEST).contains(&value);
         let scaling = match self.scaling {
             None => true,
             Some(FrequencyScaling::Linear { factor }) => positive(factor),
-            Some(FrequencyScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_length }) => {
-                let positive = [factor, low_freq_factor, high_freq_factor].into_iter().all(positive);
+            Some(FrequencyScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_length,
+            }) => {
+                let positive =
+                    [factor, low_freq_factor, high_freq_factor].into_iter().all(positive);
                 positive && low_freq_factor < high_freq_factor && original_length > 0
             }
         };
@@ -277,14 +295,21 @@ impl Rotary {
         (0..n).map(|i| (2 * i) as f32 / self.width as f32).collect()
     }
 
-    /// A frequency as it is after scaling, in radians per position; computed in float32, step by step as transformers does.
+    /// A frequency as it is after scaling, in radians per position; computed in float32, step by
+    /// step as transformers does.
     pub fn scaled(&self, frequency: f32) -> f32 {
         match self.scaling {
             None => frequency,
             Some(FrequencyScaling::Linear { factor }) => frequency / factor as f32,
-            Some(FrequencyScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_length }) => {
+            Some(FrequencyScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_length,
+            }) => {
                 let length = original_length as f64;
-                let (longest, shortest) = ((length / low_freq_factor) as f32, (length / high_freq_factor) as f32);
+                let (longest, shortest) =
+                    ((length / low_freq_factor) as f32, (length / high_freq_factor) as f32);
                 let wavelength = std::f64::consts::TAU as f32 / frequency;
                 if wavelength > longest {
                     return frequency / factor as f32;
@@ -293,7 +318,8 @@ impl Rotary {
                     return frequency;
                 }
                 let turns = length as f32 / wavelength;
-                let smooth = (turns - low_freq_factor as f32) / (high_freq_factor - low_freq_factor) as f32;
+                let smooth =
+                    (turns - low_freq_factor as f32) / (high_freq_factor - low_freq_factor) as f32;
                 (1.0 - smooth) * frequency / factor as f32 + smooth * frequency
             }
         }
@@ -301,7 +327,8 @@ impl Rotary {
 
     /// Cosine and sine by which pair `i` of a head is turned at `position`, in float32.
     pub(crate) fn turn(&self, position: usize, i: usize) -> (f64, f64) {
-        let frequency = self.scaled(1.0 / (self.theta as f32).powf(2.0 * i as f32 / self.width as f32));
+        let frequency =
+            self.scaled(1.0 / (self.theta as f32).powf(2.0 * i as f32 / self.width as f32));
         let angle = position as f32 * frequency;
         (angle.cos().into(), angle.sin().into())
     }
@@ -314,14 +341,17 @@ impl Activation {
             Activation::Relu => x.max(0.0),
             Activation::Gelu => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
             Activation::GeluTanh => {
-                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+                0.5 * x
+                    * (1.0
+                        + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
             }
             Activation::Silu => x / (1.0 + (-x).exp()),
         }
     }
 }
 
-/// erf(x) = 2/√π ∫₀ˣ exp(−t²) dt: its Taylor series where that converges fast, the continued fraction of erfc beyond.
+/// erf(x) = 2/√π ∫₀ˣ exp(−t²) dt: its Taylor series where that converges fast, the continued
+/// fraction of erfc beyond.
 fn erf(x: f64) -> f64 {
     let two_over_root_pi = std::f64::consts::FRAC_2_SQRT_PI;
     if x.abs() < 2.5 {
@@ -343,10 +373,18 @@ mod tests {
     #[test]
     fn erf_is_erf() {
         // Abramowitz & Stegun, table 7.1.
-        for (x, expected) in
-            [(0.5, 0.5204998778), (1.0, 0.8427007929), (2.0, 0.9953222650), (2.6, 0.9997639656), (3.5, 0.9999992569)]
-        {
-            assert!((erf(x) - expected).abs() < 1e-10 && (erf(-x) + expected).abs() < 1e-10, "{x}: {}", erf(x));
+        for (x, expected) in [
+            (0.5, 0.5204998778),
+            (1.0, 0.8427007929),
+            (2.0, 0.9953222650),
+            (2.6, 0.9997639656),
+            (3.5, 0.9999992569),
+        ] {
+            assert!(
+                (erf(x) - expected).abs() < 1e-10 && (erf(-x) + expected).abs() < 1e-10,
+                "{x}: {}",
+                erf(x)
+            );
         }
     }
 

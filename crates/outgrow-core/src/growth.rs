@@ -1,4 +1,5 @@
-//! What may stand in a stage of a plan: one of the six transforms, or a published operator on its way to a goal.
+//! What may stand in a stage of a plan: one of the six transforms, or a published operator on its
+//! way to a goal.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,8 +12,9 @@ use crate::{
     transform::{Sizes, Transform, TransformError, TransformKind},
 };
 
-/// One enlargement of a model. In JSON a transform (`{"transform": "mlp_expansion", "d_ff": 96}`) or an operator with the
-/// sizes that it leads to (`{"operator": {"kind": "stack", "order": "block"}, "to": {"d_model": 32, "layers": [...]}}`).
+/// One enlargement of a model. In JSON a transform (`{"transform": "mlp_expansion", "d_ff": 96}`)
+/// or an operator with the sizes that it leads to (`{"operator": {"kind": "stack", "order":
+/// "block"}, "to": {"d_model": 32, "layers": [...]}}`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "Value")]
 pub enum Growth {
@@ -63,19 +65,23 @@ pub enum GrowthError {
 }
 
 impl Growth {
-    /// Enlarges `architecture`. What an operator draws by itself (which units it copies), it draws from `seed`; sizes do not
-    /// depend on it.
+    /// Enlarges `architecture`. What an operator draws by itself (which units it copies), it draws
+    /// from `seed`; sizes do not depend on it.
     ///
     /// # Errors
-    /// If it names what is not there, would shrink something, change nothing, or can't lead there by its rule.
+    /// If it names what is not there, would shrink something, change nothing, or can't lead there
+    /// by its rule.
     pub fn grow(&self, architecture: &Architecture, seed: u64) -> Result<Grown, GrowthError> {
         match self {
             Growth::Transform(transform) => Ok(transform.grow(architecture)?),
-            Growth::Operator(Application { operator, to }) => Ok(operator.grow(architecture, to, seed)?),
+            Growth::Operator(Application { operator, to }) => {
+                Ok(operator.grow(architecture, to, seed)?)
+            }
         }
     }
 
-    /// Whether it claims to preserve the function of `architecture`: at every growth event it is then held to it.
+    /// Whether it claims to preserve the function of `architecture`: at every growth event it is
+    /// then held to it.
     pub fn preserves(&self, architecture: &Architecture) -> bool {
         match self {
             Growth::Transform(_) => true,
@@ -94,7 +100,9 @@ impl Growth {
     /// The operator, if training text decides what it makes.
     pub fn learning(&self) -> Option<&Operator> {
         match self {
-            Growth::Operator(application) if application.operator.learns() => Some(&application.operator),
+            Growth::Operator(application) if application.operator.learns() => {
+                Some(&application.operator)
+            }
             _ => None,
         }
     }
@@ -121,7 +129,8 @@ pub fn axes(before: &Architecture, after: &Architecture, growths: &[Growth]) -> 
     TransformKind::ALL.into_iter().filter(|kind| found.contains(kind)).collect()
 }
 
-/// The axes in which two architectures differ: by their largest layers, so that it holds when layers were added.
+/// The axes in which two architectures differ: by their largest layers, so that it holds when
+/// layers were added.
 fn changed_axes(before: &Architecture, after: &Architecture) -> Vec<TransformKind> {
     let most = |a: &Architecture, of: fn(&LayerShape) -> usize| a.layers.iter().map(of).max();
     let differs = |of: fn(&LayerShape) -> usize| most(before, of) != most(after, of);
@@ -130,17 +139,26 @@ fn changed_axes(before: &Architecture, after: &Architecture) -> Vec<TransformKin
         TransformKind::LayerAddition => before.layers.len() != after.layers.len(),
         TransformKind::MlpExpansion => differs(|layer| layer.d_ff),
         TransformKind::HeadAddition => differs(LayerShape::n_heads),
-        TransformKind::AttentionExpansion => differs(|layer| layer.heads.iter().map(|h| h.d_k).max().unwrap_or(0)),
-        TransformKind::HeadsExpansion => differs(|layer| layer.heads.iter().map(|h| h.d_v).max().unwrap_or(0)),
+        TransformKind::AttentionExpansion => {
+            differs(|layer| layer.heads.iter().map(|h| h.d_k).max().unwrap_or(0))
+        }
+        TransformKind::HeadsExpansion => {
+            differs(|layer| layer.heads.iter().map(|h| h.d_v).max().unwrap_or(0))
+        }
     };
     TransformKind::ALL.into_iter().filter(changed).collect()
 }
 
-/// Enlarges `architecture` by several growths in a row, each with a seed of its own derived from `seed`.
+/// Enlarges `architecture` by several growths in a row, each with a seed of its own derived from
+/// `seed`.
 ///
 /// # Errors
 /// The number (from 0) of the first one that can't be applied, and why.
-pub fn grow_all(architecture: &Architecture, growths: &[Growth], seed: u64) -> Result<Grown, (usize, GrowthError)> {
+pub fn grow_all(
+    architecture: &Architecture,
+    growths: &[Growth],
+    seed: u64,
+) -> Result<Grown, (usize, GrowthError)> {
     let mut grown = Grown { architecture: architecture.clone(), edits: vec![] };
     for (number, growth) in growths.iter().enumerate() {
         let own = crate::stream::derive(seed, &format!("operator/{number}"));
@@ -164,7 +182,8 @@ pub fn all_preserve(architecture: &Architecture, growths: &[Growth]) -> bool {
 }
 
 impl Goal {
-    /// The sizes of an architecture whose layers all grow to `sizes`; new layers are like the last one.
+    /// The sizes of an architecture whose layers all grow to `sizes`; new layers are like the last
+    /// one.
     ///
     /// # Errors
     /// If queries can't share keys and values evenly.

@@ -13,8 +13,9 @@ use crate::{
     stream::{Stream, stream},
 };
 
-/// How the free entries of a growth are made. Zero is not among the choices: a new unit whose input and output are
-/// both zero has zero gradient on both sides and never learns. Drawn gains are 1, drawn biases 0.
+/// How the free entries of a growth are made. Zero is not among the choices: a new unit whose input
+/// and output are both zero has zero gradient on both sides and never learns. Drawn gains are 1,
+/// drawn biases 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", try_from = "Asked")]
 pub enum Initializer {
@@ -38,7 +39,8 @@ pub enum Initializer {
         /// Factor on the standard deviation, positive.
         scale: f64,
     },
-    /// Copies of existing units (of the same head where heads grow, of the neighbour where a layer is added).
+    /// Copies of existing units (of the same head where heads grow, of the neighbour where a layer
+    /// is added).
     Copy,
 }
 
@@ -94,9 +96,9 @@ impl Initializer {
     /// If the scale is out of range.
     pub fn validate(&self) -> Result<(), DeadInitializer> {
         let (field, value) = match self {
-            Initializer::Normal { scale } | Initializer::Matched { scale } | Initializer::Glorot { scale } => {
-                ("scale", *scale)
-            }
+            Initializer::Normal { scale }
+            | Initializer::Matched { scale }
+            | Initializer::Glorot { scale } => ("scale", *scale),
             Initializer::Fixed { std_dev } => ("std_dev", *std_dev),
             Initializer::Copy => return Ok(()),
         };
@@ -106,10 +108,18 @@ impl Initializer {
         }
     }
 
-    /// Standard deviation of `new` (a shape) more entries of `kind` for a tensor of shape `full`, whose root mean square is `rms`.
+    /// Standard deviation of `new` (a shape) more entries of `kind` for a tensor of shape `full`,
+    /// whose root mean square is `rms`.
     ///
-    /// A tensor that is all zeros has nothing to match: there, and for copies that have no source, the fan-in rule holds.
-    pub(crate) fn std_dev(&self, kind: ParamKind, full: &[usize], new: &[usize], rms: impl Fn() -> f64) -> f64 {
+    /// A tensor that is all zeros has nothing to match: there, and for copies that have no source,
+    /// the fan-in rule holds.
+    pub(crate) fn std_dev(
+        &self,
+        kind: ParamKind,
+        full: &[usize],
+        new: &[usize],
+        rms: impl Fn() -> f64,
+    ) -> f64 {
         let by_fan_in = std_dev(kind, full[0]);
         match self {
             Initializer::Normal { scale } => scale * by_fan_in,
@@ -120,7 +130,9 @@ impl Initializer {
             },
             Initializer::Glorot { scale } => {
                 // The tensor after it has grown: one of its axes is longer by what is new.
-                let grown = |dim: usize| if full[dim] == new[dim] { full[dim] } else { full[dim] + new[dim] };
+                let grown = |dim: usize| {
+                    if full[dim] == new[dim] { full[dim] } else { full[dim] + new[dim] }
+                };
                 let fans: usize = (0..full.len()).map(grown).sum();
                 scale * (2.0 / fans as f64).sqrt()
             }
@@ -131,8 +143,8 @@ impl Initializer {
 
 /// Standard deviation of a fresh entry of `kind` where its input has `fan_in` channels.
 ///
-/// Tables are drawn at a fixed scale, the unembedding at 1/fan-in (so that the first logits are near zero), everything
-/// else at 1/√fan-in, which keeps the mean square of a normalised input.
+/// Tables are drawn at a fixed scale, the unembedding at 1/fan-in (so that the first logits are
+/// near zero), everything else at 1/√fan-in, which keeps the mean square of a normalised input.
 fn std_dev(kind: ParamKind, fan_in: usize) -> f64 {
     match kind {
         ParamKind::Embedding => 0.5,
@@ -143,7 +155,13 @@ fn std_dev(kind: ParamKind, fan_in: usize) -> f64 {
 }
 
 /// `shape` new entries of `kind`, in the number type and place of `like`.
-pub(crate) fn entries<V: Values>(like: &V, kind: ParamKind, shape: &[usize], std_dev: f64, stream: &mut Stream) -> V {
+pub(crate) fn entries<V: Values>(
+    like: &V,
+    kind: ParamKind,
+    shape: &[usize],
+    std_dev: f64,
+    stream: &mut Stream,
+) -> V {
     match kind {
         k if k.is_gain() => like.filled(shape, 1.0),
         k if k.is_bias() => like.filled(shape, 0.0),
@@ -156,8 +174,9 @@ pub(crate) fn entries<V: Values>(like: &V, kind: ParamKind, shape: &[usize], std
 
 /// The weights of a new model, each parameter drawn from its own stream of `seed`.
 ///
-/// `like` only says which number type and place the values get. What writes into the residual stream (W_o, W_2) is drawn
-/// smaller by √(2N), so that the stream's variance does not grow with depth.
+/// `like` only says which number type and place the values get. What writes into the residual
+/// stream (W_o, W_2) is drawn smaller by √(2N), so that the stream's variance does not grow with
+/// depth.
 pub fn fresh<V: Values>(architecture: &Architecture, seed: u64, like: &V) -> BTreeMap<ParamId, V> {
     let depth = 1.0 / (2.0 * architecture.layers.len() as f64).sqrt();
     let draw = |id: ParamId| {
@@ -165,7 +184,8 @@ pub fn fresh<V: Values>(architecture: &Architecture, seed: u64, like: &V) -> BTr
         let mut stream = stream(seed, &format!("init/{id}"));
         let std_dev = match id.kind {
             ParamKind::Wo | ParamKind::W2 => depth * std_dev(id.kind, shape[0]),
-            // As the unembedding that it is, too, it must not make the first logits large (0.02 is GPT-2's).
+            // As the unembedding that it is, too, it must not make the first logits large (0.02 is
+            // GPT-2's).
             ParamKind::Embedding if architecture.form.tied => 0.02,
             kind => std_dev(kind, shape[0]),
         };

@@ -1,10 +1,11 @@
-//! The pure heart of outgrow: what an architecture is, how the six transforms of
-//! Gesmundo & Maile (arXiv 2308.06103) enlarge it without changing its function, which growth plans exist,
-//! what they cost, and what a sweep file means.
+//! The pure heart of outgrow: what an architecture is, how the six transforms of Gesmundo & Maile
+//! (arXiv 2308.06103) enlarge it without changing its function, which growth plans exist, what they
+//! cost, and what a sweep file means.
 //!
-//! It knows no tensor library, no database, no thread, no clock and no file: everything here is a value or a
-//! function of values, so it can be tested by properties in seconds. Whatever executes a growth (on libtorch
-//! tensors, on optimizer moments, on the slow f64 reference below) executes the same list of [`edit::Edit`]s.
+//! It knows no tensor library, no database, no thread, no clock and no file: everything here is a
+//! value or a function of values, so it can be tested by properties in seconds. Whatever executes a
+//! growth (on libtorch tensors, on optimizer moments, on the slow f64 reference below) executes the
+//! same list of [`edit::Edit`]s.
 
 pub mod architecture;
 pub mod compose;

@@ -1,8 +1,9 @@
-//! The field's operators: published methods for growing a model, as lists of edits like the transforms. Each is one small
-//! file: its equations, its source, what it can't do, and whether it preserves the function.
+//! The field's operators: published methods for growing a model, as lists of edits like the
+//! transforms. Each is one small file: its equations, its source, what it can't do, and whether it
+//! preserves the function.
 //!
-//! Notation: a parameter `W` is (in × out), as everywhere here. Copying a unit c times means: what *writes* the unit is copied,
-//! what *reads* it is divided among the copies ([`Share`]).
+//! Notation: a parameter `W` is (in × out), as everywhere here. Copying a unit c times means: what
+//! *writes* the unit is copied, what *reads* it is divided among the copies ([`Share`]).
 
 mod bert2bert;
 mod depth_up_scaling;
@@ -164,10 +165,16 @@ impl Operator {
     ///
     /// # Errors
     /// If its rule does not lead there.
-    pub fn grow(&self, architecture: &Architecture, to: &Goal, seed: u64) -> Result<Grown, OperatorError> {
+    pub fn grow(
+        &self,
+        architecture: &Architecture,
+        to: &Goal,
+        seed: u64,
+    ) -> Result<Grown, OperatorError> {
         self.method().check()?;
         let rng = stream(seed, "units");
-        let mut way = Way { operator: self.name(), now: architecture.clone(), to, edits: vec![], rng };
+        let mut way =
+            Way { operator: self.name(), now: architecture.clone(), to, edits: vec![], rng };
         way.check_nothing_shrinks()?;
         way.check_form()?;
         self.method().grow(&mut way)?;
@@ -214,8 +221,8 @@ struct Way<'a> {
 /// The axes along which a head is copied.
 const HEAD_AXES: [Axis; 4] = [Axis::Query, Axis::Key, Axis::Value, Axis::Mixed];
 
-/// A copy of a unit, and the part of it that what reads the unit gets from this copy. The parts of a unit's copies add up to one
-/// where the function is to be preserved.
+/// A copy of a unit, and the part of it that what reads the unit gets from this copy. The parts of
+/// a unit's copies add up to one where the function is to be preserved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Share {
     from: usize,
@@ -230,13 +237,19 @@ impl Way<'_> {
     fn check_nothing_shrinks(&self) -> Result<(), OperatorError> {
         let (now, to) = (&self.now, self.to);
         if to.d_model < now.d_model {
-            return self.refuse(format!("d_model can't shrink from {} to {}", now.d_model, to.d_model));
+            return self
+                .refuse(format!("d_model can't shrink from {} to {}", now.d_model, to.d_model));
         }
         if to.layers.len() < now.layers.len() {
-            return self.refuse(format!("n_layers can't shrink from {} to {}", now.layers.len(), to.layers.len()));
+            return self.refuse(format!(
+                "n_layers can't shrink from {} to {}",
+                now.layers.len(),
+                to.layers.len()
+            ));
         }
         if *to == Goal::of(now) {
-            return self.refuse("it would enlarge nothing: the model has the sizes of the goal already");
+            return self
+                .refuse("it would enlarge nothing: the model has the sizes of the goal already");
         }
         Ok(())
     }
@@ -253,7 +266,8 @@ impl Way<'_> {
 
     /// Refuses all forms but the paper's (with either norm).
     fn only_plain(&self) -> Result<(), OperatorError> {
-        let single = self.now.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
+        let single =
+            self.now.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
         if self.now.form.is_plain() && single {
             return Ok(());
         }
@@ -267,7 +281,11 @@ impl Way<'_> {
         if Goal::of(&self.now) == *self.to {
             return Ok(());
         }
-        let now = Architecture { d_model: self.to.d_model, layers: self.to.layers.clone(), ..self.now.clone() };
+        let now = Architecture {
+            d_model: self.to.d_model,
+            layers: self.to.layers.clone(),
+            ..self.now.clone()
+        };
         self.refuse(format!("it leads to {}, and not to {}", self.now.describe(), now.describe()))
     }
 
@@ -281,7 +299,9 @@ impl Way<'_> {
             ));
         }
         if to.layers.iter().any(|layer| !now.layers.contains(layer)) {
-            return self.refuse("it only adds layers that are copies, but the target's layers have other sizes");
+            return self.refuse(
+                "it only adds layers that are copies, but the target's layers have other sizes",
+            );
         }
         Ok(())
     }
@@ -305,7 +325,9 @@ impl Way<'_> {
     /// Sets to zero what a layer writes into the stream.
     fn silence(&mut self, layer: usize) {
         let form = self.now.form;
-        for kind in [ParamKind::Wo, ParamKind::Bo, ParamKind::W2, ParamKind::B2].into_iter().filter(|k| k.exists(form))
+        for kind in [ParamKind::Wo, ParamKind::Bo, ParamKind::W2, ParamKind::B2]
+            .into_iter()
+            .filter(|k| k.exists(form))
         {
             self.edits.push(Edit::Clear { param: ParamId::in_layer(layer, kind), block: vec![] });
         }
@@ -324,11 +346,13 @@ impl Way<'_> {
     /// The parameters that have an axis: in one layer, or in the whole model.
     fn params(&self, axis: Axis, layer: Option<usize>) -> Vec<ParamId> {
         let all = parameters(&self.now).into_iter();
-        all.filter(|id| id.kind.dim(axis).is_some() && (layer.is_none() || id.layer == layer)).collect()
+        all.filter(|id| id.kind.dim(axis).is_some() && (layer.is_none() || id.layer == layer))
+            .collect()
     }
 
-    /// Copies the channels of the stream: what writes them is copied, what reads them is divided. A norm sees the same root mean
-    /// square where every channel is copied equally often, with ε on the sum multiplied like the sum ([`Way::multiply_eps`]).
+    /// Copies the channels of the stream: what writes them is copied, what reads them is divided. A
+    /// norm sees the same root mean square where every channel is copied equally often, with ε on
+    /// the sum multiplied like the sum ([`Way::multiply_eps`]).
     fn copy_channels(&mut self, shares: &[Share]) {
         for param in self.params(Axis::Model, None) {
             self.gather(param, Axis::Model, shares, self.now.d_model, None);
@@ -382,7 +406,9 @@ impl Way<'_> {
             let at = shape.offset(axis, head);
             at..at + shape.heads[head].width(axis)
         };
-        let entries = shares.iter().flat_map(|share| range(share.from).map(|from| Share { from, part: share.part }));
+        let entries = shares
+            .iter()
+            .flat_map(|share| range(share.from).map(|from| Share { from, part: share.part }));
         (entries.collect(), shape.width(axis))
     }
 
@@ -391,25 +417,40 @@ impl Way<'_> {
         self.now.layers[layer].heads = heads;
     }
 
-    /// One axis of one parameter: read in parts, or written whole (a copy's gradient is then the part that is read of it).
-    fn gather(&mut self, param: ParamId, axis: Axis, shares: &[Share], old: usize, new_from: Option<ParamId>) {
+    /// One axis of one parameter: read in parts, or written whole (a copy's gradient is then the
+    /// part that is read of it).
+    fn gather(
+        &mut self,
+        param: ParamId,
+        axis: Axis,
+        shares: &[Share],
+        old: usize,
+        new_from: Option<ParamId>,
+    ) {
         let unit = |(number, share): (usize, &Share)| {
-            let (weight, gradient) = if param.kind.reads(axis) { (share.part, 1.0) } else { (1.0, share.part) };
+            let (weight, gradient) =
+                if param.kind.reads(axis) { (share.part, 1.0) } else { (1.0, share.part) };
             Unit { from: share.from, weight, gradient, is_new: number >= old }
         };
         let units = shares.iter().enumerate().map(unit).collect();
         self.edits.push(Edit::Gather { param, axis, units, new_from });
     }
 
-    /// For each layer, how many heads and units it must have; refuses heads of other sizes than the layer's.
+    /// For each layer, how many heads and units it must have; refuses heads of other sizes than the
+    /// layer's.
     fn check_heads_whole(&self) -> Result<(), OperatorError> {
         for (number, (now, to)) in self.now.layers.iter().zip(&self.to.layers).enumerate() {
             let (from, heads) = (now.heads.len(), to.heads.len());
             if heads < from {
-                return self.refuse(format!("n_heads of layer {number} can't shrink from {from} to {heads}"));
+                return self.refuse(format!(
+                    "n_heads of layer {number} can't shrink from {from} to {heads}"
+                ));
             }
             if to.d_ff < now.d_ff {
-                return self.refuse(format!("d_ff of layer {number} can't shrink from {} to {}", now.d_ff, to.d_ff));
+                return self.refuse(format!(
+                    "d_ff of layer {number} can't shrink from {} to {}",
+                    now.d_ff, to.d_ff
+                ));
             }
             if now.heads.iter().chain(&to.heads).any(|head| *head != now.heads[0]) {
                 return self.refuse(format!(
@@ -427,24 +468,41 @@ impl Way<'_> {
         if to.is_multiple_of(from) {
             return Ok(to / from);
         }
-        self.refuse(format!("{what} must be multiplied by a whole number: {from} can't become {to}"))
+        self.refuse(format!(
+            "{what} must be multiplied by a whole number: {from} can't become {to}"
+        ))
     }
 
     /// The one factor by which every layer's axis is multiplied.
-    fn layer_factor(&self, what: &str, of: fn(&LayerShape) -> usize) -> Result<usize, OperatorError> {
-        let pairs: Vec<_> = self.now.layers.iter().zip(&self.to.layers).map(|(now, to)| (of(now), of(to))).collect();
-        let factors: Result<Vec<_>, _> = pairs.iter().map(|&(from, to)| self.factor(what, from, to)).collect();
+    fn layer_factor(
+        &self,
+        what: &str,
+        of: fn(&LayerShape) -> usize,
+    ) -> Result<usize, OperatorError> {
+        let pairs: Vec<_> = self
+            .now
+            .layers
+            .iter()
+            .zip(&self.to.layers)
+            .map(|(now, to)| (of(now), of(to)))
+            .collect();
+        let factors: Result<Vec<_>, _> =
+            pairs.iter().map(|&(from, to)| self.factor(what, from, to)).collect();
         let factors = factors?;
         match factors.iter().all(|factor| *factor == factors[0]) {
             true => Ok(factors[0]),
-            false => self.refuse(format!("{what} must be multiplied by the same number in every layer")),
+            false => {
+                self.refuse(format!("{what} must be multiplied by the same number in every layer"))
+            }
         }
     }
 }
 
 fn describe_heads(layer: &LayerShape) -> String {
     let groups = layer.groups();
-    let text = groups.iter().map(|group| format!("{} of d_k {}, d_v {}", group.n_heads, group.d_k, group.d_v));
+    let text = groups
+        .iter()
+        .map(|group| format!("{} of d_k {}, d_v {}", group.n_heads, group.d_k, group.d_v));
     text.collect::<Vec<_>>().join(" and ")
 }
 
@@ -464,15 +522,18 @@ fn tiled(n: usize, times: usize) -> Vec<Share> {
     (0..n * times).map(|i| Share { from: i % n, part: 1.0 / times as f64 }).collect()
 }
 
-/// The units, then copies of units drawn uniformly; what reads a unit is divided by its number of copies (Net2Net).
+/// The units, then copies of units drawn uniformly; what reads a unit is divided by its number of
+/// copies (Net2Net).
 fn drawn(n: usize, to: usize, rng: &mut Stream) -> Vec<Share> {
-    let from: Vec<usize> = (0..to).map(|i| if i < n { i } else { rng.random_range(0..n) }).collect();
+    let from: Vec<usize> =
+        (0..to).map(|i| if i < n { i } else { rng.random_range(0..n) }).collect();
     let mut copies = vec![0; n];
     from.iter().for_each(|&unit| copies[unit] += 1);
     from.into_iter().map(|from| Share { from, part: 1.0 / copies[from] as f64 }).collect()
 }
 
-/// The units again and again, their copies' parts unequal, so that equal units get unequal gradients (LEMON).
+/// The units again and again, their copies' parts unequal, so that equal units get unequal
+/// gradients (LEMON).
 fn unequal(n: usize, to: usize, rng: &mut Stream) -> Vec<Share> {
     let weights: Vec<f64> = (0..to).map(|_| rng.random_range(0.5..1.5)).collect();
     let mut sums = vec![0.0; n];

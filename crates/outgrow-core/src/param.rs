@@ -1,8 +1,9 @@
 //! The parameters of an architecture and their named axes.
 //!
-//! Orientation everywhere is the paper's: row vectors, `y = x @ W`, so W is (in × out). The heads of a layer stand side by
-//! side on the `Query`, `Key`, `Value` and `Mixed` axes, head after head (and query after query of a head): a head grows by an
-//! insertion inside its own slice, and a layer with unequal heads still projects with one matrix product.
+//! Orientation everywhere is the paper's: row vectors, `y = x @ W`, so W is (in × out). The heads
+//! of a layer stand side by side on the `Query`, `Key`, `Value` and `Mixed` axes, head after head
+//! (and query after query of a head): a head grows by an insertion inside its own slice, and a
+//! layer with unequal heads still projects with one matrix product.
 
 use std::{fmt, str::FromStr};
 
@@ -43,7 +44,8 @@ pub enum ParamKind {
     Embedding,
     /// Learned positions, Position × Model (only where positions are learned).
     Positions,
-    /// Gain of the norm before attention, Model (only where norms have gains, as of the others below).
+    /// Gain of the norm before attention, Model (only where norms have gains, as of the others
+    /// below).
     AttentionNorm,
     /// Bias of that norm, Model (only where the norms are LayerNorms).
     AttentionNormBias,
@@ -151,7 +153,8 @@ impl ParamKind {
         match self {
             Embedding => &[Vocab, Model],
             Positions => &[Position, Model],
-            AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias | FinalNormBias | Bo | B2 => &[Model],
+            AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias
+            | FinalNormBias | Bo | B2 => &[Model],
             Wq => &[Model, Query],
             Bq => &[Query],
             Wk => &[Model, Key],
@@ -187,8 +190,8 @@ impl ParamKind {
         self.is_norm_bias() || matches!(self, Bq | Bk | Bv | Bo | Bg | B1 | B2)
     }
 
-    /// Whether a sum runs over this axis of it: it *reads* the channels of the axis. What does not, writes them (or, in a
-    /// norm, passes them on).
+    /// Whether a sum runs over this axis of it: it *reads* the channels of the axis. What does not,
+    /// writes them (or, in a norm, passes them on).
     pub fn reads(self, axis: Axis) -> bool {
         match axis {
             Axis::Model => matches!(self, Wq | Wk | Wv | Wg | W1 | Unembedding),
@@ -198,7 +201,8 @@ impl ParamKind {
         }
     }
 
-    /// Whether decoupled weight decay acts on it: matrices that multiply activations, as is usual; not gains, biases or tables.
+    /// Whether decoupled weight decay acts on it: matrices that multiply activations, as is usual;
+    /// not gains, biases or tables.
     pub fn decays(self) -> bool {
         matches!(self, Wq | Wk | Wv | Wo | Wg | W1 | W2 | Unembedding)
     }
@@ -234,7 +238,8 @@ impl ParamKind {
     }
 }
 
-/// One parameter of a model. Its text form (`layers.3.w_q`, `embedding`) is its name in checkpoints.
+/// One parameter of a model. Its text form (`layers.3.w_q`, `embedding`) is its name in
+/// checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParamId {
     /// The layer from 0, or none for the parameters outside the layers.
@@ -266,7 +271,10 @@ impl ParamId {
     }
 
     fn len(self, axis: Axis, architecture: &Architecture) -> usize {
-        let layer = || &architecture.layers[self.layer.expect("heads and Ff are axes of layer parameters only")];
+        let layer = || {
+            &architecture.layers
+                [self.layer.expect("heads and Ff are axes of layer parameters only")]
+        };
         match axis {
             Axis::Vocab => architecture.vocab_size,
             Axis::Position => architecture.seq_len,
@@ -293,8 +301,9 @@ impl FromStr for ParamId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = || format!("`{text}` is no parameter name");
-        let find =
-            |kinds: &[ParamKind], name: &str| kinds.iter().copied().find(|k| k.name() == name).ok_or_else(unknown);
+        let find = |kinds: &[ParamKind], name: &str| {
+            kinds.iter().copied().find(|k| k.name() == name).ok_or_else(unknown)
+        };
         match text.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) {
             Some((layer, name)) => {
                 let layer = layer.parse().map_err(|_| unknown())?;
@@ -308,9 +317,11 @@ impl FromStr for ParamId {
 /// Every parameter of `architecture`, in the order of computation.
 pub fn parameters(architecture: &Architecture) -> Vec<ParamId> {
     let form = architecture.form;
-    let layers = (0..architecture.layers.len())
-        .flat_map(|layer| ParamKind::of_layer(form).map(move |kind| ParamId::in_layer(layer, kind)));
-    let globals =
-        |kinds: &'static [ParamKind]| kinds.iter().copied().filter(move |kind| kind.exists(form)).map(ParamId::global);
+    let layers = (0..architecture.layers.len()).flat_map(|layer| {
+        ParamKind::of_layer(form).map(move |kind| ParamId::in_layer(layer, kind))
+    });
+    let globals = |kinds: &'static [ParamKind]| {
+        kinds.iter().copied().filter(move |kind| kind.exists(form)).map(ParamId::global)
+    };
     globals(&ParamKind::GLOBAL[..2]).chain(layers).chain(globals(&ParamKind::GLOBAL[2..])).collect()
 }

@@ -1,4 +1,5 @@
-//! Growth plans: from which architecture, by which transforms, at which token counts. An invalid plan can't be built.
+//! Growth plans: from which architecture, by which transforms, at which token counts. An invalid
+//! plan can't be built.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -9,7 +10,8 @@ use crate::{
     growth::{Growth, GrowthError, grow_all},
 };
 
-/// An initial architecture and the stages at which it grows. Every value of this type can be trained as it stands.
+/// An initial architecture and the stages at which it grows. Every value of this type can be
+/// trained as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "PlanText", into = "PlanText")]
 pub struct GrowthPlan {
@@ -108,7 +110,8 @@ impl GrowthPlan {
     /// A plan, if it is one.
     ///
     /// # Errors
-    /// If the initial architecture is invalid, the stages are not in order, or a transform can't be applied.
+    /// If the initial architecture is invalid, the stages are not in order, or a transform can't be
+    /// applied.
     pub fn new(initial: Architecture, stages: Vec<Stage>) -> Result<Self, PlanError> {
         initial.validate()?;
         let mut grown: Vec<Architecture> = vec![];
@@ -122,17 +125,22 @@ impl GrowthPlan {
             }
             if stage.tokens < open {
                 let stage = number - 1;
-                return Err(PlanError::Ramp { stage, until: open, what: "the next stage", at: stages[number].tokens });
+                return Err(PlanError::Ramp {
+                    stage,
+                    until: open,
+                    what: "the next stage",
+                    at: stages[number].tokens,
+                });
             }
-            if let (Some(operator), 2..) = (stage.growths.iter().find_map(Growth::learning), stage.growths.len()) {
+            if let (Some(operator), 2..) =
+                (stage.growths.iter().find_map(Growth::learning), stage.growths.len())
+            {
                 return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
             }
             open = stage.open_at();
             let before = grown.last().unwrap_or(&initial);
-            let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| PlanError::Growth {
-                stage: number,
-                number: growth,
-                error,
+            let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| {
+                PlanError::Growth { stage: number, number: growth, error }
             })?;
             grown.push(next.architecture);
             after = stage.tokens;
@@ -190,8 +198,8 @@ impl GrowthPlan {
         blake3::hash(&text).to_hex()[..16].to_owned()
     }
 
-    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of the model's `seq_len`; saturates instead of
-    /// overflowing, which no plan of a sweep does.
+    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of
+    /// the model's `seq_len`; saturates instead of overflowing, which no plan of a sweep does.
     pub fn train_flops(&self, tokens: u64) -> u128 {
         let ends = self.stages.iter().map(|stage| stage.tokens).chain([u64::MAX]);
         let mut start = 0;

@@ -1,4 +1,5 @@
-//! What a trial will have recorded when it has come to a step: known from its definition alone, and so a way to see what is missing.
+//! What a trial will have recorded when it has come to a step: known from its definition alone, and
+//! so a way to see what is missing.
 
 use crate::{
     growth::{Growth, all_preserve},
@@ -31,9 +32,11 @@ impl Trial {
         self.next_due(step, self.settings.evaluation.every_tokens)
     }
 
-    /// What is due after `every` tokens, and at the end, comes at the step that reaches the next multiple.
+    /// What is due after `every` tokens, and at the end, comes at the step that reaches the next
+    /// multiple.
     fn next_due(&self, step: u64, every: u64) -> Option<u64> {
-        let (of_step, every, last) = (u128::from(self.step_tokens()), u128::from(every.max(1)), self.steps());
+        let (of_step, every, last) =
+            (u128::from(self.step_tokens()), u128::from(every.max(1)), self.steps());
         let multiple = (u128::from(step) * of_step / every + 1) * every;
         let due = u64::try_from(multiple.div_ceil(of_step)).unwrap_or(u64::MAX).min(last);
         (step < last).then_some(due)
@@ -71,10 +74,12 @@ mod tests {
             let mut trial = members[0].trial.clone();
             trial.settings.evaluation.record_every_tokens = every;
             let (tokens, last) = (trial.step_tokens(), trial.steps());
-            let loop_says = |step: &u64| *step == last || due((step - 1) * tokens, step * tokens, every);
+            let loop_says =
+                |step: &u64| *step == last || due((step - 1) * tokens, step * tokens, every);
             let expected: Vec<u64> = (1..=last).filter(loop_says).collect();
             let found: Vec<u64> =
-                std::iter::successors(trial.next_recorded(0), |step| trial.next_recorded(*step)).collect();
+                std::iter::successors(trial.next_recorded(0), |step| trial.next_recorded(*step))
+                    .collect();
             assert_eq!(found, expected, "every {every} tokens");
         }
     }

@@ -1,7 +1,7 @@
 //! The slow, obvious model in f64: what the paper's section 2 says, loop by loop.
 //!
-//! It is here to be compared with: the libtorch model must agree with it, and every transform is checked on it without
-//! any tensor library.
+//! It is here to be compared with: the libtorch model must agree with it, and every transform is
+//! checked on it without any tensor library.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,11 @@ impl Array {
     /// # Panics
     /// If their number is not the shape's.
     pub fn new(shape: Vec<usize>, values: Vec<f64>) -> Self {
-        assert_eq!(shape.iter().product::<usize>(), values.len(), "as many values as the shape {shape:?} says");
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            values.len(),
+            "as many values as the shape {shape:?} says"
+        );
         Self { shape, values }
     }
 
@@ -47,7 +51,11 @@ impl Array {
 
     /// (outer, len, inner) around dimension `dim`: entry (o, i, n) stands at (o·len + i)·inner + n.
     fn around(&self, dim: usize) -> (usize, usize, usize) {
-        (self.shape[..dim].iter().product(), self.shape[dim], self.shape[dim + 1..].iter().product())
+        (
+            self.shape[..dim].iter().product(),
+            self.shape[dim],
+            self.shape[dim + 1..].iter().product(),
+        )
     }
 }
 
@@ -91,9 +99,13 @@ impl Values for Array {
 
     fn mean(&self, dim: usize) -> Self {
         let (outer, len, inner) = self.around(dim);
-        let mean =
-            |o: usize, n: usize| (0..len).map(|i| self.values[(o * len + i) * inner + n]).sum::<f64>() / len as f64;
-        let values = (0..outer).flat_map(|o| (0..inner).map(move |n| (o, n))).map(|(o, n)| mean(o, n)).collect();
+        let mean = |o: usize, n: usize| {
+            (0..len).map(|i| self.values[(o * len + i) * inner + n]).sum::<f64>() / len as f64
+        };
+        let values = (0..outer)
+            .flat_map(|o| (0..inner).map(move |n| (o, n)))
+            .map(|(o, n)| mean(o, n))
+            .collect();
         let mut shape = self.shape.clone();
         shape[dim] = 1;
         Array::new(shape, values)
@@ -105,8 +117,11 @@ impl Values for Array {
 
     fn select(&self, dim: usize, indices: &[usize]) -> Self {
         let (outer, len, inner) = self.around(dim);
-        let entry = |o: usize, i: usize| &self.values[(o * len + i) * inner..(o * len + i + 1) * inner];
-        let values = (0..outer).flat_map(|o| indices.iter().flat_map(move |&i| entry(o, i)).copied()).collect();
+        let entry =
+            |o: usize, i: usize| &self.values[(o * len + i) * inner..(o * len + i + 1) * inner];
+        let values = (0..outer)
+            .flat_map(|o| indices.iter().flat_map(move |&i| entry(o, i)).copied())
+            .collect();
         let mut shape = self.shape.clone();
         shape[dim] = indices.len();
         Array::new(shape, values)
@@ -116,7 +131,8 @@ impl Values for Array {
 /// Logits of one sequence, `tokens.len()` × `n_outputs`.
 ///
 /// # Panics
-/// If a token is outside the vocabulary, the sequence is longer than `seq_len`, or `params` are not the architecture's.
+/// If a token is outside the vocabulary, the sequence is longer than `seq_len`, or `params` are not
+/// the architecture's.
 pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) -> Array {
     let form = architecture.form;
     let global = |kind| params.get(&ParamId::global(kind));
@@ -128,7 +144,8 @@ pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) ->
     let mut x: Vec<Vec<f64>> = tokens.iter().enumerate().map(embed).collect();
     for layer in 0..architecture.layers.len() {
         let p = |kind| params.get(&ParamId::in_layer(layer, kind));
-        let normed = norm(&x, architecture, p, [ParamKind::AttentionNorm, ParamKind::AttentionNormBias]);
+        let normed =
+            norm(&x, architecture, p, [ParamKind::AttentionNorm, ParamKind::AttentionNormBias]);
         let attended = attention(architecture, layer, &normed, p);
         let after: Vec<Vec<f64>> = x.iter().zip(&attended).map(|(a, b)| add(a, b)).collect();
         let read = if form.parallel { &x } else { &after };
@@ -145,7 +162,8 @@ pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) ->
     Array::new(vec![tokens.len(), architecture.n_outputs], out.collect())
 }
 
-/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum), or the same of x − μ, plus a bias; without g and bias where there are none.
+/// x·g·√d / √(Σx² + ε) (paper, equation 5, with ε on the sum), or the same of x − μ, plus a bias;
+/// without g and bias where there are none.
 fn norm<'a>(
     x: &[Vec<f64>],
     architecture: &Architecture,
@@ -175,7 +193,8 @@ fn scaled(x: &[f64], gain: Option<&Array>, eps_sum: f64) -> Vec<f64> {
     }
 }
 
-/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e (paper, equation 2), several queries to a K_e and V_e where they are shared.
+/// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e (paper, equation 2), several queries to a K_e and V_e
+/// where they are shared.
 fn attention<'a>(
     architecture: &Architecture,
     layer: usize,
@@ -207,7 +226,8 @@ fn attention<'a>(
                 let mo = shape.offset(Axis::Mixed, e) + query * head.d_v;
                 let q_i = ready(&q[i][qo..qo + head.d_k], ParamKind::QueryNorm, i);
                 let score = |j: usize| {
-                    dot(&q_i, &ready(&k[j][ko..ko + head.d_k], ParamKind::KeyNorm, j)) / (head.d_k as f64).sqrt()
+                    dot(&q_i, &ready(&k[j][ko..ko + head.d_k], ParamKind::KeyNorm, j))
+                        / (head.d_k as f64).sqrt()
                 };
                 for (j, weight) in softmax((0..last).map(score).collect()).iter().enumerate() {
                     for c in 0..head.d_v {

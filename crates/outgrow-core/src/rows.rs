@@ -62,7 +62,8 @@ pub struct GrowthRow {
     pub preserving: bool,
     /// What the growth doctor found.
     pub diagnosis: Option<Diagnosis>,
-    /// Change of logits relative to the larger of 1 and the largest logit; none if it was not a finite number.
+    /// Change of logits relative to the larger of 1 and the largest logit; none if it was not a
+    /// finite number.
     pub error: Option<f64>,
     /// What it may be.
     pub tolerance: f64,

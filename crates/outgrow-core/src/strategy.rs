@@ -1,7 +1,8 @@
-//! Strategies: named rules that sample growth plans. Each is one small file; sampling is pure and seeded.
+//! Strategies: named rules that sample growth plans. Each is one small file; sampling is pure and
+//! seeded.
 //!
-//! A strategy says *where on the way* (as fractions of a trial's tokens) and *by which transforms* a model grows; how many
-//! tokens the trial gets is the sweep's business ([`Sampled::plan`]).
+//! A strategy says *where on the way* (as fractions of a trial's tokens) and *by which transforms*
+//! a model grows; how many tokens the trial gets is the sweep's business ([`Sampled::plan`]).
 
 mod all_at_once;
 mod axis_first;
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
-    all_at_once::AllAtOnce, axis_first::AxisFirst, by_operator::ByOperator, evenly_spaced::EvenlySpaced,
-    fixed_size::FixedSize, from_scratch::FromScratch, random::Random, random_order::RandomOrder,
+    all_at_once::AllAtOnce, axis_first::AxisFirst, by_operator::ByOperator,
+    evenly_spaced::EvenlySpaced, fixed_size::FixedSize, from_scratch::FromScratch, random::Random,
+    random_order::RandomOrder,
 };
 use crate::{
     architecture::Architecture,
@@ -44,7 +46,8 @@ trait Rule {
 
 macro_rules! strategies {
     ($($rule:ident = $name:literal,)*) => {
-        /// A rule that samples growth plans. In a sweep file: `kind = "random"` and the rule's own fields.
+        /// A rule that samples growth plans. In a sweep file: `kind = "random"` and the rule's own
+        /// fields.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[allow(missing_docs)]
@@ -89,7 +92,8 @@ pub struct Task<'a> {
     pub target: &'a Architecture,
 }
 
-/// A sampled way from an initial architecture to the target, its places as fractions of the trial's tokens.
+/// A sampled way from an initial architecture to the target, its places as fractions of the trial's
+/// tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampled {
     /// What the trial begins with.
@@ -155,8 +159,8 @@ impl Strategy {
 }
 
 impl Sampled {
-    /// The plan for a trial of `tokens` tokens in optimizer steps of `step_tokens`: each stage stands at the step nearest to
-    /// its fraction, after at least one step and before the last.
+    /// The plan for a trial of `tokens` tokens in optimizer steps of `step_tokens`: each stage
+    /// stands at the step nearest to its fraction, after at least one step and before the last.
     ///
     /// # Errors
     /// If the transforms don't apply (a fault of the strategy).
@@ -167,7 +171,9 @@ impl Sampled {
             let step = (fraction * tokens as f64 / step_tokens as f64).round() as u64;
             let tokens = step.clamp(1, last) * step_tokens;
             match stages.last_mut() {
-                Some(stage) if stage.tokens == tokens => stage.growths.extend(growths.iter().cloned()),
+                Some(stage) if stage.tokens == tokens => {
+                    stage.growths.extend(growths.iter().cloned())
+                }
                 _ => stages.push(Stage { tokens, growths: growths.clone() }),
             }
         }
@@ -188,7 +194,8 @@ fn check_window(window: [f64; 2]) -> Result<(), StrategyError> {
     }
 }
 
-/// `n` places in a window, the first at its begin and the last at its end; one alone stands in the middle.
+/// `n` places in a window, the first at its begin and the last at its end; one alone stands in the
+/// middle.
 fn spaced(window: [f64; 2], n: usize) -> Vec<f64> {
     let [from, to] = window;
     match n {

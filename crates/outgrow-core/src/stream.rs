@@ -1,8 +1,9 @@
 //! Named streams of randomness.
 //!
-//! Every draw of an experiment comes from a stream named by a seed and a path (`init/layers.0.w_q`, `data`, `growth/2/5`,
-//! `sampling/random/0`), made here and handed over as data: so neither threads, nor the order of work, nor the number of
-//! workers can change a result, and a change of one part does not shift the numbers of another.
+//! Every draw of an experiment comes from a stream named by a seed and a path (`init/layers.0.w_q`,
+//! `data`, `growth/2/5`, `sampling/random/0`), made here and handed over as data: so neither
+//! threads, nor the order of work, nor the number of workers can change a result, and a change of
+//! one part does not shift the numbers of another.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,8 +1,8 @@
 //! The sweep file, and the trials that it means.
 //!
-//! [`SweepSpec`] is what a user types; [`Sweep`] is what it means: checked, and with its architectures spelled out.
-//! [`Sweep::members`] samples the plans and pairs them with replicates; a [`Trial`]'s identity is a hash of what determines
-//! its result.
+//! [`SweepSpec`] is what a user types; [`Sweep`] is what it means: checked, and with its
+//! architectures spelled out. [`Sweep::members`] samples the plans and pairs them with replicates;
+//! a [`Trial`]'s identity is a hash of what determines its result.
 
 mod beginnings;
 mod controls;
@@ -16,8 +16,9 @@ use thiserror::Error;
 pub use self::beginnings::{Beginning, beginnings, in_order};
 pub use self::differences::{Difference, differences};
 pub use self::spec::{
-    CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule, OptimizerSpec,
-    Precision, SizesSpec, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
+    CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, LayerSpec, LearningRateSchedule,
+    OptimizerSpec, Precision, SizesSpec, StrategySpec, SweepSpec, TextFormat, TrainingSpec,
+    VOCAB_SIZE,
 };
 use self::spec::{MOST_TOKENS, bad};
 use crate::{
@@ -44,7 +45,8 @@ pub struct Sweep {
 /// Why a sweep file is not a sweep.
 #[derive(Debug, Error)]
 pub enum SweepError {
-    /// Not TOML, an unknown field, a missing field, a wrong type: the parser's own words, with line and column.
+    /// Not TOML, an unknown field, a missing field, a wrong type: the parser's own words, with line
+    /// and column.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
     /// A value outside its range.
@@ -80,7 +82,8 @@ pub enum SweepError {
 pub struct Settings {
     /// BLAKE3 digest of the training and validation text.
     pub data: String,
-    /// Digest of the weights that it begins with; they are drawn from the seed where it is left out.
+    /// Digest of the weights that it begins with; they are drawn from the seed where it is left
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<String>,
     /// Tokens that this trial trains.
@@ -130,7 +133,8 @@ struct Arm {
 }
 
 impl Trial {
-    /// Whether the two differ in nothing but the seed, so that all their shapes are the same at all times.
+    /// Whether the two differ in nothing but the seed, so that all their shapes are the same at all
+    /// times.
     pub fn is_replicate_of(&self, other: &Self) -> bool {
         self.plan == other.plan && self.settings == other.settings
     }
@@ -151,14 +155,16 @@ impl Trial {
         self.settings.tokens / self.step_tokens()
     }
 
-    /// Learning rate of the step that begins at `tokens`: the schedule's, and what the policy makes of it after a growth.
+    /// Learning rate of the step that begins at `tokens`: the schedule's, and what the policy makes
+    /// of it after a growth.
     pub fn learning_rate(&self, tokens: u64) -> f64 {
         let training = &self.settings.training;
         let factor = training.growth.factor(&self.plan, tokens, self.step_tokens());
         training.learning_rate
-            * training
-                .schedule
-                .factor(training.growth.course(&self.plan, tokens, self.settings.tokens), self.settings.tokens)
+            * training.schedule.factor(
+                training.growth.course(&self.plan, tokens, self.settings.tokens),
+                self.settings.tokens,
+            )
             * factor
     }
 }
@@ -185,7 +191,8 @@ impl Sweep {
         let sweep = Self { spec, initial, target };
         controls::check(&sweep)?;
         sweep.spec.check_extent(&sweep.target)?;
-        // Every strategy must be able to sample; one draw of each tells, and names the axis that would shrink.
+        // Every strategy must be able to sample; one draw of each tells, and names the axis that
+        // would shrink.
         for strategy in &sweep.spec.strategies {
             sweep.sample(strategy, 0)?;
         }
@@ -212,7 +219,8 @@ impl Sweep {
         toml::to_string_pretty(&self.spec).expect("a sweep is plain data")
     }
 
-    /// Identity by content: 32 hexadecimal digits of the hash of the resolved text and the data's digest.
+    /// Identity by content: 32 hexadecimal digits of the hash of the resolved text and the data's
+    /// digest.
     pub fn id(&self, data: &str) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.resolved().as_bytes());
@@ -225,11 +233,12 @@ impl Sweep {
         (self.spec.training.batch_size * self.spec.data.seq_len) as u64
     }
 
-    /// Every trial of the sweep: each plan of each strategy and each control, at each learning rate, under each replicate's seed.
-    /// `data` is the text's digest.
+    /// Every trial of the sweep: each plan of each strategy and each control, at each learning
+    /// rate, under each replicate's seed. `data` is the text's digest.
     ///
     /// # Errors
-    /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too many trials.
+    /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too
+    /// many trials.
     pub fn members(&self, data: &str) -> Result<Vec<Member>, SweepError> {
         let mut arms = vec![];
         for strategy in &self.spec.strategies {
@@ -242,7 +251,10 @@ impl Sweep {
         let mut members = vec![];
         for arm in &arms {
             for rate in self.spec.rates() {
-                members.extend((0..self.spec.replicates).map(|replicate| self.member(arm, *rate, replicate, data)));
+                members.extend(
+                    (0..self.spec.replicates)
+                        .map(|replicate| self.member(arm, *rate, replicate, data)),
+                );
             }
         }
         Ok(members)
@@ -254,7 +266,8 @@ impl Sweep {
         let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
         let initial = self.spec.initial.digest.clone().filter(|_| arm.continues);
         let settings = Settings { data, initial, tokens: arm.tokens, training, evaluation };
-        // One seed per replicate, the same for every plan: a grown trial and its control see the same tokens.
+        // One seed per replicate, the same for every plan: a grown trial and its control see the
+        // same tokens.
         let seed = derive(self.spec.seed, &format!("replicate/{replicate}"));
         Member {
             strategy: arm.strategy.clone(),
@@ -278,18 +291,27 @@ impl Sweep {
     /// So many tokens in whole steps, if a trial of this strategy may train as many.
     fn budget(&self, strategy: &str, tokens: f64) -> Result<u64, SweepError> {
         if tokens > MOST_TOKENS as f64 {
-            let allowed =
-                format!("no trial trains more than {MOST_TOKENS}; make training.tokens or the target smaller");
-            return bad(&format!("tokens of {strategy}"), format!("{tokens:.4e}, to be equal to the others"), &allowed);
+            let allowed = format!(
+                "no trial trains more than {MOST_TOKENS}; make training.tokens or the target smaller"
+            );
+            return bad(
+                &format!("tokens of {strategy}"),
+                format!("{tokens:.4e}, to be equal to the others"),
+                &allowed,
+            );
         }
         Ok(self.whole_steps(tokens.round() as u64))
     }
 
     fn sample(&self, strategy: &StrategySpec, number: usize) -> Result<Sampled, SweepError> {
-        let own =
-            strategy.initial.as_ref().map(|sizes| sizes.architecture(&self.spec, "strategies.initial")).transpose()?;
+        let own = strategy
+            .initial
+            .as_ref()
+            .map(|sizes| sizes.architecture(&self.spec, "strategies.initial"))
+            .transpose()?;
         let task = Task { initial: own.as_ref().unwrap_or(&self.initial), target: &self.target };
-        // Named by the rule and not by the strategy's name: the same rule under two policies samples the same plans.
+        // Named by the rule and not by the strategy's name: the same rule under two policies
+        // samples the same plans.
         let rule = serde_json::to_string(&strategy.strategy).expect("a strategy is plain data");
         let mut rng = stream(self.spec.seed, &format!("sampling/{rule}/{number}"));
         let named = |error| SweepError::Strategy { name: strategy.name.clone(), error };
@@ -307,12 +329,15 @@ impl Sweep {
         let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
         if plan.train_flops(tokens) > MOST_FLOPS {
-            let allowed =
-                format!("no trial may spend more than {:.0e}: its operators learn for too long", MOST_FLOPS as f64);
+            let allowed = format!(
+                "no trial may spend more than {:.0e}: its operators learn for too long",
+                MOST_FLOPS as f64
+            );
             return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
         }
         let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
-        let continues = strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
+        let continues =
+            strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
         Ok(Arm { strategy, kind, number, plan, tokens, growth, continues })
     }
@@ -327,8 +352,9 @@ impl Sweep {
             from = *at;
             if let Ok(grown) = crate::growth::grow_all(&architecture, growths, 0) {
                 let learning = growths.iter().filter_map(Growth::learning);
-                operators +=
-                    learning.map(|operator| operator.flops(&architecture, &grown.architecture) as f64).sum::<f64>();
+                operators += learning
+                    .map(|operator| operator.flops(&architecture, &grown.architecture) as f64)
+                    .sum::<f64>();
                 architecture = grown.architecture;
             }
         }

@@ -1,8 +1,9 @@
 //! The six function-preserving transforms of arXiv 2308.06103, section 3, as lists of edits.
 //!
-//! One rule makes all six exact: *what reads the new entries is free; what writes them into something old is zero; a mean
-//! or a 1/√d is undone by a scale.* Who is free, zero or scaled stands in [`TABLE`] and nowhere else; each transform's
-//! file says which axes it pads, and why that preserves the function.
+//! One rule makes all six exact: *what reads the new entries is free; what writes them into
+//! something old is zero; a mean or a 1/√d is undone by a scale.* Who is free, zero or scaled
+//! stands in [`TABLE`] and nowhere else; each transform's file says which axes it pads, and why
+//! that preserves the function.
 
 mod attention_expansion;
 mod head_addition;
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
-    attention_expansion::AttentionExpansion, head_addition::HeadAddition, heads_expansion::HeadsExpansion,
-    hidden_expansion::HiddenExpansion, layer_addition::LayerAddition, mlp_expansion::MlpExpansion,
+    attention_expansion::AttentionExpansion, head_addition::HeadAddition,
+    heads_expansion::HeadsExpansion, hidden_expansion::HiddenExpansion,
+    layer_addition::LayerAddition, mlp_expansion::MlpExpansion,
 };
 use crate::{
     architecture::{Architecture, ArchitectureError, HeadShape, LayerShape, MAX_SIZE},
@@ -27,7 +29,8 @@ use crate::{
     param::{Axis, ParamId, ParamKind, ParamKind::*},
 };
 
-/// One of the six transforms with its target. In JSON: `{"transform": "mlp_expansion", "layer": 0, "d_ff": 96}`.
+/// One of the six transforms with its target. In JSON: `{"transform": "mlp_expansion", "layer": 0,
+/// "d_ff": 96}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "transform", rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -67,10 +70,17 @@ pub struct Row {
     pub scaled_bare: &'static [ParamKind],
 }
 
-/// Who must be zero (paper, theorems 3.1 to 3.6). Where the paper's summary table and its theorem 3.5 differ (norm gains:
-/// "zero" there, free here; embeddings: omitted there, zero here), the theorem and its proof A.5 are right.
+/// Who must be zero (paper, theorems 3.1 to 3.6). Where the paper's summary table and its theorem
+/// 3.5 differ (norm gains: "zero" there, free here; embeddings: omitted there, zero here), the
+/// theorem and its proof A.5 are right.
 pub const TABLE: [Row; 6] = [
-    Row { transform: TransformKind::MlpExpansion, free: &[Wg, Bg, W1, B1], zero: &[W2], scaled: &[], scaled_bare: &[] },
+    Row {
+        transform: TransformKind::MlpExpansion,
+        free: &[Wg, Bg, W1, B1],
+        zero: &[W2],
+        scaled: &[],
+        scaled_bare: &[],
+    },
     Row {
         transform: TransformKind::HeadAddition,
         free: &[Wq, Bq, Wk, Bk, Wv, Bv],
@@ -78,7 +88,13 @@ pub const TABLE: [Row; 6] = [
         scaled: &[],
         scaled_bare: &[],
     },
-    Row { transform: TransformKind::HeadsExpansion, free: &[Wv, Bv], zero: &[Wo], scaled: &[], scaled_bare: &[] },
+    Row {
+        transform: TransformKind::HeadsExpansion,
+        free: &[Wv, Bv],
+        zero: &[Wo],
+        scaled: &[],
+        scaled_bare: &[],
+    },
     Row {
         transform: TransformKind::AttentionExpansion,
         free: &[Wq, Bq],
@@ -89,7 +105,17 @@ pub const TABLE: [Row; 6] = [
     Row {
         transform: TransformKind::HiddenExpansion,
         free: &[Wq, Wk, Wv, Wg, W1, AttentionNorm, MlpNorm, FinalNorm, Unembedding],
-        zero: &[Embedding, Positions, Wo, Bo, W2, B2, AttentionNormBias, MlpNormBias, FinalNormBias],
+        zero: &[
+            Embedding,
+            Positions,
+            Wo,
+            Bo,
+            W2,
+            B2,
+            AttentionNormBias,
+            MlpNormBias,
+            FinalNormBias,
+        ],
         scaled: &[AttentionNorm, MlpNorm, FinalNorm],
         scaled_bare: &[Wq, Wk, Wv, Wg, W1, Unembedding],
     },
@@ -131,7 +157,9 @@ pub enum TransformError {
         n_layers: usize,
     },
     /// A layer can't be inserted there.
-    #[error("a layer can't be inserted at {index}: the model has {n_layers} layers, so 0 to {n_layers} are allowed")]
+    #[error(
+        "a layer can't be inserted at {index}: the model has {n_layers} layers, so 0 to {n_layers} are allowed"
+    )]
     NoPlace {
         /// What was asked for.
         index: usize,
@@ -203,7 +231,8 @@ impl Transform {
     /// # Errors
     /// If the transform names what is not there, shrinks an axis, or changes nothing.
     pub fn grow(&self, architecture: &Architecture) -> Result<Grown, TransformError> {
-        let mut draft = Draft { architecture: architecture.clone(), edits: vec![], row: self.kind().row() };
+        let mut draft =
+            Draft { architecture: architecture.clone(), edits: vec![], row: self.kind().row() };
         match self {
             Transform::MlpExpansion(t) => t.grow(&mut draft)?,
             Transform::HeadAddition(t) => t.grow(&mut draft)?,
@@ -241,13 +270,23 @@ macro_rules! from_each {
         }
     )*};
 }
-from_each!(MlpExpansion, HeadAddition, HeadsExpansion, AttentionExpansion, HiddenExpansion, LayerAddition);
+from_each!(
+    MlpExpansion,
+    HeadAddition,
+    HeadsExpansion,
+    AttentionExpansion,
+    HiddenExpansion,
+    LayerAddition
+);
 
 /// Enlarges `architecture` by several transforms in a row.
 ///
 /// # Errors
 /// The number (from 0) of the first transform that can't be applied, and why.
-pub fn grow_all(architecture: &Architecture, transforms: &[Transform]) -> Result<Grown, (usize, TransformError)> {
+pub fn grow_all(
+    architecture: &Architecture,
+    transforms: &[Transform],
+) -> Result<Grown, (usize, TransformError)> {
     let mut grown = Grown { architecture: architecture.clone(), edits: vec![] };
     for (number, transform) in transforms.iter().enumerate() {
         let next = transform.grow(&grown.architecture).map_err(|error| (number, error))?;
@@ -265,7 +304,8 @@ pub struct Sizes {
     pub n_layers: Option<usize>,
     /// Query heads of a layer.
     pub n_heads: Option<usize>,
-    /// How many keys and values they share; in a model where each head has its own, as many as there are heads.
+    /// How many keys and values they share; in a model where each head has its own, as many as
+    /// there are heads.
     pub n_kv_heads: Option<usize>,
     pub d_k: Option<usize>,
     pub d_v: Option<usize>,
@@ -274,7 +314,11 @@ pub struct Sizes {
 
 impl Sizes {
     /// How many heads (keys and values) a layer is to have, and how many queries each of them.
-    pub(crate) fn heads(&self, number: usize, layer: &LayerShape) -> Result<(usize, Option<usize>), TransformError> {
+    pub(crate) fn heads(
+        &self,
+        number: usize,
+        layer: &LayerShape,
+    ) -> Result<(usize, Option<usize>), TransformError> {
         let (now, last) = (layer.heads.len(), layer.heads[layer.heads.len() - 1]);
         let single = layer.heads.iter().all(|head| head.n_queries == 1);
         let (n_heads, n_kv_heads) = match (self.n_heads, self.n_kv_heads) {
@@ -291,8 +335,8 @@ impl Sizes {
     }
 }
 
-/// The transforms that take every layer of `architecture` to `sizes`: widths first, then heads, then layers (as the last
-/// ones, in the shape of their neighbour).
+/// The transforms that take every layer of `architecture` to `sizes`: widths first, then heads,
+/// then layers (as the last ones, in the shape of their neighbour).
 ///
 /// # Errors
 /// If an axis would shrink.
@@ -300,24 +344,35 @@ pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Vec<Transform
     let mut transforms: Vec<Transform> = vec![];
     transforms.extend(sizes.d_model.map(|d_model| HiddenExpansion { d_model }.into()));
     transforms.extend(sizes.d_ff.map(|d_ff| MlpExpansion { layer: None, d_ff }.into()));
-    transforms.extend(sizes.d_k.map(|d_k| AttentionExpansion { layer: None, heads: None, d_k }.into()));
+    transforms
+        .extend(sizes.d_k.map(|d_k| AttentionExpansion { layer: None, heads: None, d_k }.into()));
     transforms.extend(sizes.d_v.map(|d_v| HeadsExpansion { layer: None, heads: None, d_v }.into()));
     for (number, layer) in architecture.layers.iter().enumerate() {
         transforms.extend(more_heads(number, layer, sizes)?.into_iter().map(Transform::from));
     }
-    let (from, to) = (architecture.layers.len(), sizes.n_layers.unwrap_or(architecture.layers.len()));
+    let (from, to) =
+        (architecture.layers.len(), sizes.n_layers.unwrap_or(architecture.layers.len()));
     let new_layers = to.checked_sub(from);
-    let new_layers = new_layers.ok_or_else(|| TransformError::Shrinks { what: "n_layers".into(), from, to })?;
-    transforms.extend((from..from + new_layers).map(|index| LayerAddition { index, shape: None }.into()));
+    let new_layers =
+        new_layers.ok_or_else(|| TransformError::Shrinks { what: "n_layers".into(), from, to })?;
+    transforms
+        .extend((from..from + new_layers).map(|index| LayerAddition { index, shape: None }.into()));
     Ok(transforms)
 }
 
 /// The head additions that a layer needs: queries for the heads that are there, then heads.
-fn more_heads(number: usize, layer: &LayerShape, sizes: &Sizes) -> Result<Vec<HeadAddition>, TransformError> {
+fn more_heads(
+    number: usize,
+    layer: &LayerShape,
+    sizes: &Sizes,
+) -> Result<Vec<HeadAddition>, TransformError> {
     let (to, queries) = sizes.heads(number, layer)?;
     let from = layer.heads.len();
-    let shrinks =
-        |what: &str, from, to| TransformError::Shrinks { what: format!("{what} of layer {number}"), from, to };
+    let shrinks = |what: &str, from, to| TransformError::Shrinks {
+        what: format!("{what} of layer {number}"),
+        from,
+        to,
+    };
     let n_new_heads = to.checked_sub(from).ok_or_else(|| shrinks("n_kv_heads", from, to))?;
     let mut additions = vec![];
     let new = |n_new_heads, n_new_queries, heads| HeadAddition {
@@ -336,9 +391,12 @@ fn more_heads(number: usize, layer: &LayerShape, sizes: &Sizes) -> Result<Vec<He
         };
         let gaps = layer.heads.iter().map(gap).collect::<Result<Vec<_>, _>>()?;
         if gaps.iter().all(|gap| *gap == gaps[0]) {
-            additions.extend((gaps[0] > 0).then(|| HeadAddition { n_queries: None, ..new(0, gaps[0], None) }));
+            additions.extend(
+                (gaps[0] > 0).then(|| HeadAddition { n_queries: None, ..new(0, gaps[0], None) }),
+            );
         } else {
-            let one = |(head, &gap)| HeadAddition { n_queries: None, ..new(0, gap, Some(vec![head])) };
+            let one =
+                |(head, &gap)| HeadAddition { n_queries: None, ..new(0, gap, Some(vec![head])) };
             additions.extend(gaps.iter().enumerate().filter(|(_, gap)| **gap > 0).map(one));
         }
     }
@@ -359,7 +417,10 @@ impl TransformKind {
 
     /// Its row of the table.
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.transform == self).expect("the table has a row for each transform")
+        TABLE
+            .iter()
+            .find(|row| row.transform == self)
+            .expect("the table has a row for each transform")
     }
 
     /// Its name in files and tables.
@@ -427,9 +488,11 @@ impl Draft {
         }
     }
 
-    /// Scales the entries `range` of `axis` of every parameter among `params` that the table says is scaled.
+    /// Scales the entries `range` of `axis` of every parameter among `params` that the table says
+    /// is scaled.
     fn scale(&mut self, params: &[ParamId], axis: Axis, range: Range<usize>, by: f64) {
-        let scaled = if self.architecture.form.norm_gains { self.row.scaled } else { self.row.scaled_bare };
+        let scaled =
+            if self.architecture.form.norm_gains { self.row.scaled } else { self.row.scaled_bare };
         for &param in params.iter().filter(|param| scaled.contains(&param.kind)) {
             self.edits.push(Edit::Scale { param, axis, range: range.clone(), by });
         }
@@ -446,11 +509,17 @@ impl Draft {
     }
 
     /// The (layer, head) pairs that a selection names, in order.
-    fn heads(&self, layer: Option<usize>, heads: &Option<Vec<usize>>) -> Result<Vec<(usize, usize)>, TransformError> {
+    fn heads(
+        &self,
+        layer: Option<usize>,
+        heads: &Option<Vec<usize>>,
+    ) -> Result<Vec<(usize, usize)>, TransformError> {
         let layers = self.layers(layer)?;
         let Some(heads) = heads else {
             return Ok(layers
-                .flat_map(|l| (0..self.architecture.layers[l].heads.len()).map(move |head| (l, head)))
+                .flat_map(|l| {
+                    (0..self.architecture.layers[l].heads.len()).map(move |head| (l, head))
+                })
                 .collect());
         };
         let layer = layer.ok_or(TransformError::HeadsWithoutLayer)?;
@@ -471,7 +540,11 @@ impl Draft {
 }
 
 /// By how much an axis grows: an error if it would shrink, none if it is there already.
-fn gain(from: usize, to: usize, what: impl FnOnce() -> String) -> Result<Option<usize>, TransformError> {
+fn gain(
+    from: usize,
+    to: usize,
+    what: impl FnOnce() -> String,
+) -> Result<Option<usize>, TransformError> {
     match to.checked_sub(from) {
         _ if to > MAX_SIZE => Err(TransformError::Beyond { what: what(), to }),
         None => Err(TransformError::Shrinks { what: what(), from, to }),

@@ -1,11 +1,13 @@
-//! One suite for all transforms: they preserve the function, alone and composed, and every zero and scale is necessary.
+//! One suite for all transforms: they preserve the function, alone and composed, and every zero and
+//! scale is necessary.
 
 use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, Form, LayerShape, Norm, ParamId, ParamKind, Positions, Rotary, Transform,
     compose::{
-        random_architecture, random_architecture_of, random_composition, random_form, random_tokens, random_transform,
+        random_architecture, random_architecture_of, random_composition, random_form,
+        random_tokens, random_transform,
     },
     edit::{Edit, Fill, Role, apply},
     growth::Grown,
@@ -16,7 +18,8 @@ use outgrow_core::{
     transform::{AttentionExpansion, TABLE, TransformError, TransformKind, grow_all},
 };
 
-/// Random weights of O(1), so that nothing hides behind a small factor; norm gains and biases are random, too.
+/// Random weights of O(1), so that nothing hides behind a small factor; norm gains and biases are
+/// random, too.
 fn random_params(architecture: &Architecture, rng: &mut Stream) -> Params {
     use rand::RngExt;
     let mut params = fresh(architecture, rng.random(), &Array::empty());
@@ -55,7 +58,10 @@ fn random_compositions_preserve_the_function() {
         for id in parameters(&grown.architecture) {
             assert_eq!(after[&id].shape, id.shape(&grown.architecture), "{id}");
         }
-        let error = change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens));
+        let error = change(
+            &logits(&architecture, &params, &tokens),
+            &logits(&grown.architecture, &after, &tokens),
+        );
         assert!(error <= 1e-11, "composition {number} moves logits by {error:e}: {transforms:?}");
         worst = worst.max(error);
     }
@@ -82,8 +88,13 @@ fn random_case(
     }
 }
 
-/// Applies `kind` to random models, with `break_it` done to the edits, and gives the median change of logits.
-fn change_when_broken(kind: TransformKind, fits: &dyn Fn(&Form) -> bool, break_it: impl Fn(&mut Edit)) -> f64 {
+/// Applies `kind` to random models, with `break_it` done to the edits, and gives the median change
+/// of logits.
+fn change_when_broken(
+    kind: TransformKind,
+    fits: &dyn Fn(&Form) -> bool,
+    break_it: impl Fn(&mut Edit),
+) -> f64 {
     let mut changes: Vec<f64> = (0..40)
         .map(|number| {
             let mut rng = stream(number, "teeth");
@@ -93,15 +104,18 @@ fn change_when_broken(kind: TransformKind, fits: &dyn Fn(&Form) -> bool, break_i
             grown.edits.iter_mut().for_each(&break_it);
             // A large scale: what must be zero is drawn as boldly as the weights of these models.
             let after = grow(&params, &grown.edits, &Initializer::Normal { scale: 3.0 });
-            change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens))
+            change(
+                &logits(&architecture, &params, &tokens),
+                &logits(&grown.architecture, &after, &tokens),
+            )
         })
         .collect();
     changes.sort_by(f64::total_cmp);
     changes[changes.len() / 2]
 }
 
-/// Forms in which a parameter is there and a mistake in it shows: a bias of the keys shifts all scores of a query alike unless they are turned,
-/// and what is normed again forgets its scale.
+/// Forms in which a parameter is there and a mistake in it shows: a bias of the keys shifts all
+/// scores of a query alike unless they are turned, and what is normed again forgets its scale.
 fn shows(kind: ParamKind, form: &Form) -> bool {
     let by_itself = match kind {
         ParamKind::Bk => form.rotary().is_some() && form.qk_norm_eps.is_none(),
@@ -122,10 +136,15 @@ fn every_required_zero_has_teeth() {
                 }
                 _ => {}
             };
-            // A free bias is 0 by our initializer, so its zero is broken by a value of its own below.
+            // A free bias is 0 by our initializer, so its zero is broken by a value of its own
+            // below.
             if !zero.is_bias() {
                 let moved = change_when_broken(row.transform, &|form| shows(zero, form), free);
-                assert!(moved > 1e-3, "{:?}: {zero:?} need not be zero? logits move by {moved:e}", row.transform);
+                assert!(
+                    moved > 1e-3,
+                    "{:?}: {zero:?} need not be zero? logits move by {moved:e}",
+                    row.transform
+                );
             }
         }
     }
@@ -138,7 +157,9 @@ fn a_new_output_bias_must_be_zero() {
         for &bias in row.zero.iter().filter(|kind| kind.is_bias()) {
             let mut rng = stream(5, "bias");
             // A norm of the end sees no bias of its own in channels that nobody reads.
-            let fits = |form: &Form| shows(bias, &Form { final_norm: true, ..*form }) && bias.exists(*form);
+            let fits = |form: &Form| {
+                shows(bias, &Form { final_norm: true, ..*form }) && bias.exists(*form)
+            };
             let (architecture, _, grown) = random_case(row.transform, &fits, &mut rng);
             let params = random_params(&architecture, &mut rng);
             let tokens = random_tokens(&architecture, &mut rng);
@@ -150,7 +171,10 @@ fn a_new_output_bias_must_be_zero() {
                     *value += born * rng.random_range(0.5..1.5);
                 }
             }
-            let moved = change(&logits(&architecture, &params, &tokens), &logits(&grown.architecture, &after, &tokens));
+            let moved = change(
+                &logits(&architecture, &params, &tokens),
+                &logits(&grown.architecture, &after, &tokens),
+            );
             assert!(moved > 1e-3, "{:?}, {bias:?}: logits move by {moved:e}", row.transform);
         }
     }
@@ -175,7 +199,11 @@ fn every_scale_has_teeth() {
                 };
                 let fits = |form: &Form| shows(scaled, form) && form.norm_gains == with_gains;
                 let moved = change_when_broken(row.transform, &fits, unscale);
-                assert!(moved > 1e-3, "{:?}: {scaled:?} need not be scaled? logits move by {moved:e}", row.transform);
+                assert!(
+                    moved > 1e-3,
+                    "{:?}: {scaled:?} need not be scaled? logits move by {moved:e}",
+                    row.transform
+                );
             }
         }
     }
@@ -187,12 +215,20 @@ fn what_cannot_be_exact_is_refused() {
     let refused = |form: Form, kind, words: &str| {
         let mut rng = stream(1, "refused");
         let architecture = random_architecture_of(form, &mut rng);
-        let error = random_transform(&architecture, kind, &mut rng).grow(&architecture).expect_err(words);
-        assert!(matches!(error, TransformError::Refused { .. }) && error.to_string().contains(words), "{error}");
+        let error =
+            random_transform(&architecture, kind, &mut rng).grow(&architecture).expect_err(words);
+        assert!(
+            matches!(error, TransformError::Refused { .. }) && error.to_string().contains(words),
+            "{error}"
+        );
     };
     let form = Form::decoder(Norm::RmsNorm, 1e-5);
     refused(Form { qk_norm_eps: Some(1e-6), ..form }, TransformKind::AttentionExpansion, "QK-norm");
-    refused(Form { tied: true, norm_gains: false, ..form }, TransformKind::HiddenExpansion, "different scales");
+    refused(
+        Form { tied: true, norm_gains: false, ..form },
+        TransformKind::HiddenExpansion,
+        "different scales",
+    );
     let layer_norm = Form { tied: true, final_norm: false, ..Form::decoder(Norm::LayerNorm, 1e-5) };
     refused(layer_norm, TransformKind::HiddenExpansion, "the means");
     let rotary = Rotary { theta: 1e4, width: 4, channels: None, scaling: None };
@@ -203,23 +239,27 @@ fn what_cannot_be_exact_is_refused() {
     assert!(error.contains("pairs"), "{error}");
 }
 
-/// The frequencies of pairs that are there do not move when `d_k` grows; what recomputes them, moves logits.
+/// The frequencies of pairs that are there do not move when `d_k` grows; what recomputes them,
+/// moves logits.
 #[test]
 fn rotary_frequencies_are_kept() {
     let mut rng = stream(3, "rotary");
-    let rotary = |width| Positions::Rotary(Rotary { theta: 1e4, width, channels: None, scaling: None });
+    let rotary =
+        |width| Positions::Rotary(Rotary { theta: 1e4, width, channels: None, scaling: None });
     let form = Form { positions: rotary(4), ..Form::decoder(Norm::RmsNorm, 1e-5) };
     let mut architecture = random_architecture_of(form, &mut rng);
     architecture.layers = vec![LayerShape::uniform(2, 4, 4, 8); 2];
     architecture.seq_len = 7;
     let params = random_params(&architecture, &mut rng);
     let tokens = random_tokens(&architecture, &mut rng);
-    let grown =
-        Transform::from(AttentionExpansion { layer: None, heads: None, d_k: 8 }).grow(&architecture).expect("valid");
+    let grown = Transform::from(AttentionExpansion { layer: None, heads: None, d_k: 8 })
+        .grow(&architecture)
+        .expect("valid");
     let after = grow(&params, &grown.edits, &NORMAL);
     let before = logits(&architecture, &params, &tokens);
     assert!(change(&before, &logits(&grown.architecture, &after, &tokens)) < 1e-12);
-    let recomputed = Architecture { form: Form { positions: rotary(8), ..form }, ..grown.architecture };
+    let recomputed =
+        Architecture { form: Form { positions: rotary(8), ..form }, ..grown.architecture };
     assert!(change(&before, &logits(&recomputed, &after, &tokens)) > 1e-3);
 }
 
@@ -235,7 +275,10 @@ fn moments_and_births_follow_the_weights() {
         let transforms = random_composition(&architecture, 6, &mut rng);
         let edits = grow_all(&architecture, &transforms).expect("valid").edits;
         let mut by_role = BTreeMap::new();
-        for (name, role) in [("m", Role::FirstMoment { copies: false }), ("v", Role::SecondMoment { copies: false })] {
+        for (name, role) in [
+            ("m", Role::FirstMoment { copies: false }),
+            ("v", Role::SecondMoment { copies: false }),
+        ] {
             let mut values = ones.clone();
             apply(&mut values, &edits, role);
             by_role.insert(name, values);
@@ -243,7 +286,11 @@ fn moments_and_births_follow_the_weights() {
         let weights = grow(&ones, &edits, &NORMAL);
         for (id, born) in born(&ones, &edits) {
             for (i, born) in born.values.iter().enumerate() {
-                let (w, m, v) = (weights[&id].values[i], by_role["m"][&id].values[i], by_role["v"][&id].values[i]);
+                let (w, m, v) = (
+                    weights[&id].values[i],
+                    by_role["m"][&id].values[i],
+                    by_role["v"][&id].values[i],
+                );
                 match *born {
                     1.0 => assert_eq!((m, v), (0.0, 0.0), "{id}: new entries have no moments"),
                     _ => assert!(
@@ -262,7 +309,9 @@ fn parameter_names_read_back() {
     for id in parameters(&architecture) {
         assert_eq!(id.to_string().parse::<ParamId>(), Ok(id));
     }
-    for wrong in ["", "layers", "layers.0", "layers.x.w_q", "layers.0.embedding", "w_q", "layers.0.w_q.x"] {
+    for wrong in
+        ["", "layers", "layers.0", "layers.x.w_q", "layers.0.embedding", "w_q", "layers.0.w_q.x"]
+    {
         assert!(wrong.parse::<ParamId>().is_err(), "{wrong}");
     }
 }
@@ -274,9 +323,14 @@ fn transforms_read_back_from_json() {
         let architecture = random_architecture(&mut rng);
         let transforms = random_composition(&architecture, 6, &mut rng);
         let text = serde_json::to_string(&transforms).expect("JSON");
-        assert_eq!(serde_json::from_str::<Vec<Transform>>(&text).expect("reads back"), transforms, "{text}");
+        assert_eq!(
+            serde_json::from_str::<Vec<Transform>>(&text).expect("reads back"),
+            transforms,
+            "{text}"
+        );
     }
     let unknown = r#"{"transform": "mlp_expansion", "d_ff": 8, "layers": 1}"#;
-    let error = serde_json::from_str::<Transform>(unknown).expect_err("an unknown field").to_string();
+    let error =
+        serde_json::from_str::<Transform>(unknown).expect_err("an unknown field").to_string();
     assert!(error.contains("layers"), "{error}");
 }

@@ -3,7 +3,10 @@
 #[test]
 fn the_guide_to_adding_things_shows_the_files_as_they_are() {
     let guide = include_str!("../../../docs/adding.md");
-    for file in [include_str!("../src/strategy/all_at_once.rs"), include_str!("../src/operator/depth_up_scaling.rs")] {
+    for file in [
+        include_str!("../src/strategy/all_at_once.rs"),
+        include_str!("../src/operator/depth_up_scaling.rs"),
+    ] {
         assert!(guide.contains(file), "docs/adding.md shows another version of:\n{file}");
     }
     for (list, line) in [
@@ -18,17 +21,18 @@ fn the_guide_to_adding_things_shows_the_files_as_they_are() {
 #[test]
 fn every_kind_is_documented() {
     let kinds = |source: &str| -> Vec<String> {
-        let list = source
-            .lines()
-            .filter_map(|line| line.trim().strip_suffix("\",")?.split_once(" = \"").map(|(_, kind)| kind));
+        let list = source.lines().filter_map(|line| {
+            line.trim().strip_suffix("\",")?.split_once(" = \"").map(|(_, kind)| kind)
+        });
         list.map(str::to_owned).collect()
     };
     let (operators, strategies) =
         (kinds(include_str!("../src/operator.rs")), kinds(include_str!("../src/strategy.rs")));
     assert!(operators.len() >= 13 && strategies.len() >= 8, "{operators:?} {strategies:?}");
-    for (kinds, page) in
-        [(operators, include_str!("../../../docs/operators.md")), (strategies, include_str!("../../../docs/sweep.md"))]
-    {
+    for (kinds, page) in [
+        (operators, include_str!("../../../docs/operators.md")),
+        (strategies, include_str!("../../../docs/sweep.md")),
+    ] {
         for kind in kinds {
             assert!(page.contains(&format!("| `{kind}` |")), "{kind} is not documented");
         }

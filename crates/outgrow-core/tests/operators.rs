@@ -1,5 +1,5 @@
-//! The field's operators: those that claim to preserve the function do, the others move it, each does what its equations say, and what it
-//! can't do it refuses.
+//! The field's operators: those that claim to preserve the function do, the others move it, each
+//! does what its equations say, and what it can't do it refuses.
 
 use outgrow_core::{
     Architecture, Form, LayerShape, Norm, ParamId, ParamKind,
@@ -8,8 +8,9 @@ use outgrow_core::{
     growth::{Goal, Grown},
     init::{Initializer, fresh},
     operator::{
-        Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks, Knowledge, Lemon, Ligo,
-        Msg, Net2Net, Operator, Order, Sparkling, Stack, Staged, StagedDepth,
+        Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks,
+        Knowledge, Lemon, Ligo, Msg, Net2Net, Operator, Order, Sparkling, Stack, Staged,
+        StagedDepth,
     },
     param::parameters,
     reference::{Array, Params, logits},
@@ -28,7 +29,9 @@ fn model((d_model, n_layers, n_heads, d_ff): Sizes, norm: Norm, final_norm: bool
 fn random_params(architecture: &Architecture, seed: u64) -> Params {
     let mut rng = stream(seed, "weights");
     let mut params = fresh(architecture, seed, &Array::empty());
-    params.values_mut().for_each(|array| array.values.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0)));
+    params
+        .values_mut()
+        .for_each(|array| array.values.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0)));
     params
 }
 
@@ -41,7 +44,8 @@ fn grow(params: &Params, grown: &Grown, role: Role) -> Params {
     after
 }
 
-const WEIGHTS: Role = Role::Weights { initializer: &Initializer::Normal { scale: 1.0 }, seed: 3, event: 1 };
+const WEIGHTS: Role =
+    Role::Weights { initializer: &Initializer::Normal { scale: 1.0 }, seed: 3, event: 1 };
 
 fn change(before: (&Architecture, &Params), after: (&Architecture, &Params)) -> f64 {
     let tokens = [1, 4, 0, 6, 2];
@@ -96,8 +100,14 @@ fn claims_to_preserve_the_function_hold_and_the_others_move_it() {
                 assert_eq!(Goal::of(&grown.architecture), goal);
                 let moved = change((&before, &params), (&grown.architecture, &after));
                 match operator.preserves(&before, &goal) {
-                    true => assert!(moved <= 1e-10, "{operator:?} to {to:?}, {norm:?}: logits move by {moved:e}"),
-                    false => assert!(moved > 1e-3, "{operator:?} to {to:?}, {norm:?}: logits move by {moved:e} only"),
+                    true => assert!(
+                        moved <= 1e-10,
+                        "{operator:?} to {to:?}, {norm:?}: logits move by {moved:e}"
+                    ),
+                    false => assert!(
+                        moved > 1e-3,
+                        "{operator:?} to {to:?}, {norm:?}: logits move by {moved:e} only"
+                    ),
                 }
             }
         }
@@ -116,7 +126,9 @@ struct Applied {
 fn applied(operator: &Operator, from: Sizes, to: Sizes) -> Applied {
     let architecture = model(from, Norm::RmsNorm, true);
     let before = random_params(&architecture, 5);
-    let grown = operator.grow(&architecture, &Goal::of(&model(to, Norm::RmsNorm, true)), 8).expect("possible");
+    let grown = operator
+        .grow(&architecture, &Goal::of(&model(to, Norm::RmsNorm, true)), 8)
+        .expect("possible");
     let mut zeros = before.clone();
     zeros.values_mut().for_each(|array| array.values.fill(0.0));
     Applied {
@@ -143,12 +155,18 @@ fn depths(operator: Operator, from: usize, to: usize) -> (Vec<usize>, Vec<usize>
         let same = |old: &usize| done.after[&layer(new, Wq)] == done.before[&layer(*old, Wq)];
         let old = (0..from).find(same).expect("a copy");
         for kind in ParamKind::of_layer(Form::decoder(Norm::RmsNorm, 0.0)) {
-            let silent = matches!(kind, Wo | W2 | B2) && done.after[&layer(new, kind)].values.iter().all(|v| *v == 0.0);
-            assert!(silent || done.after[&layer(new, kind)] == done.before[&layer(old, kind)], "{kind:?}");
+            let silent = matches!(kind, Wo | W2 | B2)
+                && done.after[&layer(new, kind)].values.iter().all(|v| *v == 0.0);
+            assert!(
+                silent || done.after[&layer(new, kind)] == done.before[&layer(old, kind)],
+                "{kind:?}"
+            );
         }
         old
     };
-    let born = (0..to).filter(|&new| done.born[&layer(new, Wq)].values.iter().all(|v| *v == 1.0)).collect();
+    let born = (0..to)
+        .filter(|&new| done.born[&layer(new, Wq)].values.iter().all(|v| *v == 1.0))
+        .collect();
     ((0..to).map(source).collect(), born)
 }
 
@@ -167,7 +185,10 @@ fn depth_operators_copy_the_layers_that_their_papers_say() {
     assert_eq!(solar, (0..24).chain(8..32).collect::<Vec<_>>());
     // LLaMA-Pro: 32 layers and 8 new ones, one after every 4.
     let (pro, born) = depths(Operator::IdentityBlocks(IdentityBlocks {}), 32, 40);
-    assert_eq!(pro, (0..32).flat_map(|l| if l % 4 == 3 { vec![l, l] } else { vec![l] }).collect::<Vec<_>>());
+    assert_eq!(
+        pro,
+        (0..32).flat_map(|l| if l % 4 == 3 { vec![l, l] } else { vec![l] }).collect::<Vec<_>>()
+    );
     assert_eq!(born, (1..=8).map(|n| 5 * n - 1).collect::<Vec<_>>());
     // bert2BERT: as often as it fits, the rest from the top.
     let own = Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::Own });
@@ -181,14 +202,19 @@ fn identity_blocks_write_nothing_and_keep_their_norms() {
         for kind in [Wo, W2, B2] {
             assert!(done.after[&layer(new, kind)].values.iter().all(|v| *v == 0.0));
         }
-        assert!(done.after[&layer(new, AttentionNorm)].values.iter().all(|v| *v != 0.0), "a zeroed norm would be dead");
+        assert!(
+            done.after[&layer(new, AttentionNorm)].values.iter().all(|v| *v != 0.0),
+            "a zeroed norm would be dead"
+        );
     }
 }
 
 /// The map of a copied axis, read off what writes it: which old unit stands where.
 fn map_of(before: &Array, after: &Array, n: usize) -> Vec<usize> {
-    let column = |array: &Array, j: usize| (0..before.shape[0]).map(|i| at(array, i, j)).collect::<Vec<_>>();
-    let source = |j: usize| (0..n).find(|&old| column(before, old) == column(after, j)).expect("a copy");
+    let column =
+        |array: &Array, j: usize| (0..before.shape[0]).map(|i| at(array, i, j)).collect::<Vec<_>>();
+    let source =
+        |j: usize| (0..n).find(|&old| column(before, old) == column(after, j)).expect("a copy");
     (0..after.shape[1]).map(source).collect()
 }
 
@@ -201,11 +227,21 @@ fn net2net_copies_what_writes_and_divides_what_reads() {
         assert_eq!(map[..5], [0, 1, 2, 3, 4]);
         for (j, &source) in map.iter().enumerate() {
             let copies = map.iter().filter(|&&other| other == source).count() as f64;
-            assert_eq!(done.after[&layer(number, B1)].values[j], done.before[&layer(number, B1)].values[source]);
+            assert_eq!(
+                done.after[&layer(number, B1)].values[j],
+                done.before[&layer(number, B1)].values[source]
+            );
             for i in 0..6 {
-                assert!((at(&done.after[&w2], j, i) - at(&done.before[&w2], source, i) / copies).abs() < 1e-15);
+                assert!(
+                    (at(&done.after[&w2], j, i) - at(&done.before[&w2], source, i) / copies).abs()
+                        < 1e-15
+                );
                 // What is written c times gets a c-th of the gradient each, what is read the whole.
-                assert!((at(&done.first_moment[&w1], i, j) - at(&done.before[&w1], i, source) / copies).abs() < 1e-15);
+                assert!(
+                    (at(&done.first_moment[&w1], i, j) - at(&done.before[&w1], i, source) / copies)
+                        .abs()
+                        < 1e-15
+                );
                 assert_eq!(at(&done.first_moment[&w2], j, i), at(&done.before[&w2], source, i));
             }
         }
@@ -214,7 +250,11 @@ fn net2net_copies_what_writes_and_divides_what_reads() {
 
 #[test]
 fn aki_takes_new_outputs_from_the_next_layer() {
-    let done = applied(&Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::NextLayer }), (6, 3, 2, 5), (6, 3, 2, 8));
+    let done = applied(
+        &Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::NextLayer }),
+        (6, 3, 2, 5),
+        (6, 3, 2, 8),
+    );
     // The last layer takes its own, so its map can be read off; all layers share it.
     let map = map_of(&done.before[&layer(2, W1)], &done.after[&layer(2, W1)], 5);
     for number in 0..3 {
@@ -222,18 +262,29 @@ fn aki_takes_new_outputs_from_the_next_layer() {
         for (j, &unit) in map.iter().enumerate() {
             let from = if j < 5 { number } else { next };
             for i in 0..6 {
-                assert_eq!(at(&done.after[&layer(number, W1)], i, j), at(&done.before[&layer(from, W1)], i, unit));
+                assert_eq!(
+                    at(&done.after[&layer(number, W1)], i, j),
+                    at(&done.before[&layer(from, W1)], i, unit)
+                );
             }
             let copies = map.iter().filter(|&&other| other == unit).count() as f64;
-            let (after, before) = (&done.after[&layer(number, W2)], &done.before[&layer(number, W2)]);
-            assert!((at(after, j, 0) - at(before, unit, 0) / copies).abs() < 1e-15, "what reads is the layer's own");
+            let (after, before) =
+                (&done.after[&layer(number, W2)], &done.before[&layer(number, W2)]);
+            assert!(
+                (at(after, j, 0) - at(before, unit, 0) / copies).abs() < 1e-15,
+                "what reads is the layer's own"
+            );
         }
     }
 }
 
 #[test]
 fn hyper_cloning_tiles_and_divides_by_the_copies_of_the_input() {
-    let done = applied(&Operator::HyperCloning(HyperCloning { noise_db: None }), (6, 2, 2, 5), (12, 2, 6, 20));
+    let done = applied(
+        &Operator::HyperCloning(HyperCloning { noise_db: None }),
+        (6, 2, 2, 5),
+        (12, 2, 6, 20),
+    );
     let tiled = |id: ParamId, (n, m): (usize, usize), by: f64| {
         let (before, after) = (&done.before[&id], &done.after[&id]);
         assert_eq!(after.shape, [n * before.shape[0], m * before.shape[1]]);
@@ -258,8 +309,16 @@ fn hyper_cloning_tiles_and_divides_by_the_copies_of_the_input() {
 
 #[test]
 fn hyper_clonings_noise_cancels_and_has_the_asked_power() {
-    let clean = applied(&Operator::HyperCloning(HyperCloning { noise_db: None }), (6, 2, 2, 40), (18, 2, 2, 40));
-    let noisy = applied(&Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) }), (6, 2, 2, 40), (18, 2, 2, 40));
+    let clean = applied(
+        &Operator::HyperCloning(HyperCloning { noise_db: None }),
+        (6, 2, 2, 40),
+        (18, 2, 2, 40),
+    );
+    let noisy = applied(
+        &Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) }),
+        (6, 2, 2, 40),
+        (18, 2, 2, 40),
+    );
     let id = layer(0, W1);
     let noise = |i: usize, j: usize| at(&noisy.after[&id], i, j) - at(&clean.after[&id], i, j);
     let power = |rows: std::ops::Range<usize>, of: &dyn Fn(usize, usize) -> f64| {
@@ -280,24 +339,38 @@ fn lemon_copies_in_a_circle_in_unequal_parts() {
     let done = applied(&Operator::Lemon(Lemon {}), (6, 1, 1, 5), (9, 1, 1, 13));
     let (w1, w2) = (layer(0, W1), layer(0, W2));
     for unit in 0..5 {
-        let parts: Vec<f64> =
-            (unit..13).step_by(5).map(|j| at(&done.after[&w2], j, 0) / at(&done.before[&w2], unit, 0)).collect();
-        assert!((parts.iter().sum::<f64>() - 1.0).abs() < 1e-12 && parts.iter().all(|part| *part > 0.0), "{parts:?}");
+        let parts: Vec<f64> = (unit..13)
+            .step_by(5)
+            .map(|j| at(&done.after[&w2], j, 0) / at(&done.before[&w2], unit, 0))
+            .collect();
+        assert!(
+            (parts.iter().sum::<f64>() - 1.0).abs() < 1e-12 && parts.iter().all(|part| *part > 0.0),
+            "{parts:?}"
+        );
         assert!(parts.len() < 2 || (parts[0] - parts[1]).abs() > 1e-6, "{parts:?}");
         for j in (unit..13).step_by(5) {
-            let scale = done.after[&layer(0, MlpNorm)].values[0] / done.before[&layer(0, MlpNorm)].values[0];
+            let scale = done.after[&layer(0, MlpNorm)].values[0]
+                / done.before[&layer(0, MlpNorm)].values[0];
             assert_eq!(at(&done.after[&w1], 0, j), at(&done.before[&w1], 0, unit));
-            assert!((scale - (6.0f64 / 9.0).sqrt()).abs() < 1e-12, "one whole copy of 6 channels in 9");
+            assert!(
+                (scale - (6.0f64 / 9.0).sqrt()).abs() < 1e-12,
+                "one whole copy of 6 channels in 9"
+            );
         }
     }
 }
 
 #[test]
 fn staged_training_is_block_diagonal_and_takes_the_moments_along() {
-    let done = applied(&Operator::Staged(Staged { depth: StagedDepth::Copy }), (6, 2, 2, 5), (12, 2, 4, 10));
+    let done = applied(
+        &Operator::Staged(Staged { depth: StagedDepth::Copy }),
+        (6, 2, 2, 5),
+        (12, 2, 4, 10),
+    );
     for kind in [Wq, Wv, Wo, W1, W2] {
         let (before, after) = (&done.before[&layer(1, kind)], &done.after[&layer(1, kind)]);
-        let (first, second) = (&done.first_moment[&layer(1, kind)], &done.second_moment[&layer(1, kind)]);
+        let (first, second) =
+            (&done.first_moment[&layer(1, kind)], &done.second_moment[&layer(1, kind)]);
         let (n, m) = (before.shape[0], before.shape[1]);
         for i in 0..2 * n {
             for j in 0..2 * m {
@@ -320,11 +393,13 @@ fn staged_training_is_block_diagonal_and_takes_the_moments_along() {
 fn sparkling_keeps_the_root_mean_square_of_sums() {
     let done = applied(&Operator::Sparkling(Sparkling {}), (6, 2, 2, 5), (9, 2, 2, 16));
     // 6 channels to 9: √(6 / (27 − 12)); 5 units to 16: 5/16.
-    let ratio = |id: ParamId, i: usize, j: usize| at(&done.after[&id], i, j) / at(&done.before[&id], i, j);
+    let ratio =
+        |id: ParamId, i: usize, j: usize| at(&done.after[&id], i, j) / at(&done.before[&id], i, j);
     assert!((ratio(layer(0, Wq), 2, 1) - (6.0f64 / 15.0).sqrt()).abs() < 1e-12);
     assert!((ratio(layer(1, W2), 3, 2) - 5.0 / 16.0).abs() < 1e-12);
     assert_eq!(at(&done.after[&layer(1, W2)], 5, 6), at(&done.after[&layer(1, W2)], 0, 0));
-    // The claim itself: independent inputs, copied, and their sum with as large a variance as before.
+    // The claim itself: independent inputs, copied, and their sum with as large a variance as
+    // before.
     let mut rng = stream(1, "sums");
     let (mut before, mut after) = (0.0, 0.0);
     for _ in 0..4000 {
@@ -332,19 +407,27 @@ fn sparkling_keeps_the_root_mean_square_of_sums() {
         let x: Vec<f64> = (0..6).map(|_| draw(&mut rng)).collect();
         let w: Vec<f64> = (0..6).map(|_| draw(&mut rng)).collect();
         before += (0..6).map(|i| x[i] * w[i]).sum::<f64>().powi(2);
-        after += ((0..9).map(|i| x[i % 6] * w[i % 6]).sum::<f64>() * (6.0f64 / 15.0).sqrt()).powi(2);
+        after +=
+            ((0..9).map(|i| x[i % 6] * w[i % 6]).sum::<f64>() * (6.0f64 / 15.0).sqrt()).powi(2);
     }
     assert!((after / before - 1.0).abs() < 0.1, "{}", after / before);
 }
 
-/// Behind a closed mask the function is what it was, whatever stands there; an open one is not there at all.
+/// Behind a closed mask the function is what it was, whatever stands there; an open one is not
+/// there at all.
 #[test]
 fn a_mask_preserves_the_function_until_it_opens() {
     let operator = Operator::Msg(Msg { ramp_tokens: 10 });
     for final_norm in [true, false] {
-        let (before, mut target) =
-            (model((6, 2, 2, 5), Norm::RmsNorm, final_norm), model((9, 4, 3, 8), Norm::RmsNorm, final_norm));
-        target.layers.iter_mut().flat_map(|layer| &mut layer.heads).for_each(|head| (head.d_k, head.d_v) = (5, 4));
+        let (before, mut target) = (
+            model((6, 2, 2, 5), Norm::RmsNorm, final_norm),
+            model((9, 4, 3, 8), Norm::RmsNorm, final_norm),
+        );
+        target
+            .layers
+            .iter_mut()
+            .flat_map(|layer| &mut layer.heads)
+            .for_each(|head| (head.d_k, head.d_v) = (5, 4));
         let grown = operator.grow(&before, &Goal::of(&target), 1).expect("possible");
         let params = random_params(&before, 4);
         let mut ones = params.clone();
@@ -357,19 +440,25 @@ fn a_mask_preserves_the_function_until_it_opens() {
         let masked = |open: f64| -> Params {
             let mask = grow(&ones, &grown, Role::Mask { open });
             let times = |(id, array): (&ParamId, &Array)| {
-                let values = array.values.iter().zip(&mask[id].values).map(|(w, c)| w * c).collect();
+                let values =
+                    array.values.iter().zip(&mask[id].values).map(|(w, c)| w * c).collect();
                 (*id, Array::new(array.shape.clone(), values))
             };
             after.iter().map(times).collect()
         };
-        let moved = |params: &Params, weights: &Params| change((&before, params), (&grown.architecture, weights));
+        let moved = |params: &Params, weights: &Params| {
+            change((&before, params), (&grown.architecture, weights))
+        };
         assert!(moved(&params, &masked(0.0)) < 1e-12, "{:e}", moved(&params, &masked(0.0)));
-        let way: Vec<f64> = [0.01, 0.1, 1.0].iter().map(|&open| moved(&params, &masked(open))).collect();
+        let way: Vec<f64> =
+            [0.01, 0.1, 1.0].iter().map(|&open| moved(&params, &masked(open))).collect();
         assert!(way[0] > 1e-6 && way[0] < way[1] && way[1] < way[2], "{way:?}");
         assert_eq!(masked(1.0), after);
     }
     let layer_norm = [(6, 2, 2, 5), (9, 2, 2, 5)].map(|sizes| model(sizes, Norm::LayerNorm, true));
-    let refused = operator.grow(&layer_norm[0], &Goal::of(&layer_norm[1]), 1).expect_err("a mean can't be masked");
+    let refused = operator
+        .grow(&layer_norm[0], &Goal::of(&layer_norm[1]), 1)
+        .expect_err("a mean can't be masked");
     assert!(refused.to_string().contains("RMSNorm only"), "{refused}");
 }
 
@@ -393,8 +482,16 @@ fn what_an_operator_can_not_do_it_refuses() {
             (8, 4, 2, 5),
             "it only adds layers, but d_model is 6 and should become 8",
         ),
-        (Operator::GradualStack(GradualStack { block: Block::Last }), (6, 5, 2, 5), "at most the 2 layers"),
-        (Operator::DepthUpScaling(DepthUpScaling {}), (6, 3, 2, 5), "an even number up to 4, not to 3"),
+        (
+            Operator::GradualStack(GradualStack { block: Block::Last }),
+            (6, 5, 2, 5),
+            "at most the 2 layers",
+        ),
+        (
+            Operator::DepthUpScaling(DepthUpScaling {}),
+            (6, 3, 2, 5),
+            "an even number up to 4, not to 3",
+        ),
         (Operator::IdentityBlocks(IdentityBlocks {}), (6, 5, 2, 5), "a divisor of 2"),
         (Operator::Net2Net(Net2Net { noise: 0.0 }), (6, 3, 2, 5), "adds no layers"),
         (Operator::Net2Net(Net2Net { noise: f64::NAN }), (6, 2, 2, 9), "`noise` is NaN"),
@@ -415,6 +512,9 @@ fn what_an_operator_can_not_do_it_refuses() {
     ];
     for (operator, to, words) in cases {
         let message = refused(operator.clone(), small, to);
-        assert!(message.contains(words) && message.starts_with(operator.name()), "{operator:?}: {message}");
+        assert!(
+            message.contains(words) && message.starts_with(operator.name()),
+            "{operator:?}: {message}"
+        );
     }
 }

@@ -16,7 +16,11 @@ fn worst_logit_error(case: &Case, params: &Params) -> f64 {
     for (name, form) in case.variants() {
         let architecture = Architecture { form, ..case.architecture.clone() };
         let expected = &case.logits(&name).values;
-        let found = case.tokens().iter().flat_map(|t| logits(&architecture, params, t).values).collect::<Vec<_>>();
+        let found = case
+            .tokens()
+            .iter()
+            .flat_map(|t| logits(&architecture, params, t).values)
+            .collect::<Vec<_>>();
         assert_eq!(found.len(), expected.len());
         worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(worst, f64::max);
     }
@@ -31,8 +35,8 @@ fn our_forward_gives_their_logits() {
     }
 }
 
-/// Our transforms, applied to the base with free entries of our own, keep the logits; what they copy, scale and zero is
-/// what the case says, entry by entry.
+/// Our transforms, applied to the base with free entries of our own, keep the logits; what they
+/// copy, scale and zero is what the case says, entry by entry.
 #[test]
 fn our_edits_put_zeros_and_scales_where_they_say() {
     let all = cases();
@@ -40,11 +44,16 @@ fn our_edits_put_zeros_and_scales_where_they_say() {
     for case in &all {
         let base = case.base(&all);
         let Some(transforms) = case.transforms().filter(|t| !t.is_empty()) else { continue };
-        let grown = grow_all(&base.architecture, &transforms).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
+        let grown = grow_all(&base.architecture, &transforms)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
         assert_eq!(grown.architecture, case.architecture, "{}", case.name);
         let mut weights = base.params();
         let initializer = Initializer::Normal { scale: 1.0 };
-        apply(&mut weights, &grown.edits, Role::Weights { initializer: &initializer, seed: 7, event: 0 });
+        apply(
+            &mut weights,
+            &grown.edits,
+            Role::Weights { initializer: &initializer, seed: 7, event: 0 },
+        );
         let mut born = base.params();
         born.values_mut().for_each(|array| array.values.fill(0.0));
         apply(&mut born, &grown.edits, Role::Born { step: 1, copies: false });

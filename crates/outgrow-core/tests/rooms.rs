@@ -13,21 +13,33 @@ fn metadata() -> Metadata {
     // This platform alone: cargo has not fetched the packages of others.
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let options = vec!["--locked".to_owned(), "--filter-platform".to_owned(), platform];
-    MetadataCommand::new().manifest_path(manifest).other_options(options).exec().expect("cargo metadata")
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .other_options(options)
+        .exec()
+        .expect("cargo metadata")
 }
 
-/// Names of the packages that `name` is built from, itself left out; with `deep`, those of theirs as well.
+/// Names of the packages that `name` is built from, itself left out; with `deep`, those of theirs
+/// as well.
 fn dependencies(metadata: &Metadata, name: &str, deep: bool) -> BTreeSet<String> {
-    let names: BTreeMap<&PackageId, &str> = metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
-    let nodes: BTreeMap<&PackageId, _> = metadata.resolve.iter().flat_map(|r| &r.nodes).map(|n| (&n.id, n)).collect();
-    let own = metadata.packages.iter().find(|p| p.name.as_str() == name).unwrap_or_else(|| panic!("no crate {name}"));
+    let names: BTreeMap<&PackageId, &str> =
+        metadata.packages.iter().map(|p| (&p.id, p.name.as_str())).collect();
+    let nodes: BTreeMap<&PackageId, _> =
+        metadata.resolve.iter().flat_map(|r| &r.nodes).map(|n| (&n.id, n)).collect();
+    let own = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == name)
+        .unwrap_or_else(|| panic!("no crate {name}"));
     let (mut found, mut open) = (BTreeSet::new(), vec![&own.id]);
     while let Some(id) = open.pop() {
         if id != &own.id && !deep {
             continue;
         }
         for dependency in &nodes[id].deps {
-            let is_normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            let is_normal =
+                dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
             if is_normal && found.insert(names[&dependency.pkg].to_owned()) {
                 open.push(&dependency.pkg);
             }
@@ -66,8 +78,16 @@ fn the_core_touches_no_file_clock_or_thread() {
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     assert!(files.len() > 20);
     for (path, text) in files {
-        for word in ["std::fs", "std::time", "std::thread", "std::env", "Instant::", "async fn", "println!", "SELECT "]
-        {
+        for word in [
+            "std::fs",
+            "std::time",
+            "std::thread",
+            "std::env",
+            "Instant::",
+            "async fn",
+            "println!",
+            "SELECT ",
+        ] {
             assert!(!text.contains(word), "{path} has {word}");
         }
     }
@@ -75,9 +95,13 @@ fn the_core_touches_no_file_clock_or_thread() {
 
 #[test]
 fn sql_stands_in_the_store_alone() {
-    for name in ["outgrow-data", "outgrow-train", "outgrow-runner", "outgrow-report", "outgrow-cli"] {
+    for name in ["outgrow-data", "outgrow-train", "outgrow-runner", "outgrow-report", "outgrow-cli"]
+    {
         let mut files = vec![];
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"), &mut files);
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"),
+            &mut files,
+        );
         for (path, text) in files {
             for word in ["INSERT INTO", "UPDATE ", "sqlx::"] {
                 assert!(!text.contains(word), "{path} has {word}");

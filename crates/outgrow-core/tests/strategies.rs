@@ -1,10 +1,13 @@
-//! Every strategy, on random tasks with unequal layers: each sampled plan is valid, ends exactly at the target, keeps to its
-//! window, and is the same again from the same seed.
+//! Every strategy, on random tasks with unequal layers: each sampled plan is valid, ends exactly at
+//! the target, keeps to its window, and is the same again from the same seed.
 
 use outgrow_core::{
     Architecture, LayerShape,
     compose::{random_architecture, random_composition},
-    strategy::{AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy, StrategyError, Task},
+    strategy::{
+        AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy,
+        StrategyError, Task,
+    },
     stream::stream,
     transform::{TransformKind, grow_all},
 };
@@ -29,7 +32,8 @@ fn task(seed: u64) -> (Architecture, Architecture) {
     let mut rng = stream(seed, "task");
     let initial = random_architecture(&mut rng);
     let transforms = random_composition(&initial, 12, &mut rng);
-    let target = grow_all(&initial, &transforms).expect("a random composition is valid").architecture;
+    let target =
+        grow_all(&initial, &transforms).expect("a random composition is valid").architecture;
     (initial, target)
 }
 
@@ -80,12 +84,20 @@ fn small(d_model: usize, n_layers: usize, layer: LayerShape) -> Architecture {
 
 #[test]
 fn random_plans_differ_and_use_all_six() {
-    let (initial, target) =
-        (small(8, 1, LayerShape::uniform(1, 4, 4, 8)), small(16, 3, LayerShape::uniform(4, 8, 8, 32)));
+    let (initial, target) = (
+        small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
+        small(16, 3, LayerShape::uniform(4, 8, 8, 32)),
+    );
     let task = Task { initial: &initial, target: &target };
     let [.., random] = strategies(4, 0.1, 0.6);
     let plans: Vec<_> = (0..40)
-        .map(|n| random.sample(&task, &mut stream(n, "plan")).expect("reachable").plan(TOKENS, STEP).expect("valid"))
+        .map(|n| {
+            random
+                .sample(&task, &mut stream(n, "plan"))
+                .expect("reachable")
+                .plan(TOKENS, STEP)
+                .expect("valid")
+        })
         .collect();
     assert!(plans.windows(2).all(|pair| pair[0] != pair[1]));
     let kinds: std::collections::BTreeSet<_> = plans
@@ -99,21 +111,32 @@ fn random_plans_differ_and_use_all_six() {
 
 #[test]
 fn an_axis_can_be_the_first() {
-    let (initial, target) =
-        (small(8, 1, LayerShape::uniform(1, 4, 4, 8)), small(16, 3, LayerShape::uniform(4, 8, 8, 32)));
+    let (initial, target) = (
+        small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
+        small(16, 3, LayerShape::uniform(4, 8, 8, 32)),
+    );
     let task = Task { initial: &initial, target: &target };
     for first in TransformKind::ALL {
         let rule = Strategy::AxisFirst(AxisFirst { plans: 1, first, window: [0.1, 0.5] });
-        let plan = rule.sample(&task, &mut stream(1, "plan")).expect("reachable").plan(TOKENS, STEP).expect("valid");
+        let plan = rule
+            .sample(&task, &mut stream(1, "plan"))
+            .expect("reachable")
+            .plan(TOKENS, STEP)
+            .expect("valid");
         let [early, late] = plan.stages() else { panic!("two stages") };
-        assert!(early.growths.iter().all(|growth| growth.name() == first.name()) && late.growths.len() > 1);
+        assert!(
+            early.growths.iter().all(|growth| growth.name() == first.name())
+                && late.growths.len() > 1
+        );
         assert_eq!((early.tokens, late.tokens, plan.target()), (6_400, 32_000, &target));
     }
     let there = AxisFirst { plans: 1, first: TransformKind::MlpExpansion, window: [0.1, 0.5] };
     let initial = small(8, 1, LayerShape::uniform(1, 4, 4, 32));
-    let refused =
-        Strategy::AxisFirst(there).sample(&Task { initial: &initial, target: &target }, &mut stream(1, "plan"));
-    assert!(refused.expect_err("d_ff is there already").to_string().contains("d_ff is to be the first"));
+    let refused = Strategy::AxisFirst(there)
+        .sample(&Task { initial: &initial, target: &target }, &mut stream(1, "plan"));
+    assert!(
+        refused.expect_err("d_ff is there already").to_string().contains("d_ff is to be the first")
+    );
 }
 
 #[test]
@@ -129,6 +152,9 @@ fn wrong_parameters_are_refused() {
     ];
     for strategy in wrong {
         let refused = strategy.sample(&task, &mut stream(0, "plan"));
-        assert!(matches!(refused, Err(StrategyError::Parameter { .. })), "{strategy:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(StrategyError::Parameter { .. })),
+            "{strategy:?}: {refused:?}"
+        );
     }
 }

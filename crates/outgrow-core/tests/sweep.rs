@@ -1,4 +1,5 @@
-//! Sweep files: what they resolve to, what identity means, fairness of the budgets, and the learning rate.
+//! Sweep files: what they resolve to, what identity means, fairness of the budgets, and the
+//! learning rate.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +29,18 @@ fn the_quickstart_is_a_sweep_with_fair_budgets() {
     let control = members.iter().find(|member| member.kind == "from_scratch").expect("a control");
     for member in &members {
         let off = flops(member) / flops(control) - 1.0;
-        assert!(off.abs() < 0.01, "{} spends {:.2} % more than the control", member.strategy, 100.0 * off);
+        assert!(
+            off.abs() < 0.01,
+            "{} spends {:.2} % more than the control",
+            member.strategy,
+            100.0 * off
+        );
     }
     // Replicates of all plans share their seeds, and so their text; trials are told apart.
-    assert_eq!(members.iter().map(|m| m.trial.seed).collect::<BTreeSet<_>>().len(), sweep.spec().replicates);
+    assert_eq!(
+        members.iter().map(|m| m.trial.seed).collect::<BTreeSet<_>>().len(),
+        sweep.spec().replicates
+    );
     assert_eq!(members.iter().map(|m| m.trial.id()).collect::<BTreeSet<_>>().len(), members.len());
 }
 
@@ -46,9 +55,12 @@ fn a_trials_identity_is_what_determines_its_result() {
     assert_eq!(plain, ids(&SWEEP.replace("name = \"small\"", "name = \"other\"")));
     assert_eq!(plain, ids(&SWEEP.replace("every_tokens = 400", "every_tokens = 200")));
     assert!(plain.is_subset(&ids(&SWEEP.replace("replicates = 2", "replicates = 3"))));
-    for (from, to) in
-        [("seed = 3", "seed = 4"), ("1e-3", "2e-3"), ("beta2 = 0.99", "beta2 = 0.95"), ("seq_len = 8", "seq_len = 10")]
-    {
+    for (from, to) in [
+        ("seed = 3", "seed = 4"),
+        ("1e-3", "2e-3"),
+        ("beta2 = 0.99", "beta2 = 0.95"),
+        ("seq_len = 8", "seq_len = 10"),
+    ] {
         assert!(plain.is_disjoint(&ids(&SWEEP.replace(from, to))), "{to} must make other trials");
     }
 }
@@ -73,45 +85,64 @@ fn the_three_controls_are_scheduled_by_themselves() {
     // Enough tokens that steps are fine, and one plan that grows half-way.
     let longer = ("tokens = 800\n", "tokens = 32_000\n");
     let grows = |members: Vec<Member>| {
-        let grown: Vec<Member> = members.iter().filter(|m| m.kind == "random" && m.replicate == 0).cloned().collect();
-        let mean = |of: &dyn Fn(&Member) -> f64| grown.iter().map(of).sum::<f64>() / grown.len() as f64;
+        let grown: Vec<Member> =
+            members.iter().filter(|m| m.kind == "random" && m.replicate == 0).cloned().collect();
+        let mean =
+            |of: &dyn Fn(&Member) -> f64| grown.iter().map(of).sum::<f64>() / grown.len() as f64;
         let means = (mean(&flops), mean(&|m| m.trial.settings.tokens as f64));
         (members, means)
     };
-    // Equal tokens: from_scratch is the control of equal tokens, and one is annealed to the compute of the growing.
+    // Equal tokens: from_scratch is the control of equal tokens, and one is annealed to the compute
+    // of the growing.
     let (all, (compute, _)) = grows(members("", longer));
     let [annealed] = one(&all, "from_scratch_annealed")[..] else { panic!("one annealed control") };
-    assert!((flops(annealed) / compute - 1.0).abs() < 0.01 && annealed.strategy.starts_with("from_scratch_"));
     assert!(
-        (annealed.trial.learning_rate(annealed.trial.settings.tokens) > 0.0) && annealed.trial.plan.stages().is_empty()
+        (flops(annealed) / compute - 1.0).abs() < 0.01
+            && annealed.strategy.starts_with("from_scratch_")
+    );
+    assert!(
+        (annealed.trial.learning_rate(annealed.trial.settings.tokens) > 0.0)
+            && annealed.trial.plan.stages().is_empty()
     );
     let [fixed] = one(&all, "fixed_size")[..] else { panic!("one size between") };
     assert!((flops(fixed) / compute - 1.0).abs() < 0.01);
     let size = cost::parameters(fixed.trial.plan.target());
-    let [from, to] = [all[2].trial.plan.initial(), all[0].trial.plan.target()].map(cost::parameters);
+    let [from, to] =
+        [all[2].trial.plan.initial(), all[0].trial.plan.target()].map(cost::parameters);
     assert!(from < size && size < to, "{from} < {size} < {to}");
-    // Equal compute: from_scratch is the control of equal compute, and one has the tokens of the growing.
+    // Equal compute: from_scratch is the control of equal compute, and one has the tokens of the
+    // growing.
     let swapped = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 2 }\nname";
     let text = SWEEP
         .replace("name", swapped)
         .replace("equal = \"tokens\"", "equal = \"train_flops\"")
         .replace(longer.0, longer.1);
-    let text = text.replace("controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }", "");
-    let (all, (compute, tokens)) = grows(Sweep::parse(&text).expect("a sweep").members("d").expect("members"));
+    let text = text
+        .replace("controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }", "");
+    let (all, (compute, tokens)) =
+        grows(Sweep::parse(&text).expect("a sweep").members("d").expect("members"));
     let [longer] = one(&all, "from_scratch_annealed")[..] else { panic!("one longer control") };
-    assert!((longer.trial.settings.tokens as f64 / tokens - 1.0).abs() < 0.01 && flops(longer) > 1.1 * compute);
+    assert!(
+        (longer.trial.settings.tokens as f64 / tokens - 1.0).abs() < 0.01
+            && flops(longer) > 1.1 * compute
+    );
     assert_eq!(one(&all, "fixed_size").len(), 2);
-    assert_eq!(one(&all, "from_scratch").len(), 1, "what is among the strategies is not scheduled again");
+    assert_eq!(
+        one(&all, "from_scratch").len(),
+        1,
+        "what is among the strategies is not scheduled again"
+    );
 }
 
 #[test]
 fn every_arm_is_trained_at_every_learning_rate() {
-    let controls =
-        "controls = { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
+    let controls = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
     let all = members(controls, ("{ kind = \"from_scratch\" }, ", ""));
     let single = members(&controls.replace(", 3e-3", ""), ("{ kind = \"from_scratch\" }, ", ""));
     assert_eq!(all.len(), 2 * single.len());
-    let ids = |members: &[Member]| members.iter().map(|member| member.trial.id()).collect::<BTreeSet<_>>();
+    let ids = |members: &[Member]| {
+        members.iter().map(|member| member.trial.id()).collect::<BTreeSet<_>>()
+    };
     assert!(ids(&single).is_subset(&ids(&all)), "a wider grid adds trials and changes none");
     assert_eq!(one(&all, "from_scratch").len(), 2, "the control is scheduled by itself");
     let refused = |controls: &str| {
@@ -119,16 +150,21 @@ fn every_arm_is_trained_at_every_learning_rate() {
         Sweep::parse(&SWEEP.replace(none, controls)).expect_err("refused").to_string()
     };
     assert!(refused(&controls.replace("3e-3", "1e-3")).contains("there only once"));
-    assert!(refused(&controls.replace("fixed_sizes = 1", "fixed_sizes = 99")).contains("at most 16"));
+    assert!(
+        refused(&controls.replace("fixed_sizes = 1", "fixed_sizes = 99")).contains("at most 16")
+    );
 }
 
 #[test]
 fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read() {
     let sweep = |strategy: &str| {
         let text = SWEEP.replace("{ kind = \"from_scratch\" }", strategy);
-        Sweep::parse(&text).map(|sweep| sweep.members("d").expect("members")).map_err(|error| error.to_string())
+        Sweep::parse(&text)
+            .map(|sweep| sweep.members("d").expect("members"))
+            .map_err(|error| error.to_string())
     };
-    let operator = |operator: &str| format!("{{ kind = \"operator\", at = [0.5], operator = {operator} }}");
+    let operator =
+        |operator: &str| format!("{{ kind = \"operator\", at = [0.5], operator = {operator} }}");
     for (strategy, words) in [
         (operator("{ kind = \"hyper_cloning\" }"), "strategy `hyper_cloning`: hyper_cloning: it adds no layers"),
         (
@@ -147,7 +183,8 @@ fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read()
         assert!(message.contains(words), "{strategy}: {message}");
     }
     // With an initial model of its own it can: the target with half of its layers, doubled.
-    let initial = "initial = { d_model = 12, n_layers = 1, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }";
+    let initial =
+        "initial = { d_model = 12, n_layers = 1, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }";
     let stack = format!(
         "{{ kind = \"operator\", at = [0.25], operator = {{ kind = \"stack\", order = \"block\" }}, {initial} }}"
     );
@@ -155,14 +192,20 @@ fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read()
     let member = &members[0];
     assert_eq!((member.strategy.as_str(), member.trial.plan.stages()[0].tokens), ("stack", 208));
     let text = serde_json::to_string(&member.trial).expect("JSON");
-    assert_eq!(serde_json::from_str::<outgrow_core::Trial>(&text).expect("reads back"), member.trial);
+    assert_eq!(
+        serde_json::from_str::<outgrow_core::Trial>(&text).expect("reads back"),
+        member.trial
+    );
 }
 
 #[test]
 fn the_learning_rate_follows_its_schedule() {
     let wsd = LearningRateSchedule::Wsd { warmup: 0.1, decay: 0.2, end: 0.0 };
     assert!(wsd.factor(0.0, 1000) > 0.0 && wsd.factor(0.05, 1000) < 1.0);
-    assert_eq!((wsd.factor(0.1, 1000), wsd.factor(0.5, 1000), wsd.factor(0.75, 1000)), (1.0, 1.0, 1.0));
+    assert_eq!(
+        (wsd.factor(0.1, 1000), wsd.factor(0.5, 1000), wsd.factor(0.75, 1000)),
+        (1.0, 1.0, 1.0)
+    );
     assert!((wsd.factor(0.9, 1000) - 0.5).abs() < 1e-12);
     let cosine = LearningRateSchedule::Cosine { warmup: 0.0, end: 0.1 };
     assert!((cosine.factor(0.5, 1000) - 0.55).abs() < 1e-12);
@@ -171,22 +214,32 @@ fn the_learning_rate_follows_its_schedule() {
     assert_eq!(LearningRateSchedule::Constant { warmup: 0.1 }.factor(1.0, 1000), 1.0);
     let in_tokens = LearningRateSchedule::Wsd { warmup: 50.0, decay: 0.2, end: 0.0 };
     assert_eq!(
-        (in_tokens.factor(0.025, 1000), in_tokens.factor(0.05, 1000), in_tokens.factor(0.0125, 2000)),
+        (
+            in_tokens.factor(0.025, 1000),
+            in_tokens.factor(0.05, 1000),
+            in_tokens.factor(0.0125, 2000)
+        ),
         (0.5, 1.0, 0.5)
     );
     assert_eq!([1000, 2000].map(|tokens| in_tokens.settled_until(tokens)), [799, 1599]);
 }
 
-/// Everything that a step depends on, but weights: its text is that of the seed and the step's number.
+/// Everything that a step depends on, but weights: its text is that of the seed and the step's
+/// number.
 fn step_depends_on(trial: &Trial, step: u64) -> String {
     let tokens = step * trial.step_tokens();
     let grown: Vec<_> = trial.plan.stages().iter().filter(|stage| stage.tokens <= tokens).collect();
-    let policy = if grown.is_empty() { String::new() } else { format!("{:?}", trial.settings.training.growth) };
+    let policy = if grown.is_empty() {
+        String::new()
+    } else {
+        format!("{:?}", trial.settings.training.growth)
+    };
     let rate = trial.learning_rate(tokens);
     format!("{} {:?} {grown:?} {policy} {rate:?}", trial.seed, trial.plan.initial())
 }
 
-/// The CLI's sweep with more ways to grow: 15 plans under 2 seeds, all from one initial architecture.
+/// The CLI's sweep with more ways to grow: 15 plans under 2 seeds, all from one initial
+/// architecture.
 fn many_plans(equal: &str, schedule: &str) -> Vec<Member> {
     let more = r#"{ kind = "random", plans = 10, max_stages = 4, window = [0.1, 0.9] },
         { kind = "random", name = "warmed", plans = 4, max_stages = 4, window = [0.1, 0.9], growth = { initializer = { kind = "normal", scale = 1.0 },
@@ -203,21 +256,30 @@ fn trials_that_begin_alike_are_found() {
     let cosine = r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#;
     let constant = r#"{ kind = "constant", warmup = 0.0 }"#;
     let wsd = r#"{ kind = "wsd", warmup = 1280, decay = 0.2, end = 0.1 }"#;
-    for (equal, schedule, expected) in
-        [("tokens", cosine, 28), ("train_flops", constant, 28), ("train_flops", wsd, 28), ("train_flops", cosine, 0)]
-    {
+    for (equal, schedule, expected) in [
+        ("tokens", cosine, 28),
+        ("train_flops", constant, 28),
+        ("train_flops", wsd, 28),
+        ("train_flops", cosine, 0),
+    ] {
         let members = many_plans(equal, schedule);
         let order = in_order(&members);
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
         let found = beginnings(&trials);
         for (number, (trial, beginning)) in trials.iter().zip(&found).enumerate() {
             let Some(Beginning { of, step }) = *beginning else { continue };
-            assert!(of < number && step < trial.steps() && step < trials[of].steps(), "{number}: {beginning:?}");
+            assert!(
+                of < number && step < trial.steps() && step < trials[of].steps(),
+                "{number}: {beginning:?}"
+            );
             let alike = |other: &Trial, steps: u64| {
                 (0..steps).all(|step| step_depends_on(trial, step) == step_depends_on(other, step))
             };
             assert!(alike(trials[of], step), "{number}: {beginning:?}");
-            assert!(found[of].is_none_or(|others| others.step < step), "{number}: {of} never is at step {step}");
+            assert!(
+                found[of].is_none_or(|others| others.step < step),
+                "{number}: {of} never is at step {step}"
+            );
             // Nobody earlier has more in common.
             let same_end = |other: &&&Trial| other.settings.tokens == trial.settings.tokens;
             let mut longer = trials[..number].iter().filter(same_end);
@@ -232,7 +294,9 @@ fn trials_that_begin_alike_are_found() {
 
 #[test]
 fn memory_is_predicted_and_cut_to_fit() {
-    use outgrow_core::cost::{Backward::*, more_parts, parts_that_fit, replicates_that_pay, training_bytes};
+    use outgrow_core::cost::{
+        Backward::*, more_parts, parts_that_fit, replicates_that_pay, training_bytes,
+    };
     let text = SWEEP.replace("batch_size = 4", "batch_size = 12");
     let trials: Vec<_> = Sweep::parse(&text).expect("a sweep").members("d").expect("members");
     for trial in trials.iter().map(|member| &member.trial) {
@@ -245,7 +309,10 @@ fn memory_is_predicted_and_cut_to_fit() {
         let two = more_parts(batch, 1).expect("a batch of more than one");
         assert_eq!(parts_that_fit(trial, all[0], two, ByHand), Some(two));
         let fits = parts_that_fit(trial, all[0] - 1, 1, ByHand);
-        assert!(fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]), "{fits:?}");
+        assert!(
+            fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]),
+            "{fits:?}"
+        );
         assert_eq!(parts_that_fit(trial, 0, 1, ByHand), None);
         assert_eq!(replicates_that_pay(trial), 32, "a small model leaves a GPU idle");
     }
@@ -266,14 +333,26 @@ fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
     let rotary = |from: &str, to: &str| positions.replace(from, to);
     for (from, to, words) in [
         // Numbers that float32 does not hold, or that divide by nothing.
-        ("1e-3", "1e300", "`training.learning_rate` is 1e300; it must be a number from 1e-30 to 1e6".to_owned()),
+        (
+            "1e-3",
+            "1e300",
+            "`training.learning_rate` is 1e300; it must be a number from 1e-30 to 1e6".to_owned(),
+        ),
         ("1e-3", "1e-300", "`training.learning_rate` is 1e-300".into()),
         ("1e-3", "nan", "`training.learning_rate` is NaN".into()),
         ("1e-3", "inf", "`training.learning_rate` is inf".into()),
         ("1e-3", "-1.0", "`training.learning_rate` is -1".into()),
-        ("eps = 1e-8", "eps = 0.0", "`training.optimizer.eps` is 0.0; it must be a number from 1e-30".into()),
+        (
+            "eps = 1e-8",
+            "eps = 0.0",
+            "`training.optimizer.eps` is 0.0; it must be a number from 1e-30".into(),
+        ),
         ("eps = 1e-8", "eps = nan", "`training.optimizer.eps` is NaN".into()),
-        ("weight_decay = 0.0", "weight_decay = 1e300", "`training.optimizer.weight_decay` is 1e300".into()),
+        (
+            "weight_decay = 0.0",
+            "weight_decay = 1e300",
+            "`training.optimizer.weight_decay` is 1e300".into(),
+        ),
         ("weight_decay = 0.0", "weight_decay = -1.0", "from 0 to 1e6".into()),
         ("clip_norm = 1.0", "clip_norm = inf", "`training.optimizer.clip_norm` is inf".into()),
         ("beta1 = 0.9", "beta1 = 1.0", "`training.optimizer.beta1` is 1".into()),
@@ -282,15 +361,35 @@ fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
         ("eps_sum = 1e-5", "eps_sum = nan", "eps_sum is NaN".into()),
         ("eps_sum = 1e-5", "eps_sum = 1e-5, qk_norm_eps = -1.0", "qk_norm_eps is -1".into()),
         ("eps_sum = 1e-5", &rotary("1e4", "nan"), "theta of the rotary positions is NaN".into()),
-        ("eps_sum = 1e-5", &rotary("1e4", "1e300"), "theta of the rotary positions is 1e300".into()),
-        ("eps_sum = 1e-5", &rotary("width = 4", "width = 0"), "width of the rotary positions is 0".into()),
+        (
+            "eps_sum = 1e-5",
+            &rotary("1e4", "1e300"),
+            "theta of the rotary positions is 1e300".into(),
+        ),
+        (
+            "eps_sum = 1e-5",
+            &rotary("width = 4", "width = 0"),
+            "width of the rotary positions is 0".into(),
+        ),
         ("warmup = 0.1", "warmup = nan", "`training.schedule.warmup` is NaN".into()),
         ("warmup = 0.1", "warmup = -0.1", "`training.schedule.warmup` is -0.1".into()),
         ("warmup = 0.1", "warmup = 800.0", "whole number of tokens below 800".into()),
         // Named as they were written.
-        (initializer, "{ kind = \"fixed\", std_dev = -1.0 }", "`std_dev` of the initializer is -1".into()),
-        (initializer, "{ kind = \"fixed\", std_dev = nan }", "`std_dev` of the initializer is NaN".into()),
-        (initializer, "{ kind = \"glorot\", scale = 1e300 }", "`scale` of the initializer is 1e300".into()),
+        (
+            initializer,
+            "{ kind = \"fixed\", std_dev = -1.0 }",
+            "`std_dev` of the initializer is -1".into(),
+        ),
+        (
+            initializer,
+            "{ kind = \"fixed\", std_dev = nan }",
+            "`std_dev` of the initializer is NaN".into(),
+        ),
+        (
+            initializer,
+            "{ kind = \"glorot\", scale = 1e300 }",
+            "`scale` of the initializer is 1e300".into(),
+        ),
         (initializer, "{ kind = \"zero\" }", "`kind` of the initializer is \"zero\"".into()),
         (
             "{ kind = \"unchanged\" }",
@@ -318,8 +417,9 @@ fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
 #[test]
 fn sweeps_are_bounded_before_anything_is_made_of_them() {
     let many = "999_999_999_999";
-    let layers =
-        |entry: &str, n: usize| format!("target = {{ d_model = 12, layers = [{}] }}\n#", vec![entry; n].join(", "));
+    let layers = |entry: &str, n: usize| {
+        format!("target = {{ d_model = 12, layers = [{}] }}\n#", vec![entry; n].join(", "))
+    };
     let wide = "{ heads = [{ n_heads = 16_384, d_k = 1, d_v = 1 }, { n_heads = 16_384, d_k = 2, d_v = 1 }], d_ff = 1 }";
     let rates: Vec<String> = (1..=60_000).map(|n| format!("{n}e-6")).collect();
     let rates = format!("fixed_sizes = 0, learning_rates = [{}]", rates.join(", "));
@@ -336,9 +436,17 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
             &*format!("max_stages = {many}"),
             "`strategies: random` is of 4 trials that have up to 1000000000000 sizes each",
         ),
-        ("n_layers = 2", &*format!("n_layers = {many}"), "`target.n_layers` is 999999999999; it must be at most 2048"),
+        (
+            "n_layers = 2",
+            &*format!("n_layers = {many}"),
+            "`target.n_layers` is 999999999999; it must be at most 2048",
+        ),
         ("n_heads = 2", "n_heads = 100_000", "`target.n_heads`"),
-        ("n_layers = 2, n_heads = 2", "n_layers = 2_000, n_heads = 16_000", "all layers together may have 65536 heads"),
+        (
+            "n_layers = 2, n_heads = 2",
+            "n_layers = 2_000, n_heads = 16_000",
+            "all layers together may have 65536 heads",
+        ),
         ("target = ", &layers(wide, 40), "all layers together may have 65536 heads"),
         (
             "target = ",
@@ -353,24 +461,43 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
         assert!(error.contains(words), "{words}: {error}");
     }
     // Controls count, too; and what is equal to others may become too long.
-    let controls = [("fixed_sizes = 0", "fixed_sizes = 16"), ("replicates = 2", "replicates = 33_000")];
-    let sweep = Sweep::parse(&changed(&controls)).expect("three plans and their replicates are fewer");
+    let controls =
+        [("fixed_sizes = 0", "fixed_sizes = 16"), ("replicates = 2", "replicates = 33_000")];
+    let sweep =
+        Sweep::parse(&changed(&controls)).expect("three plans and their replicates are fewer");
     let error = sweep.members("d").expect_err("sixteen sizes more").to_string();
-    assert!(error.contains("`plans and controls × learning rates × replicates` is 19 × 1 × 33000"), "{error}");
+    assert!(
+        error.contains("`plans and controls × learning rates × replicates` is 19 × 1 × 33000"),
+        "{error}"
+    );
     let long = [
         ("tokens = 800", "tokens = 9_000_000_000_000_000"),
         ("equal = \"tokens\"", "equal = \"train_flops\""),
         ("target = { d_model = 12", "target = { d_model = 1200"),
     ];
-    let error = Sweep::parse(&changed(&long)).expect("a sweep").members("d").expect_err("too long").to_string();
+    let error = Sweep::parse(&changed(&long))
+        .expect("a sweep")
+        .members("d")
+        .expect_err("too long")
+        .to_string();
     assert!(error.contains("tokens of random") && error.contains("9007199254740992"), "{error}");
 }
 
 #[test]
 fn names_are_what_files_tables_and_shells_can_live_with() {
     let long = "x".repeat(65);
-    let strategy = |name: &str| changed(&[("kind = \"random\"", &format!("kind = \"random\", name = {name:?}"))]);
-    for name in ["a", "7", "at 40 %", "a_b-c.d+e=f,(g)", "x".repeat(64).as_str(), "from_scratch_95", "fixed_size_1"] {
+    let strategy = |name: &str| {
+        changed(&[("kind = \"random\"", &format!("kind = \"random\", name = {name:?}"))])
+    };
+    for name in [
+        "a",
+        "7",
+        "at 40 %",
+        "a_b-c.d+e=f,(g)",
+        "x".repeat(64).as_str(),
+        "from_scratch_95",
+        "fixed_size_1",
+    ] {
         Sweep::parse(&strategy(name)).unwrap_or_else(|error| panic!("{error}"));
     }
     for (name, words) in [
@@ -396,10 +523,15 @@ fn names_are_what_files_tables_and_shells_can_live_with() {
         (long.as_str(), "it has 65 characters"),
     ] {
         let error = Sweep::parse(&strategy(name)).expect_err(name).to_string();
-        assert!(error.contains(words) && error.contains("`strategies.name`") && error.len() < 500, "{name:?}: {error}");
+        assert!(
+            error.contains(words) && error.contains("`strategies.name`") && error.len() < 500,
+            "{name:?}: {error}"
+        );
     }
-    let sweep =
-        |name: &str| Sweep::parse(&changed(&[("\"small\"", &format!("{name:?}"))])).map_err(|error| error.to_string());
+    let sweep = |name: &str| {
+        Sweep::parse(&changed(&[("\"small\"", &format!("{name:?}"))]))
+            .map_err(|error| error.to_string())
+    };
     assert!(["a", "_a", "A-1_b", &"x".repeat(64)].into_iter().all(|name| sweep(name).is_ok()));
     for (name, words) in [
         ("", "it is empty"),
@@ -441,7 +573,12 @@ fn no_strategy_takes_the_name_of_a_control() {
         ("from_scratch", all, own, false),
         ("from_scratch", all, "", true),
         ("fixed_size_1", "same_tokens = true, same_compute = true, fixed_sizes = 0", own, false),
-        ("from_scratch_95", "same_tokens = false, same_compute = false, fixed_sizes = 2", own, false),
+        (
+            "from_scratch_95",
+            "same_tokens = false, same_compute = false, fixed_sizes = 2",
+            own,
+            false,
+        ),
         ("from_scratch_95", "same_tokens = false, same_compute = true, fixed_sizes = 0", own, true),
     ] {
         match named(name, controls, first) {
@@ -450,7 +587,9 @@ fn no_strategy_takes_the_name_of_a_control() {
                 assert_told_apart(&sweep.members("d").expect("members"));
             }
             Err(error) => assert!(
-                clash && error.contains(&format!("`strategies.name` is \"{name}\"")) && error.contains("controls."),
+                clash
+                    && error.contains(&format!("`strategies.name` is \"{name}\""))
+                    && error.contains("controls."),
                 "{error}"
             ),
         }
@@ -459,8 +598,9 @@ fn no_strategy_takes_the_name_of_a_control() {
 
 /// Strategy, plan, replicate and learning rate are one trial's alone.
 fn assert_told_apart(members: &[Member]) {
-    let place =
-        |m: &Member| (m.strategy.clone(), m.plan, m.replicate, m.trial.settings.training.learning_rate.to_bits());
+    let place = |m: &Member| {
+        (m.strategy.clone(), m.plan, m.replicate, m.trial.settings.training.learning_rate.to_bits())
+    };
     assert_eq!(members.iter().map(place).collect::<BTreeSet<_>>().len(), members.len());
 }
 
@@ -487,7 +627,10 @@ fn controls_of_close_budgets_have_names_of_their_own() {
         ),
         ("tokens = 800", "tokens = 800_000"),
     ]);
-    let members = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}")).members("d").expect("members");
+    let members = Sweep::parse(&text)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .members("d")
+        .expect("members");
     assert_told_apart(&members);
     let names: BTreeSet<&str> = members
         .iter()
@@ -544,10 +687,15 @@ fn random_sweep() -> impl Strategy<Value = String> {
 fn forward_in_f64(a: &Architecture) -> f64 {
     let (s, h) = (a.seq_len as f64, a.d_model as f64);
     let layer = |layer: &LayerShape| {
-        let sum = |of: fn(&HeadShape) -> usize| layer.heads.iter().map(|head| of(head) as f64).sum::<f64>();
-        let (queries, mixed) = (sum(|head| head.n_queries * head.d_k), sum(|head| head.n_queries * head.d_v));
+        let sum = |of: fn(&HeadShape) -> usize| {
+            layer.heads.iter().map(|head| of(head) as f64).sum::<f64>()
+        };
+        let (queries, mixed) =
+            (sum(|head| head.n_queries * head.d_k), sum(|head| head.n_queries * head.d_v));
         let (keys, values) = (sum(|head| head.d_k), sum(|head| head.d_v));
-        2.0 * s * (h * (queries + keys + values + mixed + 2.0 * layer.d_ff as f64) + s * (queries + mixed))
+        2.0 * s
+            * (h * (queries + keys + values + mixed + 2.0 * layer.d_ff as f64)
+                + s * (queries + mixed))
     };
     a.layers.iter().map(layer).sum::<f64>() + 2.0 * s * h * a.n_outputs as f64
 }
@@ -588,7 +736,8 @@ proptest! {
 
 #[test]
 fn budgets_of_ten_to_the_22_are_right() {
-    let large = "{ d_model = 2048, n_layers = 24, n_heads = 16, d_k = 128, d_v = 128, d_ff = 8192 }";
+    let large =
+        "{ d_model = 2048, n_layers = 24, n_heads = 16, d_k = 128, d_v = 128, d_ff = 8192 }";
     let text = |tokens: &str, equal: &str| {
         changed(&[
             (
@@ -609,15 +758,20 @@ fn budgets_of_ten_to_the_22_are_right() {
             ),
         ])
     };
-    for (tokens, expected) in
-        [("200_000_000_000", 1_570_976_563_200_000_000_000), ("22_000_000_000_000", 172_807_421_952_000_000_000_000)]
-    {
+    for (tokens, expected) in [
+        ("200_000_000_000", 1_570_976_563_200_000_000_000),
+        ("22_000_000_000_000", 172_807_421_952_000_000_000_000),
+    ] {
         for equal in ["tokens", "train_flops"] {
-            let members = Sweep::parse(&text(tokens, equal)).expect("a sweep").members("d").expect("members");
+            let members =
+                Sweep::parse(&text(tokens, equal)).expect("a sweep").members("d").expect("members");
             let spent = |m: &Member| m.trial.plan.train_flops(m.trial.settings.tokens);
-            let control = members.iter().find(|m| m.strategy == "from_scratch").expect("the control");
+            let control =
+                members.iter().find(|m| m.strategy == "from_scratch").expect("the control");
             assert_eq!(spent(control), expected);
-            for member in members.iter().filter(|m| equal == "train_flops" && matches!(m.kind, "random" | "fixed_size"))
+            for member in members
+                .iter()
+                .filter(|m| equal == "train_flops" && matches!(m.kind, "random" | "fixed_size"))
             {
                 let off = spent(member) as f64 / expected as f64 - 1.0;
                 assert!(off.abs() < 1e-4, "{} spends {off} more", member.strategy);

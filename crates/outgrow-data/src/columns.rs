@@ -49,7 +49,10 @@ pub(crate) fn each(
 }
 
 /// Calls the library, whose errors and panics are those of the file.
-fn whole<T, E: std::fmt::Display>(path: &Path, call: impl FnOnce() -> Result<T, E>) -> Result<T, CorpusError> {
+fn whole<T, E: std::fmt::Display>(
+    path: &Path,
+    call: impl FnOnce() -> Result<T, E>,
+) -> Result<T, CorpusError> {
     let why = match guarded(call) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error.to_string(),
@@ -61,7 +64,10 @@ fn whole<T, E: std::fmt::Display>(path: &Path, call: impl FnOnce() -> Result<T, 
 /// Refuses what this build does not unpack, by name.
 fn readable(path: &Path, codec: Compression) -> Result<(), CorpusError> {
     let name = match codec {
-        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => return Ok(()),
+        Compression::UNCOMPRESSED
+        | Compression::SNAPPY
+        | Compression::GZIP(_)
+        | Compression::ZSTD(_) => return Ok(()),
         Compression::BROTLI(_) => "brotli",
         Compression::LZ4 | Compression::LZ4_RAW => "lz4",
         Compression::LZO => "lzo",
@@ -87,20 +93,27 @@ struct Column {
 impl Column {
     /// The column of this very name, or, where the name has dots, the field within structs.
     fn find(path: &Path, name: &str, schema: &SchemaDescriptor) -> Result<Self, CorpusError> {
-        let leaves: Vec<&[String]> = schema.columns().iter().map(|leaf| leaf.path().parts()).collect();
+        let leaves: Vec<&[String]> =
+            schema.columns().iter().map(|leaf| leaf.path().parts()).collect();
         let whole = leaves.iter().position(|parts| *parts == [name]);
-        let Some(leaf) = whole.or_else(|| leaves.iter().position(|parts| parts.join(".") == name)) else {
-            let is_group = leaves.iter().any(|parts| parts.first().is_some_and(|first| first == name));
+        let Some(leaf) = whole.or_else(|| leaves.iter().position(|parts| parts.join(".") == name))
+        else {
+            let is_group =
+                leaves.iter().any(|parts| parts.first().is_some_and(|first| first == name));
             let why = match is_group {
                 true => format!("its column `{name}` is a list or a struct, not text"),
                 false => format!("it has no column `{name}`"),
             };
             let there: Vec<String> = leaves.iter().map(|parts| parts.join(".")).collect();
-            let why = format!("{why}, but {}; name that of the text (data.field)", there.join(", "));
+            let why =
+                format!("{why}, but {}; name that of the text (data.field)", there.join(", "));
             return Err(CorpusError::document(path, why));
         };
         if schema.column(leaf).max_rep_level() > 0 {
-            return Err(CorpusError::document(path, format!("its column `{name}` is a list, not text")));
+            return Err(CorpusError::document(
+                path,
+                format!("its column `{name}` is a list, not text"),
+            ));
         }
         Ok(Self { name: name.to_owned(), leaf, parts: leaves[leaf].to_vec() })
     }
@@ -116,7 +129,8 @@ impl Column {
         let mut is_null = vec![false; batch.num_rows()];
         for part in &self.parts[1..] {
             is_null.iter_mut().enumerate().for_each(|(row, null)| *null |= array.is_null(row));
-            let inner = array.as_struct_opt().and_then(|fields| fields.column_by_name(part).cloned());
+            let inner =
+                array.as_struct_opt().and_then(|fields| fields.column_by_name(part).cloned());
             array = inner.ok_or_else(|| self.no_text(path, array.data_type()))?;
         }
         let array = spelled_out(path, array)?;
@@ -127,7 +141,10 @@ impl Column {
                 Some(text) => {
                     let valid = std::str::from_utf8(text);
                     valid.map_err(|_| {
-                        CorpusError::document(path, format!("its column `{}` holds bytes that are no UTF-8", self.name))
+                        CorpusError::document(
+                            path,
+                            format!("its column `{}` holds bytes that are no UTF-8", self.name),
+                        )
                     })?;
                     take(text)?;
                 }
@@ -142,9 +159,15 @@ impl Column {
         array: &'a ArrayRef,
     ) -> Result<Box<dyn Iterator<Item = Option<&'a [u8]>> + 'a>, CorpusError> {
         Ok(match array.data_type() {
-            DataType::Utf8 => Box::new(array.as_string::<i32>().iter().map(|text| text.map(str::as_bytes))),
-            DataType::LargeUtf8 => Box::new(array.as_string::<i64>().iter().map(|text| text.map(str::as_bytes))),
-            DataType::Utf8View => Box::new(array.as_string_view().iter().map(|text| text.map(str::as_bytes))),
+            DataType::Utf8 => {
+                Box::new(array.as_string::<i32>().iter().map(|text| text.map(str::as_bytes)))
+            }
+            DataType::LargeUtf8 => {
+                Box::new(array.as_string::<i64>().iter().map(|text| text.map(str::as_bytes)))
+            }
+            DataType::Utf8View => {
+                Box::new(array.as_string_view().iter().map(|text| text.map(str::as_bytes)))
+            }
             DataType::Binary => Box::new(array.as_binary::<i32>().iter()),
             DataType::LargeBinary => Box::new(array.as_binary::<i64>().iter()),
             DataType::BinaryView => Box::new(array.as_binary_view().iter()),
@@ -155,7 +178,10 @@ impl Column {
     fn no_text(&self, path: &Path, what: &DataType) -> CorpusError {
         CorpusError::document(
             path,
-            format!("its column `{}` is {what}, not text; name that of the text (data.field)", self.name),
+            format!(
+                "its column `{}` is {what}, not text; name that of the text (data.field)",
+                self.name
+            ),
         )
     }
 }
@@ -185,10 +211,13 @@ mod tests {
             (Compression::LZO, Some("lzo")),
         ];
         for (codec, name) in cases {
-            let refused = readable(Path::new("x.parquet"), codec).err().map(|error| error.to_string());
+            let refused =
+                readable(Path::new("x.parquet"), codec).err().map(|error| error.to_string());
             assert_eq!(refused.is_some(), name.is_some(), "{codec:?}");
             let words = |name: &str| {
-                refused.iter().any(|why| why.contains(name) && why.contains("x.parquet") && why.contains("zstd"))
+                refused.iter().any(|why| {
+                    why.contains(name) && why.contains("x.parquet") && why.contains("zstd")
+                })
             };
             assert!(name.is_none_or(words), "{refused:?}");
         }

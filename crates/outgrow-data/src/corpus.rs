@@ -19,7 +19,8 @@ use crate::{
     tokens::{Tokens, tokens},
 };
 
-/// The built-in corpus: Rust sources of pinned dependencies, found and digest-checked when this crate was built.
+/// The built-in corpus: Rust sources of pinned dependencies, found and digest-checked when this
+/// crate was built.
 pub const BUILT_IN: &str = "rust-crates";
 static BUILT_IN_TRAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/corpus.train"));
 static BUILT_IN_VALIDATION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/corpus.validation"));
@@ -51,8 +52,8 @@ impl Text {
 }
 
 impl Corpus {
-    /// Opens the text of a sweep. Files of the user's are divided into training and validation text and written once to `cache`, from where
-    /// every process maps them.
+    /// Opens the text of a sweep. Files of the user's are divided into training and validation text
+    /// and written once to `cache`, from where every process maps them.
     ///
     /// # Errors
     /// If something is missing, empty, no text, or shorter than a sequence.
@@ -60,11 +61,16 @@ impl Corpus {
         Self::open_told(spec, cache, &()).map(|(corpus, _)| corpus)
     }
 
-    /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of prepared text that was found changed.
+    /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of
+    /// prepared text that was found changed.
     ///
     /// # Errors
     /// As [`Corpus::open`].
-    pub fn open_told(spec: &DataSpec, cache: &Path, listener: &dyn Listener) -> Result<(Self, Summary), CorpusError> {
+    pub fn open_told(
+        spec: &DataSpec,
+        cache: &Path,
+        listener: &dyn Listener,
+    ) -> Result<(Self, Summary), CorpusError> {
         if let Some(name) = &spec.corpus {
             let corpus = built_in(name)?;
             corpus.check(spec.seq_len)?;
@@ -80,7 +86,9 @@ impl Corpus {
             Ok(found) => found,
             Err(error) => {
                 if let CorpusError::Damaged(path) = error {
-                    listener.note(&format!("the prepared text {path} has changed since it was made; it is made anew"));
+                    listener.note(&format!(
+                        "the prepared text {path} has changed since it was made; it is made anew"
+                    ));
                 }
                 prepare::write(&reading, &digest, cache, listener)?;
                 Self::verified(&digest, cache)?
@@ -92,7 +100,8 @@ impl Corpus {
         Ok((corpus, reading.summary(digest, counts, 0.0)))
     }
 
-    /// The text of this digest, which [`Corpus::open`] wrote to `cache` before: what a worker needs.
+    /// The text of this digest, which [`Corpus::open`] wrote to `cache` before: what a worker
+    /// needs.
     ///
     /// # Errors
     /// If it is not there, has changed, or is shorter than a sequence.
@@ -110,23 +119,28 @@ impl Corpus {
         let head = head_of(cache, digest);
         let map = |part: Part| {
             let path = part_path(cache, digest, part);
-            let file = File::open(&path).map_err(|_| CorpusError::NotPrepared(path.display().to_string()))?;
+            let file = File::open(&path)
+                .map_err(|_| CorpusError::NotPrepared(path.display().to_string()))?;
             // SAFETY: the prepared file is written once and renamed into place, never changed.
             unsafe { Mmap::map(&file) }.map_err(read_error(&path))
         };
         let (train, validation) = (map(Part::Train)?, map(Part::Validation)?);
-        let damaged = |part| Err(CorpusError::Damaged(part_path(cache, digest, part).display().to_string()));
+        let damaged =
+            |part| Err(CorpusError::Damaged(part_path(cache, digest, part).display().to_string()));
         match &head {
             Some(Head { digests, .. }) => {
-                for (part, map, expected) in
-                    [(Part::Train, &train, &digests[0]), (Part::Validation, &validation, &digests[1])]
-                {
+                for (part, map, expected) in [
+                    (Part::Train, &train, &digests[0]),
+                    (Part::Validation, &validation, &digests[1]),
+                ] {
                     if hash(&[&map[..]]) != *expected {
                         return damaged(part);
                     }
                 }
             }
-            None if hash(&[&train[..], &(train.len() as u64).to_le_bytes(), &validation[..]]) != digest => {
+            None if hash(&[&train[..], &(train.len() as u64).to_le_bytes(), &validation[..]])
+                != digest =>
+            {
                 return damaged(Part::Train);
             }
             None => {}
@@ -153,7 +167,8 @@ impl Corpus {
         }
     }
 
-    /// BLAKE3 of the training text, its length and the validation text, or of what tokens are made of: part of every trial's identity.
+    /// BLAKE3 of the training text, its length and the validation text, or of what tokens are made
+    /// of: part of every trial's identity.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -176,21 +191,25 @@ impl Corpus {
         check_length("validation", self.validation_text().len(), seq_len)
     }
 
-    /// Training sequence number `number` of a seed: `seq_len + 1` tokens. A function of the seed and the number only, so
-    /// every trial of a replicate sees the same tokens in the same order, whatever its architecture.
+    /// Training sequence number `number` of a seed: `seq_len + 1` tokens. A function of the seed
+    /// and the number only, so every trial of a replicate sees the same tokens in the same order,
+    /// whatever its architecture.
     pub fn sequence(&self, order: &Order, number: u64, seq_len: usize) -> Tokens<'_> {
         let text = self.train();
         let start = order.draw(number, text.len() - seq_len);
         text.range(window(start, seq_len))
     }
 
-    /// Validation windows of `seq_len + 1` tokens that together predict about `tokens` tokens, evenly spread over the text.
+    /// Validation windows of `seq_len + 1` tokens that together predict about `tokens` tokens,
+    /// evenly spread over the text.
     pub fn validation(&self, tokens: u64, seq_len: usize) -> Vec<Tokens<'_>> {
         let text = self.validation_text();
         let most = (text.len() - 1) / seq_len;
         let n = (tokens as usize).div_ceil(seq_len).clamp(1, most);
         let last = text.len() - seq_len - 1;
-        let start = |i: usize| if n == 1 { 0 } else { (i as u128 * last as u128 / (n as u128 - 1)) as usize };
+        let start = |i: usize| {
+            if n == 1 { 0 } else { (i as u128 * last as u128 / (n as u128 - 1)) as usize }
+        };
         (0..n).map(|i| text.range(window(start(i), seq_len))).collect()
     }
 }
@@ -235,7 +254,8 @@ impl Order {
         Self(stream(seed, "data"))
     }
 
-    /// A draw below `bound` for sequence `number`: each number has 16 words of the stream to itself.
+    /// A draw below `bound` for sequence `number`: each number has 16 words of the stream to
+    /// itself.
     fn draw(&self, number: u64, bound: usize) -> usize {
         let mut stream = self.0.clone();
         stream.set_word_pos(u128::from(number) * 16);
@@ -243,6 +263,10 @@ impl Order {
     }
 }
 
-pub(crate) fn check_length(part: &'static str, tokens: usize, seq_len: usize) -> Result<(), CorpusError> {
+pub(crate) fn check_length(
+    part: &'static str,
+    tokens: usize,
+    seq_len: usize,
+) -> Result<(), CorpusError> {
     if tokens > seq_len { Ok(()) } else { Err(CorpusError::Short { part, tokens, seq_len }) }
 }

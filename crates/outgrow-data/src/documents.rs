@@ -88,7 +88,8 @@ impl Missing {
 /// How documents are divided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Division {
-    /// Such a share is validation text: the last of each plain text, and of others whole documents by their hash.
+    /// Such a share is validation text: the last of each plain text, and of others whole documents
+    /// by their hash.
     Share(f64),
     /// All is of this part.
     All(Part),
@@ -119,7 +120,12 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// If the file is damaged or no text, or `take` fails.
-    pub fn each(&self, source: &Source, skipped: &mut Skipped, take: TakePiece) -> Result<(), CorpusError> {
+    pub fn each(
+        &self,
+        source: &Source,
+        skipped: &mut Skipped,
+        take: TakePiece,
+    ) -> Result<(), CorpusError> {
         let path = &source.path;
         let mut entry = |text: &[u8]| self.entry(text, take);
         if source.kind.format == Format::Parquet {
@@ -129,7 +135,9 @@ impl Reader<'_> {
         let reader = without_mark(reader).map_err(read_error(path))?;
         match source.kind.format {
             Format::Lines => Records::new(path, self.field, skipped, &mut entry).lines(reader),
-            Format::Array | Format::Objects => Records::new(path, self.field, skipped, &mut entry).values(reader),
+            Format::Array | Format::Objects => {
+                Records::new(path, self.field, skipped, &mut entry).values(reader)
+            }
             Format::Text | Format::Parquet => self.text(source, reader, take),
         }
     }
@@ -143,12 +151,21 @@ impl Reader<'_> {
         };
         let mut pieces = pieces(text).peekable();
         while let Some(piece) = pieces.next() {
-            take(Piece { text: piece.to_vec(), part, ends: pieces.peek().is_none().then_some(hash) })?;
+            take(Piece {
+                text: piece.to_vec(),
+                part,
+                ends: pieces.peek().is_none().then_some(hash),
+            })?;
         }
         Ok(())
     }
 
-    fn text(&self, source: &Source, reader: impl std::io::BufRead, take: TakePiece) -> Result<(), CorpusError> {
+    fn text(
+        &self,
+        source: &Source,
+        reader: impl std::io::BufRead,
+        take: TakePiece,
+    ) -> Result<(), CorpusError> {
         let (cut, parts) = match self.division {
             Division::All(part) => (u64::MAX, [part, part]),
             Division::Share(share) => {

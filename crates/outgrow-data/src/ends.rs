@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::error::CorpusError;
 
-/// Tokens that end a document in tokenizers of today; the first that a tokenizer has is its own, if its owners say nothing.
+/// Tokens that end a document in tokenizers of today; the first that a tokenizer has is its own, if
+/// its owners say nothing.
 pub(crate) const USUAL: [&str; 9] = [
     "<|endoftext|>",
     "<|end_of_text|>",
@@ -59,19 +60,25 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
             _ => {}
         }
     }
-    let usual = || USUAL.into_iter().find(|token| inner.token_to_id(token).is_some()).map(str::to_owned);
+    let usual =
+        || USUAL.into_iter().find(|token| inner.token_to_id(token).is_some()).map(str::to_owned);
     end.token = end.token.or_else(usual);
     Ok(end)
 }
 
 /// The tokens that a file names: as text, as an object with a text, or by their numbers.
-fn said_in(path: &Path, field: &str, inner: &tokenizers::Tokenizer) -> Result<Vec<String>, CorpusError> {
+fn said_in(
+    path: &Path,
+    field: &str,
+    inner: &tokenizers::Tokenizer,
+) -> Result<Vec<String>, CorpusError> {
     let refused = |why: String| CorpusError::Tokenizer { path: path.display().to_string(), why };
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
         read => read.map_err(|error| refused(format!("cannot read it: {error}")))?,
     };
-    let value: Value = serde_json::from_slice(&text).map_err(|error| refused(format!("it is no JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&text)
+        .map_err(|error| refused(format!("it is no JSON: {error}")))?;
     let one = |value: &Value| match value {
         Value::String(token) => Some(token.clone()),
         Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
@@ -79,7 +86,8 @@ fn said_in(path: &Path, field: &str, inner: &tokenizers::Tokenizer) -> Result<Ve
         _ => None,
     };
     // Models of several kinds of input keep that of text apart.
-    let value = value.get(field).or_else(|| value.get("text_config").and_then(|text| text.get(field)));
+    let value =
+        value.get(field).or_else(|| value.get("text_config").and_then(|text| text.get(field)));
     Ok(match value {
         Some(Value::Array(several)) => several.iter().filter_map(one).collect(),
         Some(value) => one(value).into_iter().collect(),
@@ -87,7 +95,11 @@ fn said_in(path: &Path, field: &str, inner: &tokenizers::Tokenizer) -> Result<Ve
     })
 }
 
-/// A token by its number, if it is one for control: the number of another tokenizer's would be any word.
+/// A token by its number, if it is one for control: the number of another tokenizer's would be any
+/// word.
 fn control_token(id: u64, inner: &tokenizers::Tokenizer) -> Option<String> {
-    inner.get_added_tokens_decoder().get(&u32::try_from(id).ok()?).map(|token| token.content.clone())
+    inner
+        .get_added_tokens_decoder()
+        .get(&u32::try_from(id).ok()?)
+        .map(|token| token.content.clone())
 }

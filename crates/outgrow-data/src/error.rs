@@ -66,7 +66,9 @@ pub enum CorpusError {
     #[error("the prepared text {0} is not there; run the sweep file again, which prepares it")]
     NotPrepared(String),
     /// The prepared text is not what was written.
-    #[error("the prepared text {0} has changed since it was made; run the sweep file again, which makes it anew")]
+    #[error(
+        "the prepared text {0} has changed since it was made; run the sweep file again, which makes it anew"
+    )]
     Damaged(String),
 }
 

@@ -1,7 +1,8 @@
 //! Corpora that the field trains on, by where they lie, their size and their SHA-256.
 //!
-//! A download that breaks off goes on where it stopped, also in the next run; what does not have the checksum is not kept. Files lie in
-//! `$XDG_CACHE_HOME/outgrow` (`~/.cache/outgrow`), and proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//! A download that breaks off goes on where it stopped, also in the next run; what does not have
+//! the checksum is not kept. Files lie in `$XDG_CACHE_HOME/outgrow` (`~/.cache/outgrow`), and
+//! proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 
 use std::{
     env,
@@ -33,7 +34,8 @@ pub struct Known {
     pub about: &'static str,
 }
 
-/// All of them. WikiText-103's first home is gone; the archive here has the checksum of the original.
+/// All of them. WikiText-103's first home is gone; the archive here has the checksum of the
+/// original.
 pub const KNOWN: [Known; 6] = [
     Known {
         name: "tinyshakespeare",
@@ -92,7 +94,9 @@ pub enum FetchError {
     #[error("there is no corpus `{0}`; there are {known}", known = KNOWN.map(|known| known.name).join(", "))]
     Unknown(String),
     /// It did not come, though it was tried several times; what came is kept for the next time.
-    #[error("{url}: {why}; {came} of {bytes} bytes are here, and the same command goes on from there")]
+    #[error(
+        "{url}: {why}; {came} of {bytes} bytes are here, and the same command goes on from there"
+    )]
     Broken {
         /// From where.
         url: String,
@@ -134,20 +138,29 @@ impl Known {
     /// # Errors
     /// If there is none.
     pub fn of(name: &str) -> Result<&'static Self, FetchError> {
-        KNOWN.iter().find(|known| known.name == name).ok_or_else(|| FetchError::Unknown(name.into()))
+        KNOWN
+            .iter()
+            .find(|known| known.name == name)
+            .ok_or_else(|| FetchError::Unknown(name.into()))
     }
 
     /// Where its text lies, or will.
     pub fn path(&self, cache: &Path) -> PathBuf {
-        let name = self.member.unwrap_or(self.url).rsplit('/').next().expect("there is a last part");
+        let name =
+            self.member.unwrap_or(self.url).rsplit('/').next().expect("there is a last part");
         // What text is read as is seen at the ending.
-        let name = if self.member.is_some() && !name.contains('.') { format!("{name}.txt") } else { name.to_owned() };
+        let name = if self.member.is_some() && !name.contains('.') {
+            format!("{name}.txt")
+        } else {
+            name.to_owned()
+        };
         cache.join(self.name).join(name)
     }
 
     /// Whether it is there, whole: its checksum was found right when it came.
     pub fn is_there(&self, cache: &Path) -> bool {
-        fs::read_to_string(self.note(cache)).is_ok_and(|note| note == self.sha256) && self.path(cache).is_file()
+        fs::read_to_string(self.note(cache)).is_ok_and(|note| note == self.sha256)
+            && self.path(cache).is_file()
     }
 
     /// A file that says which checksum was found right.
@@ -155,7 +168,8 @@ impl Known {
         cache.join(self.name).join(".sha256")
     }
 
-    /// Fetches it, from another place if `mirror` is one: a URL under which the same file has the same name. `progress` is told of bytes.
+    /// Fetches it, from another place if `mirror` is one: a URL under which the same file has the
+    /// same name. `progress` is told of bytes.
     ///
     /// # Errors
     /// If it does not come, or something else comes.
@@ -170,7 +184,9 @@ impl Known {
             return Ok(path);
         }
         let file = self.url.rsplit('/').next().expect("a URL has a last part");
-        let url = mirror.map_or(self.url.to_owned(), |mirror| format!("{}/{file}", mirror.trim_end_matches('/')));
+        let url = mirror.map_or(self.url.to_owned(), |mirror| {
+            format!("{}/{file}", mirror.trim_end_matches('/'))
+        });
         let folder = cache.join(self.name);
         fs::create_dir_all(&folder).map_err(file_error(&folder))?;
         let part = folder.join(format!("{file}.part"));
@@ -188,7 +204,12 @@ impl Known {
         Ok(path)
     }
 
-    fn download(&self, url: &str, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), FetchError> {
+    fn download(
+        &self,
+        url: &str,
+        part: &Path,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), FetchError> {
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
             sleep(FIRST_PAUSE * (attempt * attempt));
@@ -205,7 +226,9 @@ impl Known {
         let came = fs::metadata(part).map_or(0, |file| file.len());
         match came >= self.bytes {
             true => Ok(()),
-            false => Err(FetchError::Broken { url: url.into(), why: last, came, bytes: self.bytes }),
+            false => {
+                Err(FetchError::Broken { url: url.into(), why: last, came, bytes: self.bytes })
+            }
         }
     }
 
@@ -240,13 +263,16 @@ enum Trouble {
     Disk(io::Error),
 }
 
-/// Asks for what is missing, and appends it; a server that can't give a part of a file gives all of it again.
+/// Asks for what is missing, and appends it; a server that can't give a part of a file gives all of
+/// it again.
 fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Result<(), Trouble> {
     let network = |error: &dyn std::fmt::Display| Trouble::Network(error.to_string());
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(30))).build().into();
-    let request = agent.get(url).header("User-Agent", concat!("outgrow/", env!("CARGO_PKG_VERSION")));
-    let request = if came > 0 { request.header("Range", format!("bytes={came}-")) } else { request };
+    let request =
+        agent.get(url).header("User-Agent", concat!("outgrow/", env!("CARGO_PKG_VERSION")));
+    let request =
+        if came > 0 { request.header("Range", format!("bytes={came}-")) } else { request };
     let answer = request.call().map_err(|error| network(&error))?;
     let appends = answer.status() == 206;
     let mut file = OpenOptions::new()

@@ -37,9 +37,10 @@ impl Source {
         let metadata = fs::metadata(&self.path).map_err(read_error(&self.path))?;
         match stamp(&metadata) == self.stamp {
             true => Ok(()),
-            false => {
-                Err(CorpusError::document(&self.path, "it changed while it was read; run again when it is at rest"))
-            }
+            false => Err(CorpusError::document(
+                &self.path,
+                "it changed while it was read; run again when it is at rest",
+            )),
         }
     }
 }
@@ -101,13 +102,21 @@ pub(crate) struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    /// `field` is the name of the text in JSON and Parquet; a `format` of the user's stands above what files seem to be.
+    /// `field` is the name of the text in JSON and Parquet; a `format` of the user's stands above
+    /// what files seem to be.
     pub fn new(field: &'a str, format: Option<TextFormat>) -> Self {
-        Self { field, format, seen: HashMap::new(), folders: HashSet::new(), doubles: 0, left_out: vec![] }
+        Self {
+            field,
+            format,
+            seen: HashMap::new(),
+            folders: HashSet::new(),
+            doubles: 0,
+            left_out: vec![],
+        }
     }
 
-    /// The files of some paths: folders in the order of the names in them. Hidden entries are left out, and in folders with files of data
-    /// what is none; so is what was found before.
+    /// The files of some paths: folders in the order of the names in them. Hidden entries are left
+    /// out, and in folders with files of data what is none; so is what was found before.
     ///
     /// # Errors
     /// If one can't be read, is no file, holds what is not read, or there is nothing in it.
@@ -120,9 +129,14 @@ impl<'a> Finder<'a> {
             if found.iter().all(|file| file.bytes == 0) && self.doubles == doubles {
                 return Err(CorpusError::Empty(path.clone()));
             }
-            let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| file.bytes > 0);
+            let (full, empty): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|file| file.bytes > 0);
             empty.iter().for_each(|file| self.leave_out(&file.path, "empty"));
-            sources.extend(if Path::new(path).is_dir() { self.data_of(full)? } else { self.looked_at(full)? });
+            sources.extend(if Path::new(path).is_dir() {
+                self.data_of(full)?
+            } else {
+                self.looked_at(full)?
+            });
         }
         Ok(sources)
     }
@@ -132,7 +146,12 @@ impl<'a> Finder<'a> {
     }
 
     /// Walks; `above` are the folders on the way, as they are named without links.
-    fn collect(&mut self, path: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<Found>) -> Result<(), CorpusError> {
+    fn collect(
+        &mut self,
+        path: &Path,
+        above: &mut Vec<PathBuf>,
+        found: &mut Vec<Found>,
+    ) -> Result<(), CorpusError> {
         let metadata = fs::metadata(path).map_err(read_error(path))?;
         let id = (metadata.dev(), metadata.ino());
         if metadata.is_dir() {
@@ -163,7 +182,8 @@ impl<'a> Finder<'a> {
     ) -> Result<(), CorpusError> {
         let whole = fs::canonicalize(path).map_err(read_error(path))?;
         if above.iter().any(|folder| folder.starts_with(&whole)) {
-            let why = "this link leads back to a folder that it lies in; remove it, or name the files";
+            let why =
+                "this link leads back to a folder that it lies in; remove it, or name the files";
             return Err(CorpusError::document(path, why));
         }
         if !self.folders.insert(id) {
@@ -172,16 +192,20 @@ impl<'a> Finder<'a> {
             return Ok(());
         }
         above.push(whole);
-        let walked = self.entries(path)?.iter().try_for_each(|entry| self.collect(entry, above, found));
+        let walked =
+            self.entries(path)?.iter().try_for_each(|entry| self.collect(entry, above, found));
         above.pop();
         walked
     }
 
     fn entries(&mut self, path: &Path) -> Result<Vec<PathBuf>, CorpusError> {
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(read_error(path))?;
+        let entries = fs::read_dir(path)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(read_error(path))?;
         let mut inner: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         inner.sort();
-        let (hidden, inner): (Vec<_>, Vec<_>) = inner.into_iter().partition(|path| name(path).starts_with('.'));
+        let (hidden, inner): (Vec<_>, Vec<_>) =
+            inner.into_iter().partition(|path| name(path).starts_with('.'));
         hidden.iter().for_each(|path| self.leave_out(path, "hidden"));
         Ok(inner)
     }
@@ -205,7 +229,8 @@ impl<'a> Finder<'a> {
         let looked: Vec<(PathBuf, Result<Source, CorpusError>, bool)> = looked.collect();
         let has_data = looked.iter().any(|(path, _, is_data)| *is_data && !is_about(path));
         let has_text = looked.iter().any(|(path, source, _)| {
-            source.as_ref().is_ok_and(|source| source.kind.format == Format::Text) && !is_about(path)
+            source.as_ref().is_ok_and(|source| source.kind.format == Format::Text)
+                && !is_about(path)
         });
         let mut sources = vec![];
         for (path, source, is_data) in looked {
@@ -258,15 +283,22 @@ fn is_data(source: &Source, field: &str) -> bool {
     match source.kind.format {
         Format::Text => false,
         Format::Parquet => true,
-        Format::Lines if name(&source.path).contains(".jsonl") || name(&source.path).contains(".ndjson") => true,
-        Format::Lines | Format::Array | Format::Objects => json::first_has(source, field).unwrap_or(true),
+        Format::Lines
+            if name(&source.path).contains(".jsonl") || name(&source.path).contains(".ndjson") =>
+        {
+            true
+        }
+        Format::Lines | Format::Array | Format::Objects => {
+            json::first_has(source, field).unwrap_or(true)
+        }
     }
 }
 
 /// Whether a name says that a file is data or text, so that it is never left out beside others.
 fn is_named_data(path: &Path) -> bool {
     let name = name(path);
-    let endings = [".txt", ".text", ".jsonl", ".ndjson", ".parquet", ".arrow", ".csv", ".tsv", ".json."];
+    let endings =
+        [".txt", ".text", ".jsonl", ".ndjson", ".parquet", ".arrow", ".csv", ".tsv", ".json."];
     endings.iter().any(|ending| name.contains(ending))
 }
 

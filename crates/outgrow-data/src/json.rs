@@ -1,4 +1,5 @@
-//! Documents in JSON: an object a line, or objects over several lines, in an array or one after the other.
+//! Documents in JSON: an object a line, or objects over several lines, in an array or one after the
+//! other.
 
 use std::{
     borrow::Cow,
@@ -18,7 +19,8 @@ use crate::{
     unpack::unpacked,
 };
 
-/// A line, or an object, of more is refused: no text is that long, and it must fit into memory several times.
+/// A line, or an object, of more is refused: no text is that long, and it must fit into memory
+/// several times.
 pub(crate) const MOST_BYTES: usize = 128 << 20;
 
 /// Where a record stands.
@@ -29,7 +31,10 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn refused(&self, why: impl Into<String>) -> CorpusError {
-        CorpusError::Document { place: format!("{}, line {}", self.path.display(), self.line), why: why.into() }
+        CorpusError::Document {
+            place: format!("{}, line {}", self.path.display(), self.line),
+            why: why.into(),
+        }
     }
 }
 
@@ -59,7 +64,10 @@ impl<'a> Records<'a> {
         loop {
             line.clear();
             let limit = MOST_BYTES as u64 + 1;
-            let read = (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(read_error(self.path))?;
+            let read = (&mut reader)
+                .take(limit)
+                .read_until(b'\n', &mut line)
+                .map_err(read_error(self.path))?;
             place.line += 1;
             match read {
                 0 => return self.missing.finish(self.path, self.field),
@@ -92,9 +100,11 @@ impl<'a> Records<'a> {
     }
 
     fn record(&mut self, bytes: &[u8], place: &Place) -> Result<(), CorpusError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| place.refused(format!("byte {} of it is no UTF-8", error.valid_up_to() + 1)))?;
-        let found = field(text, self.field).map_err(|error| place.refused(format!("it is no JSON object: {error}")))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            place.refused(format!("byte {} of it is no UTF-8", error.valid_up_to() + 1))
+        })?;
+        let found = field(text, self.field)
+            .map_err(|error| place.refused(format!("it is no JSON object: {error}")))?;
         self.missing.saw(!matches!(found, Field::Missing), || keys(text), self.path, self.field)?;
         match found {
             Field::Text(text) if text.is_empty() => self.skipped.empty += 1,
@@ -103,7 +113,10 @@ impl<'a> Records<'a> {
             Field::Missing => self.skipped.missing += 1,
             Field::Halves => self.skipped.halves += 1,
             Field::Other(what) => {
-                let why = format!("its `{}` is {what}, not text; name the field of the text (data.field)", self.field);
+                let why = format!(
+                    "its `{}` is {what}, not text; name the field of the text (data.field)",
+                    self.field
+                );
                 return Err(place.refused(why));
             }
         }
@@ -201,9 +214,10 @@ impl<'a> Scanner<'a> {
         match (self.depth, self.array) {
             (0, Array::Open) => self.refused("its array has no end; the file was cut off"),
             (0, _) => Ok(()),
-            _ => {
-                self.refused(&format!("the object that begins on line {} has no end; the file was cut off", self.began))
-            }
+            _ => self.refused(&format!(
+                "the object that begins on line {} has no end; the file was cut off",
+                self.began
+            )),
         }
     }
 }
@@ -285,13 +299,16 @@ impl<'de, 'n: 'de> Visitor<'de> for Wanted<'n> {
     }
 }
 
-/// The record with `null` where `NaN`, `Infinity` and `-Infinity` stand, as Python's and other writers have them; none where there are none.
+/// The record with `null` where `NaN`, `Infinity` and `-Infinity` stand, as Python's and other
+/// writers have them; none where there are none.
 fn without_nan(record: &str) -> Option<String> {
     let (mut text, mut rest, mut changed) = (String::with_capacity(record.len()), record, false);
     while let Some(at) = rest.find(['"', 'N', 'I', '-']) {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
-        let number = ["NaN", "-NaN", "Infinity", "-Infinity"].into_iter().find(|number| rest.starts_with(number));
+        let number = ["NaN", "-NaN", "Infinity", "-Infinity"]
+            .into_iter()
+            .find(|number| rest.starts_with(number));
         let length = match number {
             Some(number) => number.len(),
             None if rest.starts_with('"') => string_length(rest),
@@ -347,7 +364,8 @@ pub(crate) fn first_has(source: &Source, name: &str) -> Result<bool, CorpusError
 /// Names of a record's fields, for people.
 fn keys(record: &str) -> Vec<String> {
     let record = without_nan(record).map_or(Cow::Borrowed(record), Cow::Owned);
-    let fields: Result<std::collections::BTreeMap<String, IgnoredAny>, _> = serde_json::from_str(&record);
+    let fields: Result<std::collections::BTreeMap<String, IgnoredAny>, _> =
+        serde_json::from_str(&record);
     fields.map(|fields| fields.into_keys().collect()).unwrap_or_default()
 }
 
@@ -388,9 +406,16 @@ mod tests {
         for (record, name, expected) in cases {
             assert_eq!(field(record, name).expect(record), expected, "{record}");
         }
-        for wrong in
-            ["", "3", "[]", "\"text\"", r#"{"text": "a""#, r#"{"text": "a"} {}"#, r#"{"text": NaNo}"#, "{text: 3}"]
-        {
+        for wrong in [
+            "",
+            "3",
+            "[]",
+            "\"text\"",
+            r#"{"text": "a""#,
+            r#"{"text": "a"} {}"#,
+            r#"{"text": NaNo}"#,
+            "{text: 3}",
+        ] {
             assert!(field(wrong, "text").is_err(), "{wrong}");
         }
     }
@@ -405,7 +430,8 @@ mod tests {
             prop_assert_eq!(field(&record, "text").unwrap(), Field::Text(text));
         }
 
-        /// A stream of objects falls into the same objects in an array, on lines of its own, and wherever buffers end.
+        /// A stream of objects falls into the same objects in an array, on lines of its own, and
+        /// wherever buffers end.
         #[test]
         fn objects_are_cut_apart(texts in proptest::collection::vec(any::<String>(), 1..8), size in 1..40usize, array in any::<bool>()) {
             let objects = texts.iter().map(|text| serde_json::to_string_pretty(&serde_json::json!({ "text": text, "o": {"l": [1]} })).unwrap());

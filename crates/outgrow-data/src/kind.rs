@@ -1,4 +1,5 @@
-//! What a file is: by what stands in it and by the ending of its name, which must not contradict each other.
+//! What a file is: by what stands in it and by the ending of its name, which must not contradict
+//! each other.
 
 use std::{
     fs::File,
@@ -64,7 +65,8 @@ impl Kind {
 /// So much of a file is looked at.
 const HEAD: usize = 16 << 10;
 
-/// What begins with these bytes, at this offset, is none of the formats that are read: what it is, and what to do with it.
+/// What begins with these bytes, at this offset, is none of the formats that are read: what it is,
+/// and what to do with it.
 const FOREIGN: &[(usize, &[u8], &str, &str)] = &[
     (4, b"1AY&SY", "compressed by bzip2", UNPACK),
     (0, b"\xfd7zXZ\0", "compressed by xz", UNPACK),
@@ -106,46 +108,66 @@ const FOREIGN: &[(usize, &[u8], &str, &str)] = &[
         "a pointer of Git LFS and not the file itself",
         "fetch it: git lfs pull",
     ),
-    (0, b"/annex/objects/", "a pointer of git-annex and not the file itself", "fetch it: git annex get"),
+    (
+        0,
+        b"/annex/objects/",
+        "a pointer of git-annex and not the file itself",
+        "fetch it: git annex get",
+    ),
 ];
 const UNPACK: &str = "unpack it first; gzip and zstd are read as they are";
 const CONVERT: &str = "convert it to JSON lines or Parquet first";
 const OTHER: &str = "name files with text in them";
 
 /// Marks of encodings other than UTF-8; the longer ones first.
-const ENCODINGS: [(&[u8], &str); 4] =
-    [(b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")];
+const ENCODINGS: [(&[u8], &str); 4] = [
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+];
 
 /// The mark of UTF-8, which is no part of a text.
 pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Looks at a file. A `format` of the user's stands above what it seems to be. Gives the bytes of its mark of UTF-8, too, if it is not
-/// compressed.
+/// Looks at a file. A `format` of the user's stands above what it seems to be. Gives the bytes of
+/// its mark of UTF-8, too, if it is not compressed.
 ///
 /// # Errors
 /// If it can't be read, or is nothing that is read, which is named with what to do.
 pub(crate) fn kind_of(path: &Path, format: Option<TextFormat>) -> Result<(Kind, u64), CorpusError> {
     let refused = |why: String| CorpusError::document(path, why);
     let mut head = vec![];
-    File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)).map_err(read_error(path))?;
+    File::open(path)
+        .and_then(|file| file.take(HEAD as u64).read_to_end(&mut head))
+        .map_err(read_error(path))?;
     let ending = Ending::of(path);
     let packing = match packing(&head) {
         Packing::Plain => ending.packing.map_or(Ok(Packing::Plain), |named| {
-            Err(refused(format!("its name says {named}, and it is not; give it the name of what it is")))
+            Err(refused(format!(
+                "its name says {named}, and it is not; give it the name of what it is"
+            )))
         })?,
         packed => packed,
     };
     if packing != Packing::Plain {
         head.clear();
-        unpacked(path, packing, &())?.take(HEAD as u64).read_to_end(&mut head).map_err(read_error(path))?;
+        unpacked(path, packing, &())?
+            .take(HEAD as u64)
+            .read_to_end(&mut head)
+            .map_err(read_error(path))?;
     }
-    foreign(&head).map_or(Ok(()), |(what, remedy)| Err(refused(format!("it is {what}; {remedy}"))))?;
+    foreign(&head)
+        .map_or(Ok(()), |(what, remedy)| Err(refused(format!("it is {what}; {remedy}"))))?;
     if packing != Packing::Plain && self::packing(&head) != Packing::Plain {
         return Err(refused("it is compressed twice; unpack it once".into()));
     }
     let format = match format {
         Some(format) => chosen(format, &head).ok_or_else(|| {
-            refused("it is Parquet, whatever data.format says; leave that out, or name other files".into())
+            refused(
+                "it is Parquet, whatever data.format says; leave that out, or name other files"
+                    .into(),
+            )
         })?,
         None => guessed(path, &ending.format, packing, &head)?,
     };
@@ -168,10 +190,14 @@ struct Ending {
 
 impl Ending {
     fn of(path: &Path) -> Self {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         let packings = [(".gz", "gzip"), (".zst", "zstd"), (".zstd", "zstd")];
-        let packed = packings.into_iter().find_map(|(ending, says)| Some((name.strip_suffix(ending)?, says)));
-        let (name, packing) = packed.map_or((name.as_str(), None), |(name, says)| (name, Some(says)));
+        let packed = packings
+            .into_iter()
+            .find_map(|(ending, says)| Some((name.strip_suffix(ending)?, says)));
+        let (name, packing) =
+            packed.map_or((name.as_str(), None), |(name, says)| (name, Some(says)));
         let format = name.rsplit_once('.').map(|(_, ending)| ending.to_owned()).unwrap_or_default();
         // An empty file is of no format, and no contradiction to any name.
         let packing = packing.filter(|_| path.metadata().is_ok_and(|file| file.len() > 0));
@@ -188,12 +214,17 @@ fn packing(head: &[u8]) -> Packing {
 }
 
 fn foreign(head: &[u8]) -> Option<(String, &'static str)> {
-    let known = FOREIGN.iter().find(|(at, magic, ..)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    let known = FOREIGN
+        .iter()
+        .find(|(at, magic, ..)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
     if let Some((_, _, what, remedy)) = known {
         return Some(((*what).into(), remedy));
     }
     let (_, name) = ENCODINGS.iter().find(|(mark, _)| head.starts_with(mark))?;
-    Some((format!("text in {name}"), "write it as UTF-8, for example by `iconv -f UTF-16 -t UTF-8` (or UTF-32)"))
+    Some((
+        format!("text in {name}"),
+        "write it as UTF-8, for example by `iconv -f UTF-16 -t UTF-8` (or UTF-32)",
+    ))
 }
 
 /// The format that the user named; Parquet is nothing else, and nothing else is Parquet.
@@ -207,9 +238,15 @@ fn chosen(format: TextFormat, head: &[u8]) -> Option<Format> {
     }
 }
 
-fn guessed(path: &Path, ending: &str, packing: Packing, head: &[u8]) -> Result<Format, CorpusError> {
+fn guessed(
+    path: &Path,
+    ending: &str,
+    packing: Packing,
+    head: &[u8],
+) -> Result<Format, CorpusError> {
     let text = head.strip_prefix(MARK).unwrap_or(head).trim_ascii_start();
-    let is_array = text.strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
+    let is_array =
+        text.strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
     let lines = || object_lines(path, packing);
     match ending {
         _ if head.starts_with(b"PAR1") => Ok(Format::Parquet),
@@ -219,9 +256,13 @@ fn guessed(path: &Path, ending: &str, packing: Packing, head: &[u8]) -> Result<F
             path,
             "tables of this kind are not read; convert it to JSON lines or Parquet, or say format = \"text\" to read it as it stands",
         )),
-        "jsonl" | "ndjson" | "jsonlines" => Ok(if is_array { Format::Array } else { Format::Lines }),
+        "jsonl" | "ndjson" | "jsonlines" => {
+            Ok(if is_array { Format::Array } else { Format::Lines })
+        }
         "json" if text.is_empty() => Ok(Format::Text),
-        "json" if text.starts_with(b"{") => Ok(if lines()? > 1 { Format::Lines } else { Format::Objects }),
+        "json" if text.starts_with(b"{") => {
+            Ok(if lines()? > 1 { Format::Lines } else { Format::Objects })
+        }
         "json" if text.starts_with(b"[") => Ok(Format::Array),
         "json" => Err(CorpusError::document(
             path,
@@ -246,7 +287,8 @@ fn object_lines(path: &Path, packing: Packing) -> Result<usize, CorpusError> {
     while found < 2 {
         line.clear();
         let limit = json::MOST_BYTES as u64;
-        let read = (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(read_error(path))?;
+        let read =
+            (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(read_error(path))?;
         match line.strip_prefix(MARK).filter(|_| found == 0).unwrap_or(&line).trim_ascii() {
             [] if read == 0 => break,
             [] => {}
@@ -258,7 +300,9 @@ fn object_lines(path: &Path, packing: Packing) -> Result<usize, CorpusError> {
 }
 
 /// A reader whose mark of UTF-8 is gone.
-pub(crate) fn without_mark<'a>(mut reader: Box<dyn BufRead + 'a>) -> std::io::Result<Box<dyn BufRead + 'a>> {
+pub(crate) fn without_mark<'a>(
+    mut reader: Box<dyn BufRead + 'a>,
+) -> std::io::Result<Box<dyn BufRead + 'a>> {
     let mut head = vec![];
     (&mut reader).take(MARK.len() as u64).read_to_end(&mut head)?;
     let head = if head == MARK { vec![] } else { head };

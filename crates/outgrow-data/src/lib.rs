@@ -1,8 +1,9 @@
-//! Text as tokens: corpora and documents in the formats that people have, tokenizers, and files of tokens that all workers map.
+//! Text as tokens: corpora and documents in the formats that people have, tokenizers, and files of
+//! tokens that all workers map.
 //!
-//! It knows files and bytes, and nothing of models, tensors, databases or processes. [`Corpus::open`] writes tokens once,
-//! [`Corpus::prepared`] finds them again, [`survey`] says what they would be; what a training sequence is depends on a seed and its number
-//! alone.
+//! It knows files and bytes, and nothing of models, tensors, databases or processes.
+//! [`Corpus::open`] writes tokens once, [`Corpus::prepared`] finds them again, [`survey`] says what
+//! they would be; what a training sequence is depends on a seed and its number alone.
 
 mod columns;
 mod corpus;

@@ -1,8 +1,9 @@
 //! Text written as tokens, once for all workers.
 //!
-//! Two files of token ids, `<digest>.train` and `<digest>.validation`, little-endian, one document after the other, each with its end behind
-//! it; and `<digest>.json`, written last, which says how wide an id is and what the files' digests are. Raw text, which is bytes as they
-//! are, has no third file: its name is its digest.
+//! Two files of token ids, `<digest>.train` and `<digest>.validation`, little-endian, one document
+//! after the other, each with its end behind it; and `<digest>.json`, written last, which says how
+//! wide an id is and what the files' digests are. Raw text, which is bytes as they are, has no
+//! third file: its name is its digest.
 
 use std::{
     fs::{self, File},
@@ -61,7 +62,12 @@ pub(crate) fn part_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
 }
 
 /// Writes the text of `digest` to `cache`, in place of what is there.
-pub(crate) fn write(reading: &Reading, digest: &str, cache: &Path, listener: &dyn Listener) -> Result<(), CorpusError> {
+pub(crate) fn write(
+    reading: &Reading,
+    digest: &str,
+    cache: &Path,
+    listener: &dyn Listener,
+) -> Result<(), CorpusError> {
     fs::create_dir_all(cache).map_err(write_error(cache))?;
     let path = |part: Part| part_path(cache, digest, part);
     let written = publish::file(&path(Part::Train), |train| {
@@ -93,15 +99,24 @@ pub(crate) fn write(reading: &Reading, digest: &str, cache: &Path, listener: &dy
     Ok(())
 }
 
-fn raw(reading: &Reading, out: &mut [Out; 2], listener: &dyn Listener) -> Result<Counts, CorpusError> {
+fn raw(
+    reading: &Reading,
+    out: &mut [Out; 2],
+    listener: &dyn Listener,
+) -> Result<Counts, CorpusError> {
     for part in [Part::Train, Part::Validation] {
         reading.each_raw(part, listener, &mut |bytes| out[part as usize].keep(bytes))?;
     }
     Ok(Counts::default())
 }
 
-fn tokens(reading: &Reading, out: &mut [Out; 2], listener: &dyn Listener) -> Result<Counts, CorpusError> {
-    let tokens = reading.each_token(false, listener, &mut |part, bytes| out[part as usize].keep(bytes));
+fn tokens(
+    reading: &Reading,
+    out: &mut [Out; 2],
+    listener: &dyn Listener,
+) -> Result<Counts, CorpusError> {
+    let tokens =
+        reading.each_token(false, listener, &mut |part, bytes| out[part as usize].keep(bytes));
     tokens.map(|(counts, _)| counts)
 }
 

@@ -9,11 +9,13 @@ use std::{
 
 use outgrow_failpoint::Point;
 
-/// Writes a file: aside, synced, renamed, and its folder synced, so that whoever opens `path` sees the whole file or the one before, after
-/// a loss of power too. What `write` gives is handed through.
+/// Writes a file: aside, synced, renamed, and its folder synced, so that whoever opens `path` sees
+/// the whole file or the one before, after a loss of power too. What `write` gives is handed
+/// through.
 ///
 /// # Errors
-/// If `write` fails or the disk does; what was written aside is removed, and what was at `path` is as it was.
+/// If `write` fails or the disk does; what was written aside is removed, and what was at `path` is
+/// as it was.
 pub fn file<T, E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>,
@@ -67,6 +69,7 @@ fn aside(path: &Path) -> PathBuf {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Point::PublishPlaceSync.around(|| File::open(folder)?.sync_all())
 }

@@ -45,7 +45,11 @@ pub struct Survey<'a> {
 ///
 /// # Errors
 /// As [`crate::Corpus::open`], but not if the text is too short.
-pub fn survey(spec: &DataSpec, how: Survey, listener: &dyn Listener) -> Result<Summary, CorpusError> {
+pub fn survey(
+    spec: &DataSpec,
+    how: Survey,
+    listener: &dyn Listener,
+) -> Result<Summary, CorpusError> {
     if let Some(name) = &spec.corpus {
         return built_in(name).map(|corpus| corpus.built_in_summary(name));
     }
@@ -98,7 +102,8 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Finds the files and looks at each, reads the tokenizer.
     pub fn of(spec: &'a DataSpec) -> Result<Self, CorpusError> {
-        let mut tokenizer = spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
+        let mut tokenizer =
+            spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
         let end = match (&mut tokenizer, &spec.end_of_text) {
             (Some(tokenizer), Some(token)) => Some(tokenizer.end_with(token, spec.joined)?),
             (Some(_), None) => None,
@@ -106,12 +111,22 @@ impl<'a> Reading<'a> {
         };
         let mut finder = Finder::new(field(spec), spec.format);
         // Those first: what they have is not trained on.
-        let validation = spec.validation_paths.as_deref().map(|paths| finder.find(paths)).transpose()?;
+        let validation =
+            spec.validation_paths.as_deref().map(|paths| finder.find(paths)).transpose()?;
         let train = finder.find(spec.paths.as_deref().unwrap_or_default())?;
-        Ok(Self { spec, train, validation, left_out: finder.left_out, checked: tokenizer.is_some(), tokenizer, end })
+        Ok(Self {
+            spec,
+            train,
+            validation,
+            left_out: finder.left_out,
+            checked: tokenizer.is_some(),
+            tokenizer,
+            end,
+        })
     }
 
-    /// Whether it is plain text without a tokenizer: bytes one after the other, and nothing between them.
+    /// Whether it is plain text without a tokenizer: bytes one after the other, and nothing between
+    /// them.
     pub fn is_raw(&self) -> bool {
         const RAW: Kind = Kind { format: Format::Text, packing: Packing::Plain };
         self.tokenizer.is_none() && self.files().all(|(source, _)| source.kind == RAW)
@@ -125,7 +140,11 @@ impl<'a> Reading<'a> {
     fn files(&self) -> impl Iterator<Item = (&Source, Division)> {
         let (share, named) = (self.spec.validation.unwrap_or(0.0), self.validation.is_some());
         let of_train = if named { Division::All(Part::Train) } else { Division::Share(share) };
-        let validation = self.validation.iter().flatten().map(|source| (source, Division::All(Part::Validation)));
+        let validation = self
+            .validation
+            .iter()
+            .flatten()
+            .map(|source| (source, Division::All(Part::Validation)));
         validation.chain(self.train.iter().map(move |source| (source, of_train)))
     }
 
@@ -148,12 +167,16 @@ impl<'a> Reading<'a> {
             counts,
             is_bytes: self.tokenizer.is_none(),
             end_of_text: end,
-            notes: self.tokenizer.as_ref().map_or_else(Vec::new, |tokenizer| tokenizer.notes().to_vec()),
+            notes: self
+                .tokenizer
+                .as_ref()
+                .map_or_else(Vec::new, |tokenizer| tokenizer.notes().to_vec()),
             seconds,
         }
     }
 
-    /// BLAKE3 of raw training text, its length and raw validation text; of others, of the files and of what else tokens depend on.
+    /// BLAKE3 of raw training text, its length and raw validation text; of others, of the files and
+    /// of what else tokens depend on.
     pub fn digest(&self, listener: &dyn Listener) -> Result<String, CorpusError> {
         listener.begin(self.bytes() * if self.is_raw() { 1 } else { 2 });
         if self.is_raw() {
@@ -234,16 +257,23 @@ impl<'a> Reading<'a> {
     }
 
     /// Hands over each document of all files in turn, in pieces.
-    fn each_piece(&self, listener: &dyn Listener, skipped: &mut Skipped, take: TakePiece) -> Result<(), CorpusError> {
+    fn each_piece(
+        &self,
+        listener: &dyn Listener,
+        skipped: &mut Skipped,
+        take: TakePiece,
+    ) -> Result<(), CorpusError> {
         for (source, division) in self.files() {
-            let reader = Reader { field: field(self.spec), checked: self.checked, division, listener };
+            let reader =
+                Reader { field: field(self.spec), checked: self.checked, division, listener };
             reader.each(source, skipped, take)?;
             source.is_unchanged()?;
         }
         Ok(())
     }
 
-    /// Turns all documents into tokens and hands those over, encoded, in turn. Gives what was counted, and the seconds that tokenizing took.
+    /// Turns all documents into tokens and hands those over, encoded, in turn. Gives what was
+    /// counted, and the seconds that tokenizing took.
     pub fn each_token(
         &self,
         round_trip: bool,
@@ -252,8 +282,15 @@ impl<'a> Reading<'a> {
     ) -> Result<(Counts, f64), CorpusError> {
         let mut counts = Counts::default();
         let mut skipped = Skipped::default();
-        let mut batch =
-            Batch { reading: self, round_trip, pieces: vec![], bytes: 0, seen: 0, both: Both::default(), seconds: 0.0 };
+        let mut batch = Batch {
+            reading: self,
+            round_trip,
+            pieces: vec![],
+            bytes: 0,
+            seen: 0,
+            both: Both::default(),
+            seconds: 0.0,
+        };
         self.each_piece(listener, &mut skipped, &mut |piece| {
             batch.bytes += piece.text.len();
             batch.pieces.push(piece);
@@ -266,7 +303,10 @@ impl<'a> Reading<'a> {
     /// The tokens of a piece, and what can be said of it alone.
     fn tokenize(&self, piece: &Piece, is_sample: bool) -> Result<Tokenized, CorpusError> {
         let Some(tokenizer) = &self.tokenizer else {
-            return Ok(Tokenized { ids: piece.text.iter().map(|&byte| byte.into()).collect(), ..Tokenized::default() });
+            return Ok(Tokenized {
+                ids: piece.text.iter().map(|&byte| byte.into()).collect(),
+                ..Tokenized::default()
+            });
         };
         let text = std::str::from_utf8(&piece.text).expect("readers check it");
         let ids = tokenizer.encode_one(text)?;
@@ -315,14 +355,20 @@ impl Batch<'_> {
     fn flush(&mut self, counts: &mut Counts, take: TakeTokens) -> Result<(), CorpusError> {
         let pieces = std::mem::take(&mut self.pieces);
         let (seen, began) = (self.seen, Instant::now());
-        let is_sample = |number: u64| self.round_trip || number < FIRST_SAMPLES || number.is_multiple_of(SAMPLE_ONE_IN);
+        let is_sample = |number: u64| {
+            self.round_trip || number < FIRST_SAMPLES || number.is_multiple_of(SAMPLE_ONE_IN)
+        };
         let tokenized = pieces.par_iter().enumerate();
-        let tokenized = tokenized.map(|(n, piece)| self.reading.tokenize(piece, is_sample(seen + n as u64)));
+        let tokenized =
+            tokenized.map(|(n, piece)| self.reading.tokenize(piece, is_sample(seen + n as u64)));
         let tokenized: Vec<Tokenized> = tokenized.collect::<Result<_, _>>()?;
         self.seconds += began.elapsed().as_secs_f64();
         self.seen += pieces.len() as u64;
         self.bytes = 0;
-        pieces.iter().zip(tokenized).try_for_each(|(piece, tokenized)| self.add(piece, tokenized, counts, take))
+        pieces
+            .iter()
+            .zip(tokenized)
+            .try_for_each(|(piece, tokenized)| self.add(piece, tokenized, counts, take))
     }
 
     fn add(

@@ -30,7 +30,8 @@ pub struct Counts {
     pub sampled: u64,
     /// Bytes of these that did not come back.
     pub lost: u64,
-    /// Pieces of documents that did not come back as they were, of those that were turned into text again.
+    /// Pieces of documents that did not come back as they were, of those that were turned into text
+    /// again.
     pub changed: u64,
     /// Training documents that are validation documents, too.
     pub in_both: u64,
@@ -88,7 +89,8 @@ impl Summary {
         self.counts.unknown as f64 / own.max(1) as f64
     }
 
-    /// The share of bytes that do not come back when tokens are turned into text again, as seen in samples.
+    /// The share of bytes that do not come back when tokens are turned into text again, as seen in
+    /// samples.
     pub fn lost_share(&self) -> f64 {
         self.counts.lost as f64 / self.counts.sampled.max(1) as f64
     }
@@ -108,21 +110,36 @@ impl Summary {
         let end = self.end_of_text.as_deref().unwrap_or_default();
         warn(
             *ends_in_text > 0,
-            format!("{end} stands {ends_in_text} times within documents, where it reads as the end of one"),
+            format!(
+                "{end} stands {ends_in_text} times within documents, where it reads as the end of one"
+            ),
         );
         let percent = |share: f64| format!("{:.3} %", share * 100.0);
-        let loud = |share: f64| if share >= LARGE { "this tokenizer does not fit this text: " } else { "" };
+        let loud = |share: f64| {
+            if share >= LARGE { "this tokenizer does not fit this text: " } else { "" }
+        };
         let unknown = self.unknown_share();
         warn(
             unknown > 0.0,
-            format!("{}{} of all tokens stand for what the tokenizer does not know", loud(unknown), percent(unknown)),
+            format!(
+                "{}{} of all tokens stand for what the tokenizer does not know",
+                loud(unknown),
+                percent(unknown)
+            ),
         );
         let lost = self.lost_share();
         warn(
             lost > 0.0,
-            format!("{}{} of the text's bytes do not come back from its tokens, in samples", loud(lost), percent(lost)),
+            format!(
+                "{}{} of the text's bytes do not come back from its tokens, in samples",
+                loud(lost),
+                percent(lost)
+            ),
         );
-        warn(skipped.total() > 0, format!("{} entries were left out: {}", skipped.total(), skipped.describe()));
+        warn(
+            skipped.total() > 0,
+            format!("{} entries were left out: {}", skipped.total(), skipped.describe()),
+        );
         warn(*in_both > 0, format!("{in_both} training documents are validation documents, too"));
         all
     }

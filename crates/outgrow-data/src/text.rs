@@ -9,15 +9,19 @@ const PIECE_BYTES: usize = if cfg!(test) { 48 } else { 1 << 20 };
 /// Where no line ends, a piece ends behind a word at the latest here.
 const MOST_BYTES: usize = 4 * PIECE_BYTES;
 
-/// Where a piece of a text may end, so that a tokenizer sees the same words: behind a line that another word follows; in a text without
-/// lines behind a word, and in one without words behind a character. None if the text is short enough as it is.
+/// Where a piece of a text may end, so that a tokenizer sees the same words: behind a line that
+/// another word follows; in a text without lines behind a word, and in one without words behind a
+/// character. None if the text is short enough as it is.
 fn end_of_piece(text: &[u8]) -> Option<usize> {
     let line = |at: &usize| {
         let at = *at;
-        text[at - 1] == b'\n' && !text[at - 2].is_ascii_whitespace() && !text[at].is_ascii_whitespace()
+        text[at - 1] == b'\n'
+            && !text[at - 2].is_ascii_whitespace()
+            && !text[at].is_ascii_whitespace()
     };
     (PIECE_BYTES..text.len().min(MOST_BYTES)).find(line).or_else(|| {
-        let word = |at: &usize| text[*at].is_ascii_whitespace() && !text[*at - 1].is_ascii_whitespace();
+        let word =
+            |at: &usize| text[*at].is_ascii_whitespace() && !text[*at - 1].is_ascii_whitespace();
         let most = (text.len() > MOST_BYTES).then_some(MOST_BYTES)?;
         Some((PIECE_BYTES..most).rev().find(word).unwrap_or_else(|| whole_character(text, most)))
     })
@@ -45,10 +49,12 @@ pub(crate) fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What [`Text::read`] hands over: a piece, whether it is of the second part, and whether the part ends with it.
+/// What [`Text::read`] hands over: a piece, whether it is of the second part, and whether the part
+/// ends with it.
 pub(crate) type TakePiece<'a> = &'a mut dyn FnMut(&[u8], bool, bool) -> Result<(), CorpusError>;
 
-/// A text that is read once, from its beginning, in pieces, of which only the one at hand is in memory.
+/// A text that is read once, from its beginning, in pieces, of which only the one at hand is in
+/// memory.
 pub(crate) struct Text<'a> {
     pub path: &'a Path,
     /// Whether it must be UTF-8 without U+0000: what a tokenizer reads. Otherwise it is any bytes.
@@ -56,9 +62,14 @@ pub(crate) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// Hands over its pieces. The second part begins at byte `cut` or a little before: behind a line, or where there is none, behind a
-    /// character.
-    pub fn read(&self, mut reader: impl BufRead, cut: u64, take: TakePiece) -> Result<(), CorpusError> {
+    /// Hands over its pieces. The second part begins at byte `cut` or a little before: behind a
+    /// line, or where there is none, behind a character.
+    pub fn read(
+        &self,
+        mut reader: impl BufRead,
+        cut: u64,
+        take: TakePiece,
+    ) -> Result<(), CorpusError> {
         let mut at = At { path: self.path, checked: self.checked, byte: 0, line: 1, take };
         let rest = self.part(&mut reader, vec![], Some(cut), &mut at)?;
         self.part(&mut reader, rest, None, &mut at).map(|_| ())
@@ -133,13 +144,17 @@ impl At<'_> {
     }
 
     fn check(&self, piece: &[u8]) -> Result<(), CorpusError> {
-        let invalid = std::str::from_utf8(piece).err().map(|error| (error.valid_up_to(), "is no UTF-8"));
-        let nul = piece.iter().position(|&byte| byte == 0).map(|at| (at, "is NUL, which no text has"));
+        let invalid =
+            std::str::from_utf8(piece).err().map(|error| (error.valid_up_to(), "is no UTF-8"));
+        let nul =
+            piece.iter().position(|&byte| byte == 0).map(|at| (at, "is NUL, which no text has"));
         let Some((at, what)) = invalid.into_iter().chain(nul).min() else { return Ok(()) };
         let (byte, line) = (self.byte + at as u64, self.line + newlines(&piece[..at]));
         Err(CorpusError::Document {
             place: format!("{}, line {line}", self.path.display()),
-            why: format!("byte {byte} {what}; write it as UTF-8 text, or name files with text in them"),
+            why: format!(
+                "byte {byte} {what}; write it as UTF-8 text, or name files with text in them"
+            ),
         })
     }
 }
@@ -172,7 +187,8 @@ mod tests {
     }
 
     proptest! {
-        /// No byte is lost or moved, pieces are whole characters and of bounded size, and the cut stands behind the last line before it.
+        /// No byte is lost or moved, pieces are whole characters and of bounded size, and the cut
+        /// stands behind the last line before it.
         #[test]
         fn texts_are_cut_where_they_should_be(text in "([a-z é🙂]{0,30}[\n \r]?){0,40}", buffer in 1..70usize, share in 0.0..=1.0f64) {
             let bytes = text.as_bytes();
@@ -189,7 +205,8 @@ mod tests {
             }
             let line = bytes[..cut as usize].iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
             if let (Some(line), true) = (line, (cut as usize) < bytes.len()) {
-                // Behind that line, or, where a long one was cut behind a word already, behind that.
+                // Behind that line, or, where a long one was cut behind a word already, behind
+                // that.
                 prop_assert!(train.len() >= line);
                 let forced = |(piece, ends): &(Vec<u8>, bool)| !ends && !piece.ends_with(b"\n");
                 prop_assert!(train.len() == line || parts[0].iter().any(forced));
@@ -210,7 +227,11 @@ mod tests {
             let read = Text { path: Path::new("x.txt"), checked: true }.read(text, 7, &mut take);
             read.expect_err("no text").to_string()
         };
-        assert!(refused(&text).starts_with("x.txt, line 41: byte 205 is no UTF-8"), "{}", refused(&text));
+        assert!(
+            refused(&text).starts_with("x.txt, line 41: byte 205 is no UTF-8"),
+            "{}",
+            refused(&text)
+        );
         assert!(refused(b"a\nb\0c").starts_with("x.txt, line 2: byte 3 is NUL"));
         assert!(refused(b"a\xc3").contains("byte 1 is no UTF-8"));
     }

@@ -17,8 +17,9 @@ use crate::{
     guard::guarded,
 };
 
-/// A tokenizer, ready to be used from many threads. It turns a text into tokens and nothing else: truncation, padding, dropout and tokens
-/// around a text, which someone stored for another use, are put aside, and the name of a control token within a text is text.
+/// A tokenizer, ready to be used from many threads. It turns a text into tokens and nothing else:
+/// truncation, padding, dropout and tokens around a text, which someone stored for another use, are
+/// put aside, and the name of a control token within a text is text.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     effective: Vec<u8>,
@@ -41,12 +42,14 @@ impl Tokenizer {
         let foreign = |error: &dyn std::fmt::Display| {
             refused(format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}"))
         };
-        let bytes = fs::read(&path).map_err(|error| refused(format!("cannot read the tokenizer: {error}")))?;
+        let bytes = fs::read(&path)
+            .map_err(|error| refused(format!("cannot read the tokenizer: {error}")))?;
         // JSON first: of what is none, the library would panic.
         let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| foreign(&error))?;
         let mut notes = put_aside(&mut value);
         let effective = serde_json::to_vec(&value).expect("JSON");
-        let read = guarded(|| tokenizers::Tokenizer::from_bytes(&effective)).map_err(|error| foreign(&error))?;
+        let read = guarded(|| tokenizers::Tokenizer::from_bytes(&effective))
+            .map_err(|error| foreign(&error))?;
         let mut inner = read.map_err(|error| foreign(&error))?;
         inner.set_encode_special_tokens(true);
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
@@ -90,8 +93,9 @@ impl Tokenizer {
         self.inner.token_to_id(token).ok_or_else(|| self.failed(why()))
     }
 
-    /// Says which token ends documents, so that its name within a text is text, whatever the file says of it; or, in `joined` texts, that
-    /// names of control tokens are those tokens. Gives its id.
+    /// Says which token ends documents, so that its name within a text is text, whatever the file
+    /// says of it; or, in `joined` texts, that names of control tokens are those tokens. Gives its
+    /// id.
     pub(crate) fn end_with(&mut self, token: &str, joined: bool) -> Result<u32, CorpusError> {
         let id = self.id(token)?;
         let known = self.inner.get_added_tokens_decoder().get(&id).cloned();
@@ -115,10 +119,15 @@ impl Tokenizer {
 
     /// The ids of a text.
     pub(crate) fn encode_one(&self, text: &str) -> Result<Vec<u32>, CorpusError> {
-        let encoded = guarded(|| self.inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()));
-        let ids = encoded.map_err(|panic| self.failed(panic))?.map_err(|error| self.failed(error.to_string()))?;
+        let encoded = guarded(|| {
+            self.inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec())
+        });
+        let ids = encoded
+            .map_err(|panic| self.failed(panic))?
+            .map_err(|error| self.failed(error.to_string()))?;
         match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
-            Some(id) => Err(self.failed(format!("it gave token {id}, but its vocabulary has {}", self.vocab_size))),
+            Some(id) => Err(self
+                .failed(format!("it gave token {id}, but its vocabulary has {}", self.vocab_size))),
             None => Ok(ids),
         }
     }
@@ -128,12 +137,14 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, CorpusError> {
-        let decoded = guarded(|| self.inner.decode(ids, false)).map_err(|panic| self.failed(panic))?;
+        let decoded =
+            guarded(|| self.inner.decode(ids, false)).map_err(|panic| self.failed(panic))?;
         decoded.map_err(|error| self.failed(error.to_string()))
     }
 }
 
-/// Takes out of a `tokenizer.json` what is not for training text. Says what a user would not expect.
+/// Takes out of a `tokenizer.json` what is not for training text. Says what a user would not
+/// expect.
 fn put_aside(value: &mut Value) -> Vec<String> {
     let mut notes = vec![];
     let Some(fields) = value.as_object_mut() else { return notes };
@@ -146,7 +157,8 @@ fn put_aside(value: &mut Value) -> Vec<String> {
     }
     // Puts tokens around a text, for those who ask for it.
     fields.insert("post_processor".into(), Value::Null);
-    let dropout = fields.get_mut("model").and_then(|model| model.get_mut("dropout")).map(Value::take);
+    let dropout =
+        fields.get_mut("model").and_then(|model| model.get_mut("dropout")).map(Value::take);
     if let Some(dropout) = dropout.filter(|dropout| dropout.as_f64().is_some_and(|p| p != 0.0)) {
         notes.push(format!("the dropout of {dropout} that the tokenizer's file stores would give other tokens each time, and is not used"));
     }
@@ -162,12 +174,16 @@ fn unknown(model: &Value, inner: &tokenizers::Tokenizer) -> Option<u32> {
 /// More tokens than any tokenizer of today has.
 pub const MAX_VOCAB_SIZE: usize = 1 << 20;
 
-/// Trains a byte-level BPE of `vocab_size` tokens on texts and gives its `tokenizer.json`. It knows every byte, so it encodes any text, and
-/// ends documents with `<|endoftext|>`.
+/// Trains a byte-level BPE of `vocab_size` tokens on texts and gives its `tokenizer.json`. It knows
+/// every byte, so it encodes any text, and ends documents with `<|endoftext|>`.
 ///
 /// # Errors
-/// If the vocabulary is too small for all bytes, or larger than [`MAX_VOCAB_SIZE`], or the trainer fails.
-pub fn train_bpe(texts: impl Iterator<Item = String> + Send, vocab_size: usize) -> Result<String, String> {
+/// If the vocabulary is too small for all bytes, or larger than [`MAX_VOCAB_SIZE`], or the trainer
+/// fails.
+pub fn train_bpe(
+    texts: impl Iterator<Item = String> + Send,
+    vocab_size: usize,
+) -> Result<String, String> {
     check_vocab_size(vocab_size)?;
     let failed = |error: tokenizers::Error| error.to_string();
     let byte_level = ByteLevel::new(false, true, true);
@@ -191,7 +207,9 @@ pub fn train_bpe(texts: impl Iterator<Item = String> + Send, vocab_size: usize) 
 /// If not: what is allowed.
 pub fn check_vocab_size(vocab_size: usize) -> Result<(), String> {
     match vocab_size {
-        ..257 => Err(format!("a vocabulary of {vocab_size} is too small: all bytes and <|endoftext|> are 257")),
+        ..257 => Err(format!(
+            "a vocabulary of {vocab_size} is too small: all bytes and <|endoftext|> are 257"
+        )),
         257..=MAX_VOCAB_SIZE => Ok(()),
         _ => Err(format!("a vocabulary of {vocab_size} is too large: at most {MAX_VOCAB_SIZE}")),
     }

@@ -73,7 +73,12 @@ impl Encoding {
 /// # Panics
 /// If the bytes do not begin at a whole id, which those of a mapped file do.
 pub(crate) fn tokens(bytes: &[u8], width: usize) -> Tokens<'_> {
-    const { assert!(cfg!(target_endian = "little"), "token files are mapped as they are, in little-endian") };
+    const {
+        assert!(
+            cfg!(target_endian = "little"),
+            "token files are mapped as they are, in little-endian"
+        )
+    };
     // SAFETY: any bits are a number of these types.
     let (before, u16s, u32s) = unsafe { (0, bytes.align_to::<u16>(), bytes.align_to::<u32>()) };
     debug_assert_eq!(before, 0);

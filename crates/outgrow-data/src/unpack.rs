@@ -12,7 +12,8 @@ use crate::{
     listener::Listener,
 };
 
-/// The largest window of zstd, as `zstd --long=31` takes it: 2 GiB, of which as much is used as there is text.
+/// The largest window of zstd, as `zstd --long=31` takes it: 2 GiB, of which as much is used as
+/// there is text.
 const WINDOW_LOG: u32 = 31;
 const BUFFER: usize = 256 << 10;
 
@@ -54,7 +55,8 @@ impl Read for Heard<'_> {
     }
 }
 
-/// The members of a gzip file as one text. Zeros behind the last one, with which some fill up a block, are none, as gzip itself has it.
+/// The members of a gzip file as one text. Zeros behind the last one, with which some fill up a
+/// block, are none, as gzip itself has it.
 struct Members<R: BufRead> {
     member: Option<flate2::bufread::GzDecoder<R>>,
 }

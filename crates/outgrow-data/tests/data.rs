@@ -18,7 +18,18 @@ use tempfile::TempDir;
 
 /// Documents with words, numbers, scripts that are not Latin, and what breaks careless readers.
 fn documents() -> Vec<String> {
-    let words = ["growing", "models", "naïve", "日本語", "🙂", "\t", "1234", "don't", "\"quoted\"", "end.\n"];
+    let words = [
+        "growing",
+        "models",
+        "naïve",
+        "日本語",
+        "🙂",
+        "\t",
+        "1234",
+        "don't",
+        "\"quoted\"",
+        "end.\n",
+    ];
     let word = |n: usize, i: usize| match (n * 7 + i * i) % 12 {
         known if known < words.len() => words[known].to_owned(),
         _ => format!("{:x}", (n + 1) * (i + 1) * 2_654_435_761),
@@ -39,8 +50,10 @@ fn json_lines(documents: &[String], field: &str) -> Vec<u8> {
 }
 
 fn parquet(documents: &[String]) -> Vec<u8> {
-    let schema =
-        Arc::new(Schema::new(vec![Field::new("url", DataType::Utf8, true), Field::new("text", DataType::Utf8, true)]));
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("url", DataType::Utf8, true),
+        Field::new("text", DataType::Utf8, true),
+    ]));
     let texts: ArrayRef = Arc::new(StringArray::from(documents.to_vec()));
     let urls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; documents.len()]));
     let batch = RecordBatch::try_new(schema.clone(), vec![urls, texts]).expect("a batch");
@@ -128,9 +141,12 @@ fn documents_are_whole_and_on_one_side() {
     let read = |ending: &str, n: usize| {
         let name = format!("{}.{ending}", &corpus.digest()[..32]);
         let bytes = fs::read(folder.path().join(name)).expect("tokens");
-        let ids: Vec<u32> = bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]]).into()).collect();
+        let ids: Vec<u32> =
+            bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]]).into()).collect();
         assert_eq!(ids.len(), n);
-        ids.split(|&id| id == end).map(|document| tokenizer.decode(document).expect("text")).collect::<Vec<_>>()
+        ids.split(|&id| id == end)
+            .map(|document| tokenizer.decode(document).expect("text"))
+            .collect::<Vec<_>>()
     };
     let (mut train, mut validation) = (read("train", train), read("validation", validation));
     // Behind the last document stands its end, too.
@@ -142,7 +158,10 @@ fn documents_are_whole_and_on_one_side() {
     all.sort();
     expected.sort();
     assert_eq!(all, expected);
-    assert!(validation.iter().all(|document| !train.contains(document)), "a document is on both sides");
+    assert!(
+        validation.iter().all(|document| !train.contains(document)),
+        "a document is on both sides"
+    );
 }
 
 #[test]
@@ -150,11 +169,13 @@ fn a_tokenizer_gives_text_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let tokenizer = Tokenizer::read(&tokenizer(&folder)).expect("a tokenizer");
     assert_eq!((tokenizer.vocab_size(), tokenizer.end_of_text()), (400, Some("<|endoftext|>")));
-    // All of Unicode, a few characters at a time (a BPE's time grows with the square of a word), and the documents it was trained on.
+    // All of Unicode, a few characters at a time (a BPE's time grows with the square of a word),
+    // and the documents it was trained on.
     let every = (0..0x11_0000u32).filter_map(char::from_u32).collect::<Vec<_>>();
     let mut texts: Vec<String> = every.chunks(24).map(|chars| chars.iter().collect()).collect();
     texts.extend(documents());
-    let encoded = tokenizer.encode(&texts.iter().map(String::as_str).collect::<Vec<_>>()).expect("ids");
+    let encoded =
+        tokenizer.encode(&texts.iter().map(String::as_str).collect::<Vec<_>>()).expect("ids");
     for (text, ids) in texts.iter().zip(&encoded) {
         assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
         assert_eq!(tokenizer.decode(ids).expect("text"), *text);
@@ -185,17 +206,37 @@ fn what_is_wrong_is_named() {
     let refused = |name: &str, bytes: &[u8], change: &dyn Fn(DataSpec) -> DataSpec, words: &str| {
         let path = write(&folder, name, bytes);
         let cache = tempfile::tempdir().expect("a folder");
-        let error = Corpus::open(&change(spec(&[&path], Some(&file))), cache.path()).expect_err(words).to_string();
-        assert!(error.contains(words) && error.contains(name) | error.contains("tokenizer"), "{error}");
+        let error = Corpus::open(&change(spec(&[&path], Some(&file))), cache.path())
+            .expect_err(words)
+            .to_string();
+        assert!(
+            error.contains(words) && error.contains(name) | error.contains("tokenizer"),
+            "{error}"
+        );
     };
     let same = |spec: DataSpec| spec;
     refused("a.jsonl", b"{\"text\": \"a\"}\nnot json\n", &same, "line 2");
-    refused("b.jsonl", &lines, &|spec| DataSpec { field: Some("body".into()), ..spec }, "data.field");
-    refused("c.parquet", &columns, &|spec| DataSpec { field: Some("body".into()), ..spec }, "but url, text");
+    refused(
+        "b.jsonl",
+        &lines,
+        &|spec| DataSpec { field: Some("body".into()), ..spec },
+        "data.field",
+    );
+    refused(
+        "c.parquet",
+        &columns,
+        &|spec| DataSpec { field: Some("body".into()), ..spec },
+        "but url, text",
+    );
     refused("d.parquet", &columns[..columns.len() / 2], &same, "no whole Parquet");
     refused("e.jsonl.gz", &lines, &same, "gzip");
     refused("f.jsonl.zst", &lines, &same, "f.jsonl.zst");
-    refused("g.jsonl", &lines, &|spec| DataSpec { end_of_text: Some("<none>".into()), ..spec }, "data.end_of_text");
+    refused(
+        "g.jsonl",
+        &lines,
+        &|spec| DataSpec { end_of_text: Some("<none>".into()), ..spec },
+        "data.end_of_text",
+    );
     let broken = write(&folder, "broken.json", b"{}");
     let error = Tokenizer::read(&broken).err().expect("refused").to_string();
     assert!(error.contains("broken.json") && error.contains("no tokenizer.json"), "{error}");

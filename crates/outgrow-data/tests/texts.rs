@@ -1,4 +1,5 @@
-//! What other people's files are, and what is wrong with them: each kind is read as its own tools read it, or refused by name.
+//! What other people's files are, and what is wrong with them: each kind is read as its own tools
+//! read it, or refused by name.
 
 use std::{
     fs,
@@ -10,8 +11,8 @@ use std::{
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, Int64Array, LargeBinaryArray,
-        LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
+        ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, Int64Array,
+        LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
     },
     datatypes::{DataType, Field, Int32Type, Schema},
 };
@@ -48,7 +49,11 @@ impl Desk {
     /// Data of these files, with the tokenizer.
     fn spec(&self, names: &[&str]) -> DataSpec {
         let text = |name: &str| self.path(name).display().to_string();
-        DataSpec { tokenizer: Some(text("t.json")), end_of_text: Some("<|endoftext|>".into()), ..self.bytes(names) }
+        DataSpec {
+            tokenizer: Some(text("t.json")),
+            end_of_text: Some("<|endoftext|>".into()),
+            ..self.bytes(names)
+        }
     }
 
     fn bytes(&self, names: &[&str]) -> DataSpec {
@@ -69,13 +74,15 @@ impl Desk {
         for (name, bytes, words) in cases {
             self.write(name, bytes);
             let error = self.survey(name).expect_err(name).to_string();
-            assert!(error.contains(name) && error.contains(words) && !error.contains('\n'), "{name}: {error}");
+            assert!(
+                error.contains(name) && error.contains(words) && !error.contains('\n'),
+                "{name}: {error}"
+            );
         }
     }
 }
 
-const LINES: &str =
-    "{\"text\": \"models grow\", \"url\": \"u\"}\n{\"text\": \"others wait\"}\n{\"text\": \"a\\u0062\"}\n";
+const LINES: &str = "{\"text\": \"models grow\", \"url\": \"u\"}\n{\"text\": \"others wait\"}\n{\"text\": \"a\\u0062\"}\n";
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
@@ -101,7 +108,10 @@ fn the_same_documents_are_read_whatever_holds_them() {
     let array = format!("[\n  {}\n]\n", objects.join(",\n  "));
     let pretty: Vec<String> = objects
         .iter()
-        .map(|line| serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap()).unwrap())
+        .map(|line| {
+            serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .unwrap()
+        })
         .collect();
     let lines = LINES.as_bytes();
     let (first, rest) = lines.split_at(LINES.find('\n').expect("a line") + 1);
@@ -139,7 +149,10 @@ fn the_same_documents_are_read_whatever_holds_them() {
         ("skippable.jsonl.zst", skippable),
         ("long.jsonl.zst", zstd_long(lines)),
         ("mark.jsonl.zst", zstd(&[b"\xef\xbb\xbf", lines].concat())),
-        ("nan.jsonl", LINES.replace("\"url\"", "\"score\": NaN, \"x\": [-Infinity], \"url\"").into_bytes()),
+        (
+            "nan.jsonl",
+            LINES.replace("\"url\"", "\"score\": NaN, \"x\": [-Infinity], \"url\"").into_bytes(),
+        ),
         ("halves.jsonl", LINES.replace("\"u\"", "\"u\\ud83d\"").into_bytes()),
     ];
     desk.write("reference.jsonl", lines);
@@ -161,9 +174,12 @@ fn column(array: ArrayRef) -> RecordBatch {
 
 fn parquet(batch: &RecordBatch, compression: Compression) -> Vec<u8> {
     let mut bytes = vec![];
-    let properties =
-        WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(2)).build();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a writer");
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(2))
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a writer");
     writer.write(batch).expect("written");
     writer.close().expect("closed");
     bytes
@@ -205,11 +221,14 @@ fn columns_of_text_are_read_whatever_their_type() {
     }
     // Within another field, as in JSON.
     let inner: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-    let within = StructArray::from(vec![(Arc::new(Field::new("body", DataType::Utf8, true)), inner)]);
+    let within =
+        StructArray::from(vec![(Arc::new(Field::new("body", DataType::Utf8, true)), inner)]);
     desk.write("nested.parquet", parquet(&column(Arc::new(within)), Compression::SNAPPY));
     desk.write(
         "nested.jsonl",
-        texts.map(|text| serde_json::json!({ "text": { "body": text } }).to_string() + "\n").concat(),
+        texts
+            .map(|text| serde_json::json!({ "text": { "body": text } }).to_string() + "\n")
+            .concat(),
     );
     for name in ["nested.parquet", "nested.jsonl"] {
         let spec = DataSpec { field: Some("text.body".into()), ..desk.spec(&[name]) };
@@ -222,7 +241,10 @@ fn columns_of_text_are_read_whatever_their_type() {
         ("numbers.parquet", &parquet(&numbers, Compression::SNAPPY), "Int64, not text"),
         (
             "invalid.parquet",
-            &parquet(&column(Arc::new(BinaryArray::from(vec![Some(&b"\xff"[..])]))), Compression::SNAPPY),
+            &parquet(
+                &column(Arc::new(BinaryArray::from(vec![Some(&b"\xff"[..])]))),
+                Compression::SNAPPY,
+            ),
             "no UTF-8",
         ),
     ]);
@@ -232,11 +254,20 @@ fn columns_of_text_are_read_whatever_their_type() {
 fn what_is_no_text_is_refused_by_name() {
     let desk = Desk::new();
     let lines = LINES.as_bytes();
-    let whole = parquet(&column(Arc::new(StringArray::from(vec!["models grow"]))), Compression::SNAPPY);
-    let utf16: Vec<u8> = [0xfeff].into_iter().chain("models grow".encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    let utf16_be: Vec<u8> =
-        [0xfeff].into_iter().chain("models grow".encode_utf16()).flat_map(u16::to_be_bytes).collect();
-    let utf32: Vec<u8> = "\u{feff}models".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+    let whole =
+        parquet(&column(Arc::new(StringArray::from(vec!["models grow"]))), Compression::SNAPPY);
+    let utf16: Vec<u8> = [0xfeff]
+        .into_iter()
+        .chain("models grow".encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let utf16_be: Vec<u8> = [0xfeff]
+        .into_iter()
+        .chain("models grow".encode_utf16())
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let utf32: Vec<u8> =
+        "\u{feff}models".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
     let bare_utf16: Vec<u8> = "models".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let long = "x".repeat(100_000);
     let packed = zstd(long.as_bytes());
@@ -291,9 +322,13 @@ fn what_is_no_text_is_refused_by_name() {
         ("empty.jsonl", b"", "is empty"),
     ];
     desk.refused(&cases);
-    // Also as bytes, but for text in an encoding that none of these marks tells: that is bytes like others.
-    for (name, _, words) in cases.iter().filter(|(name, ..)| !["bare.txt", "latin1.txt", "nul.txt"].contains(name)) {
-        let error = survey(&desk.bytes(&[name]), Survey::default(), &()).expect_err(name).to_string();
+    // Also as bytes, but for text in an encoding that none of these marks tells: that is bytes like
+    // others.
+    for (name, _, words) in
+        cases.iter().filter(|(name, ..)| !["bare.txt", "latin1.txt", "nul.txt"].contains(name))
+    {
+        let error =
+            survey(&desk.bytes(&[name]), Survey::default(), &()).expect_err(name).to_string();
         assert!(error.contains(words), "{name}: {error}");
     }
     for name in ["bare.txt", "latin1.txt", "nul.txt"] {
@@ -302,7 +337,11 @@ fn what_is_no_text_is_refused_by_name() {
     // The user's word stands above what a file seems to be.
     for name in ["a.csv", "not.json", "settings.json", "columns.json"] {
         let spec = DataSpec { format: Some(TextFormat::Text), ..desk.spec(&[name]) };
-        assert_eq!(survey(&spec, Survey::default(), &()).expect(name).counts.documents, [1, 0], "{name}");
+        assert_eq!(
+            survey(&spec, Survey::default(), &()).expect(name).counts.documents,
+            [1, 0],
+            "{name}"
+        );
     }
     desk.write("lines.md", LINES);
     let spec = DataSpec { format: Some(TextFormat::Json), ..desk.spec(&["lines.md"]) };
@@ -324,7 +363,11 @@ fn plain_text_is_read_as_it_stands() {
     ] {
         desk.write(name, bytes);
         let found = desk.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!((found.counts.documents, found.counts.bytes), ([1, 0], [bytes.len() as u64, 0]), "{name}");
+        assert_eq!(
+            (found.counts.documents, found.counts.bytes),
+            ([1, 0], [bytes.len() as u64, 0]),
+            "{name}"
+        );
         assert_eq!(found.counts.changed, 0, "{name}");
         // A mark is no text, and bytes are the same with and without it.
         desk.write("marked", [b"\xef\xbb\xbf", bytes].concat());
@@ -363,9 +406,11 @@ fn folders_of_data_are_their_data() {
     desk.refused(&[("ds/z.jsonl.xz", b"\xfd7zXZ\0", "xz")]);
     assert!(desk.survey("ds").expect_err("refused").to_string().contains("z.jsonl.xz"));
     // Without data, all of a folder is text.
-    for (name, bytes) in
-        [("code/a.rs", "fn a() {}"), ("code/README.md", "# b"), ("code/package.json", "{\n \"name\": \"c\"\n}")]
-    {
+    for (name, bytes) in [
+        ("code/a.rs", "fn a() {}"),
+        ("code/README.md", "# b"),
+        ("code/package.json", "{\n \"name\": \"c\"\n}"),
+    ] {
         desk.write(name, bytes);
     }
     assert_eq!(desk.documents("code"), 3);
@@ -384,7 +429,13 @@ fn each_file_is_read_once() {
     fs::create_dir(desk.path("other")).expect("a folder");
     symlink("../l", desk.path("other/m")).expect("a link");
     symlink("../l", desk.path("other/n")).expect("a link");
-    for names in [&["l"][..], &["l", "l"], &["l/x.jsonl", "l/y.jsonl"], &["other"], &["l", "other", "l/z.jsonl"]] {
+    for names in [
+        &["l"][..],
+        &["l", "l"],
+        &["l/x.jsonl", "l/y.jsonl"],
+        &["other"],
+        &["l", "other", "l/z.jsonl"],
+    ] {
         let found = survey(&desk.spec(names), Survey::default(), &()).expect("read");
         assert_eq!(found.counts.documents, [3, 0], "{names:?}");
         assert!(
@@ -394,9 +445,11 @@ fn each_file_is_read_once() {
         );
     }
     // Links that go round, to nothing, or to what is no file.
-    for (link, to, words) in
-        [("loop", "..", "leads back"), ("self", ".", "leads back"), ("none", "nowhere", "cannot read")]
-    {
+    for (link, to, words) in [
+        ("loop", "..", "leads back"),
+        ("self", ".", "leads back"),
+        ("none", "nowhere", "cannot read"),
+    ] {
         symlink(to, desk.path("l").join(link)).expect("a link");
         let error = desk.survey("l").expect_err(link).to_string();
         assert!(error.contains(link) && error.contains(words) && error.len() < 300, "{error}");
@@ -431,13 +484,18 @@ fn a_hubs_cache_is_read_through_its_links() {
 fn entries_without_text_are_left_out_and_counted() {
     let desk = Desk::new();
     let rows = ["\"a\"", "null", "NaN", "\"\"", "\"x\\ud83d\"", "\"b\""];
-    let lines = rows.map(|row| format!("{{\"text\": {row}, \"n\": NaN}}\n")).concat() + "{\"n\": 1}\n";
+    let lines =
+        rows.map(|row| format!("{{\"text\": {row}, \"n\": NaN}}\n")).concat() + "{\"n\": 1}\n";
     desk.write("a.jsonl", &lines);
     desk.write("a.json", format!("[{}]", lines.trim_end().replace('\n', ",")));
     for name in ["a.jsonl", "a.json"] {
         let found = desk.survey(name).expect("read");
         let skipped = found.counts.skipped;
-        assert_eq!((skipped.null, skipped.empty, skipped.halves, skipped.missing), (2, 1, 1, 1), "{name}");
+        assert_eq!(
+            (skipped.null, skipped.empty, skipped.halves, skipped.missing),
+            (2, 1, 1, 1),
+            "{name}"
+        );
         assert_eq!(found.counts.documents, [2, 0]);
         assert!(
             found.warnings().iter().any(|warning| warning.contains("5 entries were left out")),
@@ -483,7 +541,9 @@ fn validation_text_can_be_files_of_its_own() {
         let found = survey(&spec, Survey::default(), &()).expect("read");
         // What validates is not trained on, though it lies in the same folder.
         assert_eq!((found.counts.documents, found.counts.in_both), ([4, 2], 1));
-        assert!(found.warnings().iter().any(|warning| warning.contains("1 training documents are")));
+        assert!(
+            found.warnings().iter().any(|warning| warning.contains("1 training documents are"))
+        );
         assert!(found.left_out.iter().any(|left_out| left_out.path.ends_with("validation.jsonl")));
         let corpus = Corpus::open(&spec, &desk.path("cache")).expect("read");
         assert_eq!(corpus.digest(), found.digest);
@@ -511,14 +571,24 @@ fn prepared_text_is_verified() {
     desk.write("a.txt", &text);
     desk.write(
         "a.jsonl",
-        text.lines().map(|line| serde_json::json!({ "text": line }).to_string() + "\n").collect::<String>(),
+        text.lines()
+            .map(|line| serde_json::json!({ "text": line }).to_string() + "\n")
+            .collect::<String>(),
     );
-    let specs = [desk.bytes(&["a.txt"]), desk.bytes(&["a.jsonl"]), desk.spec(&["a.txt"]), desk.spec(&["a.jsonl"])];
+    let specs = [
+        desk.bytes(&["a.txt"]),
+        desk.bytes(&["a.jsonl"]),
+        desk.spec(&["a.txt"]),
+        desk.spec(&["a.jsonl"]),
+    ];
     for (n, spec) in specs.into_iter().enumerate() {
         let cache = desk.path(&format!("cache-{n}"));
         // All lines are alike, so those of JSON need files of their own.
         let spec = DataSpec {
-            validation_paths: spec.paths.clone().map(|_| vec![desk.path("t.json").display().to_string()]),
+            validation_paths: spec
+                .paths
+                .clone()
+                .map(|_| vec![desk.path("t.json").display().to_string()]),
             format: None,
             ..spec
         };
@@ -527,16 +597,21 @@ fn prepared_text_is_verified() {
         let corpus = Corpus::open(&spec, &cache).expect("written");
         let order = outgrow_data::Order::new(1);
         let before = format!("{:?}", corpus.sequence(&order, 3, 8));
-        for entry in fs::read_dir(&cache).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for entry in
+            fs::read_dir(&cache).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
             let whole = fs::read(&entry).expect("read");
             if whole.is_empty() || entry.extension().is_some_and(|ending| ending == "json") {
                 continue;
             }
             let mut flipped = whole.clone();
             flipped[whole.len() / 2] ^= 1;
-            for damaged in [flipped, whole[..whole.len() - 1].to_vec(), vec![], vec![0xff; whole.len()]] {
+            for damaged in
+                [flipped, whole[..whole.len() - 1].to_vec(), vec![], vec![0xff; whole.len()]]
+            {
                 fs::write(&entry, damaged).expect("written");
-                let error = Corpus::prepared(corpus.digest(), &cache, 1).expect_err("damaged").to_string();
+                let error =
+                    Corpus::prepared(corpus.digest(), &cache, 1).expect_err("damaged").to_string();
                 assert!(error.contains("run the sweep file again"), "{error}");
                 let again = Corpus::open(&spec, &cache).expect("made anew");
                 assert_eq!(fs::read(&entry).expect("read"), whole);
@@ -544,15 +619,21 @@ fn prepared_text_is_verified() {
             }
         }
         // Nothing is left aside.
-        let left: Vec<_> =
-            fs::read_dir(&cache).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        let left: Vec<_> = fs::read_dir(&cache)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().contains("tmp")), "{left:?}");
     }
 }
 
 fn with_own_validation(desk: &Desk, spec: DataSpec) -> DataSpec {
     desk.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
-    DataSpec { validation: None, validation_paths: Some(vec![desk.path("own.jsonl").display().to_string()]), ..spec }
+    DataSpec {
+        validation: None,
+        validation_paths: Some(vec![desk.path("own.jsonl").display().to_string()]),
+        ..spec
+    }
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! Tokenizers of other people: what their files store for another use does not touch training text, and what they lose is said.
+//! Tokenizers of other people: what their files store for another use does not touch training text,
+//! and what they lose is said.
 
 use std::{fs, path::PathBuf};
 
@@ -28,8 +29,10 @@ impl Desk {
 
     fn spec(&self, text: &str, tokenizer: &str) -> DataSpec {
         let path = |name: &str| self.0.path().join(name).display().to_string();
-        let end =
-            Tokenizer::read(&self.0.path().join(tokenizer)).expect("a tokenizer").end_of_text().map(str::to_owned);
+        let end = Tokenizer::read(&self.0.path().join(tokenizer))
+            .expect("a tokenizer")
+            .end_of_text()
+            .map(str::to_owned);
         DataSpec {
             paths: Some(vec![path(text)]),
             tokenizer: Some(path(tokenizer)),
@@ -60,7 +63,8 @@ fn what_is_stored_for_another_use_does_not_touch_text() {
     desk.write("a.jsonl", lines);
     desk.write("t.json", bpe().to_string());
     let plain = desk.survey("a.jsonl", "t.json");
-    let truncation = json!({ "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 });
+    let truncation =
+        json!({ "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 });
     let padding = |strategy: Value| json!({ "strategy": strategy, "direction": "Left", "pad_to_multiple_of": 7, "pad_id": 1, "pad_type_id": 0, "pad_token": "x" });
     let around = json!({
         "type": "TemplateProcessing",
@@ -72,7 +76,11 @@ fn what_is_stored_for_another_use_does_not_touch_text() {
         ("truncation", vec![("/truncation", truncation.clone())], Some("truncation")),
         ("fixed", vec![("/padding", padding(json!({ "Fixed": 64 })))], Some("padding")),
         ("longest", vec![("/padding", padding(json!("BatchLongest")))], Some("padding")),
-        ("both", vec![("/padding", padding(json!({ "Fixed": 64 }))), ("/truncation", truncation)], Some("truncation")),
+        (
+            "both",
+            vec![("/padding", padding(json!({ "Fixed": 64 }))), ("/truncation", truncation)],
+            Some("truncation"),
+        ),
         ("around", vec![("/post_processor", around)], None),
         ("dropout", vec![("/model/dropout", json!(0.5))], Some("dropout of 0.5")),
         ("no dropout", vec![("/model/dropout", json!(0.0))], None),
@@ -84,7 +92,11 @@ fn what_is_stored_for_another_use_does_not_touch_text() {
         // The same tokens, and so the same identity.
         assert_eq!((&found.counts, &found.digest), (&plain.counts, &plain.digest), "{name}");
         assert_eq!(found.notes.is_empty(), note.is_none(), "{name}: {:?}", found.notes);
-        assert!(note.is_none_or(|note| found.warnings().concat().contains(note)), "{name}: {:?}", found.notes);
+        assert!(
+            note.is_none_or(|note| found.warnings().concat().contains(note)),
+            "{name}: {:?}",
+            found.notes
+        );
     }
 }
 
@@ -105,7 +117,12 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
     type Case = (&'static str, Vec<(&'static str, String)>, Option<&'static str>, &'static str);
     let cases: Vec<Case> = vec![
         ("nothing", vec![], None, ""),
-        ("text", vec![("tokenizer_config.json", config(json!({ "eos_token": "[END]" })))], Some("[END]"), ""),
+        (
+            "text",
+            vec![("tokenizer_config.json", config(json!({ "eos_token": "[END]" })))],
+            Some("[END]"),
+            "",
+        ),
         (
             "object",
             vec![(
@@ -115,15 +132,33 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
             Some("[STOP]"),
             "",
         ),
-        ("map", vec![("special_tokens_map.json", config(json!({ "eos_token": "[STOP]" })))], Some("[STOP]"), ""),
+        (
+            "map",
+            vec![("special_tokens_map.json", config(json!({ "eos_token": "[STOP]" })))],
+            Some("[STOP]"),
+            "",
+        ),
         (
             "map object",
-            vec![("special_tokens_map.json", config(json!({ "eos_token": { "content": "[END]" } })))],
+            vec![(
+                "special_tokens_map.json",
+                config(json!({ "eos_token": { "content": "[END]" } })),
+            )],
             Some("[END]"),
             "",
         ),
-        ("number", vec![("config.json", config(json!({ "eos_token_id": 280 })))], Some("[STOP]"), ""),
-        ("numbers", vec![("generation_config.json", config(json!({ "eos_token_id": [280, 0] })))], Some("[STOP]"), ""),
+        (
+            "number",
+            vec![("config.json", config(json!({ "eos_token_id": 280 })))],
+            Some("[STOP]"),
+            "",
+        ),
+        (
+            "numbers",
+            vec![("generation_config.json", config(json!({ "eos_token_id": [280, 0] })))],
+            Some("[STOP]"),
+            "",
+        ),
         (
             "of text",
             vec![("config.json", config(json!({ "text_config": { "eos_token_id": 280 } })))],
@@ -158,7 +193,12 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
             Some("[END]"),
             "config.json says [STOP]",
         ),
-        ("unknown", vec![("tokenizer_config.json", config(json!({ "eos_token": "</none>" })))], None, "does not have"),
+        (
+            "unknown",
+            vec![("tokenizer_config.json", config(json!({ "eos_token": "</none>" })))],
+            None,
+            "does not have",
+        ),
     ];
     let desk = Desk::new();
     desk.write("a.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n");
@@ -172,7 +212,8 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
             assert_eq!(tokenizer.end_of_text(), expected, "{name}");
         }
         let found = desk.survey("a.jsonl", name);
-        let separated = !found.warnings().iter().any(|warning| warning.contains("documents are not separated"));
+        let separated =
+            !found.warnings().iter().any(|warning| warning.contains("documents are not separated"));
         assert_eq!(separated, expected.is_some(), "{name}");
         assert_eq!(found.counts.ends, if separated { 2 } else { 0 }, "{name}");
         assert!(found.warnings().concat().contains(note), "{name}: {:?}", found.warnings());
@@ -182,7 +223,13 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
     }
     desk.write("bad/tokenizer_config.json", "{");
     let bad = desk.write("bad/tokenizer.json", own.to_string());
-    assert!(Tokenizer::read(&bad).err().expect("refused").to_string().contains("tokenizer_config.json: it is no JSON"));
+    assert!(
+        Tokenizer::read(&bad)
+            .err()
+            .expect("refused")
+            .to_string()
+            .contains("tokenizer_config.json: it is no JSON")
+    );
 }
 
 #[test]
@@ -191,16 +238,31 @@ fn a_control_tokens_name_within_a_document_is_text() {
     desk.write("special.json", bpe().to_string());
     // What its owners forgot to call special is none the less the end of documents.
     desk.write("plain.json", with(bpe(), &[("/added_tokens/0/special", json!(false))]).to_string());
-    desk.write("a.jsonl", "{\"text\": \"uses <|endoftext|> as its end\"}\n{\"text\": \"<|endoftext|>\"}\n");
+    desk.write(
+        "a.jsonl",
+        "{\"text\": \"uses <|endoftext|> as its end\"}\n{\"text\": \"<|endoftext|>\"}\n",
+    );
     for name in ["special.json", "plain.json"] {
         let spec = desk.spec("a.jsonl", name);
-        let found = survey(&spec, Survey { round_trip: true, ..Survey::default() }, &()).expect("read");
-        assert_eq!((found.counts.ends, found.counts.ends_in_text, found.counts.changed), (2, 0, 0), "{name}");
+        let found =
+            survey(&spec, Survey { round_trip: true, ..Survey::default() }, &()).expect("read");
+        assert_eq!(
+            (found.counts.ends, found.counts.ends_in_text, found.counts.changed),
+            (2, 0, 0),
+            "{name}"
+        );
         // The token stands where documents end and nowhere else.
-        let corpus = Corpus::open(&DataSpec { validation: Some(0.5), ..spec.clone() }, &desk.0.path().join("cache"));
-        let _ = corpus.map(|corpus| assert_eq!(corpus.sizes().0 + corpus.sizes().1, found.counts.tokens[0] as usize));
-        // In texts that are joined already it is the token, and none is put behind what ends with one.
-        let joined = survey(&DataSpec { joined: true, ..spec }, Survey::default(), &()).expect("read");
+        let corpus = Corpus::open(
+            &DataSpec { validation: Some(0.5), ..spec.clone() },
+            &desk.0.path().join("cache"),
+        );
+        let _ = corpus.map(|corpus| {
+            assert_eq!(corpus.sizes().0 + corpus.sizes().1, found.counts.tokens[0] as usize)
+        });
+        // In texts that are joined already it is the token, and none is put behind what ends with
+        // one.
+        let joined =
+            survey(&DataSpec { joined: true, ..spec }, Survey::default(), &()).expect("read");
         assert_eq!((joined.counts.ends, joined.counts.documents), (1, [3, 0]), "{name}");
         assert!(joined.counts.tokens[0] < found.counts.tokens[0]);
     }
@@ -215,7 +277,8 @@ fn a_control_tokens_name_within_a_document_is_text() {
     assert!(found.warnings().concat().contains("[EOS] stands 1 times within documents"));
     // So it is with a zero in bytes.
     desk.write("zero.jsonl", "{\"text\": \"a\\u0000b\"}\n");
-    let spec = DataSpec { tokenizer: None, end_of_text: None, ..desk.spec("zero.jsonl", "words.json") };
+    let spec =
+        DataSpec { tokenizer: None, end_of_text: None, ..desk.spec("zero.jsonl", "words.json") };
     let found = survey(&spec, Survey::default(), &()).expect("read");
     assert_eq!(found.counts.ends_in_text, 1);
     assert!(found.warnings().concat().contains("U+0000 stands 1 times"));
@@ -229,10 +292,18 @@ fn what_a_tokenizer_loses_is_said() {
             "pre_tokenizer": { "type": pre }, "post_processor": null, "decoder": null,
             "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]" } })
     };
-    desk.write("none.json", model("Whitespace", Value::Null, json!({ "[UNK]": 0, "the": 1 })).to_string());
+    desk.write(
+        "none.json",
+        model("Whitespace", Value::Null, json!({ "[UNK]": 0, "the": 1 })).to_string(),
+    );
     desk.write(
         "small.json",
-        model("Whitespace", json!({ "type": "Lowercase" }), json!({ "[UNK]": 0, "models": 1, "grow": 2 })).to_string(),
+        model(
+            "Whitespace",
+            json!({ "type": "Lowercase" }),
+            json!({ "[UNK]": 0, "models": 1, "grow": 2 }),
+        )
+        .to_string(),
     );
     desk.write("whole.json", bpe().to_string());
     desk.write("a.jsonl", "{\"text\": \"MODELS grow\"}\n".repeat(20));
@@ -265,7 +336,11 @@ fn long_texts_are_cut_for_a_tokenizer_and_lose_nothing() {
             let how = Survey { round_trip: true, ..Survey::default() };
             let found = survey(&desk.spec(&file, "t.json"), how, &()).expect("read");
             let counts = found.counts;
-            assert_eq!((counts.documents, counts.bytes, counts.changed), ([1, 0], [text.len() as u64, 0], 0), "{file}");
+            assert_eq!(
+                (counts.documents, counts.bytes, counts.changed),
+                ([1, 0], [text.len() as u64, 0], 0),
+                "{file}"
+            );
         }
     }
 }

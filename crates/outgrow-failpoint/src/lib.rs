@@ -1,7 +1,8 @@
-//! Every place where the end of a process could leave something half done, as a table: a test walks it, kills a process at each of them,
-//! and demands the numbers of an undisturbed run.
+//! Every place where the end of a process could leave something half done, as a table: a test walks
+//! it, kills a process at each of them, and demands the numbers of an undisturbed run.
 //!
-//! Without the feature `failpoints`, and in builds without debug assertions whatever the features, all of it is empty.
+//! Without the feature `failpoints`, and in builds without debug assertions whatever the features,
+//! all of it is empty.
 
 macro_rules! points {
     ($($point:ident $name:literal $what:literal $left:literal;)+) => {
@@ -134,9 +135,11 @@ impl Point {
     }
 }
 
-/// Reads from the environment, at the beginning of a program, what is to happen where. `OUTGROW_FAILPOINTS` holds `name=action` separated by
-/// semicolons; an action is one of the crate `fail`, or `kill(N)`: the process that comes there for the Nth time dies, or `memory(N)`: it runs out
-/// of memory. That happens in one process alone: it leaves a file of that name in the folder `OUTGROW_FAILPOINTS_ONCE`.
+/// Reads from the environment, at the beginning of a program, what is to happen where.
+/// `OUTGROW_FAILPOINTS` holds `name=action` separated by semicolons; an action is one of the crate
+/// `fail`, or `kill(N)`: the process that comes there for the Nth time dies, or `memory(N)`: it
+/// runs out of memory. That happens in one process alone: it leaves a file of that name in the
+/// folder `OUTGROW_FAILPOINTS_ONCE`.
 ///
 /// # Panics
 /// If the text is not of that form.
@@ -168,7 +171,9 @@ mod armed {
             let (name, action) = entry.split_once('=').expect("name=action");
             let hit = |of: &str| action.strip_prefix(of)?.strip_suffix(')')?.parse().ok();
             match (hit("kill("), hit("memory(")) {
-                (Some(hit), _) => once(name, hit, || raise(Signal::SIGKILL).expect("a process may kill itself")),
+                (Some(hit), _) => {
+                    once(name, hit, || raise(Signal::SIGKILL).expect("a process may kill itself"))
+                }
                 (_, Some(hit)) => once(name, hit, || panic!("out of memory")),
                 _ => fail::cfg(name, action).expect("an action of the crate fail"),
             }
@@ -176,7 +181,8 @@ mod armed {
     }
 
     fn once(name: &str, hit: u64, happens: impl Fn() + Send + Sync + 'static) {
-        let folder = env::var_os("OUTGROW_FAILPOINTS_ONCE").expect("OUTGROW_FAILPOINTS_ONCE names a folder");
+        let folder =
+            env::var_os("OUTGROW_FAILPOINTS_ONCE").expect("OUTGROW_FAILPOINTS_ONCE names a folder");
         let (once, hits) = (PathBuf::from(folder).join(name), AtomicU64::new(0));
         let callback = move || {
             if hits.fetch_add(1, Ordering::SeqCst) + 1 == hit && File::create_new(&once).is_ok() {

@@ -47,13 +47,18 @@ pub(crate) fn addresses() -> Vec<Vec<u8>> {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// A database with one small sweep, closed.
 async fn make(path: &str) -> Result<(), StoreError> {
     let store = Store::open(path).await?;
-    let sweep = Sweep::parse(include_str!("../../outgrow-store/tests/sweep.toml")).expect("a sweep");
+    let sweep =
+        Sweep::parse(include_str!("../../outgrow-store/tests/sweep.toml")).expect("a sweep");
     store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false).await?;
     store.close().await;
     Ok(())
@@ -77,7 +82,8 @@ impl Reading {
         Self { store: store.expect("a database"), runtime, _place: place }
     }
 
-    /// The last rows of the answer to a query, if they come soon: who does not wait for more must be able to ask the next one.
+    /// The last rows of the answer to a query, if they come soon: who does not wait for more must
+    /// be able to ask the next one.
     fn ask(&self, sql: &str, patience: Duration) -> Option<Result<Vec<Vec<Cell>>, StoreError>> {
         let rows = async {
             let mut answer = self.store.ask(sql).await?;
@@ -101,8 +107,10 @@ pub(crate) fn query(input: &[u8]) -> bool {
     let Ok(sql) = std::str::from_utf8(input) else { return false };
     READING.with(|reading| {
         let answer = reading.ask(sql, PATIENCE);
-        let sweeps =
-            reading.ask("SELECT count(*) FROM trial", HANGS).expect("the next query is answered").expect("trials");
+        let sweeps = reading
+            .ask("SELECT count(*) FROM trial", HANGS)
+            .expect("the next query is answered")
+            .expect("trials");
         assert_eq!(sweeps, [[Cell::Integer(6)]], "a query writes nothing");
         answer.is_some_and(|answer| answer.is_ok())
     })
@@ -142,7 +150,8 @@ impl Patched {
         Self { bytes: fs::read(path).expect("read"), runtime, place }
     }
 
-    /// Reads all that there is in the database with these bytes changed; four of the input are a place and what stands there.
+    /// Reads all that there is in the database with these bytes changed; four of the input are a
+    /// place and what stands there.
     fn is_read(&self, input: &[u8]) -> bool {
         let mut bytes = self.bytes.clone();
         for change in input.as_chunks::<4>().0 {
@@ -182,8 +191,15 @@ pub(crate) fn database(input: &[u8]) -> bool {
 }
 
 pub(crate) fn databases() -> Vec<Vec<u8>> {
-    // Nothing is changed; the magic, the page size, the journal's mode, the application's number are.
-    vec![vec![], vec![0, 0, 0, 0], vec![16, 0, 0, 1], vec![18, 0, 0, 1, 19, 0, 0, 1], vec![68, 0, 0, 0]]
+    // Nothing is changed; the magic, the page size, the journal's mode, the application's number
+    // are.
+    vec![
+        vec![],
+        vec![0, 0, 0, 0],
+        vec![16, 0, 0, 1],
+        vec![18, 0, 0, 1, 19, 0, 0, 1],
+        vec![68, 0, 0, 0],
+    ]
 }
 
 /// The events of one batch: `input` is its body, whose length and digest are right.
@@ -200,7 +216,12 @@ pub(crate) fn spool(input: &[u8]) -> bool {
 
 pub(crate) fn spools() -> Vec<Vec<u8>> {
     let at = Position { step: 3, tokens: 96, train_flops: 1 << 40, wall_seconds: 0.1 };
-    let step = Event::Step(StepEvent { at, loss: f64::NAN, learning_rate: 1e-3, gradient_norm: f64::INFINITY });
+    let step = Event::Step(StepEvent {
+        at,
+        loss: f64::NAN,
+        learning_rate: 1e-3,
+        gradient_norm: f64::INFINITY,
+    });
     let evaluation = Event::Eval(EvalEvent { at, val_loss: 1.0 / 3.0, last: true });
     let place = tempfile::tempdir().expect("a folder");
     let mut spool = Spool::new(place.path(), 1);

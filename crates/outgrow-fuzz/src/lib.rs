@@ -1,7 +1,8 @@
-//! The readers of untrusted input, each as a function of bytes: what `scripts/fuzz` drives, and what a test replays the kept inputs through.
+//! The readers of untrusted input, each as a function of bytes: what `scripts/fuzz` drives, and
+//! what a test replays the kept inputs through.
 //!
-//! A target is a function here and a line of [`TARGETS`]. It may refuse an input, and must not panic, hang, or take more than
-//! [`LONGEST`] or [`MOST_MEMORY`].
+//! A target is a function here and a line of [`TARGETS`]. It may refuse an input, and must not
+//! panic, hang, or take more than [`LONGEST`] or [`MOST_MEMORY`].
 
 mod databases;
 mod models;
@@ -26,13 +27,19 @@ pub struct Target {
     pub name: &'static str,
     /// Whether the input was read; if not, it was refused.
     read: fn(&[u8]) -> bool,
-    /// Inputs to begin with, made by the project's own writers, so that they are of today's formats.
+    /// Inputs to begin with, made by the project's own writers, so that they are of today's
+    /// formats.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Bytes of the longest input that is tried.
     pub longest: usize,
 }
 
-const fn target(name: &'static str, read: fn(&[u8]) -> bool, seeds: fn() -> Vec<Vec<u8>>, longest: usize) -> Target {
+const fn target(
+    name: &'static str,
+    read: fn(&[u8]) -> bool,
+    seeds: fn() -> Vec<Vec<u8>>,
+    longest: usize,
+) -> Target {
     Target { name, read, seeds, longest }
 }
 
@@ -43,7 +50,12 @@ pub const TARGETS: [Target; 23] = [
     target("growths", plans::growths, plans::lists_of_growths, 4096),
     target("checkpoint-head", models::checkpoint_head, models::checkpoint_heads, 4096),
     target("checkpoint-model", models::checkpoint_model, models::checkpoint_models, 8192),
-    target("checkpoint-optimizer", models::checkpoint_optimizer, models::checkpoint_optimizers, 16384),
+    target(
+        "checkpoint-optimizer",
+        models::checkpoint_optimizer,
+        models::checkpoint_optimizers,
+        16384,
+    ),
     target("hub-config", models::hub_config, models::hub_configs, 4096),
     target("hub-grown", models::hub_grown, models::hub_configs, 4096),
     target("hub-index", models::hub_index, models::hub_indices, 4096),
@@ -90,7 +102,11 @@ impl Target {
         let took = processor_time(&after).saturating_sub(before);
         assert!(took <= LONGEST, "{}: an input took {took:?}, allowed are {LONGEST:?}", self.name);
         let memory = (after.max_rss() as u64) << 10;
-        assert!(memory <= MOST_MEMORY, "{}: the process took {memory} bytes, allowed are {MOST_MEMORY}", self.name);
+        assert!(
+            memory <= MOST_MEMORY,
+            "{}: the process took {memory} bytes, allowed are {MOST_MEMORY}",
+            self.name
+        );
         was_read
     }
 }
@@ -100,6 +116,7 @@ fn usage() -> Usage {
 }
 
 fn processor_time(usage: &Usage) -> Duration {
-    let duration = |time: TimeVal| Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1000);
+    let duration =
+        |time: TimeVal| Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1000);
     duration(usage.user_time()) + duration(usage.system_time())
 }

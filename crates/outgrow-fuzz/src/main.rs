@@ -26,18 +26,23 @@ fn list() -> ! {
     std::process::exit(0)
 }
 
-/// Writes the seeds to the folder that the environment names, and bounds what can be allocated: one wild allocation ends here and does not take
-/// the machine with it.
+/// Writes the seeds to the folder that the environment names, and bounds what can be allocated: one
+/// wild allocation ends here and does not take the machine with it.
 fn begin() {
     let target = target();
     if let Ok(folder) = env::var("OUTGROW_FUZZ_SEEDS") {
         for (number, seed) in (target.seeds)().iter().enumerate() {
-            fs::write(Path::new(&folder).join(format!("seed-{number}")), seed).expect("a seed is written");
+            fs::write(Path::new(&folder).join(format!("seed-{number}")), seed)
+                .expect("a seed is written");
         }
     }
     target.prepare();
-    let status = fs::read_to_string("/proc/self/status").expect("a process may read its own status");
-    let data = status.lines().find_map(|line| line.strip_prefix("VmData:")?.split_whitespace().next()?.parse().ok());
+    let status =
+        fs::read_to_string("/proc/self/status").expect("a process may read its own status");
+    let data = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmData:")?.split_whitespace().next()?.parse().ok());
     let bound = (data.unwrap_or(0u64) << 10) + MOST_MEMORY;
-    setrlimit(Resource::RLIMIT_DATA, bound as rlim_t, bound as rlim_t).expect("a process may bound itself");
+    setrlimit(Resource::RLIMIT_DATA, bound as rlim_t, bound as rlim_t)
+        .expect("a process may bound itself");
 }

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use outgrow_core::{
-    Activation, Architecture, Form, HeadShape, LayerShape, Norm, Positions, Rotary, init::Initializer,
-    transform::MlpExpansion,
+    Activation, Architecture, Form, HeadShape, LayerShape, Norm, Positions, Rotary,
+    init::Initializer, transform::MlpExpansion,
 };
 use outgrow_train::{
     Checkpoint, Device, TrainingState, device,
@@ -29,7 +29,8 @@ fn folder(fill: impl FnOnce(&Path)) -> TempDir {
     place
 }
 
-/// A checkpoint in the middle of its training, without digests, as other programs write them: so that a change is found by what it means.
+/// A checkpoint in the middle of its training, without digests, as other programs write them: so
+/// that a change is found by what it means.
 fn checkpoint(place: &Path) {
     let form = Form::decoder(Norm::RmsNorm, 1e-5);
     let architecture = Architecture::uniform(8, 4, 4, 1, LayerShape::uniform(1, 2, 2, 4), form);
@@ -90,7 +91,12 @@ pub(crate) fn checkpoint_optimizers() -> Vec<Vec<u8>> {
 /// One small architecture of each family.
 fn families() -> [Architecture; 4] {
     let rotary = |channels: Option<usize>| {
-        Positions::Rotary(Rotary { theta: 1e4, width: channels.unwrap_or(4), channels, scaling: None })
+        Positions::Rotary(Rotary {
+            theta: 1e4,
+            width: channels.unwrap_or(4),
+            channels,
+            scaling: None,
+        })
     };
     let llama = Form {
         positions: rotary(None),
@@ -107,20 +113,28 @@ fn families() -> [Architecture; 4] {
         tied: true,
         ..Form::decoder(Norm::LayerNorm, 1e-4)
     };
-    let neox = Form { positions: rotary(Some(2)), activation: Activation::Gelu, parallel: true, ..gpt2 };
+    let neox =
+        Form { positions: rotary(Some(2)), activation: Activation::Gelu, parallel: true, ..gpt2 };
     let neox = Form { tied: false, ..neox };
     let shared = HeadShape { n_queries: 2, d_k: 4, d_v: 4 };
-    let model =
-        |form: Form, heads: Vec<HeadShape>| Architecture::uniform(5, 8, 8, 1, LayerShape { heads, d_ff: 6 }, form);
+    let model = |form: Form, heads: Vec<HeadShape>| {
+        Architecture::uniform(5, 8, 8, 1, LayerShape { heads, d_ff: 6 }, form)
+    };
     let own = vec![HeadShape::new(4, 4); 2];
-    [model(llama, vec![shared]), model(qwen, vec![shared]), model(gpt2, own.clone()), model(neox, own)]
+    [
+        model(llama, vec![shared]),
+        model(qwen, vec![shared]),
+        model(gpt2, own.clone()),
+        model(neox, own),
+    ]
 }
 
 /// A folder of transformers of each family, `0` to `3`.
 fn hubs(place: &Path) {
     for (number, architecture) in families().iter().enumerate() {
         let state = TrainingState::fresh(architecture, 1, Kind::Float, Device::Cpu);
-        hub::export(&state, &place.join(number.to_string()), None, Dtype::Float32).expect("written");
+        hub::export(&state, &place.join(number.to_string()), None, Dtype::Float32)
+            .expect("written");
     }
 }
 
@@ -129,11 +143,15 @@ fn sharded(place: &Path) {
     hubs(place);
     let (single, shard) = (place.join("0").join(MODEL), "model-00001-of-00001.safetensors");
     let bytes = fs::read(&single).expect("read");
-    let length = u64::from_le_bytes(*bytes.first_chunk().expect("safetensors begin with a length")) as usize;
+    let length =
+        u64::from_le_bytes(*bytes.first_chunk().expect("safetensors begin with a length")) as usize;
     let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
-    let tensors = header.as_object().expect("an object").keys().filter(|name| *name != "__metadata__");
-    let map: serde_json::Map<String, Value> = tensors.map(|name| (name.clone(), json!(shard))).collect();
-    let index = json!({ "metadata": { "total_size": bytes.len() - 8 - length }, "weight_map": map });
+    let tensors =
+        header.as_object().expect("an object").keys().filter(|name| *name != "__metadata__");
+    let map: serde_json::Map<String, Value> =
+        tensors.map(|name| (name.clone(), json!(shard))).collect();
+    let index =
+        json!({ "metadata": { "total_size": bytes.len() - 8 - length }, "weight_map": map });
     fs::rename(single, place.join("0").join(shard)).expect("renamed");
     fs::write(place.join("0").join(INDEX), index.to_string()).expect("written");
 }
@@ -153,7 +171,9 @@ pub(crate) fn hub_config(input: &[u8]) -> bool {
 
 pub(crate) fn hub_configs() -> Vec<Vec<u8>> {
     let place = folder(hubs);
-    let config = |number: usize| fs::read_to_string(place.path().join(number.to_string()).join(CONFIG)).expect("read");
+    let config = |number: usize| {
+        fs::read_to_string(place.path().join(number.to_string()).join(CONFIG)).expect("read")
+    };
     let mut configs: Vec<String> = (0..4).map(config).collect();
     let first: Value = serde_json::from_str(&configs[0]).expect("JSON");
     for scaling in [
@@ -216,5 +236,7 @@ pub(crate) fn hub_model(input: &[u8]) -> bool {
 
 pub(crate) fn hub_models() -> Vec<Vec<u8>> {
     let place = folder(hubs);
-    (0..4).map(|number| fs::read(place.path().join(number.to_string()).join(MODEL)).expect("read")).collect()
+    (0..4)
+        .map(|number| fs::read(place.path().join(number.to_string()).join(MODEL)).expect("read"))
+        .collect()
 }

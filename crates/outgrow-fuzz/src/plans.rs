@@ -31,11 +31,13 @@ pub(crate) fn sweep(input: &[u8]) -> bool {
     let again = Sweep::parse(&sweep.resolved()).expect("a resolved sweep is a sweep");
     assert_eq!(again.resolved(), sweep.resolved(), "what is printed means the same");
     let spec = sweep.spec();
-    let plans = spec.strategies.iter().fold(0, |sum: usize, s| sum.saturating_add(s.strategy.plans()));
+    let plans =
+        spec.strategies.iter().fold(0, |sum: usize, s| sum.saturating_add(s.strategy.plans()));
     if plans.saturating_mul(spec.replicates) <= MOST_TRIALS
         && let Ok(members) = sweep.members("d")
     {
-        let trials: Vec<&Trial> = in_order(&members).into_iter().map(|member| &member.trial).collect();
+        let trials: Vec<&Trial> =
+            in_order(&members).into_iter().map(|member| &member.trial).collect();
         beginnings(&trials);
         trials.iter().for_each(|trial| examine(trial));
     }
@@ -48,7 +50,8 @@ pub(crate) fn sweeps() -> Vec<Vec<u8>> {
 
 pub(crate) fn trial(input: &[u8]) -> bool {
     let Ok(trial) = serde_json::from_slice::<Trial>(input) else { return false };
-    let again: Trial = serde_json::from_str(&serde_json::to_string(&trial).expect("plain data")).expect("a trial");
+    let again: Trial =
+        serde_json::from_str(&serde_json::to_string(&trial).expect("plain data")).expect("a trial");
     assert_eq!(again.id(), trial.id(), "what is written means the same");
     examine(&trial);
     beginnings(&[&trial, &again]);
@@ -84,7 +87,8 @@ pub(crate) fn growths(input: &[u8]) -> bool {
 pub(crate) fn lists_of_growths() -> Vec<Vec<u8>> {
     let members = expanded(SWEEPS[2]);
     let stages = members.iter().filter_map(|member| member.trial.plan.stages().first());
-    let mut lists: Vec<Vec<u8>> = stages.map(|s| serde_json::to_vec(&s.growths).expect("plain data")).collect();
+    let mut lists: Vec<Vec<u8>> =
+        stages.map(|s| serde_json::to_vec(&s.growths).expect("plain data")).collect();
     lists.dedup();
     lists
 }

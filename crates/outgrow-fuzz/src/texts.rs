@@ -13,7 +13,8 @@ use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterPr
 use serde_json::json;
 use tempfile::TempDir;
 
-const TEXTS: [&str; 4] = ["growing models grow", "while models wait\n", "Gr\u{f6}\u{df}e \u{2192} \u{1f331}", "0 1 2"];
+const TEXTS: [&str; 4] =
+    ["growing models grow", "while models wait\n", "Gr\u{f6}\u{df}e \u{2192} \u{1f331}", "0 1 2"];
 
 thread_local!(static PLACE: TempDir = tempfile::tempdir().expect("a folder"));
 
@@ -24,7 +25,11 @@ pub(crate) fn tokenizer(input: &[u8]) -> bool {
         let Ok(tokenizer) = Tokenizer::read(&path) else { return false };
         let Ok(encoded) = tokenizer.encode(&TEXTS) else { return false };
         let known = |ids: &Vec<u32>| ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size());
-        assert!(encoded.iter().all(known), "a token beyond the vocabulary of {}", tokenizer.vocab_size());
+        assert!(
+            encoded.iter().all(known),
+            "a token beyond the vocabulary of {}",
+            tokenizer.vocab_size()
+        );
         encoded.iter().for_each(|ids| drop(tokenizer.decode(ids)));
         tokenizer.end_of_text();
         true
@@ -46,9 +51,13 @@ pub(crate) fn tokenizer_config(input: &[u8]) -> bool {
 
 pub(crate) fn tokenizer_configs() -> Vec<Vec<u8>> {
     let end = json!({ "eos_token": { "content": "<|endoftext|>", "lstrip": false }, "model_max_length": 1e30 });
-    [json!({ "eos_token": "<|endoftext|>" }), end, json!({ "text_config": { "eos_token": ["a", 0] } })]
-        .map(|config| config.to_string().into_bytes())
-        .to_vec()
+    [
+        json!({ "eos_token": "<|endoftext|>" }),
+        end,
+        json!({ "text_config": { "eos_token": ["a", 0] } }),
+    ]
+    .map(|config| config.to_string().into_bytes())
+    .to_vec()
 }
 
 fn own() -> String {
@@ -113,8 +122,13 @@ impl Prepared {
         let paths = Some(vec![path.display().to_string()]);
         let spec = DataSpec { paths, validation: Some(0.5), ..DataSpec::of_paths(4) };
         let corpus = Corpus::open(&spec, cache.path()).expect("it is prepared");
-        let heads = fs::read_dir(cache.path()).expect("a folder").map(|entry| entry.expect("a file").path());
-        let head = heads.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("a head");
+        let heads = fs::read_dir(cache.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("a file").path());
+        let head = heads
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|e| e == "json"))
+            .expect("a head");
         Self { digest: corpus.digest().to_owned(), head, cache }
     }
 }
@@ -154,7 +168,10 @@ pub(crate) fn lines() -> Vec<Vec<u8>> {
     let surrogate = r#"{"text": "x\ud83d\u0041\ud83c\udf31"}"#;
     let plain = TEXTS.map(|text| json!({ "text": text, "n": 1.5e3 }).to_string());
     let join = |lines: &[&str]| (lines.join("\n") + "\n").into_bytes();
-    vec![join(&plain.each_ref().map(String::as_str)).repeat(6), join(&[&plain[0], odd, surrogate, &plain[1]])]
+    vec![
+        join(&plain.each_ref().map(String::as_str)).repeat(6),
+        join(&[&plain[0], odd, surrogate, &plain[1]]),
+    ]
 }
 
 pub(crate) fn json(input: &[u8]) -> bool {
@@ -162,7 +179,8 @@ pub(crate) fn json(input: &[u8]) -> bool {
 }
 
 pub(crate) fn arrays() -> Vec<Vec<u8>> {
-    let objects: Vec<_> = TEXTS.repeat(3).iter().map(|text| json!({ "text": text, "tags": ["a"] })).collect();
+    let objects: Vec<_> =
+        TEXTS.repeat(3).iter().map(|text| json!({ "text": text, "tags": ["a"] })).collect();
     let mut seeds = lines();
     seeds.push(serde_json::to_vec(&objects).expect("plain data"));
     seeds.push(serde_json::to_vec_pretty(&objects).expect("plain data"));
@@ -201,10 +219,12 @@ pub(crate) fn parquets() -> Vec<Vec<u8>> {
     let rows = TEXTS.repeat(3);
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values(&rows));
     let batch = RecordBatch::try_from_iter([("text", texts)]).expect("a batch");
-    let codecs = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())];
+    let codecs =
+        [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())];
     let write = |codec: Compression| {
         let properties = WriterProperties::builder().set_compression(codec).build();
-        let mut writer = ArrowWriter::try_new(vec![], batch.schema(), Some(properties)).expect("a writer");
+        let mut writer =
+            ArrowWriter::try_new(vec![], batch.schema(), Some(properties)).expect("a writer");
         writer.write(&batch).expect("memory takes all");
         writer.into_inner().expect("memory takes all")
     };

@@ -1,4 +1,5 @@
-//! Every kept input is read or refused within the bounds, and those that the project's own writers make are read.
+//! Every kept input is read or refused within the bounds, and those that the project's own writers
+//! make are read.
 
 use std::{
     fs,
@@ -24,7 +25,9 @@ fn kept_inputs_are_read_or_refused() {
         loop {
             match hear.recv_timeout(HANGS) {
                 Ok(name) => last = name,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{}: {last} hangs", target.name),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("{}: {last} hangs", target.name)
+                }
                 Err(_) => break,
             }
         }
@@ -46,26 +49,37 @@ fn replay(target: &'static Target, tell: &Sender<String>) -> Vec<String> {
         read.unwrap_or(false)
     };
     let mut seeds = (target.seeds)().into_iter().enumerate();
-    let any_read = seeds.by_ref().fold(false, |any, (number, seed)| check(format!("seed {number}"), &seed) | any);
+    let any_read = seeds
+        .by_ref()
+        .fold(false, |any, (number, seed)| check(format!("seed {number}"), &seed) | any);
     for (name, input) in kept(&target.corpus()) {
         check(name, &input);
     }
     let longest = (target.seeds)().iter().map(Vec::len).max();
     if longest > Some(target.longest) {
-        faults.push(format!("{}: its longest seed has {longest:?} bytes, more than {}", target.name, target.longest));
+        faults.push(format!(
+            "{}: its longest seed has {longest:?} bytes, more than {}",
+            target.name, target.longest
+        ));
     }
     if !any_read {
-        faults
-            .push(format!("{}: none of its seeds is read, so nothing behind the first refusal is tried", target.name));
+        faults.push(format!(
+            "{}: none of its seeds is read, so nothing behind the first refusal is tried",
+            target.name
+        ));
     }
     faults
 }
 
 fn kept(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("a file").path());
+    let entries =
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("a file").path());
     let mut paths: Vec<_> = entries.collect();
     paths.sort();
-    paths.into_iter().map(|path| (path.display().to_string(), fs::read(&path).expect("read"))).collect()
+    paths
+        .into_iter()
+        .map(|path| (path.display().to_string(), fs::read(&path).expect("read")))
+        .collect()
 }
 
 #[test]
@@ -73,6 +87,10 @@ fn every_folder_of_the_corpus_is_of_a_target() {
     let corpus = TARGETS[0].corpus().parent().expect("it lies in the corpus").to_owned();
     for entry in fs::read_dir(corpus).into_iter().flatten() {
         let name = entry.expect("a folder").file_name();
-        assert!(Target::of(&name.to_string_lossy()).is_some(), "there is no target {}", name.display());
+        assert!(
+            Target::of(&name.to_string_lossy()).is_some(),
+            "there is no target {}",
+            name.display()
+        );
     }
 }

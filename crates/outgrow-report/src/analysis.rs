@@ -1,4 +1,5 @@
-//! What the rows say: strategies, their mean curves, and what each saves against the from-scratch control.
+//! What the rows say: strategies, their mean curves, and what each saves against the from-scratch
+//! control.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +37,8 @@ pub struct Analysis {
     pub plans: Vec<Plan>,
     /// Strategies that differ in their policies only.
     pub ablations: Vec<Ablation>,
-    /// Worst measured change of logits at a growth that claims to preserve the function, relative to what is allowed, and the
-    /// number of such growths.
+    /// Worst measured change of logits at a growth that claims to preserve the function, relative
+    /// to what is allowed, and the number of such growths.
     pub worst_growth: Option<(f64, usize)>,
     /// Growths whose copied units are bound to stay equal.
     pub locked: usize,
@@ -50,7 +51,8 @@ pub struct Strategy {
     pub name: String,
     /// What it is there for.
     pub role: Role,
-    /// Its learning rate: of those that were tried, and that most trials completed, the one with the lowest mean final loss.
+    /// Its learning rate: of those that were tried, and that most trials completed, the one with
+    /// the lowest mean final loss.
     pub learning_rate: f64,
     /// How many learning rates were tried.
     pub learning_rates: usize,
@@ -178,8 +180,9 @@ impl Run {
         self.curve.last().expect("a run has an evaluation")
     }
 
-    /// Loss at `x` tokens from a growth at `at`, minus that of the last evaluation before the growth. At the growth itself
-    /// the loss is what it was: no line is drawn from before it to after it.
+    /// Loss at `x` tokens from a growth at `at`, minus that of the last evaluation before the
+    /// growth. At the growth itself the loss is what it was: no line is drawn from before it to
+    /// after it.
     fn change_around(&self, at: f64, x: f64) -> f64 {
         let after = self.curve.partition_point(|point| point.tokens <= at);
         let before = Point { tokens: at, ..self.curve[after.saturating_sub(1)] };
@@ -190,8 +193,8 @@ impl Run {
         interpolate(&known, Cost::Tokens, at + x) - before.loss
     }
 
-    /// What it had cost when the loss fell to `target`: on a straight line between the last evaluation above it and the
-    /// first at or below it. None if it never did.
+    /// What it had cost when the loss fell to `target`: on a straight line between the last
+    /// evaluation above it and the first at or below it. None if it never did.
     pub fn reaches(&self, cost: Cost, target: f64) -> Option<f64> {
         let at = self.curve.iter().position(|point| point.loss <= target)?;
         let (point, before) = (&self.curve[at], &self.curve[at.saturating_sub(1)]);
@@ -215,7 +218,8 @@ impl Analysis {
                 names.push(&trial.strategy);
             }
         }
-        let mut strategies: Vec<Strategy> = names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
+        let mut strategies: Vec<Strategy> =
+            names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
         if strategies.is_empty() {
             return Err(ReportError::Empty(nothing(&input.sweep, &states)));
         }
@@ -236,14 +240,21 @@ impl Analysis {
             control: control.map(|control| control.name),
             plans: plans(input),
             worst_growth: worst_growth(input),
-            locked: input.growths.iter().filter(|g| g.diagnosis.as_ref().is_some_and(Diagnosis::is_locked)).count(),
+            locked: input
+                .growths
+                .iter()
+                .filter(|g| g.diagnosis.as_ref().is_some_and(Diagnosis::is_locked))
+                .count(),
         })
     }
 
     /// The control and those that are compared with it.
     pub fn compared(&self) -> Option<(&Strategy, Vec<&Strategy>)> {
         let control = self.strategies.iter().find(|strategy| strategy.role == Role::Control)?;
-        Some((control, self.strategies.iter().filter(|strategy| strategy.role != Role::Control).collect()))
+        Some((
+            control,
+            self.strategies.iter().filter(|strategy| strategy.role != Role::Control).collect(),
+        ))
     }
 
     /// How many trials are in one of some states.
@@ -251,13 +262,19 @@ impl Analysis {
         states.iter().filter_map(|state| self.states.get(*state)).sum()
     }
 
-    /// What whoever sees only a part of the report must know: that it is preliminary, or that no trial came to its end.
+    /// What whoever sees only a part of the report must know: that it is preliminary, or that no
+    /// trial came to its end.
     pub fn note(&self) -> Option<String> {
-        let (open, all) = (self.count(&["waiting", "running"]), self.states.values().sum::<usize>());
+        let (open, all) =
+            (self.count(&["waiting", "running"]), self.states.values().sum::<usize>());
         match (open, self.count(&["diverged", "failed"])) {
-            (0, lost) if lost == all => Some(format!("No trial came to its end: {}.", list(&self.states))),
+            (0, lost) if lost == all => {
+                Some(format!("No trial came to its end: {}.", list(&self.states)))
+            }
             (0, _) => None,
-            (open, _) => Some(format!("Preliminary: {open} trials are not trained to their end yet.")),
+            (open, _) => {
+                Some(format!("Preliminary: {open} trials are not trained to their end yet."))
+            }
         }
     }
 
@@ -290,7 +307,9 @@ fn nothing(sweep: &str, states: &BTreeMap<String, usize>) -> String {
         (0, _, _) => format!(
             "no trial of sweep {sweep} has an evaluation that is a number: {found}; `outgrow status` lists them"
         ),
-        _ => format!("sweep {sweep} has no trial with an evaluation yet ({found}); train some with `outgrow run`"),
+        _ => format!(
+            "sweep {sweep} has no trial with an evaluation yet ({found}); train some with `outgrow run`"
+        ),
     }
 }
 
@@ -315,7 +334,9 @@ impl<'a> Runs<'a> {
 
     fn run(&self, trial: &TrialRow) -> Option<Run> {
         let growths = self.growths.get(trial.trial.as_str()).map_or(&[][..], Vec::as_slice);
-        let source = growths.first().map_or(0.0, |row| row.at.train_flops.saturating_sub(row.operator_flops) as f64);
+        let source = growths
+            .first()
+            .map_or(0.0, |row| row.at.train_flops.saturating_sub(row.operator_flops) as f64);
         let rows = self.curves.get(trial.trial.as_str())?;
         let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
         let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();
@@ -328,8 +349,9 @@ fn point(row: &CurveRow, trial: &TrialRow, source: f64) -> Option<Point> {
     let (tokens, train_flops) = (row.at.tokens as f64, row.at.train_flops as f64);
     let ends = trial.phases.iter().skip(1).map(|phase| phase.tokens as f64).chain([f64::INFINITY]);
     let phases = trial.phases.iter().zip(ends);
-    let six_nd =
-        phases.map(|(phase, end)| 6.0 * phase.non_embedding as f64 * (end.min(tokens) - phase.tokens as f64).max(0.0));
+    let six_nd = phases.map(|(phase, end)| {
+        6.0 * phase.non_embedding as f64 * (end.min(tokens) - phase.tokens as f64).max(0.0)
+    });
     Some(Point {
         tokens,
         train_flops,
@@ -344,7 +366,10 @@ fn point(row: &CurveRow, trial: &TrialRow, source: f64) -> Option<Point> {
 pub fn by_seed(values: impl Iterator<Item = (usize, f64)>) -> BTreeMap<usize, f64> {
     let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     values.for_each(|(seed, value)| groups.entry(seed).or_default().push(value));
-    groups.into_iter().map(|(seed, values)| (seed, values.iter().sum::<f64>() / values.len() as f64)).collect()
+    groups
+        .into_iter()
+        .map(|(seed, values)| (seed, values.iter().sum::<f64>() / values.len() as f64))
+        .collect()
 }
 
 /// The interval over the seeds.
@@ -361,7 +386,8 @@ struct Arm {
 impl Arm {
     /// For choosing: more complete trials first, then the lower mean final loss.
     fn merit(&self) -> (usize, f64) {
-        let finals: Vec<f64> = self.runs.iter().filter(|run| run.complete).map(|run| run.last().loss).collect();
+        let finals: Vec<f64> =
+            self.runs.iter().filter(|run| run.complete).map(|run| run.last().loss).collect();
         (finals.len(), -finals.iter().sum::<f64>() / finals.len().max(1) as f64)
     }
 }
@@ -369,24 +395,32 @@ impl Arm {
 impl Strategy {
     /// The strategy at its best learning rate; none without an evaluation.
     fn new(input: &Input, runs: &Runs, name: &str) -> Option<Self> {
-        let trials: Vec<&TrialRow> = input.trials.iter().filter(|trial| trial.strategy == name).collect();
+        let trials: Vec<&TrialRow> =
+            input.trials.iter().filter(|trial| trial.strategy == name).collect();
         let mut arms: Vec<Arm> = vec![];
         for trial in &trials {
-            let at = arms.iter().position(|arm| arm.learning_rate == trial.learning_rate).unwrap_or_else(|| {
-                arms.push(Arm { learning_rate: trial.learning_rate, runs: vec![] });
-                arms.len() - 1
-            });
+            let at = arms
+                .iter()
+                .position(|arm| arm.learning_rate == trial.learning_rate)
+                .unwrap_or_else(|| {
+                    arms.push(Arm { learning_rate: trial.learning_rate, runs: vec![] });
+                    arms.len() - 1
+                });
             arms[at].runs.extend(runs.run(trial));
         }
         let rates: Vec<f64> = arms.iter().map(|arm| arm.learning_rate).collect();
         let better = |a: &Arm, b: &Arm| {
             let ((n_a, loss_a), (n_b, loss_b)) = (a.merit(), b.merit());
-            n_a.cmp(&n_b).then(loss_a.total_cmp(&loss_b)).then(b.learning_rate.total_cmp(&a.learning_rate))
+            n_a.cmp(&n_b)
+                .then(loss_a.total_cmp(&loss_b))
+                .then(b.learning_rate.total_cmp(&a.learning_rate))
         };
-        let Arm { learning_rate, runs } = arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)?;
+        let Arm { learning_rate, runs } =
+            arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)?;
         let complete = || runs.iter().filter(|run| run.complete);
-        let over_seeds =
-            |of: fn(&Point) -> f64| interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))));
+        let over_seeds = |of: fn(&Point) -> f64| {
+            interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))))
+        };
         let count = |of: fn(&Run) -> usize| runs.iter().map(of).collect::<BTreeSet<_>>().len();
         let policy = &trials[0].policy;
         Some(Self {
@@ -395,17 +429,25 @@ impl Strategy {
             learning_rate,
             learning_rates: rates.len(),
             is_at_the_edge: rates.len() > 1
-                && (rates.iter().all(|rate| *rate >= learning_rate) || rates.iter().all(|rate| *rate <= learning_rate)),
+                && (rates.iter().all(|rate| *rate >= learning_rate)
+                    || rates.iter().all(|rate| *rate <= learning_rate)),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
             trials: trials.len(),
-            lost: trials.iter().filter(|trial| ["diverged", "failed"].contains(&trial.state.as_str())).count(),
+            lost: trials
+                .iter()
+                .filter(|trial| ["diverged", "failed"].contains(&trial.state.as_str()))
+                .count(),
             final_loss: over_seeds(|point| point.loss),
             train_flops: over_seeds(|point| point.train_flops),
             tokens: over_seeds(|point| point.tokens),
             comparison: None,
             plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
-            policy: [text(&policy.initializer), text(&policy.optimizer), text(&policy.learning_rate)],
+            policy: [
+                text(&policy.initializer),
+                text(&policy.optimizer),
+                text(&policy.learning_rate),
+            ],
             runs,
         })
     }
@@ -420,11 +462,13 @@ impl Strategy {
         self.complete().find(|run| run.replicate == replicate)
     }
 
-    /// The mean difference of its loss to the control's at the same compute, on the stretch that both have in common: FLOPs, and
-    /// nats over seeds.
+    /// The mean difference of its loss to the control's at the same compute, on the stretch that
+    /// both have in common: FLOPs, and nats over seeds.
     pub fn gap_curve(&self, control: &Strategy) -> Vec<(f64, Interval)> {
-        let pairs: Vec<(&Run, &Run)> =
-            self.complete().filter_map(|run| Some((run, control.of_seed(run.replicate)?))).collect();
+        let pairs: Vec<(&Run, &Run)> = self
+            .complete()
+            .filter_map(|run| Some((run, control.of_seed(run.replicate)?)))
+            .collect();
         let both = || pairs.iter().flat_map(|(a, b)| [*a, *b]);
         let first = both().map(|run| run.curve[0].train_flops).fold(0.0, f64::max);
         let last = both().map(|run| run.last().train_flops).fold(f64::INFINITY, f64::min);
@@ -442,48 +486,60 @@ impl Strategy {
         [first, self.runs.iter().map(|run| cost.of(run.last())).fold(f64::INFINITY, f64::min)]
     }
 
-    /// The mean loss over `cost`, on the stretch that all its trials have in common: cost, and loss over seeds. It ends where the
-    /// first of them ends: a mean over those that are left would jump there.
+    /// The mean loss over `cost`, on the stretch that all its trials have in common: cost, and loss
+    /// over seeds. It ends where the first of them ends: a mean over those that are left would jump
+    /// there.
     pub fn mean_curve(&self, cost: Cost) -> Vec<(f64, Interval)> {
         let [first, last] = self.in_common(cost);
         let mean = |x: f64| {
-            let losses = self.runs.iter().map(|run| (run.replicate, interpolate(&run.curve, cost, x)));
+            let losses =
+                self.runs.iter().map(|run| (run.replicate, interpolate(&run.curve, cost, x)));
             Some((x, interval(&by_seed(losses))?))
         };
         logarithmic(first, last).filter_map(mean).collect()
     }
 
-    /// The trials that go on beyond the end of the mean curve, each from there to its own end; where there is no mean curve, the whole
-    /// trials.
+    /// The trials that go on beyond the end of the mean curve, each from there to its own end;
+    /// where there is no mean curve, the whole trials.
     pub fn beyond(&self, cost: Cost) -> Vec<Beyond> {
         let [first, last] = self.in_common(cost);
         let from = if first < last { last } else { 0.0 };
         let tail = |run: &Run| {
             let join = (from > 0.0).then(|| (from, interpolate(&run.curve, cost, from)));
-            let rest = run.curve.iter().filter(|point| cost.of(point) > from).map(|point| (cost.of(point), point.loss));
+            let rest = run
+                .curve
+                .iter()
+                .filter(|point| cost.of(point) > from)
+                .map(|point| (cost.of(point), point.loss));
             let curve = thinned(join.into_iter().chain(rest).collect());
             (curve.len() > 1).then_some(Beyond { plan: run.plan, replicate: run.replicate, curve })
         };
         self.runs.iter().filter_map(tail).collect()
     }
 
-    /// The mean change of loss around its growth events since the last evaluation before each, over tokens since the event: a
-    /// tenth of the shortest trial to both sides, over the events that have so much room; over seeds.
+    /// The mean change of loss around its growth events since the last evaluation before each, over
+    /// tokens since the event: a tenth of the shortest trial to both sides, over the events that
+    /// have so much room; over seeds.
     pub fn around_growth(&self) -> Vec<(f64, Interval)> {
-        let reach = self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
-        let events = self.runs.iter().flat_map(|run| run.growths.iter().map(move |growth| (run, growth.0)));
-        let has_room = |(run, at): &(&Run, f64)| at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach;
+        let reach =
+            self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
+        let events =
+            self.runs.iter().flat_map(|run| run.growths.iter().map(move |growth| (run, growth.0)));
+        let has_room = |(run, at): &(&Run, f64)| {
+            at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach
+        };
         let seen: Vec<(&Run, f64)> = events.filter(has_room).collect();
         if seen.is_empty() {
             return vec![];
         }
         let change = |(run, at): &(&Run, f64), x: f64| (run.replicate, run.change_around(*at, x));
-        let mean = |x: f64| Some((x, interval(&by_seed(seen.iter().map(|event| change(event, x))))?));
+        let mean =
+            |x: f64| Some((x, interval(&by_seed(seen.iter().map(|event| change(event, x))))?));
         (0..GRID).filter_map(|i| mean(reach * (2.0 * i as f64 / (GRID - 1) as f64 - 1.0))).collect()
     }
 
-    /// FLOPs to reach each of `targets` as a fraction of the control's, over seeds (a mean of logarithms); it ends where the
-    /// first trial of a seed did not get there.
+    /// FLOPs to reach each of `targets` as a fraction of the control's, over seeds (a mean of
+    /// logarithms); it ends where the first trial of a seed did not get there.
     pub fn flops_ratio(&self, control: &Strategy, targets: &[f64]) -> Vec<(f64, Interval)> {
         let ratio = |target: f64| {
             let logs = self.runs.iter().map(|run| {
@@ -529,8 +585,13 @@ fn text(part: &impl Serialize) -> String {
     match serde_json::to_value(part).expect("a policy is plain data") {
         serde_json::Value::String(name) => name,
         serde_json::Value::Object(fields) => {
-            let value = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let rest = fields.iter().filter(|(key, _)| *key != "kind").map(|(key, v)| format!(" {key} {}", value(v)));
+            let value = |value: &serde_json::Value| {
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            };
+            let rest = fields
+                .iter()
+                .filter(|(key, _)| *key != "kind")
+                .map(|(key, v)| format!(" {key} {}", value(v)));
             fields.get("kind").map(value).unwrap_or_default() + &rest.collect::<String>()
         }
         other => other.to_string(),
@@ -562,16 +623,24 @@ fn plans(input: &Input) -> Vec<Plan> {
         if plans.get(&key).is_some_and(|plan| plan.stages.len() >= rows.len()) {
             continue;
         }
-        let stage =
-            |row: &&GrowthRow| (row.at.tokens as f64, row.axes.iter().copied().collect(), row.parameters_after as f64);
+        let stage = |row: &&GrowthRow| {
+            (row.at.tokens as f64, row.axes.iter().copied().collect(), row.parameters_after as f64)
+        };
         let parameters = rows.first().map_or(0.0, |row| row.parameters_before as f64);
         let stages = rows.iter().map(stage).collect();
-        plans.insert(key, Plan { name: trial.strategy.clone(), tokens: trial.tokens as f64, parameters, stages });
+        plans.insert(
+            key,
+            Plan { name: trial.strategy.clone(), tokens: trial.tokens as f64, parameters, stages },
+        );
     }
     let several = |name: &str| plans.keys().filter(|key| key.1 == name).count() > 1;
     let numbered: Vec<String> = plans
         .keys()
-        .map(|(_, name, plan)| if several(name) { format!("{name} {}", plan + 1) } else { (*name).to_owned() })
+        .map(
+            |(_, name, plan)| {
+                if several(name) { format!("{name} {}", plan + 1) } else { (*name).to_owned() }
+            },
+        )
         .collect();
     plans.into_values().zip(numbered).map(|(plan, name)| Plan { name, ..plan }).collect()
 }
@@ -579,7 +648,8 @@ fn plans(input: &Input) -> Vec<Plan> {
 /// Over the growth events that claim to preserve the function.
 fn worst_growth(input: &Input) -> Option<(f64, usize)> {
     let relative = |row: &GrowthRow| row.error.map_or(f64::INFINITY, |error| error / row.tolerance);
-    let claims: Vec<f64> = input.growths.iter().filter(|row| row.preserving).map(relative).collect();
+    let claims: Vec<f64> =
+        input.growths.iter().filter(|row| row.preserving).map(relative).collect();
     let worst = claims.iter().copied().reduce(f64::max)?;
     Some((worst, claims.len()))
 }

@@ -19,7 +19,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// A linear axis over `from` to `to`, a little wider so that nothing lies on its ends; about `most` labels at the most.
+    /// A linear axis over `from` to `to`, a little wider so that nothing lies on its ends; about
+    /// `most` labels at the most.
     pub fn linear(from: f64, to: f64, most: usize) -> Self {
         let (from, to) = widened(from, to);
         Self { ticks: linear_ticks(from, to, most), minor: vec![], from, to, is_log: false }
@@ -36,25 +37,31 @@ impl Axis {
         Self { ticks: linear_ticks(low, high, most), from: high, to: low, ..self }
     }
 
-    /// A logarithmic axis over positive values: powers of ten where there are several decades, 1-2-5 below that, and round
-    /// numbers where not even two of those fit.
+    /// A logarithmic axis over positive values: powers of ten where there are several decades,
+    /// 1-2-5 below that, and round numbers where not even two of those fit.
     pub fn log(from: f64, to: f64, most: usize) -> Self {
         let margin = (to / from).powf(0.03).max(1.002);
         let (from, to) = (from / margin, to * margin);
         let decades = (to / from).log10();
         let (ticks, minor) = if decades > 3.0 {
-            (powers(from, to, most), within_decades(from, to, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]))
+            (
+                powers(from, to, most),
+                within_decades(from, to, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]),
+            )
         } else {
             let fine = within_decades(from, to, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
             let candidates = [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]];
             let fits = candidates.iter().map(|steps| within_decades(from, to, steps));
             let fits = fits.into_iter().find(|ticks| (3..=most).contains(&ticks.len()));
             match fits {
-                Some(ticks) => (ticks.into_iter().map(|value| (value, plain(value))).collect(), fine),
+                Some(ticks) => {
+                    (ticks.into_iter().map(|value| (value, plain(value))).collect(), fine)
+                }
                 None => (linear_ticks(from, to, most), vec![]),
             }
         };
-        let labelled = |value: &f64| ticks.iter().any(|(tick, _)| (tick / value - 1.0).abs() < 1e-9);
+        let labelled =
+            |value: &f64| ticks.iter().any(|(tick, _)| (tick / value - 1.0).abs() < 1e-9);
         let minor = minor.into_iter().filter(|value| !labelled(value)).collect();
         Self { from, to, is_log: true, ticks, minor }
     }
@@ -93,10 +100,13 @@ fn widened(from: f64, to: f64) -> (f64, f64) {
 fn linear_ticks(from: f64, to: f64, most: usize) -> Vec<(f64, String)> {
     let raw = (to - from) / most.max(1) as f64;
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= raw * 0.999);
+    let step =
+        [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= raw * 0.999);
     let step = step.unwrap_or(10.0 * power);
     // As many digits as the step has.
-    let digits = (0..12).find(|d| ((step * 10f64.powi(*d)).round() - step * 10f64.powi(*d)).abs() < 1e-6).unwrap_or(12);
+    let digits = (0..12)
+        .find(|d| ((step * 10f64.powi(*d)).round() - step * 10f64.powi(*d)).abs() < 1e-6)
+        .unwrap_or(12);
     let (first, last) = ((from / step - 1e-9).ceil() as i64, (to / step + 1e-9).floor() as i64);
     let label = |value: f64| format!("{value:.*}", digits as usize).replace('-', "\u{2212}");
     (first..=last).map(|i| i as f64 * step + 0.0).map(|value| (value, label(value))).collect()
@@ -107,7 +117,12 @@ fn powers(from: f64, to: f64, most: usize) -> Vec<(f64, String)> {
     let every = ((last - first) as usize / most.max(1) + 1) as i32;
     let exponents = (first..=last).filter(|e| e % every == 0);
     exponents
-        .map(|e| (10f64.powi(e), format!("10{}{}{}", RAISED[0], e.to_string().replace('-', "\u{2212}"), RAISED[1])))
+        .map(|e| {
+            (
+                10f64.powi(e),
+                format!("10{}{}{}", RAISED[0], e.to_string().replace('-', "\u{2212}"), RAISED[1]),
+            )
+        })
         .collect()
 }
 
@@ -136,7 +151,10 @@ mod tests {
     fn every_range_gets_ticks() {
         assert_eq!(labels(&Axis::log(0.03, 0.9, 6)), ["0.05", "0.1", "0.2", "0.5"]);
         assert_eq!(labels(&Axis::log(2.0, 4.4, 6)), ["2.0", "2.5", "3.0", "3.5", "4.0", "4.5"]);
-        assert_eq!(labels(&Axis::log(1e15, 1e20, 6)), [15, 16, 17, 18, 19, 20].map(|e| format!("10\u{e}{e}\u{f}")));
+        assert_eq!(
+            labels(&Axis::log(1e15, 1e20, 6)),
+            [15, 16, 17, 18, 19, 20].map(|e| format!("10\u{e}{e}\u{f}"))
+        );
         assert_eq!(labels(&Axis::log(1.80, 1.84, 4)), ["1.80", "1.82", "1.84"]);
         assert_eq!(labels(&Axis::exact(-0.2, 0.4, 4)), ["\u{2212}0.2", "0.0", "0.2", "0.4"]);
     }

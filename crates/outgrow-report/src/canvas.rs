@@ -1,5 +1,5 @@
-//! A drawing backend for plotters that writes SVG: coordinates in hundredths of a point, text at its true size, dashes,
-//! raised exponents.
+//! A drawing backend for plotters that writes SVG: coordinates in hundredths of a point, text at
+//! its true size, dashes, raised exponents.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,7 +9,8 @@ use std::{
 };
 
 use plotters_backend::{
-    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
+    FontTransform,
     text_anchor::{HPos, VPos},
 };
 
@@ -40,7 +41,8 @@ impl Canvas {
     pub fn finish(&self, title: &str, description: &str) -> String {
         let (width, height) = self.size;
         let [width_pt, height_pt] = [width, height].map(|size| f64::from(size) / 100.0);
-        let (title, description, css, body) = (escape(title), escape(description), font::css(), self.body.borrow());
+        let (title, description, css, body) =
+            (escape(title), escape(description), font::css(), self.body.borrow());
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width_pt}pt\" height=\"{height_pt}pt\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n\
@@ -63,7 +65,11 @@ impl Canvas {
 
 fn paint(what: &str, color: BackendColor) -> String {
     let (r, g, b) = color.rgb;
-    let opacity = if color.alpha < 1.0 { format!(" {what}-opacity=\"{}\"", color.alpha) } else { String::new() };
+    let opacity = if color.alpha < 1.0 {
+        format!(" {what}-opacity=\"{}\"", color.alpha)
+    } else {
+        String::new()
+    };
     format!("{what}=\"#{r:02x}{g:02x}{b:02x}\"{opacity}")
 }
 
@@ -71,7 +77,8 @@ fn points(points: impl IntoIterator<Item = BackendCoord>) -> String {
     points.into_iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
 
-/// What stands around a text that is to be raised: characters that no name has once it is made [visible](crate::escape::visible).
+/// What stands around a text that is to be raised: characters that no name has once it is made
+/// [visible](crate::escape::visible).
 pub const RAISED: [char; 2] = ['\u{e}', '\u{f}'];
 
 /// A power of ten with its exponent raised and smaller.
@@ -103,21 +110,44 @@ impl DrawingBackend for Canvas {
     }
 
     fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
-        self.write(format_args!("<rect x=\"{x}\" y=\"{y}\" width=\"1\" height=\"1\" {}/>\n", paint("fill", color)));
+        self.write(format_args!(
+            "<rect x=\"{x}\" y=\"{y}\" width=\"1\" height=\"1\" {}/>\n",
+            paint("fill", color)
+        ));
         Ok(())
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+    fn draw_line<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+    ) -> Drawn {
         self.draw_path([from, to], style)
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, a: BackendCoord, b: BackendCoord, style: &S, fill: bool) -> Drawn {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        a: BackendCoord,
+        b: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
         let corners = [a, (b.0, a.1), b, (a.0, b.1)];
-        if fill { self.fill_polygon(corners, style) } else { self.draw_path(corners.into_iter().chain([a]), style) }
+        if fill {
+            self.fill_polygon(corners, style)
+        } else {
+            self.draw_path(corners.into_iter().chain([a]), style)
+        }
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
-        let (stroke, width, dashes) = (paint("stroke", style.color()), style.stroke_width(), self.dashes());
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
+        let (stroke, width, dashes) =
+            (paint("stroke", style.color()), style.stroke_width(), self.dashes());
         let path = points(path);
         self.write(format_args!(
             "<polyline points=\"{path}\" fill=\"none\" {stroke} stroke-width=\"{width}\"{dashes}/>\n"
@@ -125,24 +155,43 @@ impl DrawingBackend for Canvas {
         Ok(())
     }
 
-    fn draw_circle<S: BackendStyle>(&mut self, (x, y): BackendCoord, radius: u32, style: &S, fill: bool) -> Drawn {
+    fn draw_circle<S: BackendStyle>(
+        &mut self,
+        (x, y): BackendCoord,
+        radius: u32,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
         let look = match fill {
             true => paint("fill", style.color()),
             false => {
-                format!("fill=\"none\" {} stroke-width=\"{}\"", paint("stroke", style.color()), style.stroke_width())
+                format!(
+                    "fill=\"none\" {} stroke-width=\"{}\"",
+                    paint("stroke", style.color()),
+                    style.stroke_width()
+                )
             }
         };
         self.write(format_args!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {look}/>\n"));
         Ok(())
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
         let (path, fill) = (points(path), paint("fill", style.color()));
         self.write(format_args!("<polygon points=\"{path}\" {fill}/>\n"));
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, (x, y): BackendCoord) -> Drawn {
+    fn draw_text<S: BackendTextStyle>(
+        &mut self,
+        text: &str,
+        style: &S,
+        (x, y): BackendCoord,
+    ) -> Drawn {
         let (anchor, size) = (style.anchor(), style.size());
         let along = match anchor.h_pos {
             HPos::Left => "start",
@@ -161,7 +210,8 @@ impl DrawingBackend for Canvas {
             FontTransform::Rotate180 => format!(" transform=\"rotate(180 {x} {y})\""),
             FontTransform::Rotate270 => format!(" transform=\"rotate(-90 {x} {y})\""),
         };
-        let (fill, text, y) = (paint("fill", style.color()), raised(text, size), f64::from(y) + down);
+        let (fill, text, y) =
+            (paint("fill", style.color()), raised(text, size), f64::from(y) + down);
         self.write(format_args!(
             "<text x=\"{x}\" y=\"{y:.0}\" font-size=\"{size}\" text-anchor=\"{along}\" {fill}{turn}>{text}</text>\n"
         ));

@@ -10,11 +10,13 @@ use crate::{
     interval::{holm, p_value, seeds_needed},
 };
 
-/// Budgets that differ by less than this count as equal: whole optimizer steps can't meet them better.
+/// Budgets that differ by less than this count as equal: whole optimizer steps can't meet them
+/// better.
 const EQUAL: f64 = 0.03;
 
-/// A strategy against the control, seed by seed. A trial that never reached the control's loss is censored: it counts with the
-/// most that it can have saved, and the means that it is in are upper bounds.
+/// A strategy against the control, seed by seed. A trial that never reached the control's loss is
+/// censored: it counts with the most that it can have saved, and the means that it is in are upper
+/// bounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// Final loss minus the control's, under the same seed.
@@ -23,7 +25,8 @@ pub struct Comparison {
     pub savings: Vec<Saving>,
     /// Complete trials that reached the control's final loss, and all complete trials.
     pub reached: [usize; 2],
-    /// Compute saved on the way to the control's final loss, as a fraction, every FLOP since the smallest model counted (all-in).
+    /// Compute saved on the way to the control's final loss, as a fraction, every FLOP since the
+    /// smallest model counted (all-in).
     pub compute: Option<Interval>,
     /// The same with the model before its first growth for free (sunk).
     pub sunk: Option<Interval>,
@@ -39,7 +42,8 @@ pub struct Comparison {
     pub p_corrected: Option<f64>,
     /// With how many seeds this saving would be found four times out of five.
     pub seeds_needed: Option<usize>,
-    /// Final loss minus that of the target size with the same compute, its schedule annealed to that budget.
+    /// Final loss minus that of the target size with the same compute, its schedule annealed to
+    /// that budget.
     pub same_flops: Option<Gap>,
     /// Final loss minus that of the target size with the same tokens.
     pub same_tokens: Option<Gap>,
@@ -80,9 +84,12 @@ pub struct Saving {
 impl Comparison {
     /// Compares a strategy with the control, and with whatever has its budget.
     pub fn new(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Self {
-        let savings: Vec<Saving> =
-            strategy.complete().filter_map(|run| saving(run, control.of_seed(run.replicate)?)).collect();
-        let per_seed = |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
+        let savings: Vec<Saving> = strategy
+            .complete()
+            .filter_map(|run| saving(run, control.of_seed(run.replicate)?))
+            .collect();
+        let per_seed =
+            |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
         let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
         let compute: Vec<f64> = per_seed(|s| s.compute).into_values().collect();
         Self {
@@ -116,11 +123,15 @@ impl Comparison {
 
 /// Corrects the strategies' p-values for their number.
 pub fn correct(strategies: &mut [Strategy]) {
-    let p_values: Vec<f64> =
-        strategies.iter().filter_map(|s| s.comparison.as_ref().filter(|_| s.role == Role::Grown)?.p).collect();
+    let p_values: Vec<f64> = strategies
+        .iter()
+        .filter_map(|s| s.comparison.as_ref().filter(|_| s.role == Role::Grown)?.p)
+        .collect();
     let mut corrected = holm(&p_values).into_iter();
     for strategy in strategies.iter_mut().filter(|strategy| strategy.role == Role::Grown) {
-        if let Some(comparison) = strategy.comparison.as_mut().filter(|comparison| comparison.p.is_some()) {
+        if let Some(comparison) =
+            strategy.comparison.as_mut().filter(|comparison| comparison.p.is_some())
+        {
             comparison.p_corrected = corrected.next();
         }
     }
@@ -148,25 +159,39 @@ fn saving(run: &Run, control: &Run) -> Option<Saving> {
 
 /// Mean difference of final losses over the seeds that both have.
 pub fn difference(strategy: &Strategy, control: &Strategy) -> Option<Interval> {
-    let base: BTreeMap<usize, f64> = by_seed(control.complete().map(|run| (run.replicate, run.last().loss)));
+    let base: BTreeMap<usize, f64> =
+        by_seed(control.complete().map(|run| (run.replicate, run.last().loss)));
     let own = by_seed(strategy.complete().map(|run| (run.replicate, run.last().loss)));
-    interval(&own.into_iter().filter_map(|(seed, loss)| Some((seed, loss - base.get(&seed)?))).collect())
+    interval(
+        &own.into_iter().filter_map(|(seed, loss)| Some((seed, loss - base.get(&seed)?))).collect(),
+    )
 }
 
 /// The gap to the control of the target size whose budget is nearest, if it is near enough.
-fn equal(strategy: &Strategy, all: &[Strategy], budget: fn(&Strategy) -> Option<Interval>) -> Option<Gap> {
+fn equal(
+    strategy: &Strategy,
+    all: &[Strategy],
+    budget: fn(&Strategy) -> Option<Interval>,
+) -> Option<Gap> {
     let own = budget(strategy)?.mean;
-    let off = |other: &&Strategy| budget(other).map_or(f64::INFINITY, |theirs| (theirs.mean / own - 1.0).abs());
+    let off = |other: &&Strategy| {
+        budget(other).map_or(f64::INFINITY, |theirs| (theirs.mean / own - 1.0).abs())
+    };
     let controls = all.iter().filter(|other| matches!(other.role, Role::Control | Role::Annealed));
-    let nearest = controls.min_by(|a, b| off(a).total_cmp(&off(b))).filter(|other| off(other) <= EQUAL)?;
+    let nearest =
+        controls.min_by(|a, b| off(a).total_cmp(&off(b))).filter(|other| off(other) <= EQUAL)?;
     Some(Gap { against: nearest.name.clone(), difference: difference(strategy, nearest)? })
 }
 
-/// The gap to the best of all sizes that never grow and cost as much; none where only the target size was tried.
+/// The gap to the best of all sizes that never grow and cost as much; none where only the target
+/// size was tried.
 fn best_fixed_size(strategy: &Strategy, all: &[Strategy]) -> Option<Gap> {
     let own = strategy.train_flops?.mean;
-    let near = |other: &&Strategy| other.train_flops.is_some_and(|theirs| (theirs.mean / own - 1.0).abs() <= EQUAL);
-    let fixed: Vec<&Strategy> = all.iter().filter(|other| other.role != Role::Grown).filter(near).collect();
+    let near = |other: &&Strategy| {
+        other.train_flops.is_some_and(|theirs| (theirs.mean / own - 1.0).abs() <= EQUAL)
+    };
+    let fixed: Vec<&Strategy> =
+        all.iter().filter(|other| other.role != Role::Grown).filter(near).collect();
     if fixed.iter().all(|other| other.role != Role::FixedSize) {
         return None;
     }
@@ -216,14 +241,19 @@ pub fn ablations(strategies: &[Strategy]) -> Vec<Ablation> {
 fn ablation(group: &[&Strategy]) -> Ablation {
     let base = group[0];
     let savings = |strategy: &Strategy| {
-        let savings = strategy.comparison.iter().flat_map(|c| c.savings.iter().map(|s| (s.replicate, s.compute)));
+        let savings = strategy
+            .comparison
+            .iter()
+            .flat_map(|c| c.savings.iter().map(|s| (s.replicate, s.compute)));
         by_seed(savings)
     };
     let row = |strategy: &&Strategy| {
         let other = (strategy.name != base.name).then_some(strategy);
         let of_base = savings(base);
         let saved = |s: &&&Strategy| {
-            let pairs = savings(s).into_iter().filter_map(|(seed, value)| Some((seed, value - of_base.get(&seed)?)));
+            let pairs = savings(s)
+                .into_iter()
+                .filter_map(|(seed, value)| Some((seed, value - of_base.get(&seed)?)));
             interval(&pairs.collect())
         };
         AblationRow {

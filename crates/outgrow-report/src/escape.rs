@@ -1,15 +1,18 @@
-//! Texts that others chose, such as names in a database, as each format says them: one function a format.
+//! Texts that others chose, such as names in a database, as each format says them: one function a
+//! format.
 //!
-//! A name of today is checked when its sweep is read; one of an old database may hold anything. Every format but CSV, which
-//! has a way to say them, shows characters that nobody sees (control characters, marks that turn the direction of reading) as Rust
-//! writes them: `\n`, `\u{202e}`.
+//! A name of today is checked when its sweep is read; one of an old database may hold anything.
+//! Every format but CSV, which has a way to say them, shows characters that nobody sees (control
+//! characters, marks that turn the direction of reading) as Rust writes them: `\n`, `\u{202e}`.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Bytes of a file's name: with the endings that are put behind it, it stays below the 255 of most file systems.
+/// Bytes of a file's name: with the endings that are put behind it, it stays below the 255 of most
+/// file systems.
 const LONGEST: usize = 120;
 
-/// A text in one line of a terminal, a figure or a page: nothing in it moves a cursor, breaks a line or turns the direction.
+/// A text in one line of a terminal, a figure or a page: nothing in it moves a cursor, breaks a
+/// line or turns the direction.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -44,7 +47,9 @@ pub fn markdown(text: &str) -> String {
 
 /// Whether a character may be markup where it stands.
 fn is_active(text: &[char], at: usize) -> bool {
-    let is = |at: Option<usize>, what: fn(char) -> bool| at.and_then(|at| text.get(at)).is_some_and(|c| what(*c));
+    let is = |at: Option<usize>, what: fn(char) -> bool| {
+        at.and_then(|at| text.get(at)).is_some_and(|c| what(*c))
+    };
     let both = |what: fn(char) -> bool| is(at.checked_sub(1), what) && is(Some(at + 1), what);
     match text[at] {
         '_' => !both(char::is_alphanumeric),
@@ -55,7 +60,8 @@ fn is_active(text: &[char], at: usize) -> bool {
     }
 }
 
-/// A text as LaTeX sets it under OT1 and T1, in a table, a caption or a paragraph. What these have no sign for is `U+6210`.
+/// A text as LaTeX sets it under OT1 and T1, in a table, a caption or a paragraph. What these have
+/// no sign for is `U+6210`.
 pub fn latex(text: &str) -> String {
     let mut out = String::new();
     let mut before = None;
@@ -88,8 +94,11 @@ pub fn latex(text: &str) -> String {
 }
 
 fn beyond_ascii(character: char) -> String {
-    let sign = SIGNS.iter().find(|(sign, _)| *sign == character).map(|(_, latex)| (*latex).to_owned());
-    let greek = || GREEK.iter().find(|(letter, _)| *letter == character).map(|(_, name)| format!("$\\{name}$"));
+    let sign =
+        SIGNS.iter().find(|(sign, _)| *sign == character).map(|(_, latex)| (*latex).to_owned());
+    let greek = || {
+        GREEK.iter().find(|(letter, _)| *letter == character).map(|(_, name)| format!("$\\{name}$"))
+    };
     let code = || format!("\\texttt{{U+{:04X}}}", u32::from(character));
     sign.or_else(greek).or_else(|| accented(character)).unwrap_or_else(code)
 }
@@ -216,8 +225,8 @@ pub fn xml(text: &str) -> String {
     out
 }
 
-/// Rows as CSV (RFC 4180, but for lines that end in a line feed alone). These tables are opened by people, too: what a spreadsheet
-/// would take for a formula gets an apostrophe before it.
+/// Rows as CSV (RFC 4180, but for lines that end in a line feed alone). These tables are opened by
+/// people, too: what a spreadsheet would take for a formula gets an apostrophe before it.
 pub fn csv(rows: &[Vec<String>]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(vec![]);
     for row in rows {
@@ -228,13 +237,15 @@ pub fn csv(rows: &[Vec<String>]) -> Vec<u8> {
 
 fn inert(cell: &str) -> String {
     let is_number = || cell.split(" ± ").all(|part| part.parse::<f64>().is_ok());
-    let mark = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number() { "'" } else { "" };
+    let mark =
+        if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number() { "'" } else { "" };
     format!("{mark}{cell}")
 }
 
-/// A text as the name of a file or folder: one name for each text, one text for each name, never hidden, never a way to another
-/// folder. What is neither an ASCII letter nor a digit, `_`, `-` or `.` is written as `%` and its bytes; a long text keeps its beginning and is
-/// told apart by its digest.
+/// A text as the name of a file or folder: one name for each text, one text for each name, never
+/// hidden, never a way to another folder. What is neither an ASCII letter nor a digit, `_`, `-` or
+/// `.` is written as `%` and its bytes; a long text keeps its beginning and is told apart by its
+/// digest.
 pub fn file_name(text: &str) -> String {
     let mut name = String::new();
     for (at, byte) in text.bytes().enumerate() {
@@ -245,7 +256,11 @@ pub fn file_name(text: &str) -> String {
         }
         if name.len() > LONGEST {
             // No other name has a tilde.
-            return format!("{}~{}", &name[..LONGEST - 17], &blake3::hash(text.as_bytes()).to_hex()[..16]);
+            return format!(
+                "{}~{}",
+                &name[..LONGEST - 17],
+                &blake3::hash(text.as_bytes()).to_hex()[..16]
+            );
         }
     }
     if name.is_empty() { "%".into() } else { name }
@@ -418,7 +433,10 @@ mod tests {
             assert_eq!(latex(&c.to_string()), set(c), "{c:?}");
         }
         assert_eq!(latex("a--b ''c''"), "a-{}-b '{}'c'{}'");
-        assert_eq!(latex("Łódź ïe\u{301} α 成"), "\\L{}\\'{o}d\\'{z} \\\"{\\i}\\'{e} $\\alpha$ \\texttt{U+6210}");
+        assert_eq!(
+            latex("Łódź ïe\u{301} α 成"),
+            "\\L{}\\'{o}d\\'{z} \\\"{\\i}\\'{e} $\\alpha$ \\texttt{U+6210}"
+        );
         assert_eq!(latex("0.123 ± 0.004"), "0.123 $\\pm$ 0.004");
     }
 
@@ -430,7 +448,8 @@ mod tests {
         let ascii: String = (0..128u8).map(char::from).collect();
         let texts = [ascii.as_str(), "[x", "*", "ÀÉîõü çşžőå Łßæ αβΩ 成長 😀", "?`!`,,''``---<<>>"];
         for encoding in ["OT1", "T1"] {
-            let rows: String = texts.iter().map(|text| format!("{} & {0} \\\\\n", latex(text))).collect();
+            let rows: String =
+                texts.iter().map(|text| format!("{} & {0} \\\\\n", latex(text))).collect();
             let source = format!(
                 "\\documentclass{{article}}\\usepackage[{encoding}]{{fontenc}}\\begin{{document}}\n\\begin{{table}}\\caption{{{}}}\n\
                  \\begin{{tabular}}{{ll}}\n{rows}\\end{{tabular}}\\end{{table}}\\end{{document}}\n",
@@ -446,7 +465,11 @@ mod tests {
                 eprintln!("skipped: pdflatex is not installed here");
                 break;
             };
-            assert!(output.status.success(), "{encoding}: {}", String::from_utf8_lossy(&output.stdout));
+            assert!(
+                output.status.success(),
+                "{encoding}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
         std::fs::remove_dir_all(&folder).expect("removed");
     }

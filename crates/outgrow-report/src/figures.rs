@@ -55,8 +55,11 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
     figures.extend(iso_flop_gap::figure(analysis));
     figures.extend(axis_when::figure(analysis));
     for figure in &mut figures {
-        figure.caption =
-            [analysis.note(), Some(figure.caption.clone())].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        figure.caption = [analysis.note(), Some(figure.caption.clone())]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ");
     }
     figures
 }
@@ -67,16 +70,22 @@ fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
 }
 
-/// Trials of which each has a thin line of its own; with more of them, lines would only hide each other.
+/// Trials of which each has a thin line of its own; with more of them, lines would only hide each
+/// other.
 const MOST_THIN: usize = 150;
 /// So many curves are drawn with bands; more bands than that hide one another and the lines.
 const BANDS: usize = 9;
 
 /// Means over seeds as lines, above their intervals as bands; `by` is the unit of their costs.
-fn curves<'a>(plot: &Plot, by: f64, curves: impl Iterator<Item = (Look, &'a [(f64, Interval)])> + Clone) {
+fn curves<'a>(
+    plot: &Plot,
+    by: f64,
+    curves: impl Iterator<Item = (Look, &'a [(f64, Interval)])> + Clone,
+) {
     if curves.clone().count() <= BANDS {
         for (look, curve) in curves.clone() {
-            let band: Vec<_> = curve.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
+            let band: Vec<_> =
+                curve.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
             plot.band(&band, look);
         }
     }
@@ -92,8 +101,12 @@ fn spread(analysis: &Analysis, curves: usize) -> String {
     let n = if least == most { format!("n = {most}") } else { format!("n = {least} to {most}") };
     match most {
         0 | 1 => format!("{n} seed, so no spread is shown"),
-        _ if curves <= BANDS => format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds"),
-        _ => format!("mean over {n} seeds (so many curves are drawn without their intervals, which are with the data)"),
+        _ if curves <= BANDS => {
+            format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds")
+        }
+        _ => format!(
+            "mean over {n} seeds (so many curves are drawn without their intervals, which are with the data)"
+        ),
     }
 }
 
@@ -126,7 +139,11 @@ fn cost_unit(cost: Cost, largest: f64) -> (f64, &'static str) {
         ),
         Cost::WallSeconds => unit(
             largest,
-            &[(1.0, "Training time (s)"), (600.0, "Training time (min)"), (36_000.0, "Training time (h)")],
+            &[
+                (1.0, "Training time (s)"),
+                (600.0, "Training time (min)"),
+                (36_000.0, "Training time (h)"),
+            ],
         ),
     }
 }

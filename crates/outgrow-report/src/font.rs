@@ -1,4 +1,5 @@
-//! The one font of all figures: embedded here, in every SVG, and (as a subset) in every PDF, so that text stays text.
+//! The one font of all figures: embedded here, in every SVG, and (as a subset) in every PDF, so
+//! that text stays text.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,10 +15,12 @@ use crate::{
 /// Its name.
 pub const FAMILY: &str = "Outgrow Sans";
 static BYTES: &[u8] = include_bytes!("../fonts/outgrow-sans-regular.otf");
-static FACE: LazyLock<Face> = LazyLock::new(|| Face::parse(BYTES, 0).expect("the embedded font is valid"));
+static FACE: LazyLock<Face> =
+    LazyLock::new(|| Face::parse(BYTES, 0).expect("the embedded font is valid"));
 static ENCODED: LazyLock<String> = LazyLock::new(|| STANDARD.encode(BYTES));
 static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
-    // Only ours: with system fonts in reach a missing glyph would come from another font without a word.
+    // Only ours: with system fonts in reach a missing glyph would come from another font without a
+    // word.
     let mut database = Database::new();
     database.load_font_data(BYTES.to_vec());
     Arc::new(database)
@@ -33,13 +36,21 @@ pub fn css() -> String {
     format!("@font-face{{font-family:\"{FAMILY}\";src:url(data:font/otf;base64,{})}}", *ENCODED)
 }
 
-/// No name takes more of a figure's width than this, in hundredths of a point: about half of a column.
+/// No name takes more of a figure's width than this, in hundredths of a point: about half of a
+/// column.
 const WIDEST: i32 = 124 * PT;
 
-/// A name as the figures write it: what the font has no sign for is its number, `U+6210`; a long name has its middle left out and
-/// some digits of its digest there, so that names which differ are not written alike.
+/// A name as the figures write it: what the font has no sign for is its number, `U+6210`; a long
+/// name has its middle left out and some digits of its digest there, so that names which differ are
+/// not written alike.
 pub fn label(name: &str) -> String {
-    let sign = |c: char| if FACE.glyph_index(c).is_some() { c.to_string() } else { format!("U+{:04X}", u32::from(c)) };
+    let sign = |c: char| {
+        if FACE.glyph_index(c).is_some() {
+            c.to_string()
+        } else {
+            format!("U+{:04X}", u32::from(c))
+        }
+    };
     let whole: String = visible(name).chars().map(sign).collect();
     if width(&whole, TICK) <= WIDEST {
         return whole;

@@ -17,7 +17,8 @@ pub struct Interval {
 impl Interval {
     /// Of some values; none of none.
     ///
-    /// Student-t and not a bootstrap: a percentile bootstrap over 3 seeds covers 74 % instead of 95 %.
+    /// Student-t and not a bootstrap: a percentile bootstrap over 3 seeds covers 74 % instead of 95
+    /// %.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -69,8 +70,9 @@ pub fn p_value(values: &[f64]) -> Option<f64> {
     Some(2.0 * (1.0 - student(n - 1).cdf(t)))
 }
 
-/// With how many seeds a two-sided t-test at the 5 % level would find a mean of this size, with this spread, four times out of five;
-/// none for fewer than two values, or where it would take more than a thousand.
+/// With how many seeds a two-sided t-test at the 5 % level would find a mean of this size, with
+/// this spread, four times out of five; none for fewer than two values, or where it would take more
+/// than a thousand.
 pub fn seeds_needed(values: &[f64]) -> Option<usize> {
     if values.len() < 2 {
         return None;
@@ -104,9 +106,13 @@ mod tests {
     fn tests_and_their_correction() {
         // t = 2/(1/√3) = 3.4641 with 2 degrees of freedom: p = 0.0742.
         assert!((p_value(&[1.0, 2.0, 3.0]).expect("three") - 0.074_18).abs() < 1e-4);
-        assert_eq!((p_value(&[1.0]), p_value(&[2.0, 2.0]), p_value(&[0.0, 0.0])), (None, Some(0.0), Some(1.0)));
+        assert_eq!(
+            (p_value(&[1.0]), p_value(&[2.0, 2.0]), p_value(&[0.0, 0.0])),
+            (None, Some(0.0), Some(1.0))
+        );
         assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02]);
-        // An effect of one standard deviation takes about ten seeds, one of a tenth about eight hundred.
+        // An effect of one standard deviation takes about ten seeds, one of a tenth about eight
+        // hundred.
         assert!((10..=12).contains(&seeds_needed(&[0.0, 1.0, 2.0]).expect("some")));
         assert_eq!(seeds_needed(&[-1.0, 1.0]), None);
     }
@@ -117,7 +123,10 @@ mod tests {
         let found = Interval::of(&[1.0, 2.0, 3.0]).expect("three values");
         let [low, high] = found.bounds.expect("more than one");
         assert_eq!(found.mean, 2.0);
-        assert!((high - 2.0 - 4.302_652_7 / 3f64.sqrt()).abs() < 1e-6 && (high + low - 4.0).abs() < 1e-12);
+        assert!(
+            (high - 2.0 - 4.302_652_7 / 3f64.sqrt()).abs() < 1e-6
+                && (high + low - 4.0).abs() < 1e-12
+        );
         assert_eq!(Interval::of(&[5.0]).expect("one value").bounds, None);
         assert_eq!(Interval::of(&[]), None);
     }
@@ -142,7 +151,10 @@ mod tests {
 
         impl Lcg {
             fn uniform(&mut self) -> f64 {
-                self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                self.0 = self
+                    .0
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
             }
 

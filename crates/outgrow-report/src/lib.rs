@@ -1,8 +1,8 @@
 //! Rows to a report: statistics, figures, tables, provenance.
 //!
-//! It takes plain rows and gives files as bytes; where the rows come from and where the files go it does not know. The unit
-//! of replication is the seed: the plans of a strategy are averaged within each seed before anything is said about spread.
-//! The same rows give the same bytes.
+//! It takes plain rows and gives files as bytes; where the rows come from and where the files go it
+//! does not know. The unit of replication is the seed: the plans of a strategy are averaged within
+//! each seed before anything is said about spread. The same rows give the same bytes.
 
 mod analysis;
 mod axis;

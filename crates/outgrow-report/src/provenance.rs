@@ -13,8 +13,10 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// `provenance.json`. It has no date: the same rows give the same bytes.
 pub fn file(input: &Input, analysis: &Analysis, files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let rows = serde_json::to_vec(&(&input.trials, &input.curves, &input.growths)).expect("rows are plain data");
-    let files: BTreeMap<&str, String> = files.iter().map(|(path, bytes)| (path.as_str(), digest(bytes))).collect();
+    let rows = serde_json::to_vec(&(&input.trials, &input.curves, &input.growths))
+        .expect("rows are plain data");
+    let files: BTreeMap<&str, String> =
+        files.iter().map(|(path, bytes)| (path.as_str(), digest(bytes))).collect();
     let value = json!({
         "outgrow": env!("CARGO_PKG_VERSION"),
         "sweep": input.sweep,

@@ -41,7 +41,8 @@ fn pdf(tree: &Tree, figure: &Figure) -> Result<Vec<u8>, String> {
     surface.finish();
     page.finish();
     // No date: the same rows give the same bytes.
-    let metadata = Metadata::new().title(figure.name.to_owned()).description(figure.caption.clone());
+    let metadata =
+        Metadata::new().title(figure.name.to_owned()).description(figure.caption.clone());
     document.set_metadata(metadata.creator("outgrow".to_owned()));
     document.finish().map_err(|error| format!("{error:?}"))
 }

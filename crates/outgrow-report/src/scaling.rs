@@ -1,4 +1,5 @@
-//! Figures of how a cost grows with a size, for `outgrow bench`: measured, beside what would be proportional to the work.
+//! Figures of how a cost grows with a size, for `outgrow bench`: measured, beside what would be
+//! proportional to the work.
 
 use crate::{
     ReportError,
@@ -41,7 +42,8 @@ pub struct ScalingPoint {
 /// # Errors
 /// If a rendering library refuses, which it does not for what we draw.
 pub fn scaling(of: &Scaling) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
-    let mut numbers = vec![["size", "median", "smallest", "largest", "expected"].map(str::to_owned).to_vec()];
+    let mut numbers =
+        vec![["size", "median", "smallest", "largest", "expected"].map(str::to_owned).to_vec()];
     numbers.extend(of.points.iter().map(|point| {
         let [median, smallest, largest] = point.measured;
         [point.size, median, smallest, largest, point.expected].iter().map(f64::to_string).collect()
@@ -53,15 +55,21 @@ pub fn scaling(of: &Scaling) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
         let entries = [("measured".to_owned(), looks[0]), (of.expected.to_owned(), looks[1])];
         let top = sheet.legend(8 * PT, &entries, Sample::Line);
         let sizes = extremes(of.points.iter().map(|point| point.size));
-        let costs = extremes(of.points.iter().flat_map(|point| point.measured.into_iter().chain([point.expected])));
+        let costs = extremes(
+            of.points.iter().flat_map(|point| point.measured.into_iter().chain([point.expected])),
+        );
         let axes = (Axis::log(sizes.0, sizes.1, column.labels()), Axis::log(costs.0, costs.1, 7));
-        let plot = sheet.plot(36 * PT..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, axes.0, axes.1);
+        let plot =
+            sheet.plot(36 * PT..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, axes.0, axes.1);
         let line = |of_point: fn(&ScalingPoint) -> f64| {
             of.points.iter().map(|point| (point.size, of_point(point))).collect::<Vec<_>>()
         };
         plot.series(&line(|point| point.expected), looks[1], 80);
-        let spread: Vec<_> =
-            of.points.iter().map(|point| (point.size, [point.measured[1], point.measured[2]])).collect();
+        let spread: Vec<_> = of
+            .points
+            .iter()
+            .map(|point| (point.size, [point.measured[1], point.measured[2]]))
+            .collect();
         plot.band(&spread, looks[0]);
         plot.series(&line(|point| point.measured[0]), looks[0], 110);
         for point in &of.points {

@@ -105,16 +105,27 @@ impl Sheet {
     }
 
     fn write(&self, at: At, text: &str, size: i32, color: RGBColor, pos: Pos, turn: FontTransform) {
-        let font = FontDesc::new(FontFamily::Name(font::FAMILY), f64::from(size), FontStyle::Normal).transform(turn);
+        let font =
+            FontDesc::new(FontFamily::Name(font::FAMILY), f64::from(size), FontStyle::Normal)
+                .transform(turn);
         let style = font.into_text_style(&self.root).color(&color).pos(pos);
         self.root.draw_text(text, &style, at).expect(DRAWN);
     }
 
     /// Draws a line through points; width in hundredths of a point.
-    pub fn line(&self, points: impl IntoIterator<Item = At>, color: RGBColor, width: u32, dash: &'static str) {
+    pub fn line(
+        &self,
+        points: impl IntoIterator<Item = At>,
+        color: RGBColor,
+        width: u32,
+        dash: &'static str,
+    ) {
         self.canvas.set_dash(dash);
         self.root
-            .draw(&PathElement::new(points.into_iter().collect::<Vec<_>>(), color.stroke_width(width)))
+            .draw(&PathElement::new(
+                points.into_iter().collect::<Vec<_>>(),
+                color.stroke_width(width),
+            ))
             .expect(DRAWN);
         self.canvas.set_dash("");
     }
@@ -130,11 +141,14 @@ impl Sheet {
         let color = look.color.mix(opacity);
         let shape = |corners: &[(f64, f64)]| {
             let scaled = |v: f64| (v * f64::from(size)).round() as i32;
-            let corners: Vec<At> = corners.iter().map(|(dx, dy)| (x + scaled(*dx), y + scaled(*dy))).collect();
+            let corners: Vec<At> =
+                corners.iter().map(|(dx, dy)| (x + scaled(*dx), y + scaled(*dy))).collect();
             self.root.draw(&Polygon::new(corners, color.filled())).expect(DRAWN);
         };
         match look.marker {
-            Marker::Circle => self.root.draw(&Circle::new((x, y), size, color.filled())).expect(DRAWN),
+            Marker::Circle => {
+                self.root.draw(&Circle::new((x, y), size, color.filled())).expect(DRAWN)
+            }
             Marker::Square => shape(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
             Marker::Diamond => shape(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
             Marker::Up => shape(&[(0.0, -1.2), (1.15, 0.9), (-1.15, 0.9)]),
@@ -162,7 +176,8 @@ impl Sheet {
 
     /// Writes a legend in rows from the top left, never over data; gives the height that it took.
     pub fn legend(&self, left: i32, entries: &[(String, Look)], sample: Sample) -> i32 {
-        let (row, gap, length) = (11 * PT, 10 * PT, if sample == Sample::Line { 18 * PT } else { 7 * PT });
+        let (row, gap, length) =
+            (11 * PT, 10 * PT, if sample == Sample::Line { 18 * PT } else { 7 * PT });
         let (mut x, mut y) = (left, 8 * PT);
         for (name, look) in entries {
             let name = &font::label(name);
@@ -231,7 +246,14 @@ impl Plot<'_> {
             self.sheet.line([(x, bottom), (x, bottom + 3 * PT)], INK, 60, "");
             self.sheet.text((x, bottom + 5 * PT), label, TICK, INK, HPos::Center, VPos::Top);
         }
-        self.sheet.text(((start + end) / 2, bottom + 16 * PT), name, LABEL, INK, HPos::Center, VPos::Top);
+        self.sheet.text(
+            ((start + end) / 2, bottom + 16 * PT),
+            name,
+            LABEL,
+            INK,
+            HPos::Center,
+            VPos::Top,
+        );
     }
 
     /// Draws the vertical axis with ticks and a name.
@@ -249,13 +271,25 @@ impl Plot<'_> {
             self.sheet.text((left - 5 * PT, y), label, TICK, INK, HPos::Right, VPos::Center);
         }
         let pos = Pos::new(HPos::Center, VPos::Top);
-        self.sheet.write((4 * PT, (start + end) / 2), name, LABEL, INK, pos, FontTransform::Rotate270);
+        self.sheet.write(
+            (4 * PT, (start + end) / 2),
+            name,
+            LABEL,
+            INK,
+            pos,
+            FontTransform::Rotate270,
+        );
     }
 
     /// Draws a series as a line.
     pub fn series(&self, points: &[(f64, f64)], look: Look, width: u32) {
         if points.len() > 1 {
-            self.sheet.line(points.iter().map(|(x, y)| self.at(*x, *y)), look.color, width, look.dash);
+            self.sheet.line(
+                points.iter().map(|(x, y)| self.at(*x, *y)),
+                look.color,
+                width,
+                look.dash,
+            );
         }
     }
 

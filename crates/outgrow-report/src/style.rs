@@ -1,4 +1,5 @@
-//! How strategies and transforms look: colour, dash and marker together, so that grey print and colour-blind eyes can tell.
+//! How strategies and transforms look: colour, dash and marker together, so that grey print and
+//! colour-blind eyes can tell.
 
 use outgrow_core::transform::TransformKind;
 use plotters::style::RGBColor;
@@ -32,7 +33,8 @@ pub const INK: RGBColor = RGBColor(38, 38, 38);
 /// What stands in the background.
 pub const GREY: RGBColor = RGBColor(140, 140, 140);
 
-/// The control is black; strategies follow in Okabe and Ito's order without yellow, which no line shows well.
+/// The control is black; strategies follow in Okabe and Ito's order without yellow, which no line
+/// shows well.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
     RGBColor(0, 114, 178),
@@ -42,11 +44,20 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
 ];
-const DASHES: [&str; 7] = ["", "500 150", "150 150", "600 150 150 150", "300 150", "700 200", "150 300"];
-const MARKERS: [Marker; 7] =
-    [Marker::Circle, Marker::Square, Marker::Diamond, Marker::Up, Marker::Down, Marker::Cross, Marker::Bar];
+const DASHES: [&str; 7] =
+    ["", "500 150", "150 150", "600 150 150 150", "300 150", "700 200", "150 300"];
+const MARKERS: [Marker; 7] = [
+    Marker::Circle,
+    Marker::Square,
+    Marker::Diamond,
+    Marker::Up,
+    Marker::Down,
+    Marker::Cross,
+    Marker::Bar,
+];
 
-/// The look of the strategy of this number. After seven the colours come again with other dashes and markers.
+/// The look of the strategy of this number. After seven the colours come again with other dashes
+/// and markers.
 pub fn strategy(number: usize) -> Look {
     let turn = number / COLORS.len();
     Look {

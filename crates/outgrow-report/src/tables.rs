@@ -14,7 +14,8 @@ use crate::{
 /// How a name is written: as the format wants it that the text is for.
 pub type Say = fn(&str) -> String;
 
-/// Which strategy grew cheaper than from scratch, by how much, with n and spread; before that, whether it is preliminary.
+/// Which strategy grew cheaper than from scratch, by how much, with n and spread; before that,
+/// whether it is preliminary.
 pub fn answer(analysis: &Analysis, say: Say) -> String {
     let mut sentences: Vec<String> = analysis.note().into_iter().collect();
     sentences.push(match analysis.compared() {
@@ -48,7 +49,9 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy], say: S
         let sweep = say(&analysis.sweep);
         return match control.lost == control.trials {
             true => {
-                format!("{sweep}: every from-scratch control diverged or failed, so there is nothing to compare with.")
+                format!(
+                    "{sweep}: every from-scratch control diverged or failed, so there is nothing to compare with."
+                )
             }
             false => format!("{sweep}: no from-scratch control is trained to its end yet."),
         };
@@ -56,7 +59,8 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy], say: S
     let grown: Vec<&Strategy> = others.iter().copied().filter(|s| s.role == Role::Grown).collect();
     let judged: Vec<(Verdict, String)> = grown.iter().filter_map(|s| judge(s, say)).collect();
     let list = |verdict: Verdict| {
-        let texts: Vec<&str> = judged.iter().filter(|(v, _)| *v == verdict).map(|(_, text)| text.as_str()).collect();
+        let texts: Vec<&str> =
+            judged.iter().filter(|(v, _)| *v == verdict).map(|(_, text)| text.as_str()).collect();
         texts.join("; ")
     };
     let mut sentences = vec![format!(
@@ -103,32 +107,52 @@ fn against(analysis: &Analysis, control: &Strategy, others: &[&Strategy], say: S
 const LISTED: usize = 8;
 
 /// How the growing models end against a control of their budget.
-fn ends(grown: &[&Strategy], control: &str, gap: fn(&Comparison) -> Option<&Gap>, say: Say) -> Option<String> {
-    let gaps: Vec<(&str, &Gap)> =
-        grown.iter().filter_map(|s| Some((s.name.as_str(), gap(s.comparison.as_ref()?)?))).collect();
+fn ends(
+    grown: &[&Strategy],
+    control: &str,
+    gap: fn(&Comparison) -> Option<&Gap>,
+    say: Say,
+) -> Option<String> {
+    let gaps: Vec<(&str, &Gap)> = grown
+        .iter()
+        .filter_map(|s| Some((s.name.as_str(), gap(s.comparison.as_ref()?)?)))
+        .collect();
     let mut names: Vec<String> = gaps.iter().map(|(_, gap)| say(&gap.against)).collect();
     names.sort_unstable();
     names.dedup();
     let one = |(name, gap): &(&str, &Gap)| {
-        let spread = gap.difference.bounds.map(|[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
+        let spread = gap
+            .difference
+            .bounds
+            .map(|[low, high]| format!(" [{}, {}]", signed_loss(low), signed_loss(high)));
         format!("{} {}{}", say(name), signed_loss(gap.difference.mean), spread.unwrap_or_default())
     };
     let verdict = match gaps.iter().all(|(_, gap)| gap.difference.mean > 0.0) {
         true => " No growing model ended lower.",
         false => "",
     };
-    let lowest = gaps.iter().min_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
-    let highest = gaps.iter().max_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
+    let lowest =
+        gaps.iter().min_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
+    let highest =
+        gaps.iter().max_by(|(_, a), (_, b)| a.difference.mean.total_cmp(&b.difference.mean))?;
     let texts = match gaps.len() {
         0..=LISTED => gaps.iter().map(one).collect::<Vec<_>>().join("; "),
-        n => format!("from {} to {} (all {n} are in the table of controls)", one(lowest), one(highest)),
+        n => format!(
+            "from {} to {} (all {n} are in the table of controls)",
+            one(lowest),
+            one(highest)
+        ),
     };
-    Some(format!("Final loss minus that of {control} ({}), nats: {texts}.{verdict}", names.join(", ")))
+    Some(format!(
+        "Final loss minus that of {control} ({}), nats: {texts}.{verdict}",
+        names.join(", ")
+    ))
 }
 
 /// Whoever did best at the end of the grid was perhaps not tuned.
 fn at_the_edge(analysis: &Analysis, say: Say) -> Option<String> {
-    let names: Vec<String> = analysis.strategies.iter().filter(|s| s.is_at_the_edge).map(|s| say(&s.name)).collect();
+    let names: Vec<String> =
+        analysis.strategies.iter().filter(|s| s.is_at_the_edge).map(|s| say(&s.name)).collect();
     let what = "did best at the lowest or the highest learning rate of the grid, so a wider one may change what is said of them";
     (!names.is_empty()).then(|| format!("Not tuned for certain: {} {what}.", names.join(", ")))
 }
@@ -150,26 +174,35 @@ fn judge(strategy: &Strategy, say: Say) -> Option<(Verdict, String)> {
     let comparison = strategy.comparison.as_ref()?;
     let saving = comparison.compute?;
     let [reached, of] = comparison.reached;
-    let plans = if strategy.plans > 1 { format!(", {} plans", strategy.plans) } else { String::new() };
+    let plans =
+        if strategy.plans > 1 { format!(", {} plans", strategy.plans) } else { String::new() };
     let name = say(&strategy.name);
     if comparison.is_censored() {
         let most = format!("at most {} % saved", percent(saving.mean));
-        return Some((Verdict::NotReached, format!("{name} ({reached} of {of} trials did{plans}; {most})")));
+        return Some((
+            Verdict::NotReached,
+            format!("{name} ({reached} of {of} trials did{plans}; {most})"),
+        ));
     }
     let verdict = match (comparison.is_significant() || saving.n == 1, saving.mean > 0.0) {
         (true, true) if saving.n > 1 => Verdict::Cheaper,
         (true, false) if saving.n > 1 => Verdict::Dearer,
         _ => Verdict::Unclear,
     };
-    let spread =
-        saving.bounds.map_or_else(|| "one seed".into(), |[low, high]| format!("[{}, {}]", percent(low), percent(high)));
+    let spread = saving.bounds.map_or_else(
+        || "one seed".into(),
+        |[low, high]| format!("[{}, {}]", percent(low), percent(high)),
+    );
     let more = match (verdict, comparison.seeds_needed) {
         (Verdict::Unclear, Some(seeds)) if seeds > saving.n => {
             format!("; a difference of this size would take {seeds} seeds")
         }
         _ => String::new(),
     };
-    Some((verdict, format!("{name} {} % {spread} (n = {}{plans}{more})", percent(saving.mean), saving.n)))
+    Some((
+        verdict,
+        format!("{name} {} % {spread} (n = {}{plans}{more})", percent(saving.mean), saving.n),
+    ))
 }
 
 fn percent(fraction: f64) -> String {
@@ -179,7 +212,9 @@ fn percent(fraction: f64) -> String {
 /// A mean with half the width of its interval.
 fn plus_minus(interval: &Interval, digits: usize) -> String {
     match interval.bounds {
-        Some([low, high]) => format!("{:.digits$} ± {:.digits$}", interval.mean, (high - low) / 2.0),
+        Some([low, high]) => {
+            format!("{:.digits$} ± {:.digits$}", interval.mean, (high - low) / 2.0)
+        }
         None => format!("{:.digits$}", interval.mean),
     }
 }
@@ -193,7 +228,8 @@ struct Table {
 
 /// The files beside the figures.
 pub fn files(analysis: &Analysis, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
-    let all = [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)];
+    let all =
+        [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)];
     let noted = |table: Table| match analysis.note() {
         Some(note) => Table { caption: format!("{note} {}", table.caption), ..table },
         None => table,
@@ -368,10 +404,14 @@ fn dash() -> String {
 }
 
 fn markdown_table(rows: &[Vec<String>]) -> String {
-    let line =
-        |row: &Vec<String>| format!("| {} |\n", row.iter().map(|cell| markdown(cell)).collect::<Vec<_>>().join(" | "));
+    let line = |row: &Vec<String>| {
+        format!("| {} |\n", row.iter().map(|cell| markdown(cell)).collect::<Vec<_>>().join(" | "))
+    };
     let rule = format!("|---|{}\n", "---:|".repeat(rows[0].len() - 1));
-    rows.iter().enumerate().map(|(n, row)| if n == 0 { line(row) + &rule } else { line(row) }).collect()
+    rows.iter()
+        .enumerate()
+        .map(|(n, row)| if n == 0 { line(row) + &rule } else { line(row) })
+        .collect()
 }
 
 fn latex_table(table: &Table) -> String {
@@ -420,10 +460,15 @@ fn latex_figures(figures: &[Figure]) -> String {
 fn other_names(analysis: &Analysis) -> Option<String> {
     let names = analysis.strategies.iter().map(|strategy| strategy.name.as_str());
     let other = names.filter(|name| font::label(name) != *name);
-    let said: Vec<String> =
-        other.map(|name| format!("{} for {}", markdown(&font::label(name)), markdown(name))).collect();
-    (!said.is_empty())
-        .then(|| format!("In the figures, whose font has Latin and Greek letters, there is: {}.", said.join("; ")))
+    let said: Vec<String> = other
+        .map(|name| format!("{} for {}", markdown(&font::label(name)), markdown(name)))
+        .collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "In the figures, whose font has Latin and Greek letters, there is: {}.",
+            said.join("; ")
+        )
+    })
 }
 
 fn readme(analysis: &Analysis, figures: &[Figure], tables: &[Table]) -> String {
@@ -435,8 +480,12 @@ fn readme(analysis: &Analysis, figures: &[Figure], tables: &[Table]) -> String {
         write!(text, "{}\n{}\n\n", markdown_table(&table.rows), table.caption).expect("memory");
     }
     for figure in figures {
-        write!(text, "![{}](figures/{}-double.png)\n\n{}\n\n", figure.name, figure.name, figure.caption)
-            .expect("memory");
+        write!(
+            text,
+            "![{}](figures/{}-double.png)\n\n{}\n\n",
+            figure.name, figure.name, figure.caption
+        )
+        .expect("memory");
     }
     text + "Each figure is in `figures/` as SVG, PDF and PNG at the width of one and of two columns, its numbers are in `data/`; \
             tables are in `tables/` as Markdown, LaTeX and CSV; `provenance.json` says what all of it was made from. Generated by `outgrow report`.\n"

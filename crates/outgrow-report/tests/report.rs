@@ -9,18 +9,25 @@ use outgrow_core::{
     stream::{Stream, stream},
     transform::TransformKind,
 };
-use outgrow_report::{Analysis, Input, Interval, ReportError, Scaling, ScalingPoint, Strategy, report, scaling};
+use outgrow_report::{
+    Analysis, Input, Interval, ReportError, Scaling, ScalingPoint, Strategy, report, scaling,
+};
 use rand_distr::{Distribution, StandardNormal};
 
 const SEEDS: usize = 3;
 
-/// Losses that fall as a straight line over the logarithm of compute; a strategy that saves the share s is the same line
-/// at 1 − s of the compute.
+/// Losses that fall as a straight line over the logarithm of compute; a strategy that saves the
+/// share s is the same line at 1 − s of the compute.
 fn curve(trial: &str, seed: usize, saving: f64, evaluations: u64, curves: &mut Vec<CurveRow>) {
     for n in 1..=evaluations {
         let train_flops = n * 1_000_000;
         let loss = 6.0 - 0.5 * (train_flops as f64 / (1.0 - saving)).ln() / 2.0 + 0.1 * seed as f64;
-        let at = Position { step: n, tokens: n * 100, train_flops: train_flops.into(), wall_seconds: n as f64 * 0.5 };
+        let at = Position {
+            step: n,
+            tokens: n * 100,
+            train_flops: train_flops.into(),
+            wall_seconds: n as f64 * 0.5,
+        };
         curves.push(CurveRow { trial: trial.into(), at, val_loss: Some(loss) });
     }
 }
@@ -50,7 +57,12 @@ fn input(savings: &[(&str, f64)]) -> Input {
             if kind != "from_scratch" {
                 growths.push(GrowthRow {
                     trial,
-                    at: Position { step: 9, tokens: 900, train_flops: 9_000_000, wall_seconds: 4.5 },
+                    at: Position {
+                        step: 9,
+                        tokens: 900,
+                        train_flops: 9_000_000,
+                        wall_seconds: 4.5,
+                    },
                     operator_flops: 0,
                     axes: vec![TransformKind::HiddenExpansion],
                     preserving: true,
@@ -68,7 +80,11 @@ fn input(savings: &[(&str, f64)]) -> Input {
 }
 
 fn policy(optimizer: OptimizerAtGrowth) -> GrowthPolicy {
-    GrowthPolicy { initializer: Initializer::Copy, optimizer, learning_rate: LearningRateAtGrowth::Unchanged }
+    GrowthPolicy {
+        initializer: Initializer::Copy,
+        optimizer,
+        learning_rate: LearningRateAtGrowth::Unchanged,
+    }
 }
 
 fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
@@ -81,15 +97,17 @@ fn mean(interval: Option<Interval>) -> f64 {
 
 #[test]
 fn a_planted_saving_is_found() {
-    let made = report(&input(&[("saves_30", 0.3), ("wastes_20", -0.2), ("same", 0.0)])).expect("a report");
-    let found = |name: &str| strategy(&made.analysis, name).comparison.clone().expect("a comparison");
+    let made =
+        report(&input(&[("saves_30", 0.3), ("wastes_20", -0.2), ("same", 0.0)])).expect("a report");
+    let found =
+        |name: &str| strategy(&made.analysis, name).comparison.clone().expect("a comparison");
     assert!((mean(found("saves_30").compute) - 0.3).abs() < 0.005);
     assert!((mean(found("saves_30").wall) - 0.3).abs() < 0.005);
     assert!(mean(found("same").compute).abs() < 1e-12);
     // With the source for free: 9 of 28 million FLOPs were spent before the growth.
     assert!((mean(found("saves_30").sunk) - (1.0 - (28.0 - 9.0) / 40.0)).abs() < 0.005);
-    // Whoever wastes compute never gets to the loss within the same budget: that is said, not averaged away, and the number is
-    // the most that can have been saved.
+    // Whoever wastes compute never gets to the loss within the same budget: that is said, not
+    // averaged away, and the number is the most that can have been saved.
     assert_eq!((found("wastes_20").reached, found("wastes_20").is_censored()), ([0, 3], true));
     assert!(mean(found("wastes_20").compute).abs() < 1e-12);
     for text in [
@@ -121,25 +139,39 @@ fn every_file_is_there_and_the_same_again() {
         for width in ["single", "double"] {
             for (suffix, magic) in [("svg", "<svg"), ("pdf", "%PDF"), ("png", "\u{89}PNG")] {
                 let name = format!("figures/{figure}-{width}.{suffix}");
-                let (_, bytes) =
-                    first.files.iter().find(|(path, _)| *path == name).unwrap_or_else(|| panic!("no {name}"));
+                let (_, bytes) = first
+                    .files
+                    .iter()
+                    .find(|(path, _)| *path == name)
+                    .unwrap_or_else(|| panic!("no {name}"));
                 let begin: Vec<u8> = magic.chars().map(|c| c as u8).collect();
                 assert!(bytes.starts_with(&begin), "{name}");
             }
         }
     }
     let text = |name: &str| {
-        let (_, bytes) = first.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        let (_, bytes) = first
+            .files
+            .iter()
+            .find(|(path, _)| path == name)
+            .unwrap_or_else(|| panic!("no {name}"));
         String::from_utf8(bytes.clone()).expect("text")
     };
     let svg = text("figures/loss_vs_flops-single.svg");
-    assert!(svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats)</text>"), "text must stay text");
-    assert!(text("tables/summary.tex").contains("\\toprule") && text("tables/summary.tex").contains("from\\_scratch"));
+    assert!(
+        svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats)</text>"),
+        "text must stay text"
+    );
+    assert!(
+        text("tables/summary.tex").contains("\\toprule")
+            && text("tables/summary.tex").contains("from\\_scratch")
+    );
     assert!(text("provenance.json").contains("\"evaluations\": 360"));
 }
 
-/// Curves whose truth is planted: each seed's growing model needs 1 − s of its control's compute, s normal around a mean, and every
-/// evaluation is off by some thousandths of a nat, about as much as the loss falls from one to the next.
+/// Curves whose truth is planted: each seed's growing model needs 1 − s of its control's compute, s
+/// normal around a mean, and every evaluation is off by some thousandths of a nat, about as much as
+/// the loss falls from one to the next.
 fn planted(seeds: usize, mean: f64, spread: f64, rng: &mut Stream) -> Input {
     let mut made = input(&[("grown", 0.0)]);
     made.trials.retain(|trial| trial.replicate == 0);
@@ -149,7 +181,11 @@ fn planted(seeds: usize, mean: f64, spread: f64, rng: &mut Stream) -> Input {
     for replicate in 0..seeds {
         let noise: f64 = StandardNormal.sample(rng);
         for (trial, saving) in base.iter().zip([0.0, mean + spread * noise]) {
-            let trial = TrialRow { trial: format!("{}-{replicate}", trial.strategy), replicate, ..trial.clone() };
+            let trial = TrialRow {
+                trial: format!("{}-{replicate}", trial.strategy),
+                replicate,
+                ..trial.clone()
+            };
             curve(&trial.trial, replicate, saving, 60, &mut made.curves);
             made.trials.push(trial);
         }
@@ -167,7 +203,8 @@ fn intervals_cover_the_planted_truth_and_nothing_is_found_where_nothing_is() {
     let count = |truth: f64, of: &dyn Fn(&Strategy) -> bool| {
         let one = |number| {
             let rng = &mut stream(number, "planted");
-            // Some seeds save less than nothing: their control's loss must be within their budget all the same.
+            // Some seeds save less than nothing: their control's loss must be within their budget
+            // all the same.
             let mut made = planted(5, truth, 0.08, rng);
             made.curves.retain(|row| !row.trial.starts_with("from_scratch") || row.at.step <= 40);
             of(strategy(&Analysis::new(&made).expect("an analysis"), "grown"))
@@ -176,14 +213,19 @@ fn intervals_cover_the_planted_truth_and_nothing_is_found_where_nothing_is() {
     };
     let covers = |truth: f64| {
         move |strategy: &Strategy| {
-            let found =
-                strategy.comparison.as_ref().and_then(|c| c.compute).and_then(|i| i.bounds).expect("an interval");
+            let found = strategy
+                .comparison
+                .as_ref()
+                .and_then(|c| c.compute)
+                .and_then(|i| i.bounds)
+                .expect("an interval");
             found[0] <= truth && truth <= found[1]
         }
     };
     let covered = count(0.25, &covers(0.25));
     assert!((0.93..=0.97).contains(&covered), "{covered} of the intervals cover");
-    let significant = |strategy: &Strategy| strategy.comparison.as_ref().is_some_and(|c| c.is_significant());
+    let significant =
+        |strategy: &Strategy| strategy.comparison.as_ref().is_some_and(|c| c.is_significant());
     let false_alarms = count(0.0, &significant);
     assert!(false_alarms <= 0.06, "{false_alarms} of nothing is called something");
     println!("covered {covered}, false alarms {false_alarms}");
@@ -200,11 +242,13 @@ fn many_strategies_are_asked_at_once() {
             let more = planted(4, 0.0, 0.08, rng);
             let own = |trial: &str| trial.starts_with("grown");
             let rename = |trial: &str| format!("{name}{trial}");
-            all.trials.extend(more.trials.into_iter().filter(|t| own(&t.trial)).map(|trial| TrialRow {
-                trial: rename(&trial.trial),
-                strategy: rename("grown"),
-                plan_id: rename("p"),
-                ..trial
+            all.trials.extend(more.trials.into_iter().filter(|t| own(&t.trial)).map(|trial| {
+                TrialRow {
+                    trial: rename(&trial.trial),
+                    strategy: rename("grown"),
+                    plan_id: rename("p"),
+                    ..trial
+                }
             }));
             all.curves.extend(
                 more.curves
@@ -215,7 +259,10 @@ fn many_strategies_are_asked_at_once() {
         }
         all.curves.retain(|row| !row.trial.starts_with("from_scratch") || row.at.step <= 40);
         let analysis = Analysis::new(&all).expect("an analysis");
-        analysis.strategies.iter().any(|s| s.comparison.as_ref().is_some_and(|c| c.is_significant()))
+        analysis
+            .strategies
+            .iter()
+            .any(|s| s.comparison.as_ref().is_some_and(|c| c.is_significant()))
     };
     let alarms = (0..families).filter(alarm).count() as f64 / families as f64;
     assert!(alarms <= 0.08, "{alarms} of the families have a false alarm");
@@ -227,15 +274,31 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
     // The same strategies at another rate: the control worse there, the growing one better.
     for trial in made.trials.clone() {
         let saving = if trial.kind == "from_scratch" { -0.5 } else { 0.4 };
-        let other = TrialRow { trial: format!("{}-other", trial.trial), learning_rate: 3e-3, ..trial };
+        let other =
+            TrialRow { trial: format!("{}-other", trial.trial), learning_rate: 3e-3, ..trial };
         curve(&other.trial, other.replicate, saving, 40, &mut made.curves);
         made.trials.push(other);
     }
     let analysis = Analysis::new(&made).expect("an analysis");
-    assert_eq!(analysis.strategies.iter().map(|s| s.learning_rate).collect::<Vec<_>>(), [1e-3, 3e-3]);
-    assert!((mean(strategy(&analysis, "grown").comparison.as_ref().expect("compared").compute) - 0.4).abs() < 0.005);
-    assert!(analysis.strategies.iter().all(|strategy| strategy.is_at_the_edge), "of two rates each is at the edge");
-    assert!(report(&made).expect("a report").answer.contains("Not tuned for certain: from_scratch, grown did best"));
+    assert_eq!(
+        analysis.strategies.iter().map(|s| s.learning_rate).collect::<Vec<_>>(),
+        [1e-3, 3e-3]
+    );
+    assert!(
+        (mean(strategy(&analysis, "grown").comparison.as_ref().expect("compared").compute) - 0.4)
+            .abs()
+            < 0.005
+    );
+    assert!(
+        analysis.strategies.iter().all(|strategy| strategy.is_at_the_edge),
+        "of two rates each is at the edge"
+    );
+    assert!(
+        report(&made)
+            .expect("a report")
+            .answer
+            .contains("Not tuned for certain: from_scratch, grown did best")
+    );
     // One good trial of a rate whose others were lost does not make it the best.
     let lost = |trial: &&mut TrialRow| trial.learning_rate > 2e-3 && trial.replicate > 0;
     made.trials.iter_mut().filter(lost).for_each(|trial| trial.state = "diverged".into());
@@ -245,8 +308,11 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
 #[test]
 fn the_controls_of_the_same_budget_are_found() {
     let mut made = input(&[("grown", 0.2)]);
-    let own: Vec<TrialRow> = made.trials.iter().filter(|trial| trial.strategy == "grown").cloned().collect();
-    for (name, kind, saving) in [("annealed", "from_scratch_annealed", 0.1), ("smaller", "fixed_size", 0.3)] {
+    let own: Vec<TrialRow> =
+        made.trials.iter().filter(|trial| trial.strategy == "grown").cloned().collect();
+    for (name, kind, saving) in
+        [("annealed", "from_scratch_annealed", 0.1), ("smaller", "fixed_size", 0.3)]
+    {
         for trial in &own {
             let trial = TrialRow {
                 trial: format!("{name}{}", trial.replicate),
@@ -254,17 +320,33 @@ fn the_controls_of_the_same_budget_are_found() {
                 kind: kind.into(),
                 ..trial.clone()
             };
-            curve(&trial.trial, trial.replicate, saving, if name == "annealed" { 20 } else { 40 }, &mut made.curves);
+            curve(
+                &trial.trial,
+                trial.replicate,
+                saving,
+                if name == "annealed" { 20 } else { 40 },
+                &mut made.curves,
+            );
             made.trials.push(trial);
         }
     }
-    let comparison =
-        strategy(&Analysis::new(&made).expect("an analysis"), "grown").comparison.clone().expect("compared");
+    let comparison = strategy(&Analysis::new(&made).expect("an analysis"), "grown")
+        .comparison
+        .clone()
+        .expect("compared");
     // 40 evaluations like the control; the annealed one has half of that and is nobody's equal.
-    assert_eq!(comparison.same_flops.as_ref().map(|gap| gap.against.as_str()), Some("from_scratch"));
-    assert!((comparison.same_flops.expect("a gap").difference.mean - 0.25 * 0.8f64.ln()).abs() < 1e-9);
+    assert_eq!(
+        comparison.same_flops.as_ref().map(|gap| gap.against.as_str()),
+        Some("from_scratch")
+    );
+    assert!(
+        (comparison.same_flops.expect("a gap").difference.mean - 0.25 * 0.8f64.ln()).abs() < 1e-9
+    );
     let best = comparison.best_fixed_size.expect("a gap");
-    assert!(best.against == "smaller" && (best.difference.mean - 0.25 * (0.8f64 / 0.7).ln()).abs() < 1e-9);
+    assert!(
+        best.against == "smaller"
+            && (best.difference.mean - 0.25 * (0.8f64 / 0.7).ln()).abs() < 1e-9
+    );
 }
 
 #[test]
@@ -277,7 +359,9 @@ fn policies_under_the_same_plans_are_compared_with_each_other() {
         }
     }
     let made = report(&made).expect("a report");
-    let [ablation] = &made.analysis.ablations[..] else { panic!("one ablation: {:?}", made.analysis.ablations) };
+    let [ablation] = &made.analysis.ablations[..] else {
+        panic!("one ablation: {:?}", made.analysis.ablations)
+    };
     assert_eq!((ablation.base.as_str(), ablation.rows[1].policy[1].as_str()), ("keeps", "reset"));
     assert!((mean(ablation.rows[1].saving_difference) - 0.1).abs() < 0.01);
     assert!(made.files.iter().any(|(path, _)| path == "tables/policies.tex"));
@@ -287,7 +371,9 @@ fn policies_under_the_same_plans_are_compared_with_each_other() {
 fn a_locked_growth_is_told() {
     let mut made = input(&[("copies", 0.2)]);
     let locked = Diagnosis { symmetry: Some([1.0, 1.0]), ..Diagnosis::default() };
-    made.growths.iter_mut().for_each(|growth| (growth.diagnosis, growth.preserving) = (Some(locked.clone()), false));
+    made.growths
+        .iter_mut()
+        .for_each(|growth| (growth.diagnosis, growth.preserving) = (Some(locked.clone()), false));
     let answer = report(&made).expect("a report").answer;
     assert!(answer.contains("At 3 growth events copied units got equal gradients"), "{answer}");
     assert!(!answer.contains("claim to preserve"), "{answer}");
@@ -298,7 +384,10 @@ fn pdfs_embed_their_font() {
     let made = report(&input(&[("a", 0.3)])).expect("a report");
     for (path, bytes) in made.files.iter().filter(|(path, _)| path.ends_with(".pdf")) {
         let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
-        assert!(has(b"OutgrowSans"), "{path} has no font, so its text is gone or is drawn as shapes");
+        assert!(
+            has(b"OutgrowSans"),
+            "{path} has no font, so its text is gone or is drawn as shapes"
+        );
         assert!(!has(b"/Type3"), "{path} has a Type 3 font");
     }
 }
@@ -306,7 +395,11 @@ fn pdfs_embed_their_font() {
 #[test]
 fn a_cost_is_drawn_beside_what_would_be_proportional() {
     let points = [(1.0, 3.0), (10.0, 12.0), (100.0, 100.0)];
-    let point = |(size, cost)| ScalingPoint { size, measured: [cost, 0.9 * cost, 1.1 * cost], expected: size };
+    let point = |(size, cost)| ScalingPoint {
+        size,
+        measured: [cost, 0.9 * cost, 1.1 * cost],
+        expected: size,
+    };
     let figure = Scaling {
         name: "time_per_thing",
         caption: "Of things.".into(),
@@ -318,7 +411,8 @@ fn a_cost_is_drawn_beside_what_would_be_proportional() {
     let files = scaling(&figure).expect("a figure");
     assert_eq!(files.len(), 7, "three formats in two widths, and the numbers");
     let text = |name: &str| {
-        let (_, bytes) = files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        let (_, bytes) =
+            files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
         String::from_utf8(bytes.clone()).expect("text")
     };
     let csv = text("data/time_per_thing.csv");
@@ -343,16 +437,38 @@ fn why_there_is_nothing_is_told() {
     let why = |states: &[&str]| {
         let mut nothing = input(&[("a", 0.3)]);
         nothing.curves.clear();
-        nothing.trials.iter_mut().zip(states.iter().cycle()).for_each(|(trial, state)| trial.state = (*state).into());
+        nothing
+            .trials
+            .iter_mut()
+            .zip(states.iter().cycle())
+            .for_each(|(trial, state)| trial.state = (*state).into());
         report(&nothing).map(|_| ()).expect_err("there is nothing").to_string()
     };
-    assert!(why(&["waiting", "running"]).contains("(3 running, 3 waiting); train some"), "{}", why(&["waiting"]));
-    assert!(why(&["diverged"]).starts_with("all 6 trials of sweep made_up diverged"), "{}", why(&["diverged"]));
-    assert!(why(&["diverged", "failed"]).contains("3 diverged, 3 failed"), "{}", why(&["diverged", "failed"]));
-    assert!(!why(&["diverged", "complete"]).contains("train some"), "{}", why(&["diverged", "complete"]));
+    assert!(
+        why(&["waiting", "running"]).contains("(3 running, 3 waiting); train some"),
+        "{}",
+        why(&["waiting"])
+    );
+    assert!(
+        why(&["diverged"]).starts_with("all 6 trials of sweep made_up diverged"),
+        "{}",
+        why(&["diverged"])
+    );
+    assert!(
+        why(&["diverged", "failed"]).contains("3 diverged, 3 failed"),
+        "{}",
+        why(&["diverged", "failed"])
+    );
+    assert!(
+        !why(&["diverged", "complete"]).contains("train some"),
+        "{}",
+        why(&["diverged", "complete"])
+    );
     let mut nobody = input(&[]);
     (nobody.trials, nobody.curves) = (vec![], vec![]);
-    assert!(report(&nobody).map(|_| ()).expect_err("nothing").to_string().contains("has no trials"));
+    assert!(
+        report(&nobody).map(|_| ()).expect_err("nothing").to_string().contains("has no trials")
+    );
 }
 
 #[test]
@@ -362,11 +478,17 @@ fn lost_trials_are_no_preliminary_ones() {
     lost.trials.iter_mut().for_each(|trial| trial.state = "diverged".into());
     let made = report(&lost).expect("a report");
     assert!(
-        made.answer.starts_with("No trial came to its end: 6 diverged. made_up: every from-scratch control diverged"),
+        made.answer.starts_with(
+            "No trial came to its end: 6 diverged. made_up: every from-scratch control diverged"
+        ),
         "{}",
         made.answer
     );
-    assert!(!made.answer.contains("Preliminary") && !made.answer.contains("yet"), "{}", made.answer);
+    assert!(
+        !made.answer.contains("Preliminary") && !made.answer.contains("yet"),
+        "{}",
+        made.answer
+    );
 }
 
 #[test]
@@ -377,11 +499,18 @@ fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     assert!(made.answer.starts_with("Preliminary: 1 trials"), "{}", made.answer);
     // Whoever sees a table or a figure alone sees it, too.
     let text = |name: &str| {
-        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        let (_, bytes) =
+            made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
         String::from_utf8(bytes.clone()).expect("text")
     };
-    let tables = made.files.iter().filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex")).count();
-    for (path, _) in made.files.iter().filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex")) {
+    let tables = made
+        .files
+        .iter()
+        .filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex"))
+        .count();
+    for (path, _) in
+        made.files.iter().filter(|(path, _)| path.starts_with("tables/") && path.ends_with(".tex"))
+    {
         assert!(text(path).contains("Preliminary: 1 trials"), "{path}");
     }
     let captions = text("README.md").matches("Preliminary: 1 trials").count();
@@ -428,18 +557,27 @@ fn any_name_makes_a_report_that_holds_no_more_than_the_name() {
     let made = report(&made_of).expect("a report");
     for (path, bytes) in &made.files {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-        assert!(path.chars().all(is_plain) && !path.contains("..") && !path.starts_with('/'), "{path}");
+        assert!(
+            path.chars().all(is_plain) && !path.contains("..") && !path.starts_with('/'),
+            "{path}"
+        );
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
         let ending = path.rsplit_once('.').expect("an ending").1;
         if ["md", "tex", "svg", "json"].contains(&ending) {
-            let raw = text.chars().find(|c| c.is_control() && *c != '\n' || "\u{202e}\u{2028}\u{200d}".contains(*c));
-            assert!(ending == "json" && raw != Some('\u{1b}') || raw.is_none(), "{path} has {raw:?}");
+            let raw = text
+                .chars()
+                .find(|c| c.is_control() && *c != '\n' || "\u{202e}\u{2028}\u{200d}".contains(*c));
+            assert!(
+                ending == "json" && raw != Some('\u{1b}') || raw.is_none(),
+                "{path} has {raw:?}"
+            );
         }
         match ending {
             "md" => assert!(!text.contains(" <script") && !text.contains("[text]("), "{path}"),
             "tex" => assert!(text.is_ascii(), "{path}"),
             "svg" => {
-                let svg = usvg::roxmltree::Document::parse(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+                let svg = usvg::roxmltree::Document::parse(text)
+                    .unwrap_or_else(|error| panic!("{path}: {error}"));
                 assert!(!svg.descendants().any(|node| node.has_tag_name("script")), "{path}");
             }
             "csv" => {
@@ -457,11 +595,15 @@ fn any_name_makes_a_report_that_holds_no_more_than_the_name() {
         }
     }
     let text = |name: &str| {
-        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+        let (_, bytes) =
+            made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
         String::from_utf8(bytes.clone()).expect("text")
     };
     // What the figures write in another way is told, and no two names are written alike.
-    assert!(text("README.md").contains("In the figures, whose font has Latin and Greek letters, there is: "));
+    assert!(
+        text("README.md")
+            .contains("In the figures, whose font has Latin and Greek letters, there is: ")
+    );
     assert!(text("README.md").contains("U\\+6210") || text("README.md").contains("U+6210"));
     // Every row of the summary is one row.
     assert_eq!(text("tables/summary.md").lines().count(), 2 + 1 + names.len());
@@ -470,7 +612,8 @@ fn any_name_makes_a_report_that_holds_no_more_than_the_name() {
 /// Trials of one seed whose lengths differ: the long ones end lower.
 fn of_lengths(lengths: &[u64]) -> Input {
     let mut made = input(&[("grown", 0.2)]);
-    let trial = made.trials.iter().find(|trial| trial.strategy == "grown").expect("a trial").clone();
+    let trial =
+        made.trials.iter().find(|trial| trial.strategy == "grown").expect("a trial").clone();
     made.trials.retain(|trial| trial.strategy != "grown");
     made.curves.retain(|row| !row.trial.starts_with("grown"));
     made.growths.clear();
@@ -487,14 +630,23 @@ fn of_lengths(lengths: &[u64]) -> Input {
 fn a_mean_does_not_jump_where_a_trial_ends() {
     for lengths in [&[40, 40, 40][..], &[10, 40, 25], &[1, 40], &[2, 3, 4, 40]] {
         let made = report(&of_lengths(lengths)).expect("a report");
-        let (_, csv) = made.files.iter().find(|(path, _)| path == "data/loss_vs_tokens.csv").expect("a figure");
+        let (_, csv) = made
+            .files
+            .iter()
+            .find(|(path, _)| path == "data/loss_vs_tokens.csv")
+            .expect("a figure");
         let mut rows = csv::Reader::from_reader(&csv[..]);
-        let rows: Vec<Vec<String>> =
-            rows.records().map(|row| row.expect("CSV").iter().map(str::to_owned).collect()).collect();
+        let rows: Vec<Vec<String>> = rows
+            .records()
+            .map(|row| row.expect("CSV").iter().map(str::to_owned).collect())
+            .collect();
         let own = |is_mean: bool| {
-            let rows = rows.iter().filter(move |row| row[0] == "grown" && row[6].is_empty() == is_mean);
-            rows.map(|row| (row[1].parse().expect("a cost"), row[2].parse().expect("a loss"), row[6].clone()))
-                .collect::<Vec<(f64, f64, String)>>()
+            let rows =
+                rows.iter().filter(move |row| row[0] == "grown" && row[6].is_empty() == is_mean);
+            rows.map(|row| {
+                (row[1].parse().expect("a cost"), row[2].parse().expect("a loss"), row[6].clone())
+            })
+            .collect::<Vec<(f64, f64, String)>>()
         };
         let (mean, thin) = (own(true), own(false));
         let shortest = *lengths.iter().min().expect("a length");
@@ -505,16 +657,22 @@ fn a_mean_does_not_jump_where_a_trial_ends() {
         }
         assert!(mean.iter().all(|(x, ..)| *x <= 100.0 * shortest as f64 + 1e-6), "{lengths:?}");
         // Each longer trial goes on alone from where the mean ended, to its own end.
-        let trials: std::collections::BTreeSet<&String> = thin.iter().map(|(_, _, trial)| trial).collect();
+        let trials: std::collections::BTreeSet<&String> =
+            thin.iter().map(|(_, _, trial)| trial).collect();
         let more = lengths.iter().filter(|&&n| n > shortest).count();
         assert_eq!(trials.len(), more, "{lengths:?}");
         for trial in trials {
-            let own: Vec<f64> = thin.iter().filter(|(_, _, of)| of == trial).map(|(x, ..)| *x).collect();
+            let own: Vec<f64> =
+                thin.iter().filter(|(_, _, of)| of == trial).map(|(x, ..)| *x).collect();
             assert!(own.is_sorted() && own.len() > 1, "{lengths:?} {trial}: {own:?}");
-            assert!(lengths.iter().any(|&n| own.last() == Some(&(100.0 * n as f64))), "{lengths:?} {trial}");
+            assert!(
+                lengths.iter().any(|&n| own.last() == Some(&(100.0 * n as f64))),
+                "{lengths:?} {trial}"
+            );
         }
         let (_, readme) = made.files.iter().find(|(path, _)| path == "README.md").expect("a text");
-        let says_so = String::from_utf8_lossy(readme).contains("from there on the others are thin lines");
+        let says_so =
+            String::from_utf8_lossy(readme).contains("from there on the others are thin lines");
         assert_eq!(says_so, more > 0, "{lengths:?}");
     }
 }

@@ -1,7 +1,8 @@
 //! Trials to done: claim, train, record; supervise worker processes; resume what was killed.
 //!
-//! It takes "train this trial" as a function and never learns what training is, so that its own tests use a fake one. It
-//! knows no libtorch and no SQL text. A worker is a process: what kills it costs one attempt, never the sweep.
+//! It takes "train this trial" as a function and never learns what training is, so that its own
+//! tests use a fake one. It knows no libtorch and no SQL text. A worker is a process: what kills it
+//! costs one attempt, never the sweep.
 
 mod holder;
 mod patience;

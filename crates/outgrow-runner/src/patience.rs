@@ -38,7 +38,8 @@ async fn pause(stop: &AtomicBool, time: Duration) {
     }
 }
 
-/// Asks the database until it answers, however long it is away, or until told to stop. Says so when it begins to wait, and when it is back.
+/// Asks the database until it answers, however long it is away, or until told to stop. Says so when
+/// it begins to wait, and when it is back.
 pub(crate) async fn until_back<T>(
     stop: &AtomicBool,
     mut ask: impl AsyncFnMut() -> Result<T, StoreError>,
@@ -56,7 +57,10 @@ pub(crate) async fn until_back<T>(
             }
             _ => {
                 if let (Ok(_), Some(since)) = (&answer, since) {
-                    eprintln!("note: the database is back after {:.0} s", since.elapsed().as_secs_f64());
+                    eprintln!(
+                        "note: the database is back after {:.0} s",
+                        since.elapsed().as_secs_f64()
+                    );
                 }
                 return answer;
             }

@@ -1,8 +1,9 @@
 //! Who has died: by their silence, as one observer hears it.
 //!
-//! No two clocks are compared. An observer remembers when, by its own clock that nobody sets, it first saw a holder's last heartbeat; if
-//! that does not change for the time of a lease, the holder is dead. So clocks that differ between machines or are set back do no harm, and
-//! an observer that slept, or could not reach the database, begins to listen anew.
+//! No two clocks are compared. An observer remembers when, by its own clock that nobody sets, it
+//! first saw a holder's last heartbeat; if that does not change for the time of a lease, the holder
+//! is dead. So clocks that differ between machines or are set back do no harm, and an observer that
+//! slept, or could not reach the database, begins to listen anew.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,8 @@ use crate::is_dead;
 
 /// A worker says this often that it lives.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// One that is silent for so long has lost its trials: within three heartbeats somebody has noticed.
+/// One that is silent for so long has lost its trials: within three heartbeats somebody has
+/// noticed.
 pub(crate) const LEASE: Duration = Duration::from_millis(12_500);
 /// How often an observer looks.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -30,8 +32,14 @@ pub(crate) struct Reaper {
 }
 
 impl Reaper {
-    /// Those of the attempts that are dead: certainly, as `is_dead` knows of processes on its own machine, or as their silence says.
-    fn dead(&mut self, held: Vec<Held>, now: Instant, is_dead: impl Fn(&Holder) -> bool) -> Vec<Held> {
+    /// Those of the attempts that are dead: certainly, as `is_dead` knows of processes on its own
+    /// machine, or as their silence says.
+    fn dead(
+        &mut self,
+        held: Vec<Held>,
+        now: Instant,
+        is_dead: impl Fn(&Holder) -> bool,
+    ) -> Vec<Held> {
         if self.looked.replace(now).is_none_or(|before| now.duration_since(before) > LONGEST_GAP) {
             self.heard.clear();
         }
@@ -45,8 +53,9 @@ impl Reaper {
         held.into_iter().filter(|one| silent(one) || is_dead(&one.holder)).collect()
     }
 
-    /// Takes their trials from the dead; `log` is what a worker said last, if that is known. Before that `bury` is told of each: one that was
-    /// stopped in the middle of writing holds the lock of a SQLite file, and as long as it is there nobody can write.
+    /// Takes their trials from the dead; `log` is what a worker said last, if that is known. Before
+    /// that `bury` is told of each: one that was stopped in the middle of writing holds the lock of
+    /// a SQLite file, and as long as it is there nobody can write.
     pub async fn reap(
         &mut self,
         store: &Store,
@@ -67,16 +76,19 @@ mod tests {
     use super::*;
 
     fn held(attempt: i64, beat: f64) -> Held {
-        let holder = Holder { host: "there".into(), boot: "b".into(), pid: 1, started: 1, job: None };
+        let holder =
+            Holder { host: "there".into(), boot: "b".into(), pid: 1, started: 1, job: None };
         Held { trial: attempt, attempt, holder, beat }
     }
 
-    /// The attempts that an observer calls dead, second by second, of one whose beats come at the given seconds.
+    /// The attempts that an observer calls dead, second by second, of one whose beats come at the
+    /// given seconds.
     fn deaths(beat_at: impl Fn(u64) -> f64, looks: impl Fn(u64) -> bool, seconds: u64) -> Vec<u64> {
         let (mut reaper, began) = (Reaper::default(), Instant::now());
         let look = |second: &u64| {
             let now = began + Duration::from_secs(*second);
-            looks(*second) && !reaper.dead(vec![held(1, beat_at(*second))], now, |_| false).is_empty()
+            looks(*second)
+                && !reaper.dead(vec![held(1, beat_at(*second))], now, |_| false).is_empty()
         };
         (0..seconds).filter(look).collect()
     }
@@ -96,9 +108,11 @@ mod tests {
 
     #[test]
     fn an_observer_that_did_not_look_listens_anew() {
-        // The database was away from 10 to 60: nobody could beat, and nobody is taken for dead at once.
+        // The database was away from 10 to 60: nobody could beat, and nobody is taken for dead at
+        // once.
         let away = |second: u64| (10..60).contains(&second);
-        let beat = |second: u64| if away(second) || second < 63 { 1.0 } else { (second / 5) as f64 };
+        let beat =
+            |second: u64| if away(second) || second < 63 { 1.0 } else { (second / 5) as f64 };
         assert_eq!(deaths(beat, |second| !away(second), 200), [0; 0]);
     }
 

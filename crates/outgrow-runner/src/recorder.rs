@@ -1,4 +1,5 @@
-//! The one writer of an attempt: events go in at once, and into the database in batches. While that is away they wait, on disk as well.
+//! The one writer of an attempt: events go in at once, and into the database in batches. While that
+//! is away they wait, on disk as well.
 
 use std::{
     collections::VecDeque,
@@ -50,7 +51,8 @@ pub(crate) struct Recorder {
 /// What the training and the writer know of each other.
 struct Shared {
     broken: AtomicBool,
-    /// The training has ended, and was told to: the writer need not wait for a database that is away.
+    /// The training has ended, and was told to: the writer need not wait for a database that is
+    /// away.
     hurry: AtomicBool,
     began: Instant,
     /// Milliseconds since it began at the last event.
@@ -60,8 +62,15 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Must be called within a runtime. Batches are numbered from `first`; `folder` is the trial's, for what must wait.
-    pub fn start(store: Store, claim: Claim, first: i64, folder: &Path, hung_after: Duration) -> Self {
+    /// Must be called within a runtime. Batches are numbered from `first`; `folder` is the trial's,
+    /// for what must wait.
+    pub fn start(
+        store: Store,
+        claim: Claim,
+        first: i64,
+        folder: &Path,
+        hung_after: Duration,
+    ) -> Self {
         let (events, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             broken: AtomicBool::new(false),
@@ -85,8 +94,8 @@ impl Recorder {
         Self { events, task: tokio::spawn(run(writer, received)), shared }
     }
 
-    /// Takes an event. A checkpoint is in the database when this returns, for the one before it may be removed then; or on disk, and
-    /// must not be.
+    /// Takes an event. A checkpoint is in the database when this returns, for the one before it may
+    /// be removed then; or on disk, and must not be.
     pub fn push(&self, event: Event) -> Pushed {
         let now = self.shared.began.elapsed().as_millis() as u64;
         self.shared.last_event.store(now, Ordering::Relaxed);
@@ -104,8 +113,8 @@ impl Recorder {
         self.shared.broken.load(Ordering::Relaxed)
     }
 
-    /// Writes what is left. If the database is away, it waits for it, unless it is in a `hurry`: then the rest stays on disk, and the next
-    /// attempt writes it.
+    /// Writes what is left. If the database is away, it waits for it, unless it is in a `hurry`:
+    /// then the rest stays on disk, and the next attempt writes it.
     pub async fn finish(self, hurry: bool) -> Result<(), StoreError> {
         self.shared.hurry.store(hurry, Ordering::Relaxed);
         drop(self.events);
@@ -113,7 +122,10 @@ impl Recorder {
     }
 }
 
-async fn run(mut writer: Writer, mut received: mpsc::UnboundedReceiver<Message>) -> Result<(), StoreError> {
+async fn run(
+    mut writer: Writer,
+    mut received: mpsc::UnboundedReceiver<Message>,
+) -> Result<(), StoreError> {
     let result = writer.serve(&mut received).await;
     // Whoever waits for a reply learns of the failure by its sender being dropped.
     writer.shared.broken.store(result.is_err(), Ordering::Relaxed);
@@ -145,7 +157,10 @@ struct Away {
 }
 
 impl Writer {
-    async fn serve(&mut self, received: &mut mpsc::UnboundedReceiver<Message>) -> Result<(), StoreError> {
+    async fn serve(
+        &mut self,
+        received: &mut mpsc::UnboundedReceiver<Message>,
+    ) -> Result<(), StoreError> {
         let mut tick = tokio::time::interval(BATCH_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -170,7 +185,9 @@ impl Writer {
             self.write().await?;
             match &self.away {
                 None => return Ok(()),
-                Some(_) if self.shared.hurry.load(Ordering::Relaxed) => return Err(StoreError::Away),
+                Some(_) if self.shared.hurry.load(Ordering::Relaxed) => {
+                    return Err(StoreError::Away);
+                }
                 Some(away) => tokio::time::sleep_until(away.try_again.into()).await,
             }
         }
@@ -180,7 +197,8 @@ impl Writer {
         if !self.batch.is_empty() || !self.pending.is_empty() {
             return self.write().await;
         }
-        let silent = self.shared.began.elapsed().as_millis() as u64 - self.shared.last_event.load(Ordering::Relaxed);
+        let silent = self.shared.began.elapsed().as_millis() as u64
+            - self.shared.last_event.load(Ordering::Relaxed);
         let hangs = u128::from(silent) > self.shared.hung_after.as_millis();
         if self.last.elapsed() >= HEARTBEAT_EVERY && !hangs {
             match self.store.heartbeat(&self.claim).await {

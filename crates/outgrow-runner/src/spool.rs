@@ -1,5 +1,6 @@
-//! What the database could not take yet, on disk until it can: a file of numbered batches of events for each attempt, each batch with its
-//! length and its digest, so that one that was half written when a process died is seen to be none.
+//! What the database could not take yet, on disk until it can: a file of numbered batches of events
+//! for each attempt, each batch with its length and its digest, so that one that was half written
+//! when a process died is seen to be none.
 
 use std::{
     fs::{self, File},
@@ -48,13 +49,15 @@ impl Spool {
         if self.file.is_none() {
             let folder = self.path.parent().expect("it lies in a folder");
             fs::create_dir_all(folder)?;
-            let opened = Point::SpoolOpen.around(|| File::options().create(true).append(true).open(&self.path));
+            let opened = Point::SpoolOpen
+                .around(|| File::options().create(true).append(true).open(&self.path));
             self.file = Some(opened?);
             Point::SpoolFolderSync.around(|| File::open(folder)?.sync_all())?;
         }
         let file = self.file.as_mut().expect("it was opened");
         let length = (body.len() as u64).to_le_bytes();
-        Point::SpoolWrite.around(|| file.write_all(&[&length[..], &digest(&body), &body].concat()))?;
+        Point::SpoolWrite
+            .around(|| file.write_all(&[&length[..], &digest(&body), &body].concat()))?;
         Point::SpoolSync.around(|| file.sync_data())
     }
 
@@ -90,7 +93,8 @@ impl Spool {
     pub fn left(folder: &Path, before: i64) -> Vec<(i64, PathBuf)> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let epoch = |name: &str| name.strip_prefix(PREFIX)?.parse::<i64>().ok();
-        let spools = entries.filter_map(|entry| Some((epoch(entry.file_name().to_str()?)?, entry.path())));
+        let spools =
+            entries.filter_map(|entry| Some((epoch(entry.file_name().to_str()?)?, entry.path())));
         let mut spools: Vec<_> = spools.filter(|(epoch, _)| *epoch < before).collect();
         spools.sort_by_key(|(epoch, _)| -epoch);
         spools
@@ -118,7 +122,8 @@ mod tests {
     use outgrow_core::event::{EvalEvent, Position, StepEvent};
 
     fn events(step: u64) -> Vec<Event> {
-        let at = Position { step, tokens: step, train_flops: 10_u128.pow(25) + 1, wall_seconds: 0.1 };
+        let at =
+            Position { step, tokens: step, train_flops: 10_u128.pow(25) + 1, wall_seconds: 0.1 };
         let (learning_rate, gradient_norm) = (1e-3, f64::INFINITY);
         let step = Event::Step(StepEvent { at, loss: f64::NAN, learning_rate, gradient_norm });
         vec![step, Event::Eval(EvalEvent { at, val_loss: 1.0 / 3.0, last: true })]
@@ -134,13 +139,21 @@ mod tests {
         let Contents { batches: whole, damage } = Spool::read(spool.path());
         assert_eq!(damage, None);
         assert_eq!(whole.iter().map(|(batch, _)| *batch).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(format!("{:?}", whole[1].1), format!("{:?}", events(2)), "infinity and what is no number, too");
+        assert_eq!(
+            format!("{:?}", whole[1].1),
+            format!("{:?}", events(2)),
+            "infinity and what is no number, too"
+        );
         let bytes = fs::read(spool.path()).expect("read");
         for cut in 0..bytes.len() {
             fs::write(spool.path(), &bytes[..cut]).expect("written");
             let read = Spool::read(spool.path());
             assert_eq!(read.batches.len(), cut * 3 / bytes.len(), "cut at {cut}");
-            assert_eq!(read.damage.is_none(), cut % (bytes.len() / 3) == 0, "cut at {cut}: what is lost is said");
+            assert_eq!(
+                read.damage.is_none(),
+                cut % (bytes.len() / 3) == 0,
+                "cut at {cut}: what is lost is said"
+            );
         }
         // Any byte that is not what was written ends the reading before its batch.
         for at in 0..bytes.len() {
@@ -148,10 +161,17 @@ mod tests {
             damaged[at] ^= 1;
             fs::write(spool.path(), &damaged).expect("written");
             let read = Spool::read(spool.path());
-            assert!(read.batches.len() <= at * 3 / bytes.len() && read.damage.is_some(), "damaged at {at}");
+            assert!(
+                read.batches.len() <= at * 3 / bytes.len() && read.damage.is_some(),
+                "damaged at {at}"
+            );
         }
         assert_eq!(Spool::left(&folder.path().join("trial"), 4).len(), 1);
-        assert_eq!(Spool::left(&folder.path().join("trial"), 3).len(), 0, "what is not earlier is left alone");
+        assert_eq!(
+            Spool::left(&folder.path().join("trial"), 3).len(),
+            0,
+            "what is not earlier is left alone"
+        );
         spool.clear();
         assert!(!spool.path().exists());
     }

@@ -65,10 +65,12 @@ pub enum Ended {
     Broken,
 }
 
-/// Runs a crew on a sweep until it is done. The first interrupt lets every worker save and stop; a second kills them. Workers that died,
-/// of this crew or another, lose their trials, and of those of this crew it is recorded what they said last.
+/// Runs a crew on a sweep until it is done. The first interrupt lets every worker save and stop; a
+/// second kills them. Workers that died, of this crew or another, lose their trials, and of those
+/// of this crew it is recorded what they said last.
 ///
-/// Must be called on a thread that outlives the workers (the main thread): they are told when it ends.
+/// Must be called on a thread that outlives the workers (the main thread): they are told when it
+/// ends.
 ///
 /// # Errors
 /// If a worker can't be started, or the database can't be read.
@@ -144,7 +146,14 @@ async fn look(
     if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
         watch.reaped = Some(Instant::now());
         let Watch { reaper, logs, workers, .. } = watch;
-        reaper.reap(store, sweep, |holder| logs.said_by(holder), |holder| lost(workers, logs, holder, tell)).await?;
+        reaper
+            .reap(
+                store,
+                sweep,
+                |holder| logs.said_by(holder),
+                |holder| lost(workers, logs, holder, tell),
+            )
+            .await?;
     }
     store.status(sweep).await
 }
@@ -174,7 +183,8 @@ impl Logs {
     /// The last lines of a worker, if it was one of this crew and said any.
     fn said_by(&self, holder: &Holder) -> Option<String> {
         let is_here = holder.host == self.here.host && holder.boot == self.here.boot;
-        let lines = self.of.get(&holder.pid).filter(|_| is_here)?.lock().expect("nobody panics with it");
+        let lines =
+            self.of.get(&holder.pid).filter(|_| is_here)?.lock().expect("nobody panics with it");
         (!lines.is_empty()).then(|| Vec::from(lines.clone()).join("\n"))
     }
 }
@@ -215,7 +225,10 @@ impl<'a> Watch<'a> {
     fn fill(&mut self, tell: &mut dyn FnMut(News)) -> Result<bool, RunnerError> {
         if self.deaths >= MOST_DEATHS_WITHOUT_PROGRESS && !self.broken {
             self.broken = true;
-            tell(News::Note(format!("{} workers ended without any progress; giving up", self.deaths)));
+            tell(News::Note(format!(
+                "{} workers ended without any progress; giving up",
+                self.deaths
+            )));
         }
         if self.stopping || self.broken {
             return Ok(!self.workers.is_empty());
@@ -231,11 +244,13 @@ impl<'a> Watch<'a> {
 
     fn start(&mut self, number: usize) -> Result<Child, RunnerError> {
         let mut command = (self.crew.command)(number);
-        // A group of its own, so that Ctrl-C reaches the supervisor alone, which then lets the worker save.
+        // A group of its own, so that Ctrl-C reaches the supervisor alone, which then lets the
+        // worker save.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: prctl is async-signal-safe. The worker saves and stops when its supervisor dies.
         unsafe {
-            command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into));
+            command
+                .pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into));
         }
         let mut child = command.spawn()?;
         let (errors, said) = (child.stderr.take().expect("it is piped"), self.said.0.clone());
@@ -260,7 +275,8 @@ impl<'a> Watch<'a> {
         for (number, mut child) in std::mem::take(&mut self.workers) {
             match child.try_wait()? {
                 None => drop(self.workers.insert(number, child)),
-                // It left nothing to do; if trials are open all the same, it must not be started for ever.
+                // It left nothing to do; if trials are open all the same, it must not be started
+                // for ever.
                 Some(status) if status.success() => self.deaths += 1,
                 // Told to stop by somebody else: another may take its place.
                 Some(status) if status.code() == Some(INTERRUPTED) => self.deaths += 1,
@@ -270,7 +286,9 @@ impl<'a> Watch<'a> {
                     self.deaths += 1;
                     self.reaped = None;
                     if !self.stopping {
-                        tell(News::Note(format!("worker {number} died ({status}); its trial goes on in another")));
+                        tell(News::Note(format!(
+                            "worker {number} died ({status}); its trial goes on in another"
+                        )));
                     }
                 }
             }
@@ -291,7 +309,9 @@ impl<'a> Watch<'a> {
     fn interrupt(&mut self, times: usize, tell: &mut dyn FnMut(News)) {
         self.stopping = true;
         let (signal, note) = match times {
-            1 => (Signal::SIGTERM, "stopping: workers save their trials (once more to stop at once)"),
+            1 => {
+                (Signal::SIGTERM, "stopping: workers save their trials (once more to stop at once)")
+            }
             _ => (Signal::SIGKILL, "stopped at once: trials go on from their last checkpoints"),
         };
         tell(News::Note(note.into()));
@@ -307,7 +327,8 @@ impl<'a> Watch<'a> {
 }
 
 impl Drop for Watch<'_> {
-    /// Those that are still there when it ends by an error have no database to record in: it can't be read, or is another.
+    /// Those that are still there when it ends by an error have no database to record in: it can't
+    /// be read, or is another.
     fn drop(&mut self) {
         for child in self.workers.values_mut() {
             // It may have ended in this moment.
@@ -316,11 +337,21 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// A worker that loses its trials for its silence and is still there has stopped or hangs: another takes its place.
-fn lost(workers: &BTreeMap<usize, Child>, logs: &Logs, holder: &Holder, tell: &mut dyn FnMut(News)) {
+/// A worker that loses its trials for its silence and is still there has stopped or hangs: another
+/// takes its place.
+fn lost(
+    workers: &BTreeMap<usize, Child>,
+    logs: &Logs,
+    holder: &Holder,
+    tell: &mut dyn FnMut(News),
+) {
     let is_here = holder.host == logs.here.host && holder.boot == logs.here.boot;
-    if let Some((number, child)) = workers.iter().find(|(_, child)| is_here && child.id() == holder.pid) {
-        tell(News::Note(format!("worker {number} gave no sign of life; its trial goes on in another")));
+    if let Some((number, child)) =
+        workers.iter().find(|(_, child)| is_here && child.id() == holder.pid)
+    {
+        tell(News::Note(format!(
+            "worker {number} gave no sign of life; its trial goes on in another"
+        )));
         let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
     }
 }

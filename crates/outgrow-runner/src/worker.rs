@@ -27,8 +27,8 @@ use crate::{
 /// While other workers hold the last trials: they might die.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Trains claimed trials, replicates of one plan, together; tells each one's events as they happen, by its place among the claims, and
-/// obeys what their receiver says.
+/// Trains claimed trials, replicates of one plan, together; tells each one's events as they happen,
+/// by its place among the claims, and obeys what their receiver says.
 pub type Train<'a> = dyn FnMut(&[Claim], &mut dyn Receiver) -> Trained + 'a;
 
 /// What came of it.
@@ -44,10 +44,12 @@ pub struct Trained {
 pub enum Failure {
     /// It can't be, here or elsewhere: the trial has failed.
     Trial(String),
-    /// There was not enough memory: the trial waits for an attempt with fewer neighbours or, where it had none, one that trains the
-    /// batch in more parts; if it can't be cut further, it has failed.
+    /// There was not enough memory: the trial waits for an attempt with fewer neighbours or, where
+    /// it had none, one that trains the batch in more parts; if it can't be cut further, it has
+    /// failed.
     Memory(String),
-    /// This place is at fault (a full disk, a missing text): the trial waits for a better one, and the worker ends.
+    /// This place is at fault (a full disk, a missing text): the trial waits for a better one, and
+    /// the worker ends.
     Place(String),
 }
 
@@ -69,14 +71,17 @@ pub struct Work<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Works until every trial of the sweep has come to its end, or until told to stop; says whether it was told so. While it works it also
-/// takes their trials from other workers that have died.
+/// Works until every trial of the sweep has come to its end, or until told to stop; says whether it
+/// was told so. While it works it also takes their trials from other workers that have died.
 ///
 /// # Errors
-/// If the database refuses; what was recorded until then stays, and the trial goes on from there in another worker.
+/// If the database refuses; what was recorded until then stays, and the trial goes on from there in
+/// another worker.
 pub fn work(work: &Work, train: &mut Train) -> Result<bool, RunnerError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = runtime.block_on(until_back(work.stop, async || Store::open_existing(work.database).await))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let store = runtime
+        .block_on(until_back(work.stop, async || Store::open_existing(work.database).await))?;
     let keeper = runtime.spawn(keep(store.clone(), work.sweep.to_owned()));
     let worker = Worker { work, runtime, store, holder: this_process() };
     let done = worker.work(train);
@@ -145,19 +150,30 @@ impl Worker<'_> {
             let folder = (self.work.folder)(&claim.trial);
             let first = self.ask(async || recover(&self.store, claim, &folder).await)?;
             let _within = self.runtime.enter();
-            recorders.push(Recorder::start(self.store.clone(), claim.clone(), first, &folder, self.work.hung_after));
+            recorders.push(Recorder::start(
+                self.store.clone(),
+                claim.clone(),
+                first,
+                &folder,
+                self.work.hung_after,
+            ));
         }
         let trained = train(&claims, &mut Telling { recorders: &recorders, stop: self.work.stop });
         let neighbours = claims.len() > 1;
-        let out_of_memory = trained.ended.iter().any(|ended| matches!(ended, Err(Failure::Memory(_))));
+        let out_of_memory =
+            trained.ended.iter().any(|ended| matches!(ended, Err(Failure::Memory(_))));
         let (mut place, mut broken) = (None, None);
         for ((claim, recorder), ended) in claims.iter().zip(recorders).zip(trained.ended) {
             match (self.conclude(claim, recorder, &ended, neighbours, trained.memory), ended) {
                 // Another worker has it now; there is nothing to clear up.
                 (Err(StoreError::Fenced), _) => {}
-                // Told to stop while the database was away: the rest waits on disk for the next attempt.
+                // Told to stop while the database was away: the rest waits on disk for the next
+                // attempt.
                 (Err(error), _) if error.is_passing() => {
-                    eprintln!("note: trial {}: the next attempt writes what waits on disk", claim.trial.id());
+                    eprintln!(
+                        "note: trial {}: the next attempt writes what waits on disk",
+                        claim.trial.id()
+                    );
                 }
                 (Err(error), _) => broken = Some(error),
                 (Ok(()), Err(Failure::Place(error))) => place = Some(error),
@@ -220,8 +236,13 @@ impl Receiver for Telling<'_> {
     }
 }
 
-/// Writes what the attempt before left on disk, for the database was away; gives the number of this attempt's first batch.
-async fn recover(store: &Store, claim: &mut Claim, folder: &std::path::Path) -> Result<i64, StoreError> {
+/// Writes what the attempt before left on disk, for the database was away; gives the number of this
+/// attempt's first batch.
+async fn recover(
+    store: &Store,
+    claim: &mut Claim,
+    folder: &std::path::Path,
+) -> Result<i64, StoreError> {
     let left = Spool::left(folder, claim.epoch);
     let mut batch = 0;
     if let Some((epoch, path)) = left.first() {
@@ -231,7 +252,8 @@ async fn recover(store: &Store, claim: &mut Claim, folder: &std::path::Path) -> 
             let (trial, path) = (claim.trial.id(), path.display());
             eprintln!("warning: trial {trial}: {path}: {damage}; what is missing is trained again");
         }
-        // An attempt between that has written something went on from an earlier state; what it wrote is newer.
+        // An attempt between that has written something went on from an earlier state; what it
+        // wrote is newer.
         let wanted = batches.into_iter().filter(|(number, _)| match previous {
             true => *number > claim.batches_before,
             false => claim.batches_before == 0,
@@ -261,9 +283,11 @@ async fn finish(
         Err(Failure::Place(_)) => store.finish(claim, Ok(Outcome::Stopped)).await,
         Err(Failure::Trial(error)) => store.finish(claim, Err(error)).await,
         Err(Failure::Memory(error)) if neighbours => store.requeue(claim, claim.parts, error).await,
-        Err(Failure::Memory(error)) => match more_parts(claim.trial.settings.training.batch_size, claim.parts) {
-            Some(parts) => store.requeue(claim, parts, error).await,
-            None => store.finish(claim, Err(error)).await,
-        },
+        Err(Failure::Memory(error)) => {
+            match more_parts(claim.trial.settings.training.batch_size, claim.parts) {
+                Some(parts) => store.requeue(claim, parts, error).await,
+                None => store.finish(claim, Err(error)).await,
+            }
+        }
     }
 }

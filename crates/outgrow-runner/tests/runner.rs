@@ -1,4 +1,5 @@
-//! The runner with a fake trainer: its workers are this test binary itself, so processes, signals and the database are real.
+//! The runner with a fake trainer: its workers are this test binary itself, so processes, signals
+//! and the database are real.
 
 use std::{
     env,
@@ -22,17 +23,25 @@ fn environment() -> Environment {
     Environment { host: "here".into(), device: "cpu".into(), threads: 1, versions: "test".into() }
 }
 
-/// "Trains" 20 steps of a few milliseconds with a checkpoint every 5, from the last one that was recorded.
+/// "Trains" 20 steps of a few milliseconds with a checkpoint every 5, from the last one that was
+/// recorded.
 fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, Failure> {
     let first = claim.checkpoints.first().map_or(0, |saved| saved.path.parse().expect("a step"));
     for step in first + 1..=20u64 {
         sleep(Duration::from_millis(8));
-        let at = Position { step, tokens: step * 10, train_flops: u128::from(step) * 100, wall_seconds: step as f64 };
+        let at = Position {
+            step,
+            tokens: step * 10,
+            train_flops: u128::from(step) * 100,
+            wall_seconds: step as f64,
+        };
         let loss = 1.0 / (step as f64 + claim.trial.seed as f64 / 1e18);
-        let mut wish = on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
+        let mut wish =
+            on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
         if step % 5 == 0 {
             on_event(Event::Eval(EvalEvent { at, val_loss: loss, last: step == 20 }));
-            let checkpoint = CheckpointEvent { at, path: step.to_string(), digest: String::new(), bytes: 0 };
+            let checkpoint =
+                CheckpointEvent { at, path: step.to_string(), digest: String::new(), bytes: 0 };
             wish = on_event(Event::Checkpoint(checkpoint));
         }
         match wish {
@@ -61,7 +70,9 @@ fn each<'a>(
 /// Not a test: what the supervisor starts. It does nothing unless it is told where the database is.
 #[test]
 fn worker_process() {
-    let (Ok(database), Ok(sweep)) = (env::var("FAKE_DATABASE"), env::var("FAKE_SWEEP")) else { return };
+    let (Ok(database), Ok(sweep)) = (env::var("FAKE_DATABASE"), env::var("FAKE_SWEEP")) else {
+        return;
+    };
     let stop = AtomicBool::new(false);
     let job = Work {
         database: &database,
@@ -79,7 +90,8 @@ fn worker_process() {
             counted += 1;
             if killed && counted == 13 && claim.epoch == 1 {
                 killed = false;
-                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).expect("kill");
+                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL)
+                    .expect("kill");
             }
             on_event(event)
         })
@@ -89,7 +101,10 @@ fn worker_process() {
 
 fn worker(database: &str, sweep: &str, suicide: bool) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program"));
-    command.args(["--exact", "worker_process"]).env("FAKE_DATABASE", database).env("FAKE_SWEEP", sweep);
+    command
+        .args(["--exact", "worker_process"])
+        .env("FAKE_DATABASE", database)
+        .env("FAKE_SWEEP", sweep);
     if suicide {
         command.env("FAKE_SUICIDE", "1");
     }
@@ -153,13 +168,18 @@ async fn a_crew_that_can_not_work_is_given_up() {
         };
         let ended = supervise(&store, &sweep, &crew, &mut tell).await.expect("supervised");
         assert_eq!(ended, Ended::Broken, "{script}");
-        assert_eq!(lines.first().map(String::as_str), Some("trouble"), "{script}: what a worker says is passed on");
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("trouble"),
+            "{script}: what a worker says is passed on"
+        );
     }
 }
 
 #[test]
 fn a_worker_obeys() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let (database, store, sweep) = runtime.block_on(planned(folder.path()));
     let stop = AtomicBool::new(false);
@@ -172,7 +192,8 @@ fn a_worker_obeys() {
         hung_after: Duration::MAX,
         stop: &stop,
     };
-    // Told to stop in the middle, it leaves the trial waiting, its rows and its checkpoint recorded.
+    // Told to stop in the middle, it leaves the trial waiting, its rows and its checkpoint
+    // recorded.
     let mut counted = 0;
     let mut train = each(|claim, on_event| {
         fake(claim, &mut |event| {
@@ -193,7 +214,10 @@ fn a_worker_obeys() {
     });
     work(&job, &mut train).expect("work");
     let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
-    assert_eq!(failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(), ["it is cursed"]);
+    assert_eq!(
+        failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(),
+        ["it is cursed"]
+    );
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
     // A place that is at fault keeps its trial for a better one.
     runtime.block_on(store.retry_failed(&sweep)).expect("retried");
@@ -228,11 +252,17 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
     work(&job, &mut train).expect("work");
     // A batch of two can be cut once.
     let failures = runtime.block_on(store.failures(&sweep)).expect("failures");
-    assert_eq!(failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(), ["too small for 2"]);
+    assert_eq!(
+        failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(),
+        ["too small for 2"]
+    );
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
     let notes = "SELECT count(*) FROM attempt WHERE note = 'too small for 1'";
     let reading = runtime.block_on(Store::open_read_only(&database)).expect("opens");
-    assert_eq!(runtime.block_on(reading.query(notes)).expect("an answer").rows, [[Cell::Integer(6)]]);
+    assert_eq!(
+        runtime.block_on(reading.query(notes)).expect("an answer").rows,
+        [[Cell::Integer(6)]]
+    );
 }
 
 #[test]
@@ -256,7 +286,10 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         assert!(claims.iter().all(|claim| claim.parts == 1), "no batch need be cut");
         match claims.len() {
             1 => each(fake)(claims, receiver),
-            n => Trained { ended: vec![Err(Failure::Memory(format!("too small for {n}"))); n], memory: None },
+            n => Trained {
+                ended: vec![Err(Failure::Memory(format!("too small for {n}"))); n],
+                memory: None,
+            },
         }
     };
     work(&job, &mut train).expect("work");
@@ -264,7 +297,8 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 6);
 }
 
-/// A training that has nothing to tell for long is asked all the same: it learns that its trial is another's.
+/// A training that has nothing to tell for long is asked all the same: it learns that its trial is
+/// another's.
 #[test]
 fn a_lost_trial_is_learned_of_between_events() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,5 @@
-//! Sixteen workers that write step metrics at once, as fast as they can: rows per second, and how long one batch took at most.
+//! Sixteen workers that write step metrics at once, as fast as they can: rows per second, and how
+//! long one batch took at most.
 //!
 //! ```sh
 //! cargo run --release -p outgrow-store --example many_writers -- many.db
@@ -22,19 +23,27 @@ const ROWS: u64 = 512;
 async fn main() -> Result<(), StoreError> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "many.db".into());
     let text = include_str!("../tests/sweep.toml");
-    let sweep = Sweep::parse(&text.replace("small", "many").replace("replicates = 2", "replicates = 16"));
+    let sweep =
+        Sweep::parse(&text.replace("small", "many").replace("replicates = 2", "replicates = 16"));
     let sweep = sweep.expect("the tests' sweep, larger");
     let store = Store::open(&address).await?;
-    let id = store.insert_sweep(&sweep, "made up", &sweep.members("made up").expect("members"), true).await?.sweep;
+    let id = store
+        .insert_sweep(&sweep, "made up", &sweep.members("made up").expect("members"), true)
+        .await?
+        .sweep;
     let began = Instant::now();
-    let writers = (0..WRITERS).map(|number| tokio::spawn(write(address.clone(), id.clone(), number)));
+    let writers =
+        (0..WRITERS).map(|number| tokio::spawn(write(address.clone(), id.clone(), number)));
     let mut longest = Duration::ZERO;
     for writer in writers.collect::<Vec<_>>() {
         longest = longest.max(writer.await.expect("a writer")?);
     }
     let seconds = began.elapsed().as_secs_f64();
     let rows = u64::from(WRITERS) * BATCHES * ROWS;
-    println!("{rows} rows in {seconds:.2} s: {:.0} rows/s; the longest batch took {longest:?}", rows as f64 / seconds);
+    println!(
+        "{rows} rows in {seconds:.2} s: {:.0} rows/s; the longest batch took {longest:?}",
+        rows as f64 / seconds
+    );
     store.close().await;
     Ok(())
 }
@@ -42,10 +51,16 @@ async fn main() -> Result<(), StoreError> {
 /// One worker with connections of its own; gives the time of its slowest batch.
 async fn write(address: String, sweep: String, number: u32) -> Result<Duration, StoreError> {
     let store = Store::open(&address).await?;
-    let holder = Holder { host: "here".into(), boot: "b".into(), pid: number, started: 1, job: None };
-    let environment =
-        Environment { host: "here".into(), device: "none".into(), threads: 1, versions: "made up".into() };
-    let claim = store.claim(&sweep, &holder, &environment, |_| 1).await?.pop().expect("a trial for each");
+    let holder =
+        Holder { host: "here".into(), boot: "b".into(), pid: number, started: 1, job: None };
+    let environment = Environment {
+        host: "here".into(),
+        device: "none".into(),
+        threads: 1,
+        versions: "made up".into(),
+    };
+    let claim =
+        store.claim(&sweep, &holder, &environment, |_| 1).await?.pop().expect("a trial for each");
     let mut longest = Duration::ZERO;
     for batch in 0..BATCHES {
         let step = |n: u64| {
@@ -56,7 +71,12 @@ async fn write(address: String, sweep: String, number: u32) -> Result<Duration, 
                 train_flops: u128::from(step) * 1_000_000,
                 wall_seconds: step as f64,
             };
-            Event::Step(StepEvent { at, loss: 1.0 / step as f64, learning_rate: 1e-3, gradient_norm: 1.0 })
+            Event::Step(StepEvent {
+                at,
+                loss: 1.0 / step as f64,
+                learning_rate: 1e-3,
+                gradient_norm: 1.0,
+            })
         };
         let events: Vec<Event> = (0..ROWS).map(step).collect();
         let began = Instant::now();

@@ -1,5 +1,5 @@
-//! What a user types to name a database, in the forms that other programs take as well. What is not understood is refused, and never shown:
-//! a password may stand anywhere in it.
+//! What a user types to name a database, in the forms that other programs take as well. What is not
+//! understood is refused, and never shown: a password may stand anywhere in it.
 
 use std::fmt;
 
@@ -37,7 +37,8 @@ const OBEYED: [&str; 18] = [
     "application_name",
     "options",
 ];
-/// Options that other clients have and that change nothing here, for a connection is as good without.
+/// Options that other clients have and that change nothing here, for a connection is as good
+/// without.
 const PASSED_OVER: [&str; 10] = [
     "fallback_application_name",
     "connect_timeout",
@@ -59,10 +60,12 @@ const KEYWORDS: [&str; 9] =
     ["host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode"];
 
 impl Address {
-    /// Reads what a user typed: a path, `sqlite:PATH`, `file:PATH`, or `postgres://USER@HOST/DATABASE`.
+    /// Reads what a user typed: a path, `sqlite:PATH`, `file:PATH`, or
+    /// `postgres://USER@HOST/DATABASE`.
     ///
     /// # Errors
-    /// If it is of another kind, or can't be understood; the error shows nothing of it that may be secret.
+    /// If it is of another kind, or can't be understood; the error shows nothing of it that may be
+    /// secret.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let text = text.strip_prefix("jdbc:").unwrap_or(text);
         let Some((scheme, rest)) = scheme(text) else { return path(text) };
@@ -71,12 +74,15 @@ impl Address {
             "sqlite" | "sqlite3" => path_of_url(rest),
             "file" => path_of_file_url(rest),
             _ if POSTGRES.contains(&base) => {
-                let url = rest.strip_prefix("//").ok_or("two slashes follow `postgres:`").map_err(refused)?;
+                let url = rest
+                    .strip_prefix("//")
+                    .ok_or("two slashes follow `postgres:`")
+                    .map_err(refused)?;
                 Parts::of(url).map(|_| Self::Server(format!("postgres://{url}"))).map_err(refused)
             }
-            _ if rest.starts_with("//") => {
-                Err(StoreError::Address(format!("`{scheme}://...` is no database that this outgrow opens; {FORMS}")))
-            }
+            _ if rest.starts_with("//") => Err(StoreError::Address(format!(
+                "`{scheme}://...` is no database that this outgrow opens; {FORMS}"
+            ))),
             _ => path(text),
         }
     }
@@ -86,20 +92,21 @@ impl Address {
         Self::parse(text).map_or_else(|_| "...".into(), |address| address.to_string())
     }
 
-    /// What to name files after that belong to the database: the path of the file, the name of the server's database.
+    /// What to name files after that belong to the database: the path of the file, the name of the
+    /// server's database.
     pub fn name(&self) -> &str {
         match self {
             Address::File(path) => path,
             // Without one the server takes the user's; a folder named for this program is as good.
-            Address::Server(url) => {
-                parts(url).map(|parts| parts.database).filter(|name| is_plain(name)).unwrap_or("outgrow")
-            }
+            Address::Server(url) => parts(url)
+                .map(|parts| parts.database)
+                .filter(|name| is_plain(name))
+                .unwrap_or("outgrow"),
         }
     }
 }
 
-const FORMS: &str =
-    "give the path of a SQLite file, or postgres://USER@HOST/DATABASE (a password goes into PGPASSWORD or ~/.pgpass)";
+const FORMS: &str = "give the path of a SQLite file, or postgres://USER@HOST/DATABASE (a password goes into PGPASSWORD or ~/.pgpass)";
 
 fn refused(why: &str) -> StoreError {
     StoreError::Address(format!(
@@ -122,10 +129,12 @@ fn path(text: &str) -> Result<Address, StoreError> {
         _ if text.trim().is_empty() => Some("it is empty"),
         ":memory:" => Some("a database in memory is gone when the command ends"),
         _ if text.contains('\0') => Some("it holds a NUL character"),
-        _ if text.split_once('=').is_some_and(|(word, _)| is_keyword(word)) => Some("it is a list of keywords"),
-        _ if may_hold_a_password(text) => {
-            Some("a colon before an @ looks like a password; write ./ before the name of a file that has both")
+        _ if text.split_once('=').is_some_and(|(word, _)| is_keyword(word)) => {
+            Some("it is a list of keywords")
         }
+        _ if may_hold_a_password(text) => Some(
+            "a colon before an @ looks like a password; write ./ before the name of a file that has both",
+        ),
         _ => None,
     };
     match (odd, text.strip_prefix("~/"), std::env::var("HOME")) {
@@ -147,7 +156,11 @@ fn path_of_url(rest: &str) -> Result<Address, StoreError> {
     let (path, options) = decoded(rest)?;
     let path = path.strip_prefix("//").unwrap_or(&path);
     let name = path.trim_start_matches('/');
-    if path.starts_with('/') && rest.starts_with("///") && !rest.starts_with("////") && !name.contains('/') {
+    if path.starts_with('/')
+        && rest.starts_with("///")
+        && !rest.starts_with("////")
+        && !name.contains('/')
+    {
         return Err(StoreError::Address(format!(
             "`sqlite:///{name}` is {name} in this folder to SQLAlchemy and /{name} to others; give the path alone"
         )));
@@ -194,7 +207,9 @@ fn unescaped(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
-        let (hex, rest) = part.split_at_checked(2).filter(|(hex, _)| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let (hex, rest) = part
+            .split_at_checked(2)
+            .filter(|(hex, _)| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
         bytes.push(u8::from_str_radix(hex, 16).ok()?);
         bytes.extend(rest.bytes());
     }
@@ -215,7 +230,8 @@ fn parts(url: &str) -> Option<Parts<'_>> {
 }
 
 impl<'a> Parts<'a> {
-    /// Of what follows the scheme and its slashes; otherwise what is wrong, without a word of what it says.
+    /// Of what follows the scheme and its slashes; otherwise what is wrong, without a word of what
+    /// it says.
     fn of(url: &'a str) -> Result<Self, &'static str> {
         if url.chars().any(|c| c.is_control() || c.is_whitespace() || "#\\\"<>^`{|}".contains(c)) {
             return Err("it holds a character that must be escaped, as %23 for #");
@@ -223,22 +239,30 @@ impl<'a> Parts<'a> {
         let (place, options) = url.split_once('?').unwrap_or((url, ""));
         let (server, database) = place.split_once('/').unwrap_or((place, ""));
         let (user, host) = server.rsplit_once('@').unwrap_or(("", server));
-        let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
+        let (user, password) =
+            user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
         check_user(user, password)?;
         check_host(host)?;
         check_database(database)?;
         let options = options.split('&').filter(|option| !option.is_empty()).map(option);
-        Ok(Self { user, has_password: password.is_some(), host, database, options: options.collect::<Result<_, _>>()? })
+        Ok(Self {
+            user,
+            has_password: password.is_some(),
+            host,
+            database,
+            options: options.collect::<Result<_, _>>()?,
+        })
     }
 }
 
 fn check_user(user: &str, password: Option<&str>) -> Result<(), &'static str> {
     let decoded = unescaped(user).filter(|user| !user.contains([':', '@', '/', '\0']));
-    let password = password.is_none_or(|password| unescaped(password).is_some_and(|word| !word.contains('\0')));
+    let password = password
+        .is_none_or(|password| unescaped(password).is_some_and(|word| !word.contains('\0')));
     match (decoded, password) {
-        (None, _) => {
-            Err("the user's name holds a colon, a slash or an @; a password follows the name behind a bare colon")
-        }
+        (None, _) => Err(
+            "the user's name holds a colon, a slash or an @; a password follows the name behind a bare colon",
+        ),
         (_, false) => Err("a % in a password is written as %25"),
         _ => Ok(()),
     }
@@ -251,9 +275,12 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     };
     let is_port = port.is_empty()
         || port.strip_prefix(':').is_some_and(|port| {
-            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>() != Ok(0) && port.parse::<u16>().is_ok()
+            port.bytes().all(|b| b.is_ascii_digit())
+                && port.parse::<u16>() != Ok(0)
+                && port.parse::<u16>().is_ok()
         });
-    let is_name = |c: char| c.is_alphanumeric() || "._-%".contains(c) || (host.starts_with('[') && c == ':');
+    let is_name =
+        |c: char| c.is_alphanumeric() || "._-%".contains(c) || (host.starts_with('[') && c == ':');
     match (is_port, name.chars().all(is_name) && unescaped(name).is_some()) {
         (false, _) => Err(
             "what follows the host's colon is no port from 1 to 65535 (and a / or @ in a password is written as %2F or %40)",
@@ -272,7 +299,9 @@ fn check_database(database: &str) -> Result<(), &'static str> {
 
 fn option(text: &str) -> Result<(&str, &str), &'static str> {
     let known = |name: &str| {
-        OBEYED.contains(&name) || PASSED_OVER.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
+        OBEYED.contains(&name)
+            || PASSED_OVER.contains(&name)
+            || (name.starts_with("options[") && name.ends_with(']'))
     };
     match text.split_once('=') {
         Some(("sslmode" | "ssl-mode", mode)) if !SSL_MODES.contains(&mode) => {
@@ -361,7 +390,11 @@ mod tests {
             ("postgres:///db", server("/db")),
             ("postgres://", server("")),
         ] {
-            assert_eq!(Address::parse(typed).unwrap_or_else(|error| panic!("{typed}: {error}")), expected, "{typed}");
+            assert_eq!(
+                Address::parse(typed).unwrap_or_else(|error| panic!("{typed}: {error}")),
+                expected,
+                "{typed}"
+            );
         }
     }
 
@@ -417,11 +450,17 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let cases = [
-            ("postgres://me:s3cret@host:5432/db?sslmode=require", "postgres://me:***@host:5432/db?sslmode=require"),
+            (
+                "postgres://me:s3cret@host:5432/db?sslmode=require",
+                "postgres://me:***@host:5432/db?sslmode=require",
+            ),
             ("postgresql://me@host/db", "postgres://me@host/db"),
             ("postgres://host/db?user=me&password=s3cret", "postgres://host/db"),
             ("postgres://:s3cret@host/db", "postgres://:***@host/db"),
-            ("postgres://host/db?host=me%3As3cret@h&sslmode=prefer", "postgres://host/db?sslmode=prefer"),
+            (
+                "postgres://host/db?host=me%3As3cret@h&sslmode=prefer",
+                "postgres://host/db?sslmode=prefer",
+            ),
             ("mysql://me:s3cret@host", "..."),
             ("results/a.db", "results/a.db"),
             ("sqlite:a.db", "a.db"),
@@ -435,7 +474,10 @@ mod tests {
     fn all_that_is_said(typed: &str) -> String {
         let said = match Address::parse(typed) {
             Ok(address) => format!("{address} {address:?} {address:#?} {}", address.name()),
-            Err(error) => format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string)),
+            Err(error) => format!(
+                "{error} {error:?} {:?}",
+                std::error::Error::source(&error).map(ToString::to_string)
+            ),
         };
         said + &Address::shown(typed)
     }
@@ -448,7 +490,9 @@ mod tests {
         let plain: Vec<char> = ('a'..='z').chain('0'..='9').collect();
         for _ in 0..5000 {
             let mut word = |of: &[char], most: usize| -> String {
-                (0..random.random_range(0..=most)).map(|_| of[random.random_range(0..of.len())]).collect()
+                (0..random.random_range(0..=most))
+                    .map(|_| of[random.random_range(0..of.len())])
+                    .collect()
             };
             let core = format!("qX{}Y9", word(&plain, 8));
             let secret = format!("{}{core}{}", word(&odd, 3), word(&odd, 3));
@@ -479,7 +523,10 @@ mod tests {
                         format!("password='{secret}' host={host}"),
                     ] {
                         let said = all_that_is_said(&typed);
-                        assert!(!said.contains(&core) && !said.contains(&escaped), "{typed}: {said}");
+                        assert!(
+                            !said.contains(&core) && !said.contains(&escaped),
+                            "{typed}: {said}"
+                        );
                     }
                 }
             }
@@ -489,8 +536,12 @@ mod tests {
     #[test]
     fn files_are_named_after_the_database() {
         let name = |text: &str| Address::parse(text).expect("an address").name().to_owned();
-        let typed =
-            ["results/a.db", "postgres://me@host/growth?sslmode=require", "postgres://host", "postgres://h/..%2Fx"];
+        let typed = [
+            "results/a.db",
+            "postgres://me@host/growth?sslmode=require",
+            "postgres://host",
+            "postgres://h/..%2Fx",
+        ];
         assert_eq!(typed.map(name), ["results/a.db", "growth", "outgrow", "outgrow"]);
     }
 }

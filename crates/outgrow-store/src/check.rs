@@ -1,7 +1,8 @@
 //! Whether a database holds what was written to it, and what to do where it does not.
 //!
-//! Looking and mending are one walk: each finding stands beside the statement that mends it, which is carried out or not. So what `check`
-//! says is what `repair` does, and a second `repair` finds nothing.
+//! Looking and mending are one walk: each finding stands beside the statement that mends it, which
+//! is carried out or not. So what `check` says is what `repair` does, and a second `repair` finds
+//! nothing.
 
 mod finding;
 mod rows;
@@ -47,7 +48,8 @@ pub struct Known<'a> {
     pub snapshots: BTreeMap<(i64, u64), String>,
     /// By trial, the step up to which checkpoints were removed when newer ones were recorded.
     pub cleared: BTreeMap<i64, u64>,
-    /// Checkpoints, by trial and step, of trials that were stopped while that step was evaluated: what goes on from there does it first.
+    /// Checkpoints, by trial and step, of trials that were stopped while that step was evaluated:
+    /// what goes on from there does it first.
     pub due: BTreeSet<(i64, u64)>,
 }
 
@@ -55,7 +57,8 @@ pub struct Known<'a> {
 pub type Tell<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 impl Store {
-    /// Attempts that are going on as the database says, of all sweeps. One whose holder can't be read has none.
+    /// Attempts that are going on as the database says, of all sweeps. One whose holder can't be
+    /// read has none.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -63,19 +66,23 @@ impl Store {
         all_held(&mut self.read().await?).await
     }
 
-    /// Calls `each` with every folder that is recorded: of each trial the checkpoints, the newest first, then the states that others begin
-    /// from.
+    /// Calls `each` with every folder that is recorded: of each trial the checkpoints, the newest
+    /// first, then the states that others begin from.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn recorded_folders(&self, each: &mut (dyn FnMut(RecordedFolder) + Send)) -> Result<(), StoreError> {
+    pub async fn recorded_folders(
+        &self,
+        each: &mut (dyn FnMut(RecordedFolder) + Send),
+    ) -> Result<(), StoreError> {
         let all =
             "SELECT c.trial, t.id, c.step, c.path, c.digest, 0 FROM checkpoint c LEFT JOIN trial t ON t.number = c.trial
                    UNION ALL
                    SELECT s.trial, t.id, s.step, s.path, s.digest, 1 FROM snapshot s LEFT JOIN trial t ON t.number = s.trial
                    ORDER BY 1, 6, 3 DESC";
         let read = |row: Row| {
-            let (number, step, snapshot): (i64, u64, bool) = (row.get(0)?, row.get(2).unwrap_or(u64::MAX), row.get(5)?);
+            let (number, step, snapshot): (i64, u64, bool) =
+                (row.get(0)?, row.get(2).unwrap_or(u64::MAX), row.get(5)?);
             let path: String = row.get(3).unwrap_or_default();
             // A trial that is lost is told by its folder.
             let trial = row.get(1).ok().or_else(|| trial_of(&path)).unwrap_or_default();
@@ -87,21 +94,28 @@ impl Store {
         self.read().await?.map(all, &[], read).await.map(drop)
     }
 
-    /// The states of trials by identity, of those that are asked for; none of one that is not there.
+    /// The states of trials by identity, of those that are asked for; none of one that is not
+    /// there.
     ///
     /// # Errors
     /// If the database can't be read.
     pub async fn state_of(&self, trial: &str) -> Result<Option<String>, StoreError> {
-        let found = self.read().await?.column("SELECT state FROM trial WHERE id = $1", args![trial]).await?;
+        let found = self
+            .read()
+            .await?
+            .column("SELECT state FROM trial WHERE id = $1", args![trial])
+            .await?;
         Ok(found.into_iter().next())
     }
 
-    /// Refuses a sweep, or all, that has a complete trial without a last evaluation: an earlier one would be taken for it.
+    /// Refuses a sweep, or all, that has a complete trial without a last evaluation: an earlier one
+    /// would be taken for it.
     ///
     /// # Errors
     /// [`StoreError::Incomplete`] if there is one.
     pub async fn refuse_incomplete(&self, sweep: Option<&str>) -> Result<(), StoreError> {
-        let of = sweep.map_or("", |_| "AND number IN (SELECT trial FROM member WHERE sweep_id = $1)");
+        let of =
+            sweep.map_or("", |_| "AND number IN (SELECT trial FROM member WHERE sweep_id = $1)");
         let incomplete = format!(
             "SELECT count(*) FROM trial WHERE state = 'complete' {of}
              AND NOT EXISTS (SELECT 1 FROM eval_metric e WHERE e.trial = trial.number AND e.is_last = 1)"
@@ -190,7 +204,8 @@ impl<'a> Walk<'a> {
         self.live = live.iter().map(|held| held.trial).collect();
         self.report.live = live.into_iter().map(|held| held.holder).collect();
         self.sweeps().await?;
-        let (mut number, all): (i64, i64) = (i64::MIN, self.tx.value("SELECT count(*) FROM trial", &[]).await?);
+        let (mut number, all): (i64, i64) =
+            (i64::MIN, self.tx.value("SELECT count(*) FROM trial", &[]).await?);
         let mut seen = 0;
         while let Some(row) = self.next_trial(number).await? {
             number = row.get(0)?;
@@ -207,9 +222,9 @@ impl<'a> Walk<'a> {
         }
         self.remove_lost().await?;
         self.dangling().await?;
-        self.report
-            .findings
-            .sort_by_key(|finding| !matches!(finding, Finding::Damage { .. } | Finding::Unreadable { .. }));
+        self.report.findings.sort_by_key(|finding| {
+            !matches!(finding, Finding::Damage { .. } | Finding::Unreadable { .. })
+        });
         Ok((self.report, self.tx))
     }
 
@@ -238,7 +253,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let id: String = row.get(1).unwrap_or_default();
-        let (state, epoch) = (row.get::<String>(7).unwrap_or_default(), row.get::<i64>(8).unwrap_or(0));
+        let (state, epoch) =
+            (row.get::<String>(7).unwrap_or_default(), row.get::<i64>(8).unwrap_or(0));
         let (trial, id, is_told) = match (self.told.remove(&number), defined(row, &id)) {
             (Some(Told { trial, missing }), _) => (trial.clone(), trial.id(), missing),
             (None, Some(trial)) => (trial, id, false),
@@ -268,8 +284,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn label(&mut self, number: i64) -> Result<Option<String>, StoreError> {
-        let label =
-            "SELECT strategy || '/' || plan || '#' || replicate FROM member WHERE trial = $1 ORDER BY position LIMIT 1";
+        let label = "SELECT strategy || '/' || plan || '#' || replicate FROM member WHERE trial = $1 ORDER BY position LIMIT 1";
         // Of a damaged place there may be none.
         Ok(self.tx.column::<Option<String>>(label, args![number]).await?.pop().flatten())
     }
@@ -278,7 +293,8 @@ impl<'a> Walk<'a> {
     async fn remove_lost(&mut self) -> Result<(), StoreError> {
         for number in std::mem::take(&mut self.lost) {
             for (table, column) in rows::OF_TRIALS {
-                self.mend(&format!("DELETE FROM {table} WHERE {column} = $1"), args![number]).await?;
+                self.mend(&format!("DELETE FROM {table} WHERE {column} = $1"), args![number])
+                    .await?;
             }
             self.mend("DELETE FROM trial WHERE number = $1", args![number]).await?;
         }
@@ -292,7 +308,11 @@ impl<'a> Walk<'a> {
         let parameters = outgrow_core::cost::parameters(trial.plan.target());
         let rate = trial.settings.training.learning_rate;
         let right = [
-            ("tokens", row.0[3] == Cell::Integer(trial.settings.tokens as i64), trial.settings.tokens.into()),
+            (
+                "tokens",
+                row.0[3] == Cell::Integer(trial.settings.tokens as i64),
+                trial.settings.tokens.into(),
+            ),
             ("train_flops", row.get::<f64>(4).ok() == Some(flops as f64), flops.into()),
             ("parameters", row.0[5] == Cell::Integer(parameters as i64), parameters.into()),
             ("learning_rate", row.get::<f64>(6).ok() == Some(rate), Arg::from(rate)),
@@ -325,9 +345,14 @@ impl<'a> Walk<'a> {
         if last > seen.epoch {
             match seen.is_told {
                 true => seen.epoch = last,
-                false => self.found(Finding::Epoch { trial: seen.which.clone(), found: seen.epoch, expected: last }),
+                false => self.found(Finding::Epoch {
+                    trial: seen.which.clone(),
+                    found: seen.epoch,
+                    expected: last,
+                }),
             }
-            self.mend("UPDATE trial SET epoch = $1 WHERE number = $2", args![last, seen.number]).await?;
+            self.mend("UPDATE trial SET epoch = $1 WHERE number = $2", args![last, seen.number])
+                .await?;
         }
         Ok(())
     }
@@ -337,11 +362,15 @@ impl<'a> Walk<'a> {
         let trial = || seen.which.clone();
         let open: i64 = self
             .tx
-            .value("SELECT count(*) FROM attempt WHERE trial = $1 AND outcome IS NULL", args![seen.number])
+            .value(
+                "SELECT count(*) FROM attempt WHERE trial = $1 AND outcome IS NULL",
+                args![seen.number],
+            )
             .await?;
         if seen.state == "running" {
             self.found(Finding::Unheld { trial: trial() });
-            self.mend("UPDATE trial SET state = 'waiting' WHERE number = $1", args![seen.number]).await?;
+            self.mend("UPDATE trial SET state = 'waiting' WHERE number = $1", args![seen.number])
+                .await?;
             seen.state = "waiting".into();
         } else if open > 0 {
             self.found(Finding::Open { trial: trial(), attempts: open as u64 });
@@ -364,7 +393,8 @@ async fn all_held(tx: &mut Tx) -> Result<Vec<Held>, StoreError> {
                 JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
                 WHERE t.state = 'running' AND a.outcome IS NULL ORDER BY 1";
     let read = |row: Row| {
-        let holder: Option<Holder> = serde_json::from_str(&row.get::<String>(2).unwrap_or_default()).ok();
+        let holder: Option<Holder> =
+            serde_json::from_str(&row.get::<String>(2).unwrap_or_default()).ok();
         let (trial, attempt, beat) = (row.get(0)?, row.get(1)?, row.get(3)?);
         Ok(holder.map(|holder| Held { trial, attempt, holder, beat }))
     };

@@ -85,13 +85,15 @@ pub struct Claim {
     pub trial: Trial,
     /// The recorded checkpoints to go on from, newest first.
     pub checkpoints: Vec<Recorded>,
-    /// Without any: the state that another trial left where this one leaves it. What that recorded until there is this one's, too.
+    /// Without any: the state that another trial left where this one leaves it. What that recorded
+    /// until there is this one's, too.
     pub begin: Option<Snapshot>,
     /// Steps whose state other trials wait for.
     pub snapshots: Vec<u64>,
     /// The batch is to be trained in so many parts, for an earlier attempt ran out of memory.
     pub parts: usize,
-    /// Batches of events that the attempt before has in the database: what it left elsewhere may be more.
+    /// Batches of events that the attempt before has in the database: what it left elsewhere may be
+    /// more.
     pub batches_before: i64,
 }
 
@@ -104,14 +106,15 @@ pub struct Held {
     pub attempt: i64,
     /// Who is at it.
     pub holder: Holder,
-    /// Its last heartbeat: it lives as long as this changes. Not to be compared with any clock but its own.
+    /// Its last heartbeat: it lives as long as this changes. Not to be compared with any clock but
+    /// its own.
     pub beat: f64,
 }
 
 impl Store {
-    /// Takes the next trial of a sweep that waits, and with it other replicates of its plan, as many in all as `most` says of it. A
-    /// trial that begins as another does is not taken before that has come to where they part, or has ended. None if there is
-    /// nothing to take now.
+    /// Takes the next trial of a sweep that waits, and with it other replicates of its plan, as
+    /// many in all as `most` says of it. A trial that begins as another does is not taken before
+    /// that has come to where they part, or has ended. None if there is nothing to take now.
     ///
     /// # Errors
     /// If the database can't be written, or holds an invalid trial.
@@ -126,8 +129,11 @@ impl Store {
         let mut chosen = claimable(&mut tx, sweep, None, 1).await?;
         let most = chosen.first().map_or(0, |first| most(&first.trial));
         if most > 1 {
-            let (first, others) = (chosen[0].clone(), claimable(&mut tx, sweep, Some(&chosen[0]), i64::MAX).await?);
-            let fit = |other: &Claimable| other.number != first.number && other.trial.is_replicate_of(&first.trial);
+            let (first, others) =
+                (chosen[0].clone(), claimable(&mut tx, sweep, Some(&chosen[0]), i64::MAX).await?);
+            let fit = |other: &Claimable| {
+                other.number != first.number && other.trial.is_replicate_of(&first.trial)
+            };
             chosen.extend(others.into_iter().filter(fit).take(most - 1));
         }
         let mut claims = vec![];
@@ -162,15 +168,18 @@ impl Store {
                     WHERE m.sweep_id = $1 AND t.state = 'running' ORDER BY 1";
         let read = |row: Row| {
             let holder = serde_json::from_str(&row.get::<String>(2)?);
-            let holder = holder.map_err(|error| StoreError::Corrupt { what: "holder", error: error.to_string() })?;
+            let holder = holder.map_err(|error| StoreError::Corrupt {
+                what: "holder",
+                error: error.to_string(),
+            })?;
             Ok(Held { trial: row.get(0)?, attempt: row.get(1)?, holder, beat: row.get(3)? })
         };
         self.read().await?.map(held, args![sweep], read).await
     }
 
-    /// Takes a trial from an attempt that is dead, unless it has given a sign of life since: the trial waits for another, a little longer
-    /// each time, and has failed after too many deaths without a checkpoint between. `log` is what the worker said last. Says whether it was
-    /// taken.
+    /// Takes a trial from an attempt that is dead, unless it has given a sign of life since: the
+    /// trial waits for another, a little longer each time, and has failed after too many deaths
+    /// without a checkpoint between. `log` is what the worker said last. Says whether it was taken.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -181,14 +190,17 @@ impl Store {
         if tx.execute(died, args![now(), log, held.attempt, held.beat]).await? == 0 {
             return Ok(false);
         }
-        let crashes =
-            "UPDATE trial SET crashes = crashes + 1 WHERE number = $1 AND state = 'running' RETURNING crashes";
+        let crashes = "UPDATE trial SET crashes = crashes + 1 WHERE number = $1 AND state = 'running' RETURNING crashes";
         let Some(row) = tx.row(crashes, args![held.trial]).await? else { return Ok(false) };
         let crashes: i64 = row.get(0)?;
         if crashes >= MAX_CRASHES {
-            let said = log.and_then(|log| log.lines().last()).map(|line| format!("; the last said: {line}"));
-            let error =
-                format!("its worker died {crashes} times without a checkpoint between{}", said.unwrap_or_default());
+            let said = log
+                .and_then(|log| log.lines().last())
+                .map(|line| format!("; the last said: {line}"));
+            let error = format!(
+                "its worker died {crashes} times without a checkpoint between{}",
+                said.unwrap_or_default()
+            );
             let failed = "UPDATE trial SET state = 'failed', error = $1 WHERE number = $2";
             tx.execute(failed, args![error, held.trial]).await?;
         } else {
@@ -207,19 +219,26 @@ impl Store {
     pub async fn heartbeat(&self, claim: &Claim) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        tx.execute("UPDATE attempt SET heartbeat_at = $1 WHERE id = $2", args![now(), claim.attempt]).await?;
+        tx.execute(
+            "UPDATE attempt SET heartbeat_at = $1 WHERE id = $2",
+            args![now(), claim.attempt],
+        )
+        .await?;
         tx.commit(Point::CommitHeartbeat).await
     }
 
-    /// Ends an attempt that ran out of memory: the trial waits for another, which trains the batch in `parts` parts.
+    /// Ends an attempt that ran out of memory: the trial waits for another, which trains the batch
+    /// in `parts` parts.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the trial is another attempt's by now.
     pub async fn requeue(&self, claim: &Claim, parts: usize, note: &str) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        tx.execute("UPDATE trial SET parts = $1 WHERE number = $2", args![parts, claim.number]).await?;
-        tx.execute("UPDATE attempt SET note = $1 WHERE id = $2", args![note, claim.attempt]).await?;
+        tx.execute("UPDATE trial SET parts = $1 WHERE number = $2", args![parts, claim.number])
+            .await?;
+        tx.execute("UPDATE attempt SET note = $1 WHERE id = $2", args![note, claim.attempt])
+            .await?;
         end(&mut tx, claim, Ok(Outcome::Stopped)).await?;
         tx.commit(Point::CommitRequeue).await
     }
@@ -247,7 +266,8 @@ impl Store {
         Ok(folders)
     }
 
-    /// Keeps what an attempt took of memory, and what was predicted; the trial may be another attempt's by now.
+    /// Keeps what an attempt took of memory, and what was predicted; the trial may be another
+    /// attempt's by now.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -258,11 +278,16 @@ impl Store {
         tx.commit(Point::CommitMemory).await
     }
 
-    /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another attempt.
+    /// Ends an attempt: the trial is complete, diverged, failed with an error, or waits for another
+    /// attempt.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the trial is another attempt's by now.
-    pub async fn finish(&self, claim: &Claim, outcome: Result<Outcome, &str>) -> Result<(), StoreError> {
+    pub async fn finish(
+        &self,
+        claim: &Claim,
+        outcome: Result<Outcome, &str>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
         end(&mut tx, claim, outcome).await?;
@@ -284,9 +309,11 @@ async fn end(tx: &mut Tx, claim: &Claim, outcome: Result<Outcome, &str>) -> Resu
     Ok(())
 }
 
-/// Refuses the writes of an attempt that lost its trial; one that has it keeps it until the transaction ends.
+/// Refuses the writes of an attempt that lost its trial; one that has it keeps it until the
+/// transaction ends.
 pub(crate) async fn check_epoch(tx: &mut Tx, claim: &Claim) -> Result<(), StoreError> {
-    let current = "SELECT epoch FROM trial WHERE number = $1 AND state = 'running' /*pg: FOR UPDATE*/";
+    let current =
+        "SELECT epoch FROM trial WHERE number = $1 AND state = 'running' /*pg: FOR UPDATE*/";
     let current: Option<i64> = tx.column(current, args![claim.number]).await?.pop();
     if current == Some(claim.epoch) { Ok(()) } else { Err(StoreError::Fenced) }
 }
@@ -301,8 +328,8 @@ struct Claimable {
     plan: i64,
 }
 
-/// The first so many in the order of the sweep; only those of the same strategy and plan `as_` this one, if it is given. Those that
-/// another is about to take are passed over.
+/// The first so many in the order of the sweep; only those of the same strategy and plan `as_` this
+/// one, if it is given. Those that another is about to take are passed over.
 async fn claimable(
     tx: &mut Tx,
     sweep: &str,
@@ -338,7 +365,8 @@ async fn take(
     environment: &Environment,
 ) -> Result<Claim, StoreError> {
     let Claimable { number, trial, parts, .. } = next;
-    let taken = "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = $1 RETURNING epoch";
+    let taken =
+        "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = $1 RETURNING epoch";
     let epoch: i64 = tx.value(taken, args![number]).await?;
     let before = "SELECT coalesce(max(batch), 0) FROM attempt WHERE trial = $1 AND epoch = $2";
     let batches_before = tx.value(before, args![number, epoch - 1]).await?;
@@ -349,22 +377,39 @@ async fn take(
         false => None,
     };
     let snapshots = awaited(tx, number).await?;
-    Ok(Claim { number, epoch, attempt, trial, checkpoints, begin, snapshots, parts, batches_before })
+    Ok(Claim {
+        number,
+        epoch,
+        attempt,
+        trial,
+        checkpoints,
+        begin,
+        snapshots,
+        parts,
+        batches_before,
+    })
 }
 
 async fn checkpoints(tx: &mut Tx, trial: i64) -> Result<Vec<Recorded>, StoreError> {
     let newest = "SELECT path, digest FROM checkpoint WHERE trial = $1 ORDER BY step DESC LIMIT 2";
-    tx.map(newest, args![trial], |row| Ok(Recorded { path: row.get(0)?, digest: row.get(1)? })).await
+    tx.map(newest, args![trial], |row| Ok(Recorded { path: row.get(0)?, digest: row.get(1)? }))
+        .await
 }
 
 /// The state that a trial begins from, if there is one, and the rows that come with it.
-async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Option<Snapshot>, StoreError> {
+async fn begin(
+    tx: &mut Tx,
+    sweep: &str,
+    trial: i64,
+    attempt: i64,
+) -> Result<Option<Snapshot>, StoreError> {
     let found = "SELECT s.path, s.trial, s.step, s.train_flops, s.digest FROM beginning b
                  JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 AND b.trial = $2";
     let Some(row) = tx.row(found, args![sweep, trial]).await? else { return Ok(None) };
     let (parent, step, flops): (i64, i64, i128) = (row.get(1)?, row.get(2)?, row.get(3)?);
     // A growth at the very step where they part belongs to the other alone.
-    for (table, condition) in [(&STEP_METRIC, "step <= $4"), (&EVAL_METRIC, "step <= $4"), (&GROWTH_EVENT, "step < $4")]
+    for (table, condition) in
+        [(&STEP_METRIC, "step <= $4"), (&EVAL_METRIC, "step <= $4"), (&GROWTH_EVENT, "step < $4")]
     {
         tx.execute(&table.copy_of_trial(condition), args![trial, attempt, parent, step]).await?;
     }
@@ -376,7 +421,8 @@ async fn begin(tx: &mut Tx, sweep: &str, trial: i64, attempt: i64) -> Result<Opt
     Ok(Some(Snapshot { path: row.get(0)?, digest: row.get(4)? }))
 }
 
-/// Steps of a trial at which others that are still to be trained leave it, and whose state is not there yet.
+/// Steps of a trial at which others that are still to be trained leave it, and whose state is not
+/// there yet.
 async fn awaited(tx: &mut Tx, trial: i64) -> Result<Vec<u64>, StoreError> {
     let steps = "SELECT DISTINCT b.step FROM beginning b JOIN trial t ON t.number = b.trial
          WHERE b.parent = $1 AND t.state IN ('waiting', 'running')
@@ -398,7 +444,8 @@ async fn begin_attempt(
     let place = "SELECT id FROM environment WHERE host = $1 AND device = $2 AND threads = $3 AND versions = $4";
     let place: i64 = tx.value(place, here).await?;
     let process = serde_json::to_string(holder).expect("a holder is plain data");
-    let attempt = "INSERT INTO attempt (trial, epoch, environment, process, started_at, heartbeat_at)
+    let attempt =
+        "INSERT INTO attempt (trial, epoch, environment, process, started_at, heartbeat_at)
                    VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
     tx.value(attempt, args![trial, epoch, place, process, now()]).await
 }

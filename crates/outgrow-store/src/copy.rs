@@ -8,8 +8,8 @@ use crate::{
     Store, StoreError,
     driver::{Arg, Cell, Row, Tx, args},
     schema::{
-        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SNAPSHOT, STEP_METRIC, SWEEP,
-        TRIAL, Table,
+        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SNAPSHOT,
+        STEP_METRIC, SWEEP, TRIAL, Table,
     },
     sweeps::numbers,
 };
@@ -33,14 +33,15 @@ pub struct Copied {
 static LEFT: [&Table; 4] = [&STEP_METRIC, &EVAL_METRIC, &GROWTH_EVENT, &CHECKPOINT];
 
 impl Store {
-    /// Copies a sweep, or all, with everything that was recorded of it; all or nothing. A trial that both know is brought to where it has
-    /// come further. Doing it again changes nothing.
+    /// Copies a sweep, or all, with everything that was recorded of it; all or nothing. A trial
+    /// that both know is brought to where it has come further. Doing it again changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if a trial was trained in both, each without the other; otherwise if one can't be read or the other
-    /// not written.
+    /// [`StoreError::Conflict`] if a trial was trained in both, each without the other; otherwise
+    /// if one can't be read or the other not written.
     pub async fn copy_to(&self, other: &Store, sweep: Option<&str>) -> Result<Copied, StoreError> {
-        let mut copy = Copy { from: self.read().await?, to: other.write().await?, copied: Copied::default() };
+        let mut copy =
+            Copy { from: self.read().await?, to: other.write().await?, copied: Copied::default() };
         let ids: Vec<String> = match sweep {
             Some(id) => vec![id.to_owned()],
             None => copy.from.column("SELECT id FROM sweep ORDER BY created_at, id", &[]).await?,
@@ -67,7 +68,10 @@ impl Copy {
         let sql = format!("SELECT number, {} FROM trial WHERE {members}", TRIAL.column_names());
         let trials = self.from.rows(&sql, args![id]).await?;
         let there: BTreeSet<String> = numbers(&mut self.to).await?.into_keys().collect();
-        let rows = trials.iter().map(|Row(cells)| TRIAL.args(&cells[1..])).collect::<Result<Vec<_>, _>>()?;
+        let rows = trials
+            .iter()
+            .map(|Row(cells)| TRIAL.args(&cells[1..]))
+            .collect::<Result<Vec<_>, _>>()?;
         TRIAL.insert(&mut self.to, &rows).await?;
         let numbers = numbers(&mut self.to).await?;
         let mut renumbered = BTreeMap::new();
@@ -79,24 +83,39 @@ impl Copy {
         let owned = args![id];
         for (table, places) in [(&MEMBER, &[2][..]), (&BEGINNING, &[1, 2])] {
             let mut rows = select(&mut self.from, table, "sweep_id = $1", owned).await?;
-            rows.iter_mut().for_each(|row| places.iter().for_each(|&place| renumber(&mut row[place], &renumbered)));
+            rows.iter_mut().for_each(|row| {
+                places.iter().for_each(|&place| renumber(&mut row[place], &renumbered))
+            });
             table.insert(&mut self.to, &rows).await?;
         }
         Ok(())
     }
 
     /// Copies what a trial left, if that is more than what is there.
-    async fn trial(&mut self, row: &Row, id: &str, to: i64, was_there: bool) -> Result<(), StoreError> {
+    async fn trial(
+        &mut self,
+        row: &Row,
+        id: &str,
+        to: i64,
+        was_there: bool,
+    ) -> Result<(), StoreError> {
         let from: i64 = row.get(0)?;
         let theirs = attempts(&mut self.from, from).await?;
         let ours = attempts(&mut self.to, to).await?;
-        let only = |of: &Attempts, not_of: &Attempts| of.keys().filter(|key| !not_of.contains_key(*key)).count();
+        let only = |of: &Attempts, not_of: &Attempts| {
+            of.keys().filter(|key| !not_of.contains_key(*key)).count()
+        };
         let (theirs_only, ours_only) = (only(&theirs, &ours), only(&ours, &theirs));
         if theirs_only > 0 && ours_only > 0 {
-            return Err(StoreError::Conflict { trial: id.into(), theirs: theirs_only, ours: ours_only });
+            return Err(StoreError::Conflict {
+                trial: id.into(),
+                theirs: theirs_only,
+                ours: ours_only,
+            });
         }
         // The same attempts: the one that has come further with the last of them.
-        let further = theirs_only > 0 || (ours_only == 0 && theirs.values().sum::<i64>() > ours.values().sum::<i64>());
+        let further = theirs_only > 0
+            || (ours_only == 0 && theirs.values().sum::<i64>() > ours.values().sum::<i64>());
         match (was_there, further) {
             (false, _) => self.copied.new += 1,
             (true, true) => self.copied.updated += 1,
@@ -133,9 +152,12 @@ impl Copy {
         let places = |rows: Vec<Row>| -> Result<BTreeMap<String, i64>, StoreError> {
             rows.into_iter().map(|row| Ok((format!("{:?}", &row.0[1..]), row.get(0)?))).collect()
         };
-        let (theirs, ours) =
-            (places(self.from.rows(environment, &[]).await?)?, places(self.to.rows(environment, &[]).await?)?);
-        let places = theirs.iter().filter_map(|(place, id)| Some((*id, *ours.get(place)?))).collect();
+        let (theirs, ours) = (
+            places(self.from.rows(environment, &[]).await?)?,
+            places(self.to.rows(environment, &[]).await?)?,
+        );
+        let places =
+            theirs.iter().filter_map(|(place, id)| Some((*id, *ours.get(place)?))).collect();
         for row in &mut rows {
             row[0] = to.into();
             renumber(&mut row[2], &places);
@@ -146,7 +168,12 @@ impl Copy {
 }
 
 /// Rows of a table, to be written again.
-async fn select(tx: &mut Tx, table: &Table, condition: &str, args: &[Arg]) -> Result<Vec<Vec<Arg>>, StoreError> {
+async fn select(
+    tx: &mut Tx,
+    table: &Table,
+    condition: &str,
+    args: &[Arg],
+) -> Result<Vec<Vec<Arg>>, StoreError> {
     let sql = format!("SELECT {} FROM {} WHERE {condition}", table.column_names(), table.name);
     tx.map(&sql, args, |row| table.args(&row.0)).await
 }

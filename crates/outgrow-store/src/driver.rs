@@ -1,6 +1,8 @@
-//! SQLite and PostgreSQL behind one face: one text of SQL with arguments `$1`, `$2`, …, and rows of cells.
+//! SQLite and PostgreSQL behind one face: one text of SQL with arguments `$1`, `$2`, …, and rows of
+//! cells.
 //!
-//! Where PostgreSQL needs a word more, as to lock rows, the text says so in a comment that SQLite passes over: `/*pg: FOR UPDATE*/`.
+//! Where PostgreSQL needs a word more, as to lock rows, the text says so in a comment that SQLite
+//! passes over: `/*pg: FOR UPDATE*/`.
 
 use std::borrow::Cow;
 
@@ -35,8 +37,8 @@ pub enum Cell {
 #[derive(Clone, Debug)]
 pub(crate) enum Arg {
     Integer(Option<i64>),
-    /// FLOPs: the statement says `CAST($1 AS NUMERIC)`, for PostgreSQL gets them as digits. SQLite gets the nearest real number of what is
-    /// beyond 64 bits.
+    /// FLOPs: the statement says `CAST($1 AS NUMERIC)`, for PostgreSQL gets them as digits. SQLite
+    /// gets the nearest real number of what is beyond 64 bits.
     Big(Option<i128>),
     Real(Option<f64>),
     Text(Option<String>),
@@ -57,7 +59,8 @@ arg_from! {
     i128 => |value| Arg::Big(Some(value));
     u128 => |value| Arg::Big(Some(value.try_into().unwrap_or(i128::MAX)));
     i64 => |value| Arg::Integer(Some(value));
-    // No count is beyond 2^63; bytes that were predicted without an end are as many as there can be.
+    // No count is beyond 2^63; bytes that were predicted without an end are as many as there can
+    // be.
     u64 => |value| Arg::Integer(Some(value.try_into().unwrap_or(i64::MAX)));
     usize => |value| Arg::Integer(Some(value.try_into().unwrap_or(i64::MAX)));
     bool => |value| Arg::Integer(Some(value.into()));
@@ -71,7 +74,8 @@ arg_from! {
 }
 
 impl Arg {
-    /// Adds it to a digest, so that no two lists of arguments give the same bytes; as both databases give it back.
+    /// Adds it to a digest, so that no two lists of arguments give the same bytes; as both
+    /// databases give it back.
     pub fn digest(&self, hasher: &mut blake3::Hasher) {
         let mut add = |tag: u8, bytes: &[u8]| {
             hasher.update(&[tag]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
@@ -161,8 +165,8 @@ pub(crate) enum Tx {
 }
 
 impl Pool {
-    /// Begins a transaction that will write. On SQLite it waits for its turn now: one that reads first and writes later fails at once under
-    /// load, whatever the busy timeout.
+    /// Begins a transaction that will write. On SQLite it waits for its turn now: one that reads
+    /// first and writes later fails at once under load, whatever the busy timeout.
     pub async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Pool::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
@@ -174,9 +178,9 @@ impl Pool {
     pub async fn read(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Pool::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
-            Pool::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Pool::Postgres(pool) => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
         })
     }
 
@@ -239,8 +243,15 @@ impl Tx {
             })
         };
         let all = match self {
-            Tx::Sqlite(tx) => sqlite(sql, args).try_map(|row| read(sqlite_row(&row))).fetch_all(&mut **tx).await,
-            Tx::Postgres(tx) => postgres(sql, args).try_map(|row| read(postgres_row(&row))).fetch_all(&mut **tx).await,
+            Tx::Sqlite(tx) => {
+                sqlite(sql, args).try_map(|row| read(sqlite_row(&row))).fetch_all(&mut **tx).await
+            }
+            Tx::Postgres(tx) => {
+                postgres(sql, args)
+                    .try_map(|row| read(postgres_row(&row)))
+                    .fetch_all(&mut **tx)
+                    .await
+            }
         };
         match refused {
             Some(error) => Err(error),
@@ -259,12 +270,20 @@ impl Tx {
     }
 
     /// The first column of all rows.
-    pub async fn column<T: FromCell + Send + Unpin>(&mut self, sql: &str, args: &[Arg]) -> Result<Vec<T>, StoreError> {
+    pub async fn column<T: FromCell + Send + Unpin>(
+        &mut self,
+        sql: &str,
+        args: &[Arg],
+    ) -> Result<Vec<T>, StoreError> {
         self.map(sql, args, |row| row.get(0)).await
     }
 
     /// The one value of an answer that always has one.
-    pub async fn value<T: FromCell + Send + Unpin>(&mut self, sql: &str, args: &[Arg]) -> Result<T, StoreError> {
+    pub async fn value<T: FromCell + Send + Unpin>(
+        &mut self,
+        sql: &str,
+        args: &[Arg],
+    ) -> Result<T, StoreError> {
         let first = self.column(sql, args).await?.into_iter().next();
         first.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))
     }
@@ -309,8 +328,12 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
     let kind = value.type_info().name().to_owned();
     match kind.as_str() {
         "INT8" => row.try_get::<i64, _>(column).map_or(Cell::Null, Cell::Integer),
-        "INT4" => row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
-        "BOOL" => row.try_get::<bool, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into())),
+        "INT4" => {
+            row.try_get::<i32, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into()))
+        }
+        "BOOL" => {
+            row.try_get::<bool, _>(column).map_or(Cell::Null, |value| Cell::Integer(value.into()))
+        }
         "FLOAT8" => row.try_get::<f64, _>(column).map_or(Cell::Null, Cell::Real),
         "NUMERIC" => value.as_bytes().ok().and_then(numeric).unwrap_or(Cell::Null),
         _ => row.try_get_unchecked(column).map_or(Cell::Null, Cell::Text),
@@ -319,14 +342,19 @@ fn postgres_cell(row: &PgRow, column: usize) -> Cell {
 
 /// A decimal number as the smallest kind that holds it.
 fn decimal(text: &str) -> Option<Cell> {
-    let whole = || text.parse().ok().map(|value: i128| i64::try_from(value).map_or(Cell::Big(value), Cell::Integer));
+    let whole = || {
+        text.parse()
+            .ok()
+            .map(|value: i128| i64::try_from(value).map_or(Cell::Big(value), Cell::Integer))
+    };
     whole().or_else(|| text.parse().ok().map(Cell::Real))
 }
 
-/// PostgreSQL's binary NUMERIC: 16-bit numbers, which are how many digits of base 10,000 there are, the power of the first, the sign, how
-/// many decimals are shown, and the digits.
+/// PostgreSQL's binary NUMERIC: 16-bit numbers, which are how many digits of base 10,000 there are,
+/// the power of the first, the sign, how many decimals are shown, and the digits.
 fn numeric(bytes: &[u8]) -> Option<Cell> {
-    let numbers: Vec<i16> = bytes.as_chunks().0.iter().map(|pair| i16::from_be_bytes(*pair)).collect();
+    let numbers: Vec<i16> =
+        bytes.as_chunks().0.iter().map(|pair| i16::from_be_bytes(*pair)).collect();
     let [n, power, sign, decimals, digits @ ..] = &numbers[..] else { return None };
     let sign = match *sign as u16 {
         0 => "",
@@ -348,21 +376,36 @@ mod tests {
 
     #[test]
     fn numerics_are_read_to_the_last_digit() {
-        let bytes = |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        let bytes =
+            |numbers: &[u16]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
         for (numbers, text, expected) in [
             (&[0, 0, 0, 0][..], "0", Cell::Integer(0)),
             (&[1, 1, 0, 0, 7][..], "70000", Cell::Integer(70_000)),
             (&[2, 1, 0x4000, 0, 1, 2][..], "-10002", Cell::Integer(-10_002)),
-            (&[6, 5, 0, 0, 100, 0, 0, 0, 0, 1][..], "10000000000000000000001", Cell::Big(10_i128.pow(22) + 1)),
-            (&[5, 4, 0, 0, 922, 3372, 368, 5477, 5808][..], "9223372036854775808", Cell::Big(1 << 63)),
+            (
+                &[6, 5, 0, 0, 100, 0, 0, 0, 0, 1][..],
+                "10000000000000000000001",
+                Cell::Big(10_i128.pow(22) + 1),
+            ),
+            (
+                &[5, 4, 0, 0, 922, 3372, 368, 5477, 5808][..],
+                "9223372036854775808",
+                Cell::Big(1 << 63),
+            ),
             (&[2, 0, 0, 2, 1, 5000][..], "1.50", Cell::Real(1.5)),
             (&[1, 0, 0, 4, 2][..], "2.0000", Cell::Real(2.0)),
             (&[1, -1_i16 as u16, 0x4000, 3, 10][..], "-0.001", Cell::Real(-0.001)),
             (&[0, 0, 0xF000, 0][..], "-Infinity", Cell::Real(f64::NEG_INFINITY)),
         ] {
-            assert_eq!((numeric(&bytes(numbers)), decimal(text)), (Some(expected.clone()), Some(expected)), "{text}");
+            assert_eq!(
+                (numeric(&bytes(numbers)), decimal(text)),
+                (Some(expected.clone()), Some(expected)),
+                "{text}"
+            );
         }
-        assert!(matches!(numeric(&bytes(&[0, 0, 0xC000, 0])), Some(Cell::Real(nan)) if nan.is_nan()));
+        assert!(
+            matches!(numeric(&bytes(&[0, 0, 0xC000, 0])), Some(Cell::Real(nan)) if nan.is_nan())
+        );
         assert_eq!((numeric(&[1, 2, 3]), decimal("1,5")), (None, None));
     }
 }

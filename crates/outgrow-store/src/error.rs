@@ -4,7 +4,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file belongs to another program.
-    #[error("{0} is a database of another program; name a file of outgrow's, or one that does not exist yet")]
+    #[error(
+        "{0} is a database of another program; name a file of outgrow's, or one that does not exist yet"
+    )]
     Foreign(String),
     /// The file was written by a newer outgrow.
     #[error(
@@ -67,7 +69,9 @@ pub enum StoreError {
         known: String,
     },
     /// Several sweeps answer to it.
-    #[error("{sweeps} sweeps in the database answer to `{wanted}`; say which by its identity:{found}")]
+    #[error(
+        "{sweeps} sweeps in the database answer to `{wanted}`; say which by its identity:{found}"
+    )]
     Ambiguous {
         /// What was asked for.
         wanted: String,
@@ -77,7 +81,9 @@ pub enum StoreError {
         found: String,
     },
     /// The trial belongs to another attempt now; nothing was written.
-    #[error("the trial was taken over by another worker; nothing of this attempt was written after that")]
+    #[error(
+        "the trial was taken over by another worker; nothing of this attempt was written after that"
+    )]
     Fenced,
     /// Two databases hold different attempts at one trial.
     #[error(
@@ -139,11 +145,13 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
-/// What PostgreSQL says when it was stopped, is starting, has no connection left, or undid a transaction in favour of another.
+/// What PostgreSQL says when it was stopped, is starting, has no connection left, or undid a
+/// transaction in favour of another.
 const PASSING: [&str; 8] = ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "25006", "55P03"];
 
 impl StoreError {
-    /// Whether the database may be back, or free again, in a while: the same call can then go through.
+    /// Whether the database may be back, or free again, in a while: the same call can then go
+    /// through.
     pub fn is_passing(&self) -> bool {
         if matches!(self, StoreError::Away) {
             return true;
@@ -153,7 +161,9 @@ impl StoreError {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
             sqlx::Error::Database(error) => error.code().is_some_and(|code| {
                 // Of SQLite: busy or locked, whatever more it says.
-                let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6));
+                let sqlite = code
+                    .parse::<u32>()
+                    .is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 5 | 6));
                 sqlite || code.starts_with("08") || PASSING.contains(&code.as_ref())
             }),
             _ => false,

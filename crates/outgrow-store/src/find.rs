@@ -27,15 +27,19 @@ impl Namesake {
     /// "0123456789ab, of 2026-11-25 18:03 UTC, 4 complete".
     pub fn line(&self) -> String {
         let date = DateTime::from_timestamp(self.sweep.created_at as i64, 0).unwrap_or_default();
-        let states: String = self.states.iter().map(|(state, n)| format!(", {n} {state}")).collect();
+        let states: String =
+            self.states.iter().map(|(state, n)| format!(", {n} {state}")).collect();
         let id: String = self.sweep.id.chars().take(12).collect();
         format!("{id}, of {}{states}", date.format("%Y-%m-%d %H:%M UTC"))
     }
 
-    /// In which fields it differs from another sweep: of a resolved sweep file, and a digest of its text.
+    /// In which fields it differs from another sweep: of a resolved sweep file, and a digest of its
+    /// text.
     pub fn differs_from(&self, spec: &str, data: &str) -> String {
-        let mut all: Vec<String> =
-            differences(&self.sweep.spec, spec).iter().map(|difference| difference.to_string()).collect();
+        let mut all: Vec<String> = differences(&self.sweep.spec, spec)
+            .iter()
+            .map(|difference| difference.to_string())
+            .collect();
         if self.sweep.data_digest != data {
             all.push("another text".into());
         }
@@ -58,7 +62,9 @@ impl Store {
             return Ok(sweeps.swap_remove(at));
         }
         let known = known(&sweeps);
-        sweeps.retain(|sweep| sweep.name == wanted || wanted.len() >= SHORTEST && sweep.id.starts_with(wanted));
+        sweeps.retain(|sweep| {
+            sweep.name == wanted || wanted.len() >= SHORTEST && sweep.id.starts_with(wanted)
+        });
         match (sweeps.pop(), sweeps.is_empty()) {
             (None, _) => Err(StoreError::NoSweep { wanted: quoted(wanted), known }),
             (Some(only), true) => Ok(only),
@@ -88,7 +94,11 @@ impl Store {
         Ok(found)
     }
 
-    async fn ambiguous(&self, wanted: &str, mut sweeps: Vec<SweepSummary>) -> Result<StoreError, StoreError> {
+    async fn ambiguous(
+        &self,
+        wanted: &str,
+        mut sweeps: Vec<SweepSummary>,
+    ) -> Result<StoreError, StoreError> {
         let all = sweeps.len();
         sweeps.truncate(NAMED);
         let found = self.with_states(sweeps).await?;
@@ -98,7 +108,8 @@ impl Store {
             write!(text, "\n  {}", one.line()).expect("memory takes every text");
             if number > 0 {
                 let fields = one.differs_from(&first.spec, &first.data_digest);
-                write!(text, "\n    differs from the first in: {fields}").expect("memory takes every text");
+                write!(text, "\n    differs from the first in: {fields}")
+                    .expect("memory takes every text");
             }
         }
         if all > found.len() {

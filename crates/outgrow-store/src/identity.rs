@@ -1,4 +1,5 @@
-//! Whether a database is still the one that was opened. A file that was deleted can still be written, and nobody would ever read it.
+//! Whether a database is still the one that was opened. A file that was deleted can still be
+//! written, and nobody would ever read it.
 
 use std::{
     fs, io,
@@ -36,7 +37,8 @@ pub(crate) struct File {
     /// Whether it was opened as one that nobody writes.
     pub immutable: bool,
     files: Vec<(PathBuf, Option<Mark>)>,
-    /// As long as one connection is open, no other takes the log away: whoever does so is not SQLite.
+    /// As long as one connection is open, no other takes the log away: whoever does so is not
+    /// SQLite.
     anchor: Mutex<Option<SqliteConnection>>,
 }
 
@@ -44,7 +46,8 @@ pub(crate) struct File {
 type Mark = (u64, u64, i64);
 
 impl Identity {
-    /// Of a file to be written: its log, and the index of that, are there as long as `anchor` is, which has read from it.
+    /// Of a file to be written: its log, and the index of that, are there as long as `anchor` is,
+    /// which has read from it.
     pub fn of_file(path: &str, anchor: SqliteConnection) -> Result<Self, StoreError> {
         let mut files = vec![];
         for file in beside(path) {
@@ -53,15 +56,29 @@ impl Identity {
                 files.push((file, Some(mark)));
             }
         }
-        Ok(Self::File(Arc::new(File { path: path.into(), immutable: false, files, anchor: Mutex::new(Some(anchor)) })))
+        Ok(Self::File(Arc::new(File {
+            path: path.into(),
+            immutable: false,
+            files,
+            anchor: Mutex::new(Some(anchor)),
+        })))
     }
 
     /// Of a file that nobody writes: it has no log, or an empty one.
     pub fn of_immutable(path: &str) -> Result<Self, StoreError> {
         let [file, log, _] = beside(path);
         let marked = |file: PathBuf| mark(&file, true).map(|mark| (file, mark));
-        let files = [file, log].into_iter().map(marked).collect::<io::Result<_>>().map_err(sqlx::Error::Io)?;
-        Ok(Self::File(Arc::new(File { path: path.into(), immutable: true, files, anchor: Mutex::new(None) })))
+        let files = [file, log]
+            .into_iter()
+            .map(marked)
+            .collect::<io::Result<_>>()
+            .map_err(sqlx::Error::Io)?;
+        Ok(Self::File(Arc::new(File {
+            path: path.into(),
+            immutable: true,
+            files,
+            anchor: Mutex::new(None),
+        })))
     }
 
     /// Of the server's database that a transaction reads.
@@ -77,7 +94,10 @@ impl Identity {
         let Self::File(file) = self else { return Ok(()) };
         for (path, expected) in &file.files {
             if mark(path, file.immutable).map_err(sqlx::Error::Io)? != *expected {
-                return Err(StoreError::Replaced { path: file.path.clone(), what: file.gone(path) });
+                return Err(StoreError::Replaced {
+                    path: file.path.clone(),
+                    what: file.gone(path),
+                });
             }
         }
         Ok(())
@@ -109,21 +129,30 @@ impl Identity {
 }
 
 impl File {
-    /// What is gone, and what stayed without it: SQLite would take an old file's log for that of a new one, and damage that.
+    /// What is gone, and what stayed without it: SQLite would take an old file's log for that of a
+    /// new one, and damage that.
     fn gone(&self, path: &Path) -> String {
-        let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let is_log_left =
-            |(log, expected): &(PathBuf, Option<Mark>)| mark(log, false).is_ok_and(|mark| mark == *expected);
+        let name = |path: &Path| {
+            path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+        };
+        let is_log_left = |(log, expected): &(PathBuf, Option<Mark>)| {
+            mark(log, false).is_ok_and(|mark| mark == *expected)
+        };
         match &self.files[..] {
             [(file, _), log, ..] if file == path && !self.immutable && is_log_left(log) => {
-                format!("{} (but not its log {}, which would damage any other file)", name(path), name(&log.0))
+                format!(
+                    "{} (but not its log {}, which would damage any other file)",
+                    name(path),
+                    name(&log.0)
+                )
             }
             _ => name(path),
         }
     }
 }
 
-/// A database's file, its log, and the index of that. SQLite puts them beside the file that a link leads to.
+/// A database's file, its log, and the index of that. SQLite puts them beside the file that a link
+/// leads to.
 fn beside(path: &str) -> [PathBuf; 3] {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let more = |ending: &str| {
@@ -142,8 +171,14 @@ pub(crate) fn log_bytes(path: &str) -> Option<u64> {
 
 fn mark(path: &Path, with_time: bool) -> io::Result<Option<Mark>> {
     match fs::metadata(path) {
-        Ok(found) => Ok(Some((found.dev(), found.ino(), if with_time { written(&found) } else { 0 }))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Ok(found) => {
+            Ok(Some((found.dev(), found.ino(), if with_time { written(&found) } else { 0 })))
+        }
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,12 +1,14 @@
 //! The results database: the only SQL in the house.
 //!
-//! It knows sweeps, trials, attempts and the rows that they leave, and keeps three promises. *Claims are exclusive*: a trial
-//! has at most one attempt whose epoch is the trial's. *Writes are fenced*: rows carry the epoch of their attempt, and those
-//! of an attempt that lost its trial are refused as a whole. *A batch is all or nothing*: events are written in one
-//! transaction, and a checkpoint is recorded together with or after every row that precedes it.
+//! It knows sweeps, trials, attempts and the rows that they leave, and keeps three promises.
+//! *Claims are exclusive*: a trial has at most one attempt whose epoch is the trial's. *Writes are
+//! fenced*: rows carry the epoch of their attempt, and those of an attempt that lost its trial are
+//! refused as a whole. *A batch is all or nothing*: events are written in one transaction, and a
+//! checkpoint is recorded together with or after every row that precedes it.
 //!
-//! The database is a SQLite file or a PostgreSQL server's; both keep the same promises, which one suite of tests holds them to. It knows
-//! no libtorch, no process, no clock but that of its own records, and no figure.
+//! The database is a SQLite file or a PostgreSQL server's; both keep the same promises, which one
+//! suite of tests holds them to. It knows no libtorch, no process, no clock but that of its own
+//! records, and no figure.
 
 mod address;
 mod check;

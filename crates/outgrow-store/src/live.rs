@@ -3,16 +3,19 @@
 use crate::{Store, StoreError, Table};
 
 impl Store {
-    /// The mean curve of each arm of a sweep (a strategy at one learning rate): at each number of tokens at which all of its trials that have
-    /// begun were evaluated, the mean of FLOPs, seconds and loss; it ends where the first of them ends, for a mean over the others would jump
-    /// there. Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`. Then, from the end of its arm's mean on,
-    /// each longer trial: `strategy`, `arm`, `member`, `tokens`, `train_flops`, `wall_seconds`, `val_loss`.
+    /// The mean curve of each arm of a sweep (a strategy at one learning rate): at each number of
+    /// tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
+    /// and loss; it ends where the first of them ends, for a mean over the others would jump there.
+    /// Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`.
+    /// Then, from the end of its arm's mean on, each longer trial: `strategy`, `arm`, `member`,
+    /// `tokens`, `train_flops`, `wall_seconds`, `val_loss`.
     ///
     /// # Errors
     /// If there is no such sweep, or the query fails.
     pub async fn mean_curves(&self, sweep_id: &str) -> Result<[Table; 2], StoreError> {
         let id = hexadecimal(sweep_id)?;
-        // Rates are few: an arm is named by its own only where there are several. What is infinite, or no number, ends a curve.
+        // Rates are few: an arm is named by its own only where there are several. What is infinite,
+        // or no number, ends a curve.
         let common = format!(
             "WITH rates AS (SELECT count(DISTINCT t.learning_rate) AS n FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = '{id}'),
              own AS (SELECT m.position AS member, m.strategy, t.learning_rate,
@@ -47,26 +50,35 @@ impl Store {
     /// If there is no such sweep, or the query fails.
     pub async fn trial_rows(&self, sweep_id: &str) -> Result<Table, StoreError> {
         let id = hexadecimal(sweep_id)?;
-        let columns = "strategy, plan, replicate, trial, state, tokens, train_flops, wall_seconds, val_loss";
+        let columns =
+            "strategy, plan, replicate, trial, state, tokens, train_flops, wall_seconds, val_loss";
         self.query(&format!(
             "SELECT {columns} FROM finals WHERE sweep_id = '{id}' ORDER BY strategy, plan, replicate, learning_rate"
         ))
         .await
     }
 
-    /// One trial of a sweep: its definition (JSON), evaluations, training losses, and growth events.
+    /// One trial of a sweep: its definition (JSON), evaluations, training losses, and growth
+    /// events.
     ///
     /// # Errors
     /// If there is no such trial, or a query fails.
-    pub async fn trial_page(&self, sweep_id: &str, trial: &str) -> Result<(String, [Table; 3]), StoreError> {
+    pub async fn trial_page(
+        &self,
+        sweep_id: &str,
+        trial: &str,
+    ) -> Result<(String, [Table; 3]), StoreError> {
         let (sweep, trial) = (hexadecimal(sweep_id)?, hexadecimal(trial)?);
         let of = format!("WHERE sweep_id = '{sweep}' AND trial = '{trial}'");
-        let definition = self.query(&format!("SELECT definition FROM trial WHERE id = '{trial}'")).await?;
-        let Some(crate::Cell::Text(definition)) = definition.rows.into_iter().flatten().next() else {
+        let definition =
+            self.query(&format!("SELECT definition FROM trial WHERE id = '{trial}'")).await?;
+        let Some(crate::Cell::Text(definition)) = definition.rows.into_iter().flatten().next()
+        else {
             return Err(StoreError::Query(format!("there is no trial {trial}")));
         };
         let at = "tokens, train_flops, wall_seconds";
-        let curves = self.query(&format!("SELECT {at}, val_loss FROM curves {of} ORDER BY step")).await?;
+        let curves =
+            self.query(&format!("SELECT {at}, val_loss FROM curves {of} ORDER BY step")).await?;
         let steps = self.query(&format!("SELECT {at}, loss FROM steps {of} ORDER BY step")).await?;
         let growth = format!(
             "SELECT stage, tokens, train_flops, transforms, parameters_after, error, preserved FROM growth {of} ORDER BY stage"

@@ -34,10 +34,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a database, a path or a URL, for writing; creates a file, or brings the schema up to date. Two programs may do so at once.
+    /// Opens a database, a path or a URL, for writing; creates a file, or brings the schema up to
+    /// date. Two programs may do so at once.
     ///
     /// # Errors
-    /// If it can't be opened or written, belongs to another program, or was written by a newer outgrow.
+    /// If it can't be opened or written, belongs to another program, or was written by a newer
+    /// outgrow.
     pub async fn open(address: &str) -> Result<Self, StoreError> {
         Self::open_to_write(address, true).await
     }
@@ -73,11 +75,12 @@ impl Store {
         }
     }
 
-    /// Opens a database for reading only; it is not changed, nor brought up to date. A file in a folder that can't be written is taken
-    /// for one that nobody writes.
+    /// Opens a database for reading only; it is not changed, nor brought up to date. A file in a
+    /// folder that can't be written is taken for one that nobody writes.
     ///
     /// # Errors
-    /// If it does not exist, can't be read, belongs to another program, or was written by an older or a newer outgrow.
+    /// If it does not exist, can't be read, belongs to another program, or was written by an older
+    /// or a newer outgrow.
     pub async fn open_read_only(address: &str) -> Result<Self, StoreError> {
         match Address::parse(address)? {
             Address::File(path) => {
@@ -88,18 +91,24 @@ impl Store {
                     true => Identity::of_immutable(&path)?,
                     false => Identity::of_file(&path, anchor)?,
                 };
-                // By the same options: whichever of its connections is closed last takes away what they made.
+                // By the same options: whichever of its connections is closed last takes away what
+                // they made.
                 Self::of_file(&path, options, identity).await
             }
             Address::Server(url) => {
                 let options = server(&url)?.options([("default_transaction_read_only", "on")]);
-                up_to_date(probe_server(address, &options).await?, &POSTGRES, &Address::shown(address))?;
+                up_to_date(
+                    probe_server(address, &options).await?,
+                    &POSTGRES,
+                    &Address::shown(address),
+                )?;
                 Self::of_server(address, options).await
             }
         }
     }
 
-    /// The schema version of a database, 0 if nothing is in it, none if there is no such file. Changes nothing, and leaves nothing behind.
+    /// The schema version of a database, 0 if nothing is in it, none if there is no such file.
+    /// Changes nothing, and leaves nothing behind.
     ///
     /// # Errors
     /// If it can't be read, belongs to another program, or was written by a newer outgrow.
@@ -110,17 +119,26 @@ impl Store {
         }
     }
 
-    async fn of_file(path: &str, options: SqliteConnectOptions, identity: Identity) -> Result<Self, StoreError> {
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
+    async fn of_file(
+        path: &str,
+        options: SqliteConnectOptions,
+        identity: Identity,
+    ) -> Result<Self, StoreError> {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .idle_timeout(None)
+            .max_lifetime(None);
         let pool = pool.connect_with(options).await;
         Ok(Self { pool: Pool::Sqlite(pool.map_err(|error| open_error(path, error))?), identity })
     }
 
     async fn of_server(address: &str, options: PgConnectOptions) -> Result<Self, StoreError> {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ANSWER_TIMEOUT);
+        let pool =
+            PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ANSWER_TIMEOUT);
         let pool = pool.connect_with(options).await;
         let pool = Pool::Postgres(pool.map_err(|error| open_error(address, error))?);
-        let identity = Identity::of_server(Address::shown(address), &mut pool.read().await?).await?;
+        let identity =
+            Identity::of_server(Address::shown(address), &mut pool.read().await?).await?;
         Ok(Self { pool, identity })
     }
 
@@ -136,7 +154,8 @@ impl Store {
         self.begun(self.pool.read().await).await
     }
 
-    /// A transaction on the database that was opened, and on no other that has taken its place since it was looked for.
+    /// A transaction on the database that was opened, and on no other that has taken its place
+    /// since it was looked for.
     async fn begun(&self, tx: Result<Tx, StoreError>) -> Result<Tx, StoreError> {
         // Where it can't begin, that may be why.
         self.identity.check_files()?;
@@ -153,9 +172,15 @@ impl Store {
 }
 
 /// A connection to a file that readers of this version know.
-async fn readable(path: &str, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+async fn readable(
+    path: &str,
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, StoreError> {
     let mut connection = connect_file(path, options).await?;
-    match file_version(&mut connection, path).await.and_then(|found| up_to_date(found, &SQLITE, path)) {
+    match file_version(&mut connection, path)
+        .await
+        .and_then(|found| up_to_date(found, &SQLITE, path))
+    {
         Ok(()) => Ok(connection),
         Err(error) => {
             // It takes away what it made beside the file before anybody is told.
@@ -205,14 +230,16 @@ struct Quiet {
     immutable: bool,
 }
 
-/// A log that is there stays. Without one, whoever reads makes it: who may write takes it away again, and for others there is none to
-/// be made.
+/// A log that is there stays. Without one, whoever reads makes it: who may write takes it away
+/// again, and for others there is none to be made.
 fn quiet(path: &str) -> Quiet {
     let file_itself = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let writable = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
     match (log_bytes(path), writable(&file_itself) && file_itself.parent().is_none_or(writable)) {
         (None, true) => Quiet { options: file(path).pragma("query_only", "1"), immutable: false },
-        (None | Some(0), false) => Quiet { options: only_reading(path).immutable(true), immutable: true },
+        (None | Some(0), false) => {
+            Quiet { options: only_reading(path).immutable(true), immutable: true }
+        }
         _ => Quiet { options: only_reading(path), immutable: false },
     }
 }
@@ -225,7 +252,9 @@ fn only_reading(path: &str) -> SqliteConnectOptions {
 fn up_to_date(found: i64, migrator: &Migrator, path: &str) -> Result<(), StoreError> {
     match (found, newest(migrator)) {
         (0, _) => Err(StoreError::Missing(path.into())),
-        (found, known) if found < known => Err(StoreError::Older { path: path.into(), found, known }),
+        (found, known) if found < known => {
+            Err(StoreError::Older { path: path.into(), found, known })
+        }
         _ => Ok(()),
     }
 }
@@ -234,7 +263,8 @@ fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Brings a file up to date under one lock: of two programs that start at once, the second finds the work done.
+/// Brings a file up to date under one lock: of two programs that start at once, the second finds
+/// the work done.
 async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), StoreError> {
     let failed = |error: sqlx::Error| open_error(path, error);
     let mut connection = connect_file(path, options).await?;
@@ -256,7 +286,9 @@ async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), 
         match wal.connect().await {
             Ok(connection) => return connection.close().await.map_err(failed),
             // SQLite does not wait here for others that set it up at the same moment.
-            Err(error) if error.to_string().contains("locked") && began.elapsed() < BUSY_TIMEOUT => {
+            Err(error)
+                if error.to_string().contains("locked") && began.elapsed() < BUSY_TIMEOUT =>
+            {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(error) => return Err(failed(error)),
@@ -264,21 +296,27 @@ async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), 
     }
 }
 
-async fn connect_file(path: &str, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+async fn connect_file(
+    path: &str,
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, StoreError> {
     options.connect().await.map_err(|error| open_error(path, error))
 }
 
 /// The schema version of a file; 0 if nothing is in it.
 async fn file_version(connection: &mut SqliteConnection, path: &str) -> Result<i64, StoreError> {
     let failed = |error| open_error(path, error);
-    let mut number = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await;
+    let mut number = async |sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await
+    };
     if number("SELECT count(*) FROM sqlite_schema").await.map_err(failed)? == 0 {
         return Ok(0);
     }
     if number("PRAGMA application_id").await.map_err(failed)? != APPLICATION_ID {
         return Err(StoreError::Foreign(path.into()));
     }
-    let found = number("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await.map_err(failed)?;
+    let found =
+        number("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await.map_err(failed)?;
     known(found, newest(&SQLITE), path)
 }
 
@@ -288,7 +326,10 @@ async fn migrate_server(address: &str, options: &PgConnectOptions) -> Result<(),
     if server_version(&mut connection, address).await? < newest(&POSTGRES) {
         let mut tx = connection.begin().await?;
         // One at a time, and all of it or nothing.
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(APPLICATION_ID).execute(&mut *tx).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(APPLICATION_ID)
+            .execute(&mut *tx)
+            .await?;
         if server_version(&mut tx, address).await? < newest(&POSTGRES) {
             POSTGRES.run_direct(None, &mut *tx, false).await?;
         }
@@ -299,7 +340,10 @@ async fn migrate_server(address: &str, options: &PgConnectOptions) -> Result<(),
     Ok(connection.close().await?)
 }
 
-async fn connect_server(address: &str, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+async fn connect_server(
+    address: &str,
+    options: &PgConnectOptions,
+) -> Result<PgConnection, StoreError> {
     let connecting = tokio::time::timeout(ANSWER_TIMEOUT, options.connect()).await;
     let connected = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     connected.map_err(|error| open_error(address, error))
@@ -307,10 +351,11 @@ async fn connect_server(address: &str, options: &PgConnectOptions) -> Result<PgC
 
 /// The version of a server's schema; 0 if there is none yet.
 async fn server_version(connection: &mut PgConnection, address: &str) -> Result<i64, StoreError> {
-    let mut number = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await;
+    let mut number = async |sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await
+    };
     let log = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = '_sqlx_migrations'";
-    let ours =
-        "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename IN ('trial', 'growth_event')";
+    let ours = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename IN ('trial', 'growth_event')";
     if number(log).await? == 0 {
         return Ok(0);
     }
@@ -334,7 +379,12 @@ fn file(path: &str) -> SqliteConnectOptions {
 
 fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
     // What exactly, the library tells by showing it.
-    let odd = |_| StoreError::Address(format!("an option of {} has a value that is not known", Address::shown(url)));
+    let odd = |_| {
+        StoreError::Address(format!(
+            "an option of {} has a value that is not known",
+            Address::shown(url)
+        ))
+    };
     Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
 }
 
@@ -350,8 +400,12 @@ pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
         }
         t if t.contains("disk is full") => "; the disk is full",
         t if t.contains("Connection refused") => "; is the server running, and is that its port?",
-        t if t.contains("authentication failed") => "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL",
-        t if t.contains("database \"") && t.contains("does not exist") => "; `createdb` makes a database",
+        t if t.contains("authentication failed") => {
+            "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL"
+        }
+        t if t.contains("database \"") && t.contains("does not exist") => {
+            "; `createdb` makes a database"
+        }
         _ => "",
     };
     StoreError::Open { path: Address::shown(address), error, hint }
@@ -359,5 +413,7 @@ pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
 
 /// Unix seconds now.
 pub(crate) fn now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

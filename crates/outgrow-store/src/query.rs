@@ -1,4 +1,5 @@
-//! Queries in a user's own words: one statement that only reads, answered as its rows come, and ended when nobody waits for them.
+//! Queries in a user's own words: one statement that only reads, answered as its rows come, and
+//! ended when nobody waits for them.
 
 mod file;
 mod server;
@@ -38,7 +39,8 @@ pub struct Answer {
     ended: Option<std::sync::mpsc::Receiver<()>>,
 }
 
-/// A file is let go before whoever asked lets it go; a value that takes SQLite longer is not waited for.
+/// A file is let go before whoever asked lets it go; a value that takes SQLite longer is not waited
+/// for.
 const LET_GO: Duration = Duration::from_millis(200);
 
 impl Drop for Answer {
@@ -64,7 +66,8 @@ impl Answer {
 }
 
 impl Store {
-    /// Asks a query, by a connection of its own that can only read, whatever this store was opened for.
+    /// Asks a query, by a connection of its own that can only read, whatever this store was opened
+    /// for.
     ///
     /// # Errors
     /// If it is not one statement, does more than read, or fails.
@@ -150,7 +153,8 @@ impl Rows {
         Self { to, batch: vec![], bytes: 0 }
     }
 
-    /// Takes a row; gives what is to be handed on: at once if somebody waits for it, otherwise when it is enough.
+    /// Takes a row; gives what is to be handed on: at once if somebody waits for it, otherwise when
+    /// it is enough.
     fn push(&mut self, row: Vec<Cell>) -> Option<Told> {
         self.bytes += row.iter().map(size).sum::<usize>();
         self.batch.push(row);

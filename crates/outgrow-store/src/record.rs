@@ -13,13 +13,20 @@ use crate::{
 };
 
 impl Store {
-    /// Writes a batch of events of one attempt, all or none, and counts as a heartbeat. A row that an earlier attempt
-    /// wrote for the same step is replaced: on a CPU by the same numbers. An attempt numbers its batches from 1; one that is in the
-    /// database already, for its writer never learned that it was written, is passed over.
+    /// Writes a batch of events of one attempt, all or none, and counts as a heartbeat. A row that
+    /// an earlier attempt wrote for the same step is replaced: on a CPU by the same numbers. An
+    /// attempt numbers its batches from 1; one that is in the database already, for its writer
+    /// never learned that it was written, is passed over.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the trial is another attempt's by now; otherwise if the database can't be written.
-    pub async fn record(&self, claim: &Claim, batch: i64, events: &[Event]) -> Result<(), StoreError> {
+    /// [`StoreError::Fenced`] if the trial is another attempt's by now; otherwise if the database
+    /// can't be written.
+    pub async fn record(
+        &self,
+        claim: &Claim,
+        batch: i64,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
         let (written, spent) = spent(&mut tx, claim, events).await?;
@@ -32,8 +39,10 @@ impl Store {
             table.replace(&mut tx, &latest(table, rows)).await?;
         }
         if events.iter().any(|event| matches!(event, Event::Checkpoint(_))) {
-            // It came further than before: what killed its workers until now does not count any more.
-            tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number]).await?;
+            // It came further than before: what killed its workers until now does not count any
+            // more.
+            tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number])
+                .await?;
         }
         let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS NUMERIC) WHERE id = $4";
         tx.execute(done, args![now(), batch, spent, claim.attempt]).await?;
@@ -41,10 +50,14 @@ impl Store {
     }
 }
 
-/// The batches that the attempt has written, and what it has spent with these events: the way from the last recorded step, or from where
-/// it went on.
+/// The batches that the attempt has written, and what it has spent with these events: the way from
+/// the last recorded step, or from where it went on.
 async fn spent(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(i64, i128), StoreError> {
-    let steps = || events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None });
+    let steps = || {
+        events
+            .iter()
+            .filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None })
+    };
     let first = steps().next().map_or(0, |at| at.step);
     let before = "SELECT batch, train_flops, (SELECT max(train_flops) FROM step_metric WHERE trial = $2 AND step < $3)
                   FROM attempt WHERE id = $1";
@@ -101,16 +114,24 @@ fn at(at: &Position) -> [Arg; 4] {
 }
 
 fn step(claim: &Claim, event: &StepEvent) -> Vec<Arg> {
-    let numbers = args![event.loss, event.learning_rate, event.gradient_norm, UNSEALED, claim.attempt];
+    let numbers =
+        args![event.loss, event.learning_rate, event.gradient_norm, UNSEALED, claim.attempt];
     [args![claim.number], &at(&event.at)[..], numbers].concat()
 }
 
 fn eval(claim: &Claim, event: &EvalEvent) -> Vec<Arg> {
-    [args![claim.number], &at(&event.at)[..], args![event.val_loss, event.last, UNSEALED, claim.attempt]].concat()
+    [
+        args![claim.number],
+        &at(&event.at)[..],
+        args![event.val_loss, event.last, UNSEALED, claim.attempt],
+    ]
+    .concat()
 }
 
 fn growth(claim: &Claim, event: &GrowthEvent) -> Vec<Arg> {
-    let json = |value: Result<String, serde_json::Error>| value.expect("what an event holds is plain data");
+    let json = |value: Result<String, serde_json::Error>| {
+        value.expect("what an event holds is plain data")
+    };
     let growths = json(serde_json::to_string(&event.growths));
     let axes = json(serde_json::to_string(&event.axes));
     let diagnosis = event.diagnosis.as_ref().map(|found| json(serde_json::to_string(found)));

@@ -1,7 +1,9 @@
-//! Damaged SQLite files: what is wrong with one, and what of it can still be read, saved into a new file.
+//! Damaged SQLite files: what is wrong with one, and what of it can still be read, saved into a new
+//! file.
 //!
-//! A damaged page hides the rows on it and, where it is one of those that lead to others, more. So a table is read upwards as far as it goes,
-//! then from behind the damaged place on, which is looked for in steps that double, and downwards from there and from the end.
+//! A damaged page hides the rows on it and, where it is one of those that lead to others, more. So
+//! a table is read upwards as far as it goes, then from behind the damaged place on, which is
+//! looked for in steps that double, and downwards from there and from the end.
 
 use std::{
     fs::File,
@@ -19,8 +21,8 @@ use crate::{
     driver::{Arg, Pool, Row, Tx, args},
     open::{APPLICATION_ID, open_error},
     schema::{
-        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER, SNAPSHOT, STEP_METRIC,
-        SWEEP, TRIAL, Table,
+        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER,
+        SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
     },
 };
 use outgrow_failpoint::Point;
@@ -63,7 +65,8 @@ async fn integrity(path: &str) -> Result<Vec<String>, StoreError> {
         said.push(error.to_string());
     }
     said.retain(|line| line != "ok");
-    let versions = tx.column::<i64>("SELECT version FROM _sqlx_migrations ORDER BY version", &[]).await?;
+    let versions =
+        tx.column::<i64>("SELECT version FROM _sqlx_migrations ORDER BY version", &[]).await?;
     if !versions.iter().copied().eq(1..=versions.len() as i64) || versions.is_empty() {
         said.push(format!("its list of schema versions is {versions:?}"));
     }
@@ -82,7 +85,8 @@ async fn reading(path: &str) -> Result<Pool, StoreError> {
     Ok(Pool::Sqlite(pool.map_err(|error| open_error(path, error))?))
 }
 
-/// Whether a file's head has our mark, or the name of a table of ours stands in it: no other program's has.
+/// Whether a file's head has our mark, or the name of a table of ours stands in it: no other
+/// program's has.
 fn is_ours(path: &Path) -> io::Result<bool> {
     const NAME: &[u8] = b"growth_event";
     const MARK: std::ops::Range<u64> = 68..72;
@@ -113,7 +117,11 @@ fn is_ours(path: &Path) -> io::Result<bool> {
 pub async fn back_up(path: &str, to: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = options.connect().await.map_err(|error| open_error(path, error))?;
-    sqlx::query("VACUUM INTO $1").bind(to).execute(&mut connection).await.map_err(|error| open_error(to, error))?;
+    sqlx::query("VACUUM INTO $1")
+        .bind(to)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| open_error(to, error))?;
     let synced = Point::RepairBackupSync.around(|| File::open(to).and_then(|file| file.sync_all()));
     synced.map_err(|error| open_error(to, error.into()))
 }
@@ -169,8 +177,12 @@ pub async fn salvage(path: &str, to: &str, tell: Tell<'_>) -> Result<Vec<Finding
     let options = SqliteConnectOptions::new().filename(to).foreign_keys(false);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
     let pool = Pool::Sqlite(pool);
-    let mut salvage =
-        Salvage { from: reading(path).await?.read().await?, to: pool.write().await?, saved: 0, refused: 0 };
+    let mut salvage = Salvage {
+        from: reading(path).await?.read().await?,
+        to: pool.write().await?,
+        saved: 0,
+        refused: 0,
+    };
     let mut findings = vec![];
     for mut table in Saved::all() {
         tell(&format!("table {}", table.name));
@@ -226,7 +238,13 @@ impl Salvage {
         let of_trials = "SELECT number FROM trial UNION SELECT trial FROM member UNION SELECT trial FROM attempt";
         Ok(match table.prefix {
             None => vec![None],
-            Some("trial") => self.to.column::<i64>(of_trials, &[]).await?.into_iter().map(|n| Some(n.into())).collect(),
+            Some("trial") => self
+                .to
+                .column::<i64>(of_trials, &[])
+                .await?
+                .into_iter()
+                .map(|n| Some(n.into()))
+                .collect(),
             Some(_) => {
                 let ids = self.to.column::<String>("SELECT id FROM sweep", &[]).await?;
                 ids.into_iter().map(|id| Some(Arg::from(id))).collect()
@@ -266,7 +284,8 @@ impl Salvage {
         None
     }
 
-    /// Saves rows with keys between two, upwards or downwards, until one can't be read; gives the last key, and whether it came to the end.
+    /// Saves rows with keys between two, upwards or downwards, until one can't be read; gives the
+    /// last key, and whether it came to the end.
     async fn walk(
         &mut self,
         table: &Saved,
@@ -281,8 +300,13 @@ impl Salvage {
                 self.save(table, row).await?;
             }
             // What is not in order is not in a table of ours, and reading it again would not end.
-            let last = rows.last().and_then(|row| row.get::<i64>(0).ok()).filter(|key| *key > low && *key < high);
-            let Some(last) = last else { return Ok((if down { high } else { low }, ended && rows.is_empty())) };
+            let last = rows
+                .last()
+                .and_then(|row| row.get::<i64>(0).ok())
+                .filter(|key| *key > low && *key < high);
+            let Some(last) = last else {
+                return Ok((if down { high } else { low }, ended && rows.is_empty()));
+            };
             *if down { &mut high } else { &mut low } = last;
             if !ended || (rows.len() as i64) < AT_ONCE {
                 return Ok((last, ended));
@@ -323,7 +347,12 @@ impl Salvage {
         let args: Option<Vec<Arg>> = kinds.map(|((_, kind), cell)| kind.arg(cell)).collect();
         let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
-        let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            table.name,
+            names.join(", "),
+            places.join(", ")
+        );
         let there = format!("INSERT OR IGNORE {}", &sql["INSERT ".len()..]);
         let written = match &args {
             Some(args) => self.to.execute(&there, args).await,

@@ -1,4 +1,5 @@
-//! The tables as data: what is inserted in bulk, and what `copy` carries from one database to another.
+//! The tables as data: what is inserted in bulk, and what `copy` carries from one database to
+//! another.
 
 use crate::{
     StoreError,
@@ -43,7 +44,13 @@ pub(crate) struct Table {
 pub(crate) static SWEEP: Table = Table {
     name: "sweep",
     key: 1,
-    columns: &[("id", Text), ("name", Text), ("spec", Text), ("data_digest", Text), ("created_at", Real)],
+    columns: &[
+        ("id", Text),
+        ("name", Text),
+        ("spec", Text),
+        ("data_digest", Text),
+        ("created_at", Real),
+    ],
 };
 
 /// Without its number, which each database gives anew.
@@ -187,7 +194,13 @@ pub(crate) static CHECKPOINT: Table = Table {
 pub(crate) static SNAPSHOT: Table = Table {
     name: "snapshot",
     key: 2,
-    columns: &[("trial", Integer), ("step", Integer), ("train_flops", Flops), ("path", Text), ("digest", Text)],
+    columns: &[
+        ("trial", Integer),
+        ("step", Integer),
+        ("train_flops", Flops),
+        ("path", Text),
+        ("digest", Text),
+    ],
 };
 
 pub(crate) static BEGINNING: Table = Table {
@@ -196,7 +209,8 @@ pub(crate) static BEGINNING: Table = Table {
     columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
 };
 
-/// Columns that a checksum leaves out: numbers that each database gives anew, and FLOPs, which follow from the trial's definition.
+/// Columns that a checksum leaves out: numbers that each database gives anew, and FLOPs, which
+/// follow from the trial's definition.
 const NOT_SUMMED: [&str; 5] = ["trial", "attempt", "checksum", "train_flops", "operator_flops"];
 
 /// Rows of one statement: larger statements are hardly faster, and each size is prepared once.
@@ -212,12 +226,18 @@ impl Table {
         self.write(tx, rows, "DO NOTHING").await
     }
 
-    /// Inserts rows; those whose key is there already are replaced. No two of them may have one key.
+    /// Inserts rows; those whose key is there already are replaced. No two of them may have one
+    /// key.
     pub async fn replace(&self, tx: &mut Tx, rows: &[Vec<Arg>]) -> Result<u64, StoreError> {
         self.write(tx, rows, &self.update()).await
     }
 
-    async fn write(&self, tx: &mut Tx, rows: &[Vec<Arg>], otherwise: &str) -> Result<u64, StoreError> {
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        rows: &[Vec<Arg>],
+        otherwise: &str,
+    ) -> Result<u64, StoreError> {
         let mut new = 0;
         let many = rows.len() / AT_ONCE * AT_ONCE;
         for (some, at_once) in [(&rows[..many], AT_ONCE), (&rows[many..], 1)] {
@@ -234,12 +254,24 @@ impl Table {
         let row = |row: usize| {
             let place = |(column, (_, kind)): (usize, &(&str, Kind))| {
                 let number = row * width + column + 1;
-                if *kind == Flops { format!("CAST(${number} AS NUMERIC)") } else { format!("${number}") }
+                if *kind == Flops {
+                    format!("CAST(${number} AS NUMERIC)")
+                } else {
+                    format!("${number}")
+                }
             };
-            format!("({})", self.columns.iter().enumerate().map(place).collect::<Vec<_>>().join(", "))
+            format!(
+                "({})",
+                self.columns.iter().enumerate().map(place).collect::<Vec<_>>().join(", ")
+            )
         };
         let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
-        format!("INSERT INTO {} ({}) VALUES {rows} {}", self.name, self.column_names(), self.on_conflict(otherwise))
+        format!(
+            "INSERT INTO {} ({}) VALUES {rows} {}",
+            self.name,
+            self.column_names(),
+            self.on_conflict(otherwise)
+        )
     }
 
     /// The place of a column.
@@ -247,7 +279,8 @@ impl Table {
         self.columns.iter().position(|(name, _)| *name == column)
     }
 
-    /// A digest of what was measured: by it a row is known to be what its writer wrote. Never 0, which says that there is none.
+    /// A digest of what was measured: by it a row is known to be what its writer wrote. Never 0,
+    /// which says that there is none.
     pub fn checksum(&self, row: &[Arg]) -> i64 {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.name.as_bytes());
@@ -274,11 +307,13 @@ impl Table {
     }
 
     fn update(&self) -> String {
-        let set = self.columns[self.key..].iter().map(|(name, _)| format!("{name} = excluded.{name}"));
+        let set =
+            self.columns[self.key..].iter().map(|(name, _)| format!("{name} = excluded.{name}"));
         format!("DO UPDATE SET {}", set.collect::<Vec<_>>().join(", "))
     }
 
-    /// Copies rows of the trial `$3` to the trial `$1` and its attempt `$2`, replacing what is there, where `condition` holds.
+    /// Copies rows of the trial `$3` to the trial `$1` and its attempt `$2`, replacing what is
+    /// there, where `condition` holds.
     pub fn copy_of_trial(&self, condition: &str) -> String {
         let selected = self.columns.iter().map(|(name, _)| match *name {
             "trial" => "CAST($1 AS BIGINT)",

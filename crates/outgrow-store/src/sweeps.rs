@@ -130,8 +130,9 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 }
 
 impl Store {
-    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice changes nothing. Unless `alone`, it is
-    /// noted which trials begin alike, and workers train their common beginning once.
+    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice
+    /// changes nothing. Unless `alone`, it is noted which trials begin alike, and workers train
+    /// their common beginning once.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -153,7 +154,8 @@ impl Store {
         let row = |(position, member): (usize, &&Member)| {
             let Member { trial, strategy, kind, plan, replicate } = member;
             let rate = trial.settings.training.learning_rate;
-            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate, rate].to_vec()
+            args![&id, position, numbers[&trial.id()], strategy, *kind, *plan, *replicate, rate]
+                .to_vec()
         };
         MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
         tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;
@@ -222,7 +224,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn failures(&self, sweep: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let failures = "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
+        let failures =
+            "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
              FROM member m JOIN trial t ON t.number = m.trial
              WHERE m.sweep_id = $1 AND t.state IN ('failed', 'diverged') ORDER BY m.position";
         self.read().await?.map(failures, args![sweep], |row| Ok((row.get(0)?, row.get(1)?))).await
@@ -233,8 +236,7 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn flops_per_second(&self) -> Result<Option<f64>, StoreError> {
-        let speed =
-            "SELECT sum(CAST(train_flops AS DOUBLE PRECISION)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
+        let speed = "SELECT sum(CAST(train_flops AS DOUBLE PRECISION)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
         self.read().await?.value(speed, &[]).await
     }
 
@@ -253,7 +255,10 @@ impl Store {
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn report_rows(&self, sweep: &str) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
+    pub async fn report_rows(
+        &self,
+        sweep: &str,
+    ) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
         // One state of the database, so that the three lists agree while workers write.
         let mut tx = self.read().await?;
         refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
@@ -276,7 +281,8 @@ impl Store {
 
 /// The numbers of all trials, by their identity.
 pub(crate) async fn numbers(tx: &mut Tx) -> Result<BTreeMap<String, i64>, StoreError> {
-    let all = tx.map("SELECT id, number FROM trial", &[], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    let all =
+        tx.map("SELECT id, number FROM trial", &[], |row| Ok((row.get(0)?, row.get(1)?))).await?;
     Ok(all.into_iter().collect())
 }
 
@@ -295,15 +301,29 @@ async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreErro
     let detail = |row: Row| {
         let holder = serde_json::from_str(&row.get::<String>(5)?).map_err(corrupt("holder"))?;
         let silent_seconds = (now() - row.get::<f64>(6)?).max(0.0);
-        let (trial, label, tokens, of_tokens) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok(TrialDetail { trial, label, tokens, of_tokens, loss: row.get(4)?, holder, silent_seconds })
+        let (trial, label, tokens, of_tokens) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(TrialDetail {
+            trial,
+            label,
+            tokens,
+            of_tokens,
+            loss: row.get(4)?,
+            holder,
+            silent_seconds,
+        })
     };
     tx.map(running, args![sweep], detail).await
 }
 
 /// Step, tokens, FLOPs and seconds from the second column on.
 fn position(row: &Row) -> Result<Position, StoreError> {
-    Ok(Position { step: row.get(1)?, tokens: row.get(2)?, train_flops: row.get(3)?, wall_seconds: row.get(4)? })
+    Ok(Position {
+        step: row.get(1)?,
+        tokens: row.get(2)?,
+        train_flops: row.get(3)?,
+        wall_seconds: row.get(4)?,
+    })
 }
 
 fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> StoreError {
@@ -311,7 +331,8 @@ fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> StoreError {
 }
 
 fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
-    let trial: Trial = serde_json::from_str(&row.get::<String>(7)?).map_err(corrupt("trial definition"))?;
+    let trial: Trial =
+        serde_json::from_str(&row.get::<String>(7)?).map_err(corrupt("trial definition"))?;
     Ok(TrialRow {
         trial: row.get(0)?,
         strategy: row.get(1)?,
@@ -344,14 +365,19 @@ fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
         operator_flops: row.get(9)?,
         axes: axes(&row.get::<String>(10)?)?,
         preserving: row.get(11)?,
-        diagnosis: diagnosis.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt("diagnosis"))?,
+        diagnosis: diagnosis
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(corrupt("diagnosis"))?,
     })
 }
 
-/// The axes of a growth event; what was written before there were operators has its transforms instead.
+/// The axes of a growth event; what was written before there were operators has its transforms
+/// instead.
 fn axes(text: &str) -> Result<Vec<TransformKind>, StoreError> {
     serde_json::from_str::<Vec<TransformKind>>(text).or_else(|_| {
-        let transforms: Vec<Transform> = serde_json::from_str(text).map_err(corrupt("list of transforms"))?;
+        let transforms: Vec<Transform> =
+            serde_json::from_str(text).map_err(corrupt("list of transforms"))?;
         Ok(transforms.iter().map(Transform::kind).collect())
     })
 }

@@ -1,4 +1,5 @@
-//! The views as data: the public interface of a database, column by column, as docs/database.md states it.
+//! The views as data: the public interface of a database, column by column, as docs/database.md
+//! states it.
 
 use crate::{
     Cell, Store, StoreError, Table,
@@ -122,7 +123,12 @@ pub const VIEWS: [View; 6] = [
     View {
         name: "compute",
         order: "learning_rate, trial",
-        columns: &[("state", Text), ("charged_flops", Flops), ("spent_flops", Flops), ("learning_rate", Real)],
+        columns: &[
+            ("state", Text),
+            ("charged_flops", Flops),
+            ("spent_flops", Flops),
+            ("learning_rate", Real),
+        ],
     },
 ];
 

@@ -1,4 +1,5 @@
-//! A database that is no longer the one that was opened is not written, nor read; and who only looks leaves nothing behind.
+//! A database that is no longer the one that was opened is not written, nor read; and who only
+//! looks leaves nothing behind.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -25,14 +26,24 @@ fn a_file() -> (TempDir, String) {
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
     entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("read")))
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                fs::read(entry.path()).expect("read"),
+            )
+        })
         .collect()
 }
 
 /// Every way to use a database that was replaced is refused.
 async fn check_replaced(store: &Store, sweep: &str, what: &str) {
     let holder = Holder { host: "here".into(), boot: "b".into(), pid: 1, started: 1, job: None };
-    let environment = Environment { host: "here".into(), device: "cpu".into(), threads: 1, versions: "test".into() };
+    let environment = Environment {
+        host: "here".into(),
+        device: "cpu".into(),
+        threads: 1,
+        versions: "test".into(),
+    };
     let claimed = store.claim(sweep, &holder, &environment, |_| 1).await.map(drop);
     let read = store.status(sweep).await.map(drop);
     let asked = store.query("SELECT 1").await.map(drop);
@@ -54,7 +65,9 @@ async fn a_file_that_was_deleted_or_replaced_is_noticed() {
             files.iter().for_each(|name| fs::remove_file(folder.join(name)).expect("removed"));
         }),
         ("the log deleted", |folder| fs::remove_file(folder.join("a.db-wal")).expect("removed")),
-        ("the log's index deleted", |folder| fs::remove_file(folder.join("a.db-shm")).expect("removed")),
+        ("the log's index deleted", |folder| {
+            fs::remove_file(folder.join("a.db-shm")).expect("removed")
+        }),
         ("another put in its place", |folder| {
             fs::write(folder.join("new"), "another").expect("written");
             fs::rename(folder.join("new"), folder.join("a.db")).expect("moved");
@@ -81,7 +94,10 @@ async fn a_file_that_was_deleted_or_replaced_is_noticed() {
         store.close().await;
         // Where the log alone is gone the file is still ours, and takes what was in the log.
         let new = fs::read(&path).ok();
-        assert!(what.contains("log") || new.as_ref() == before.get("a.db"), "{what}: what is there now was touched");
+        assert!(
+            what.contains("log") || new.as_ref() == before.get("a.db"),
+            "{what}: what is there now was touched"
+        );
     }
 }
 
@@ -112,7 +128,8 @@ async fn a_servers_database_that_was_made_anew_is_noticed() {
     let base = server.rsplit_once('/').expect("a URL").0;
     let name = format!("identity_{}", std::process::id());
     let admin = async |sql: String, address: &str| {
-        let mut connection = sqlx::PgConnection::connect(address).await.expect("the server answers");
+        let mut connection =
+            sqlx::PgConnection::connect(address).await.expect("the server answers");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("done");
     };
     admin(format!("CREATE DATABASE {name}"), &server).await;
@@ -155,7 +172,12 @@ async fn who_only_looks_leaves_nothing_and_makes_nothing() {
     reading.status(&sweep).await.expect("status");
     reading.query("SELECT * FROM finals").await.expect("an answer");
     // One that is not read to its end.
-    drop(reading.ask("SELECT a.plan FROM member a, member b, member c, member d, member e").await.expect("an answer"));
+    drop(
+        reading
+            .ask("SELECT a.plan FROM member a, member b, member c, member d, member e")
+            .await
+            .expect("an answer"),
+    );
     reading.close().await;
     assert!(before == files(folder.path()), "{:?}", files(folder.path()).keys());
 }
@@ -164,8 +186,12 @@ async fn who_only_looks_leaves_nothing_and_makes_nothing() {
 async fn what_is_no_database_of_ours_is_left_as_it_is() {
     let (folder, path) = a_file();
     for mode in ["WAL", "DELETE"] {
-        let other = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("another's database");
-        let made = format!("PRAGMA journal_mode = {mode}; CREATE TABLE IF NOT EXISTS bookmarks (url TEXT)");
+        let other = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc"))
+            .await
+            .expect("another's database");
+        let made = format!(
+            "PRAGMA journal_mode = {mode}; CREATE TABLE IF NOT EXISTS bookmarks (url TEXT)"
+        );
         sqlx::raw_sql(sqlx::AssertSqlSafe(made)).execute(&other).await.expect("a table");
         other.close().await;
         let before = files(folder.path());
@@ -175,12 +201,17 @@ async fn what_is_no_database_of_ours_is_left_as_it_is() {
         assert!(before == files(folder.path()), "{mode}: {:?}", files(folder.path()).keys());
     }
     let folder = folder.path().display().to_string();
-    for (odd, why) in
-        [(folder.as_str(), "is a folder"), ("/dev/null", "no regular file"), ("/dev/zero", "no regular file")]
-    {
+    for (odd, why) in [
+        (folder.as_str(), "is a folder"),
+        ("/dev/null", "no regular file"),
+        ("/dev/zero", "no regular file"),
+    ] {
         for opened in [Store::open(odd).await, Store::open_read_only(odd).await] {
             let error = opened.expect_err(odd);
-            assert!(matches!(error, StoreError::Address(_)) && error.to_string().contains(why), "{odd}: {error}");
+            assert!(
+                matches!(error, StoreError::Address(_)) && error.to_string().contains(why),
+                "{odd}: {error}"
+            );
         }
     }
 }

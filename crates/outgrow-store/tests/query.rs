@@ -1,4 +1,5 @@
-//! A user's query: one statement that only reads, whatever it says, with every digit of its answer, ended when nobody waits for it.
+//! A user's query: one statement that only reads, whatever it says, with every digit of its answer,
+//! ended when nobody waits for it.
 
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ impl Fixture {
     async fn at(folder: TempDir, address: String) -> Self {
         let store = Store::open(&address).await.expect("a database");
         let sweep = Sweep::parse(include_str!("sweep.toml")).expect("a sweep");
-        store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false).await.expect("inserted");
+        store
+            .insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false)
+            .await
+            .expect("inserted");
         store.close().await;
         let reading = Store::open_read_only(&address).await.expect("opens");
         Self { folder, address, reading }
@@ -35,13 +39,16 @@ impl Fixture {
             eprintln!("skipped: OUTGROW_TEST_POSTGRES names no server");
             return None;
         };
-        let mut connection = sqlx::PgConnection::connect(&server).await.expect("the server answers");
+        let mut connection =
+            sqlx::PgConnection::connect(&server).await.expect("the server answers");
         let folder = tempfile::tempdir().expect("a folder");
         let name = format!("query_{}_{:?}", std::process::id(), std::thread::current().id());
-        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let name: String =
+            name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {}", name.to_lowercase()));
         sqlx::raw_sql(sql).execute(&mut connection).await.expect("a new database");
-        let address = format!("{}/{}", server.rsplit_once('/').expect("a URL").0, name.to_lowercase());
+        let address =
+            format!("{}/{}", server.rsplit_once('/').expect("a URL").0, name.to_lowercase());
         Some(Self::at(folder, address).await)
     }
 
@@ -219,11 +226,16 @@ both! {
 /// Whether the database is still at the endless query.
 async fn goes_on(f: &Fixture) -> bool {
     if f.is_server() {
-        let mut connection = sqlx::PgConnection::connect(&f.address).await.expect("the server answers");
+        let mut connection =
+            sqlx::PgConnection::connect(&f.address).await.expect("the server answers");
         let at_it =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH FORWARD%'
                      AND state <> 'idle'";
-        return sqlx::query_scalar::<_, i64>(at_it).fetch_one(&mut connection).await.expect("an answer") > 0;
+        return sqlx::query_scalar::<_, i64>(at_it)
+            .fetch_one(&mut connection)
+            .await
+            .expect("an answer")
+            > 0;
     }
     let threads = std::fs::read_dir("/proc/self/task").expect("a folder").flatten();
     let is_query = |thread: &std::fs::DirEntry| {

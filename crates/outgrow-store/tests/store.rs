@@ -1,11 +1,15 @@
-//! The store's promises: claims are exclusive, writes are fenced, a batch is all or nothing, sweeps are inserted once, files
-//! of others and of newer versions are refused, and the public views say what the documentation says.
+//! The store's promises: claims are exclusive, writes are fenced, a batch is all or nothing, sweeps
+//! are inserted once, files of others and of newer versions are refused, and the public views say
+//! what the documentation says.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use outgrow_core::{
     Event, Sweep,
-    event::{CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, StepEvent},
+    event::{
+        CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation,
+        StepEvent,
+    },
     transform::TransformKind,
 };
 use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError};
@@ -69,14 +73,19 @@ impl Fixture {
     }
 
     async fn claims(&self, pid: u32, most: usize) -> Vec<Claim> {
-        self.store.claim(&self.sweep, &holder(pid), &environment(), |_| most).await.expect("a claim")
+        self.store
+            .claim(&self.sweep, &holder(pid), &environment(), |_| most)
+            .await
+            .expect("a claim")
     }
 
     /// Takes their trials from the dead, without the pause after it.
     async fn release(&self, is_dead: impl Fn(&Holder) -> bool) {
         for held in self.store.held(&self.sweep).await.expect("attempts") {
             if is_dead(&held.holder) {
-                assert!(self.store.release(&held, Some("it said\nno more")).await.expect("released"));
+                assert!(
+                    self.store.release(&held, Some("it said\nno more")).await.expect("released")
+                );
             }
         }
         self.execute("UPDATE trial SET not_before = NULL").await;
@@ -146,7 +155,12 @@ macro_rules! both {
 }
 
 fn at(step: u64) -> Position {
-    Position { step, tokens: step * 100, train_flops: u128::from(step) * 1000, wall_seconds: step as f64 }
+    Position {
+        step,
+        tokens: step * 100,
+        train_flops: u128::from(step) * 1000,
+        wall_seconds: step as f64,
+    }
 }
 
 fn step(n: u64, loss: f64) -> Event {
@@ -250,7 +264,8 @@ both! {
     }
 
     async fn the_views_say_what_was_saved(f: Fixture) {
-        // The control falls to 2 at 400 steps; every other trial passes it half-way between 200 and 300.
+        // The control falls to 2 at 400 steps; every other trial passes it half-way between 200 and
+        // 300.
         while let Some(claim) = f.claim(1).await {
             let is_control = claim.trial.plan.stages().is_empty();
             let losses = if is_control { [4.0, 3.0, 2.5, 2.0] } else { [4.0, 2.5, 1.5, 1.0] };
@@ -280,7 +295,8 @@ both! {
             assert_eq!(row[1], Cell::Integer(1));
             assert_eq!(row[2..], [Cell::Real(saved), Cell::Real(saved), Cell::Real(saved)]);
         }
-        // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source model cost 145,000.
+        // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source
+        // model cost 145,000.
         let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> 'from_scratch'").await;
         assert_eq!(sunk, [[Cell::Real(1.0 - (250.0 - 145.0) / 400.0)]]);
         let reached = match f.is_server() {
@@ -298,7 +314,8 @@ both! {
     }
 
     async fn the_best_learning_rate_of_each_strategy_is_compared(f: Fixture) {
-        // The same sweep at another rate, whose controls end lower: as if it had been in the sweep's grid.
+        // The same sweep at another rate, whose controls end lower: as if it had been in the
+        // sweep's grid.
         let other = Sweep::parse(&SWEEP.replace("1e-3", "2e-3")).expect("a sweep");
         let inserted =
             f.store.insert_sweep(&other, "d", &other.members("d").expect("members"), false).await.expect("inserted");
@@ -533,8 +550,16 @@ both! {
 /// A database as the migrations up to `version` left it.
 async fn older(address: &str, version: i64) {
     let (migrator, when, bytes) = match address.contains("://") {
-        true => (sqlx::migrate!("../../migrations/postgres"), "TIMESTAMPTZ NOT NULL DEFAULT now()", "BYTEA"),
-        false => (sqlx::migrate!("../../migrations/sqlite"), "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP", "BLOB"),
+        true => (
+            sqlx::migrate!("../../migrations/postgres"),
+            "TIMESTAMPTZ NOT NULL DEFAULT now()",
+            "BYTEA",
+        ),
+        false => (
+            sqlx::migrate!("../../migrations/sqlite"),
+            "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
+            "BLOB",
+        ),
     };
     let log = format!(
         "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on {when},
@@ -544,7 +569,8 @@ async fn older(address: &str, version: i64) {
     for migration in migrator.iter().filter(|migration| migration.version <= version) {
         execute(address, migration.sql.as_str()).await;
         let digits: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
-        let checksum = if bytes == "BLOB" { format!("x'{digits}'") } else { format!("'\\x{digits}'") };
+        let checksum =
+            if bytes == "BLOB" { format!("x'{digits}'") } else { format!("'\\x{digits}'") };
         let number = migration.version;
         let done = format!(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -554,7 +580,8 @@ async fn older(address: &str, version: i64) {
     }
 }
 
-/// What was written before version 7 of a sweep two of whose controls had one name, its FLOPs from 2^63 on wrapped.
+/// What was written before version 7 of a sweep two of whose controls had one name, its FLOPs from
+/// 2^63 on wrapped.
 fn of_old(definition: &str, version: i64) -> String {
     let (rate, its) = if version > 1 { (", learning_rate", ", 1e-3") } else { ("", "") };
     let (axes, theirs) = if version > 1 { (", axes", ", '[\"mlp_expansion\"]'") } else { ("", "") };
@@ -575,9 +602,12 @@ fn of_old(definition: &str, version: i64) -> String {
              VALUES ({n}, 7, 700, {flops}, 1.0, 2.5, 1, {n});"
         )
     };
-    let trials: String = [(1, 7), (2, i64::MIN), (3, -1), (4, i64::MAX)].map(|(n, flops)| trial(n, flops)).concat();
+    let trials: String =
+        [(1, 7), (2, i64::MIN), (3, -1), (4, i64::MAX)].map(|(n, flops)| trial(n, flops)).concat();
     let member = |(position, trial, strategy, replicate)| {
-        format!("INSERT INTO member VALUES ('s', {position}, {trial}, '{strategy}', 'k', 0, {replicate});")
+        format!(
+            "INSERT INTO member VALUES ('s', {position}, {trial}, '{strategy}', 'k', 0, {replicate});"
+        )
     };
     let members = [
         (0, 1, "control", 0),
@@ -606,21 +636,35 @@ async fn is_brought_forward(address: &str, version: i64) {
     Store::open_existing(address).await.expect("brought up to date").close().await;
     let store = Store::open_read_only(address).await.expect("it is of this version");
     let (trials, curves, growths) = store.report_rows("s").await.expect("rows");
-    assert_eq!((trials[0].learning_rate, growths[0].axes.as_slice()), (1e-3, &[TransformKind::MlpExpansion][..]));
-    assert!(growths[0].preserving && growths[0].diagnosis.is_none() && growths[0].operator_flops == 0);
+    assert_eq!(
+        (trials[0].learning_rate, growths[0].axes.as_slice()),
+        (1e-3, &[TransformKind::MlpExpansion][..])
+    );
+    assert!(
+        growths[0].preserving && growths[0].diagnosis.is_none() && growths[0].operator_flops == 0
+    );
     let names: Vec<_> = trials.iter().map(|row| (row.strategy.as_str(), row.replicate)).collect();
-    let told_apart = [("control", 0), ("control (2)", 0), ("control (2) (2)", 0), ("control", 1), ("control (2)", 1)];
+    let told_apart = [
+        ("control", 0),
+        ("control (2)", 0),
+        ("control (2) (2)", 0),
+        ("control", 1),
+        ("control (2)", 1),
+    ];
     assert_eq!(names, told_apart, "version {version}");
     let flops: Vec<u128> = curves.iter().map(|row| row.at.train_flops).collect();
     // SQLite has the nearest real number of 2^64 - 1.
     let last = (1 << 64) - u128::from(address.contains("://"));
     assert_eq!(flops, [7, 1 << 63, last, i64::MAX as u128], "version {version}");
     let ask = async |sql: &str| store.query(sql).await.expect("an answer").rows;
-    let places =
-        "SELECT count(*) FROM finals GROUP BY sweep_id, strategy, plan, replicate, learning_rate HAVING count(*) > 1";
+    let places = "SELECT count(*) FROM finals GROUP BY sweep_id, strategy, plan, replicate, learning_rate HAVING count(*) > 1";
     assert_eq!(ask(places).await, Vec::<Vec<Cell>>::new());
     let spent = ask("SELECT spent_flops FROM compute ORDER BY trial").await;
-    assert_eq!(spent, [-1, -1, 0, 1, 2].map(|n| [Cell::Integer(n)]), "an attempt may stand below zero");
+    assert_eq!(
+        spent,
+        [-1, -1, 0, 1, 2].map(|n| [Cell::Integer(n)]),
+        "an attempt may stand below zero"
+    );
     if version > 2 {
         let snapshot = ask("SELECT train_flops, path, digest FROM snapshot").await;
         assert_eq!(snapshot, [[Cell::Integer(500), Cell::Text("there".into()), Cell::Null]]);
@@ -642,7 +686,9 @@ async fn files_of_others_are_refused() {
     .expect("written");
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
     std::fs::remove_file(&path).expect("removed");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.expect("another's database");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc"))
+        .await
+        .expect("another's database");
     sqlx::query("CREATE TABLE bookmarks (url TEXT)").execute(&pool).await.expect("a table");
     pool.close().await;
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));
@@ -657,7 +703,10 @@ async fn two_that_begin_alike(f: Fixture) -> (Fixture, Claim) {
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")
         .replace("replicates = 2", "replicates = 1")
         .replace("{ kind = \"from_scratch\" }, ", "")
-        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 2, max_stages = 3, window = [0.2, 0.6]");
+        .replace(
+            "plans = 1, max_stages = 3, window = [0.1, 0.6]",
+            "plans = 2, max_stages = 3, window = [0.2, 0.6]",
+        );
     let sweep = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}"));
     let members = sweep.members("d").expect("members");
     let inserted = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");

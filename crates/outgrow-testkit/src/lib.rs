@@ -1,9 +1,10 @@
 //! For tests only: reads the reference cases of the paper's mathematics.
 //!
-//! The cases lie in `crates/outgrow-testkit/cases` (a few small ones, in the project for everybody) and, where it is
-//! present, in `../shared/fixtures` beside the checkout. Each is a pair `<CONFIG>_<case>.safetensors` and `.json`:
-//! parameters, logits and gradients of a model computed independently in numpy and JAX, which of its entries are new, and
-//! the transforms that made it out of its base.
+//! The cases lie in `crates/outgrow-testkit/cases` (a few small ones, in the project for everybody)
+//! and, where it is present, in `../shared/fixtures` beside the checkout. Each is a pair
+//! `<CONFIG>_<case>.safetensors` and `.json`: parameters, logits and gradients of a model computed
+//! independently in numpy and JAX, which of its entries are new, and the transforms that made it
+//! out of its base.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,10 @@ use outgrow_core::{
     Architecture, Form, HeadShape, LayerShape, ParamId, ParamKind, Transform,
     param::parameters,
     reference::{Array, Params},
-    transform::{AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion},
+    transform::{
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+        MlpExpansion,
+    },
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -46,7 +50,8 @@ pub fn folders() -> Vec<PathBuf> {
 
 /// Every case of every folder.
 pub fn cases() -> Vec<Case> {
-    let files = folders().into_iter().flat_map(|folder| fs::read_dir(folder).expect("a folder of cases"));
+    let files =
+        folders().into_iter().flat_map(|folder| fs::read_dir(folder).expect("a folder of cases"));
     let mut paths: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
     paths.sort();
@@ -62,8 +67,10 @@ impl Case {
         let bytes = fs::read(path).expect("a readable case");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
         let tensors = tensors.iter().map(|(name, view)| (name.to_owned(), array(&view))).collect();
-        let json: Value =
-            serde_json::from_slice(&fs::read(path.with_extension("json")).expect("the .json beside it")).expect("JSON");
+        let json: Value = serde_json::from_slice(
+            &fs::read(path.with_extension("json")).expect("the .json beside it"),
+        )
+        .expect("JSON");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         Self { name, architecture: architecture(&json), json, tensors }
     }
@@ -74,7 +81,8 @@ impl Case {
         let pre = self.name.replace("_post", "_pre");
         let find = |name: &str| all.iter().find(|case| case.name == name);
         let base = if pre == self.name { None } else { find(&pre) };
-        base.or_else(|| find(&format!("{config}_base"))).unwrap_or_else(|| panic!("{config}_base is missing"))
+        base.or_else(|| find(&format!("{config}_base")))
+            .unwrap_or_else(|| panic!("{config}_base is missing"))
     }
 
     /// The transforms, or none where the case was made in another way.
@@ -116,9 +124,12 @@ impl Case {
     pub fn variants(&self) -> Vec<Variant> {
         let d = self.architecture.d_model as f64;
         let number = |key: &str| self.json[key].as_f64().unwrap_or(1e-6) * d;
-        let eps = [("eps0", 0.0), ("epsfix", number("eps_fixed")), ("epsresc", number("eps_rescaled"))];
+        let eps =
+            [("eps0", 0.0), ("epsfix", number("eps_fixed")), ("epsresc", number("eps_rescaled"))];
         let all = [("bidir", false), ("causal", true)].into_iter().flat_map(|(mask, causal)| {
-            eps.map(|(name, eps_sum)| (format!("{mask}.{name}"), Form { causal, eps_sum, ..Form::paper() }))
+            eps.map(|(name, eps_sum)| {
+                (format!("{mask}.{name}"), Form { causal, eps_sum, ..Form::paper() })
+            })
         });
         all.filter(|(name, _)| self.tensors.contains_key(&format!("logits.{name}"))).collect()
     }
@@ -130,7 +141,11 @@ impl Case {
 
     fn integers(&self, name: &str) -> Vec<Vec<usize>> {
         let tokens = &self.tensors[name];
-        tokens.values.chunks(tokens.shape[1]).map(|row| row.iter().map(|&t| t as usize).collect()).collect()
+        tokens
+            .values
+            .chunks(tokens.shape[1])
+            .map(|row| row.iter().map(|&t| t as usize).collect())
+            .collect()
     }
 
     fn group(&self, prefix: &str) -> Option<Params> {
@@ -155,7 +170,9 @@ impl Case {
         let heads = |name: &str, dim: usize| {
             let n = self.architecture.layers[layer].heads.len();
             let parts = (0..n).map(|e| of_layer(&format!("heads.{e}.{name}")));
-            parts.reduce(|a, b| outgrow_core::edit::Values::insert(&a, dim, a.shape[dim], &b)).expect("a head")
+            parts
+                .reduce(|a, b| outgrow_core::edit::Values::insert(&a, dim, a.shape[dim], &b))
+                .expect("a head")
         };
         match id.kind {
             AttentionNorm => of_layer("norm_mha.g"),
@@ -176,9 +193,17 @@ impl Case {
 fn array(view: &safetensors::tensor::TensorView) -> Array {
     let data = view.data();
     let values = match view.dtype() {
-        Dtype::F64 => data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8"))).collect(),
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4")).into()).collect(),
-        Dtype::I64 => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8")) as f64).collect(),
+        Dtype::F64 => {
+            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8"))).collect()
+        }
+        Dtype::F32 => data
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().expect("4")).into())
+            .collect(),
+        Dtype::I64 => data
+            .chunks_exact(8)
+            .map(|b| i64::from_le_bytes(b.try_into().expect("8")) as f64)
+            .collect(),
         Dtype::I8 => data.iter().map(|&b| (b as i8).into()).collect(),
         other => panic!("the cases have no {other:?}"),
     };
@@ -196,7 +221,8 @@ fn head_shapes(value: &Value) -> Vec<HeadShape> {
 
 fn architecture(json: &Value) -> Architecture {
     let config = &json["config"];
-    let layer = |layer: &Value| LayerShape { heads: head_shapes(&layer["heads"]), d_ff: size(&layer["p"]) };
+    let layer =
+        |layer: &Value| LayerShape { heads: head_shapes(&layer["heads"]), d_ff: size(&layer["p"]) };
     Architecture {
         vocab_size: size(&config["vocab"]),
         n_outputs: size(&config["o"]),
@@ -212,9 +238,12 @@ fn transform(name: &str, a: &Value) -> Option<Transform> {
     let heads = a.get("head").map(|head| vec![size(head)]);
     Some(match name {
         "mlp_expand" => MlpExpansion { layer, d_ff: size(&a["p"]) }.into(),
-        "head_add" => {
-            HeadAddition { d_k: Some(size(&a["k"])), d_v: Some(size(&a["v"])), ..HeadAddition::heads(layer, 1) }.into()
+        "head_add" => HeadAddition {
+            d_k: Some(size(&a["k"])),
+            d_v: Some(size(&a["v"])),
+            ..HeadAddition::heads(layer, 1)
         }
+        .into(),
         "heads_expand" => HeadsExpansion { layer, heads, d_v: size(&a["v"]) }.into(),
         "attention_expand" => AttentionExpansion { layer, heads, d_k: size(&a["k"]) }.into(),
         "hidden_expand" => HiddenExpansion { d_model: size(&a["h"]) }.into(),

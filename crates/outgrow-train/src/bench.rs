@@ -1,4 +1,5 @@
-//! What `outgrow bench` measures: training steps, the bare matrix products of a step, and the peak of a large one.
+//! What `outgrow bench` measures: training steps, the bare matrix products of a step, and the peak
+//! of a large one.
 
 use std::{path::Path, time::Instant};
 
@@ -9,7 +10,10 @@ use outgrow_core::{
     param::Axis,
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
-    sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+    sweep::{
+        Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+        TrainingSpec,
+    },
 };
 use outgrow_data::Tokens;
 use rand::Rng;
@@ -45,7 +49,8 @@ impl Steps {
         together: u16,
     ) -> Self {
         let fresh = |seed| TrainingState::fresh(&architecture, seed, kinds(precision).1, device);
-        let state = no_grad(|| TrainingState::stack((1..=u64::from(together)).map(fresh).collect()));
+        let state =
+            no_grad(|| TrainingState::stack((1..=u64::from(together)).map(fresh).collect()));
         let vocabulary = architecture.vocab_size.min(256);
         let mut text = vec![0; 1 << 20];
         stream(1, "bench").fill_bytes(&mut text);
@@ -54,15 +59,18 @@ impl Steps {
         Self { trial, state, stepper: Stepper::new(precision, device, 1), device, text, done: 0 }
     }
 
-    /// Trains so many steps; gives the seconds that they took and the last loss. `after` is told of every part of a step.
+    /// Trains so many steps; gives the seconds that they took and the last loss. `after` is told of
+    /// every part of a step.
     pub fn run(&mut self, steps: usize, after: &mut dyn FnMut(Phase)) -> (f64, f64) {
         let began = Instant::now();
-        let (batch, seq_len) = (self.trial.settings.training.batch_size, self.state.architecture().seq_len);
+        let (batch, seq_len) =
+            (self.trial.settings.training.batch_size, self.state.architecture().seq_len);
         let batch = batch * self.state.replicates().unwrap_or(1) as usize;
         let mut loss = f64::NAN;
         for step in 0..steps {
             self.done += 1;
-            let starts = (0..batch).map(|n| (self.done * batch + n) * 97 % (self.text.len() - seq_len));
+            let starts =
+                (0..batch).map(|n| (self.done * batch + n) * 97 % (self.text.len() - seq_len));
             let sequences = starts.map(|start| Tokens::U8(&self.text[start..][..seq_len + 1]));
             let stepped = self.stepper.step(&mut self.state, &self.trial, sequences, 1e-3, after);
             if step + 1 == steps {
@@ -96,7 +104,8 @@ impl Steps {
         Ok((began.elapsed().as_secs_f64(), bytes))
     }
 
-    /// Seconds that the matrix products of so many steps take by themselves, softmax included and nothing else.
+    /// Seconds that the matrix products of so many steps take by themselves, softmax included and
+    /// nothing else.
     pub fn products(&self, steps: usize) -> f64 {
         let (architecture, compute) = (self.state.architecture(), self.stepper.compute());
         let batch = self.trial.settings.training.batch_size;
@@ -129,7 +138,8 @@ pub fn peak(precision: Precision, device: Device) -> f64 {
     2.0 * (n as f64).powi(3) / best
 }
 
-/// Matrices that products are taken of: what is in them does not matter, but that they are not zero.
+/// Matrices that products are taken of: what is in them does not matter, but that they are not
+/// zero.
 struct Products {
     rows: i64,
     batch: i64,
@@ -142,11 +152,18 @@ impl Products {
     fn new(architecture: &Architecture, batch: usize, options: (Kind, tch::Device)) -> Self {
         let (t, h) = (architecture.seq_len, architecture.d_model);
         let width = |layer: &LayerShape| {
-            layer.d_ff.max(layer.width(Axis::Key)).max(layer.width(Axis::Value)).max(layer.n_heads() * t)
+            layer
+                .d_ff
+                .max(layer.width(Axis::Key))
+                .max(layer.width(Axis::Value))
+                .max(layer.n_heads() * t)
         };
-        let widest = architecture.layers.iter().map(width).fold(h.max(architecture.n_outputs), usize::max);
-        let numbers = (Tensor::randn([(batch * t).max(h) as i64 * widest as i64], (Kind::Float, options.1)) * 0.1)
-            .to_kind(options.0);
+        let widest =
+            architecture.layers.iter().map(width).fold(h.max(architecture.n_outputs), usize::max);
+        let numbers =
+            (Tensor::randn([(batch * t).max(h) as i64 * widest as i64], (Kind::Float, options.1))
+                * 0.1)
+                .to_kind(options.0);
         Self { rows: (batch * t) as i64, batch: batch as i64, t: t as i64, h: h as i64, numbers }
     }
 
@@ -157,7 +174,8 @@ impl Products {
     /// y = x w, and the gradients of both.
     fn both_ways(&self, from: usize, to: usize) {
         let (from, to) = (from as i64, to as i64);
-        let (x, w, dy) = (self.of(&[self.rows, from]), self.of(&[from, to]), self.of(&[self.rows, to]));
+        let (x, w, dy) =
+            (self.of(&[self.rows, from]), self.of(&[from, to]), self.of(&[self.rows, to]));
         let _ = (x.mm(&w), dy.mm(&w.tr()), x.tr().mm(&dy));
     }
 
@@ -170,7 +188,8 @@ impl Products {
         self.both_ways(h, layer.d_ff);
         self.both_ways(layer.d_ff, h);
         for group in layer.groups() {
-            let of = |width: usize| self.of(&[self.batch * group.n_heads as i64, self.t, width as i64]);
+            let of =
+                |width: usize| self.of(&[self.batch * group.n_heads as i64, self.t, width as i64]);
             let (q, v) = (of(group.d_k), of(group.d_v));
             let p = q.bmm(&q.transpose(1, 2)).softmax(-1, None);
             let (_, dp) = (p.bmm(&v), v.bmm(&v.transpose(1, 2)));
@@ -193,10 +212,20 @@ fn trial(architecture: Architecture, batch_size: usize, precision: Precision) ->
         batch_size,
         learning_rate: 1e-3,
         schedule: LearningRateSchedule::Constant { warmup: 0.0 },
-        optimizer: OptimizerSpec { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
+        optimizer: OptimizerSpec {
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            clip_norm: 1.0,
+        },
         precision,
         growth,
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
-    Trial { plan, settings: Settings { data: String::new(), initial: None, tokens: 1, training, evaluation }, seed: 1 }
+    Trial {
+        plan,
+        settings: Settings { data: String::new(), initial: None, tokens: 1, training, evaluation },
+        seed: 1,
+    }
 }

@@ -1,11 +1,13 @@
-//! The training step on a processor, forward and backward by hand: libtorch's matrix products, and between them one pass over
-//! memory each, into buffers that live as long as the architecture does.
+//! The training step on a processor, forward and backward by hand: libtorch's matrix products, and
+//! between them one pass over memory each, into buffers that live as long as the architecture does.
 //!
-//! It computes what autograd computes through [`crate::Model`], which stays the reference (a test holds the two together) and
-//! serves wherever this does not: other devices, float64, forms that are not the paper's. The stream between layers is kept in float32 whatever
-//! the activations are kept in.
+//! It computes what autograd computes through [`crate::Model`], which stays the reference (a test
+//! holds the two together) and serves wherever this does not: other devices, float64, forms that
+//! are not the paper's. The stream between layers is kept in float32 whatever the activations are
+//! kept in.
 //!
-//! Shapes: b sequences, t positions, R = b·t rows, h `d_model`, n heads of a group, d their width, f `d_ff`, o outputs.
+//! Shapes: b sequences, t positions, R = b·t rows, h `d_model`, n heads of a group, d their width,
+//! f `d_ff`, o outputs.
 
 pub(crate) mod adamw;
 mod kernels;
@@ -33,8 +35,12 @@ pub(crate) struct ByHand(Box<dyn Pass>);
 /// Whether models of this form are trained by hand there.
 pub(crate) fn serves(architecture: &Architecture, device: Device, compute: Kind) -> bool {
     let kind = matches!(compute, Kind::Float | Kind::BFloat16);
-    let single = architecture.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
-    kind && device == Device::Cpu && architecture.form.norm == Norm::RmsNorm && architecture.form.is_plain() && single
+    let single =
+        architecture.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
+    kind && device == Device::Cpu
+        && architecture.form.norm == Norm::RmsNorm
+        && architecture.form.is_plain()
+        && single
 }
 
 trait Pass {
@@ -66,8 +72,8 @@ impl ByHand {
         self.0.is_for(architecture)
     }
 
-    /// The mean cross-entropy of a batch in nats, and the flat gradient of the master weights; token ids are b × t. Between the two
-    /// passes it tells so.
+    /// The mean cross-entropy of a batch in nats, and the flat gradient of the master weights;
+    /// token ids are b × t. Between the two passes it tells so.
     pub fn run(
         &mut self,
         state: &TrainingState,
@@ -93,8 +99,8 @@ impl<E: Element> Buffer<E> {
     }
 
     fn get_mut(&mut self) -> &mut [E] {
-        // SAFETY: contiguous numbers of this kind, as made above; the tensor is only reached through this buffer, which is
-        // borrowed mutably.
+        // SAFETY: contiguous numbers of this kind, as made above; the tensor is only reached
+        // through this buffer, which is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.0.data_ptr().cast(), self.0.numel()) }
     }
 }
@@ -102,8 +108,8 @@ impl<E: Element> Buffer<E> {
 /// A contiguous tensor of the processor's as a slice. It must not be written while the slice lives.
 fn read<E: Element>(tensor: &Tensor) -> &[E] {
     assert!(tensor.kind() == E::KIND && tensor.is_contiguous() && tensor.device() == Device::Cpu);
-    // SAFETY: as asserted; within this file tensors are written through `&mut` buffers or by libtorch calls, between which
-    // no such slice is held.
+    // SAFETY: as asserted; within this file tensors are written through `&mut` buffers or by
+    // libtorch calls, between which no such slice is held.
     unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
@@ -113,13 +119,22 @@ pub(crate) fn norm(gradient: &Tensor) -> f64 {
 }
 
 /// The flat tensors of a state that steps, and which birth is each entry's.
-pub(crate) fn flat<'a>(state: &'a mut TrainingState, gradient: &'a Tensor) -> (adamw::Flat<'a>, &'a [i32]) {
+pub(crate) fn flat<'a>(
+    state: &'a mut TrainingState,
+    gradient: &'a Tensor,
+) -> (adamw::Flat<'a>, &'a [i32]) {
     let write = |tensor: &Tensor| {
-        assert!(tensor.kind() == Kind::Float && tensor.is_contiguous() && tensor.device() == Device::Cpu);
-        // SAFETY: as asserted; the state is borrowed mutably, and each of its tensors is taken once.
+        assert!(
+            tensor.kind() == Kind::Float
+                && tensor.is_contiguous()
+                && tensor.device() == Device::Cpu
+        );
+        // SAFETY: as asserted; the state is borrowed mutably, and each of its tensors is taken
+        // once.
         unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
     };
-    let (weights, first, second) = (write(&state.weights), write(&state.first_moment), write(&state.second_moment));
+    let (weights, first, second) =
+        (write(&state.weights), write(&state.first_moment), write(&state.second_moment));
     let ages = &state.cohort;
     assert!(ages.kind() == Kind::Int && ages.is_contiguous());
     // SAFETY: as asserted.
@@ -142,9 +157,12 @@ impl Params {
     /// Writes float32 numbers into a parameter, in its own kind.
     fn put<E: Element>(&self, id: ParamId, values: &[f32]) {
         let tensor = &self.0[&id];
-        assert!(tensor.kind() == E::KIND && tensor.is_contiguous() && tensor.numel() == values.len());
+        assert!(
+            tensor.kind() == E::KIND && tensor.is_contiguous() && tensor.numel() == values.len()
+        );
         // SAFETY: as asserted; no other slice of the gradient lives.
-        let slice = unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<E>(), values.len()) };
+        let slice =
+            unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<E>(), values.len()) };
         kernels::cast(values, slice);
     }
 }
@@ -277,10 +295,18 @@ impl<E: Element> Passes<E> {
 
     /// The logits of a batch, everything else kept.
     fn forward(&mut self, w: &Params, tokens: &[i64]) {
-        let (t, h, eps, n) = (self.architecture.seq_len, self.architecture.d_model, self.eps(), self.layers.len());
+        let (t, h, eps, n) =
+            (self.architecture.seq_len, self.architecture.d_model, self.eps(), self.layers.len());
         let gain = |tensor| Gain { gain: read::<E>(tensor), eps };
         let first = self.layers.first_mut().map_or(&mut self.x, |layer| &mut layer.x[0]);
-        kernels::embed(tokens, read::<E>(w.global(Embedding)), read(w.global(Positions)), t, h, first.get_mut());
+        kernels::embed(
+            tokens,
+            read::<E>(w.global(Embedding)),
+            read(w.global(Positions)),
+            t,
+            h,
+            first.get_mut(),
+        );
         for number in 0..n {
             let (this, rest) = self.layers[number..].split_first_mut().expect("a layer");
             let room = &mut self.rooms[self.room_of[number]];
@@ -311,7 +337,9 @@ impl<E: Element> Passes<E> {
             }
         }
         match self.architecture.form.final_norm {
-            true => gain(w.global(FinalNorm)).norm(self.x.get(), self.last.get_mut(), &mut self.last_r),
+            true => {
+                gain(w.global(FinalNorm)).norm(self.x.get(), self.last.get_mut(), &mut self.last_r)
+            }
             false => kernels::cast(self.x.get(), self.last.get_mut()),
         }
         mm(&self.logits, &self.last.0, w.global(Unembedding));
@@ -328,7 +356,13 @@ impl<E: Element> Passes<E> {
         self.dx.get_mut().fill(0.0);
         if self.architecture.form.final_norm {
             let norm = gain(w.global(FinalNorm));
-            norm.backward(self.added.get(), self.x.get(), &self.last_r, self.dx.get_mut(), &mut d_gain);
+            norm.backward(
+                self.added.get(),
+                self.x.get(),
+                &self.last_r,
+                self.dx.get_mut(),
+                &mut d_gain,
+            );
             grads.put::<E>(ParamId::global(FinalNorm), &d_gain);
         } else {
             let h = self.architecture.d_model;
@@ -354,7 +388,13 @@ impl<E: Element> Passes<E> {
             mm(&self.added, &room.d_inner.0, &of(W1).tr());
             d_gain.fill(0.0);
             let norm = gain(of(MlpNorm));
-            norm.backward(self.added.get(), this.x[1].get(), &this.r[1], self.dx.get_mut(), &mut d_gain);
+            norm.backward(
+                self.added.get(),
+                this.x[1].get(),
+                &this.r[1],
+                self.dx.get_mut(),
+                &mut d_gain,
+            );
             grads.put::<E>(id(MlpNorm), &d_gain);
 
             kernels::cast(self.dx.get(), self.dx_as_kept.get_mut());
@@ -369,10 +409,17 @@ impl<E: Element> Passes<E> {
             add_mm(&self.added, &room.v.0, &of(Wv).tr());
             d_gain.fill(0.0);
             let norm = gain(of(AttentionNorm));
-            norm.backward(self.added.get(), this.x[0].get(), &this.r[0], self.dx.get_mut(), &mut d_gain);
+            norm.backward(
+                self.added.get(),
+                this.x[0].get(),
+                &this.r[0],
+                self.dx.get_mut(),
+                &mut d_gain,
+            );
             grads.put::<E>(id(AttentionNorm), &d_gain);
         }
-        let (mut table, mut positions) = (vec![0.0f32; self.architecture.vocab_size * h], vec![0.0f32; t * h]);
+        let (mut table, mut positions) =
+            (vec![0.0f32; self.architecture.vocab_size * h], vec![0.0f32; t * h]);
         kernels::embed_backward(tokens, t, h, self.dx.get(), &mut table, &mut positions);
         grads.put::<E>(ParamId::global(Embedding), &table);
         grads.put::<E>(ParamId::global(Positions), &positions);
@@ -387,10 +434,15 @@ impl<E: Element> Pass for Passes<E> {
         targets: &[i64],
         half_way: &mut dyn FnMut(),
     ) -> (f64, Tensor) {
-        assert_eq!(tokens.len(), self.b * self.architecture.seq_len, "a batch of the size that was announced");
+        assert_eq!(
+            tokens.len(),
+            self.b * self.architecture.seq_len,
+            "a batch of the size that was announced"
+        );
         let weights = Params(state.weights(E::KIND));
         self.forward(&weights, tokens);
-        let loss = kernels::cross_entropy(self.logits.get_mut(), targets, self.architecture.n_outputs);
+        let loss =
+            kernels::cross_entropy(self.logits.get_mut(), targets, self.architecture.n_outputs);
         half_way();
         self.backward(&weights, tokens);
         // Shared where nothing has to be converted: the next run overwrites it.
@@ -422,8 +474,15 @@ fn weight_gradient<E>(out: &Tensor, x: &Buffer<E>, dy: &Buffer<E>) {
 fn groups(shape: &LayerShape, t: usize) -> Vec<(HeadGroup, Heads, Heads)> {
     let (mut key_at, mut value_at) = (0, 0);
     let place = |group: HeadGroup| {
-        let keys = Heads { at: key_at, n: group.n_heads, d: group.d_k, t, width: shape.width(Axis::Key) };
-        let values = Heads { at: value_at, n: group.n_heads, d: group.d_v, t, width: shape.width(Axis::Value) };
+        let keys =
+            Heads { at: key_at, n: group.n_heads, d: group.d_k, t, width: shape.width(Axis::Key) };
+        let values = Heads {
+            at: value_at,
+            n: group.n_heads,
+            d: group.d_v,
+            t,
+            width: shape.width(Axis::Value),
+        };
         key_at += group.n_heads * group.d_k;
         value_at += group.n_heads * group.d_v;
         (group, keys, values)
@@ -443,7 +502,8 @@ fn attend<'w, E: Element>(
         mm(rows, &this.normed[0].0, w(kind));
     }
     let groups = groups(&room.shape, t);
-    for ((kept, out), (group, keys, values)) in this.heads.iter_mut().zip(&mut room.out).zip(groups) {
+    for ((kept, out), (group, keys, values)) in this.heads.iter_mut().zip(&mut room.out).zip(groups)
+    {
         keys.gather(room.q.get(), kept.q.get_mut());
         keys.gather(room.k.get(), kept.k.get_mut());
         values.gather(room.v.get(), kept.v.get_mut());
@@ -454,14 +514,17 @@ fn attend<'w, E: Element>(
     }
 }
 
-/// From the gradient of what the heads gave (in `room.v`) to those of queries, keys and values (in `room`).
+/// From the gradient of what the heads gave (in `room.v`) to those of queries, keys and values (in
+/// `room`).
 fn attend_backward<E: Element>(this: &Kept<E>, room: &mut Room<E>, architecture: &Architecture) {
     let (t, causal) = (architecture.seq_len, architecture.form.causal);
     let groups = groups(&room.shape, t);
     for ((_, _, values), out) in groups.iter().zip(&mut room.out) {
         values.gather(room.v.get(), out.get_mut());
     }
-    for (((kept, d), out), (group, keys, values)) in this.heads.iter().zip(&mut room.heads).zip(&room.out).zip(groups) {
+    for (((kept, d), out), (group, keys, values)) in
+        this.heads.iter().zip(&mut room.heads).zip(&room.out).zip(groups)
+    {
         let _ = out.0.bmm_out(&d.p.0, &kept.v.0.transpose(1, 2));
         let _ = kept.p.0.transpose(1, 2).bmm_out(&d.v.0, &out.0);
         kernels::softmax_backward(kept.p.get(), d.p.get_mut(), t, scale(&group), causal);

@@ -1,7 +1,8 @@
 //! Checkpoints: a folder of safetensors and JSON, stated exactly in `docs/checkpoint.md`.
 //!
-//! A checkpoint is written aside, synced, and renamed into place; its JSON carries the digests of the other files. Reading
-//! trusts nothing: sizes are bounded and shapes compared before anything is allocated.
+//! A checkpoint is written aside, synced, and renamed into place; its JSON carries the digests of
+//! the other files. Reading trusts nothing: sizes are bounded and shapes compared before anything
+//! is allocated.
 
 use std::{
     borrow::Cow,
@@ -12,7 +13,9 @@ use std::{
 };
 
 use memmap2::{Mmap, MmapOptions};
-use outgrow_core::{Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters};
+use outgrow_core::{
+    Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters,
+};
 use outgrow_failpoint::Point;
 use safetensors::{Dtype, SafeTensors, tensor::View};
 use serde::{Deserialize, Serialize};
@@ -52,7 +55,8 @@ pub struct Progress {
     pub stages: usize,
     /// The running window of the next step event: so that a resumed trial records the same numbers.
     pub window: Window,
-    /// The evaluation of this very step is not done yet: the training was told to stop before it, or within it.
+    /// The evaluation of this very step is not done yet: the training was told to stop before it,
+    /// or within it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub evaluation_due: bool,
 }
@@ -97,7 +101,8 @@ struct Head {
 }
 
 impl Head {
-    /// Whether the optimizer's file must be read: one that is named; where `found` says so also one that is only there.
+    /// Whether the optimizer's file must be read: one that is named; where `found` says so also one
+    /// that is only there.
     fn has_optimizer(&self, found: bool) -> bool {
         found || self.digests.contains_key(OPTIMIZER)
     }
@@ -105,7 +110,8 @@ impl Head {
     /// A head of our own writing names every file that it goes with.
     fn expect_names(&self, folder: &Path) -> Result<(), CheckpointError> {
         let needed = [(MODEL, true), (OPTIMIZER, self.optimizer_step > 0)];
-        match needed.into_iter().find(|(name, needed)| *needed && !self.digests.contains_key(*name)) {
+        match needed.into_iter().find(|(name, needed)| *needed && !self.digests.contains_key(*name))
+        {
             Some((name, _)) => {
                 let why = format!("it does not name {name}, which belongs to what was recorded");
                 Err(CheckpointError::Damaged { path: folder.join(HEAD).display().to_string(), why })
@@ -117,7 +123,9 @@ impl Head {
     /// Verifies the files that are named, but for those of these names; gives their size in bytes.
     fn verify(&self, folder: &Path, except: &[&str]) -> Result<u64, CheckpointError> {
         let mut bytes = 0;
-        for (name, expected) in self.digests.iter().filter(|(name, _)| !except.contains(&name.as_str())) {
+        for (name, expected) in
+            self.digests.iter().filter(|(name, _)| !except.contains(&name.as_str()))
+        {
             let path = folder.join(name);
             let (found, size) = digest_of(&open(&path, true)?).map_err(file_error(&path))?;
             expect_digest(&path, &found, expected)?;
@@ -139,7 +147,9 @@ pub enum CheckpointError {
         error: io::Error,
     },
     /// The folder is no checkpoint of ours, or of a version that is not known.
-    #[error("{path} is no checkpoint that this outgrow reads: {why} (docs/checkpoint.md states the format)")]
+    #[error(
+        "{path} is no checkpoint that this outgrow reads: {why} (docs/checkpoint.md states the format)"
+    )]
     Format {
         /// Which file.
         path: String,
@@ -199,7 +209,8 @@ fn open(path: &Path, is_named: bool) -> Result<File, CheckpointError> {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and its size in bytes.
+    /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and
+    /// its size in bytes.
     ///
     /// # Errors
     /// If the folder exists, or anything can't be written; nothing is left behind then.
@@ -208,7 +219,11 @@ impl Checkpoint {
     }
 
     /// Writes it as a copy of the model of this digest, if it is one.
-    pub(crate) fn write_copy(&self, folder: &Path, origin: Option<&str>) -> Result<(String, u64), CheckpointError> {
+    pub(crate) fn write_copy(
+        &self,
+        folder: &Path,
+        origin: Option<&str>,
+    ) -> Result<(String, u64), CheckpointError> {
         if folder.exists() {
             return Err(CheckpointError::Exists(folder.display().to_string()));
         }
@@ -216,7 +231,8 @@ impl Checkpoint {
         let written = self.write_aside(&aside, origin).map_err(file_error(folder));
         let moved = written.and_then(|sizes| {
             let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
-            let synced = renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_parent(folder)));
+            let synced =
+                renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_parent(folder)));
             synced.map_err(file_error(folder))?;
             Ok(sizes)
         });
@@ -233,10 +249,14 @@ impl Checkpoint {
         let weights = named("", &parts.weights);
         // A model that was never trained has no optimizer to carry along.
         let optimizer = (self.state.step > 0).then(|| {
-            [("first_moment.", &parts.first_moment), ("second_moment.", &parts.second_moment), ("born.", &parts.born)]
-                .into_iter()
-                .flat_map(|(prefix, tensors)| named(prefix, tensors))
-                .collect::<Vec<_>>()
+            [
+                ("first_moment.", &parts.first_moment),
+                ("second_moment.", &parts.second_moment),
+                ("born.", &parts.born),
+            ]
+            .into_iter()
+            .flat_map(|(prefix, tensors)| named(prefix, tensors))
+            .collect::<Vec<_>>()
         });
         let (model, optimizer) = rayon::join(
             || store(&folder.join(MODEL), weights),
@@ -264,10 +284,12 @@ impl Checkpoint {
         Ok((head_digest, size))
     }
 
-    /// Reads a checkpoint, or a model as transformers keeps it. The weights come as float64 if they are stored so, otherwise as float32.
+    /// Reads a checkpoint, or a model as transformers keeps it. The weights come as float64 if they
+    /// are stored so, otherwise as float32.
     ///
     /// # Errors
-    /// If it is missing, damaged, of another format, or its tensors are not those of its architecture.
+    /// If it is missing, damaged, of another format, or its tensors are not those of its
+    /// architecture.
     pub fn read(folder: &Path, device: Device) -> Result<Self, CheckpointError> {
         if is_hub(folder) {
             return Ok(HubModel::read(folder)?.into_checkpoint(device));
@@ -277,7 +299,8 @@ impl Checkpoint {
         Self::read_body(folder, head, optimizer, device)
     }
 
-    /// The architecture of a checkpoint, or of a model as transformers keeps it, without its weights.
+    /// The architecture of a checkpoint, or of a model as transformers keeps it, without its
+    /// weights.
     ///
     /// # Errors
     /// If it is missing or of another format.
@@ -288,12 +311,17 @@ impl Checkpoint {
         Ok(read_head(folder)?.0.architecture)
     }
 
-    /// Reads a checkpoint whose head must have the digest that was recorded when it was written. Then every file that it was written with
-    /// must be there as it was written; what else lies in the folder is not looked at.
+    /// Reads a checkpoint whose head must have the digest that was recorded when it was written.
+    /// Then every file that it was written with must be there as it was written; what else lies in
+    /// the folder is not looked at.
     ///
     /// # Errors
     /// As of [`Checkpoint::read`], and if the head is another or a file is gone.
-    pub fn read_recorded(folder: &Path, digest: &str, device: Device) -> Result<Self, CheckpointError> {
+    pub fn read_recorded(
+        folder: &Path,
+        digest: &str,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
         let (head, found) = read_head(folder)?;
         expect_digest(&folder.join(HEAD), &found, digest)?;
         Self::read_own(folder, head, device)
@@ -303,17 +331,25 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As of [`Checkpoint::read`], and if it is not a copy of the model of this digest, as a whole.
-    pub(crate) fn read_copy(folder: &Path, origin: &str, device: Device) -> Result<Self, CheckpointError> {
+    pub(crate) fn read_copy(
+        folder: &Path,
+        origin: &str,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
         let (head, _) = read_head(folder)?;
         if head.origin.as_deref() != Some(origin) {
             let why = format!("it is not the copy of the model {origin} that was written there");
-            return Err(CheckpointError::Damaged { path: folder.join(HEAD).display().to_string(), why });
+            return Err(CheckpointError::Damaged {
+                path: folder.join(HEAD).display().to_string(),
+                why,
+            });
         }
         Self::read_own(folder, head, device)
     }
 
-    /// Verifies a checkpoint that a trial wrote without loading its tensors: that the head has the digest that was recorded, where that is
-    /// known, and every file that the head names the one that stands there.
+    /// Verifies a checkpoint that a trial wrote without loading its tensors: that the head has the
+    /// digest that was recorded, where that is known, and every file that the head names the one
+    /// that stands there.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`] where they are not; otherwise if a file can't be read.
@@ -334,7 +370,12 @@ impl Checkpoint {
         Self::read_body(folder, head, optimizer, device)
     }
 
-    fn read_body(folder: &Path, head: Head, optimizer: bool, device: Device) -> Result<Self, CheckpointError> {
+    fn read_body(
+        folder: &Path,
+        head: Head,
+        optimizer: bool,
+        device: Device,
+    ) -> Result<Self, CheckpointError> {
         // Those that are read are verified as they are read.
         head.verify(folder, &[MODEL, OPTIMIZER])?;
         let weights = read_tensors(folder, MODEL, &head, &[""], device)?.remove(0);
@@ -344,9 +385,15 @@ impl Checkpoint {
             return Err(format_error(&folder.join(MODEL), why));
         }
         let state = if optimizer {
-            let mut parts =
-                read_tensors(folder, OPTIMIZER, &head, &["first_moment.", "second_moment.", "born."], device)?;
-            let (born, second_moment, first_moment) = (parts.remove(2), parts.remove(1), parts.remove(0));
+            let mut parts = read_tensors(
+                folder,
+                OPTIMIZER,
+                &head,
+                &["first_moment.", "second_moment.", "born."],
+                device,
+            )?;
+            let (born, second_moment, first_moment) =
+                (parts.remove(2), parts.remove(1), parts.remove(0));
             let parts = Parts { weights, first_moment, second_moment, born };
             TrainingState::from_parts(&head.architecture, parts, head.optimizer_step)
         } else {
@@ -361,7 +408,10 @@ fn read_head(folder: &Path) -> Result<(Head, String), CheckpointError> {
     let path = folder.join(HEAD);
     let size = fs::metadata(&path).map_err(file_error(&path))?.len();
     if size > MAX_HEAD_BYTES {
-        return Err(format_error(&path, format!("it has {size} bytes, more than {MAX_HEAD_BYTES}")));
+        return Err(format_error(
+            &path,
+            format!("it has {size} bytes, more than {MAX_HEAD_BYTES}"),
+        ));
     }
     let text = fs::read(&path).map_err(file_error(&path))?;
     let head: Head = serde_json::from_slice(&text).map_err(|error| format_error(&path, error))?;
@@ -374,8 +424,13 @@ fn read_head(folder: &Path) -> Result<(Head, String), CheckpointError> {
     }
     let invalid = |error| CheckpointError::Architecture { path: path.display().to_string(), error };
     head.architecture.validate().map_err(invalid)?;
-    if let Some(name) = head.digests.keys().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        return Err(format_error(&path, format!("`digests` names {name:?}, which is no file of its folder")));
+    if let Some(name) =
+        head.digests.keys().find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+    {
+        return Err(format_error(
+            &path,
+            format!("`digests` names {name:?}, which is no file of its folder"),
+        ));
     }
     Ok((head, digest(&text)))
 }
@@ -401,12 +456,20 @@ fn read_tensors(
     let expected = ids.len() * prefixes.len();
     if tensors.len() != expected {
         let known = |name: &str| {
-            prefixes.iter().any(|p| name.strip_prefix(p).is_some_and(|n| ids.iter().any(|id| id.to_string() == n)))
+            prefixes.iter().any(|p| {
+                name.strip_prefix(p).is_some_and(|n| ids.iter().any(|id| id.to_string() == n))
+            })
         };
-        let extra =
-            tensors.names().into_iter().find(|name| !known(name)).map(|name| format!(", `{name}` is not among them"));
-        let why =
-            format!("it has {} tensors, its architecture has {expected}{}", tensors.len(), extra.unwrap_or_default());
+        let extra = tensors
+            .names()
+            .into_iter()
+            .find(|name| !known(name))
+            .map(|name| format!(", `{name}` is not among them"));
+        let why = format!(
+            "it has {} tensors, its architecture has {expected}{}",
+            tensors.len(),
+            extra.unwrap_or_default()
+        );
         return Err(format_error(&path, why));
     }
     let read = |prefix: &&str| {
@@ -422,7 +485,10 @@ fn read_tensors(
 fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor, String> {
     let view = tensors.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
     if view.shape() != shape {
-        return Err(format!("`{name}` has shape {:?}, its architecture says {shape:?}", view.shape()));
+        return Err(format!(
+            "`{name}` has shape {:?}, its architecture says {shape:?}",
+            view.shape()
+        ));
     }
     let (kind, master) = match view.dtype() {
         Dtype::F64 => (Kind::Double, Kind::Double),
@@ -432,7 +498,9 @@ fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor
         Dtype::I32 => (Kind::Int, Kind::Int),
         Dtype::I64 => (Kind::Int64, Kind::Int),
         other => {
-            return Err(format!("`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I32 or I64 for `born`)"));
+            return Err(format!(
+                "`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I32 or I64 for `born`)"
+            ));
         }
     };
     let size: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
@@ -460,7 +528,9 @@ impl View for Stored {
 
     fn data(&self) -> Cow<'_, [u8]> {
         // SAFETY: contiguous, on the processor, and nobody writes to it while it is stored.
-        Cow::Borrowed(unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.data_len()) })
+        Cow::Borrowed(unsafe {
+            std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.data_len())
+        })
     }
 
     fn data_len(&self) -> usize {
@@ -477,22 +547,28 @@ fn named(prefix: &str, tensors: &BTreeMap<ParamId, Tensor>) -> Vec<(String, Stor
     tensors.iter().map(stored).collect()
 }
 
-/// Writes tensors to a file, safely on disk; gives its digest and size. It is hashed while the disk writes.
+/// Writes tensors to a file, safely on disk; gives its digest and size. It is hashed while the disk
+/// writes.
 fn store(path: &Path, tensors: Vec<(String, Stored)>) -> io::Result<(String, u64)> {
-    let written = Point::CheckpointWrite.around(|| safetensors::serialize_to_file(tensors, None, path));
+    let written =
+        Point::CheckpointWrite.around(|| safetensors::serialize_to_file(tensors, None, path));
     written.map_err(io::Error::other)?;
     let file = File::open(path)?;
-    let (synced, hashed) = rayon::join(|| Point::CheckpointSync.around(|| file.sync_all()), || digest_of(&file));
+    let (synced, hashed) =
+        rayon::join(|| Point::CheckpointSync.around(|| file.sync_all()), || digest_of(&file));
     synced?;
     hashed
 }
 
-/// The digest and size of a file that nobody writes. What is mapped counts as this process's memory, so only a window of it is at a time.
+/// The digest and size of a file that nobody writes. What is mapped counts as this process's
+/// memory, so only a window of it is at a time.
 pub(crate) fn digest_of(file: &File) -> io::Result<(String, u64)> {
     let (mut hasher, size) = (blake3::Hasher::new(), file.metadata()?.len());
     for at in (0..size).step_by(WINDOW) {
         // SAFETY: read only; the file is not changed while it is mapped.
-        let window = unsafe { MmapOptions::new().offset(at).len(WINDOW.min((size - at) as usize)).map(file) }?;
+        let window = unsafe {
+            MmapOptions::new().offset(at).len(WINDOW.min((size - at) as usize)).map(file)
+        }?;
         hasher.update_rayon(&window);
     }
     Ok((hasher.finalize().to_hex().to_string(), size))
@@ -505,7 +581,8 @@ fn digest(bytes: &[u8]) -> String {
     blake3::Hasher::new().update_rayon(bytes).finalize().to_hex().to_string()
 }
 
-/// Where this process writes what is going to be `folder`: a checkpoint, and a model of transformers. Both are removed if it does not get there.
+/// Where this process writes what is going to be `folder`: a checkpoint, and a model of
+/// transformers. Both are removed if it does not get there.
 pub fn asides(folder: &Path) -> [PathBuf; 2] {
     let ending = format!("tmp-{}", std::process::id());
     let mut name = folder.file_name().unwrap_or_default().to_owned();
@@ -525,7 +602,8 @@ pub(crate) fn step_folder(trial: &Path, step: u64, epoch: u64) -> PathBuf {
     trial.join(format!("step-{step:010}-{epoch}"))
 }
 
-/// The epoch of a checkpoint's folder, or of one that was never finished; none of what is no checkpoint.
+/// The epoch of a checkpoint's folder, or of one that was never finished; none of what is no
+/// checkpoint.
 fn epoch_of(folder: &Path) -> Option<u64> {
     let name = folder.file_name()?.to_str()?.strip_prefix("step-")?;
     let name = name.split_once('.').map_or(name, |(name, _)| name);
@@ -533,8 +611,8 @@ fn epoch_of(folder: &Path) -> Option<u64> {
     name.split_once('-').map_or(Some(0), |(_, epoch)| epoch.parse().ok())
 }
 
-/// Removes the checkpoints of a trial that this attempt and those before it wrote, except those of the given folders: what no longer
-/// counts, and what was never finished.
+/// Removes the checkpoints of a trial that this attempt and those before it wrote, except those of
+/// the given folders: what no longer counts, and what was never finished.
 pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf], epoch: u64) {
     for entry in fs::read_dir(trial).into_iter().flatten().flatten() {
         let folder = entry.path();

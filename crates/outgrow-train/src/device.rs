@@ -16,13 +16,15 @@ pub enum Device {
 
 /// Makes libtorch ready in this process: finds CUDA where there is one, sets the number of threads.
 ///
-/// The linker drops libtorch's CUDA half from a binary that names none of its symbols, and libtorch then sees no GPU without
-/// a word; so it is opened here, before anything asks.
+/// The linker drops libtorch's CUDA half from a binary that names none of its symbols, and libtorch
+/// then sees no GPU without a word; so it is opened here, before anything asks.
 pub fn initialise(threads: usize) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: libtorch's own initialisers run, as they do in every program that is linked against it.
-        let cuda = unsafe { libloading::os::unix::Library::open(Some("libtorch_cuda.so"), LAZY_GLOBAL) };
+        // SAFETY: libtorch's own initialisers run, as they do in every program that is linked
+        // against it.
+        let cuda =
+            unsafe { libloading::os::unix::Library::open(Some("libtorch_cuda.so"), LAZY_GLOBAL) };
         // Its absence is the ordinary case of a machine without a GPU. It must never be unloaded.
         if let Ok(library) = cuda {
             std::mem::forget(library);
@@ -31,10 +33,12 @@ pub fn initialise(threads: usize) {
     tch::set_num_threads(threads.max(1) as i32);
 }
 
-const LAZY_GLOBAL: std::ffi::c_int = libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
+const LAZY_GLOBAL: std::ffi::c_int =
+    libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
 
 impl Device {
-    /// The devices of this machine that a sweep uses unless told otherwise: every GPU, or the processor.
+    /// The devices of this machine that a sweep uses unless told otherwise: every GPU, or the
+    /// processor.
     pub fn all() -> Vec<Device> {
         match tch::Cuda::device_count() {
             n if n > 0 && tch::Cuda::is_available() => (0..n as usize).map(Device::Cuda).collect(),
@@ -51,23 +55,28 @@ impl Device {
                 let free = line.split_whitespace().next()?.parse::<u64>().ok()? * 1024;
                 Some(free.min(free_of_group().unwrap_or(u64::MAX)))
             }
-            Device::Cuda(index) => gpu_mebibytes(&["--query-gpu=memory.free"], index)?.trim().parse().ok().map(bytes),
+            Device::Cuda(index) => {
+                gpu_mebibytes(&["--query-gpu=memory.free"], index)?.trim().parse().ok().map(bytes)
+            }
         }
     }
 
-    /// What each of so many workers that share this device may take of its memory; none where that can't be found out. On a
-    /// processor it is what is free now, for memory is not theirs alone; on a GPU a share of all but what drivers keep.
+    /// What each of so many workers that share this device may take of its memory; none where that
+    /// can't be found out. On a processor it is what is free now, for memory is not theirs alone;
+    /// on a GPU a share of all but what drivers keep.
     pub fn share_bytes(self, workers: usize) -> Option<u64> {
         match self {
             Device::Cpu => self.free_bytes(),
             Device::Cuda(index) => {
-                let all: u64 = gpu_mebibytes(&["--query-gpu=memory.total"], index)?.trim().parse().ok()?;
+                let all: u64 =
+                    gpu_mebibytes(&["--query-gpu=memory.total"], index)?.trim().parse().ok()?;
                 Some(bytes(all) / 10 * 9 / workers.max(1) as u64)
             }
         }
     }
 
-    /// What libtorch takes for itself, whatever is computed: on a processor as measured, on a GPU what CUDA's context is known to take.
+    /// What libtorch takes for itself, whatever is computed: on a processor as measured, on a GPU
+    /// what CUDA's context is known to take.
     pub fn base_bytes(self) -> u64 {
         match self {
             Device::Cpu => bytes(96),
@@ -110,7 +119,8 @@ impl MemoryGauge {
         let _ = std::fs::write("/proc/self/clear_refs", "5");
     }
 
-    /// Bytes at the peak since the last reset; none where that can't be found out. On a GPU what libtorch has taken, which it keeps.
+    /// Bytes at the peak since the last reset; none where that can't be found out. On a GPU what
+    /// libtorch has taken, which it keeps.
     pub fn peak(&self) -> Option<u64> {
         match self.device {
             Device::Cpu => Some(resident("VmHWM:")?.saturating_sub(self.before)),
@@ -133,7 +143,8 @@ fn resident(name: &str) -> Option<u64> {
 /// What the driver answers to a question about memory.
 fn gpu_mebibytes(query: &[&str], index: usize) -> Option<String> {
     let options = ["--format=csv,noheader,nounits", "-i", &index.to_string()];
-    let answer = std::process::Command::new("nvidia-smi").args(query).args(options).output().ok()?;
+    let answer =
+        std::process::Command::new("nvidia-smi").args(query).args(options).output().ok()?;
     String::from_utf8(answer.stdout).ok()
 }
 
@@ -144,14 +155,19 @@ fn bytes(mebibytes: u64) -> u64 {
 /// What a container or a scheduler leaves of the memory it allows; none where it sets no limit.
 fn free_of_group() -> Option<u64> {
     let group = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let folder = format!("/sys/fs/cgroup{}", group.lines().find_map(|line| line.strip_prefix("0::"))?);
-    let number = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).ok()?.trim().parse::<u64>().ok();
+    let folder =
+        format!("/sys/fs/cgroup{}", group.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let number = |file: &str| {
+        std::fs::read_to_string(format!("{folder}/{file}")).ok()?.trim().parse::<u64>().ok()
+    };
     Some(number("memory.max")?.saturating_sub(number("memory.current")?))
 }
 
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
     name.unwrap_or_else(|| "cpu".into())
 }
 
@@ -172,9 +188,10 @@ impl FromStr for Device {
         match (text, number) {
             ("cpu", _) => Ok(Device::Cpu),
             (_, Some("")) => Ok(Device::Cuda(0)),
-            (_, Some(number)) => {
-                number.parse().map(Device::Cuda).map_err(|_| format!("`{text}`: cuda:N needs a number"))
-            }
+            (_, Some(number)) => number
+                .parse()
+                .map(Device::Cuda)
+                .map_err(|_| format!("`{text}`: cuda:N needs a number")),
             _ => Err(format!("`{text}` is no device; use cpu, cuda or cuda:N")),
         }
     }

@@ -8,7 +8,10 @@ use outgrow_core::{
     init::Initializer,
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
-    sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+    sweep::{
+        Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+        TrainingSpec,
+    },
 };
 use rand::RngExt;
 use tch::{Kind, Tensor, no_grad};
@@ -24,8 +27,8 @@ use crate::{
 /// Steps that are looked at.
 pub const STEPS: usize = 3;
 
-/// Trains a copy of the grown model for three steps on `batches` of inputs and targets, each behind the mask that `set_mask` sets for
-/// it, and says what happens to its new entries.
+/// Trains a copy of the grown model for three steps on `batches` of inputs and targets, each behind
+/// the mask that `set_mask` sets for it, and says what happens to its new entries.
 pub fn examine(
     before: &TrainingState,
     after: &TrainingState,
@@ -59,15 +62,18 @@ pub fn examine(
     diagnosis.dead = dead(&state, &is_new, &seen);
     diagnosis.symmetry = cosines[0].zip(cosines[STEPS - 1]).map(|(first, last)| [first, last]);
     let rms = |state: &TrainingState| {
-        no_grad(|| Model::new(state.architecture(), state.weights(state.master())).sublayer_rms(&batches[0].0))
+        no_grad(|| {
+            Model::new(state.architecture(), state.weights(state.master()))
+                .sublayer_rms(&batches[0].0)
+        })
     };
     diagnosis.rms_before = rms(before);
     diagnosis.rms_after = rms(after);
     diagnosis
 }
 
-/// Which entries the growth has just borne. In a model that was never trained all entries are as young; there those count that have no
-/// place in the model before.
+/// Which entries the growth has just borne. In a model that was never trained all entries are as
+/// young; there those count that have no place in the model before.
 fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     if after.step > 0 {
         return after.born().eq(after.step);
@@ -76,11 +82,10 @@ fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     let mark = |(id, weight): (ParamId, Tensor)| {
         let mark = weight.ones_like().to_kind(Kind::Bool);
         if let Some(old) = old.get(&id) {
-            let corner = old
-                .size()
-                .iter()
-                .enumerate()
-                .fold(mark.shallow_clone(), |part, (dim, &len)| part.narrow(dim as i64, 0, len));
+            let corner =
+                old.size().iter().enumerate().fold(mark.shallow_clone(), |part, (dim, &len)| {
+                    part.narrow(dim as i64, 0, len)
+                });
             let _ = corner.shallow_clone().fill_(0);
         }
         (id, mark)
@@ -88,12 +93,17 @@ fn newborn(before: &TrainingState, after: &TrainingState) -> Tensor {
     after.layout().join(&after.parts().weights.into_iter().map(mark).collect())
 }
 
-/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β 0.9 and 0.95) on windows of at most
-/// 128 token ids of a text, or on random tokens if there is none.
+/// Examines a grown checkpoint outside any trial, with AdamW as it is usual (learning rate 0.001, β
+/// 0.9 and 0.95) on windows of at most 128 token ids of a text, or on random tokens if there is
+/// none.
 ///
 /// # Errors
 /// If the text is shorter than one window, or has tokens that the model does not know.
-pub fn consult(grown: &GrownCheckpoint, text: Option<&[i64]>, seed: u64) -> Result<Diagnosis, EvalError> {
+pub fn consult(
+    grown: &GrownCheckpoint,
+    text: Option<&[i64]>,
+    seed: u64,
+) -> Result<Diagnosis, EvalError> {
     const SEQUENCES: usize = 8;
     let architecture = grown.before.architecture();
     let (seq_len, n) = (architecture.seq_len.min(PROBE_LEN), STEPS * SEQUENCES);
@@ -108,31 +118,52 @@ pub fn consult(grown: &GrownCheckpoint, text: Option<&[i64]>, seed: u64) -> Resu
             (0..n * (seq_len + 1)).map(|_| rng.random_range(0..last)).collect()
         }
     };
-    let rows = Tensor::from_slice(&rows).view([n as i64, seq_len as i64 + 1]).to_device(grown.before.weights.device());
+    let rows = Tensor::from_slice(&rows)
+        .view([n as i64, seq_len as i64 + 1])
+        .to_device(grown.before.weights.device());
     let batches = std::array::from_fn(|step| {
         let rows = rows.narrow(0, (step * SEQUENCES) as i64, SEQUENCES as i64);
         (rows.narrow(1, 0, seq_len as i64), rows.narrow(1, 1, seq_len as i64))
     });
     let trial = usual_trial(architecture);
-    Ok(examine(&grown.before, &grown.after, &batches, &trial, trial.settings.training.learning_rate, &|_, _| {}))
+    Ok(examine(
+        &grown.before,
+        &grown.after,
+        &batches,
+        &trial,
+        trial.settings.training.learning_rate,
+        &|_, _| {},
+    ))
 }
 
 /// A trial for its optimizer's sake.
 fn usual_trial(architecture: &Architecture) -> Trial {
-    let (initializer, optimizer) = (Initializer::Normal { scale: 1.0 }, OptimizerAtGrowth::KeepEntryAge);
+    let (initializer, optimizer) =
+        (Initializer::Normal { scale: 1.0 }, OptimizerAtGrowth::KeepEntryAge);
     let training = TrainingSpec {
         tokens: 1,
         equal: Equal::Tokens,
         batch_size: 1,
         learning_rate: 1e-3,
         schedule: LearningRateSchedule::Constant { warmup: 0.0 },
-        optimizer: OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, clip_norm: 1.0 },
+        optimizer: OptimizerSpec {
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+        },
         precision: Precision::Float32,
-        growth: GrowthPolicy { initializer, optimizer, learning_rate: LearningRateAtGrowth::Unchanged },
+        growth: GrowthPolicy {
+            initializer,
+            optimizer,
+            learning_rate: LearningRateAtGrowth::Unchanged,
+        },
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
     let settings = Settings { data: String::new(), initial: None, tokens: 1, training, evaluation };
-    let plan = GrowthPlan::new(architecture.clone(), vec![]).expect("the architecture of a checkpoint is valid");
+    let plan = GrowthPlan::new(architecture.clone(), vec![])
+        .expect("the architecture of a checkpoint is valid");
     Trial { plan, settings, seed: 0 }
 }
 
@@ -158,28 +189,36 @@ fn ratio(values: &Tensor, is_new: &Tensor) -> Option<f64> {
     (old > 0.0).then(|| (new / old).sqrt())
 }
 
-/// Parameters that have new entries none of which was seen with a gradient. A table's row learns when its token comes, so tables
-/// are left out.
+/// Parameters that have new entries none of which was seen with a gradient. A table's row learns
+/// when its token comes, so tables are left out.
 fn dead(state: &TrainingState, is_new: &Tensor, seen: &Tensor) -> Vec<String> {
     let count_in = |mask: &Tensor, at: i64, len: i64| count(&mask.narrow(0, at, len));
     let segments = state.layout().segments().filter(|(id, ..)| id.kind != ParamKind::Embedding);
-    let silent = segments.filter(|&(_, at, len)| count_in(is_new, at, len) > 0 && count_in(seen, at, len) == 0);
+    let silent = segments
+        .filter(|&(_, at, len)| count_in(is_new, at, len) > 0 && count_in(seen, at, len) == 0);
     silent.map(|(id, ..)| id.to_string()).collect()
 }
 
-/// For each parameter that writes units: pairs of equal columns, each with the first that it equals.
+/// For each parameter that writes units: pairs of equal columns, each with the first that it
+/// equals.
 fn twins(state: &TrainingState) -> BTreeMap<ParamId, Vec<[i64; 2]>> {
     let weights = state.parts().weights;
-    let units = weights.into_iter().filter(|(id, _)| matches!(id.kind, ParamKind::W1 | ParamKind::Wv));
-    units.map(|(id, weight)| (id, equal_columns(&weight))).filter(|(_, pairs)| !pairs.is_empty()).collect()
+    let units =
+        weights.into_iter().filter(|(id, _)| matches!(id.kind, ParamKind::W1 | ParamKind::Wv));
+    units
+        .map(|(id, weight)| (id, equal_columns(&weight)))
+        .filter(|(_, pairs)| !pairs.is_empty())
+        .collect()
 }
 
-/// Columns with equal sums under two fixed weightings are equal, but for an accident that does no harm.
+/// Columns with equal sums under two fixed weightings are equal, but for an accident that does no
+/// harm.
 fn equal_columns(weight: &Tensor) -> Vec<[i64; 2]> {
     let rows = Tensor::arange(weight.size()[0], (Kind::Double, weight.device()));
     let weight = weight.to_kind(Kind::Double);
     let sums = [rows.sin() + 2.0, (&rows * 0.7).cos() + 2.0].map(|by| by.matmul(&weight));
-    let [a, b] = sums.map(|sum| Vec::<f64>::try_from(sum.to_device(tch::Device::Cpu)).expect("numbers"));
+    let [a, b] =
+        sums.map(|sum| Vec::<f64>::try_from(sum.to_device(tch::Device::Cpu)).expect("numbers"));
     let mut first: BTreeMap<(u64, u64), i64> = BTreeMap::new();
     let mut pairs = vec![];
     for (column, key) in a.iter().zip(&b).map(|(a, b)| (a.to_bits(), b.to_bits())).enumerate() {
@@ -192,7 +231,11 @@ fn equal_columns(weight: &Tensor) -> Vec<[i64; 2]> {
 }
 
 /// Mean cosine between the gradients of twins.
-fn symmetry(state: &TrainingState, gradient: &Tensor, twins: &BTreeMap<ParamId, Vec<[i64; 2]>>) -> Option<f64> {
+fn symmetry(
+    state: &TrainingState,
+    gradient: &Tensor,
+    twins: &BTreeMap<ParamId, Vec<[i64; 2]>>,
+) -> Option<f64> {
     let gradients = state.layout().cut(gradient);
     let cosines: Vec<f64> = twins
         .iter()
@@ -204,8 +247,11 @@ fn symmetry(state: &TrainingState, gradient: &Tensor, twins: &BTreeMap<ParamId, 
             };
             let (a, b) = (columns(0), columns(1));
             let dot = (&a * &b).sum_dim_intlist(Some([0i64].as_slice()), false, Kind::Double);
-            let norm = |x: &Tensor| x.square().sum_dim_intlist(Some([0i64].as_slice()), false, Kind::Double).sqrt();
-            Vec::<f64>::try_from((dot / (norm(&a) * norm(&b))).to_device(tch::Device::Cpu)).expect("numbers")
+            let norm = |x: &Tensor| {
+                x.square().sum_dim_intlist(Some([0i64].as_slice()), false, Kind::Double).sqrt()
+            };
+            Vec::<f64>::try_from((dot / (norm(&a) * norm(&b))).to_device(tch::Device::Cpu))
+                .expect("numbers")
         })
         .filter(|cosine| cosine.is_finite())
         .collect();

@@ -15,7 +15,9 @@ use crate::{
 #[derive(Debug, Error, PartialEq)]
 pub enum EvalError {
     /// Rows of token ids must be of one length.
-    #[error("row {row} has {found} token ids, but row 0 has {expected}; all rows must be equally long")]
+    #[error(
+        "row {row} has {found} token ids, but row 0 has {expected}; all rows must be equally long"
+    )]
     Ragged {
         /// Which row.
         row: usize,
@@ -57,7 +59,9 @@ pub enum EvalError {
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
     /// The text has a token id that the model does not know.
-    #[error("the text has token id {0}; this model knows and predicts 0 to {1}: is it the model's tokenizer?")]
+    #[error(
+        "the text has token id {0}; this model knows and predicts 0 to {1}: is it the model's tokenizer?"
+    )]
     Unknown(i64, usize),
 }
 
@@ -72,12 +76,16 @@ pub struct TextLoss {
     pub window: usize,
 }
 
-/// Logits, row by row, position by position, of token ids (rows of equal length up to `seq_len`), in the number type of
-/// the checkpoint's weights.
+/// Logits, row by row, position by position, of token ids (rows of equal length up to `seq_len`),
+/// in the number type of the checkpoint's weights.
 ///
 /// # Errors
 /// If the rows differ in length, are too long, or hold what is no token id.
-pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Result<Vec<Vec<Vec<f64>>>, EvalError> {
+pub fn logits(
+    checkpoint: &Checkpoint,
+    rows: &[Vec<i64>],
+    device: Device,
+) -> Result<Vec<Vec<Vec<f64>>>, EvalError> {
     let architecture = checkpoint.state.architecture();
     check_rows(rows, architecture)?;
     check_finite(&checkpoint.state)?;
@@ -85,9 +93,15 @@ pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Res
     check_memory(architecture, length, checkpoint.state.master(), device)?;
     let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
     let some = |rows: &[Vec<i64>]| {
-        let tokens = Tensor::from_slice(&rows.concat()).view([rows.len() as i64, -1]).to_device(device.tch());
-        let logits = no_grad(|| model.logits(&tokens)).to_kind(Kind::Double).to_device(tch::Device::Cpu).contiguous();
-        let values: Vec<f64> = Vec::try_from(logits.flatten(0, -1)).expect("logits are float64 values");
+        let tokens = Tensor::from_slice(&rows.concat())
+            .view([rows.len() as i64, -1])
+            .to_device(device.tch());
+        let logits = no_grad(|| model.logits(&tokens))
+            .to_kind(Kind::Double)
+            .to_device(tch::Device::Cpu)
+            .contiguous();
+        let values: Vec<f64> =
+            Vec::try_from(logits.flatten(0, -1)).expect("logits are float64 values");
         let row = |row: &[f64]| row.chunks(architecture.n_outputs).map(<[f64]>::to_vec).collect();
         values.chunks(length * architecture.n_outputs).map(row).collect::<Vec<_>>()
     };
@@ -95,7 +109,12 @@ pub fn logits(checkpoint: &Checkpoint, rows: &[Vec<i64>], device: Device) -> Res
 }
 
 /// Refuses rows whose attention does not fit.
-fn check_memory(architecture: &Architecture, length: usize, kind: Kind, device: Device) -> Result<(), EvalError> {
+fn check_memory(
+    architecture: &Architecture,
+    length: usize,
+    kind: Kind,
+    device: Device,
+) -> Result<(), EvalError> {
     // Scores, their softmax, and what is computed from them.
     let needed = 3 * kind.elt_size_in_bytes() as u64 * widest(architecture, length) as u64;
     match device.free_bytes() {
@@ -104,7 +123,8 @@ fn check_memory(architecture: &Architecture, length: usize, kind: Kind, device: 
     }
 }
 
-/// Numbers in the largest tensor that a row of so many tokens needs: its logits, or the scores of a layer.
+/// Numbers in the largest tensor that a row of so many tokens needs: its logits, or the scores of a
+/// layer.
 fn widest(architecture: &Architecture, length: usize) -> usize {
     let n_heads = architecture.layers.iter().map(LayerShape::n_heads).max().unwrap_or(1);
     length.saturating_mul(architecture.n_outputs.max(n_heads.saturating_mul(length)))
@@ -115,8 +135,13 @@ fn together(architecture: &Architecture, length: usize) -> usize {
     (NUMBERS / widest(architecture, length)).clamp(1, 16)
 }
 
-/// Refuses a text that is shorter than one window of so many tokens, or has tokens that the model does not know.
-pub(crate) fn check_text(architecture: &Architecture, text: &[i64], window: usize) -> Result<(), EvalError> {
+/// Refuses a text that is shorter than one window of so many tokens, or has tokens that the model
+/// does not know.
+pub(crate) fn check_text(
+    architecture: &Architecture,
+    text: &[i64],
+    window: usize,
+) -> Result<(), EvalError> {
     let known = architecture.vocab_size.min(architecture.n_outputs) as i64;
     match text.iter().find(|id| !(0..known).contains(id)) {
         Some(&id) => Err(EvalError::Unknown(id, known as usize - 1)),
@@ -147,11 +172,13 @@ const NUMBERS: usize = 1 << 27;
 /// Windows of a text are no longer unless someone asks for it.
 const USUAL_WINDOW: usize = 1024;
 
-/// Mean cross-entropy on a text's token ids, cut into windows of that many tokens (or of all of a shorter text) one after another; what is left at its
-/// end is not counted. Without a length they are as long as the model reads, but at most 1,024.
+/// Mean cross-entropy on a text's token ids, cut into windows of that many tokens (or of all of a
+/// shorter text) one after another; what is left at its end is not counted. Without a length they
+/// are as long as the model reads, but at most 1,024.
 ///
 /// # Errors
-/// If the text is shorter than two tokens, or has tokens that the model does not know, or the model can't read such windows.
+/// If the text is shorter than two tokens, or has tokens that the model does not know, or the model
+/// can't read such windows.
 pub fn text_loss(
     checkpoint: &Checkpoint,
     text: &[i64],
@@ -172,10 +199,17 @@ pub fn text_loss(
     let model = Model::new(architecture, checkpoint.state.weights(checkpoint.state.master()));
     let mut sum = 0.0;
     for chunk in windows.chunks(together(architecture, window)) {
-        let ids = Tensor::from_slice(&chunk.concat()).view([chunk.len() as i64, -1]).to_device(device.tch());
+        let ids = Tensor::from_slice(&chunk.concat())
+            .view([chunk.len() as i64, -1])
+            .to_device(device.tch());
         let (inputs, targets) = (ids.narrow(1, 0, window as i64), ids.narrow(1, 1, window as i64));
-        let loss = no_grad(|| cross_entropy(&model.logits(&inputs.contiguous()), &targets.contiguous()));
+        let loss =
+            no_grad(|| cross_entropy(&model.logits(&inputs.contiguous()), &targets.contiguous()));
         sum += loss.double_value(&[]) * chunk.len() as f64;
     }
-    Ok(TextLoss { loss: sum / windows.len() as f64, tokens: (windows.len() * window) as u64, window })
+    Ok(TextLoss {
+        loss: sum / windows.len() as f64,
+        tokens: (windows.len() * window) as u64,
+        window,
+    })
 }

@@ -1,9 +1,10 @@
-//! Models as Hugging Face's transformers keeps them: a folder of `config.json`, safetensors (in one file or in shards), a tokenizer and whatever
-//! else lies beside them.
+//! Models as Hugging Face's transformers keeps them: a folder of `config.json`, safetensors (in one
+//! file or in shards), a tokenizer and whatever else lies beside them.
 //!
-//! A family ([`family::Family`]) says which architecture a `config.json` means and where its tensors lie; the rest is the same for all. Reading
-//! trusts nothing: sizes are bounded, names of shards must be plain file names, shapes are compared before anything is computed.
-//! Weights are mapped, not read, so that growing takes little more memory than what is written.
+//! A family ([`family::Family`]) says which architecture a `config.json` means and where its
+//! tensors lie; the rest is the same for all. Reading trusts nothing: sizes are bounded, names of
+//! shards must be plain file names, shapes are compared before anything is computed. Weights are
+//! mapped, not read, so that growing takes little more memory than what is written.
 
 mod beside;
 mod config;
@@ -49,7 +50,8 @@ pub fn read_architecture(folder: &Path) -> Result<Architecture, HubError> {
     Ok(family::read(&path, &fields)?.1)
 }
 
-/// What a user should know of a folder that can be read: what of it was not looked at, and where it says two things.
+/// What a user should know of a folder that can be read: what of it was not looked at, and where it
+/// says two things.
 ///
 /// # Errors
 /// If it can't be read.

@@ -8,8 +8,9 @@ use tch::Tensor;
 
 use crate::state::TrainingState;
 
-/// The grown state with what the operator learned from batches of training text: `batch(n, sequences)` gives the inputs and targets
-/// of its nth, or none if it is to stop; then there is no state, either.
+/// The grown state with what the operator learned from batches of training text: `batch(n,
+/// sequences)` gives the inputs and targets of its nth, or none if it is to stop; then there is no
+/// state, either.
 pub fn learn(
     operator: &Operator,
     before: &TrainingState,
@@ -24,8 +25,13 @@ pub fn learn(
     }
 }
 
-/// Whether an architecture has more of something than another: for the parts of it that are learned.
-fn grew(before: &Architecture, after: &Architecture, of: impl Fn(&Architecture) -> usize) -> Option<(usize, usize)> {
+/// Whether an architecture has more of something than another: for the parts of it that are
+/// learned.
+fn grew(
+    before: &Architecture,
+    after: &Architecture,
+    of: impl Fn(&Architecture) -> usize,
+) -> Option<(usize, usize)> {
     let (old, new) = (of(before), of(after));
     (new > old).then_some((old, new))
 }

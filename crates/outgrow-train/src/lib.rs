@@ -1,9 +1,10 @@
 //! The libtorch side of outgrow: the model, growing its whole training state, the training loop,
 //! checkpoints.
 //!
-//! It knows tensors and files, and nothing of databases, processes or figures: [`train`] blocks, tells what happens through
-//! a callback, and can be told to stop through what the callback returns. Which edits a growth consists of it takes from
-//! `outgrow-core`; the same list is executed on weights and optimizer moments.
+//! It knows tensors and files, and nothing of databases, processes or figures: [`train`] blocks,
+//! tells what happens through a callback, and can be told to stop through what the callback
+//! returns. Which edits a growth consists of it takes from `outgrow-core`; the same list is
+//! executed on weights and optimizer moments.
 
 pub mod bench;
 mod by_hand;
@@ -35,5 +36,6 @@ pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
 pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
 pub use verify::{
-    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, NotFinite, check_checkpoint, check_compositions,
+    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, NotFinite, check_checkpoint,
+    check_compositions,
 };

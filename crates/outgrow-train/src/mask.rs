@@ -22,7 +22,8 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The mask of a stage of the trial's plan that led from `before` to `grown`; none if it has none.
+    /// The mask of a stage of the trial's plan that led from `before` to `grown`; none if it has
+    /// none.
     pub fn of(trial: &Trial, stage: usize, before: &Architecture, grown: Grown) -> Option<Self> {
         let stage = &trial.plan.stages()[stage];
         let (from, until) = (stage.tokens, stage.open_at());
@@ -36,7 +37,9 @@ impl Mask {
 
     /// The mask of one replicate as it stands at `tokens`, for a state of such; none if it is open.
     pub fn at(&self, tokens: u64, state: &TrainingState) -> Option<Tensor> {
-        (!self.is_open(tokens)).then(|| self.open((tokens - self.from) as f64 / (self.until - self.from) as f64, state))
+        (!self.is_open(tokens)).then(|| {
+            self.open((tokens - self.from) as f64 / (self.until - self.from) as f64, state)
+        })
     }
 
     fn open(&self, open: f64, state: &TrainingState) -> Tensor {
@@ -45,7 +48,8 @@ impl Mask {
             let shape: Vec<i64> = id.shape(&self.before).iter().map(|&n| n as i64).collect();
             (id, Growable(Tensor::ones(&shape, options)))
         };
-        let mut mask: BTreeMap<ParamId, Growable> = parameters(&self.before).into_iter().map(one).collect();
+        let mut mask: BTreeMap<ParamId, Growable> =
+            parameters(&self.before).into_iter().map(one).collect();
         apply(&mut mask, &self.grown.edits, Role::Mask { open });
         state.layout().join(&mask.into_iter().map(|(id, values)| (id, values.0)).collect())
     }

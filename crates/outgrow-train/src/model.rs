@@ -1,8 +1,9 @@
 //! The model in libtorch: the paper's section 2, and the forms that today's models have.
 //!
-//! Shape suffixes: b sequences, t positions, h `d_model`, n heads of a group, q query heads that share keys and values, k `d_k`, v `d_v`,
-//! f `d_ff`, o outputs; `x_nh` stands for activations with b and t folded into one leading dimension. Of stacked replicates all shapes
-//! begin with their number r, weights and activations alike, and each product is one of r.
+//! Shape suffixes: b sequences, t positions, h `d_model`, n heads of a group, q query heads that
+//! share keys and values, k `d_k`, v `d_v`, f `d_ff`, o outputs; `x_nh` stands for activations with
+//! b and t folded into one leading dimension. Of stacked replicates all shapes begin with their
+//! number r, weights and activations alike, and each product is one of r.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,17 +33,21 @@ impl<'a> Model<'a> {
         Self { architecture, weights, compute }
     }
 
-    /// A model of weights in any kind that computes in one of its own: each weight is converted when it is used, a piece at a time, so that
-    /// this takes little memory.
+    /// A model of weights in any kind that computes in one of its own: each weight is converted
+    /// when it is used, a piece at a time, so that this takes little memory.
     ///
     /// # Panics
     /// As of [`Model::new`].
-    pub fn computing(architecture: &'a Architecture, weights: BTreeMap<ParamId, Tensor>, compute: Kind) -> Self {
+    pub fn computing(
+        architecture: &'a Architecture,
+        weights: BTreeMap<ParamId, Tensor>,
+        compute: Kind,
+    ) -> Self {
         Self { compute, ..Self::new(architecture, weights) }
     }
 
-    /// Logits b × t × o of token ids b × t; t is at most `seq_len`. Of stacked replicates r × b × t × o of r × b × t, or of b × t that
-    /// all read.
+    /// Logits b × t × o of token ids b × t; t is at most `seq_len`. Of stacked replicates r × b × t
+    /// × o of r × b × t, or of b × t that all read.
     pub fn logits(&self, tokens_bt: &Tensor) -> Tensor {
         self.run(tokens_bt, |_, _| {})
     }
@@ -50,12 +55,14 @@ impl<'a> Model<'a> {
     /// Root mean square of what attention and MLP of each layer add to the stream.
     pub fn sublayer_rms(&self, tokens_bt: &Tensor) -> Vec<[f64; 2]> {
         let mut seen = vec![];
-        let _ =
-            self.run(tokens_bt, |_, added_nh| seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[])));
+        let _ = self.run(tokens_bt, |_, added_nh| {
+            seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[]))
+        });
         seen.chunks(2).map(|layer| [layer[0], layer[1]]).collect()
     }
 
-    /// The model; `look` is shown what each sub-layer reads, normed, and what it adds to the stream.
+    /// The model; `look` is shown what each sub-layer reads, normed, and what it adds to the
+    /// stream.
     pub(crate) fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor, &Tensor)) -> Tensor {
         let form = self.architecture.form;
         let t = *tokens_bt.size().last().expect("token ids are batch × position");
@@ -69,7 +76,8 @@ impl<'a> Model<'a> {
             let attended_nh = at.attention(&normed_nh, shape, &among);
             look(&normed_nh, &attended_nh);
             let after_nh = &x_nh + attended_nh;
-            let normed_nh = at.norm(if form.parallel { &x_nh } else { &after_nh }, [MlpNorm, MlpNormBias]);
+            let normed_nh =
+                at.norm(if form.parallel { &x_nh } else { &after_nh }, [MlpNorm, MlpNormBias]);
             let thought_nh = at.mlp(&normed_nh);
             look(&normed_nh, &thought_nh);
             x_nh = after_nh + thought_nh;
@@ -79,7 +87,9 @@ impl<'a> Model<'a> {
             x_nh = outside.norm(&x_nh, [FinalNorm, FinalNormBias]);
         }
         let logits = match form.tied {
-            true => self.product(&x_nh, &self.weights[&ParamId::global(Embedding)].transpose(-2, -1)),
+            true => {
+                self.product(&x_nh, &self.weights[&ParamId::global(Embedding)].transpose(-2, -1))
+            }
             false => outside.times(&x_nh, Unembedding),
         };
         logits.view(&[&outer, [t, -1].as_slice()].concat()[..])
@@ -98,7 +108,9 @@ impl<'a> Model<'a> {
         };
         let rows = rows.to_kind(self.compute);
         match self.weights.get(&ParamId::global(Positions)) {
-            Some(positions_sh) => rows + positions_sh.narrow(-2, 0, t).to_kind(self.compute).unsqueeze(-3),
+            Some(positions_sh) => {
+                rows + positions_sh.narrow(-2, 0, t).to_kind(self.compute).unsqueeze(-3)
+            }
             None => rows,
         }
     }
@@ -110,14 +122,17 @@ impl<'a> Model<'a> {
         }
         let [.., rows, columns] = w.size()[..] else { panic!("a matrix has two dimensions") };
         let width = (CONVERTED / rows).max(1);
-        let part = |at: i64| x.matmul(&w.narrow(-1, at, width.min(columns - at)).to_kind(self.compute));
+        let part =
+            |at: i64| x.matmul(&w.narrow(-1, at, width.min(columns - at)).to_kind(self.compute));
         Tensor::cat(&(0..columns).step_by(width as usize).map(part).collect::<Vec<_>>(), -1)
     }
 
     fn among(&self, t: i64, like: &Tensor) -> Among {
         let heads = self.architecture.layers.iter().flat_map(|layer| &layer.heads);
         let widths: BTreeSet<usize> = heads.map(|head| head.d_k).collect();
-        let turns = |rotary| widths.into_iter().map(|d_k| (d_k, Turns::new(rotary, d_k, t, like))).collect();
+        let turns = |rotary| {
+            widths.into_iter().map(|d_k| (d_k, Turns::new(rotary, d_k, t, like))).collect()
+        };
         let turns = self.architecture.form.rotary().map_or_else(BTreeMap::new, turns);
         Among { t, mask_tt: self.mask(t, like), turns }
     }
@@ -141,8 +156,8 @@ struct Among {
     turns: BTreeMap<usize, Turns>,
 }
 
-/// Cosines and sines of rotary positions, t × pairs. They and their angles are computed in float32, step by step as transformers does,
-/// so that an imported model computes the same.
+/// Cosines and sines of rotary positions, t × pairs. They and their angles are computed in float32,
+/// step by step as transformers does, so that an imported model computes the same.
 struct Turns {
     channels: i64,
     cos_tp: Tensor,
@@ -158,7 +173,11 @@ impl Turns {
         let positions = Tensor::arange(t, (Kind::Float, Device::Cpu));
         let angles_tp = positions.unsqueeze(1) * Tensor::from_slice(&scaled).unsqueeze(0);
         let there = |x: Tensor| x.to_device(like.device()).to_kind(like.kind());
-        Self { channels: channels as i64, cos_tp: there(angles_tp.cos()), sin_tp: there(angles_tp.sin()) }
+        Self {
+            channels: channels as i64,
+            cos_tp: there(angles_tp.cos()),
+            sin_tp: there(angles_tp.sin()),
+        }
     }
 
     /// Pair i, of channels 2i and 2i + 1, turned by its angle.
@@ -166,8 +185,11 @@ impl Turns {
         let turned = x_bntk.narrow(-1, 0, self.channels);
         let pairs = turned.unflatten(-1, [self.channels / 2, 2]);
         let (a, b) = (pairs.select(-1, 0), pairs.select(-1, 1));
-        let turned = Tensor::stack(&[&a * &self.cos_tp - &b * &self.sin_tp, &b * &self.cos_tp + &a * &self.sin_tp], -1)
-            .flatten(-2, -1);
+        let turned = Tensor::stack(
+            &[&a * &self.cos_tp - &b * &self.sin_tp, &b * &self.cos_tp + &a * &self.sin_tp],
+            -1,
+        )
+        .flatten(-2, -1);
         match x_bntk.size()[x_bntk.dim() - 1] - self.channels {
             0 => turned,
             rest => Tensor::cat(&[turned, x_bntk.narrow(-1, self.channels, rest)], -1),
@@ -177,7 +199,9 @@ impl Turns {
 
 /// Powers of a base in float32, by libtorch: those of another library differ in their last digit.
 pub(crate) fn powers(base: f64, exponents: &[f32]) -> Vec<f32> {
-    Tensor::pow_scalar(base, &Tensor::from_slice(exponents)).try_into().expect("a number for each exponent")
+    Tensor::pow_scalar(base, &Tensor::from_slice(exponents))
+        .try_into()
+        .expect("a number for each exponent")
 }
 
 /// A layer of a model, or what stands outside the layers.
@@ -233,9 +257,11 @@ impl At<'_, '_> {
         }
     }
 
-    /// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e: one product for all projections of a kind, one attention per run of equal heads.
+    /// Σ_e softmax(Q_e K_eᵀ / √k_e) V_e W_o,e: one product for all projections of a kind, one
+    /// attention per run of equal heads.
     fn attention(&self, x_nh: &Tensor, shape: &LayerShape, among: &Among) -> Tensor {
-        let (q, k, v) = (self.affine(x_nh, Wq, Bq), self.affine(x_nh, Wk, Bk), self.affine(x_nh, Wv, Bv));
+        let (q, k, v) =
+            (self.affine(x_nh, Wq, Bq), self.affine(x_nh, Wk, Bk), self.affine(x_nh, Wv, Bv));
         let size = q.size();
         let (_, outer) = size.split_last().expect("a row for each position");
         let (mut query_at, mut key_at, mut value_at) = (0, 0, 0);
@@ -244,19 +270,26 @@ impl At<'_, '_> {
             let HeadGroup { n_heads, d_k, d_v, .. } = group;
             let (n, kv, t) = (n_heads as i64, group.n_kv_heads() as i64, among.t);
             let (wide, narrow) = (d_k as i64, d_v as i64);
-            let cut = |x: &Tensor, at: i64, n: i64, d: i64| x.narrow(-1, at, n * d).unflatten(-1, [n, d]);
+            let cut =
+                |x: &Tensor, at: i64, n: i64, d: i64| x.narrow(-1, at, n * d).unflatten(-1, [n, d]);
             // Queries and keys as they meet each other: normed, and turned by their positions.
             let ready = |x: Tensor, gain: ParamKind| {
-                let x_bntk = self.head_norm(x, gain).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
+                let x_bntk =
+                    self.head_norm(x, gain).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
                 among.turns.get(&d_k).map_or(x_bntk.shallow_clone(), |turns| turns.turn(&x_bntk))
             };
             let q_bntk = ready(cut(&q, query_at, n, wide), QueryNorm);
             let k_bntk = ready(cut(&k, key_at, kv, wide), KeyNorm);
-            let v_bntv = cut(&v, value_at, kv, narrow).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
-            let shared = |x: Tensor| if n == kv { x } else { x.repeat_interleave_self_int(n / kv, 1, None) };
+            let v_bntv =
+                cut(&v, value_at, kv, narrow).flatten(0, -3).unflatten(0, [-1, t]).transpose(1, 2);
+            let shared =
+                |x: Tensor| if n == kv { x } else { x.repeat_interleave_self_int(n / kv, 1, None) };
             let scale = 1.0 / (d_k as f64).sqrt();
-            let h_bntv = attend(&q_bntk, &shared(k_bntk), &shared(v_bntv), scale, among.mask_tt.as_ref());
-            heads.push(h_bntv.transpose(1, 2).reshape(&[outer, [n * narrow].as_slice()].concat()[..]));
+            let h_bntv =
+                attend(&q_bntk, &shared(k_bntk), &shared(v_bntv), scale, among.mask_tt.as_ref());
+            heads.push(
+                h_bntv.transpose(1, 2).reshape(&[outer, [n * narrow].as_slice()].concat()[..]),
+            );
             query_at += n * wide;
             key_at += kv * wide;
             value_at += kv * narrow;
@@ -265,7 +298,8 @@ impl At<'_, '_> {
         self.affine(&all, Wo, Bo)
     }
 
-    /// Each head's RMSNorm of its own, where the form has QK-norm; the last two dimensions are n × k.
+    /// Each head's RMSNorm of its own, where the form has QK-norm; the last two dimensions are n ×
+    /// k.
     fn head_norm(&self, x: Tensor, gain: ParamKind) -> Tensor {
         let Some(eps) = self.model.architecture.form.qk_norm_eps else { return x };
         let d = *x.size().last().expect("channels");
@@ -287,15 +321,26 @@ impl At<'_, '_> {
             Activation::Silu => x.silu(),
         };
         let units_nf = self.affine(x_nh, W1, B1);
-        let inner_nf = if form.gated { act(self.affine(x_nh, Wg, Bg)) * units_nf } else { act(units_nf) };
+        let inner_nf =
+            if form.gated { act(self.affine(x_nh, Wg, Bg)) * units_nf } else { act(units_nf) };
         self.affine(&inner_nf, W2, B2)
     }
 }
 
-/// On a GPU libtorch's fused kernels are fastest; on a CPU two batched products are, at the lengths that run there.
+/// On a GPU libtorch's fused kernels are fastest; on a CPU two batched products are, at the lengths
+/// that run there.
 fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tensor>) -> Tensor {
     if q.device() != Device::Cpu {
-        return Tensor::scaled_dot_product_attention::<&Tensor>(q, k, v, None, 0.0, mask_tt.is_some(), scale, false);
+        return Tensor::scaled_dot_product_attention::<&Tensor>(
+            q,
+            k,
+            v,
+            None,
+            0.0,
+            mask_tt.is_some(),
+            scale,
+            false,
+        );
     }
     let (b, n, t, d_v) = v.size4().expect("b × n × t × v");
     let fold = |x: &Tensor| x.reshape([b * n, t, -1]);
@@ -307,13 +352,14 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tenso
     scores.softmax(-1, None).bmm(&v).view([b, n, t, d_v])
 }
 
-/// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in float32 at least; of stacked replicates
-/// one for each.
+/// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in
+/// float32 at least; of stacked replicates one for each.
 pub fn cross_entropy(logits_bto: &Tensor, targets_bt: &Tensor) -> Tensor {
     let kind = if logits_bto.kind() == Kind::Double { Kind::Double } else { Kind::Float };
     let (logits, targets) = (logits_bto.flatten(0, -2).to_kind(kind), targets_bt.flatten(0, -1));
     // tch's own `cross_entropy_for_logits` computes in float32 whatever it is given.
-    let loss = |reduction| logits.cross_entropy_loss::<&Tensor>(&targets, None, reduction, -100, 0.0);
+    let loss =
+        |reduction| logits.cross_entropy_loss::<&Tensor>(&targets, None, reduction, -100, 0.0);
     match logits_bto.size()[..] {
         [r, _, _, _] => loss(Reduction::None).view([r, -1]).mean_dim([-1].as_slice(), false, kind),
         _ => loss(Reduction::Mean),

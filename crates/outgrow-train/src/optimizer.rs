@@ -14,16 +14,25 @@ use crate::{
     state::{self, TrainingState},
 };
 
-/// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the global gradient norm; gives that
-/// norm before clipping, still on the device; of stacked replicates one for each.
+/// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the
+/// global gradient norm; gives that norm before clipping, still on the device; of stacked
+/// replicates one for each.
 ///
-/// Unless the trial's policy says otherwise, bias correction uses each entry's own age: with a step counter shared by old and new
-/// entries, an entry born at step 1,000 under β₂ = 0.999 would first move by 3.2 times the learning rate and by up to 6.6
-/// times within its first dozen steps.
-pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learning_rate: f64) -> Tensor {
+/// Unless the trial's policy says otherwise, bias correction uses each entry's own age: with a step
+/// counter shared by old and new entries, an entry born at step 1,000 under β₂ = 0.999 would first
+/// move by 3.2 times the learning rate and by up to 6.6 times within its first dozen steps.
+pub fn step(
+    state: &mut TrainingState,
+    gradient: &Tensor,
+    trial: &Trial,
+    learning_rate: f64,
+) -> Tensor {
     state.step += 1;
     let cohorts = cohorts(state, trial);
-    if state.weights.device() == Device::Cpu && state.master() == Kind::Float && state.replicates().is_none() {
+    if state.weights.device() == Device::Cpu
+        && state.master() == Kind::Float
+        && state.replicates().is_none()
+    {
         return step_by_hand(state, gradient, trial, learning_rate, &cohorts);
     }
     let spec = &trial.settings.training.optimizer;
@@ -42,8 +51,13 @@ pub fn step(state: &mut TrainingState, gradient: &Tensor, trial: &Trial, learnin
                 state.first_moment.g_div(&denominator).g_mul_scalar_(learning_rate * factor / c1)
             }
             Corrections::PerEntry { factor_over_c1, root_c2, .. } => {
-                let denominator = state.second_moment.sqrt().g_div_(&root_c2).g_add_scalar_(spec.eps);
-                state.first_moment.g_div(&denominator).g_mul_(&factor_over_c1).g_mul_scalar_(learning_rate)
+                let denominator =
+                    state.second_moment.sqrt().g_div_(&root_c2).g_add_scalar_(spec.eps);
+                state
+                    .first_moment
+                    .g_div(&denominator)
+                    .g_mul_(&factor_over_c1)
+                    .g_mul_scalar_(learning_rate)
             }
         };
         rebase(state, trial, &update);
@@ -69,7 +83,8 @@ fn step_by_hand(
     let rate = |cohort: &Cohort| Rate {
         step: (learning_rate * cohort.factor / cohort.c1) as f32,
         root: (1.0 / cohort.root_c2) as f32,
-        keep: (1.0 - learning_rate * spec.weight_decay * if frozen { cohort.factor } else { 1.0 }) as f32,
+        keep: (1.0 - learning_rate * spec.weight_decay * if frozen { cohort.factor } else { 1.0 })
+            as f32,
     };
     let table: Vec<Rate> = cohorts.iter().map(rate).collect();
     let rates = Rates {
@@ -81,7 +96,8 @@ fn step_by_hand(
     let stretches: Vec<Stretch> = (state.layout().segments())
         .map(|(param, at, len)| Stretch {
             range: at as usize..(at + len) as usize,
-            factor: policy.parameter_factor(param, trial.plan.initial(), state.architecture()) as f32,
+            factor: policy.parameter_factor(param, trial.plan.initial(), state.architecture())
+                as f32,
             decays: at < state.layout().decayed(),
         })
         .collect();
@@ -109,7 +125,11 @@ fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f6
 /// The policy's factors on whole parameters.
 fn rebase(state: &TrainingState, trial: &Trial, update: &Tensor) {
     for (param, at, len) in state.layout().segments() {
-        let factor = trial.settings.training.growth.parameter_factor(param, trial.plan.initial(), state.architecture());
+        let factor = trial.settings.training.growth.parameter_factor(
+            param,
+            trial.plan.initial(),
+            state.architecture(),
+        );
         if factor != 1.0 {
             let _ = update.narrow(-1, at, len).g_mul_scalar_(factor);
         }
@@ -157,9 +177,14 @@ fn cohorts(state: &TrainingState, trial: &Trial) -> Vec<Cohort> {
     let (spec, policy) = (&training.optimizer, &training.growth);
     let grown = state.cohorts.iter().any(|&born| born > 0);
     let cohort = |&born: &i64| {
-        let age = policy.age(&trial.plan, state.step, born, step_tokens).clamp(1, i32::MAX as i64) as i32;
+        let age =
+            policy.age(&trial.plan, state.step, born, step_tokens).clamp(1, i32::MAX as i64) as i32;
         let factor = policy.entry_factor(born > 0, grown, state.step - born, step_tokens);
-        Cohort { c1: 1.0 - spec.beta1.powi(age), root_c2: (1.0 - spec.beta2.powi(age)).sqrt(), factor }
+        Cohort {
+            c1: 1.0 - spec.beta1.powi(age),
+            root_c2: (1.0 - spec.beta2.powi(age)).sqrt(),
+            factor,
+        }
     };
     state.cohorts.iter().map(cohort).collect()
 }
@@ -167,7 +192,9 @@ fn cohorts(state: &TrainingState, trial: &Trial) -> Vec<Cohort> {
 /// Whether the ages of all entries come to the same numbers, as those of old ones do.
 fn all_same(cohorts: &[Cohort]) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
-    let same = |a: &Cohort, b: &Cohort| near(a.c1, b.c1) && near(a.root_c2, b.root_c2) && near(a.factor, b.factor);
+    let same = |a: &Cohort, b: &Cohort| {
+        near(a.c1, b.c1) && near(a.root_c2, b.root_c2) && near(a.factor, b.factor)
+    };
     cohorts.iter().all(|cohort| same(cohort, &cohorts[0]))
 }
 
@@ -178,7 +205,8 @@ fn corrections(state: &TrainingState, cohorts: &[Cohort]) -> Corrections {
     }
     let each = |of: fn(&Cohort) -> f64| {
         let values: Vec<f64> = cohorts.iter().map(of).collect();
-        let table = Tensor::from_slice(&values).to_kind(state.master()).to_device(state.weights.device());
+        let table =
+            Tensor::from_slice(&values).to_kind(state.master()).to_device(state.weights.device());
         state::look_up(&table, &state.cohort)
     };
     let (factor_over_c1, root_c2) = (each(|c| c.factor / c.c1), each(|c| c.root_c2));
@@ -194,7 +222,10 @@ mod tests {
         growth::grow_all,
         init::Initializer,
         policy::GrowthPolicy,
-        sweep::{Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+        sweep::{
+            Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+            TrainingSpec,
+        },
         transform::{HiddenExpansion, LayerAddition},
     };
 
@@ -202,28 +233,53 @@ mod tests {
     const BEFORE: i64 = 200_000;
     const RATE: f64 = 1e-3;
 
-    fn trial(beta2: f64, optimizer: OptimizerAtGrowth, learning_rate: LearningRateAtGrowth) -> Trial {
+    fn trial(
+        beta2: f64,
+        optimizer: OptimizerAtGrowth,
+        learning_rate: LearningRateAtGrowth,
+    ) -> Trial {
         let form = Form::decoder(Norm::RmsNorm, 1e-5);
         let initial = Architecture::uniform(8, 4, 6, 1, LayerShape::uniform(1, 2, 2, 4), form);
-        let growths = vec![HiddenExpansion { d_model: 9 }.into(), LayerAddition { index: 1, shape: None }.into()];
-        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }]).expect("a plan");
-        let growth = GrowthPolicy { initializer: Initializer::Normal { scale: 1.0 }, optimizer, learning_rate };
+        let growths = vec![
+            HiddenExpansion { d_model: 9 }.into(),
+            LayerAddition { index: 1, shape: None }.into(),
+        ];
+        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }])
+            .expect("a plan");
+        let growth = GrowthPolicy {
+            initializer: Initializer::Normal { scale: 1.0 },
+            optimizer,
+            learning_rate,
+        };
         let training = TrainingSpec {
             tokens: 4 * (BEFORE as u64 + 100),
             equal: Equal::Tokens,
             batch_size: 1,
             learning_rate: RATE,
             schedule: LearningRateSchedule::Constant { warmup: 0.0 },
-            optimizer: OptimizerSpec { beta1: 0.9, beta2, eps: 1e-12, weight_decay: 0.0, clip_norm: 0.0 },
+            optimizer: OptimizerSpec {
+                beta1: 0.9,
+                beta2,
+                eps: 1e-12,
+                weight_decay: 0.0,
+                clip_norm: 0.0,
+            },
             precision: Precision::Float64,
             growth,
         };
         let evaluation = EvaluationSpec { every_tokens: 4, tokens: 4, record_every_tokens: 4 };
-        let settings = Settings { data: String::new(), initial: None, tokens: training.tokens, training, evaluation };
+        let settings = Settings {
+            data: String::new(),
+            initial: None,
+            tokens: training.tokens,
+            training,
+            evaluation,
+        };
         Trial { plan, settings, seed: 1 }
     }
 
-    /// Mean size of the first update after the growth, over the learning rate: of old entries, and of new ones.
+    /// Mean size of the first update after the growth, over the learning rate: of old entries, and
+    /// of new ones.
     fn first_update(trial: &Trial) -> (f64, f64) {
         let initial = trial.plan.initial();
         let mut state = TrainingState::fresh(initial, 1, Kind::Double, Device::Cpu);
@@ -243,16 +299,20 @@ mod tests {
         let moved = (&before - state.weights.detach()) / RATE;
         let is_new = state.born().eq(BEFORE).to_kind(Kind::Double);
         // A scaled entry's moments were scaled with it: those of size 1 are the untouched ones.
-        let mean = |of: &Tensor| ((&moved * of).sum(Kind::Double) / of.sum(Kind::Double)).double_value(&[]);
+        let mean = |of: &Tensor| {
+            ((&moved * of).sum(Kind::Double) / of.sum(Kind::Double)).double_value(&[])
+        };
         (mean(&(1.0 - &is_new)), mean(&is_new))
     }
 
     #[test]
     fn the_first_update_of_new_entries_has_the_right_size() {
         for (beta2, wrong) in [(0.95, 0.447), (0.999, 3.162)] {
-            let own = trial(beta2, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
+            let own =
+                trial(beta2, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
             assert!((first_update(&own).1 - 1.0).abs() < 0.05, "{:?}", first_update(&own));
-            let shared = trial(beta2, OptimizerAtGrowth::KeepGlobalStep, LearningRateAtGrowth::Unchanged);
+            let shared =
+                trial(beta2, OptimizerAtGrowth::KeepGlobalStep, LearningRateAtGrowth::Unchanged);
             assert!((first_update(&shared).1 - wrong).abs() < 0.01, "{:?}", first_update(&shared));
             let reset = trial(beta2, OptimizerAtGrowth::Reset, LearningRateAtGrowth::Unchanged);
             let (old, new) = first_update(&reset);
@@ -266,13 +326,21 @@ mod tests {
         let policy = &trial.settings.training.growth;
         let mut state = TrainingState::fresh(trial.plan.initial(), 1, kind, Device::Cpu);
         state.step = 30;
-        let grown = grow_all(trial.plan.initial(), &stage.growths, 0).expect("the plan was checked");
+        let grown =
+            grow_all(trial.plan.initial(), &stage.growths, 0).expect("the plan was checked");
         let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
         let mut state = no_grad(|| state.grown(&grown, &how));
         for step in 0..5 {
             let n = state.weights.numel() as i64;
-            let gradient = ((Tensor::arange(n, (Kind::Double, tch::Device::Cpu)) + step) * 0.7).sin().to_kind(kind);
-            let _ = super::step(&mut state, &gradient, trial, trial.learning_rate(stage.tokens + 4 * step as u64));
+            let gradient = ((Tensor::arange(n, (Kind::Double, tch::Device::Cpu)) + step) * 0.7)
+                .sin()
+                .to_kind(kind);
+            let _ = super::step(
+                &mut state,
+                &gradient,
+                trial,
+                trial.learning_rate(stage.tokens + 4 * step as u64),
+            );
         }
         state.weights.detach().to_kind(Kind::Double)
     }
@@ -295,14 +363,27 @@ mod tests {
 
     #[test]
     fn the_old_can_be_frozen_and_matrices_rebased() {
-        let mut frozen = trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::NewOnly);
+        let mut frozen =
+            trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::NewOnly);
         frozen.settings.training.optimizer.weight_decay = 0.1;
         let (old, new) = first_update(&frozen);
         assert!(old == 0.0 && (new - 1.0).abs() < 0.05, "{old} {new}");
-        let plain = first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged));
-        let rebased = first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::MupRebase));
-        // 6 channels became 9: matrices that read them move by 2/3, tables, gains and W_o as before.
-        assert!(rebased.1 < plain.1 * 0.95 && rebased.1 > plain.1 * 2.0 / 3.0, "{rebased:?} {plain:?}");
+        let plain = first_update(&trial(
+            0.95,
+            OptimizerAtGrowth::KeepEntryAge,
+            LearningRateAtGrowth::Unchanged,
+        ));
+        let rebased = first_update(&trial(
+            0.95,
+            OptimizerAtGrowth::KeepEntryAge,
+            LearningRateAtGrowth::MupRebase,
+        ));
+        // 6 channels became 9: matrices that read them move by 2/3, tables, gains and W_o as
+        // before.
+        assert!(
+            rebased.1 < plain.1 * 0.95 && rebased.1 > plain.1 * 2.0 / 3.0,
+            "{rebased:?} {plain:?}"
+        );
     }
 
     #[test]
@@ -312,6 +393,9 @@ mod tests {
         let all = rewarmed(LearningRateAtGrowth::RewarmAll { tokens: 40 });
         assert!((all.0 - old * 0.1).abs() < 1e-9 && (all.1 - new * 0.1).abs() < 1e-9, "{all:?}");
         let only_new = rewarmed(LearningRateAtGrowth::RewarmNew { tokens: 40 });
-        assert!((only_new.0 - old).abs() < 1e-9 && (only_new.1 - new * 0.1).abs() < 1e-9, "{only_new:?}");
+        assert!(
+            (only_new.0 - old).abs() < 1e-9 && (only_new.1 - new * 0.1).abs() < 1e-9,
+            "{only_new:?}"
+        );
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     hub::{HubModel, is_hub},
 };
 
-/// A digest of a model's weights and sizes, of a checkpoint or of a folder of transformers. The optimizer does not count.
+/// A digest of a model's weights and sizes, of a checkpoint or of a folder of transformers. The
+/// optimizer does not count.
 ///
 /// # Errors
 /// If a file can't be read.
@@ -25,7 +26,8 @@ pub fn model_digest(folder: &Path) -> Result<String, CheckpointError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&serde_json::to_vec(&architecture).expect("plain data"));
     for path in weight_files(folder)? {
-        let failed = |error: io::Error| CheckpointError::File { path: path.display().to_string(), error };
+        let failed =
+            |error: io::Error| CheckpointError::File { path: path.display().to_string(), error };
         let (digest, _) = File::open(&path).and_then(|file| digest_of(&file)).map_err(failed)?;
         hasher.update(digest.as_bytes());
     }
@@ -41,16 +43,23 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(HubModel::read(folder)?.files)
 }
 
-/// Lays the model of `folder`, whose digest is `origin`, down at `to`, as it is trained on sequences of `seq_len` tokens: a shorter length
-/// than the model reads is cut off its learned positions. What is there whole stays; what is damaged is said, and written anew.
+/// Lays the model of `folder`, whose digest is `origin`, down at `to`, as it is trained on
+/// sequences of `seq_len` tokens: a shorter length than the model reads is cut off its learned
+/// positions. What is there whole stays; what is damaged is said, and written anew.
 ///
 /// # Errors
 /// If it can't be read or written.
-pub fn begin_with(folder: &Path, origin: &str, seq_len: usize, to: &Path) -> Result<(), CheckpointError> {
+pub fn begin_with(
+    folder: &Path,
+    origin: &str,
+    seq_len: usize,
+    to: &Path,
+) -> Result<(), CheckpointError> {
     if to.exists() {
         let Err(error) = Checkpoint::read_copy(to, origin, Device::Cpu) else { return Ok(()) };
         eprintln!("warning: {error}; it is copied anew from {}", folder.display());
-        std::fs::remove_dir_all(to).map_err(|error| CheckpointError::File { path: to.display().to_string(), error })?;
+        std::fs::remove_dir_all(to)
+            .map_err(|error| CheckpointError::File { path: to.display().to_string(), error })?;
     }
     let state = Checkpoint::read(folder, Device::Cpu)?.state;
     let architecture = Architecture { seq_len, ..state.architecture().clone() };

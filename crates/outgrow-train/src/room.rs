@@ -39,7 +39,8 @@ fn gigabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e9
 }
 
-/// Refuses an architecture that is none, or whose weights no memory of this machine holds in any type.
+/// Refuses an architecture that is none, or whose weights no memory of this machine holds in any
+/// type.
 ///
 /// # Errors
 /// Which size is wrong, or how much it would take.

@@ -1,10 +1,12 @@
 //! The whole state of a training: what grows.
 //!
-//! All weights lie in one flat tensor, both moments and the birth steps in three more of the same layout. Autograd then
-//! gives one flat gradient (the views' backward is a single concatenation), and the optimizer is a handful of operations
-//! whatever the number of parameters. To grow, the flat tensors are cut into parameters, edited, and laid out anew.
+//! All weights lie in one flat tensor, both moments and the birth steps in three more of the same
+//! layout. Autograd then gives one flat gradient (the views' backward is a single concatenation),
+//! and the optimizer is a handful of operations whatever the number of parameters. To grow, the
+//! flat tensors are cut into parameters, edited, and laid out anew.
 //!
-//! Replicates of one plan have the same shapes at all times, so several can be one state: each flat tensor then has a row for each.
+//! Replicates of one plan have the same shapes at all times, so several can be one state: each flat
+//! tensor then has a row for each.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,8 @@ pub struct Layout {
     decayed: i64,
 }
 
-/// Weights, AdamW moments and birth steps of a model in training, or of r replicates of it: flat tensors of all n entries, or r × n.
+/// Weights, AdamW moments and birth steps of a model in training, or of r replicates of it: flat
+/// tensors of all n entries, or r × n.
 pub struct TrainingState {
     architecture: Architecture,
     layout: Layout,
@@ -37,7 +40,8 @@ pub struct TrainingState {
     pub(crate) first_moment: Tensor,
     /// Running mean of squared gradients.
     pub(crate) second_moment: Tensor,
-    /// The optimizer steps at which entries were born, and for each entry the number of its own; what bias correction looks up.
+    /// The optimizer steps at which entries were born, and for each entry the number of its own;
+    /// what bias correction looks up.
     pub(crate) cohorts: Vec<i64>,
     pub(crate) cohort: Tensor,
     /// Optimizer steps so far.
@@ -63,7 +67,8 @@ impl Layout {
     pub fn new(architecture: &Architecture) -> Self {
         let mut ids = parameters(architecture);
         ids.sort_by_key(|id| !id.kind.decays());
-        let shape = |id: ParamId| id.shape(architecture).iter().map(|&n| n as i64).collect::<Vec<_>>();
+        let shape =
+            |id: ParamId| id.shape(architecture).iter().map(|&n| n as i64).collect::<Vec<_>>();
         let entries: Vec<_> = ids.into_iter().map(|id| (id, shape(id))).collect();
         let size = |entry: &(ParamId, Vec<i64>)| entry.1.iter().product::<i64>();
         let decayed = entries.iter().filter(|entry| entry.0.kind.decays()).map(size).sum();
@@ -89,7 +94,8 @@ impl Layout {
         self.decayed
     }
 
-    /// Views of a flat tensor, one for each parameter, with as many replicates in front as it has rows.
+    /// Views of a flat tensor, one for each parameter, with as many replicates in front as it has
+    /// rows.
     pub fn cut(&self, flat: &Tensor) -> BTreeMap<ParamId, Tensor> {
         let size = flat.size();
         let (_, replicates) = size.split_last().expect("a flat tensor has entries");
@@ -100,16 +106,21 @@ impl Layout {
 
     /// One flat tensor of all parameters.
     pub(crate) fn join(&self, parts: &BTreeMap<ParamId, Tensor>) -> Tensor {
-        let flat: Vec<Tensor> = self.entries.iter().map(|(id, _)| parts[id].reshape([-1])).collect();
+        let flat: Vec<Tensor> =
+            self.entries.iter().map(|(id, _)| parts[id].reshape([-1])).collect();
         Tensor::cat(&flat, 0)
     }
 }
 
 impl TrainingState {
-    /// A new model, drawn from the `init` streams of `seed`, with an optimizer that has not stepped.
+    /// A new model, drawn from the `init` streams of `seed`, with an optimizer that has not
+    /// stepped.
     pub fn fresh(architecture: &Architecture, seed: u64, master: Kind, device: Device) -> Self {
         let like = Growable(Tensor::zeros([0], (master, device.tch())));
-        let weights = fresh(architecture, seed, &like).into_iter().map(|(id, values)| (id, values.0)).collect();
+        let weights = fresh(architecture, seed, &like)
+            .into_iter()
+            .map(|(id, values)| (id, values.0))
+            .collect();
         Self::from_weights(architecture, weights)
     }
 
@@ -140,7 +151,12 @@ impl TrainingState {
     }
 
     /// A state of flat weights, moments and births.
-    fn from_flat(architecture: &Architecture, layout: Layout, flat: [Tensor; 4], step: i64) -> Self {
+    fn from_flat(
+        architecture: &Architecture,
+        layout: Layout,
+        flat: [Tensor; 4],
+        step: i64,
+    ) -> Self {
         let [weights, first_moment, second_moment, born] = flat;
         let (cohorts, cohort) = cohorts(&born);
         Self {
@@ -190,18 +206,26 @@ impl TrainingState {
             return replicates.remove(0);
         }
         let first = &replicates[0];
-        let alike = |other: &Self| other.architecture == first.architecture && other.step == first.step;
+        let alike =
+            |other: &Self| other.architecture == first.architecture && other.step == first.step;
         assert!(replicates.iter().all(alike), "replicates are of one architecture and at one step");
-        let stack = |of: &dyn Fn(&Self) -> Tensor| Tensor::stack(&replicates.iter().map(of).collect::<Vec<_>>(), 0);
+        let stack = |of: &dyn Fn(&Self) -> Tensor| {
+            Tensor::stack(&replicates.iter().map(of).collect::<Vec<_>>(), 0)
+        };
         let flat = [
             stack(&|state| state.weights.detach()),
             stack(&|state| state.first_moment.shallow_clone()),
             stack(&|state| state.second_moment.shallow_clone()),
             stack(&Self::born),
         ];
-        let mask =
-            first.mask.is_some().then(|| stack(&|state| state.mask.as_ref().expect("as the first").shallow_clone()));
-        Self { mask, ..Self::from_flat(&first.architecture, first.layout.clone(), flat, first.step) }
+        let mask = first
+            .mask
+            .is_some()
+            .then(|| stack(&|state| state.mask.as_ref().expect("as the first").shallow_clone()));
+        Self {
+            mask,
+            ..Self::from_flat(&first.architecture, first.layout.clone(), flat, first.step)
+        }
     }
 
     /// How many replicates there are, where they are stacked.
@@ -209,7 +233,8 @@ impl TrainingState {
         (self.weights.dim() == 2).then(|| self.weights.size()[0])
     }
 
-    /// One of the replicates, sharing its tensors with this state; of one that is not stacked, all of it.
+    /// One of the replicates, sharing its tensors with this state; of one that is not stacked, all
+    /// of it.
     pub fn replicate(&self, number: usize) -> Self {
         match self.replicates() {
             Some(_) => {
@@ -258,11 +283,13 @@ impl TrainingState {
 
     /// The optimizer step at which each entry was born.
     pub(crate) fn born(&self) -> Tensor {
-        let cohorts = Tensor::from_slice(&self.cohorts).to_kind(Kind::Int).to_device(self.cohort.device());
+        let cohorts =
+            Tensor::from_slice(&self.cohorts).to_kind(Kind::Int).to_device(self.cohort.device());
         look_up(&cohorts, &self.cohort)
     }
 
-    /// The state after a growth: the same edits on weights, moments and birth steps, each under its own role.
+    /// The state after a growth: the same edits on weights, moments and birth steps, each under its
+    /// own role.
     pub fn grown(&self, grown: &Grown, how: &How) -> Self {
         let layout = Layout::new(&grown.architecture);
         let grow = |flat: &Tensor, role: Role| {
@@ -282,8 +309,9 @@ impl TrainingState {
     }
 }
 
-/// The steps at which entries were born, in order, and for each entry the number of its own. They are few, so they are found one after
-/// another: sorting all entries would take several times their memory.
+/// The steps at which entries were born, in order, and for each entry the number of its own. They
+/// are few, so they are found one after another: sorting all entries would take several times their
+/// memory.
 fn cohorts(born: &Tensor) -> (Vec<i64>, Tensor) {
     let mut steps = vec![born.min().int64_value(&[])];
     loop {

@@ -35,7 +35,8 @@ pub struct Stepper {
 
 /// What a step leaves on the device.
 pub struct Stepped {
-    /// Mean cross-entropy of the batch before the step, nats per token; of stacked replicates one for each.
+    /// Mean cross-entropy of the batch before the step, nats per token; of stacked replicates one
+    /// for each.
     pub loss: Tensor,
     /// Of the gradient, before it is clipped.
     pub gradient_norm: Tensor,
@@ -50,7 +51,8 @@ pub fn kinds(precision: Precision) -> (Kind, Kind) {
     }
 }
 
-/// How the gradients of a trial are computed here, so many replicates as one model: by hand where that is possible.
+/// How the gradients of a trial are computed here, so many replicates as one model: by hand where
+/// that is possible.
 pub fn backward(trial: &Trial, device: Device, together: usize) -> Backward {
     let kind = kinds(trial.settings.training.precision).0;
     match together == 1 && by_hand::serves(trial.plan.target(), device.tch(), kind) {
@@ -60,7 +62,8 @@ pub fn backward(trial: &Trial, device: Device, together: usize) -> Backward {
 }
 
 impl Stepper {
-    /// For states on `device`; batches are computed in so many equal parts, one after another, for memory.
+    /// For states on `device`; batches are computed in so many equal parts, one after another, for
+    /// memory.
     pub fn new(precision: Precision, device: Device, parts: usize) -> Self {
         Self { compute: kinds(precision).0, device, parts, by_hand: None }
     }
@@ -75,8 +78,9 @@ impl Stepper {
         self.compute
     }
 
-    /// One step of `trial` on sequences of `seq_len + 1` tokens, or of its replicates on as many for each, one replicate's after
-    /// another's; `after` is told when a part of it has been asked for (of the device, which may not have done it yet).
+    /// One step of `trial` on sequences of `seq_len + 1` tokens, or of its replicates on as many
+    /// for each, one replicate's after another's; `after` is told when a part of it has been asked
+    /// for (of the device, which may not have done it yet).
     pub fn step<'t>(
         &mut self,
         state: &mut TrainingState,
@@ -89,9 +93,13 @@ impl Stepper {
         let batch = sequences.len() / state.replicates().unwrap_or(1) as usize;
         let size = batch.div_ceil(self.parts);
         let mut parts = (0..batch).step_by(size).map(|at| {
-            sequences.chunks(batch).flat_map(|of_one| of_one[at..].iter().take(size).copied()).collect::<Vec<_>>()
+            sequences
+                .chunks(batch)
+                .flat_map(|of_one| of_one[at..].iter().take(size).copied())
+                .collect::<Vec<_>>()
         });
-        let (mut loss, mut gradient) = self.gradient(state, &parts.next().expect("a batch of sequences"), after);
+        let (mut loss, mut gradient) =
+            self.gradient(state, &parts.next().expect("a batch of sequences"), after);
         if self.parts > 1 {
             // By hand, the next part is computed where this one's gradient lies.
             gradient = gradient.copy();
@@ -129,7 +137,8 @@ impl Stepper {
                     ids(|sequence| sequence.range(1..sequence.len())),
                 );
                 after(Phase::Data);
-                let (loss, gradient) = passes.run(state, &tokens, &targets, &mut || after(Phase::Forward));
+                let (loss, gradient) =
+                    passes.run(state, &tokens, &targets, &mut || after(Phase::Forward));
                 after(Phase::Backward);
                 (Tensor::from(loss), gradient)
             }
@@ -146,7 +155,8 @@ impl Stepper {
                 after(Phase::Forward);
                 // Replicates have nothing in common: the sum's gradient is each one's own.
                 let gradient =
-                    Tensor::run_backward(&[loss.sum(loss.kind())], &[&state.weights], false, false).remove(0);
+                    Tensor::run_backward(&[loss.sum(loss.kind())], &[&state.weights], false, false)
+                        .remove(0);
                 after(Phase::Backward);
                 (loss.detach(), gradient)
             }

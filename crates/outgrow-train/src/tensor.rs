@@ -30,13 +30,17 @@ impl Values for Growable {
     fn insert(&self, dim: usize, at: usize, slab: &Self) -> Self {
         let (dim, at) = (dim as i64, at as i64);
         let rest = self.0.size()[dim as usize] - at;
-        Growable(Tensor::cat(&[&self.0.narrow(dim, 0, at), &slab.0, &self.0.narrow(dim, at, rest)], dim))
+        Growable(Tensor::cat(
+            &[&self.0.narrow(dim, 0, at), &slab.0, &self.0.narrow(dim, at, rest)],
+            dim,
+        ))
     }
 
     fn scale(&self, dim: usize, factors: &[f64]) -> Self {
         let mut shape = vec![1; self.0.dim()];
         shape[dim] = factors.len();
-        // In a short type the factor itself would be rounded, and the product again at each step: it stays long from here on.
+        // In a short type the factor itself would be rounded, and the product again at each step:
+        // it stays long from here on.
         let long = self.long();
         let factors = from_f64(&shape, factors, long.kind(), long.device());
         Growable(long * factors)
@@ -58,7 +62,10 @@ impl Values for Growable {
 
     fn select(&self, dim: usize, indices: &[usize]) -> Self {
         let indices: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
-        Growable(self.0.index_select(dim as i64, &Tensor::from_slice(&indices).to_device(self.0.device())))
+        Growable(
+            self.0
+                .index_select(dim as i64, &Tensor::from_slice(&indices).to_device(self.0.device())),
+        )
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 use outgrow_core::{
     Architecture, Event, Growth, Operator, Trial, cost,
     event::{
-        CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation, Receiver,
-        StepEvent,
+        CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position,
+        Preservation, Receiver, StepEvent,
     },
     growth::{Grown, all_preserve, axes, grow_all},
     policy::OptimizerAtGrowth,
@@ -41,9 +41,11 @@ pub struct Options {
     pub device: Device,
     /// Write a checkpoint when so many tokens were trained since the last.
     pub checkpoint_every_tokens: u64,
-    /// Compute a batch in so many equal parts, one after another, for memory; the results agree but for rounding.
+    /// Compute a batch in so many equal parts, one after another, for memory; the results agree but
+    /// for rounding.
     pub parts: usize,
-    /// Keep so many checkpoints of each trial, at least one: those before the last are for the case that it is damaged.
+    /// Keep so many checkpoints of each trial, at least one: those before the last are for the case
+    /// that it is damaged.
     pub keep: usize,
 }
 
@@ -54,8 +56,8 @@ pub struct Job {
     pub trial: Trial,
     /// Its folder of checkpoints.
     pub checkpoints: PathBuf,
-    /// The number of this attempt among those at the trial: each writes to folders of its own, so that one that lives on after it has
-    /// lost its trial touches nothing of the next.
+    /// The number of this attempt among those at the trial: each writes to folders of its own, so
+    /// that one that lives on after it has lost its trial touches nothing of the next.
     pub epoch: u64,
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
     pub resume: Vec<Saved>,
@@ -144,8 +146,8 @@ const DOCTOR_SEQUENCES: usize = 4;
 
 /// Trains a trial to its end, until it diverges, or until the receiver of its events says stop.
 ///
-/// The events of an attempt that goes on from a checkpoint continue those before it: together they are, on a CPU, bit for
-/// bit the events of an undisturbed training.
+/// The events of an attempt that goes on from a checkpoint continue those before it: together they
+/// are, on a CPU, bit for bit the events of an undisturbed training.
 ///
 /// # Errors
 /// If a checkpoint can't be written, or a growth does not preserve the function.
@@ -155,14 +157,18 @@ pub fn train(
     options: &Options,
     on_event: &mut dyn FnMut(Event) -> Control,
 ) -> Result<Outcome, TrainError> {
-    train_together(slice::from_ref(job), corpus, options, &mut |_: usize, event: Event| on_event(event)).remove(0)
+    train_together(slice::from_ref(job), corpus, options, &mut |_: usize, event: Event| {
+        on_event(event)
+    })
+    .remove(0)
 }
 
-/// Trains replicates, trials of one plan and the same settings under different seeds, as one model with a leading axis; tells of each
-/// job's events with its number. Gives how each ended. The results agree with those of each alone but for rounding.
+/// Trains replicates, trials of one plan and the same settings under different seeds, as one model
+/// with a leading axis; tells of each job's events with its number. Gives how each ended. The
+/// results agree with those of each alone but for rounding.
 ///
-/// Those that stand at different steps, after a worker's death, are trained one group after another. `wall_seconds` is the time
-/// of all together.
+/// Those that stand at different steps, after a worker's death, are trained one group after
+/// another. `wall_seconds` is the time of all together.
 ///
 /// # Panics
 /// If the trials are not replicates of each other.
@@ -201,7 +207,8 @@ pub fn train_together(
     ended
 }
 
-/// The state that a trial goes on from: its last checkpoint's, another trial's, that of the model that it begins with, or a new one.
+/// The state that a trial goes on from: its last checkpoint's, another trial's, that of the model
+/// that it begins with, or a new one.
 fn start(job: &Job, device: Device) -> Result<(TrainingState, Progress), TrainError> {
     let trial = &job.trial;
     let resumed = resume(job, device).or_else(|| begin(job, device));
@@ -234,7 +241,8 @@ fn initial(
         let why = "its sizes are not those that the trial begins with".into();
         return Err(CheckpointError::Damaged { path: folder.display().to_string(), why }.into());
     }
-    let weights = read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
+    let weights =
+        read.parts().weights.into_iter().map(|(id, weight)| (id, weight.to_kind(master))).collect();
     Ok(TrainingState::from_weights(trial.plan.initial(), weights))
 }
 
@@ -258,7 +266,15 @@ struct Member<'a> {
 impl<'a> Member<'a> {
     fn new(number: usize, job: &'a Job) -> Self {
         let saved = job.resume.iter().rev().map(|saved| saved.folder.clone()).collect();
-        Self { number, job, order: Order::new(job.trial.seed), mask: None, saved, ended: None, stop: false }
+        Self {
+            number,
+            job,
+            order: Order::new(job.trial.seed),
+            mask: None,
+            saved,
+            ended: None,
+            stop: false,
+        }
     }
 
     /// Tells of an event, unless the trial has ended, and obeys; says what the receiver wants.
@@ -313,7 +329,8 @@ struct Session<'a> {
     clock: Clock,
 }
 
-/// The running window, its numbers left on the device until they are asked for, one for each member.
+/// The running window, its numbers left on the device until they are asked for, one for each
+/// member.
 struct DeviceWindow {
     loss: Tensor,
     steps: u64,
@@ -339,9 +356,11 @@ impl Clock {
 impl DeviceWindow {
     fn new(windows: &[Window], device: Device) -> Self {
         let each = |of: fn(&Window) -> f64| {
-            Tensor::from_slice(&windows.iter().map(of).collect::<Vec<f64>>()).to_device(device.tch())
+            Tensor::from_slice(&windows.iter().map(of).collect::<Vec<f64>>())
+                .to_device(device.tch())
         };
-        let (loss, gradient_norm) = (each(|window| window.loss), each(|window| window.gradient_norm));
+        let (loss, gradient_norm) =
+            (each(|window| window.loss), each(|window| window.gradient_norm));
         Self { loss, steps: windows[0].steps, gradient_norm }
     }
 
@@ -419,14 +438,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Grows if it is time, takes a step, and records it if that is due; says whether there is more to do for this step.
+    /// Grows if it is time, takes a step, and records it if that is due; says whether there is more
+    /// to do for this step.
     fn move_on(&mut self, receiver: &mut dyn Receiver) -> bool {
         let trial = self.trial();
         if self.at.step >= trial.steps() {
             self.members.iter_mut().for_each(|member| member.end(Ok(Outcome::Complete)));
             return false;
         }
-        let grows = trial.plan.stages().get(self.stages).is_some_and(|stage| stage.tokens == self.at.tokens);
+        let grows = trial
+            .plan
+            .stages()
+            .get(self.stages)
+            .is_some_and(|stage| stage.tokens == self.at.tokens);
         if grows && !self.grow(receiver) {
             self.stop_here(receiver);
             return false;
@@ -435,7 +459,8 @@ impl<'a> Session<'a> {
             return false;
         }
         let before = self.at.tokens;
-        // As far open as it will be at the step's end: a step behind a closed mask would teach the new entries nothing.
+        // As far open as it will be at the step's end: a step behind a closed mask would teach the
+        // new entries nothing.
         self.open_masks(before + trial.step_tokens());
         let learning_rate = Point::Step.around(|| self.step());
         obey(&mut self.members, receiver);
@@ -460,7 +485,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The snapshot and the checkpoint of a member that are due now; the latter is also when it is to stop.
+    /// The snapshot and the checkpoint of a member that are due now; the latter is also when it is
+    /// to stop.
     fn leave_on_disk(
         &mut self,
         number: usize,
@@ -470,7 +496,11 @@ impl<'a> Session<'a> {
     ) -> Result<(), TrainError> {
         // Who begins from a snapshot has all that was recorded until then.
         let is_whole = !self.evaluation_due;
-        let awaited = self.members[number].job.snapshots.iter().find(|(step, _)| *step == self.at.step && is_whole);
+        let awaited = self.members[number]
+            .job
+            .snapshots
+            .iter()
+            .find(|(step, _)| *step == self.at.step && is_whole);
         if let Some((_, folder)) = awaited {
             let event = Point::Snapshot.around(|| self.write(number, folder))?;
             self.members[number].tell(receiver, Event::Snapshot(event));
@@ -487,7 +517,8 @@ impl<'a> Session<'a> {
 
     /// Parts with the members that have ended.
     fn part(&mut self) {
-        let going: Vec<usize> = (0..self.members.len()).filter(|&n| self.members[n].ended.is_none()).collect();
+        let going: Vec<usize> =
+            (0..self.members.len()).filter(|&n| self.members[n].ended.is_none()).collect();
         if going.len() < self.members.len() {
             if !going.is_empty() {
                 let states = going.iter().map(|&number| self.state.replicate(number).copy());
@@ -500,7 +531,9 @@ impl<'a> Session<'a> {
     /// The same, but for their state.
     fn forget_ended(&mut self) {
         let (mut going, mut windows) = (vec![], vec![]);
-        for (member, window) in std::mem::take(&mut self.members).into_iter().zip(self.window.read()) {
+        for (member, window) in
+            std::mem::take(&mut self.members).into_iter().zip(self.window.read())
+        {
             match member.ended {
                 Some(how) => self.ended.push((member.number, how)),
                 None => {
@@ -531,25 +564,33 @@ impl<'a> Session<'a> {
         let batch = trial.settings.training.batch_size as u64;
         let (first, corpus) = (self.at.step * batch, self.corpus);
         let sequences = self.members.iter().flat_map(|member| {
-            (first..first + batch).map(move |number| corpus.sequence(&member.order, number, seq_len))
+            (first..first + batch)
+                .map(move |number| corpus.sequence(&member.order, number, seq_len))
         });
-        self.at.train_flops += cost::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
-        let stepped = self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
+        self.at.train_flops +=
+            cost::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
+        let stepped =
+            self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
         self.at.tokens += trial.step_tokens();
         self.window.loss = &self.window.loss + stepped.loss.to_kind(Kind::Double);
-        self.window.gradient_norm = self.window.gradient_norm.maximum(&stepped.gradient_norm.to_kind(Kind::Double));
+        self.window.gradient_norm =
+            self.window.gradient_norm.maximum(&stepped.gradient_norm.to_kind(Kind::Double));
         self.window.steps += 1;
         learning_rate
     }
 
-    /// Reads the window and begins a new one. Reading waits for the device, so the clock is true afterwards.
+    /// Reads the window and begins a new one. Reading waits for the device, so the clock is true
+    /// afterwards.
     fn record(&mut self, learning_rate: f64, receiver: &mut dyn Receiver) {
         let windows = self.window.read();
-        self.window = DeviceWindow::new(&vec![Window::default(); windows.len()], self.options.device);
+        self.window =
+            DeviceWindow::new(&vec![Window::default(); windows.len()], self.options.device);
         self.at.wall_seconds = self.clock.seconds();
-        for (member, Window { loss, steps, gradient_norm }) in self.members.iter_mut().zip(windows) {
-            let event = StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm };
+        for (member, Window { loss, steps, gradient_norm }) in self.members.iter_mut().zip(windows)
+        {
+            let event =
+                StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm };
             member.tell(receiver, Event::Step(event));
             if !event.loss.is_finite() {
                 member.end(Ok(Outcome::Diverged));
@@ -561,8 +602,10 @@ impl<'a> Session<'a> {
     fn evaluate(&mut self, last: bool, receiver: &mut dyn Receiver) -> bool {
         self.pause();
         let seconds = self.at.wall_seconds;
-        let windows = self.corpus.validation(self.trial().settings.evaluation.tokens, self.seq_len());
-        let model = Model::new(self.state.architecture(), self.state.weights(self.stepper.compute()));
+        let windows =
+            self.corpus.validation(self.trial().settings.evaluation.tokens, self.seq_len());
+        let model =
+            Model::new(self.state.architecture(), self.state.weights(self.stepper.compute()));
         let batch = self.trial().settings.training.batch_size.div_ceil(self.options.parts);
         let mut sums = vec![0.0; self.members.len()];
         for chunk in windows.chunks(batch) {
@@ -571,12 +614,13 @@ impl<'a> Session<'a> {
                 self.clock.resume_at(seconds);
                 return false;
             }
-            let (inputs, targets) = batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
-            let targets = self
-                .state
-                .replicates()
-                .map_or(targets.shallow_clone(), |r| targets.unsqueeze(0).expand([r, -1, -1], false));
-            let losses = no_grad(|| cross_entropy(&model.logits(&inputs), &targets)).to_kind(Kind::Double);
+            let (inputs, targets) =
+                batch_of(chunk.iter().copied(), self.seq_len(), self.options.device);
+            let targets = self.state.replicates().map_or(targets.shallow_clone(), |r| {
+                targets.unsqueeze(0).expand([r, -1, -1], false)
+            });
+            let losses =
+                no_grad(|| cross_entropy(&model.logits(&inputs), &targets)).to_kind(Kind::Double);
             let losses = Vec::<f64>::try_from(losses.view(-1)).expect("a loss for each member");
             sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += loss * chunk.len() as f64);
         }
@@ -603,8 +647,9 @@ impl<'a> Session<'a> {
         self.state.architecture().seq_len
     }
 
-    /// Applies the next stage of the plan to every member; parts with those that it can't be applied to. Says whether it was done: not if
-    /// they are told to stop while an operator learns, and then everything is as before.
+    /// Applies the next stage of the plan to every member; parts with those that it can't be
+    /// applied to. Says whether it was done: not if they are told to stop while an operator learns,
+    /// and then everything is as before.
     fn grow(&mut self, receiver: &mut dyn Receiver) -> bool {
         self.pause();
         self.stepper.rest();
@@ -634,7 +679,8 @@ impl<'a> Session<'a> {
         true
     }
 
-    /// The next stage on one member: probe, edit weights and optimizer, probe again. None if it was told to stop meanwhile.
+    /// The next stage on one member: probe, edit weights and optimizer, probe again. None if it was
+    /// told to stop meanwhile.
     fn grow_one(
         &mut self,
         number: usize,
@@ -649,10 +695,20 @@ impl<'a> Session<'a> {
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
         let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;
-        let how = How { initializer: &policy.initializer, copies, seed: trial.seed, event: self.stages as u64 };
+        let how = How {
+            initializer: &policy.initializer,
+            copies,
+            seed: trial.seed,
+            event: self.stages as u64,
+        };
         let mut next = no_grad(|| before.grown(&grown, &how));
         if let Some(operator) = stage.growths.iter().find_map(Growth::learning) {
-            let goes_on = || matches!(receiver.wish(self.members[number].number), Control::Continue | Control::Spooled);
+            let goes_on = || {
+                matches!(
+                    receiver.wish(self.members[number].number),
+                    Control::Continue | Control::Spooled
+                )
+            };
             match self.learn(trial, operator, &before, next, &goes_on) {
                 Some(learned) => next = learned,
                 None => return Ok(None),
@@ -669,7 +725,11 @@ impl<'a> Session<'a> {
         let preservation = verify::compare(&before, &next, &inputs, &targets);
         if preserving && !preservation.holds() {
             let Preservation { tolerance, .. } = preservation;
-            return Err(TrainError::NotPreserved { stage: self.stages, error: preservation.error(), tolerance });
+            return Err(TrainError::NotPreserved {
+                stage: self.stages,
+                error: preservation.error(),
+                tolerance,
+            });
         }
         optimizer::at_growth(&mut next, policy.optimizer);
         let diagnosis = self.diagnose(trial, &before, &next, &set_mask)?;
@@ -702,13 +762,15 @@ impl<'a> Session<'a> {
         let (order, seq_len) = (Order::new(seed), self.seq_len());
         let batch = |number: u64, sequences: u64| {
             let first = number * sequences;
-            let sequences = (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
+            let sequences =
+                (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
             goes_on().then(|| batch_of(sequences, seq_len, self.options.device))
         };
         learn::learn(operator, before, grown, seed, &batch)
     }
 
-    /// Asks the doctor about a growth; refuses what can never learn. `set_mask` sets a state's mask as it stands at so many tokens.
+    /// Asks the doctor about a growth; refuses what can never learn. `set_mask` sets a state's mask
+    /// as it stands at so many tokens.
     fn diagnose(
         &self,
         trial: &Trial,
@@ -717,11 +779,13 @@ impl<'a> Session<'a> {
         set_mask: &dyn Fn(&mut TrainingState, u64),
     ) -> Result<Diagnosis, TrainError> {
         let seq_len = self.seq_len();
-        let windows = self.corpus.validation((doctor::STEPS * DOCTOR_SEQUENCES * seq_len) as u64, seq_len);
+        let windows =
+            self.corpus.validation((doctor::STEPS * DOCTOR_SEQUENCES * seq_len) as u64, seq_len);
         // A text with fewer windows is read again.
         let mut windows = windows.iter().copied().cycle();
-        let batches =
-            std::array::from_fn(|_| batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.options.device));
+        let batches = std::array::from_fn(|_| {
+            batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.options.device)
+        });
         let rate = trial.learning_rate(self.at.tokens);
         let set_mask = |state: &mut TrainingState, step: usize| {
             set_mask(state, self.at.tokens + (step + 1) as u64 * trial.step_tokens());
@@ -729,13 +793,19 @@ impl<'a> Session<'a> {
         let diagnosis = doctor::examine(before, grown, &batches, trial, rate, &set_mask);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
-            return Err(TrainError::Dead { stage: self.stages, new_entries, reached, dead: diagnosis.dead.join(", ") });
+            return Err(TrainError::Dead {
+                stage: self.stages,
+                new_entries,
+                reached,
+                dead: diagnosis.dead.join(", "),
+            });
         }
         Ok(diagnosis)
     }
 
-    /// Writes a member's checkpoint, tells of it, and only then, if it was recorded, removes the ones that no longer count: what the
-    /// receiver of the event has recorded is on disk at any time.
+    /// Writes a member's checkpoint, tells of it, and only then, if it was recorded, removes the
+    /// ones that no longer count: what the receiver of the event has recorded is on disk at any
+    /// time.
     fn save(&mut self, number: usize, receiver: &mut dyn Receiver) -> Result<(), TrainError> {
         let checkpoints = &self.members[number].job.checkpoints;
         let epoch = self.members[number].job.epoch;
@@ -763,7 +833,8 @@ impl<'a> Session<'a> {
         let _ = std::fs::remove_dir_all(folder);
         let trial = self.members[number].job.trial.id();
         let (stages, window) = (self.stages, self.window.read()[number]);
-        let progress = Progress { trial, at: self.at, stages, window, evaluation_due: self.evaluation_due };
+        let progress =
+            Progress { trial, at: self.at, stages, window, evaluation_due: self.evaluation_due };
         let state = self.state.replicate(number);
         let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(folder)?;
         self.clock.resume_at(seconds);
@@ -773,7 +844,8 @@ impl<'a> Session<'a> {
 
 /// The members' masks as they stand at `tokens`, for the state of them all; none if they are open.
 fn masks(members: &[Member], state: &TrainingState, tokens: u64) -> Option<Tensor> {
-    let masks: Option<Vec<Tensor>> = members.iter().map(|member| member.mask.as_ref()?.at(tokens, state)).collect();
+    let masks: Option<Vec<Tensor>> =
+        members.iter().map(|member| member.mask.as_ref()?.at(tokens, state)).collect();
     masks.map(|masks| match state.replicates() {
         Some(_) => Tensor::stack(&masks, 0),
         None => masks[0].shallow_clone(),
@@ -788,17 +860,20 @@ fn grown_at(trial: &Trial, stage: usize) -> (Architecture, Grown) {
     (before, grown.expect("the plan was checked when it was built"))
 }
 
-/// The newest recorded checkpoint that is whole and this trial's; says of those that are not what is wrong, and what is done instead.
+/// The newest recorded checkpoint that is whole and this trial's; says of those that are not what
+/// is wrong, and what is done instead.
 fn resume(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
     let before = job.resume.iter().skip(1).map(|_| "using the checkpoint before it");
     let instead = before.chain(["there is no other, so training begins anew"]);
     job.resume.iter().zip(instead).find_map(|(saved, instead)| {
         let read = read_of(saved, &job.trial.id(), device);
-        read.map_err(|error| eprintln!("warning: trial {}: {error}; {instead}", job.trial.id())).ok()
+        read.map_err(|error| eprintln!("warning: trial {}: {error}; {instead}", job.trial.id()))
+            .ok()
     })
 }
 
-/// The state of another trial that is also this one's at that point, if it is whole; otherwise says what is wrong.
+/// The state of another trial that is also this one's at that point, if it is whole; otherwise says
+/// what is wrong.
 fn begin(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
     let Begin { folder, digest } = job.begin.as_ref()?;
     let read = match digest {
@@ -815,9 +890,14 @@ fn begin(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
     }
 }
 
-fn read_of(saved: &Saved, trial: &str, device: Device) -> Result<(TrainingState, Progress), CheckpointError> {
+fn read_of(
+    saved: &Saved,
+    trial: &str,
+    device: Device,
+) -> Result<(TrainingState, Progress), CheckpointError> {
     let Saved { folder, digest } = saved;
-    let (state, progress) = progress_of(Checkpoint::read_recorded(folder, digest, device)?, folder)?;
+    let (state, progress) =
+        progress_of(Checkpoint::read_recorded(folder, digest, device)?, folder)?;
     match progress.trial == trial {
         true => Ok((state, progress)),
         false => {
@@ -827,9 +907,14 @@ fn read_of(saved: &Saved, trial: &str, device: Device) -> Result<(TrainingState,
     }
 }
 
-fn progress_of(read: Checkpoint, folder: &Path) -> Result<(TrainingState, Progress), CheckpointError> {
+fn progress_of(
+    read: Checkpoint,
+    folder: &Path,
+) -> Result<(TrainingState, Progress), CheckpointError> {
     let Checkpoint { state, progress } = read;
-    let why =
-        || CheckpointError::Damaged { path: folder.display().to_string(), why: "it says nothing of a training".into() };
+    let why = || CheckpointError::Damaged {
+        path: folder.display().to_string(),
+        why: "it says nothing of a training".into(),
+    };
     Ok((state, progress.ok_or_else(why)?))
 }

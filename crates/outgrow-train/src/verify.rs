@@ -1,4 +1,5 @@
-//! Is the function preserved? Asked around every growth, by `outgrow grow`, and by `outgrow check` on random compositions.
+//! Is the function preserved? Asked around every growth, by `outgrow grow`, and by `outgrow check`
+//! on random compositions.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -30,8 +31,8 @@ pub fn tolerance(kind: Kind) -> f64 {
     }
 }
 
-/// Runs the same probe batch through a model before and after a growth, in the kind of its master weights: what growing
-/// does is asked, not what a low precision does to both.
+/// Runs the same probe batch through a model before and after a growth, in the kind of its master
+/// weights: what growing does is asked, not what a low precision does to both.
 pub(crate) fn compare(
     before: &TrainingState,
     after: &TrainingState,
@@ -44,8 +45,14 @@ pub(crate) fn compare(
     preservation(&logits(before), &logits(after), targets, before.master())
 }
 
-/// What the logits of a probe say, of a model before and after a growth that were computed in a kind.
-pub(crate) fn preservation(old: &Tensor, new: &Tensor, targets: &Tensor, computed: Kind) -> Preservation {
+/// What the logits of a probe say, of a model before and after a growth that were computed in a
+/// kind.
+pub(crate) fn preservation(
+    old: &Tensor,
+    new: &Tensor,
+    targets: &Tensor,
+    computed: Kind,
+) -> Preservation {
     let max = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
     Preservation {
         max_logit_change: max(&(new - old)),
@@ -56,11 +63,17 @@ pub(crate) fn preservation(old: &Tensor, new: &Tensor, targets: &Tensor, compute
     }
 }
 
-/// No probe is longer: a model may say that it reads a million positions, and attention takes their square.
+/// No probe is longer: a model may say that it reads a million positions, and attention takes their
+/// square.
 pub(crate) const PROBE_LEN: usize = 128;
 
-/// Random token ids to probe a model with, so many sequences of `longest` tokens, or of as many as the model reads.
-pub(crate) fn probe(architecture: &Architecture, [sequences, longest]: [usize; 2], seed: u64) -> Tensor {
+/// Random token ids to probe a model with, so many sequences of `longest` tokens, or of as many as
+/// the model reads.
+pub(crate) fn probe(
+    architecture: &Architecture,
+    [sequences, longest]: [usize; 2],
+    seed: u64,
+) -> Tensor {
     let mut rng = stream(seed, "probe");
     let length = architecture.seq_len.min(longest);
     let ids = (0..sequences * length).map(|_| rng.random_range(0..architecture.vocab_size as i64));
@@ -95,16 +108,25 @@ impl GrownCheckpoint {
         let architecture = before.architecture().clone();
         let grown = growth::grow_all(&architecture, growths, seed);
         let grown = grown.map_err(|(number, error)| GrowError::Growth { number, error })?;
-        room::check(&grown.architecture, Need { each: bytes_of_each(&before), device, disk: None })?;
+        room::check(
+            &grown.architecture,
+            Need { each: bytes_of_each(&before), device, disk: None },
+        )?;
         let how = How { initializer, copies: false, seed, event: 0 };
         let after = no_grad(|| before.grown(&grown, &how));
         let tokens = probe(&architecture, [4, PROBE_LEN], seed).to_device(device.tch());
         let targets = tokens.remainder(architecture.n_outputs as i64);
         let preservation = compare(&before, &after, &tokens, &targets);
-        Ok(Self { preserving: growth::all_preserve(&architecture, growths), preservation, before, after })
+        Ok(Self {
+            preserving: growth::all_preserve(&architecture, growths),
+            preservation,
+            before,
+            after,
+        })
     }
 
-    /// Writes the grown model to `to`; one that broke its promise to preserve the function is not written.
+    /// Writes the grown model to `to`; one that broke its promise to preserve the function is not
+    /// written.
     ///
     /// # Errors
     /// If the function moved against the growths' claim, or the folder can't be written.
@@ -207,8 +229,9 @@ pub struct CompositionCheck {
     pub applied: BTreeMap<&'static str, u64>,
 }
 
-/// Proves function preservation on this device: random models with unequal layers and random weights, grown by random
-/// compositions of up to `most` transforms, their logits compared before and after.
+/// Proves function preservation on this device: random models with unequal layers and random
+/// weights, grown by random compositions of up to `most` transforms, their logits compared before
+/// and after.
 pub fn check_compositions(
     compositions: u64,
     most: usize,
@@ -226,8 +249,9 @@ pub fn check_compositions(
     check
 }
 
-/// Proves function preservation on one checkpoint: grown by random compositions of up to `most` transforms, each from the
-/// checkpoint itself, its logits compared before and after. Nothing is written.
+/// Proves function preservation on one checkpoint: grown by random compositions of up to `most`
+/// transforms, each from the checkpoint itself, its logits compared before and after. Nothing is
+/// written.
 ///
 /// # Errors
 /// If it can't be read.
@@ -245,11 +269,16 @@ pub fn check_checkpoint(
     let tokens = probe(&architecture, [2, PROBE_LEN], seed).to_device(device.tch());
     let targets = tokens.remainder(architecture.n_outputs as i64);
     for number in 0..compositions {
-        let transforms = random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
+        let transforms =
+            random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
         let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
         let initializer = check_initializer(number);
-        let after =
-            no_grad(|| before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number }));
+        let after = no_grad(|| {
+            before.grown(
+                &grown,
+                &How { initializer: &initializer, copies: false, seed, event: number },
+            )
+        });
         check.count(compare(&before, &after, &tokens, &targets).error(), transforms);
         progress(number + 1);
     }
@@ -264,7 +293,13 @@ fn check_initializer(number: u64) -> Initializer {
 impl CompositionCheck {
     fn new(compositions: u64, kind: Kind) -> Self {
         let tolerance = tolerance(kind);
-        Self { compositions, worst: 0.0, worst_transforms: vec![], tolerance, applied: BTreeMap::new() }
+        Self {
+            compositions,
+            worst: 0.0,
+            worst_transforms: vec![],
+            tolerance,
+            applied: BTreeMap::new(),
+        }
     }
 
     /// Whether no composition moved logits by more than is allowed.
@@ -302,7 +337,13 @@ impl CheckKind {
     }
 }
 
-fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Device) -> (f64, Vec<Transform>) {
+fn check_one(
+    number: u64,
+    most: usize,
+    kind: CheckKind,
+    seed: u64,
+    device: Device,
+) -> (f64, Vec<Transform>) {
     let mut rng = stream(seed, &format!("check/{number}"));
     let architecture = random_architecture(&mut rng);
     let transforms = random_composition(&architecture, most, &mut rng);
@@ -310,8 +351,9 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
     let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
     randomise(&mut before, &mut rng);
     let initializer = check_initializer(number);
-    let after =
-        no_grad(|| before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number }));
+    let after = no_grad(|| {
+        before.grown(&grown, &How { initializer: &initializer, copies: false, seed, event: number })
+    });
     let tokens = probe(&architecture, [2, PROBE_LEN], number).to_device(device.tch());
     let targets = tokens.remainder(architecture.n_outputs as i64);
     (compare(&before, &after, &tokens, &targets).error(), transforms)
@@ -321,7 +363,10 @@ fn check_one(number: u64, most: usize, kind: CheckKind, seed: u64, device: Devic
 fn randomise(state: &mut TrainingState, rng: &mut outgrow_core::stream::Stream) {
     let add = |(id, weight): (ParamId, Tensor)| {
         let noise: Vec<f64> = (0..weight.numel()).map(|_| rng.random_range(-0.5..0.5)).collect();
-        let noise = Tensor::from_slice(&noise).to_kind(weight.kind()).to_device(weight.device()).view_as(&weight);
+        let noise = Tensor::from_slice(&noise)
+            .to_kind(weight.kind())
+            .to_device(weight.device())
+            .view_as(&weight);
         (id, weight + noise)
     };
     let weights = state.parts().weights.into_iter().map(add).collect();

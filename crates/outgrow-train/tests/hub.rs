@@ -1,5 +1,5 @@
-//! Folders as Hugging Face's transformers keeps them, without transformers: what is written is read again, grown, damaged. (That transformers
-//! itself agrees is tested by running the binary.)
+//! Folders as Hugging Face's transformers keeps them, without transformers: what is written is read
+//! again, grown, damaged. (That transformers itself agrees is tested by running the binary.)
 
 use std::{
     fs,
@@ -7,9 +7,13 @@ use std::{
 };
 
 use outgrow_core::{
-    Activation, Architecture, Form, Growth, HeadShape, LayerShape, Norm, Positions, Rotary, Transform,
+    Activation, Architecture, Form, Growth, HeadShape, LayerShape, Norm, Positions, Rotary,
+    Transform,
     init::Initializer,
-    transform::{AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion},
+    transform::{
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+        MlpExpansion,
+    },
 };
 use outgrow_train::{
     Checkpoint, Device, TrainingState,
@@ -19,7 +23,12 @@ use tch::Kind;
 
 fn architecture(family: Family, tied: bool) -> Architecture {
     let rotary = |channels: Option<usize>| {
-        Positions::Rotary(Rotary { theta: 1e4, width: channels.unwrap_or(8), channels, scaling: None })
+        Positions::Rotary(Rotary {
+            theta: 1e4,
+            width: channels.unwrap_or(8),
+            channels,
+            scaling: None,
+        })
     };
     let llama = Form {
         positions: rotary(None),
@@ -38,10 +47,19 @@ fn architecture(family: Family, tied: bool) -> Architecture {
     };
     let (form, head, n) = match family {
         Family::Llama => (llama, HeadShape { n_queries: 2, d_k: 8, d_v: 8 }, 2),
-        Family::Qwen3 => (Form { qk_norm_eps: Some(1e-6), ..llama }, HeadShape { n_queries: 3, d_k: 8, d_v: 8 }, 1),
+        Family::Qwen3 => (
+            Form { qk_norm_eps: Some(1e-6), ..llama },
+            HeadShape { n_queries: 3, d_k: 8, d_v: 8 },
+            1,
+        ),
         Family::Gpt2 => (gpt2, HeadShape::new(8, 8), 3),
         Family::GptNeox => (
-            Form { positions: rotary(Some(2)), activation: Activation::Gelu, parallel: true, ..gpt2 },
+            Form {
+                positions: rotary(Some(2)),
+                activation: Activation::Gelu,
+                parallel: true,
+                ..gpt2
+            },
             HeadShape::new(8, 8),
             3,
         ),
@@ -60,8 +78,9 @@ fn folder(at: &Path, family: Family, tied: bool, dtype: Dtype) -> PathBuf {
 }
 
 fn weights(state: &TrainingState) -> Vec<(String, Vec<f64>)> {
-    let values =
-        |tensor: &tch::Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).expect("numbers");
+    let values = |tensor: &tch::Tensor| {
+        Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).expect("numbers")
+    };
     state.parts().weights.iter().map(|(id, tensor)| (id.to_string(), values(tensor))).collect()
 }
 
@@ -70,7 +89,8 @@ fn what_is_written_is_read_again() {
     let desk = tempfile::tempdir().expect("a folder");
     for family in Family::ALL {
         for tied in [false, true] {
-            let state = TrainingState::fresh(&architecture(family, tied), 7, Kind::Float, Device::Cpu);
+            let state =
+                TrainingState::fresh(&architecture(family, tied), 7, Kind::Float, Device::Cpu);
             let to = folder(desk.path(), family, tied, Dtype::Float32);
             assert_eq!(HubModel::read(&to).expect("it reads").family, family);
             let again = Checkpoint::read(&to, Device::Cpu).expect("it reads").state;
@@ -92,7 +112,8 @@ fn growths(family: Family) -> Vec<Growth> {
         Family::Gpt2 | Family::GptNeox => HeadAddition::heads(None, 1).into(),
     };
     let d_model = if family == Family::Llama { 36 } else { 32 };
-    let mut all: Vec<Growth> = vec![mlp.into(), deep.into(), heads.into(), HiddenExpansion { d_model }.into()];
+    let mut all: Vec<Growth> =
+        vec![mlp.into(), deep.into(), heads.into(), HiddenExpansion { d_model }.into()];
     if family == Family::Llama {
         all.push(AttentionExpansion { layer: None, heads: None, d_k: 12 }.into());
         all.push(HeadsExpansion { layer: None, heads: None, d_v: 12 }.into());
@@ -105,18 +126,31 @@ fn a_grown_folder_computes_the_same() {
     let desk = tempfile::tempdir().expect("a folder");
     let normal = Initializer::Normal { scale: 1.0 };
     for family in Family::ALL {
-        for (tied, dtype) in [(false, Dtype::Float32), (true, Dtype::Float32), (true, Dtype::Float64)] {
+        for (tied, dtype) in
+            [(false, Dtype::Float32), (true, Dtype::Float32), (true, Dtype::Float64)]
+        {
             let growths = growths(family);
             let from = folder(desk.path(), family, tied, dtype);
             fs::write(from.join("tokenizer.json"), "{}").expect("written");
             fs::write(from.join("pytorch_model.bin"), "old").expect("written");
             let to = from.with_extension("grown");
-            let grown = hub::grow(&from, &to, &growths, &normal, 1, None, &|_| {}).expect("it grows");
-            assert!(grown.preserving && grown.preservation.holds(), "{family:?}: {:?}", grown.preservation);
-            assert!(grown.preservation.max_logit > 0.01, "a model that says nothing proves nothing");
+            let grown =
+                hub::grow(&from, &to, &growths, &normal, 1, None, &|_| {}).expect("it grows");
+            assert!(
+                grown.preserving && grown.preservation.holds(),
+                "{family:?}: {:?}",
+                grown.preservation
+            );
+            assert!(
+                grown.preservation.max_logit > 0.01,
+                "a model that says nothing proves nothing"
+            );
             assert_eq!(grown.after.layers.len(), 3);
             assert!(to.join("tokenizer.json").exists() && !to.join("pytorch_model.bin").exists());
-            assert_eq!(grown.written.left_out.iter().map(|file| &file.name).collect::<Vec<_>>(), ["pytorch_model.bin"]);
+            assert_eq!(
+                grown.written.left_out.iter().map(|file| &file.name).collect::<Vec<_>>(),
+                ["pytorch_model.bin"]
+            );
             assert_eq!(HubModel::read(&to).expect("it reads").dtype, dtype);
         }
     }
@@ -127,7 +161,11 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
     let desk = tempfile::tempdir().expect("a folder");
     let cases: [(Family, Growth, &str); 6] = [
         (Family::Llama, MlpExpansion { layer: Some(0), d_ff: 28 }.into(), "every layer alike"),
-        (Family::Llama, HeadsExpansion { layer: None, heads: None, d_v: 12 }.into(), "--d-k 12 --d-v 12"),
+        (
+            Family::Llama,
+            HeadsExpansion { layer: None, heads: None, d_v: 12 }.into(),
+            "--d-k 12 --d-v 12",
+        ),
         (Family::Llama, HiddenExpansion { d_model: 30 }.into(), "--d-model 32"),
         (Family::Gpt2, HiddenExpansion { d_model: 32 }.into(), "--n-heads 4"),
         (Family::GptNeox, HeadAddition::heads(None, 1).into(), "--d-model 32"),
@@ -141,9 +179,13 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
         fs::remove_dir_all(&from).expect("removed");
     }
     let short = folder(desk.path(), Family::Llama, false, Dtype::Bfloat16);
-    let error =
-        grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 36 }.into()]).expect_err("rounded");
-    assert!(matches!(error, HubError::NotPreserved { .. }) && error.to_string().contains("--dtype float32"), "{error}");
+    let error = grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 36 }.into()])
+        .expect_err("rounded");
+    assert!(
+        matches!(error, HubError::NotPreserved { .. })
+            && error.to_string().contains("--dtype float32"),
+        "{error}"
+    );
     grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 96 }.into()])
         .expect("a factor of 4 is exact");
 }
@@ -157,8 +199,11 @@ fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<hub::GrownFolder, 
 fn damaged_and_hostile_folders_write_nothing() {
     let desk = tempfile::tempdir().expect("a folder");
     let secret = desk.path().join("secret.safetensors");
-    fs::copy(folder(desk.path(), Family::Gpt2, true, Dtype::Float32).join("model.safetensors"), &secret)
-        .expect("copied");
+    fs::copy(
+        folder(desk.path(), Family::Gpt2, true, Dtype::Float32).join("model.safetensors"),
+        &secret,
+    )
+    .expect("copied");
     type Damage<'a> = (&'a str, Box<dyn Fn(&Path) + 'a>);
     let weights = |folder: &Path| folder.join("model.safetensors");
     let edit = |folder: &Path, from: &str, to: &str| {
@@ -168,7 +213,8 @@ fn damaged_and_hostile_folders_write_nothing() {
         fs::write(path, text.replace(from, to)).expect("written");
     };
     let index = |folder: &Path, file: &str| {
-        let text = format!(r#"{{"metadata": {{}}, "weight_map": {{"model.norm.weight": "{file}"}}}}"#);
+        let text =
+            format!(r#"{{"metadata": {{}}, "weight_map": {{"model.norm.weight": "{file}"}}}}"#);
         fs::write(folder.join("model.safetensors.index.json"), text).expect("written");
     };
     let cut = |folder: &Path, keep: fn(usize) -> usize| {
@@ -179,22 +225,51 @@ fn damaged_and_hostile_folders_write_nothing() {
         ("no whole safetensors file", Box::new(|f| cut(f, |n| n - 5))),
         ("no whole safetensors file", Box::new(|f| cut(f, |_| 40))),
         ("no whole safetensors file", Box::new(|f| cut(f, |_| 0))),
-        ("no whole safetensors file", Box::new(|f| fs::write(weights(f), [0xff; 64]).expect("written"))),
-        ("neither model.safetensors nor", Box::new(|f| fs::remove_file(weights(f)).expect("removed"))),
-        ("has shape", Box::new(|f| edit(f, r#""intermediate_size": 20"#, r#""intermediate_size": 21"#))),
+        (
+            "no whole safetensors file",
+            Box::new(|f| fs::write(weights(f), [0xff; 64]).expect("written")),
+        ),
+        (
+            "neither model.safetensors nor",
+            Box::new(|f| fs::remove_file(weights(f)).expect("removed")),
+        ),
+        (
+            "has shape",
+            Box::new(|f| edit(f, r#""intermediate_size": 20"#, r#""intermediate_size": 21"#)),
+        ),
         ("has shape", Box::new(|f| edit(f, r#""vocab_size": 31"#, r#""vocab_size": 30"#))),
-        ("is missing", Box::new(|f| edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#))),
-        ("is no tensor of", Box::new(|f| edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 1"#))),
+        (
+            "is missing",
+            Box::new(|f| edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#)),
+        ),
+        (
+            "is no tensor of",
+            Box::new(|f| edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 1"#)),
+        ),
         (
             "more than 16384 layers",
-            Box::new(|f| edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 99999999999"#)),
+            Box::new(|f| {
+                edit(f, r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 99999999999"#)
+            }),
         ),
         ("allowed are 1 to", Box::new(|f| edit(f, r#""hidden_size": 24"#, r#""hidden_size": 0"#))),
-        ("must be a whole number", Box::new(|f| edit(f, r#""hidden_size": 24"#, r#""hidden_size": -24"#))),
-        ("not a multiple", Box::new(|f| edit(f, r#""num_key_value_heads": 2"#, r#""num_key_value_heads": 3"#))),
+        (
+            "must be a whole number",
+            Box::new(|f| edit(f, r#""hidden_size": 24"#, r#""hidden_size": -24"#)),
+        ),
+        (
+            "not a multiple",
+            Box::new(|f| edit(f, r#""num_key_value_heads": 2"#, r#""num_key_value_heads": 3"#)),
+        ),
         ("theta", Box::new(|f| edit(f, "10000.0", "-1"))),
-        ("it must be a number", Box::new(|f| edit(f, r#""rms_norm_eps": 1e-6"#, r#""rms_norm_eps": "small""#))),
-        ("is not known here", Box::new(|f| edit(f, r#""model_type": "llama""#, r#""model_type": "mamba""#))),
+        (
+            "it must be a number",
+            Box::new(|f| edit(f, r#""rms_norm_eps": 1e-6"#, r#""rms_norm_eps": "small""#)),
+        ),
+        (
+            "is not known here",
+            Box::new(|f| edit(f, r#""model_type": "llama""#, r#""model_type": "mamba""#)),
+        ),
         ("is not known here", Box::new(|f| edit(f, r#""silu""#, r#""tanh""#))),
         ("no JSON object", Box::new(|f| fs::write(f.join("config.json"), "[1]").expect("written"))),
         ("plain file name", Box::new(|f| index(f, "../secret.safetensors"))),
@@ -211,8 +286,13 @@ fn damaged_and_hostile_folders_write_nothing() {
         let from = folder(desk.path(), Family::Llama, false, Dtype::Float32);
         damage(&from);
         let before = names(desk.path());
-        let error = grow(&from, &desk.path().join("grown"), &[MlpExpansion { layer: None, d_ff: 28 }.into()]);
-        let error = error.err().unwrap_or_else(|| panic!("{number} ({words}) was grown")).to_string();
+        let error = grow(
+            &from,
+            &desk.path().join("grown"),
+            &[MlpExpansion { layer: None, d_ff: 28 }.into()],
+        );
+        let error =
+            error.err().unwrap_or_else(|| panic!("{number} ({words}) was grown")).to_string();
         assert!(error.contains(words), "{number}: {error}");
         assert_eq!(names(desk.path()), before, "{number}: something was written");
         fs::remove_dir_all(&from).expect("removed");
@@ -220,8 +300,10 @@ fn damaged_and_hostile_folders_write_nothing() {
 }
 
 fn names(folder: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> =
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut all: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     all.sort();
     all
 }

@@ -1,4 +1,5 @@
-//! Operators and the growth doctor on libtorch: moments follow the gradients, what can't learn is found, what stays equal is told.
+//! Operators and the growth doctor on libtorch: moments follow the gradients, what can't learn is
+//! found, what stays equal is told.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,16 @@ use outgrow_core::{
     growth::{Application, Goal, Grown},
     init::{Initializer, fresh},
     operator::{
-        Bert2Bert, HyperCloning, IdentityBlocks, Knowledge, Lemon, Net2Net, Operator, Sparkling, Stack, Staged,
-        StagedDepth,
+        Bert2Bert, HyperCloning, IdentityBlocks, Knowledge, Lemon, Net2Net, Operator, Sparkling,
+        Stack, Staged, StagedDepth,
     },
     reference::{self, Array, Params},
     stream::stream,
     transform::MlpExpansion,
 };
-use outgrow_train::{Checkpoint, Device, GrownCheckpoint, Model, TrainingState, cross_entropy, doctor};
+use outgrow_train::{
+    Checkpoint, Device, GrownCheckpoint, Model, TrainingState, cross_entropy, doctor,
+};
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
@@ -30,7 +33,9 @@ fn model((d_model, n_layers, n_heads, d_ff): Sizes, norm: Norm, final_norm: bool
 fn random_params(architecture: &Architecture, seed: u64) -> Params {
     let mut rng = stream(seed, "weights");
     let mut params = fresh(architecture, seed, &Array::empty());
-    params.values_mut().for_each(|array| array.values.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0)));
+    params
+        .values_mut()
+        .for_each(|array| array.values.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0)));
     params
 }
 
@@ -50,13 +55,20 @@ const TOKENS: [i64; 10] = [1, 4, 0, 6, 2, 3, 3, 5, 1, 0];
 const TARGETS: [i64; 10] = [4, 0, 6, 2, 5, 3, 5, 1, 0, 6];
 
 fn gradients(architecture: &Architecture, params: &Params) -> Params {
-    let leaves: BTreeMap<_, _> = tensors(params).into_iter().map(|(id, t)| (id, t.set_requires_grad(true))).collect();
+    let leaves: BTreeMap<_, _> =
+        tensors(params).into_iter().map(|(id, t)| (id, t.set_requires_grad(true))).collect();
     let inputs: Vec<Tensor> = leaves.values().map(Tensor::shallow_clone).collect();
     let keys: Vec<ParamId> = leaves.keys().copied().collect();
-    let loss = cross_entropy(&Model::new(architecture, leaves).logits(&ids(&TOKENS)), &ids(&TARGETS));
+    let loss =
+        cross_entropy(&Model::new(architecture, leaves).logits(&ids(&TOKENS)), &ids(&TARGETS));
     let found = Tensor::run_backward(&[&loss], &inputs, false, false);
-    let values = |tensor: &Tensor| Vec::<f64>::try_from(&tensor.contiguous().flatten(0, -1)).expect("values");
-    keys.into_iter().zip(found).map(|(id, g)| (id, Array::new(params[&id].shape.clone(), values(&g)))).collect()
+    let values = |tensor: &Tensor| {
+        Vec::<f64>::try_from(&tensor.contiguous().flatten(0, -1)).expect("values")
+    };
+    keys.into_iter()
+        .zip(found)
+        .map(|(id, g)| (id, Array::new(params[&id].shape.clone(), values(&g))))
+        .collect()
 }
 
 fn applied(params: &Params, grown: &Grown, role: Role) -> Params {
@@ -65,8 +77,8 @@ fn applied(params: &Params, grown: &Grown, role: Role) -> Params {
     after
 }
 
-/// Where an operator preserves the function, autograd says what the moments of survivors and copies must become: what the edits make of
-/// the old gradients.
+/// Where an operator preserves the function, autograd says what the moments of survivors and copies
+/// must become: what the edits make of the old gradients.
 #[test]
 fn copied_moments_are_those_of_the_copies_gradients() {
     let small = (6, 2, 2, 5);
@@ -79,22 +91,37 @@ fn copied_moments_are_those_of_the_copies_gradients() {
         (Operator::IdentityBlocks(IdentityBlocks {}), (6, 4, 2, 5)),
     ];
     for (operator, to) in ways {
-        for (norm, final_norm) in [(Norm::RmsNorm, true), (Norm::RmsNorm, false), (Norm::LayerNorm, true)] {
+        for (norm, final_norm) in
+            [(Norm::RmsNorm, true), (Norm::RmsNorm, false), (Norm::LayerNorm, true)]
+        {
             let before = model(small, norm, final_norm);
-            let grown = operator.grow(&before, &Goal::of(&model(to, norm, final_norm)), 4).expect("possible");
+            let grown = operator
+                .grow(&before, &Goal::of(&model(to, norm, final_norm)), 4)
+                .expect("possible");
             let params = random_params(&before, 2);
-            let weights = Role::Weights { initializer: &Initializer::Normal { scale: 1.0 }, seed: 3, event: 1 };
+            let weights = Role::Weights {
+                initializer: &Initializer::Normal { scale: 1.0 },
+                seed: 3,
+                event: 1,
+            };
             let new = gradients(&grown.architecture, &applied(&params, &grown, weights));
-            // Layers that write nothing have copies of moments, but no gradient like their source's.
+            // Layers that write nothing have copies of moments, but no gradient like their
+            // source's.
             let copies = !matches!(operator, Operator::IdentityBlocks(_));
-            let carried = applied(&gradients(&before, &params), &grown, Role::FirstMoment { copies });
+            let carried =
+                applied(&gradients(&before, &params), &grown, Role::FirstMoment { copies });
             let mut zeros = params.clone();
             zeros.values_mut().for_each(|array| array.values.fill(0.0));
             let born = applied(&zeros, &grown, Role::Born { step: 1, copies });
             for (id, gradient) in &new {
-                for (i, g) in gradient.values.iter().enumerate().filter(|(i, _)| born[id].values[*i] == 0.0) {
+                for (i, g) in
+                    gradient.values.iter().enumerate().filter(|(i, _)| born[id].values[*i] == 0.0)
+                {
                     let want = carried[id].values[i];
-                    assert!((g - want).abs() < 1e-10, "{operator:?}, {norm:?}: entry {i} of {id} has {g}, not {want}");
+                    assert!(
+                        (g - want).abs() < 1e-10,
+                        "{operator:?}, {norm:?}: entry {i} of {id} has {g}, not {want}"
+                    );
                 }
             }
         }
@@ -106,15 +133,17 @@ fn libtorch_agrees_with_the_reference_on_every_grown_model() {
     for norm in [Norm::RmsNorm, Norm::LayerNorm] {
         let before = model((6, 2, 2, 5), norm, true);
         let to = Goal::of(&model((9, 5, 3, 8), norm, true));
-        let grown =
-            Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::NextLayer }).grow(&before, &to, 1).expect("possible");
+        let grown = Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::NextLayer })
+            .grow(&before, &to, 1)
+            .expect("possible");
         let weights = Role::Weights { initializer: &Initializer::Copy, seed: 3, event: 1 };
         let after = applied(&random_params(&before, 7), &grown, weights);
         let tokens: Vec<usize> = TOKENS[..5].iter().map(|&t| t as usize).collect();
         let expected = reference::logits(&grown.architecture, &after, &tokens);
         let found = Model::new(&grown.architecture, tensors(&after)).logits(&ids(&TOKENS[..5]));
         let found = Vec::<f64>::try_from(&found.contiguous().flatten(0, -1)).expect("values");
-        let worst = found.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let worst =
+            found.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(worst < 1e-11, "{norm:?}: {worst:e}");
     }
 }
@@ -155,26 +184,39 @@ fn the_doctor_sees_what_stays_equal() {
         (Operator::Sparkling(Sparkling {}), Some(true)),
     ];
     for (operator, locked) in cases {
-        let found = doctor::consult(&operated(operator.clone(), wide), None, 1).expect("random tokens");
+        let found =
+            doctor::consult(&operated(operator.clone(), wide), None, 1).expect("random tokens");
         assert!(!found.is_dead() && found.reached[2] > 0.5, "{operator:?}: {found:?}");
         match locked {
             // The halves of staged training are equal as wholes, no unit reads what another reads.
             None => assert_eq!(found.symmetry, None, "{operator:?}"),
-            Some(locked) => assert_eq!(found.is_locked(), locked, "{operator:?}: {:?}", found.symmetry),
+            Some(locked) => {
+                assert_eq!(found.is_locked(), locked, "{operator:?}: {:?}", found.symmetry)
+            }
         }
     }
-    let stacked = operated(Operator::Stack(Stack { order: outgrow_core::operator::Order::Block }), (16, 4, 2, 24));
+    let stacked = operated(
+        Operator::Stack(Stack { order: outgrow_core::operator::Order::Block }),
+        (16, 4, 2, 24),
+    );
     let found = doctor::consult(&stacked, None, 1).expect("random tokens");
     assert_eq!((found.symmetry, found.rms_before.len(), found.rms_after.len()), (None, 2, 4));
-    assert!(!stacked.preserving && !stacked.preservation.holds(), "stacking moves the function, as published");
+    assert!(
+        !stacked.preserving && !stacked.preservation.holds(),
+        "stacking moves the function, as published"
+    );
 }
 
 #[test]
 fn the_doctor_finds_what_can_never_learn() {
     let alive = grown(MlpExpansion { layer: None, d_ff: 40 });
     let found = doctor::consult(&alive, None, 1).expect("random tokens");
-    // Half of the new entries (what writes) are reached at once, the rest when the other half has moved.
-    assert!(found.reached[0] > 0.2 && found.reached[0] < 0.7 && found.reached[2] > 0.8, "{found:?}");
+    // Half of the new entries (what writes) are reached at once, the rest when the other half has
+    // moved.
+    assert!(
+        found.reached[0] > 0.2 && found.reached[0] < 0.7 && found.reached[2] > 0.8,
+        "{found:?}"
+    );
     assert!(found.first_update.is_some_and(|size| (size - 1.0).abs() < 0.05), "{found:?}");
     assert!(found.dead.is_empty() && !found.is_dead());
     // Both sides of the new units zero.
@@ -191,7 +233,8 @@ fn the_doctor_finds_what_can_never_learn() {
     let found = doctor::consult(&dead, None, 1).expect("random tokens");
     assert!(found.is_dead() && found.reached == [0.0; 3], "{found:?}");
     assert!(
-        found.dead.contains(&"layers.0.w_1".to_owned()) && found.dead.contains(&"layers.1.w_2".to_owned()),
+        found.dead.contains(&"layers.0.w_1".to_owned())
+            && found.dead.contains(&"layers.1.w_2".to_owned()),
         "{found:?}"
     );
 }

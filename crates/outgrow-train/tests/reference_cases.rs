@@ -1,4 +1,5 @@
-//! The libtorch model against the reference cases and against the f64 reference model: logits and gradients.
+//! The libtorch model against the reference cases and against the f64 reference model: logits and
+//! gradients.
 
 use std::collections::BTreeMap;
 
@@ -44,22 +45,36 @@ fn libtorch_gives_their_logits() {
             let weights = || tensors(&case.params(), kind);
             for (name, form) in case.variants() {
                 let architecture = Architecture { form, ..case.architecture.clone() };
-                let found = values(&Model::new(&architecture, weights()).logits(&ids(&case.tokens())));
+                let found =
+                    values(&Model::new(&architecture, weights()).logits(&ids(&case.tokens())));
                 let expected = &case.logits(&name).values;
                 let scale = expected.iter().fold(1.0f64, |max, v| max.max(v.abs()));
                 let error = worst(&found, expected) / scale;
-                assert!(error <= tolerance, "{} {name} in {kind:?}: logits differ by {error:e}", case.name);
+                assert!(
+                    error <= tolerance,
+                    "{} {name} in {kind:?}: logits differ by {error:e}",
+                    case.name
+                );
             }
         }
     }
 }
 
-fn gradients(case: &Case, architecture: &Architecture, params: &Params) -> (f64, BTreeMap<ParamId, Vec<f64>>) {
-    let leaves: BTreeMap<_, _> =
-        tensors(params, Kind::Double).into_iter().map(|(id, t)| (id, t.set_requires_grad(true))).collect();
+fn gradients(
+    case: &Case,
+    architecture: &Architecture,
+    params: &Params,
+) -> (f64, BTreeMap<ParamId, Vec<f64>>) {
+    let leaves: BTreeMap<_, _> = tensors(params, Kind::Double)
+        .into_iter()
+        .map(|(id, t)| (id, t.set_requires_grad(true)))
+        .collect();
     let inputs: Vec<Tensor> = leaves.values().map(Tensor::shallow_clone).collect();
     let keys: Vec<ParamId> = leaves.keys().copied().collect();
-    let loss = cross_entropy(&Model::new(architecture, leaves).logits(&ids(&case.tokens())), &ids(&case.targets()));
+    let loss = cross_entropy(
+        &Model::new(architecture, leaves).logits(&ids(&case.tokens())),
+        &ids(&case.targets()),
+    );
     let found = Tensor::run_backward(&[&loss], &inputs, false, false);
     (loss.double_value(&[]), keys.into_iter().zip(found.iter().map(values)).collect())
 }
@@ -84,7 +99,8 @@ fn libtorch_gives_their_gradients() {
     assert!(checked > 0, "no case has gradients");
 }
 
-/// After a growth, the gradient of every surviving entry is the old one divided by the entry's scale.
+/// After a growth, the gradient of every surviving entry is the old one divided by the entry's
+/// scale.
 #[test]
 fn surviving_gradients_agree_up_to_their_scale() {
     let all = cases();
@@ -97,17 +113,27 @@ fn surviving_gradients_agree_up_to_their_scale() {
         apply(&mut weights, &edits, Role::Weights { initializer: &initializer, seed: 1, event: 0 });
         let (_, old) = gradients(base, &causal(&base.architecture), &base.params());
         // A first moment grows by 1/s, new entries 0: exactly what the old gradients must become.
-        let mut carried: Params =
-            base.params().into_iter().map(|(id, a)| (id, Array::new(a.shape, old[&id].clone()))).collect();
+        let mut carried: Params = base
+            .params()
+            .into_iter()
+            .map(|(id, a)| (id, Array::new(a.shape, old[&id].clone())))
+            .collect();
         apply(&mut carried, &edits, Role::FirstMoment { copies: false });
-        let mut born: Params =
-            base.params().into_iter().map(|(id, a)| (id, Array::new(a.shape, vec![0.0; a.values.len()]))).collect();
+        let mut born: Params = base
+            .params()
+            .into_iter()
+            .map(|(id, a)| (id, Array::new(a.shape, vec![0.0; a.values.len()])))
+            .collect();
         apply(&mut born, &edits, Role::Born { step: 1, copies: false });
         let (_, new) = gradients(case, &causal(&case.architecture), &weights);
         for (id, gradient) in new {
             for (i, g) in gradient.iter().enumerate().filter(|(i, _)| born[&id].values[*i] == 0.0) {
                 let want = carried[&id].values[i];
-                assert!((g - want).abs() < 1e-11, "{}: entry {i} of {id} has gradient {g}, not {want}", case.name);
+                assert!(
+                    (g - want).abs() < 1e-11,
+                    "{}: entry {i} of {id} has gradient {g}, not {want}",
+                    case.name
+                );
             }
         }
     }
@@ -121,7 +147,9 @@ fn libtorch_agrees_with_the_reference_model() {
         let params = fresh(&architecture, number, &Array::empty());
         let tokens = random_tokens(&architecture, &mut rng);
         let expected = reference::logits(&architecture, &params, &tokens);
-        let found = values(&Model::new(&architecture, tensors(&params, Kind::Double)).logits(&ids(&[tokens])));
+        let found = values(
+            &Model::new(&architecture, tensors(&params, Kind::Double)).logits(&ids(&[tokens])),
+        );
         let error = worst(&found, &expected.values);
         // Two libraries' float32 sines differ in their last digit.
         let tolerance = if architecture.form.rotary().is_some() { 1e-5 } else { 1e-10 };

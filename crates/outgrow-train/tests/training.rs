@@ -7,22 +7,26 @@ use std::{
 };
 
 use outgrow_core::{
-    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm, Positions, Rotary, Stage,
-    Trial,
+    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm,
+    Positions, Rotary, Stage, Trial,
     event::{Control, Outcome, Receiver},
     growth::{Application, Goal},
     init::Initializer,
     operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Operator, Order, Stack},
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
-    sweep::{DataSpec, Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSpec},
+    sweep::{
+        DataSpec, Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+        TrainingSpec,
+    },
     transform::{
-        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, TransformKind,
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+        MlpExpansion, TransformKind,
     },
 };
 use outgrow_data::Corpus;
 use outgrow_train::{
-    Begin, CheckKind, Checkpoint, CheckpointError, Device, Job, Options, Saved, begin_with, check_compositions,
-    model_digest, train, train_together,
+    Begin, CheckKind, Checkpoint, CheckpointError, Device, Job, Options, Saved, begin_with,
+    check_compositions, model_digest, train, train_together,
 };
 
 fn initial() -> Architecture {
@@ -48,8 +52,10 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         Stage { tokens: 8 * 64, growths: all[..3].to_vec() },
         Stage { tokens: 14 * 64, growths: all[3..].to_vec() },
     ];
-    let optimizer = OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
-    let (optimizer_at_growth, learning_rate) = (OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
+    let optimizer =
+        OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
+    let (optimizer_at_growth, learning_rate) =
+        (OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
     let growth = GrowthPolicy { initializer, optimizer: optimizer_at_growth, learning_rate };
     let training = TrainingSpec {
         tokens: 24 * 64,
@@ -62,7 +68,8 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         growth,
     };
     let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
-    let settings = Settings { data: "built in".into(), initial: None, tokens: 24 * 64, training, evaluation };
+    let settings =
+        Settings { data: "built in".into(), initial: None, tokens: 24 * 64, training, evaluation };
     Trial { plan: GrowthPlan::new(initial(), stages).expect("a plan"), settings, seed: 11 }
 }
 
@@ -71,7 +78,8 @@ fn corpus() -> Corpus {
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
-const OPTIONS: Options = Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1, keep: 2 };
+const OPTIONS: Options =
+    Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1, keep: 2 };
 
 fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
     Job {
@@ -89,7 +97,10 @@ fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
 fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::Step(e) => {
-            format!("step {} {} {:?} {:?} {:?}", e.at.step, e.at.train_flops, e.loss, e.learning_rate, e.gradient_norm)
+            format!(
+                "step {} {} {:?} {:?} {:?}",
+                e.at.step, e.at.train_flops, e.loss, e.learning_rate, e.gradient_norm
+            )
         }
         Event::Eval(e) => format!("eval {} {:?}", e.at.step, e.val_loss),
         Event::Growth(e) => format!(
@@ -112,7 +123,9 @@ fn run(
         lines.extend(line(&event));
         match &event {
             Event::Checkpoint(e) => saved.insert(0, Saved::from(e)),
-            Event::Step(e) if stop_after.is_some_and(|step| e.at.step >= step) => return Control::Stop,
+            Event::Step(e) if stop_after.is_some_and(|step| e.at.step >= step) => {
+                return Control::Stop;
+            }
             _ => {}
         }
         Control::Continue
@@ -175,12 +188,15 @@ fn replicates(trial: &Trial, n: u64) -> Vec<Trial> {
     (0..n).map(|number| Trial { seed: trial.seed + 100 * number, ..trial.clone() }).collect()
 }
 
-/// The numbers of what is told of each job: what it is and its step, then losses and norms, told and obeyed.
+/// The numbers of what is told of each job: what it is and its step, then losses and norms, told
+/// and obeyed.
 type Told = Vec<(String, Vec<f64>)>;
 
 fn numbers(event: &Event) -> Option<(String, Vec<f64>)> {
     Some(match event {
-        Event::Step(e) => (format!("step {} {}", e.at.step, e.at.train_flops), vec![e.loss, e.gradient_norm]),
+        Event::Step(e) => {
+            (format!("step {} {}", e.at.step, e.at.train_flops), vec![e.loss, e.gradient_norm])
+        }
         Event::Eval(e) => (format!("eval {} {}", e.at.step, e.last), vec![e.val_loss]),
         Event::Growth(e) => {
             let (probe, at) = (&e.preservation, e.at);
@@ -193,7 +209,8 @@ fn numbers(event: &Event) -> Option<(String, Vec<f64>)> {
     })
 }
 
-/// Trains jobs together; gives what was told of each, its checkpoints (newest first), and how it ended.
+/// Trains jobs together; gives what was told of each, its checkpoints (newest first), and how it
+/// ended.
 fn together(
     jobs: &[Job],
     parts: usize,
@@ -202,13 +219,18 @@ fn together(
     outgrow_train::device::initialise(1);
     let (mut told, mut saved) =
         (vec![vec![]; jobs.len()], jobs.iter().map(|job| job.resume.clone()).collect::<Vec<_>>());
-    let ended = train_together(jobs, &corpus(), &Options { parts, ..OPTIONS }, &mut |number: usize, event: Event| {
-        told[number].extend(numbers(&event));
-        if let Event::Checkpoint(e) = &event {
-            saved[number].insert(0, Saved::from(e));
-        }
-        obey(number, &event)
-    });
+    let ended = train_together(
+        jobs,
+        &corpus(),
+        &Options { parts, ..OPTIONS },
+        &mut |number: usize, event: Event| {
+            told[number].extend(numbers(&event));
+            if let Event::Checkpoint(e) = &event {
+                saved[number].insert(0, Saved::from(e));
+            }
+            obey(number, &event)
+        },
+    );
     (told, saved, ended.into_iter().map(|ended| ended.expect("trains")).collect())
 }
 
@@ -221,7 +243,8 @@ fn assert_close(found: &Told, expected: &Told, tolerance: f64, what: &str) {
     }
 }
 
-/// Trials that between them use all that is done to a state: all transforms, ages of entries, copies, masks, norms with a bias, clipping.
+/// Trials that between them use all that is done to a state: all transforms, ages of entries,
+/// copies, masks, norms with a bias, clipping.
 fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     let plain = trial(precision, Initializer::Normal { scale: 1.0 });
     let grown_by = |operator, to| {
@@ -235,7 +258,10 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     let hyper_cloning = Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) });
     copied.plan = grown_by(hyper_cloning, goal(LayerShape::uniform(4, 4, 4, 48), 2));
     let mut masked = plain.clone();
-    masked.plan = grown_by(Operator::Msg(Msg { ramp_tokens: 6 * 64 }), goal(LayerShape::uniform(3, 6, 5, 30), 3));
+    masked.plan = grown_by(
+        Operator::Msg(Msg { ramp_tokens: 6 * 64 }),
+        goal(LayerShape::uniform(3, 6, 5, 30), 3),
+    );
     let mut frozen = plain.clone();
     frozen.settings.training.growth.learning_rate = LearningRateAtGrowth::NewOnly;
     let mut layer_norm = plain.clone();
@@ -249,7 +275,9 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
         HiddenExpansion { d_model: 18 }.into(),
         LayerAddition { index: 1, shape: None }.into(),
     ];
-    modern.plan = GrowthPlan::new(of_today(), vec![Stage { tokens: 8 * 64, growths: growths.into() }]).expect("a plan");
+    modern.plan =
+        GrowthPlan::new(of_today(), vec![Stage { tokens: 8 * 64, growths: growths.into() }])
+            .expect("a plan");
     vec![
         ("plain", plain),
         ("copied", copied),
@@ -260,7 +288,8 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     ]
 }
 
-/// A model of everything that today's have: rotary positions, a gate, grouped queries, QK-norm, biases, tied embeddings.
+/// A model of everything that today's have: rotary positions, a gate, grouped queries, QK-norm,
+/// biases, tied embeddings.
 fn of_today() -> Architecture {
     let rotary = Rotary { theta: 1e3, width: 4, channels: None, scaling: None };
     let form = Form {
@@ -291,8 +320,14 @@ fn replicates_train_together_as_they_do_alone() {
                 assert_eq!(ended, [Outcome::Complete; 3], "{name}");
                 assert_ne!(told[0], told[1], "replicates differ");
                 for (job, found) in jobs.iter().zip(&told) {
-                    let (alone, _, _) = together(std::slice::from_ref(job), parts, &|_, _| Control::Continue);
-                    assert_close(found, &alone[0], tolerance, &format!("{name}, {precision:?}, {parts} part(s)"));
+                    let (alone, _, _) =
+                        together(std::slice::from_ref(job), parts, &|_, _| Control::Continue);
+                    assert_close(
+                        found,
+                        &alone[0],
+                        tolerance,
+                        &format!("{name}, {precision:?}, {parts} part(s)"),
+                    );
                 }
             }
         }
@@ -311,27 +346,31 @@ fn replicates_part_ways_and_go_on_from_where_each_stands() {
     let none = vec![vec![]; 4];
     let (undisturbed, ..) = together(&jobs("a", &none), 1, &|_, _| Control::Continue);
     // One is taken away, two stop at different steps, the last goes on.
-    let (mut told, saved, ended) = together(&jobs("b", &none), 1, &|number, event| match (number, event) {
-        (0, Event::Step(e)) if e.at.step == 10 => Control::Abandon,
-        (1, Event::Step(e)) if e.at.step == 10 => Control::Stop,
-        (2, Event::Step(e)) if e.at.step == 16 => Control::Stop,
-        _ => Control::Continue,
-    });
+    let (mut told, saved, ended) =
+        together(&jobs("b", &none), 1, &|number, event| match (number, event) {
+            (0, Event::Step(e)) if e.at.step == 10 => Control::Abandon,
+            (1, Event::Step(e)) if e.at.step == 10 => Control::Stop,
+            (2, Event::Step(e)) if e.at.step == 16 => Control::Stop,
+            _ => Control::Continue,
+        });
     assert_eq!(ended, [Outcome::Stopped, Outcome::Stopped, Outcome::Stopped, Outcome::Complete]);
     assert_close(&told[3], &undisturbed[3], 1e-9, "the last");
-    let resume: Vec<_> = saved.into_iter().map(|saved| saved[..saved.len().min(2)].to_vec()).collect();
+    let resume: Vec<_> =
+        saved.into_iter().map(|saved| saved[..saved.len().min(2)].to_vec()).collect();
     let (rest, _, ended) = together(&jobs("b", &resume)[..3], 1, &|_, _| Control::Continue);
     assert_eq!(ended, [Outcome::Complete; 3]);
     for number in [1, 2] {
         told[number].extend(rest[number].clone());
         assert_close(&told[number], &undisturbed[number], 1e-9, "one that stopped");
     }
-    // The one that was taken away goes on from its last checkpoint, step 9, before the step that was told last.
+    // The one that was taken away goes on from its last checkpoint, step 9, before the step that
+    // was told last.
     let after = undisturbed[0].len() - rest[0].len();
     assert_close(&rest[0], &undisturbed[0][after..].to_vec(), 1e-9, "the one that was taken away");
 }
 
-/// Operators that keep the function and that do not, one after the other, with moments that are copied.
+/// Operators that keep the function and that do not, one after the other, with moments that are
+/// copied.
 #[test]
 fn operators_train_and_resume_to_the_same_bits() {
     let mut trial = trial(Precision::Float32, Initializer::Copy);
@@ -341,8 +380,10 @@ fn operators_train_and_resume_to_the_same_bits() {
         d_model,
         layers: vec![LayerShape::uniform(n_heads, 4, 4, d_ff); n_layers],
     };
-    let stage =
-        |step: u64, operator, to| Stage { tokens: step * 64, growths: vec![Application { operator, to }.into()] };
+    let stage = |step: u64, operator, to| Stage {
+        tokens: step * 64,
+        growths: vec![Application { operator, to }.into()],
+    };
     let stages = vec![
         stage(8, Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) }), goal(24, 2, 4, 48)),
         stage(14, Operator::Stack(Stack { order: Order::Interleave }), goal(24, 4, 4, 48)),
@@ -351,7 +392,10 @@ fn operators_train_and_resume_to_the_same_bits() {
     trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
     let folder = tempfile::tempdir().expect("a folder");
     let (outcome, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
-    assert_eq!((outcome, undisturbed.iter().filter(|line| line.starts_with("growth")).count()), (Outcome::Complete, 3));
+    assert_eq!(
+        (outcome, undisturbed.iter().filter(|line| line.starts_with("growth")).count()),
+        (Outcome::Complete, 3)
+    );
     let place = folder.path().join("b");
     let (_, mut lines, saved) = run(&trial, &place, vec![], Some(16));
     let (outcome, rest, _) = run(&trial, &place, saved, None);
@@ -368,7 +412,8 @@ fn masked_growth_preserves_opens_and_resumes() {
         let mut trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
         let operator = Operator::Msg(Msg { ramp_tokens: steps * 64 });
         let growths = vec![Application { operator, to: goal.clone() }.into()];
-        trial.plan = GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan =
+            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
         trial
     };
     let folder = tempfile::tempdir().expect("a folder");
@@ -383,10 +428,19 @@ fn masked_growth_preserves_opens_and_resumes() {
     }
     // Without a mask the same growth moves the function, and says that it makes no claim.
     let (_, open, _) = run(&with_ramp(0), &folder.path().join("c"), vec![], None);
-    let growth = |lines: &[String]| lines.iter().find(|line| line.starts_with("growth")).cloned().expect("a growth");
+    let growth = |lines: &[String]| {
+        lines.iter().find(|line| line.starts_with("growth")).cloned().expect("a growth")
+    };
     assert!(growth(&undisturbed).contains("preserving") && growth(&open) != growth(&undisturbed));
     assert!(with_ramp(16).plan.check_end(24 * 64).is_ok());
-    assert!(with_ramp(17).plan.check_end(24 * 64).expect_err("too long").to_string().contains("the end of the trial"));
+    assert!(
+        with_ramp(17)
+            .plan
+            .check_end(24 * 64)
+            .expect_err("too long")
+            .to_string()
+            .contains("the end of the trial")
+    );
 }
 
 /// An operator that learns: better with more steps, charged for them, and the same bits again.
@@ -396,25 +450,35 @@ fn what_operators_learn_is_charged_and_repeats() {
     let learned = |operator: Operator, to: &Goal| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: to.clone() }.into()];
-        trial.plan = GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan =
+            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
         trial
     };
-    let ligo = |steps| learned(Operator::Ligo(Ligo { steps, learning_rate: 1e-2, batch_size: 4 }), &goal);
+    let ligo =
+        |steps| learned(Operator::Ligo(Ligo { steps, learning_rate: 1e-2, batch_size: 4 }), &goal);
     let folder = tempfile::tempdir().expect("a folder");
     let loss_after = |trial: &Trial, name: &str| {
         let (mut loss, mut flops) = (None, 0);
-        let told = train(&job(trial, &folder.path().join(name), vec![]), &corpus(), &OPTIONS, &mut |event| {
-            match &event {
-                Event::Growth(growth) => {
-                    assert_eq!(growth.operator_flops, trial.plan.operator_flops(0));
-                    loss = Some(growth.preservation.loss_after);
+        let told = train(
+            &job(trial, &folder.path().join(name), vec![]),
+            &corpus(),
+            &OPTIONS,
+            &mut |event| {
+                match &event {
+                    Event::Growth(growth) => {
+                        assert_eq!(growth.operator_flops, trial.plan.operator_flops(0));
+                        loss = Some(growth.preservation.loss_after);
+                    }
+                    Event::Step(step) => flops = step.at.train_flops,
+                    _ => {}
                 }
-                Event::Step(step) => flops = step.at.train_flops,
-                _ => {}
-            }
-            Control::Continue
-        });
-        assert_eq!((told.expect("trains"), flops), (Outcome::Complete, trial.plan.train_flops(24 * 64)));
+                Control::Continue
+            },
+        );
+        assert_eq!(
+            (told.expect("trains"), flops),
+            (Outcome::Complete, trial.plan.train_flops(24 * 64))
+        );
         loss.expect("a growth")
     };
     outgrow_train::device::initialise(1);
@@ -434,7 +498,10 @@ fn what_operators_learn_is_charged_and_repeats() {
         vec![],
         None,
     );
-    assert!(lines.iter().any(|line| line.starts_with("growth") && line.contains("preserving true")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("growth") && line.contains("preserving true")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -459,10 +526,12 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 fn every_new_entry_moves_within_two_steps() {
     for initializer in [Initializer::Normal { scale: 1.0 }, Initializer::Copy] {
         for kind in TransformKind::ALL {
-            let transform = transforms().into_iter().find(|t| t.name() == kind.name()).expect("one of each");
+            let transform =
+                transforms().into_iter().find(|t| t.name() == kind.name()).expect("one of each");
             let mut trial = trial(Precision::Float64, initializer.clone());
             trial.settings.training.schedule = LearningRateSchedule::Constant { warmup: 0.0 };
-            // Enough text in the batches that every position and every ReLU of so small a model is used.
+            // Enough text in the batches that every position and every ReLU of so small a model is
+            // used.
             trial.settings.training.batch_size = 64;
             let step = trial.step_tokens();
             trial.settings.tokens = 10 * step;
@@ -479,9 +548,13 @@ fn every_new_entry_moves_within_two_steps() {
             for (id, born) in &second.born {
                 let is_new = born.eq(8);
                 let moved = second.first_moment[id].ne(0.0);
-                // Tokens that do not occur in the batches leave their rows of the embedding alone, new or old.
+                // Tokens that do not occur in the batches leave their rows of the embedding alone,
+                // new or old.
                 if id.kind != outgrow_core::ParamKind::Embedding {
-                    let dead = is_new.logical_and(&moved.logical_not()).sum(tch::Kind::Int64).int64_value(&[]);
+                    let dead = is_new
+                        .logical_and(&moved.logical_not())
+                        .sum(tch::Kind::Int64)
+                        .int64_value(&[]);
                     // A unit of a ReLU that is off for all tokens has no gradient, new or old.
                     let all = is_new.sum(tch::Kind::Int64).int64_value(&[]);
                     assert!(
@@ -502,7 +575,12 @@ fn random_compositions_preserve_the_function_in_float32_and_float64() {
     for (kind, n) in [(CheckKind::F64, 1500), (CheckKind::F32, 1500)] {
         let check = check_compositions(n, 10, kind, 1, Device::Cpu, |_| {});
         println!("{kind:?}: worst {:e} over {n}", check.worst);
-        assert!(check.worst <= check.tolerance, "{kind:?}: {:e} by {:?}", check.worst, check.worst_transforms);
+        assert!(
+            check.worst <= check.tolerance,
+            "{kind:?}: {:e} by {:?}",
+            check.worst,
+            check.worst_transforms
+        );
         assert_eq!(check.applied.len(), 6, "all six were applied");
     }
 }
@@ -530,8 +608,8 @@ impl Receiver for Impatient<'_> {
     }
 }
 
-/// After a step, within an evaluation, while an operator learns, in the last evaluation: it stops there, with a checkpoint, and goes on as if
-/// nothing had happened.
+/// After a step, within an evaluation, while an operator learns, in the last evaluation: it stops
+/// there, with a checkpoint, and goes on as if nothing had happened.
 #[test]
 fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
     outgrow_train::device::initialise(1);
@@ -539,9 +617,11 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
     let grown_by = |operator| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: goal.clone() }.into()];
-        trial.plan = GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan =
+            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
         // Rare records: a request to stop does not wait for one.
-        trial.settings.evaluation = EvaluationSpec { every_tokens: 640, tokens: 192, record_every_tokens: 1024 };
+        trial.settings.evaluation =
+            EvaluationSpec { every_tokens: 640, tokens: 192, record_every_tokens: 1024 };
         trial
     };
     let ligo = Operator::Ligo(Ligo { steps: 4, learning_rate: 1e-2, batch_size: 4 });
@@ -582,7 +662,8 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
 /// Of a file, given another checkpoint's of its name.
 type Damage = (&'static str, fn(&Path, &Path));
 
-/// Ways in which a file of a checkpoint may be other than it was written; the second is a folder to take another's file from.
+/// Ways in which a file of a checkpoint may be other than it was written; the second is a folder to
+/// take another's file from.
 fn damages() -> Vec<Damage> {
     fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = fs::read(path).expect("read");
@@ -602,9 +683,15 @@ fn damages() -> Vec<Damage> {
                 bytes[at] ^= 4
             })
         }),
-        ("last bit flipped", |file, _| change(file, |bytes| *bytes.last_mut().expect("a byte") ^= 0x80)),
-        ("another's", |file, other| assert!(fs::copy(other.join(file.file_name().expect("a name")), file).is_ok())),
-        ("a folder", |file, _| fs::remove_file(file).and_then(|()| fs::create_dir(file)).expect("replaced")),
+        ("last bit flipped", |file, _| {
+            change(file, |bytes| *bytes.last_mut().expect("a byte") ^= 0x80)
+        }),
+        ("another's", |file, other| {
+            assert!(fs::copy(other.join(file.file_name().expect("a name")), file).is_ok())
+        }),
+        ("a folder", |file, _| {
+            fs::remove_file(file).and_then(|()| fs::create_dir(file)).expect("replaced")
+        }),
     ]
 }
 
@@ -619,11 +706,12 @@ fn copy_of(folder: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-/// A file that is gone, changed or another's: the checkpoint is refused, the one before is used, and without one training begins anew; the
-/// numbers are those of the undisturbed training.
+/// A file that is gone, changed or another's: the checkpoint is refused, the one before is used,
+/// and without one training begins anew; the numbers are those of the undisturbed training.
 #[test]
 fn every_damage_of_a_checkpoint_is_seen_and_mended() {
-    let (trial, place) = (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
+    let (trial, place) =
+        (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
     let (_, undisturbed, _) = run(&trial, &place.path().join("whole"), vec![], None);
     let (_, before, saved) = run(&trial, &place.path().join("stopped"), vec![], Some(16));
     let [newest, older] = &saved[..2] else { panic!("two checkpoints") };
@@ -634,19 +722,31 @@ fn every_damage_of_a_checkpoint_is_seen_and_mended() {
             number += 1;
             let folder = place.path().join(number.to_string());
             let copies = [newest, older].map(|saved| Saved {
-                folder: copy_of(&saved.folder, &folder.join(saved.folder.file_name().expect("a name"))),
+                folder: copy_of(
+                    &saved.folder,
+                    &folder.join(saved.folder.file_name().expect("a name")),
+                ),
                 digest: saved.digest.clone(),
             });
             damage(&copies[0].folder.join(file), &older.folder);
             assert!(read(&copies[0]).is_err(), "{file}: {what}");
-            assert!(Checkpoint::verify(&copies[0].folder, Some(&copies[0].digest)).is_err(), "{file}: {what}");
+            assert!(
+                Checkpoint::verify(&copies[0].folder, Some(&copies[0].digest)).is_err(),
+                "{file}: {what}"
+            );
             let lines = run(&trial, &folder, copies.to_vec(), None).1;
             let from = read(older).expect("whole").progress.expect("a training").at.step;
-            let step =
-                |line: &String| line.split(' ').nth(1).and_then(|step| step.parse::<u64>().ok()).expect("a step");
-            let after = |line: &&String| step(line) > from || (step(line) == from && line.starts_with("growth"));
+            let step = |line: &String| {
+                line.split(' ').nth(1).and_then(|step| step.parse::<u64>().ok()).expect("a step")
+            };
+            let after = |line: &&String| {
+                step(line) > from || (step(line) == from && line.starts_with("growth"))
+            };
             let expected: Vec<&String> = undisturbed.iter().filter(after).collect();
-            assert!(lines.iter().eq(expected), "{file}: {what}: goes on from the one before, in step {from}");
+            assert!(
+                lines.iter().eq(expected),
+                "{file}: {what}: goes on from the one before, in step {from}"
+            );
         }
     }
     assert!(before.len() < undisturbed.len());
@@ -655,7 +755,8 @@ fn every_damage_of_a_checkpoint_is_seen_and_mended() {
         fs::remove_file(saved.folder.join(FILES[2])).expect("removed");
     }
     assert_eq!(run(&trial, &place.path().join("anew"), saved[..2].to_vec(), None).1, undisturbed);
-    let begin = Some(Begin { folder: saved[0].folder.clone(), digest: Some(saved[0].digest.clone()) });
+    let begin =
+        Some(Begin { folder: saved[0].folder.clone(), digest: Some(saved[0].digest.clone()) });
     let job = Job { begin, ..job(&trial, &place.path().join("begun"), vec![]) };
     let mut lines = vec![];
     let told = train(&job, &corpus(), &OPTIONS, &mut |event| {
@@ -665,10 +766,12 @@ fn every_damage_of_a_checkpoint_is_seen_and_mended() {
     assert_eq!((told.expect("trains"), lines), (Outcome::Complete, undisturbed));
 }
 
-/// What docs/checkpoint.md promises to those who write checkpoints by hand, and what it says of damage.
+/// What docs/checkpoint.md promises to those who write checkpoints by hand, and what it says of
+/// damage.
 #[test]
 fn a_checkpoint_by_hand_needs_no_digests_and_what_it_names_must_be_there() {
-    let (trial, place) = (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
+    let (trial, place) =
+        (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
     let (_, _, saved) = run(&trial, &place.path().join("run"), vec![], Some(8));
     let head = |folder: &Path, change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
         let path = folder.join(FILES[0]);
@@ -698,7 +801,10 @@ fn a_checkpoint_by_hand_needs_no_digests_and_what_it_names_must_be_there() {
     let all = copy("all");
     head(&all, &|head| drop(head.remove("digests")));
     assert!(is_trained(&all));
-    assert!(Checkpoint::read_recorded(&all, &saved[0].digest, Device::Cpu).is_err(), "not what was recorded");
+    assert!(
+        Checkpoint::read_recorded(&all, &saved[0].digest, Device::Cpu).is_err(),
+        "not what was recorded"
+    );
 
     let more = copy("more");
     fs::write(more.join("notes.txt"), "extra").expect("written");
@@ -707,7 +813,12 @@ fn a_checkpoint_by_hand_needs_no_digests_and_what_it_names_must_be_there() {
         "what is not named does not matter"
     );
     head(&more, &|head| {
-        drop(head["digests"].as_object_mut().expect("an object").insert("notes.txt".into(), "00".into()))
+        drop(
+            head["digests"]
+                .as_object_mut()
+                .expect("an object")
+                .insert("notes.txt".into(), "00".into()),
+        )
     });
     assert!(damaged(&more).contains("digest"), "what is named is verified, whatever it is");
     for name in ["../checkpoint.json", "/etc/passwd", "..", ""] {
@@ -716,10 +827,12 @@ fn a_checkpoint_by_hand_needs_no_digests_and_what_it_names_must_be_there() {
     }
 }
 
-/// The copy of the model that trials begin with is verified when it is used, and mended by who lays it down.
+/// The copy of the model that trials begin with is verified when it is used, and mended by who lays
+/// it down.
 #[test]
 fn the_copy_of_an_initial_model_is_verified() {
-    let (mut trial, place) = (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
+    let (mut trial, place) =
+        (trial(Precision::Float32, Initializer::Copy), tempfile::tempdir().expect("a folder"));
     let (_, _, saved) = run(&trial, &place.path().join("run"), vec![], Some(2));
     let (from, to) = (&saved[0].folder, place.path().join("copy"));
     let digest = model_digest(from).expect("a digest");
@@ -736,8 +849,10 @@ fn the_copy_of_an_initial_model_is_verified() {
     begin_with(from, &digest, 16, &to).expect("laid down");
     let undisturbed = train_from(&place.path().join("whole"), &to).expect("trains");
     let other = place.path().join("other");
-    let (_, _, others) = run(&trial_without_initial(&trial), &place.path().join("others"), vec![], Some(4));
-    begin_with(&others[0].folder, &model_digest(&others[0].folder).expect("a digest"), 16, &other).expect("laid down");
+    let (_, _, others) =
+        run(&trial_without_initial(&trial), &place.path().join("others"), vec![], Some(4));
+    begin_with(&others[0].folder, &model_digest(&others[0].folder).expect("a digest"), 16, &other)
+        .expect("laid down");
     for file in &FILES[..2] {
         for (what, damage) in damages() {
             damage(&to.join(file), &other);
@@ -747,7 +862,10 @@ fn the_copy_of_an_initial_model_is_verified() {
                 assert!(refused.is_err(), "{file}: {what}");
             }
             begin_with(from, &digest, 16, &to).expect("mended");
-            assert_eq!(train_from(&place.path().join(format!("{file} {what}")), &to).expect("trains"), undisturbed);
+            assert_eq!(
+                train_from(&place.path().join(format!("{file} {what}")), &to).expect("trains"),
+                undisturbed
+            );
         }
     }
     fs::remove_dir_all(&to).expect("removed");

@@ -1,4 +1,5 @@
-//! `outgrow bench`: what a sweep's growing and recording cost, how fast a preset steps, beside PyTorch, or how costs grow.
+//! `outgrow bench`: what a sweep's growing and recording cost, how fast a preset steps, beside
+//! PyTorch, or how costs grow.
 
 mod contender;
 mod preset;

@@ -27,7 +27,8 @@ pub fn check(args: &Check) -> Result<(), Failure> {
             let bar = bar(n);
             say_notes(folder)?;
             let phases = Phases::new(format!("growing {} {n} times", folder.display()));
-            let check = check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done));
+            let check =
+                check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done));
             drop(phases);
             bar.finish_and_clear();
             let check = check.map_err(failure)?;
@@ -38,7 +39,9 @@ pub fn check(args: &Check) -> Result<(), Failure> {
                 let n = args.compositions.unwrap_or(1000);
                 let bar = bar(n);
                 let _phases = Phases::new(format!("growing {n} random models in {name}"));
-                let check = check_compositions(n, most, kind, args.seed, device, |done| bar.set_position(done));
+                let check = check_compositions(n, most, kind, args.seed, device, |done| {
+                    bar.set_position(done)
+                });
                 bar.finish_and_clear();
                 (name.to_owned(), check)
             })
@@ -52,7 +55,9 @@ pub fn check(args: &Check) -> Result<(), Failure> {
         None => Ok(()),
         Some((name, check)) => {
             let worst = serde_json::to_string(&check.worst_transforms).expect("plain data");
-            Err(Failure::Result(format!("{name}: the function was not preserved; the worst composition was {worst}")))
+            Err(Failure::Result(format!(
+                "{name}: the function was not preserved; the worst composition was {worst}"
+            )))
         }
     }
 }
@@ -82,7 +87,8 @@ fn as_text(checks: &[(String, CompositionCheck)], device: &str) -> String {
             verdict.to_owned(),
         ]
     };
-    let header = [&format!("on {device}"), "compositions", "transforms", "worst change", "allowed", ""];
+    let header =
+        [&format!("on {device}"), "compositions", "transforms", "worst change", "allowed", ""];
     let text = table(&header, checks.iter().map(row).collect(), &[1, 2, 3, 4]);
     format!("{text}\n\nchange of logits relative to the larger of 1 and the largest logit")
 }

@@ -21,7 +21,10 @@ use crate::{
 /// Turns a checkpoint into a model of transformers, or such a model into a checkpoint.
 pub fn convert(args: &Convert) -> Result<(), Failure> {
     if args.to.symlink_metadata().is_ok() {
-        return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
+        return Err(Failure::Input(format!(
+            "{} exists already; name a folder that does not",
+            args.to.display()
+        )));
     }
     stop_leaving_nothing(&args.to).map_err(Failure::environment("cannot listen for signals"))?;
     one_device(Some(Device::Cpu))?;
@@ -31,7 +34,10 @@ pub fn convert(args: &Convert) -> Result<(), Failure> {
             "--like and --dtype are for a checkpoint that becomes a model of transformers".into(),
         ));
     }
-    [Some(&args.from), args.like.as_ref()].into_iter().flatten().try_for_each(|folder| say_notes(folder))?;
+    [Some(&args.from), args.like.as_ref()]
+        .into_iter()
+        .flatten()
+        .try_for_each(|folder| say_notes(folder))?;
     let phases = Phases::new(format!("reading {}", args.from.display()));
     let checkpoint = Checkpoint::read(&args.from, Device::Cpu)?;
     let architecture = checkpoint.state.architecture().clone();
@@ -49,9 +55,9 @@ pub fn convert(args: &Convert) -> Result<(), Failure> {
     drop(phases);
     let parameters = cost::parameters(&architecture);
     match args.json {
-        true => {
-            print_json(&json!({ "to": args.to, "kind": kind, "architecture": architecture, "parameters": parameters }))
-        }
+        true => print_json(
+            &json!({ "to": args.to, "kind": kind, "architecture": architecture, "parameters": parameters }),
+        ),
         false => print(&format!(
             "{}: {kind}, {} parameters ({})",
             args.to.display(),

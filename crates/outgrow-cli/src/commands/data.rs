@@ -39,8 +39,14 @@ fn fetch(args: &Fetch) -> Result<(), Failure> {
         _ => Failure::Environment(error.to_string()),
     };
     let known = Known::of(&args.name).map_err(failed)?;
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(known.bytes) } else { ProgressBar::hidden() };
-    let path = known.fetch(&cache(), args.mirror.as_deref(), &mut |bytes| bar.set_position(bytes)).map_err(failed)?;
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new(known.bytes)
+    } else {
+        ProgressBar::hidden()
+    };
+    let path = known
+        .fetch(&cache(), args.mirror.as_deref(), &mut |bytes| bar.set_position(bytes))
+        .map_err(failed)?;
     bar.finish_and_clear();
     match args.json {
         true => print_json(&json!({ "name": known.name, "path": path })),
@@ -62,8 +68,14 @@ fn list(args: &List) -> Result<(), Failure> {
         return print_json(&KNOWN.iter().map(one).collect::<Vec<_>>());
     }
     let row = |known: &Known| {
-        let here = path(known).map_or_else(|| "not fetched".to_owned(), |path| path.display().to_string());
-        vec![known.name.to_owned(), format!("{}B", count(known.bytes as f64)), known.about.to_owned(), here]
+        let here =
+            path(known).map_or_else(|| "not fetched".to_owned(), |path| path.display().to_string());
+        vec![
+            known.name.to_owned(),
+            format!("{}B", count(known.bytes as f64)),
+            known.about.to_owned(),
+            here,
+        ]
     };
     print(&table(&["corpus", "download", "", "here"], KNOWN.iter().map(row).collect(), &[1]))
 }
@@ -75,7 +87,12 @@ fn spec_of(texts: &Texts) -> DataSpec {
         args::TextFormat::Json => TextFormat::Json,
         args::TextFormat::Parquet => TextFormat::Parquet,
     });
-    DataSpec { paths: Some(texts.paths.clone()), field: Some(texts.field.clone()), format, ..DataSpec::of_paths(1) }
+    DataSpec {
+        paths: Some(texts.paths.clone()),
+        field: Some(texts.field.clone()),
+        format,
+        ..DataSpec::of_paths(1)
+    }
 }
 
 fn refused(error: CorpusError) -> Failure {
@@ -85,7 +102,10 @@ fn refused(error: CorpusError) -> Failure {
 fn tokenize(args: &Tokenize) -> Result<(), Failure> {
     check_vocab_size(args.vocab_size).map_err(Failure::input("--vocab-size"))?;
     if args.to.exists() {
-        return Err(Failure::Input(format!("{} exists already; name a file that does not", args.to.display())));
+        return Err(Failure::Input(format!(
+            "{} exists already; name a file that does not",
+            args.to.display()
+        )));
     }
     let spec = spec_of(&args.texts);
     let (send, receive) = sync_channel(WAITING);
@@ -104,9 +124,15 @@ fn tokenize(args: &Tokenize) -> Result<(), Failure> {
     let json = trained.map_err(Failure::input("--vocab-size"))?;
     let failed = Failure::environment(format!("cannot write {}", args.to.display()));
     publish::file(&args.to, |file| file.write_all(json.as_bytes())).map_err(failed)?;
-    let known = Tokenizer::read(&args.to).map_err(|error| Failure::Environment(error.to_string()))?.vocab_size();
+    let known = Tokenizer::read(&args.to)
+        .map_err(|error| Failure::Environment(error.to_string()))?
+        .vocab_size();
     let bytes = count(summary.counts.bytes[0] as f64);
-    print(&format!("{}: {known} tokens, from {bytes}B of text\n{}", args.to.display(), files(&summary)))
+    print(&format!(
+        "{}: {known} tokens, from {bytes}B of text\n{}",
+        args.to.display(),
+        files(&summary)
+    ))
 }
 
 /// Pieces of text that wait for the trainer.
@@ -120,19 +146,23 @@ fn count_tokens(args: &Count) -> Result<(), Failure> {
         let tokenizer = Tokenizer::read(path).map_err(refused)?;
         vocab_size = tokenizer.vocab_size();
         spec.tokenizer = Some(path.display().to_string());
-        spec.end_of_text = args.end_of_text.clone().or_else(|| tokenizer.end_of_text().map(str::to_owned));
+        spec.end_of_text =
+            args.end_of_text.clone().or_else(|| tokenizer.end_of_text().map(str::to_owned));
     }
     let how = Survey { round_trip: args.round_trip, ..Survey::default() };
     let summary = survey(&spec, how, &Telling::new()).map_err(refused)?;
     let counts = &summary.counts;
     // What stands behind documents is no text.
-    let (documents, bytes, tokens) = (counts.documents[0], counts.bytes[0], counts.tokens[0] - counts.ends);
+    let (documents, bytes, tokens) =
+        (counts.documents[0], counts.bytes[0], counts.tokens[0] - counts.ends);
     let (seconds, changed) = (summary.seconds, counts.changed);
     if args.json {
         warn(&summary);
-        print_json(&json!({ "documents": documents, "bytes": bytes, "tokens": tokens, "end_tokens": counts.ends,
+        print_json(
+            &json!({ "documents": documents, "bytes": bytes, "tokens": tokens, "end_tokens": counts.ends,
             "seconds": seconds, "vocab_size": vocab_size, "changed": args.round_trip.then_some(changed),
-            "unknown_share": summary.unknown_share(), "lost_share": summary.lost_share(), "text": summary }))?;
+            "unknown_share": summary.unknown_share(), "lost_share": summary.lost_share(), "text": summary }),
+        )?;
     } else {
         print(&format!(
             "{documents} documents, {}B, {} tokens of {vocab_size}: {:.2} bytes per token, {}B/s\n{}",

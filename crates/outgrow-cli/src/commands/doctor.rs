@@ -22,9 +22,13 @@ pub fn doctor(args: &Doctor) -> Result<(), Failure> {
     say_notes(&args.from)?;
     let phases = Phases::new(format!("growing {}", args.from.display()));
     let (growths, grown) = read(&args.from, &args.how)?;
-    let ids = |path: &PathBuf| text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture());
+    let ids = |path: &PathBuf| {
+        text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture())
+    };
     let text = args.text.as_ref().map(ids).transpose()?.map(|text| text.ids);
-    let named = Failure::input(args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()));
+    let named = Failure::input(
+        args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()),
+    );
     phases.next("training a copy for three steps".into());
     let diagnosis = consult(&grown, text.as_deref(), args.how.seed).map_err(named)?;
     drop(phases);
@@ -51,7 +55,11 @@ fn verdict(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> Result<(), Failure
     Ok(())
 }
 
-fn as_json(growths: &[Growth], grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> serde_json::Value {
+fn as_json(
+    growths: &[Growth],
+    grown: &GrownCheckpoint,
+    diagnosis: &Diagnosis,
+) -> serde_json::Value {
     json!({ "growths": growths, "preserving": grown.preserving, "preservation": grown.preservation,
             "error": grown.preservation.error(), "diagnosis": diagnosis, "dead": diagnosis.is_dead(), "locked": diagnosis.is_locked() })
 }
@@ -59,7 +67,8 @@ fn as_json(growths: &[Growth], grown: &GrownCheckpoint, diagnosis: &Diagnosis) -
 fn as_text(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> String {
     let preservation = grown.preservation;
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    let ratio = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
+    let ratio =
+        |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
     let exactness = match (grown.preserving, preservation.holds()) {
         (true, true) => "preserved, as claimed",
         (true, false) => "NOT PRESERVED, against the claim",
@@ -83,10 +92,20 @@ fn as_text(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> String {
                 preservation.tolerance
             ),
         ),
-        ("loss on the probe", format!("{:.4} before, {:.4} after", preservation.loss_before, preservation.loss_after)),
+        (
+            "loss on the probe",
+            format!("{:.4} before, {:.4} after", preservation.loss_before, preservation.loss_after),
+        ),
         ("new entries", count(diagnosis.new_entries as f64)),
         ("with a gradient", format!("{one} at step 1, {two} by step 2, {three} by step 3")),
-        ("without any", if diagnosis.dead.is_empty() { "no parameter".into() } else { diagnosis.dead.join(", ") }),
+        (
+            "without any",
+            if diagnosis.dead.is_empty() {
+                "no parameter".into()
+            } else {
+                diagnosis.dead.join(", ")
+            },
+        ),
         ("gradient, new / old", ratio(diagnosis.gradient_ratio)),
         ("update, new / old", ratio(diagnosis.update_ratio)),
         ("first update / rate", ratio(diagnosis.first_update)),
@@ -103,11 +122,12 @@ fn sublayers(diagnosis: &Diagnosis) -> String {
         layers.get(layer).map_or_else(|| "-".into(), |rms| format!("{:.4}", rms[part]))
     };
     let row = |layer: usize| {
-        let parts =
-            [(before, 0), (after, 0), (before, 1), (after, 1)].map(|(layers, part)| number(layers, layer, part));
+        let parts = [(before, 0), (after, 0), (before, 1), (after, 1)]
+            .map(|(layers, part)| number(layers, layer, part));
         [layer.to_string()].into_iter().chain(parts).collect()
     };
     let header = ["layer", "attention before", "after", "MLP before", "after"];
-    let text = table(&header, (0..after.len().max(before.len())).map(row).collect(), &[0, 1, 2, 3, 4]);
+    let text =
+        table(&header, (0..after.len().max(before.len())).map(row).collect(), &[0, 1, 2, 3, 4]);
     format!("{text}\n\nroot mean square of what each layer adds to the stream")
 }

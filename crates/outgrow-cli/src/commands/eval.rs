@@ -29,18 +29,28 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     }
 }
 
-fn loss(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device, phases: Phases) -> Result<(), Failure> {
+fn loss(
+    args: &Eval,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    device: Device,
+    phases: Phases,
+) -> Result<(), Failure> {
     let architecture = checkpoint.state.architecture();
     phases.next(format!("reading {}", path.display()));
-    let Text { ids, bytes } = text_ids(path, args.tokenizer.as_deref(), &args.checkpoint, architecture)?;
+    let Text { ids, bytes } =
+        text_ids(path, args.tokenizer.as_deref(), &args.checkpoint, architecture)?;
     phases.next(format!("computing the loss on {} tokens", ids.len()));
-    let found = text_loss(checkpoint, &ids, args.window, device).map_err(Failure::input(path.display()))?;
+    let found =
+        text_loss(checkpoint, &ids, args.window, device).map_err(Failure::input(path.display()))?;
     drop(phases);
     let bits = found.loss / std::f64::consts::LN_2 * ids.len() as f64 / bytes as f64;
     let TextLoss { loss, tokens, window } = found;
     match args.json {
-        true => print_json(&json!({ "loss": loss, "bits_per_byte": bits, "tokens": tokens, "window": window,
-            "text_tokens": ids.len(), "text_bytes": bytes })),
+        true => print_json(
+            &json!({ "loss": loss, "bits_per_byte": bits, "tokens": tokens, "window": window,
+            "text_tokens": ids.len(), "text_bytes": bytes }),
+        ),
         false => print(&format!(
             "{loss:.4} nats per token, {bits:.4} bits per byte, over {tokens} tokens in windows of {window} (the text has {bytes} bytes, {} tokens)",
             ids.len()
@@ -56,7 +66,8 @@ pub struct Text {
     bytes: usize,
 }
 
-/// A file as token ids: by the tokenizer that the user named, or that lies in the model's folder; byte by byte for a model of bytes.
+/// A file as token ids: by the tokenizer that the user named, or that lies in the model's folder;
+/// byte by byte for a model of bytes.
 pub fn text_ids(
     path: &Path,
     tokenizer: Option<&Path>,
@@ -70,7 +81,10 @@ pub fn text_ids(
         Some(tokenizer) => {
             let tokenizer = Tokenizer::read(tokenizer).map_err(refused)?;
             let encoded = tokenizer.encode(&[&text]).map_err(refused)?;
-            Ok(Text { ids: encoded.concat().into_iter().map(i64::from).collect(), bytes: text.len() })
+            Ok(Text {
+                ids: encoded.concat().into_iter().map(i64::from).collect(),
+                bytes: text.len(),
+            })
         }
         None if (architecture.vocab_size, architecture.n_outputs) == (256, 256) => {
             Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
@@ -94,7 +108,9 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     match about.len() {
         _ if !about.is_file() => return refuse("it is no regular file".into()),
         0 => return refuse("it is empty".into()),
-        n if n > MAX_BYTES => return refuse(format!("it has {n} bytes; up to {MAX_BYTES} are read at once")),
+        n if n > MAX_BYTES => {
+            return refuse(format!("it has {n} bytes; up to {MAX_BYTES} are read at once"));
+        }
         _ => {}
     }
     let bytes = std::fs::read(path).map_err(Failure::input(format!("cannot read {named}")))?;
@@ -106,7 +122,10 @@ fn read_text(path: &Path) -> Result<String, Failure> {
         }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            refuse(format!("it is no text in UTF-8: byte {at} (from 0) is {:#04x}", error.as_bytes()[at]))
+            refuse(format!(
+                "it is no text in UTF-8: byte {at} (from 0) is {:#04x}",
+                error.as_bytes()[at]
+            ))
         }
     }
 }
@@ -130,12 +149,20 @@ impl Tokens {
     }
 }
 
-fn answer(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device, phases: Phases) -> Result<(), Failure> {
+fn answer(
+    args: &Eval,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    device: Device,
+    phases: Phases,
+) -> Result<(), Failure> {
     let named = path.display();
     let text = read_text(path)?;
     phases.next("computing logits".into());
     let tokens: Tokens = serde_json::from_str(&text).map_err(|_| {
-        Failure::Input(format!("{named} must be a JSON list of rows of token ids, such as [[72, 105]]"))
+        Failure::Input(format!(
+            "{named} must be a JSON list of rows of token ids, such as [[72, 105]]"
+        ))
     })?;
     let found = logits(checkpoint, &tokens.rows(), device)
         .map_err(|error: EvalError| Failure::Input(format!("{named}: {error}")))?;
@@ -144,7 +171,11 @@ fn answer(args: &Eval, checkpoint: &Checkpoint, path: &Path, device: Device, pha
         return print_json(&json!({ "logits": found }));
     }
     let best = |logits: &Vec<f64>| {
-        let (id, value) = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("at least one output");
+        let (id, value) = logits
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .expect("at least one output");
         format!("{id} ({value:.3})")
     };
     let lines = found.iter().map(|row| row.iter().map(best).collect::<Vec<_>>().join("  "));

@@ -25,7 +25,10 @@ use crate::{
 /// Writes results in the forms that other programs read.
 pub fn export(place: &Place, args: &Export) -> Result<(), Failure> {
     if is_there(&args.to)? != There::Nothing {
-        return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
+        return Err(Failure::Input(format!(
+            "{} exists already; name a folder that does not",
+            args.to.display()
+        )));
     }
     let files = runtime()?.block_on(write(place, args))?;
     match args.json {
@@ -54,13 +57,20 @@ async fn write(place: &Place, args: &Export) -> Result<Files, Failure> {
 }
 
 /// A file for each view.
-async fn tables(store: &Store, sweep: Option<&str>, format: ExportFormat, to: &Aside) -> Result<Files, Failure> {
+async fn tables(
+    store: &Store,
+    sweep: Option<&str>,
+    format: ExportFormat,
+    to: &Aside,
+) -> Result<Files, Failure> {
     let mut files = Map::new();
     for view in &VIEWS {
         let table = store.view(view, sweep).await?;
         let name = |ending: &str| format!("{}.{ending}", view.name);
         let (name, written) = match format {
-            ExportFormat::Parquet => (name("parquet"), write_parquet(view, &table, to, &name("parquet"))),
+            ExportFormat::Parquet => {
+                (name("parquet"), write_parquet(view, &table, to, &name("parquet")))
+            }
             ExportFormat::Csv => (name("csv"), to.write(name("csv"), as_csv(&table).as_bytes())),
             _ => (name("jsonl"), to.write(name("jsonl"), json_lines(view, &table).as_bytes())),
         };
@@ -87,12 +97,16 @@ fn json_lines(view: &View, table: &Table) -> String {
 }
 
 fn write_parquet(view: &View, table: &Table, to: &Aside, name: &str) -> Result<(), Failure> {
-    let columns = view.all_columns().enumerate().map(|(number, (name, kind))| (name, array(table, number, kind), true));
+    let columns = view
+        .all_columns()
+        .enumerate()
+        .map(|(number, (name, kind))| (name, array(table, number, kind), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(io::Error::other)?;
     write_batch(&batch, &to.file(name)?)
 }
 
-/// A column in the type that the view says, whatever is in it; FLOPs beyond 64 bits make theirs one of doubles.
+/// A column in the type that the view says, whatever is in it; FLOPs beyond 64 bits make theirs one
+/// of doubles.
 fn array(table: &Table, column: usize, kind: Kind) -> ArrayRef {
     let cells = table.rows.iter().map(|row| &row[column]);
     let integer = |cell: &Cell| if let Cell::Integer(value) = cell { Some(*value) } else { None };
@@ -105,11 +119,15 @@ fn array(table: &Table, column: usize, kind: Kind) -> ArrayRef {
     let fits = |cell: &Cell| matches!(cell, Cell::Null | Cell::Integer(_));
     let text = |cell: &Cell| if let Cell::Text(value) = cell { Some(value.clone()) } else { None };
     match kind {
-        Kind::Flops if !cells.clone().all(fits) => Arc::new(cells.map(real).collect::<Float64Array>()),
+        Kind::Flops if !cells.clone().all(fits) => {
+            Arc::new(cells.map(real).collect::<Float64Array>())
+        }
         Kind::Integer | Kind::Flops => Arc::new(cells.map(integer).collect::<Int64Array>()),
         Kind::Real => Arc::new(cells.map(real).collect::<Float64Array>()),
         Kind::Text => Arc::new(cells.map(text).collect::<StringArray>()),
-        Kind::Flag => Arc::new(cells.map(|cell| integer(cell).map(|value| value != 0)).collect::<BooleanArray>()),
+        Kind::Flag => Arc::new(
+            cells.map(|cell| integer(cell).map(|value| value != 0)).collect::<BooleanArray>(),
+        ),
     }
 }
 
@@ -131,12 +149,15 @@ async fn by_trial(
 ) -> Result<(Table, Vec<std::ops::Range<usize>>), Failure> {
     let table = store.view(view(name), sweep).await?;
     let key = |row: &Vec<Cell>| {
-        ["sweep_id", "strategy", "plan", "replicate", "trial"].map(|name| cell(&table, row, name).clone())
+        ["sweep_id", "strategy", "plan", "replicate", "trial"]
+            .map(|name| cell(&table, row, name).clone())
     };
     let mut runs: Vec<std::ops::Range<usize>> = vec![];
     for number in 0..table.rows.len() {
         match runs.last_mut() {
-            Some(run) if key(&table.rows[run.start]) == key(&table.rows[number]) => run.end = number + 1,
+            Some(run) if key(&table.rows[run.start]) == key(&table.rows[number]) => {
+                run.end = number + 1
+            }
             _ => runs.push(number..number + 1),
         }
     }

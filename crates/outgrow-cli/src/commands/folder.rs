@@ -1,4 +1,5 @@
-//! Folders that commands write: made aside, moved to their place as a whole, never over what is there already.
+//! Folders that commands write: made aside, moved to their place as a whole, never over what is
+//! there already.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -11,11 +12,12 @@ use tempfile::TempDir;
 
 use crate::failure::Failure;
 
-/// A folder under construction. It is this program's own and new, so that no link leads out of it; dropped before it is put to its place, it
-/// is gone.
+/// A folder under construction. It is this program's own and new, so that no link leads out of it;
+/// dropped before it is put to its place, it is gone.
 pub struct Aside {
     to: PathBuf,
-    /// Within `to` where that is an empty folder already, perhaps a place where a disk is mounted; otherwise beside it.
+    /// Within `to` where that is an empty folder already, perhaps a place where a disk is mounted;
+    /// otherwise beside it.
     folder: TempDir,
     is_within: bool,
 }
@@ -96,16 +98,18 @@ impl Aside {
     /// If something came there meanwhile.
     pub fn put(self) -> Result<(), Failure> {
         if self.is_within {
-            let entries: Vec<_> =
-                fs::read_dir(self.folder.path()).and_then(Iterator::collect).map_err(failed(&self.to))?;
-            let up = |entry: &fs::DirEntry| fs::rename(entry.path(), self.to.join(entry.file_name()));
+            let entries: Vec<_> = fs::read_dir(self.folder.path())
+                .and_then(Iterator::collect)
+                .map_err(failed(&self.to))?;
+            let up =
+                |entry: &fs::DirEntry| fs::rename(entry.path(), self.to.join(entry.file_name()));
             return entries.iter().try_for_each(up).map_err(failed(&self.to));
         }
         fs::rename(self.folder.path(), &self.to).map_err(failed(&self.to))
     }
 
-    /// Puts the folder to the place of what is there, in one step. What was there is removed or, if it is to be kept, put beside: where is
-    /// told.
+    /// Puts the folder to the place of what is there, in one step. What was there is removed or, if
+    /// it is to be kept, put beside: where is told.
     ///
     /// # Errors
     /// If they can't change places.
@@ -152,14 +156,20 @@ fn failed(place: &Path) -> impl FnOnce(io::Error) -> Failure {
 
 /// A folder that everybody may read whom the user's mask allows to.
 fn temporary(parent: &Path) -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix(".outgrow-").permissions(Permissions::from_mode(0o777)).tempdir_in(parent)
+    tempfile::Builder::new()
+        .prefix(".outgrow-")
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(parent)
 }
 
 /// `FOLDER.replaced-1`, or the first number that is free.
 fn free_name(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let numbered = |n: u32| folder.with_file_name(format!("{name}.replaced-{n}"));
-    (1..).map(numbered).find(|name| fs::symlink_metadata(name).is_err()).expect("some number is free")
+    (1..)
+        .map(numbered)
+        .find(|name| fs::symlink_metadata(name).is_err())
+        .expect("some number is free")
 }
 
 /// Lets two folders change places in one step, or in three where the file system can't.
@@ -183,8 +193,11 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-        let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        let entries = fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<String> =
+            entries.map(|name| name.to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }

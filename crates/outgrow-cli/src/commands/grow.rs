@@ -28,19 +28,25 @@ use crate::{
 /// Grows one checkpoint, or a model of transformers.
 pub fn grow(args: &Grow) -> Result<(), Failure> {
     if args.to.symlink_metadata().is_ok() {
-        return Err(Failure::Input(format!("{} exists already; name a folder that does not", args.to.display())));
+        return Err(Failure::Input(format!(
+            "{} exists already; name a folder that does not",
+            args.to.display()
+        )));
     }
     stop_leaving_nothing(&args.to).map_err(Failure::environment("cannot listen for signals"))?;
     let phases = Phases::new(format!("reading {}", args.from.display()));
-    let grown = if is_hub(&args.from) { grow_hub(args, &phases)? } else { grow_checkpoint(args, &phases)? };
+    let grown =
+        if is_hub(&args.from) { grow_hub(args, &phases)? } else { grow_checkpoint(args, &phases)? };
     drop(phases);
     let parameters = cost::parameters(&grown.architecture);
     let Done { growths, preserving, preservation, architecture, dtype, left_out } = &grown;
     say_left_out(left_out);
     if args.how.json {
-        return print_json(&json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
+        return print_json(
+            &json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
             "dtype": dtype, "growths": growths, "preserving": preserving, "preservation": preservation,
-            "error": preservation.error(), "left_out": names(left_out) }));
+            "error": preservation.error(), "left_out": names(left_out) }),
+        );
     }
     let allowed = if *preserving {
         format!("allowed {:.0e}", preservation.tolerance)
@@ -98,11 +104,19 @@ fn grow_hub(args: &Grow, phases: &Phases) -> Result<Done, Failure> {
     let growths = growths(&args.from, &args.how)?;
     let dtype = args.dtype.map(hub::Dtype::from);
     let tell = |phase| phases.next(phase);
-    let grown = hub::grow(&args.from, &args.to, &growths, &initializer, args.how.seed, dtype, &tell)?;
+    let grown =
+        hub::grow(&args.from, &args.to, &growths, &initializer, args.how.seed, dtype, &tell)?;
     say(&grown.notes);
     let hub::GrownFolder { preserving, preservation, after, dtype, written, .. } = grown;
     let left_out = written.left_out;
-    Ok(Done { growths, preserving, preservation, architecture: after, dtype: dtype.name(), left_out })
+    Ok(Done {
+        growths,
+        preserving,
+        preservation,
+        architecture: after,
+        dtype: dtype.name(),
+        left_out,
+    })
 }
 
 /// Prints notes.
@@ -123,7 +137,8 @@ pub fn read(from: &Path, how: &How) -> Result<(Vec<Growth>, GrownCheckpoint), Fa
     let device = one_device(how.device)?;
     let initializer = initializer(how)?;
     let growths = growths(from, how)?;
-    let grown = GrownCheckpoint::read(from, &growths, &initializer, how.seed, device).map_err(failure)?;
+    let grown =
+        GrownCheckpoint::read(from, &growths, &initializer, how.seed, device).map_err(failure)?;
     Ok((growths, grown))
 }
 
@@ -150,7 +165,8 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     let growths: Vec<Growth> = match &how.apply {
         Some(path) => {
             let named = path.display();
-            let text = std::fs::read_to_string(path).map_err(Failure::input(format!("cannot read {named}")))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(Failure::input(format!("cannot read {named}")))?;
             let what = format!("{named} is no JSON list of transforms and operators");
             serde_json::from_str(&text).map_err(Failure::input(what))?
         }
@@ -164,10 +180,14 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     }
     if let Some(operator) = growths.iter().find_map(Growth::learning) {
         let name = operator.name();
-        return Err(Failure::Input(format!("{name}: it learns from the training text, so it grows in sweeps only")));
+        return Err(Failure::Input(format!(
+            "{name}: it learns from the training text, so it grows in sweeps only"
+        )));
     }
     if growths.is_empty() {
-        return Err(Failure::Input("nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into()));
+        return Err(Failure::Input(
+            "nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into(),
+        ));
     }
     Ok(growths)
 }
@@ -177,27 +197,34 @@ fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     let sizes = Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff };
     let architecture = Checkpoint::read_architecture(from)?;
     check_sizes(&architecture, how)?;
-    let target = Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
-    let target = Architecture { d_model: target.d_model, layers: target.layers, ..architecture.clone() };
+    let target =
+        Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    let target =
+        Architecture { d_model: target.d_model, layers: target.layers, ..architecture.clone() };
     check_room(&target).map_err(|error| Failure::Input(error.to_string()))?;
     let Some(operator) = &how.operator else {
-        let transforms = reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+        let transforms =
+            reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
         return Ok(transforms.into_iter().map(Growth::from).collect());
     };
-    let operator: Operator = serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
-    let to = Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    let operator: Operator =
+        serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
+    let to =
+        Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
     Ok(vec![Application { operator, to }.into()])
 }
 
 /// Refuses sizes that no model has, before anything is laid out for them.
 fn check_sizes(architecture: &Architecture, how: &How) -> Result<(), Failure> {
     let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
-    let axes = [("d-model", d_model), ("d-k", d_k), ("d-v", d_v), ("d-ff", d_ff)].map(|(name, n)| (name, n, MAX_SIZE));
+    let axes = [("d-model", d_model), ("d-k", d_k), ("d-v", d_v), ("d-ff", d_ff)]
+        .map(|(name, n)| (name, n, MAX_SIZE));
     let counts = [("n-layers", n_layers), ("n-heads", n_heads), ("n-kv-heads", n_kv_heads)];
     let counts = counts.map(|(name, n)| (name, n, MAX_COUNT));
     for (name, n, most) in axes.into_iter().chain(counts) {
         if let Some(n) = n.filter(|n| !(1..=most).contains(n)) {
-            let size = if name == "n-layers" { size_of_deep(architecture, n) } else { String::new() };
+            let size =
+                if name == "n-layers" { size_of_deep(architecture, n) } else { String::new() };
             return Err(Failure::Input(format!("--{name} is {n}{size}; allowed are 1 to {most}")));
         }
     }
@@ -207,16 +234,18 @@ fn check_sizes(architecture: &Architecture, how: &How) -> Result<(), Failure> {
             "{new} new layers at once; allowed are {MAX_NEW_LAYERS}: grow in several steps"
         )));
     }
-    let (layers, heads) = (n_layers.unwrap_or(architecture.layers.len()), n_heads.or(n_kv_heads).unwrap_or(1));
+    let (layers, heads) =
+        (n_layers.unwrap_or(architecture.layers.len()), n_heads.or(n_kv_heads).unwrap_or(1));
     match layers.saturating_mul(heads) {
-        n if n > MAX_HEADS => {
-            Err(Failure::Input(format!("{layers} layers of {heads} heads are {n}; allowed are {MAX_HEADS} in all")))
-        }
+        n if n > MAX_HEADS => Err(Failure::Input(format!(
+            "{layers} layers of {heads} heads are {n}; allowed are {MAX_HEADS} in all"
+        ))),
         _ => Ok(()),
     }
 }
 
-/// Each new layer is a growth of its own, whose sizes are all checked again: with more of them that takes minutes.
+/// Each new layer is a growth of its own, whose sizes are all checked again: with more of them that
+/// takes minutes.
 const MAX_NEW_LAYERS: usize = 1 << 10;
 /// No model has more heads in all of its layers.
 const MAX_HEADS: usize = 1 << 20;
@@ -228,5 +257,9 @@ fn size_of_deep(architecture: &Architecture, n_layers: usize) -> String {
     one_more.layers.extend(architecture.layers.last().cloned());
     let (all, more) = (cost::parameters(architecture) as f64, cost::parameters(&one_more) as f64);
     let parameters = all + (more - all) * (n_layers as f64 - now as f64);
-    if n_layers > now { format!(", which would be {parameters:.1e} parameters") } else { String::new() }
+    if n_layers > now {
+        format!(", which would be {parameters:.1e} parameters")
+    } else {
+        String::new()
+    }
 }

@@ -8,7 +8,8 @@ use crate::{
     place::{Place, runtime},
 };
 
-/// Says it, on standard error, if the database has another sweep of this one's name. Without a database there is none.
+/// Says it, on standard error, if the database has another sweep of this one's name. Without a
+/// database there is none.
 pub fn tell(place: &Place, sweep: &Sweep, digest: &str) -> Result<(), Failure> {
     let (name, id) = (&sweep.spec().name, sweep.id(digest));
     let found = runtime()?.block_on(async {

@@ -58,9 +58,13 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
             flops(total(own.iter())),
         ]
     });
-    let table = table(&["strategy", "trials", "stages", "tokens each", "compute"], rows.collect(), &[1, 2, 3, 4]);
-    let sizes =
-        [sweep.initial(), sweep.target()].map(|a| format!("{} ({})", count(cost::parameters(a) as f64), a.describe()));
+    let table = table(
+        &["strategy", "trials", "stages", "tokens each", "compute"],
+        rows.collect(),
+        &[1, 2, 3, 4],
+    );
+    let sizes = [sweep.initial(), sweep.target()]
+        .map(|a| format!("{} ({})", count(cost::parameters(a) as f64), a.describe()));
     let all = total(members.iter());
     let tree = Tree::new(members);
     let (alike, spared) = tree.spared();
@@ -73,12 +77,17 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
         ),
     };
     let hours = match speed {
-        Some(speed) => format!("{} on one worker at {}/s", duration((all - spared) / speed), flops(speed)),
+        Some(speed) => {
+            format!("{} on one worker at {}/s", duration((all - spared) / speed), flops(speed))
+        }
         None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
     };
     // As on a GPU, which is more than on a processor.
-    let memory =
-        members.iter().map(|member| cost::training_bytes(&member.trial, 1, Backward::Autograd)).max().unwrap_or(0);
+    let memory = members
+        .iter()
+        .map(|member| cost::training_bytes(&member.trial, 1, Backward::Autograd))
+        .max()
+        .unwrap_or(0);
     let [from, to] = sizes;
     format!(
         "{table}\n\nparameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B of memory per worker\n",
@@ -103,8 +112,13 @@ impl<'a> Tree<'a> {
 
     /// How many begin as another does, and the FLOPs that this spares.
     fn spared(&self) -> (usize, f64) {
-        let all = self.members.iter().zip(&self.beginnings).filter_map(|(member, b)| Some((member, (*b)?)));
-        let flops = all.clone().map(|(member, beginning)| beginning.train_flops(&member.trial) as f64);
+        let all = self
+            .members
+            .iter()
+            .zip(&self.beginnings)
+            .filter_map(|(member, b)| Some((member, (*b)?)));
+        let flops =
+            all.clone().map(|(member, beginning)| beginning.train_flops(&member.trial) as f64);
         (all.count(), flops.sum())
     }
 
@@ -122,15 +136,21 @@ impl<'a> Tree<'a> {
 
     fn line(&self, number: usize, depth: usize, children: &[Vec<usize>], text: &mut String) {
         let Member { strategy, plan, replicate, trial, .. } = self.members[number];
-        let from = self.beginnings[number].map_or(0, |beginning| beginning.step * trial.step_tokens());
-        let stages: Vec<String> = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64)).collect();
+        let from =
+            self.beginnings[number].map_or(0, |beginning| beginning.step * trial.step_tokens());
+        let stages: Vec<String> =
+            trial.plan.stages().iter().map(|stage| count(stage.tokens as f64)).collect();
         *text += &format!(
             "{}{strategy}/{plan}#{replicate}  from {} of {}",
             "  ".repeat(depth),
             count(from as f64),
             count(trial.settings.tokens as f64)
         );
-        *text += &if stages.is_empty() { "\n".into() } else { format!(", growing at {}\n", stages.join(", ")) };
+        *text += &if stages.is_empty() {
+            "\n".into()
+        } else {
+            format!(", growing at {}\n", stages.join(", "))
+        };
         children[number].iter().for_each(|&child| self.line(child, depth + 1, children, text));
     }
 }
@@ -139,7 +159,11 @@ fn total<'a>(members: impl Iterator<Item = &'a Member>) -> f64 {
     members.map(|member| member.trial.plan.train_flops(member.trial.settings.tokens) as f64).sum()
 }
 
-fn range<T: PartialEq + Copy>(from: Option<T>, to: Option<T>, text: impl Fn(T) -> String) -> String {
+fn range<T: PartialEq + Copy>(
+    from: Option<T>,
+    to: Option<T>,
+    text: impl Fn(T) -> String,
+) -> String {
     match (from, to) {
         (Some(a), Some(b)) if a == b => text(a),
         (Some(a), Some(b)) => format!("{} to {}", text(a), text(b)),
@@ -192,6 +216,13 @@ impl<'a> Answer<'a> {
             }
         };
         let trials = members.iter().map(trial).collect();
-        Self { sweep: &sweep.spec().name, id: sweep.id(data), data, text, resolved: sweep.resolved(), trials }
+        Self {
+            sweep: &sweep.spec().name,
+            id: sweep.id(data),
+            data,
+            text,
+            resolved: sweep.resolved(),
+            trials,
+        }
     }
 }

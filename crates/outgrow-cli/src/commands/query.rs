@@ -19,7 +19,9 @@ use crate::{
 /// Answers one query of the user's, row by row.
 pub fn query(place: &Place, args: &Query) -> Result<(), Failure> {
     if args.format == Format::Parquet && args.output.is_none() {
-        return Err(Failure::Input("parquet is not for terminals; name a file with --output".into()));
+        return Err(Failure::Input(
+            "parquet is not for terminals; name a file with --output".into(),
+        ));
     }
     runtime()?.block_on(async {
         let told = told_to_end(args.output.is_none())?;
@@ -58,5 +60,7 @@ fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure {
 
 /// A whole table as CSV.
 pub fn as_csv(table: &Table) -> String {
-    form::csv(std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| form::texts(row))))
+    form::csv(
+        std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| form::texts(row))),
+    )
 }

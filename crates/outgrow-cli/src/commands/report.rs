@@ -19,7 +19,10 @@ use crate::{
 /// Draws a sweep's report.
 pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
     let input = runtime()?.block_on(rows(place, &args.sweep))?;
-    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("reports").join(file_name(&input.sweep)));
+    let folder = args
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("reports").join(file_name(&input.sweep)));
     // Before the work is done, and again after it.
     let may_replace = || may_replace(&folder, &input, args.force);
     may_replace()?;
@@ -38,11 +41,16 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
         eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());
     }
     if args.json {
-        return print_json(&json!({ "folder": folder, "answer": made.answer, "analysis": made.analysis }));
+        return print_json(
+            &json!({ "folder": folder, "answer": made.answer, "analysis": made.analysis }),
+        );
     }
     let pictures = made.files.iter().filter(|(path, _)| path.ends_with(".pdf")).count();
-    let text =
-        format!("{}\n\n{pictures} figures (as SVG, PDF and PNG) and the tables: {}", made.answer, folder.display());
+    let text = format!(
+        "{}\n\n{pictures} figures (as SVG, PDF and PNG) and the tables: {}",
+        made.answer,
+        folder.display()
+    );
     print(&format!("{text}\nbegin with {}", folder.join("README.md").display()))
 }
 
@@ -58,7 +66,10 @@ fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<R
         return Ok(None);
     }
     if !folder.is_dir() {
-        return Err(Failure::Input(format!("{} is no folder; name another place with -o", folder.display())));
+        return Err(Failure::Input(format!(
+            "{} is no folder; name another place with -o",
+            folder.display()
+        )));
     }
     let previous = Previous::read(folder)?;
     match previous.hinders(input) {
@@ -77,5 +88,14 @@ async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);
-    Ok(Input { sweep: sweep.name, id, spec: sweep.spec, data, environments, trials, curves, growths })
+    Ok(Input {
+        sweep: sweep.name,
+        id,
+        spec: sweep.spec,
+        data,
+        environments,
+        trials,
+        curves,
+        growths,
+    })
 }

@@ -20,7 +20,8 @@ use crate::{
 pub fn run(place: &Place, args: &Run) -> Result<(), Failure> {
     let sweep = read_sweep(&args.sweep)?;
     let devices = devices(args)?;
-    // What can be refused is refused before anything is written: the sweep, then the database, then the text.
+    // What can be refused is refused before anything is written: the sweep, then the database, then
+    // the text.
     let members = sweep.members("").map_err(Failure::input(args.sweep.display()))?;
     let runtime = runtime()?;
     let existing = runtime.block_on(place.existing())?;
@@ -67,7 +68,8 @@ fn devices(args: &Run) -> Result<Vec<Device>, Failure> {
     Ok(if args.devices.is_empty() { there } else { args.devices.clone() })
 }
 
-/// How many workers to run: one for each core, or a few for each GPU, as far as memory is predicted to allow.
+/// How many workers to run: one for each core, or a few for each GPU, as far as memory is predicted
+/// to allow.
 fn crew(args: &Run, devices: &[Device], members: &[Member]) -> usize {
     if let Some(workers) = args.workers {
         return usize::from(workers);
@@ -111,7 +113,8 @@ async fn train(
     if open == 0 {
         return Ok(Ended::Done);
     }
-    let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
+    let program =
+        std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
     let crew = crew.min(open);
     let command = |number: usize| {
         let mut command = Command::new(&program);
@@ -120,7 +123,9 @@ async fn train(
         if let Some(files) = &place.files {
             command.env(FILES, files);
         }
-        command.args(["worker", sweep, "--threads", &args.threads.to_string()]).args(args.keeping.options());
+        command
+            .args(["worker", sweep, "--threads", &args.threads.to_string()])
+            .args(args.keeping.options());
         command.args(["--device", &devices[number % devices.len()].to_string()]);
         command.args(["--share", &crew.div_ceil(devices.len()).to_string()]);
         if let Some(together) = args.together {
@@ -147,8 +152,10 @@ fn conclude(
     ended: Ended,
 ) -> Result<(), Failure> {
     if args.json {
-        print_json(&serde_json::json!({ "sweep": name, "ended": format!("{ended:?}").to_lowercase(),
-            "trials": super::status::states(status), "failures": failures }))?;
+        print_json(
+            &serde_json::json!({ "sweep": name, "ended": format!("{ended:?}").to_lowercase(),
+            "trials": super::status::states(status), "failures": failures }),
+        )?;
     }
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
@@ -160,9 +167,9 @@ fn conclude(
             status.ended(),
             status.total()
         ))),
-        Ended::Broken => {
-            Err(Failure::Environment(format!("the workers gave up (see above); nothing is lost, {again}")))
-        }
+        Ended::Broken => Err(Failure::Environment(format!(
+            "the workers gave up (see above); nothing is lost, {again}"
+        ))),
         Ended::Done if status.count("failed") > 0 => Err(Failure::Result(format!(
             "{} of {} trials failed (see above); --retry-failed trains them again",
             status.count("failed"),

@@ -1,8 +1,8 @@
 //! `outgrow serve`: a page on this machine that shows what the database says.
 //!
-//! It listens on 127.0.0.1 alone, answers only requests that name this machine or a host that was allowed (a page of somebody else's could
-//! otherwise reach it by a name that leads here), opens the database for reading, and needs nothing from elsewhere: all of the page is in
-//! the program.
+//! It listens on 127.0.0.1 alone, answers only requests that name this machine or a host that was
+//! allowed (a page of somebody else's could otherwise reach it by a name that leads here), opens
+//! the database for reading, and needs nothing from elsewhere: all of the page is in the program.
 
 mod connections;
 
@@ -27,14 +27,19 @@ use crate::{args::Serve, failure::Failure, output::print, place::Place};
 
 /// Serves the page until it is stopped.
 pub fn serve(place: &Place, args: &Serve) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(Failure::environment("cannot start"))?.block_on(async {
         let store = Arc::new(place.reading().await?);
         let taken = format!("cannot listen on port {}; another --port may be free", args.port);
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(Failure::environment(taken))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+            .await
+            .map_err(Failure::environment(taken))?;
         let address = listener.local_addr().map_err(Failure::environment("no address"))?;
-        print(&format!("http://{address}/ shows {}; Ctrl-C stops", outgrow_store::Address::shown(&place.db)))?;
+        print(&format!(
+            "http://{address}/ shows {}; Ctrl-C stops",
+            outgrow_store::Address::shown(&place.db)
+        ))?;
         match answer(listener, router(store, &args.hosts), Bounds::PAGE).await {}
     })
 }
@@ -49,21 +54,27 @@ const OWN: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 /// # Errors
 /// If it is more, or less, than a name.
 pub fn host(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    let is_name =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
     match is_name {
         true => Ok(text.to_ascii_lowercase()),
         false if text.contains('*') => {
-            Err("each host is named by itself: a pattern would let in whoever finds a name for it".into())
+            Err("each host is named by itself: a pattern would let in whoever finds a name for it"
+                .into())
         }
-        false => Err("give the name alone, without scheme, port and path, as x.app.github.dev".into()),
+        false => {
+            Err("give the name alone, without scheme, port and path, as x.app.github.dev".into())
+        }
     }
 }
 
 fn router(store: Arc<Store>, hosts: &[String]) -> Router {
-    let hosts: Arc<[String]> = OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
+    let hosts: Arc<[String]> =
+        OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
     let questions = Arc::new(Semaphore::new(QUESTIONS));
-    let file =
-        |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
+    let file = |kind: &'static str, text: &'static str| {
+        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
+    };
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("../../page/index.html")))
         .route("/page.js", file("text/javascript", include_str!("../../page/page.js")))
@@ -83,7 +94,11 @@ fn router(store: Arc<Store>, hosts: &[String]) -> Router {
 }
 
 /// Asks the database when it is this question's turn.
-async fn in_turn(State(questions): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+async fn in_turn(
+    State(questions): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let _turn = questions.acquire().await.expect("it is never closed");
     next.run(request).await
 }
@@ -91,12 +106,15 @@ async fn in_turn(State(questions): State<Arc<Semaphore>>, request: Request, next
 /// Whether a request asks for one of these hosts, and for no other.
 fn is_for(hosts: &[String], request: &Request) -> bool {
     let mut named = request.headers().get_all(header::HOST).iter();
-    let name = named.next().and_then(|host| host.to_str().ok()).map(|host| match host.rsplit_once(':') {
-        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
-        _ => host,
-    });
+    let name =
+        named.next().and_then(|host| host.to_str().ok()).map(|host| match host.rsplit_once(':') {
+            Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
+            _ => host,
+        });
     let is_allowed = |name: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
-    name.is_some_and(is_allowed) && named.next().is_none() && request.uri().host().is_none_or(is_allowed)
+    name.is_some_and(is_allowed)
+        && named.next().is_none()
+        && request.uri().host().is_none_or(is_allowed)
 }
 
 /// Answers those who ask for an allowed host, and lets the page load nothing from elsewhere.
@@ -166,7 +184,8 @@ async fn means(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> A
 }
 
 async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    let (definition, [curves, steps, growth]) = store.trial_page(&asked.sweep, &asked.trial).await?;
+    let (definition, [curves, steps, growth]) =
+        store.trial_page(&asked.sweep, &asked.trial).await?;
     let definition: Value = serde_json::from_str(&definition).unwrap_or(Value::Null);
     Ok(Json(
         json!({ "trial": definition, "curves": columns(&curves), "steps": columns(&steps), "growth": columns(&growth) }),
@@ -181,10 +200,14 @@ const MOST_POINTS: usize = 64;
 /// The rows of the first trials, of each no more than a line needs.
 fn thinned(mut table: Table) -> Table {
     let member = |row: &Vec<Cell>| row[2].clone();
-    let trials: Vec<&[Vec<Cell>]> = table.rows.chunk_by(|a, b| member(a) == member(b)).take(MOST_THIN).collect();
+    let trials: Vec<&[Vec<Cell>]> =
+        table.rows.chunk_by(|a, b| member(a) == member(b)).take(MOST_THIN).collect();
     let points = |rows: &&[Vec<Cell>]| {
         let (every, last) = (rows.len().div_ceil(MOST_POINTS), rows.len() - 1);
-        let shown = rows.iter().enumerate().filter(move |(n, _)| *n == 0 || (last - n).is_multiple_of(every));
+        let shown = rows
+            .iter()
+            .enumerate()
+            .filter(move |(n, _)| *n == 0 || (last - n).is_multiple_of(every));
         shown.map(|(_, row)| row.clone()).collect::<Vec<_>>()
     };
     let rows = trials.iter().flat_map(points).collect();
@@ -193,6 +216,7 @@ fn thinned(mut table: Table) -> Table {
 }
 
 fn columns(table: &Table) -> Value {
-    let rows: Vec<Vec<Value>> = table.rows.iter().map(|row| row.iter().map(value).collect()).collect();
+    let rows: Vec<Vec<Value>> =
+        table.rows.iter().map(|row| row.iter().map(value).collect()).collect();
     json!({ "columns": table.columns, "rows": rows })
 }

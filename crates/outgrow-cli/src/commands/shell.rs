@@ -33,7 +33,10 @@ pub fn man(args: &Man) -> Result<(), Failure> {
         let path = args.to.join(format!("{name}.1"));
         // Manuals of many programs lie in one folder.
         if std::fs::read_to_string(&path).is_ok_and(|there| !there.contains(".TH outgrow")) {
-            return Err(Failure::Input(format!("{} is no page of outgrow's; name another folder", path.display())));
+            return Err(Failure::Input(format!(
+                "{} is no page of outgrow's; name another folder",
+                path.display()
+            )));
         }
         std::fs::write(&path, page).map_err(failed(&path))?;
         written += 1;

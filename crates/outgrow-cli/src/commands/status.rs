@@ -38,7 +38,12 @@ pub type Found = (SweepSummary, SweepStatus, Vec<(String, String)>);
 
 /// Number of trials in each state, as JSON.
 pub fn states(status: &SweepStatus) -> Value {
-    status.states.iter().map(|(state, n)| (state.clone(), json!(n))).collect::<serde_json::Map<_, _>>().into()
+    status
+        .states
+        .iter()
+        .map(|(state, n)| (state.clone(), json!(n)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Where a sweep stands, as JSON.
@@ -70,11 +75,15 @@ fn as_text(found: &[Found]) -> String {
     for (_, status, failures) in found {
         for trial in &status.running {
             let loss = trial.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
-            let tokens = format!("{}/{} tokens", count(trial.tokens as f64), count(trial.of_tokens as f64));
+            let tokens =
+                format!("{}/{} tokens", count(trial.tokens as f64), count(trial.of_tokens as f64));
             let Holder { host, pid, job, .. } = &trial.holder;
             let job = job.as_ref().map_or_else(String::new, |job| format!(", job {job}"));
             let heard = format!("heard {:.0} s ago", trial.silent_seconds);
-            let line = format!("{}  {tokens}  loss {loss}  on {host}{job}, process {pid}, {heard}", trial.label);
+            let line = format!(
+                "{}  {tokens}  loss {loss}  on {host}{job}, process {pid}, {heard}",
+                trial.label
+            );
             text += &format!("\n{}", shown(&line));
         }
         for (label, error) in failures {

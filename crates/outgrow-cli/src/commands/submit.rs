@@ -45,7 +45,10 @@ pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
         Ok::<_, Failure>(status.total() - status.ended())
     })?;
     if open == 0 {
-        return print(&format!("all trials of {} are done; nothing was submitted", sweep.spec().name));
+        return print(&format!(
+            "all trials of {} are done; nothing was submitted",
+            sweep.spec().name
+        ));
     }
     if let Ok(Address::File(path)) = Address::parse(&place.db) {
         eprintln!(
@@ -90,6 +93,8 @@ fn whole(path: &Path) -> Result<PathBuf, Failure> {
 
 /// A path as a script can say it.
 fn text(path: &Path) -> Result<String, Failure> {
-    let refused = || Failure::Input(format!("{} is no path in UTF-8, which a script can't hold", path.display()));
+    let refused = || {
+        Failure::Input(format!("{} is no path in UTF-8, which a script can't hold", path.display()))
+    };
     path.to_str().map(str::to_owned).ok_or_else(refused)
 }

@@ -28,7 +28,8 @@ use crate::{
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
-    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more than one signal of the other kinds.)
+    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more
+    // than one signal of the other kinds.)
     let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
     at_once.map_err(Failure::environment("cannot listen to signals"))?;
     // The last is what Slurm sends before a job's time is up.
@@ -110,13 +111,19 @@ impl Attempts<'_> {
         };
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
         self.gauge.reset();
-        // libtorch's complaints come as panics. What was recorded is safe, and nothing of the attempt is used afterwards.
-        let caught = catch_unwind(AssertUnwindSafe(|| train_together(&jobs, self.corpus, &options, receiver)));
+        // libtorch's complaints come as panics. What was recorded is safe, and nothing of the
+        // attempt is used afterwards.
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            train_together(&jobs, self.corpus, &options, receiver)
+        }));
         let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
             true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
             false => resume_unwind(panic),
         });
-        let ended = jobs.iter().zip(ended).map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
+        let ended = jobs
+            .iter()
+            .zip(ended)
+            .map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
         let ended = ended.collect();
         let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.parts);
         Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
@@ -135,17 +142,18 @@ impl Attempts<'_> {
             epoch: claim.epoch as u64,
             resume: claim.checkpoints.iter().map(saved).collect(),
             initial: claim.trial.settings.initial.as_ref().map(|digest| self.place.initial(digest)),
-            begin: claim
-                .begin
-                .as_ref()
-                .map(|Snapshot { path, digest }| Begin { folder: Place::moved(&all, path), digest: digest.clone() }),
+            begin: claim.begin.as_ref().map(|Snapshot { path, digest }| Begin {
+                folder: Place::moved(&all, path),
+                digest: digest.clone(),
+            }),
             snapshots: claim.snapshots.iter().map(snapshot).collect(),
             checkpoints,
         }
     }
 
-    /// How many replicates of a trial are trained as one model: as many as the user says, or as pay on this device and fit into its
-    /// memory, as predicted. On a processor, where a step by hand is faster than any of theirs together, each is trained alone.
+    /// How many replicates of a trial are trained as one model: as many as the user says, or as pay
+    /// on this device and fit into its memory, as predicted. On a processor, where a step by hand
+    /// is faster than any of theirs together, each is trained alone.
     fn together(&self, trial: &Trial) -> usize {
         let automatic = || match self.device {
             Device::Cpu => 1,
@@ -160,18 +168,27 @@ impl Attempts<'_> {
         self.args.together.map_or_else(automatic, usize::from)
     }
 
-    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one sequence is predicted to fit, one at a
-    /// time is tried all the same: predictions err on the safe side.
+    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one
+    /// sequence is predicted to fit, one at a time is tried all the same: predictions err on the
+    /// safe side.
     fn parts(&self, claims: &[Claim]) -> usize {
         let (trial, device) = (&claims[0].trial, self.device);
-        let (most, least) =
-            (trial.settings.training.batch_size, claims.iter().map(|claim| claim.parts).max().unwrap_or(1));
+        let (most, least) = (
+            trial.settings.training.batch_size,
+            claims.iter().map(|claim| claim.parts).max().unwrap_or(1),
+        );
         let each = device.share_bytes(self.args.share);
-        let each = each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
+        let each =
+            each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
         let backward = backward(trial, device, claims.len());
-        let parts = each.map_or(least, |each| cost::parts_that_fit(trial, each, least, backward).unwrap_or(most));
+        let parts = each.map_or(least, |each| {
+            cost::parts_that_fit(trial, each, least, backward).unwrap_or(most)
+        });
         if parts > least {
-            eprintln!("trial {}: its batch is trained in {parts} parts to fit into the memory of {device}", trial.id());
+            eprintln!(
+                "trial {}: its batch is trained in {parts} parts to fit into the memory of {device}",
+                trial.id()
+            );
         }
         parts
     }
@@ -208,9 +225,13 @@ fn say_nothing_of_memory() {
 
 /// Whether that is what libtorch panicked about, on a processor or on a GPU.
 fn out_of_memory(panic: &(dyn Any + Send)) -> bool {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     text.is_some_and(|text| MEMORY.iter().any(|said| text.contains(said)))
 }
 
 /// What libtorch says when there is not enough.
-const MEMORY: [&str; 4] = ["out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED"];
+const MEMORY: [&str; 4] =
+    ["out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED"];

@@ -1,4 +1,5 @@
-//! The database as users meet it: how it is named, where it lies, who takes it away, and what is asked of it.
+//! The database as users meet it: how it is named, where it lies, who takes it away, and what is
+//! asked of it.
 
 use std::{
     collections::BTreeSet,
@@ -71,16 +72,24 @@ fn no_address_shows_its_password_or_leaves_litter() {
         "/dev/null",
     ] {
         let before = names(desk.0.path());
-        for command in
-            [&["status"][..], &["query", "SELECT 1"], &["run", "sweep.toml"], &["report", "small"], &["db", "upgrade"]]
-        {
+        for command in [
+            &["status"][..],
+            &["query", "SELECT 1"],
+            &["run", "sweep.toml"],
+            &["report", "small"],
+            &["db", "upgrade"],
+        ] {
             let output = desk.run(&[command, &["--db", address]].concat());
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             assert!(matches!(output.status.code(), Some(2 | 3)), "{command:?} {address}: {said}");
-            assert!(!said.contains("hunter2x") && !said.contains("panicked"), "{command:?} {address}: {said}");
+            assert!(
+                !said.contains("hunter2x") && !said.contains("panicked"),
+                "{command:?} {address}: {said}"
+            );
         }
-        // Text that was prepared before the database refused is outgrow's, and named after nothing that was typed.
+        // Text that was prepared before the database refused is outgrow's, and named after nothing
+        // that was typed.
         let new = names(desk.0.path())
             .difference(&before)
             .filter(|name| name.contains("hunter2x") || name.contains('@'))
@@ -109,7 +118,10 @@ fn forms_of_addresses_lead_to_one_file() {
         format!("sqlite+pysqlite:///{path}"),
         format!("file://{path}"),
     ] {
-        let answer = desk.command(&["query", count, "--format", "csv", "--db", &address]).env("HOME", &home).output();
+        let answer = desk
+            .command(&["query", count, "--format", "csv", "--db", &address])
+            .env("HOME", &home)
+            .output();
         let answer = answer.expect("it runs");
         assert_eq!(
             String::from_utf8_lossy(&answer.stdout),
@@ -143,7 +155,8 @@ fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
     }
     assert!(bytes == fs::read(desk.path("ro/outgrow.db")).expect("read"));
     let permit = |path: &str, mode| {
-        fs::set_permissions(desk.path(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("permitted");
+        fs::set_permissions(desk.path(path), std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .expect("permitted");
     };
     permit("", 0o755);
     permit("ro/outgrow.db", 0o444);
@@ -151,16 +164,24 @@ fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
     fs::create_dir(desk.path("out")).expect("a folder");
     permit("out", 0o777);
     for (number, look) in looks[..4].iter().enumerate() {
-        let words =
-            look.iter().map(|word| format!("'{}'", word.replace("../", &format!("{}/", desk.path("out").display()))));
-        let line =
-            format!("'{}' {} --db ro/outgrow.db", env!("CARGO_BIN_EXE_outgrow"), words.collect::<Vec<_>>().join(" "));
+        let words = look.iter().map(|word| {
+            format!("'{}'", word.replace("../", &format!("{}/", desk.path("out").display())))
+        });
+        let line = format!(
+            "'{}' {} --db ro/outgrow.db",
+            env!("CARGO_BIN_EXE_outgrow"),
+            words.collect::<Vec<_>>().join(" ")
+        );
         let mut command = Command::new(if Uid::effective().is_root() { "su" } else { "sh" });
         if Uid::effective().is_root() {
             command.args(["nobody", "-s", "/bin/sh"]);
         }
-        let output =
-            command.args(["-c", &line]).current_dir(desk.0.path()).env_remove("OUTGROW_DB").output().expect("it runs");
+        let output = command
+            .args(["-c", &line])
+            .current_dir(desk.0.path())
+            .env_remove("OUTGROW_DB")
+            .output()
+            .expect("it runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         if number == 0 && errors.contains("ermission denied") && !errors.contains("error:") {
             eprintln!("skipped: others may not run this program here: {errors}");
@@ -177,14 +198,14 @@ fn a_database_that_is_taken_away_ends_the_run() {
     type Act = fn(&Desk);
     let acts: [(&str, Act); 3] = [
         ("deleted", |desk| {
-            ["", "-wal", "-shm"]
-                .iter()
-                .for_each(|end| fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed"))
+            ["", "-wal", "-shm"].iter().for_each(|end| {
+                fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed")
+            })
         }),
         ("its log deleted", |desk| {
-            ["-wal", "-shm"]
-                .iter()
-                .for_each(|end| fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed"))
+            ["-wal", "-shm"].iter().for_each(|end| {
+                fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed")
+            })
         }),
         ("replaced", |desk| {
             desk.write("new", "another file");
@@ -194,7 +215,11 @@ fn a_database_that_is_taken_away_ends_the_run() {
     for (what, act) in acts {
         let desk = Desk::new();
         desk.write("sweep.toml", &SWEEP.replace("25_600", "2_560_000"));
-        let run = desk.command(&["run", "sweep.toml", "-j", "2"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let run = desk
+            .command(&["run", "sweep.toml", "-j", "2"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
         let run = run.expect("it runs");
         desk.wait_for_rows(30);
         let workers = workers_of(run.id());
@@ -211,7 +236,10 @@ fn a_database_that_is_taken_away_ends_the_run() {
         );
         assert!(began.elapsed() < Duration::from_secs(30), "{what}: it took {:?}", began.elapsed());
         // Where the log alone is gone the file is still ours, and takes what was in the log.
-        assert!(what.contains("log") || before == there("outgrow.db"), "{what}: what is there now was touched");
+        assert!(
+            what.contains("log") || before == there("outgrow.db"),
+            "{what}: what is there now was touched"
+        );
         // The log of a file that another took the place of is left alone, and said.
         let is_log_left = there("outgrow.db-wal").is_some() || there("outgrow.db-shm").is_some();
         assert_eq!(is_log_left, what == "replaced", "{what}");
@@ -220,7 +248,10 @@ fn a_database_that_is_taken_away_ends_the_run() {
             what == "replaced",
             "{errors}"
         );
-        assert!(workers.iter().all(|pid| kill(Pid::from_raw(*pid), None).is_err()), "{what}: a worker goes on");
+        assert!(
+            workers.iter().all(|pid| kill(Pid::from_raw(*pid), None).is_err()),
+            "{what}: a worker goes on"
+        );
     }
 }
 
@@ -234,7 +265,8 @@ fn a_query_ends_with_its_reader() {
         for format in ["csv", "json", "jsonl", "table"] {
             // An interrupt, whether anything was printed or not.
             let mut query = desk.command(&["query", &sql, "--format", format]);
-            let mut query = query.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+            let mut query =
+                query.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
             wait_until_it_listens(query.id());
             assert!(query.try_wait().expect("a state").is_none(), "it has no end");
             kill(Pid::from_raw(query.id() as i32), Signal::SIGINT).expect("interrupted");
@@ -242,17 +274,26 @@ fn a_query_ends_with_its_reader() {
             assert_eq!((code, said.as_str()), (Some(130), "error: stopped\n"), "{format} {sql}");
             // A reader that goes, before the first line or after some.
             let mut query = desk.command(&["query", &sql, "--format", format]);
-            let mut query = query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+            let mut query =
+                query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
             let mut reader = BufReader::new(query.stdout.take().expect("it is piped"));
             if !sql.contains("count") {
-                (0..5).for_each(|_| assert!(reader.read_line(&mut String::new()).expect("a line") > 0));
+                (0..5).for_each(|_| {
+                    assert!(reader.read_line(&mut String::new()).expect("a line") > 0)
+                });
             }
             drop(reader);
             assert_eq!(ended(&mut query), (Some(0), String::new()), "{format} {sql}");
         }
     }
-    let mut query =
-        desk.command(&["query", &format!("{ENDLESS} SELECT n FROM t"), "--format", "parquet", "-o", "a.parquet"]);
+    let mut query = desk.command(&[
+        "query",
+        &format!("{ENDLESS} SELECT n FROM t"),
+        "--format",
+        "parquet",
+        "-o",
+        "a.parquet",
+    ]);
     let mut query = query.stderr(Stdio::piped()).spawn().expect("it runs");
     wait_until_it_listens(query.id());
     kill(Pid::from_raw(query.id() as i32), Signal::SIGINT).expect("interrupted");
@@ -264,7 +305,12 @@ fn a_query_ends_with_its_reader() {
 fn wait_until_it_listens(pid: u32) {
     let listens = || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_owned();
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap_or("0")
+            .trim()
+            .to_owned();
         u64::from_str_radix(&caught, 16).is_ok_and(|caught| caught & 2 != 0)
     };
     let began = Instant::now();
@@ -292,8 +338,7 @@ fn every_format_keeps_all_of_an_answer() {
     let sql = "SELECT 1 AS a, 2 AS a, x'00ff' AS b, 9007199254740993 AS c, NULL AS d, 9e999 AS e, 'x' || char(27) AS f";
     let expected = "a,a_2,b,c,d,e,f\n1,2,x'00ff',9007199254740993,,inf,x\u{1b}\n";
     assert_eq!(desk.ok(&["query", sql, "--format", "csv"]), expected);
-    let line =
-        "{\"a\":1,\"a_2\":2,\"b\":\"00ff\",\"c\":9007199254740993,\"d\":null,\"e\":\"Infinity\",\"f\":\"x\\u001b\"}\n";
+    let line = "{\"a\":1,\"a_2\":2,\"b\":\"00ff\",\"c\":9007199254740993,\"d\":null,\"e\":\"Infinity\",\"f\":\"x\\u001b\"}\n";
     assert_eq!(desk.ok(&["query", sql, "--format", "jsonl"]), line);
     let of_line: serde_json::Value = serde_json::from_str(line).expect("JSON");
     assert_eq!(desk.json(&["query", sql, "--format", "json"])[0], of_line);
@@ -318,12 +363,20 @@ fn every_format_keeps_all_of_an_answer() {
     // A file has its name when it is whole; another's stays until then.
     desk.write("out", "mine");
     assert_eq!(
-        desk.wrong(&["query", &format!("{ENDLESS} SELECT abs(-9223372036854775807 - (n > 999)) FROM t"), "-o", "out"])
-            .0,
+        desk.wrong(&[
+            "query",
+            &format!("{ENDLESS} SELECT abs(-9223372036854775807 - (n > 999)) FROM t"),
+            "-o",
+            "out"
+        ])
+        .0,
         2
     );
     assert_eq!(fs::read(desk.path("out")).expect("read"), b"mine");
     desk.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "out"]);
     assert_eq!(fs::read(desk.path("out")).expect("read"), b"a\n1\n");
-    assert_eq!(desk.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout"]), "a\n1\n");
+    assert_eq!(
+        desk.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout"]),
+        "a\n1\n"
+    );
 }

@@ -45,7 +45,11 @@ impl Desk {
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_outgrow"));
-        command.current_dir(self.0.path()).env_remove("OUTGROW_FILES").env_remove("OUTGROW_DB").args(args);
+        command
+            .current_dir(self.0.path())
+            .env_remove("OUTGROW_FILES")
+            .env_remove("OUTGROW_DB")
+            .args(args);
         if let Some(database) = &self.1 {
             command.env("OUTGROW_DB", database);
         }
@@ -105,9 +109,11 @@ impl Desk {
     }
 
     pub fn a_checkpoint(&self) -> String {
-        let sql =
-            "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = 'random' ORDER BY step DESC";
-        self.json(&["query", sql, "--format", "json"])[0]["path"].as_str().expect("a path").to_owned()
+        let sql = "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = 'random' ORDER BY step DESC";
+        self.json(&["query", sql, "--format", "json"])[0]["path"]
+            .as_str()
+            .expect("a path")
+            .to_owned()
     }
 
     /// `outgrow run` in the background, without a word.
@@ -118,7 +124,11 @@ impl Desk {
     /// The one number that a query answers with.
     pub fn number(&self, sql: &str) -> u64 {
         let answer = self.ok(&["query", sql, "--format", "csv"]);
-        answer.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{sql}: {answer}"))
+        answer
+            .lines()
+            .nth(1)
+            .and_then(|line| line.parse().ok())
+            .unwrap_or_else(|| panic!("{sql}: {answer}"))
     }
 }
 
@@ -134,7 +144,9 @@ pub fn python(script: &str, args: &[&str]) -> Option<String> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let (torch, tools) = (root.join(".libtorch"), root.join(".python"));
     if !tools.join("done").exists() || !torch.join("stubs").exists() {
-        eprintln!("skipped: scripts/{script} needs what scripts/libtorch --python and scripts/python install");
+        eprintln!(
+            "skipped: scripts/{script} needs what scripts/libtorch --python and scripts/python install"
+        );
         return None;
     }
     let output = Command::new("python3")
@@ -163,8 +175,10 @@ impl Server {
     /// None, and a word about it, where PostgreSQL is not installed.
     pub fn start() -> Option<(Self, String)> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let port = 20_000 + (std::process::id() * 7 + NUMBER.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        let server = Self { folder: tempfile::tempdir().expect("a folder"), port: port.to_string() };
+        let port =
+            20_000 + (std::process::id() * 7 + NUMBER.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let server =
+            Self { folder: tempfile::tempdir().expect("a folder"), port: port.to_string() };
         // The server's user must be able to reach its folder.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(server.folder.path(), open).expect("permitted");
@@ -178,7 +192,8 @@ impl Server {
 
     /// Starts it after it was stopped.
     pub fn again(&self) -> Option<String> {
-        let output = script("postgres").args(["start", &self.data(), &self.port]).output().expect("it runs");
+        let output =
+            script("postgres").args(["start", &self.data(), &self.port]).output().expect("it runs");
         if output.status.code() == Some(77) {
             eprintln!("skipped: PostgreSQL's server is not installed here");
             return None;
@@ -189,13 +204,22 @@ impl Server {
 
     /// Stops it as a crash does.
     pub fn crash(&self) {
-        assert!(script("postgres").args(["stop", &self.data(), "immediate"]).status().expect("it runs").success());
+        assert!(
+            script("postgres")
+                .args(["stop", &self.data(), "immediate"])
+                .status()
+                .expect("it runs")
+                .success()
+        );
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = script("postgres").args(["stop", &self.data(), "immediate"]).stderr(Stdio::null()).status();
+        let _ = script("postgres")
+            .args(["stop", &self.data(), "immediate"])
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
@@ -212,12 +236,15 @@ fn children_of(parent: u32) -> Vec<u8> {
         let ppid: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         (ppid == parent).then_some(())
     };
-    let entries = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let entries = fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     entries.filter(|pid| is_child(pid).is_some()).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
 pub fn execute(database: &str, sql: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
         if database.contains("://") {
@@ -225,7 +252,9 @@ pub fn execute(database: &str, sql: &str) {
             sql().execute(&mut connection).await.expect("executed");
             connection.close().await.expect("closed");
         } else {
-            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}")).await.expect("opens");
+            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}"))
+                .await
+                .expect("opens");
             sql().execute(&mut connection).await.expect("executed");
             connection.close().await.expect("closed");
         }
@@ -234,12 +263,14 @@ pub fn execute(database: &str, sql: &str) {
 
 /// Whether somebody holds a SQLite file's lock for writing, and goes on holding it.
 pub fn is_locked(path: &std::path::Path) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let url = format!("sqlite:{}", path.display());
         let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("opens");
-        let begun =
-            sqlx::raw_sql("PRAGMA busy_timeout = 500; BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+        let begun = sqlx::raw_sql("PRAGMA busy_timeout = 500; BEGIN IMMEDIATE; ROLLBACK")
+            .execute(&mut connection)
+            .await;
         connection.close().await.expect("closed");
         begun.is_err()
     })

@@ -14,15 +14,23 @@ fn trained() -> Desk {
 fn tables_are_read_back_by_pandas_polars_and_duckdb() {
     let desk = trained();
     let n = |view: &str| desk.number(&format!("SELECT count(*) FROM {view}"));
-    let answer = desk.json(&["query", "SELECT sum(val_loss) AS loss FROM curves", "--format", "json"]);
+    let answer =
+        desk.json(&["query", "SELECT sum(val_loss) AS loss FROM curves", "--format", "json"]);
     let loss = answer[0]["loss"].as_f64().expect("a sum");
     let mut types: Vec<Value> = vec![];
     for format in ["parquet", "csv", "jsonl"] {
-        let files = desk.json(&["export", "--to", format, "--format", format, "--json"])["files"].clone();
+        let files =
+            desk.json(&["export", "--to", format, "--format", format, "--json"])["files"].clone();
         for view in ["finals", "curves", "steps", "growth", "speedups", "compute"] {
-            assert_eq!(files[format!("{view}.{format}")].as_u64(), Some(n(view)), "{view} {format}");
+            assert_eq!(
+                files[format!("{view}.{format}")].as_u64(),
+                Some(n(view)),
+                "{view} {format}"
+            );
         }
-        let Some(found) = python("exported.py", &["tables", desk.path(format).to_str().expect("text")]) else {
+        let Some(found) =
+            python("exported.py", &["tables", desk.path(format).to_str().expect("text")])
+        else {
             continue;
         };
         let found: Value = serde_json::from_str(&found).expect("JSON");
@@ -30,9 +38,16 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
         for program in ["pandas", "polars", "duckdb"] {
             let curves = &found[format!("curves.{format} {program}")];
             assert_eq!(curves["rows"].as_u64(), Some(n("curves")), "{format} {program}");
-            assert!((curves["loss"].as_f64().expect("a sum") - loss).abs() < 1e-9 * loss, "{format} {program}");
-            let columns: Vec<&str> =
-                curves["columns"].as_array().expect("names").iter().filter_map(Value::as_str).collect();
+            assert!(
+                (curves["loss"].as_f64().expect("a sum") - loss).abs() < 1e-9 * loss,
+                "{format} {program}"
+            );
+            let columns: Vec<&str> = curves["columns"]
+                .as_array()
+                .expect("names")
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
             let expected = "sweep sweep_id strategy kind plan replicate trial step tokens train_flops wall_seconds val_loss bits_per_byte learning_rate";
             assert_eq!(columns.join(" "), expected, "{format} {program}");
             if format == "parquet" && program != "polars" {
@@ -43,7 +58,10 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
     // A column has its type even where nothing is in it.
     for found in types {
         for (column, kind) in [("tokens", "int64"), ("error", "float64"), ("preserved", "bool")] {
-            assert!(found[column].as_str().is_some_and(|found| found.contains(kind)), "{column}: {found}");
+            assert!(
+                found[column].as_str().is_some_and(|found| found.contains(kind)),
+                "{column}: {found}"
+            );
         }
     }
     let (code, error) = desk.wrong(&["export", "--to", "csv"]);
@@ -55,16 +73,26 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
 #[test]
 fn tensorboard_shows_the_curves() {
     let desk = trained();
-    let files = desk.json(&["export", "small", "--to", "tb", "--format", "tensorboard", "--json"])["files"].clone();
-    assert_eq!(files.as_object().expect("files").len() as u64, desk.number("SELECT count(*) FROM finals"));
-    let Some(found) = python("exported.py", &["tensorboard", desk.path("tb").to_str().expect("text")]) else { return };
+    let files = desk.json(&["export", "small", "--to", "tb", "--format", "tensorboard", "--json"])
+        ["files"]
+        .clone();
+    assert_eq!(
+        files.as_object().expect("files").len() as u64,
+        desk.number("SELECT count(*) FROM finals")
+    );
+    let Some(found) =
+        python("exported.py", &["tensorboard", desk.path("tb").to_str().expect("text")])
+    else {
+        return;
+    };
     let found: Value = serde_json::from_str(&found).expect("JSON");
     let (mut points, mut growths) = (0, 0);
     for (file, scalars) in found.as_object().expect("files") {
         let validation = scalars["loss/validation"].as_array().expect("a curve");
         points += validation.len() as u64;
         growths += scalars["growth/parameters"].as_array().map_or(0, Vec::len) as u64;
-        let tokens: Vec<u64> = validation.iter().map(|point| point[0].as_u64().expect("tokens")).collect();
+        let tokens: Vec<u64> =
+            validation.iter().map(|point| point[0].as_u64().expect("tokens")).collect();
         assert!(tokens.is_sorted() && tokens.last() == Some(&25_600), "{file}: {tokens:?}");
         assert!(file.starts_with("small-"), "{file}");
     }
@@ -75,14 +103,21 @@ fn tensorboard_shows_the_curves() {
 #[test]
 fn shells_complete_and_manuals_are_there() {
     let desk = Desk::new();
-    for (shell, words) in [("bash", "complete -F"), ("zsh", "#compdef outgrow"), ("fish", "complete -c outgrow")] {
+    for (shell, words) in
+        [("bash", "complete -F"), ("zsh", "#compdef outgrow"), ("fish", "complete -c outgrow")]
+    {
         let text = desk.ok(&["completions", shell]);
-        assert!(text.contains(words) && text.contains("export") && text.contains("retry-failed"), "{shell}");
+        assert!(
+            text.contains(words) && text.contains("export") && text.contains("retry-failed"),
+            "{shell}"
+        );
     }
     desk.ok(&["man", "man1"]);
     let page = std::fs::read_to_string(desk.path("man1/outgrow-grow.1")).expect("a page");
     assert!(page.contains(".TH outgrow-grow") && page.contains("n\\-kv\\-heads"), "{page}");
-    assert!(desk.path("man1/outgrow.1").exists() && desk.path("man1/outgrow-data-tokenize.1").exists());
+    assert!(
+        desk.path("man1/outgrow.1").exists() && desk.path("man1/outgrow-data-tokenize.1").exists()
+    );
 }
 
 #[test]
@@ -104,7 +139,12 @@ fn the_notebook_says_what_the_database_says() {
     let table: Value = serde_json::from_str(&table).expect("JSON");
     let sql = "SELECT avg(compute_saving) AS saving FROM speedups WHERE strategy = 'random'";
     let expected = desk.json(&["query", sql, "--format", "json"])[0]["saving"].as_f64();
-    let row = table.as_array().expect("rows").iter().find(|row| row["strategy"] == "random").expect("a row");
+    let row = table
+        .as_array()
+        .expect("rows")
+        .iter()
+        .find(|row| row["strategy"] == "random")
+        .expect("a row");
     match (row["mean"].as_f64(), expected) {
         (Some(found), Some(expected)) => assert!((found - expected).abs() < 1e-12, "{row}"),
         (found, expected) => assert_eq!(found, expected),

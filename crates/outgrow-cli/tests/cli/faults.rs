@@ -1,4 +1,5 @@
-//! Whatever happens to processes, disks and databases: the numbers in the end are those of a sweep that nothing happened to.
+//! Whatever happens to processes, disks and databases: the numbers in the end are those of a sweep
+//! that nothing happened to.
 //!
 //! The long form (`scripts/test --long`) kills 200 times instead of 8.
 
@@ -50,7 +51,8 @@ fn draw(seed: &mut u64, n: u64) -> u64 {
     (*seed >> 33) % n
 }
 
-/// Kills the driver, a worker, or all of them, at random times, so many times; starts the driver again where it is gone.
+/// Kills the driver, a worker, or all of them, at random times, so many times; starts the driver
+/// again where it is gone.
 fn kill_at_random(desk: &Desk, kills: usize) {
     let (mut seed, mut killed, mut run) = (7, 0, desk.start(&["run", "sweep.toml", "-j2"]));
     while killed < kills {
@@ -101,7 +103,10 @@ fn kills_at_random_times_lose_nothing() {
     kill_at_random(&killed, 200);
     killed.ok(&["run", "sweep.toml", "-j2"]);
     assert!(whole.rows() == killed.rows(), "other numbers than those of the undisturbed sweep");
-    println!("{} attempts died", killed.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"));
+    println!(
+        "{} attempts died",
+        killed.number("SELECT count(*) FROM attempt WHERE outcome = 'died'")
+    );
 }
 
 #[test]
@@ -140,15 +145,25 @@ fn a_server_that_crashes_is_waited_for() {
     let output = run.wait_with_output().expect("it ends");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    assert!(errors.contains("the database does not answer") && errors.contains("is back"), "{errors}");
-    assert!(workers.is_empty() || !spools.is_empty(), "nothing was on disk, so nothing was tested: {errors}");
+    assert!(
+        errors.contains("the database does not answer") && errors.contains("is back"),
+        "{errors}"
+    );
+    assert!(
+        workers.is_empty() || !spools.is_empty(),
+        "nothing was on disk, so nothing was tested: {errors}"
+    );
     assert_unharmed(&desk);
     assert_eq!(find(&desk, "spool-"), [""; 0], "what was written is cleared away");
 }
 
 /// Files of a desk whose name begins so.
 fn find(desk: &Desk, prefix: &str) -> Vec<String> {
-    let output = Command::new("find").arg(desk.0.path()).args(["-name", &format!("{prefix}*")]).output().expect("find");
+    let output = Command::new("find")
+        .arg(desk.0.path())
+        .args(["-name", &format!("{prefix}*")])
+        .output()
+        .expect("find");
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
@@ -163,8 +178,8 @@ fn interrupted(rows: u64) -> Desk {
     desk
 }
 
-/// A file that is changed or gone is said, by its name, and the checkpoint before is used, or training begins anew. (That every kind of damage is
-/// seen is tested where checkpoints are read.)
+/// A file that is changed or gone is said, by its name, and the checkpoint before is used, or
+/// training begins anew. (That every kind of damage is seen is tested where checkpoints are read.)
 #[test]
 fn a_damaged_checkpoint_is_passed_over() {
     let desk = interrupted(60);
@@ -186,10 +201,12 @@ fn a_damaged_checkpoint_is_passed_over() {
             let mut bytes = fs::read(&path).expect("read");
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x10;
-            if is_gone { fs::remove_file(&path) } else { fs::write(&path, bytes) }.expect("damaged");
+            if is_gone { fs::remove_file(&path) } else { fs::write(&path, bytes) }
+                .expect("damaged");
             let output = copy.run(&["run", "sweep.toml", "-j2"]);
             let errors = String::from_utf8_lossy(&output.stderr);
-            let said = |line: &str| line.contains("using the checkpoint before it") && line.contains(file);
+            let said =
+                |line: &str| line.contains("using the checkpoint before it") && line.contains(file);
             assert!(output.status.success() && errors.lines().any(said), "{file}: {errors}");
             assert_unharmed(&copy);
         }
@@ -199,7 +216,10 @@ fn a_damaged_checkpoint_is_passed_over() {
     }
     let output = desk.run(&["run", "sweep.toml", "-j2"]);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.contains("there is no other, so training begins anew"), "{errors}");
+    assert!(
+        output.status.success() && errors.contains("there is no other, so training begins anew"),
+        "{errors}"
+    );
     assert_unharmed(&desk);
 }
 
@@ -207,7 +227,9 @@ fn a_damaged_checkpoint_is_passed_over() {
 fn copy_of(desk: &Desk) -> Desk {
     let copy = Desk::new();
     let from = desk.path(".").display().to_string() + "/.";
-    assert!(Command::new("cp").args(["-r", &from]).arg(copy.path(".")).status().expect("cp").success());
+    assert!(
+        Command::new("cp").args(["-r", &from]).arg(copy.path(".")).status().expect("cp").success()
+    );
     copy
 }
 
@@ -216,7 +238,8 @@ fn copy_of(desk: &Desk) -> Desk {
 fn an_interrupt_does_not_wait_for_a_record() {
     for asked in [Signal::SIGINT, Signal::SIGTERM] {
         let desk = Desk::new();
-        let rare = ["25_600", "every_tokens = 640", "every_tokens = 960", "record_every_tokens = 128"];
+        let rare =
+            ["25_600", "every_tokens = 640", "every_tokens = 960", "record_every_tokens = 128"];
         let rare = rare.iter().fold(SWEEP.to_owned(), |sweep, number| {
             let (name, _) = number.rsplit_once(' ').unwrap_or_default();
             sweep.replace(number, &format!("{name} 6_000_000_000"))
@@ -236,7 +259,10 @@ fn an_interrupt_does_not_wait_for_a_record() {
                 sleep(Duration::from_millis(50));
             }
             assert_eq!(run.wait().expect("it ended").code(), Some(130), "{asked}");
-            assert!(desk.number("SELECT count(*) FROM checkpoint WHERE step > 0") > 0, "{asked}, {times} times");
+            assert!(
+                desk.number("SELECT count(*) FROM checkpoint WHERE step > 0") > 0,
+                "{asked}, {times} times"
+            );
         }
     }
 }
@@ -252,12 +278,18 @@ fn what_is_refused_leaves_nothing() {
     desk.write("text.txt", &"let x = y;\n".repeat(500));
     desk.write("good.toml", &own("paths = [\"text.txt\"]"));
     desk.write("no-text.toml", &own("paths = [\"nowhere.txt\"]"));
-    desk.write("impossible.toml", &own("paths = [\"text.txt\"]").replace("window = [0.1, 0.6]", "window = [0.6, 0.1]"));
+    desk.write(
+        "impossible.toml",
+        &own("paths = [\"text.txt\"]").replace("window = [0.1, 0.6]", "window = [0.6, 0.1]"),
+    );
     desk.write("foreign.db", &"not a database, but long enough to be one. ".repeat(100));
     fs::create_dir(desk.path("folder.db")).expect("a folder");
     let files = || {
-        let mut names: Vec<_> =
-            fs::read_dir(desk.0.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(desk.0.path())
+            .expect("a folder")
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
         names.sort();
         names
     };
@@ -300,7 +332,8 @@ fn files_and_database_can_be_moved() {
 fn a_damaged_database_is_told_and_a_backup_goes_on() {
     let desk = interrupted(60);
     desk.ok(&["db", "copy", "outgrow.db", "backup.db"]);
-    let mut file = fs::File::options().read(true).write(true).open(desk.path("outgrow.db")).expect("opened");
+    let mut file =
+        fs::File::options().read(true).write(true).open(desk.path("outgrow.db")).expect("opened");
     let _ = fs::remove_file(desk.path("outgrow.db-wal"));
     let _ = fs::remove_file(desk.path("outgrow.db-shm"));
     let size = file.metadata().expect("a file").len();
@@ -310,7 +343,12 @@ fn a_damaged_database_is_told_and_a_backup_goes_on() {
         page.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
         file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&page)).expect("written");
     }
-    for args in [&["run", "sweep.toml"][..], &["status"], &["report", "small"], &["query", "SELECT * FROM curves"]] {
+    for args in [
+        &["run", "sweep.toml"][..],
+        &["status"],
+        &["report", "small"],
+        &["query", "SELECT * FROM curves"],
+    ] {
         let (code, errors) = desk.wrong(args);
         assert!(matches!(code, 2 | 3) && errors.contains("malformed"), "{args:?}: {code} {errors}");
     }
@@ -325,7 +363,8 @@ fn who_was_stopped_too_long_writes_nothing_more() {
     desk.wait_for_rows(60);
     let stopped = [workers_of(first.id()), vec![first.id() as i32]].concat();
     assert_eq!(stopped.len(), 2, "one worker and its driver");
-    // The driver first, so that it does not replace the worker. Not within a transaction: whoever is stopped there keeps the file locked.
+    // The driver first, so that it does not replace the worker. Not within a transaction: whoever
+    // is stopped there keeps the file locked.
     for _ in 0..20 {
         signal(&stopped.iter().rev().copied().collect::<Vec<_>>(), Signal::SIGSTOP);
         if !crate::desk::is_locked(&desk.path("outgrow.db")) {
@@ -358,7 +397,8 @@ fn a_worker_that_hangs_is_replaced() {
     assert_unharmed(&desk);
 }
 
-/// Stops a worker in the middle of a transaction: as long as it is there, nobody else can write to the file.
+/// Stops a worker in the middle of a transaction: as long as it is there, nobody else can write to
+/// the file.
 #[test]
 fn a_worker_that_was_stopped_while_it_wrote_is_replaced() {
     const STOP: &str = "
@@ -381,7 +421,11 @@ sys.exit(1)
     desk.wait_for_rows(20);
     let worker = workers_of(run.id())[0].to_string();
     let database = desk.path("outgrow.db");
-    let stopped = Command::new("python3").args(["-c", STOP, &worker]).arg(&database).stderr(Stdio::null()).status();
+    let stopped = Command::new("python3")
+        .args(["-c", STOP, &worker])
+        .arg(&database)
+        .stderr(Stdio::null())
+        .status();
     if !stopped.is_ok_and(|status| status.success()) {
         eprintln!("skipped: the worker was never met while it wrote (or there is no python3)");
         signal(&workers_of(run.id()), Signal::SIGCONT);
@@ -415,7 +459,10 @@ fn a_read_only_and_a_full_file_system_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let mount = |options: &str| {
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        command
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     if !mount("size=600k") {
@@ -425,10 +472,16 @@ fn a_read_only_and_a_full_file_system_are_told() {
     let (desk, db) = (desk_with(None), folder.path().join("a.db").display().to_string());
     let run = ["--db", &db, "run", "sweep.toml", "-j2"];
     let (code, errors) = desk.wrong(&run);
-    assert!(code == 3 && (errors.contains("full") || errors.contains("No space left")), "{code} {errors}");
+    assert!(
+        code == 3 && (errors.contains("full") || errors.contains("No space left")),
+        "{code} {errors}"
+    );
     assert!(mount("remount,ro"), "it was mounted");
     let (code, errors) = desk.wrong(&run);
-    assert!(code == 3 && errors.replace('-', "").to_lowercase().contains("readonly"), "{code} {errors}");
+    assert!(
+        code == 3 && errors.replace('-', "").to_lowercase().contains("readonly"),
+        "{code} {errors}"
+    );
     desk.ok(&["--db", &db, "status"]);
     assert!(mount("remount,rw,size=200m"), "it was mounted");
     desk.ok(&run);
@@ -454,7 +507,16 @@ fn secrets_stay_secret() {
     let tables = ["sweep", "trial", "attempt", "environment", "checkpoint"]
         .map(|table| desk.ok(&["query", &format!("SELECT * FROM {table}"), "--format", "csv"]));
     let said = [processes, output.stdout, output.stderr, tables.concat().into_bytes()].concat();
-    assert!(!String::from_utf8_lossy(&said).contains("s3cret"), "{}", String::from_utf8_lossy(&said));
-    let files = Command::new("grep").args(["-rl", "s3cret"]).arg(desk.0.path()).output().expect("grep").stdout;
+    assert!(
+        !String::from_utf8_lossy(&said).contains("s3cret"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+    let files = Command::new("grep")
+        .args(["-rl", "s3cret"])
+        .arg(desk.0.path())
+        .output()
+        .expect("grep")
+        .stdout;
     assert_eq!(String::from_utf8_lossy(&files), "");
 }

@@ -1,4 +1,5 @@
-//! `outgrow data fetch`, from a server of the test's own that breaks off, lies, and stands behind a proxy.
+//! `outgrow data fetch`, from a server of the test's own that breaks off, lies, and stands behind a
+//! proxy.
 
 use std::{
     fs,
@@ -45,13 +46,20 @@ fn serve(file: Vec<u8>, manners: Manners) -> (String, Arc<Mutex<Vec<String>>>) {
                 let _ = write!(stream, "HTTP/1.1 200 Connection established\r\n\r\n");
                 head = request();
             }
-            let range =
-                head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-            let from = range.filter(|_| manners.ranges).and_then(|range| range.trim_end_matches('-').parse().ok());
+            let range = head.iter().find_map(|line| {
+                line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned)
+            });
+            let from = range
+                .filter(|_| manners.ranges)
+                .and_then(|range| range.trim_end_matches('-').parse().ok());
             log.lock().expect("a log").push(format!("{} from {}", head[0], from.unwrap_or(0)));
             let rest = &file[from.unwrap_or(0)..];
             let status = if from.is_some() { "206 Partial Content" } else { "200 OK" };
-            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len());
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                rest.len()
+            );
             let breaks = broken.fetch_add(1, Ordering::SeqCst) < manners.breaks;
             let _ = stream.write_all(if breaks { &rest[..AFTER.min(rest.len())] } else { rest });
         }
@@ -60,7 +68,8 @@ fn serve(file: Vec<u8>, manners: Manners) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 fn shakespeare() -> Option<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tinyshakespeare.txt");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tinyshakespeare.txt");
     let text = fs::read(path).ok();
     if text.is_none() {
         eprintln!("skipped: ../shared/data/tinyshakespeare.txt is not on this machine");
@@ -68,12 +77,20 @@ fn shakespeare() -> Option<Vec<u8>> {
     text
 }
 
-/// `outgrow data fetch tinyshakespeare` with a cache of its own: exit code, what it prints, what it says.
+/// `outgrow data fetch tinyshakespeare` with a cache of its own: exit code, what it prints, what it
+/// says.
 fn fetch(desk: &Desk, mirror: &str, proxy: Option<&str>) -> (i32, String, String) {
     let mut command = desk.command(&["data", "fetch", "tinyshakespeare", "--mirror", mirror]);
-    for name in
-        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"]
-    {
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+    ] {
         command.env_remove(name);
     }
     if let Some(proxy) = proxy {
@@ -92,7 +109,10 @@ fn a_broken_download_goes_on_where_it_stopped() {
     let (code, said, errors) = fetch(&desk, &mirror, None);
     assert_eq!(code, 0, "{errors}");
     let path = desk.path("cache/outgrow/tinyshakespeare/input.txt");
-    assert!(said.contains(path.to_str().expect("text")) && fs::read(&path).expect("the text") == text, "{said}");
+    assert!(
+        said.contains(path.to_str().expect("text")) && fs::read(&path).expect("the text") == text,
+        "{said}"
+    );
     let expected = [0, AFTER, 2 * AFTER].map(|from| format!("GET /input.txt HTTP/1.1 from {from}"));
     assert_eq!(*asked.lock().expect("a log"), expected);
     // The second time nothing is asked for, and a sweep can be trained on it.
@@ -106,7 +126,10 @@ fn a_server_without_parts_gives_all_again() {
     let desk = Desk::new();
     let (mirror, _) = serve(text.clone(), Manners { breaks: 1, ranges: false });
     assert_eq!(fetch(&desk, &mirror, None).0, 0);
-    assert_eq!(fs::read(desk.path("cache/outgrow/tinyshakespeare/input.txt")).expect("the text"), text);
+    assert_eq!(
+        fs::read(desk.path("cache/outgrow/tinyshakespeare/input.txt")).expect("the text"),
+        text
+    );
 }
 
 #[test]
@@ -128,8 +151,12 @@ fn something_else_is_not_kept() {
     let desk = Desk::new();
     let (mirror, _) = serve(text, Manners { breaks: 0, ranges: true });
     let (code, _, errors) = fetch(&desk, &mirror, None);
-    assert!(code == 3 && errors.contains("its SHA-256 is") && errors.contains("removed"), "{errors}");
-    let left: Vec<_> = fs::read_dir(desk.path("cache/outgrow/tinyshakespeare")).expect("a folder").collect();
+    assert!(
+        code == 3 && errors.contains("its SHA-256 is") && errors.contains("removed"),
+        "{errors}"
+    );
+    let left: Vec<_> =
+        fs::read_dir(desk.path("cache/outgrow/tinyshakespeare")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -148,7 +175,9 @@ fn through_a_proxy() {
 fn corpora_are_listed_and_unknown_ones_named() {
     let desk = Desk::new();
     let said = desk.ok(&["data", "list"]);
-    for name in ["tinyshakespeare", "enwik8", "text8", "wikitext-103", "tinystories", "fineweb-edu-sample"] {
+    for name in
+        ["tinyshakespeare", "enwik8", "text8", "wikitext-103", "tinystories", "fineweb-edu-sample"]
+    {
         assert!(said.contains(name), "{said}");
     }
     let (code, error) = desk.wrong(&["data", "fetch", "enwik9"]);

@@ -15,14 +15,26 @@ use crate::desk::{Desk, SWEEP, Server};
 
 /// A database of trials that spend up to `most` each, as if they had been trained.
 fn trained(address: &str, most: u128) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let store = Store::open(address).await.expect("opens");
         let sweep = Sweep::parse(SWEEP).expect("a sweep");
-        let id = store.insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false).await.expect("in").sweep;
+        let id = store
+            .insert_sweep(&sweep, "d", &sweep.members("d").expect("members"), false)
+            .await
+            .expect("in")
+            .sweep;
         let holder = Holder { host: "h".into(), boot: "b".into(), pid: 1, started: 1, job: None };
-        let environment = Environment { host: "h".into(), device: "cpu".into(), threads: 1, versions: "v".into() };
-        while let Some(claim) = store.claim(&id, &holder, &environment, |_| 1).await.expect("a claim").pop() {
+        let environment = Environment {
+            host: "h".into(),
+            device: "cpu".into(),
+            threads: 1,
+            versions: "v".into(),
+        };
+        while let Some(claim) =
+            store.claim(&id, &holder, &environment, |_| 1).await.expect("a claim").pop()
+        {
             let at = |n: u64| {
                 let (tokens, train_flops) = (n * 6400, most / 4 * u128::from(n));
                 Position { step: n * 100, tokens, train_flops, wall_seconds: n as f64 }
@@ -30,7 +42,10 @@ fn trained(address: &str, most: u128) {
             let events = (1..=4).flat_map(|n| {
                 let loss = 5.0 - n as f64 / 2.0;
                 let step = StepEvent { at: at(n), loss, learning_rate: 1e-3, gradient_norm: 1.0 };
-                [Event::Step(step), Event::Eval(EvalEvent { at: at(n), val_loss: loss, last: n == 4 })]
+                [
+                    Event::Step(step),
+                    Event::Eval(EvalEvent { at: at(n), val_loss: loss, last: n == 4 }),
+                ]
             });
             store.record(&claim, 1, &events.collect::<Vec<_>>()).await.expect("recorded");
             store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
@@ -45,18 +60,28 @@ fn is(found: f64, expected: f64, what: &str) {
 
 fn column_of_csv(text: &str, name: &str) -> Vec<f64> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let column = reader.headers().expect("a header").iter().position(|header| header == name).expect("the column");
-    reader.records().map(|record| record.expect("a record")[column].parse().expect("a number")).collect()
+    let column = reader
+        .headers()
+        .expect("a header")
+        .iter()
+        .position(|header| header == name)
+        .expect("the column");
+    reader
+        .records()
+        .map(|record| record.expect("a record")[column].parse().expect("a number"))
+        .collect()
 }
 
 fn column_of_parquet(path: &std::path::Path, name: &str) -> Vec<f64> {
     let file = File::open(path).expect("a file");
-    let batches = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
+    let batches =
+        ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
     let mut all = vec![];
     for batch in batches {
         let batch = batch.expect("rows");
         let column = batch.column_by_name(name).expect("the column");
-        let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Float64).expect("numbers");
+        let column =
+            arrow::compute::cast(column, &arrow::datatypes::DataType::Float64).expect("numbers");
         let column = column.as_primitive::<arrow::datatypes::Float64Type>();
         all.extend((0..column.len()).map(|row| column.value(row)));
     }
@@ -73,8 +98,12 @@ fn every_command_shows(desk: &Desk, most: u128) {
     let expected = most as f64;
     let sql = "SELECT train_flops FROM curves";
     let json = desk.json(&["query", sql, "--format", "json"]);
-    let values: Vec<f64> =
-        json.as_array().expect("rows").iter().filter_map(|row| row["train_flops"].as_f64()).collect();
+    let values: Vec<f64> = json
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row["train_flops"].as_f64())
+        .collect();
     is(largest(&values, "json"), expected, "query json");
     let csv = desk.ok(&["query", sql, "--format", "csv"]);
     is(largest(&column_of_csv(&csv, "train_flops"), "csv"), expected, "query csv");
@@ -86,7 +115,11 @@ fn every_command_shows(desk: &Desk, most: u128) {
         "--output",
         "q.parquet",
     ]);
-    is(largest(&column_of_parquet(&desk.path("q.parquet"), "train_flops"), "parquet"), expected, "query parquet");
+    is(
+        largest(&column_of_parquet(&desk.path("q.parquet"), "train_flops"), "parquet"),
+        expected,
+        "query parquet",
+    );
     let table = desk.ok(&["query", "SELECT max(train_flops) FROM finals"]);
     assert!(table.contains(&format!("{expected:.4e}")) && !table.contains('-'), "{table}");
     // Sums over trials, and what each trial's attempts spent.
@@ -96,7 +129,10 @@ fn every_command_shows(desk: &Desk, most: u128) {
     let compute = desk.ok(&["query", "SELECT spent_flops FROM compute", "--format", "csv"]);
     is(largest(&column_of_csv(&compute, "spent_flops"), "compute"), expected, "compute");
     let saving = desk.ok(&["query", "SELECT compute_saving FROM speedups", "--format", "csv"]);
-    assert!(column_of_csv(&saving, "compute_saving").iter().all(|saving| saving.abs() < 1e-9), "{saving}");
+    assert!(
+        column_of_csv(&saving, "compute_saving").iter().all(|saving| saving.abs() < 1e-9),
+        "{saving}"
+    );
     for format in ["parquet", "csv", "jsonl"] {
         desk.ok(&["export", "--to", format, "--format", format]);
         let file = desk.path(&format!("{format}/finals.{format}"));
@@ -105,7 +141,9 @@ fn every_command_shows(desk: &Desk, most: u128) {
             "csv" => column_of_csv(&std::fs::read_to_string(file).expect("text"), "train_flops"),
             _ => {
                 let text = std::fs::read_to_string(file).expect("text");
-                let number = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["train_flops"].as_f64();
+                let number = |line: &str| {
+                    serde_json::from_str::<Value>(line).expect("JSON")["train_flops"].as_f64()
+                };
                 text.lines().filter_map(number).collect()
             }
         };
@@ -132,7 +170,12 @@ fn a_server_keeps_them_to_the_last_digit() {
     let most = 4 * (10_u128.pow(22) + 1);
     trained(&url, most);
     every_command_shows(&desk, most);
-    let csv = desk.ok(&["query", "SELECT max(train_flops), sum(train_flops) FROM finals", "--format", "csv"]);
+    let csv = desk.ok(&[
+        "query",
+        "SELECT max(train_flops), sum(train_flops) FROM finals",
+        "--format",
+        "csv",
+    ]);
     assert_eq!(csv.lines().nth(1), Some(&*format!("{most},{}", 4 * most)));
 }
 
@@ -143,8 +186,8 @@ fn they_are_planned_exactly() {
     let small = "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 24 }";
     let sweep = SWEEP.replace(small, large).replace("seq_len = 16", "seq_len = 1024");
     desk.write("large.toml", &sweep.replace("25_600", "200_000_000_000"));
-    // 3 × 2 × (24 layers × (1024 × 2048 × (4 × 2048 + 2 × 8192) + 1024² × 2 × 2048) + 1024 × 2048 × 256), of 195,312,500 sequences; by
-    // pencil, for 64 bits do not hold it.
+    // 3 × 2 × (24 layers × (1024 × 2048 × (4 × 2048 + 2 × 8192) + 1024² × 2 × 2048) + 1024 × 2048 ×
+    // 256), of 195,312,500 sequences; by pencil, for 64 bits do not hold it.
     let plan = desk.ok(&["plan", "large.toml", "--json"]);
     assert!(plan.contains("\"train_flops\": 1570976563200000000000"), "{plan}");
     let text = desk.ok(&["plan", "large.toml", "--gflops", "1e6"]);

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
-const SIX_ROWS: &str = "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
+const SIX_ROWS: &str =
+    "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
 
 /// `scripts/hub.py` where transformers is installed.
 fn python(args: &[&str]) -> Option<String> {
@@ -38,7 +39,9 @@ fn ways(name: &str) -> Vec<(&'static str, &'static str)> {
             ("d_model", "--d-model 128 --d-k 32 --d-v 32"),
             ("float32", "--d-model 48 --dtype float32"),
         ],
-        "gpt2-float16" => [fixed, vec![("float32", "--d-model 48 --n-heads 6 --dtype float32")]].concat(),
+        "gpt2-float16" => {
+            [fixed, vec![("float32", "--d-model 48 --n-heads 6 --dtype float32")]].concat()
+        }
         name if name.starts_with("qwen3") => llama,
         name if name.starts_with("llama") => [llama, vec![("d_k", "--d-k 12 --d-v 12")]].concat(),
         name if name.starts_with("gpt2") => [
@@ -130,16 +133,26 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
         let tolerance = if exact { 1e-10 } else { 1e-5 };
         let ours = desk.json(&["eval", folder, "--tokens", &tokens, "--json"]);
         let (found, original) = (&theirs[folder], &theirs[from]);
-        for (whose, expected) in [("our", &ours["logits"]), ("the original's", &original["logits"])] {
+        for (whose, expected) in [("our", &ours["logits"]), ("the original's", &original["logits"])]
+        {
             let error = difference(&found["logits"], expected);
-            assert!(error <= tolerance, "{folder}: transformers' logits differ from {whose} by {error:e}");
+            assert!(
+                error <= tolerance,
+                "{folder}: transformers' logits differ from {whose} by {error:e}"
+            );
             worst[usize::from(exact)] = worst[usize::from(exact)].max(error);
         }
         assert_eq!(found["generated"][0].as_array().expect("ids").len(), 62);
-        assert_eq!(found["generated"], original["generated"], "{folder}: other tokens are generated");
+        assert_eq!(
+            found["generated"], original["generated"],
+            "{folder}: other tokens are generated"
+        );
         compared += 1;
     }
-    println!("{compared} folders; largest difference {:e} in float32, {:e} in float64", worst[0], worst[1]);
+    println!(
+        "{compared} folders; largest difference {:e} in float32, {:e} in float64",
+        worst[0], worst[1]
+    );
 }
 
 #[test]
@@ -152,8 +165,22 @@ fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
     desk.ok(&["run", "sweep.toml", "-j", "1"]);
     let checkpoint = desk.a_checkpoint();
     desk.write("tokens.json", "[[72, 105, 33, 10], [0, 1, 2, 3]]");
-    let logits = |folder: &str| desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone();
-    desk.ok(&["grow", &checkpoint, "even", "--d-v", "16", "--d-k", "16", "--d-ff", "80", "--d-model", "40"]);
+    let logits = |folder: &str| {
+        desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
+    };
+    desk.ok(&[
+        "grow",
+        &checkpoint,
+        "even",
+        "--d-v",
+        "16",
+        "--d-k",
+        "16",
+        "--d-ff",
+        "80",
+        "--d-model",
+        "40",
+    ]);
     let said = desk.ok(&["convert", "even", "hub"]);
     assert!(said.contains("llama"), "{said}");
     assert!(difference(&logits("hub"), &logits("even")) < 1e-5);
@@ -161,20 +188,33 @@ fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
     assert!(difference(&logits("back"), &logits("even")) < 1e-5);
     let (code, error) = desk.wrong(&["convert", &checkpoint, "hub"]);
     assert!(code == 2 && error.contains("exists already"), "{error}");
-    if let Some(answer) =
-        python(&["ask", desk.path("tokens.json").to_str().expect("text"), desk.path("hub").to_str().expect("text")])
-    {
+    if let Some(answer) = python(&[
+        "ask",
+        desk.path("tokens.json").to_str().expect("text"),
+        desk.path("hub").to_str().expect("text"),
+    ]) {
         let theirs: Value = serde_json::from_str(&answer).expect("JSON");
-        assert!(difference(&theirs[desk.path("hub").to_str().expect("text")]["logits"], &logits("even")) < 1e-5);
+        assert!(
+            difference(
+                &theirs[desk.path("hub").to_str().expect("text")]["logits"],
+                &logits("even")
+            ) < 1e-5
+        );
     }
 }
 
-/// A model that a sweep trained is what another one begins with: with its tokenizer, its form, and what it knows.
+/// A model that a sweep trained is what another one begins with: with its tokenizer, its form, and
+/// what it knows.
 #[test]
 fn a_sweep_goes_on_from_a_checkpoint() {
     let desk = Desk::new();
-    let line =
-        |n: usize| format!("{n} models grow while {} others wait, and then they are {} wide\n", n % 7, n * n % 64);
+    let line = |n: usize| {
+        format!(
+            "{n} models grow while {} others wait, and then they are {} wide\n",
+            n % 7,
+            n * n % 64
+        )
+    };
     desk.write("text.txt", &(0..4000).map(line).collect::<String>());
     desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "300"]);
     let data = r#"data = { paths = ["text.txt"], validation = 0.1, tokenizer = "tokenizer.json", seq_len = 16 }"#;
@@ -214,17 +254,28 @@ fn a_sweep_goes_on_from_a_checkpoint() {
         );
         desk.json(&["query", &sql, "--format", "json"])[0]["loss"].as_f64().expect("a loss")
     };
-    let (fresh, fixed, growing) = (at_first("from_scratch"), at_first("fixed_size"), at_first("random"));
+    let (fresh, fixed, growing) =
+        (at_first("from_scratch"), at_first("fixed_size"), at_first("random"));
     assert!(fixed < fresh - 0.5 && growing < fresh - 0.5, "{fresh} {fixed} {growing}");
     assert_eq!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on' AND preserved = 0"), 0);
     assert!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on'") > 0);
     // Its loss on text is asked for with its tokenizer.
     let (code, error) = desk.wrong(&["eval", &checkpoint, "--text", "text.txt"]);
     assert!(code == 2 && error.contains("--tokenizer"), "{error}");
-    let asked = desk.json(&["eval", &checkpoint, "--text", "text.txt", "--tokenizer", "tokenizer.json", "--json"]);
-    let (loss, bits) = (asked["loss"].as_f64().expect("a loss"), asked["bits_per_byte"].as_f64().expect("bits"));
+    let asked = desk.json(&[
+        "eval",
+        &checkpoint,
+        "--text",
+        "text.txt",
+        "--tokenizer",
+        "tokenizer.json",
+        "--json",
+    ]);
+    let (loss, bits) =
+        (asked["loss"].as_f64().expect("a loss"), asked["bits_per_byte"].as_f64().expect("bits"));
     assert!((0.5..4.0).contains(&loss) && bits < loss / std::f64::consts::LN_2, "{asked}");
-    // The same again is the same sweep; what was laid down is enough, even if the checkpoint is gone.
+    // The same again is the same sweep; what was laid down is enough, even if the checkpoint is
+    // gone.
     desk.ok(&["run", "on.toml"]);
     assert_eq!(desk.number("SELECT count(*) FROM sweep"), 2);
     for (from, to, words) in [
@@ -232,7 +283,11 @@ fn a_sweep_goes_on_from_a_checkpoint() {
         ("initial = { checkpoint", "initial = { d_model = 12, checkpoint", "leave them out"),
         ("tokenizer.json", "nothing.json", "data.tokenizer"),
         ("target = { d_model = 16", "target = { d_model = 4", "shrink"),
-        ("initial = { checkpoint = \"", "initial = { checkpoint = \"/nowhere", "initial.checkpoint"),
+        (
+            "initial = { checkpoint = \"",
+            "initial = { checkpoint = \"/nowhere",
+            "initial.checkpoint",
+        ),
     ] {
         assert!(second.contains(from), "{from}");
         desk.write("wrong.toml", &second.replace(from, to));

@@ -35,18 +35,29 @@ fn the_same_bits_with_one_and_two_workers_and_when_killed() {
     two.ok(&["run", "sweep.toml", "-j", "2"]);
     // Kill the supervisor and its workers in the middle, twice; what they were at goes on.
     for rows in [60, 300] {
-        let mut run = killed.command(&["run", "sweep.toml", "-j", "2"]).stderr(Stdio::null()).spawn().expect("it runs");
+        let mut run = killed
+            .command(&["run", "sweep.toml", "-j", "2"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it runs");
         killed.wait_for_rows(rows);
         let workers = workers_of(run.id());
         assert!(!workers.is_empty(), "nothing was running, so nothing is tested");
-        workers.iter().for_each(|pid| killpg(Pid::from_raw(*pid), Signal::SIGKILL).expect("killed"));
+        workers
+            .iter()
+            .for_each(|pid| killpg(Pid::from_raw(*pid), Signal::SIGKILL).expect("killed"));
         run.kill().and_then(|()| run.wait()).expect("killed");
     }
     killed.ok(&["run", "sweep.toml", "-j", "2"]);
     let expected = one.rows();
     assert_eq!(expected, two.rows());
     assert_eq!(expected, killed.rows());
-    let died = killed.ok(&["query", "SELECT count(*) FROM attempt WHERE outcome = 'died'", "--format", "csv"]);
+    let died = killed.ok(&[
+        "query",
+        "SELECT count(*) FROM attempt WHERE outcome = 'died'",
+        "--format",
+        "csv",
+    ]);
     assert_ne!(died.lines().nth(1), Some("0"), "no attempt died, so nothing was tested");
     // Running again finds nothing to do, and changes nothing.
     one.ok(&["run", "sweep.toml"]);
@@ -68,27 +79,45 @@ fn without_enough_memory_the_batch_is_cut() {
     desk.write("s.toml", &sweep);
     let limited = |file: &str| {
         let mut command = Command::new("sh");
-        let script = format!("ulimit -v 1900000; exec {} run {file} -j1", env!("CARGO_BIN_EXE_outgrow"));
+        let script =
+            format!("ulimit -v 1900000; exec {} run {file} -j1", env!("CARGO_BIN_EXE_outgrow"));
         command.current_dir(desk.0.path()).env_remove("OUTGROW_DB").args(["-c", &script]);
-        command.env("RAYON_NUM_THREADS", "1").env("MALLOC_ARENA_MAX", "1").output().expect("it runs")
+        command
+            .env("RAYON_NUM_THREADS", "1")
+            .env("MALLOC_ARENA_MAX", "1")
+            .output()
+            .expect("it runs")
     };
-    desk.write("small.toml", &SWEEP.replace("tokens = 25_600", "tokens = 6400").replace("\"small\"", "\"smaller\""));
+    desk.write(
+        "small.toml",
+        &SWEEP.replace("tokens = 25_600", "tokens = 6400").replace("\"small\"", "\"smaller\""),
+    );
     if !limited("small.toml").status.success() {
         eprintln!("skipped: libtorch reserves more address space here than this test allows");
         return;
     }
     let output = limited("s.toml");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && errors.contains("out of memory with the batch in 1 part(s)"), "{errors}");
+    assert!(
+        output.status.success() && errors.contains("out of memory with the batch in 1 part(s)"),
+        "{errors}"
+    );
     assert!(!errors.contains("panicked"), "{errors}");
-    let trial = &desk.json(&["query", "SELECT state, parts FROM trial ORDER BY parts DESC", "--format", "json"])[0];
+    let trial = &desk.json(&[
+        "query",
+        "SELECT state, parts FROM trial ORDER BY parts DESC",
+        "--format",
+        "json",
+    ])[0];
     assert!(trial["state"] == "complete" && trial["parts"].as_u64() > Some(1), "{trial}");
 }
 
 #[test]
 fn a_common_beginning_is_trained_once_with_the_same_bits() {
-    let sweep = SWEEP
-        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 5, max_stages = 4, window = [0.3, 0.9]");
+    let sweep = SWEEP.replace(
+        "plans = 1, max_stages = 3, window = [0.1, 0.6]",
+        "plans = 5, max_stages = 4, window = [0.3, 0.9]",
+    );
     let (alone, shared) = (Desk::new(), Desk::new());
     for (desk, more) in [(&alone, &["--alone"][..]), (&shared, &["-j2"])] {
         desk.write("s.toml", &sweep);
@@ -101,18 +130,26 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
         [&row[0]["charged"], &row[0]["spent"]].map(|n| n.as_f64().expect("a number"))
     };
     let ([charged, all], [charged_too, less]) = (spent(&alone), spent(&shared));
-    assert!(charged == all && charged == charged_too && less < 0.9 * all, "{charged} {all} {charged_too} {less}");
+    assert!(
+        charged == all && charged == charged_too && less < 0.9 * all,
+        "{charged} {all} {charged_too} {less}"
+    );
     let plan = shared.ok(&["plan", "s.toml", "--tree"]);
     assert!(plan.contains("8 of them begin as an earlier one does"), "{plan}");
     let left = fs::read_dir(shared.path("outgrow.db.checkpoints")).expect("a folder");
-    let left = left.filter(|entry| entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("-at-")));
+    let left = left.filter(|entry| {
+        entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("-at-"))
+    });
     assert_eq!(left.count(), 0, "what nobody begins from any more goes");
 }
 
 #[test]
 fn replicates_are_trained_together_with_the_same_numbers() {
     let sweep = SWEEP
-        .replace("plans = 1, max_stages = 3, window = [0.1, 0.6]", "plans = 3, max_stages = 3, window = [0.3, 0.9]")
+        .replace(
+            "plans = 1, max_stages = 3, window = [0.1, 0.6]",
+            "plans = 3, max_stages = 3, window = [0.3, 0.9]",
+        )
         .replace("float32", "float64");
     let (alone, together) = (Desk::new(), Desk::new());
     for desk in [&alone, &together] {
@@ -152,7 +189,11 @@ fn replicates_are_trained_together_with_the_same_numbers() {
 #[test]
 fn an_interrupt_saves_and_two_runs_share_the_work() {
     let (desk, whole) = (Desk::new(), Desk::new());
-    let run = desk.command(&["run", "sweep.toml", "-j", "2"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let run = desk
+        .command(&["run", "sweep.toml", "-j", "2"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
     desk.wait_for_rows(60);
     kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).expect("interrupted");
     let output = run.wait_with_output().expect("it ends");
@@ -162,7 +203,12 @@ fn an_interrupt_saves_and_two_runs_share_the_work() {
     let status = desk.json(&["status", "--json"]);
     assert_eq!(status[0]["running"], json!([]), "{status}");
     let runs: Vec<_> = (0..2)
-        .map(|_| desk.command(&["run", "sweep.toml", "-j", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn())
+        .map(|_| {
+            desk.command(&["run", "sweep.toml", "-j", "1"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+        })
         .collect();
     for run in runs {
         assert!(run.expect("it runs").wait().expect("it ends").success());
@@ -177,7 +223,8 @@ fn wrong_sweeps_are_told_so() {
     desk.write("empty.txt", "");
     desk.write("short.txt", "too short");
     fs::create_dir(desk.path("nothing")).expect("a folder");
-    let paths = |paths: &str| format!("data = {{ paths = [\"{paths}\"], validation = 0.5, seq_len = 16 }}");
+    let paths =
+        |paths: &str| format!("data = {{ paths = [\"{paths}\"], validation = 0.5, seq_len = 16 }}");
     let data = "data = { corpus = \"rust-crates\", seq_len = 16 }";
     let cases = [
         ("replicates = 2", "replicats = 2".to_owned(), "unknown field `replicats`"),
@@ -186,7 +233,11 @@ fn wrong_sweeps_are_told_so() {
         ("batch_size = 4", "batch_size = 0".to_owned(), "training.batch_size"),
         ("learning_rate = 5e-3", "learning_rate = -1.0".to_owned(), "training.learning_rate"),
         ("window = [0.1, 0.6]", "window = [0.6, 0.1]".to_owned(), "window"),
-        ("kind = \"normal\", scale = 1.0", "kind = \"normal\", scale = 0.0".to_owned(), "never learn"),
+        (
+            "kind = \"normal\", scale = 1.0",
+            "kind = \"normal\", scale = 0.0".to_owned(),
+            "never learn",
+        ),
         ("kind = \"normal\", scale = 1.0", "kind = \"zero\"".to_owned(), "never learn"),
         ("kind = \"random\"", "kind = \"rondom\"".to_owned(), "rondom"),
         ("rust-crates", "war-and-peace".to_owned(), "war-and-peace"),
@@ -233,7 +284,10 @@ fn what_is_no_sweep_file_is_refused_at_once() {
     ] {
         for command in ["plan", "run"] {
             let (code, errors) = desk.wrong(&[command, file]);
-            assert!(code == 2 && errors.contains(words) && errors.contains(file), "{file}: {errors}");
+            assert!(
+                code == 2 && errors.contains(words) && errors.contains(file),
+                "{file}: {errors}"
+            );
         }
     }
 }
@@ -242,20 +296,27 @@ fn what_is_no_sweep_file_is_refused_at_once() {
 fn a_text_of_ones_own_counts_from_the_sweeps_folder() {
     let desk = Desk::new();
     fs::create_dir_all(desk.path("sub/text/deep")).expect("a folder");
-    desk.write("sub/text/a.txt", &"It was the best of times, it was the worst of times. ".repeat(40));
+    desk.write(
+        "sub/text/a.txt",
+        &"It was the best of times, it was the worst of times. ".repeat(40),
+    );
     desk.write("sub/text/deep/b.txt", &"Call me Ishmael. ".repeat(60));
     let data = "data = { paths = [\"text\"], validation = 0.2, seq_len = 16 }";
     let own = SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", data);
     desk.write("sub/own.toml", &own.replace("25_600", "2_560"));
     desk.ok(&["run", "sub/own.toml"]);
-    let trials = || desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--format", "csv"]);
+    let trials =
+        || desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--format", "csv"]);
     let first = trials();
     assert_eq!(first.lines().count(), 5);
     // The same text in another place is the same trials; another text is others.
     fs::rename(desk.path("sub"), desk.path("moved")).expect("moved");
     desk.ok(&["run", "moved/own.toml"]);
     assert_eq!(first, trials());
-    desk.write("moved/text/a.txt", &"It was the age of wisdom, it was the age of foolishness. ".repeat(40));
+    desk.write(
+        "moved/text/a.txt",
+        &"It was the age of wisdom, it was the age of foolishness. ".repeat(40),
+    );
     desk.ok(&["run", "moved/own.toml"]);
     assert_eq!(trials().lines().count(), 9);
 }
@@ -263,7 +324,10 @@ fn a_text_of_ones_own_counts_from_the_sweeps_folder() {
 #[test]
 fn wrong_places_are_told_so() {
     let desk = Desk::new();
-    desk.write("notes.db", &"not a database, but a text that is long enough to be taken for one ".repeat(4));
+    desk.write(
+        "notes.db",
+        &"not a database, but a text that is long enough to be taken for one ".repeat(4),
+    );
     let cases: [(&[&str], i32, &str); 9] = [
         (&["--db", "notes.db", "run", "sweep.toml"], 2, "another program"),
         (&["--db", "notes.db", "status"], 2, "another program"),
@@ -271,7 +335,11 @@ fn wrong_places_are_told_so() {
         (&["--db", "no/folder/a.db", "run", "sweep.toml"], 3, "is its folder there"),
         (&["--db", "/proc/a.db", "run", "sweep.toml"], 3, "/proc/a.db"),
         (&["--db", "mysql://host/x", "status"], 2, "postgres://USER@HOST/DATABASE"),
-        (&["--db", "postgres://me:s3cret@127.0.0.1:1/x", "status"], 3, "postgres://me:***@127.0.0.1:1/x"),
+        (
+            &["--db", "postgres://me:s3cret@127.0.0.1:1/x", "status"],
+            3,
+            "postgres://me:***@127.0.0.1:1/x",
+        ),
         (&["eval", "nowhere", "--tokens", "t.json"], 2, "nowhere"),
         (&["grow", "nowhere", "to", "--d-ff", "9"], 2, "nowhere"),
     ];
@@ -285,9 +353,17 @@ fn wrong_places_are_told_so() {
 #[test]
 fn a_full_disk_loses_nothing() {
     let (desk, whole) = (Desk::new(), Desk::new());
-    // No file may grow beyond 900 blocks of 512 bytes: as on a full disk, writing fails. It happens in the database's log.
-    let script = format!("trap '' XFSZ; ulimit -f 900; exec {} run sweep.toml -j 2", env!("CARGO_BIN_EXE_outgrow"));
-    let output = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().expect("it runs");
+    // No file may grow beyond 900 blocks of 512 bytes: as on a full disk, writing fails. It happens
+    // in the database's log.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 900; exec {} run sweep.toml -j 2",
+        env!("CARGO_BIN_EXE_outgrow")
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(desk.0.path())
+        .output()
+        .expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
@@ -312,9 +388,12 @@ fn from_a_sweep_to_its_report_and_its_checkpoints() {
 }
 
 fn report(desk: &Desk) {
-    let answers =
-        ["first", "second"].map(|folder| desk.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
-    assert!(answers[0].as_str().expect("a text").contains("from scratch ends at a validation loss of"), "{answers:?}");
+    let answers = ["first", "second"]
+        .map(|folder| desk.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
+    assert!(
+        answers[0].as_str().expect("a text").contains("from scratch ends at a validation loss of"),
+        "{answers:?}"
+    );
     let files = |folder: &str| {
         let mut found = vec![];
         collect(&desk.path(folder), &mut found);
@@ -322,7 +401,10 @@ fn report(desk: &Desk) {
         found
             .into_iter()
             .map(|path| {
-                (path.strip_prefix(desk.path(folder)).expect("inside").to_owned(), fs::read(&path).expect("read"))
+                (
+                    path.strip_prefix(desk.path(folder)).expect("inside").to_owned(),
+                    fs::read(&path).expect("read"),
+                )
             })
             .collect::<Vec<_>>()
     };
@@ -335,7 +417,10 @@ fn report(desk: &Desk) {
         "figures/loss_vs_flops-single.pdf",
         "figures/growth_timeline-double.svg",
     ] {
-        assert!(first.iter().any(|(path, bytes)| path == Path::new(name) && !bytes.is_empty()), "{name} is missing");
+        assert!(
+            first.iter().any(|(path, bytes)| path == Path::new(name) && !bytes.is_empty()),
+            "{name} is missing"
+        );
     }
     assert_eq!(
         desk.wrong(&["report", "smoll"]),
@@ -375,16 +460,36 @@ fn checkpoints(desk: &Desk) {
         {"transform": "layer_addition", "index": 1}, {"transform": "head_addition", "layer": 2, "n_new_heads": 1}]"#,
     );
     desk.ok(&["grow", &checkpoint, "grown", "--apply", "apply.json"]);
-    desk.ok(&["grow", "grown", "larger", "--d-model", "20", "--n-layers", "4", "--d-ff", "40", "--init", "copy"]);
+    desk.ok(&[
+        "grow",
+        "grown",
+        "larger",
+        "--d-model",
+        "20",
+        "--n-layers",
+        "4",
+        "--d-ff",
+        "40",
+        "--init",
+        "copy",
+    ]);
     desk.write("named.json", r#"{"tokens": [[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]}"#);
-    let logits = |folder: &str| desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone();
+    let logits = |folder: &str| {
+        desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
+    };
     let (before, after) = (flat(&logits(&checkpoint)), flat(&logits("larger")));
     assert_eq!(before.len(), 2 * 5 * 256);
-    assert_eq!(desk.json(&["eval", &checkpoint, "--tokens", "named.json", "--json"])["logits"], logits(&checkpoint));
+    assert_eq!(
+        desk.json(&["eval", &checkpoint, "--tokens", "named.json", "--json"])["logits"],
+        logits(&checkpoint)
+    );
     let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5 && worst.is_finite(), "logits moved by {worst:e}");
-    let loss =
-        |folder: &str| desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"].as_f64().expect("a loss");
+    let loss = |folder: &str| {
+        desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"]
+            .as_f64()
+            .expect("a loss")
+    };
     assert!((loss(&checkpoint) - loss("larger")).abs() < 1e-5);
     assert!(desk.ok(&["check", "larger", "-n", "4"]).contains("preserved"));
     operators(desk, &checkpoint);
@@ -407,15 +512,36 @@ fn checkpoints(desk: &Desk) {
 /// `grow` by a published operator, and `doctor` before it.
 fn operators(desk: &Desk, checkpoint: &str) {
     let stack = r#"{"kind": "stack", "order": "block"}"#;
-    let grown = desk.json(&["grow", checkpoint, "stacked", "--operator", stack, "--n-layers", "4", "--json"]);
-    assert_eq!((&grown["preserving"], &grown["growths"][0]["operator"]["kind"]), (&json!(false), &json!("stack")));
-    let (code, errors) = desk.wrong(&["grow", checkpoint, "odd", "--operator", stack, "--n-layers", "3"]);
-    assert!(
-        code == 2 && errors.contains("n_layers must be multiplied by a whole number: 2 can't become 3"),
-        "{errors}"
+    let grown = desk.json(&[
+        "grow",
+        checkpoint,
+        "stacked",
+        "--operator",
+        stack,
+        "--n-layers",
+        "4",
+        "--json",
+    ]);
+    assert_eq!(
+        (&grown["preserving"], &grown["growths"][0]["operator"]["kind"]),
+        (&json!(false), &json!("stack"))
     );
     let (code, errors) =
-        desk.wrong(&["grow", checkpoint, "odd", "--operator", r#"{"kind": "lego"}"#, "--n-layers", "3"]);
+        desk.wrong(&["grow", checkpoint, "odd", "--operator", stack, "--n-layers", "3"]);
+    assert!(
+        code == 2
+            && errors.contains("n_layers must be multiplied by a whole number: 2 can't become 3"),
+        "{errors}"
+    );
+    let (code, errors) = desk.wrong(&[
+        "grow",
+        checkpoint,
+        "odd",
+        "--operator",
+        r#"{"kind": "lego"}"#,
+        "--n-layers",
+        "3",
+    ]);
     assert!(code == 2 && errors.contains("lego") && !desk.path("odd").exists(), "{errors}");
     let cloning = r#"{"kind": "hyper_cloning"}"#;
     let widths = ["--d-model", "24", "--n-heads", "4", "--d-ff", "48"];
@@ -425,12 +551,23 @@ fn operators(desk: &Desk, checkpoint: &str) {
     };
     let text = examine(cloning, &["--text", "text.txt"]);
     // Equal at first; the originals' moments, which the copies lack, then make them different.
-    assert!(text.contains("preserved, as claimed") && text.contains("gradients 1.000000, at step 3 0.9"), "{text}");
-    let noisy: Value =
-        serde_json::from_str(&examine(r#"{"kind": "hyper_cloning", "noise_db": 10.0}"#, &["--json"])).expect("JSON");
-    assert_eq!((&noisy["locked"], &noisy["dead"], &noisy["preserving"]), (&json!(false), &json!(false), &json!(true)));
+    assert!(
+        text.contains("preserved, as claimed")
+            && text.contains("gradients 1.000000, at step 3 0.9"),
+        "{text}"
+    );
+    let noisy: Value = serde_json::from_str(&examine(
+        r#"{"kind": "hyper_cloning", "noise_db": 10.0}"#,
+        &["--json"],
+    ))
+    .expect("JSON");
+    assert_eq!(
+        (&noisy["locked"], &noisy["dead"], &noisy["preserving"]),
+        (&json!(false), &json!(false), &json!(true))
+    );
     assert!(noisy["diagnosis"]["reached"][2].as_f64().is_some_and(|share| share > 0.5), "{noisy}");
-    let (code, errors) = desk.wrong(&["doctor", checkpoint, "--text", "nowhere.txt", "--d-ff", "99"]);
+    let (code, errors) =
+        desk.wrong(&["doctor", checkpoint, "--text", "nowhere.txt", "--d-ff", "99"]);
     assert!(code == 2 && errors.contains("nowhere.txt"), "{errors}");
 }
 

@@ -1,5 +1,5 @@
-//! Folders of transformers that contradict themselves, or bring along what is not theirs: what transformers loads is what is read, or it is
-//! refused, and both candidates are named.
+//! Folders of transformers that contradict themselves, or bring along what is not theirs: what
+//! transformers loads is what is read, or it is refused, and both candidates are named.
 
 use std::{fs, path::Path, sync::OnceLock};
 
@@ -7,14 +7,16 @@ use serde_json::{Map, Value, json};
 
 use crate::{desk::Desk, hub::difference};
 
-const ROWS: &str = "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
+const ROWS: &str =
+    "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
 
 /// The folders of `scripts/hub.py`, where transformers is installed.
 fn python(args: &[&str]) -> Option<String> {
     crate::desk::python("hub.py", args)
 }
 
-/// Models to begin with, and those with odd files, made once for all tests; none where transformers is not installed.
+/// Models to begin with, and those with odd files, made once for all tests; none where transformers
+/// is not installed.
 fn models() -> Option<&'static str> {
     static MADE: OnceLock<Option<String>> = OnceLock::new();
     let make = || {
@@ -38,7 +40,8 @@ fn copied(from: &str, to: &Path) {
 /// Changes fields of a configuration; one whose name begins with - is taken away first.
 fn change(folder: &Path, changes: &Value) {
     let path = folder.join("config.json");
-    let mut config: Map<String, Value> = serde_json::from_slice(&fs::read(&path).expect("read")).expect("JSON");
+    let mut config: Map<String, Value> =
+        serde_json::from_slice(&fs::read(&path).expect("read")).expect("JSON");
     for (key, value) in changes.as_object().expect("an object") {
         match key.strip_prefix('-') {
             Some(key) => drop(config.remove(key)),
@@ -78,9 +81,21 @@ fn readable() -> Vec<(&'static str, Value, &'static str)> {
             "",
         ),
         ("llama", json!({ "-rope_parameters": 0, "rope_theta": 5e5 }), ""),
-        ("llama", json!({ "rope_parameters": { "rope_type": "linear", "factor": 2.0 }, "rope_theta": 5e5 }), ""),
-        ("llama", json!({ "-head_dim": 0, "pretraining_tp": 2, "sliding_window": null, "is_causal": true }), ""),
-        ("llama", json!({ "attention_multiplier": null, "logits_scaling": 1.0, "num_experts": 0 }), ""),
+        (
+            "llama",
+            json!({ "rope_parameters": { "rope_type": "linear", "factor": 2.0 }, "rope_theta": 5e5 }),
+            "",
+        ),
+        (
+            "llama",
+            json!({ "-head_dim": 0, "pretraining_tp": 2, "sliding_window": null, "is_causal": true }),
+            "",
+        ),
+        (
+            "llama",
+            json!({ "attention_multiplier": null, "logits_scaling": 1.0, "num_experts": 0 }),
+            "",
+        ),
         ("llama", json!({ "architectures": null }), ""),
         ("llama", json!({ "architectures": ["LlamaModel"] }), ""),
         ("llama", json!({ "torch_dtype": "float32" }), ""),
@@ -88,14 +103,26 @@ fn readable() -> Vec<(&'static str, Value, &'static str)> {
         ("llama", json!({ "favourite_colour": "green" }), "favourite_colour"),
         ("llama-bfloat16", json!({ "num_key_value_heads": null, "attention_dropout": 0.5 }), ""),
         ("llama-long", json!({ "original_max_position_embeddings": 32 }), ""),
-        ("gpt2", json!({ "n_ctx": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4 }), ""),
-        ("gpt2", json!({ "reorder_and_upcast_attn": true, "head_dim": 8, "max_position_embeddings": 64 }), ""),
+        (
+            "gpt2",
+            json!({ "n_ctx": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4 }),
+            "",
+        ),
+        (
+            "gpt2",
+            json!({ "reorder_and_upcast_attn": true, "head_dim": 8, "max_position_embeddings": 64 }),
+            "",
+        ),
         (
             "gpt_neox",
             json!({ "rotary_emb_base": 10000, "rotary_pct": 0.25, "rope_theta": 10000.0, "is_decoder": true }),
             "",
         ),
-        ("gpt_neox", json!({ "-rope_parameters": 0, "rotary_emb_base": 5e5, "rotary_pct": 0.5 }), ""),
+        (
+            "gpt_neox",
+            json!({ "-rope_parameters": 0, "rotary_emb_base": 5e5, "rotary_pct": 0.5 }),
+            "",
+        ),
         ("gpt_neox", json!({ "-rope_parameters": 0 }), ""),
         ("qwen3", json!({ "use_sliding_window": false, "sliding_window": 16 }), ""),
         ("qwen3", json!({ "layer_types": ["full_attention", "full_attention"] }), ""),
@@ -115,7 +142,8 @@ fn what_transformers_loads_is_what_is_read_and_grown() {
     let tokens = desk.write("tokens.json", ROWS).to_str().expect("text").to_owned();
     let mut ours = vec![];
     for (number, (base, changes, words)) in readable().into_iter().enumerate() {
-        let (folder, grown) = (desk.path(&format!("{number}")), desk.path(&format!("{number}.grown")));
+        let (folder, grown) =
+            (desk.path(&format!("{number}")), desk.path(&format!("{number}.grown")));
         copied(&format!("{models}/{base}"), &folder);
         change(&folder, &changes);
         let [folder, grown] = [&folder, &grown].map(|path| path.to_str().expect("text").to_owned());
@@ -124,7 +152,10 @@ fn what_transformers_loads_is_what_is_read_and_grown() {
         assert!(output.status.success(), "{base} {changes}: {said}");
         // What it is at is said on a slow machine, too.
         let said: String = said.lines().filter(|line| line.starts_with("note:")).collect();
-        assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{base} {changes}: {said:?}");
+        assert!(
+            if words.is_empty() { said.is_empty() } else { said.contains(words) },
+            "{base} {changes}: {said:?}"
+        );
         let logits: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let mut args = vec!["grow", &folder, &grown, "--dtype", "float32"];
         args.extend(way(base));
@@ -149,8 +180,16 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
     let rope = |fields: Value| json!({ "rope_parameters": fields });
     vec![
         // Two statements of one fact.
-        ("llama", json!({ "rope_scaling": linear }), &["`rope_scaling` is", "`rope_parameters` is"]),
-        ("llama", json!({ "rope_theta": 5e5 }), &["`rope_theta` is 500000", "`rope_parameters.rope_theta` is 10000"]),
+        (
+            "llama",
+            json!({ "rope_scaling": linear }),
+            &["`rope_scaling` is", "`rope_parameters` is"],
+        ),
+        (
+            "llama",
+            json!({ "rope_theta": 5e5 }),
+            &["`rope_theta` is 500000", "`rope_parameters.rope_theta` is 10000"],
+        ),
         (
             "llama",
             json!({ "rope_scaling": { "rope_type": "default", "rope_theta": 5e5 } }),
@@ -166,7 +205,11 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
             rope(json!({ "rope_type": "linear", "type": "llama3", "factor": 2.0 })),
             &["`rope_type` is \"linear\"", "`type` is \"llama3\""],
         ),
-        ("llama", rope(json!({ "rope_type": "default", "factor": 8.0 })), &["`factor` 8.0", "default"]),
+        (
+            "llama",
+            rope(json!({ "rope_type": "default", "factor": 8.0 })),
+            &["`factor` 8.0", "default"],
+        ),
         (
             "llama-long",
             json!({ "original_max_position_embeddings": 16 }),
@@ -187,27 +230,55 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
         ("gpt2", json!({ "head_dim": 16 }), &["`head_dim` is 16", "8 each"]),
         ("gpt2", json!({ "hidden_size": 64 }), &["`n_embd` is 32", "`hidden_size` is 64"]),
         ("gpt2", json!({ "n_ctx": 1024 }), &["`n_positions` is 64", "`n_ctx` is 1024"]),
-        ("gpt2", json!({ "num_attention_heads": 8 }), &["`n_head` is 4", "`num_attention_heads` is 8"]),
+        (
+            "gpt2",
+            json!({ "num_attention_heads": 8 }),
+            &["`n_head` is 4", "`num_attention_heads` is 8"],
+        ),
         (
             "gpt2",
             json!({ "hidden_act": "relu" }),
             &["`activation_function` is \"gelu_new\"", "`hidden_act` is \"relu\""],
         ),
-        ("llama", json!({ "torch_dtype": "bfloat16" }), &["`dtype` is \"float32\"", "`torch_dtype` is \"bfloat16\""]),
-        ("llama", json!({ "architectures": ["MistralForCausalLM"] }), &["MistralForCausalLM", "LlamaForCausalLM"]),
-        ("llama", json!({ "architectures": ["LlamaForSequenceClassification"] }), &["LlamaForSequenceClassification"]),
+        (
+            "llama",
+            json!({ "torch_dtype": "bfloat16" }),
+            &["`dtype` is \"float32\"", "`torch_dtype` is \"bfloat16\""],
+        ),
+        (
+            "llama",
+            json!({ "architectures": ["MistralForCausalLM"] }),
+            &["MistralForCausalLM", "LlamaForCausalLM"],
+        ),
+        (
+            "llama",
+            json!({ "architectures": ["LlamaForSequenceClassification"] }),
+            &["LlamaForSequenceClassification"],
+        ),
         ("llama", json!({ "model_type": "gpt2" }), &["LlamaForCausalLM", "GPT2LMHeadModel"]),
-        ("qwen3", json!({ "layer_types": ["full_attention"] }), &["`layer_types` has 1", "`num_hidden_layers` is 2"]),
+        (
+            "qwen3",
+            json!({ "layer_types": ["full_attention"] }),
+            &["`layer_types` has 1", "`num_hidden_layers` is 2"],
+        ),
         ("llama", json!({ "head_dim": 16 }), &["q_proj.weight", "shape"]),
         ("llama", json!({ "attention_bias": true }), &["q_proj.bias", "missing"]),
         ("llama", json!({ "mlp_bias": true }), &["gate_proj.bias", "missing"]),
         ("llama-float64", json!({ "attention_bias": false }), &["bias", "is no tensor of"]),
-        ("tied-own-head", json!({}), &["tie_word_embeddings", "lm_head.weight", "model.embed_tokens.weight"]),
+        (
+            "tied-own-head",
+            json!({}),
+            &["tie_word_embeddings", "lm_head.weight", "model.embed_tokens.weight"],
+        ),
         ("tied-own-head-float16", json!({}), &["tie_word_embeddings", "lm_head.weight"]),
         ("tied-rounded-head", json!({}), &["tie_word_embeddings", "lm_head.weight"]),
         ("sharded-own-head", json!({}), &["tie_word_embeddings", "lm_head.weight"]),
         ("gpt2-own-head", json!({}), &["tie_word_embeddings", "transformer.wte.weight"]),
-        ("two-sets-differ", json!({}), &["model.norm.weight", "model.safetensors and", "model.safetensors.index.json"]),
+        (
+            "two-sets-differ",
+            json!({}),
+            &["model.norm.weight", "model.safetensors and", "model.safetensors.index.json"],
+        ),
         ("index-wrong", json!({}), &["`model.norm.weight` is in", "but it is in"]),
         ("index-lacks", json!({}), &["does not name `model.norm.weight`"]),
         // What other code computes.
@@ -216,22 +287,46 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({ "auto_map": { "AutoModelForCausalLM": "modeling_x.XForCausalLM" } }),
             &["auto_map", "modeling_x.XForCausalLM"],
         ),
-        ("llama", json!({ "auto_map": { "AutoConfig": "configuration_x.XConfig" } }), &["auto_map"]),
+        (
+            "llama",
+            json!({ "auto_map": { "AutoConfig": "configuration_x.XConfig" } }),
+            &["auto_map"],
+        ),
         ("llama", json!({ "quantization_config": { "quant_method": "gptq" } }), &["quantized"]),
         ("llama", json!({ "sliding_window": 16 }), &["`sliding_window` is 16"]),
-        ("qwen3", json!({ "use_sliding_window": true, "sliding_window": 16 }), &["`use_sliding_window` is true"]),
-        ("llama", json!({ "layer_types": ["full_attention", "sliding_attention"] }), &["layer_types"]),
+        (
+            "qwen3",
+            json!({ "use_sliding_window": true, "sliding_window": 16 }),
+            &["`use_sliding_window` is true"],
+        ),
+        (
+            "llama",
+            json!({ "layer_types": ["full_attention", "sliding_attention"] }),
+            &["layer_types"],
+        ),
         ("llama", json!({ "attention_multiplier": 0.5 }), &["`attention_multiplier` is 0.5"]),
         ("llama", json!({ "logits_scaling": 8.0 }), &["`logits_scaling` is 8.0"]),
         ("llama", json!({ "residual_multiplier": 0.22 }), &["residual_multiplier"]),
         ("llama", json!({ "final_logit_softcapping": 30.0 }), &["final_logit_softcapping"]),
         ("llama", json!({ "is_causal": false }), &["`is_causal` is false"]),
-        ("llama", json!({ "per_layer_config": { "0": { "intermediate_size": 24 } } }), &["per_layer_config"]),
+        (
+            "llama",
+            json!({ "per_layer_config": { "0": { "intermediate_size": 24 } } }),
+            &["per_layer_config"],
+        ),
         ("llama", json!({ "num_local_experts": 8 }), &["num_local_experts"]),
         ("llama", json!({ "text_config": { "hidden_size": 32 } }), &["text_config"]),
-        ("llama", json!({ "transformers_weights": "other.safetensors" }), &["transformers_weights"]),
+        (
+            "llama",
+            json!({ "transformers_weights": "other.safetensors" }),
+            &["transformers_weights"],
+        ),
         ("gpt2", json!({ "pruned_heads": { "0": [1] } }), &["pruned_heads"]),
-        ("gpt2", json!({ "scale_attn_by_inverse_layer_idx": true }), &["scale_attn_by_inverse_layer_idx"]),
+        (
+            "gpt2",
+            json!({ "scale_attn_by_inverse_layer_idx": true }),
+            &["scale_attn_by_inverse_layer_idx"],
+        ),
         ("gpt2", json!({ "scale_attn_weights": false }), &["scale_attn_weights"]),
         ("gpt2", json!({ "add_cross_attention": true }), &["add_cross_attention"]),
         ("llama", json!({ "partial_rotary_factor": 0.5 }), &["partial_rotary_factor"]),
@@ -254,7 +349,11 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
         // What no machine holds.
         ("llama", json!({ "vocab_size": 1_000_000_000_000u64 }), &["vocab_size is 1000000000000"]),
         ("llama", json!({ "num_hidden_layers": 1_000_000_000 }), &["layers"]),
-        ("llama", json!({ "max_position_embeddings": 1_000_000_000_000_000u64 }), &["seq_len is 1000000000000000"]),
+        (
+            "llama",
+            json!({ "max_position_embeddings": 1_000_000_000_000_000u64 }),
+            &["seq_len is 1000000000000000"],
+        ),
         ("llama", json!({ "hidden_size": 1u64 << 62 }), &["d_model is"]),
         (
             "qwen3",
@@ -287,9 +386,15 @@ fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
         for args in commands {
             let (code, error) = desk.wrong(args);
             assert_eq!(code, 2, "{args:?} {base} {changes}: {error}");
-            assert!(words.iter().all(|words| error.contains(words)), "{args:?} {base} {changes}: {error}");
+            assert!(
+                words.iter().all(|words| error.contains(words)),
+                "{args:?} {base} {changes}: {error}"
+            );
         }
-        assert!(["grown", "checkpoint"].iter().all(|name| !desk.path(name).exists()), "{base} {changes}");
+        assert!(
+            ["grown", "checkpoint"].iter().all(|name| !desk.path(name).exists()),
+            "{base} {changes}"
+        );
         fs::remove_dir_all(&folder).expect("removed");
     }
 }
@@ -417,10 +522,16 @@ fn broken_files_are_named() {
     copied(&format!("{models}/llama-sharded-tied"), &folder);
     fs::remove_file(folder.join("model-00002-of-00004.safetensors")).expect("it was there");
     let (code, error) = desk.wrong(&["grow", "broken", "grown", "--d-ff", "64"]);
-    assert!(code == 2 && error.contains("model-00002-of-00004.safetensors") && error.contains("names it"), "{error}");
+    assert!(
+        code == 2
+            && error.contains("model-00002-of-00004.safetensors")
+            && error.contains("names it"),
+        "{error}"
+    );
 }
 
-/// A model that says that it reads 131,072 tokens, or a billion, is probed with no more than others; a text is read in windows.
+/// A model that says that it reads 131,072 tokens, or a billion, is probed with no more than
+/// others; a text is read in windows.
 #[test]
 fn work_does_not_grow_with_what_a_file_says() {
     let desk = Desk::new();
@@ -431,7 +542,8 @@ fn work_does_not_grow_with_what_a_file_says() {
         change(&folder, &json!({ "max_position_embeddings": positions }));
         fs::remove_file(folder.join("tokenizer.json")).expect("it is no tokenizer");
         let limited = |args: &[&str]| {
-            // 4 GB of addresses beside what libtorch takes: enough for a bounded probe, not for the square of these lengths.
+            // 4 GB of addresses beside what libtorch takes: enough for a bounded probe, not for the
+            // square of these lengths.
             let line = "ulimit -v 8000000; exec \"$0\" \"$@\"";
             let mut command = std::process::Command::new("sh");
             let output = command
@@ -440,7 +552,11 @@ fn work_does_not_grow_with_what_a_file_says() {
                 .args(args)
                 .output();
             let output = output.expect("it runs");
-            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{args:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             String::from_utf8(output.stdout).expect("text")
         };
         limited(&["doctor", "long", "--d-ff", "64"]);
@@ -452,8 +568,14 @@ fn work_does_not_grow_with_what_a_file_says() {
         desk.write("text.txt", &"abcdefgh ".repeat(3_000));
         let eval = ["eval", "long", "--text", "text.txt", "--tokenizer", "bytes.json", "--json"];
         let found: Value = serde_json::from_str(&limited(&eval)).expect("JSON");
-        assert_eq!((&found["window"], &found["text_bytes"]), (&json!(1024), &json!(27_000)), "{found}");
-        let asked: Value = serde_json::from_str(&limited(&[&eval[..], &["--window", "100"]].concat())).expect("JSON");
+        assert_eq!(
+            (&found["window"], &found["text_bytes"]),
+            (&json!(1024), &json!(27_000)),
+            "{found}"
+        );
+        let asked: Value =
+            serde_json::from_str(&limited(&[&eval[..], &["--window", "100"]].concat()))
+                .expect("JSON");
         assert_eq!((&asked["window"], &asked["tokens"]), (&json!(100), &json!(26_900)), "{asked}");
         let (code, error) = desk.wrong(&[&eval[..], &["--window", "99999999"]].concat());
         assert!(code == 2 && error.contains("this model reads 1 to"), "{error}");
@@ -463,8 +585,11 @@ fn work_does_not_grow_with_what_a_file_says() {
 
 /// A tokenizer of lower-case letters and the space.
 fn byte_tokenizer() -> String {
-    let vocab: Map<String, Value> =
-        ('a'..='z').chain([' ', '?']).enumerate().map(|(id, c)| (c.to_string(), json!(id))).collect();
+    let vocab: Map<String, Value> = ('a'..='z')
+        .chain([' ', '?'])
+        .enumerate()
+        .map(|(id, c)| (c.to_string(), json!(id)))
+        .collect();
     json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
         "post_processor": null, "decoder": null, "model": { "type": "BPE", "dropout": null, "unk_token": "?",
         "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
@@ -472,7 +597,8 @@ fn byte_tokenizer() -> String {
     .to_string()
 }
 
-/// Sizes that no machine holds are refused before anything is laid out for them, of folders and of checkpoints.
+/// Sizes that no machine holds are refused before anything is laid out for them, of folders and of
+/// checkpoints.
 #[test]
 fn sizes_are_bounded() {
     let desk = Desk::new();
@@ -506,8 +632,11 @@ fn sizes_are_bounded() {
         let (code, error) = desk.wrong(&["grow", "F", "G", "--apply", "growths.json"]);
         assert!(code == 2 && !desk.path("G").exists(), "{error}");
     }
-    let grown =
-        [&["grow", "F", "G"][..], &["--n-layers", "1000", "--n-heads", "16384", "--n-kv-heads", "16384"]].concat();
+    let grown = [
+        &["grow", "F", "G"][..],
+        &["--n-layers", "1000", "--n-heads", "16384", "--n-kv-heads", "16384"],
+    ]
+    .concat();
     let (code, error) = desk.wrong(&grown);
     assert!(code == 2 && error.contains("allowed are 1048576 in all"), "{error}");
 }
@@ -531,7 +660,10 @@ fn a_shorter_type_is_refused_with_a_hint() {
     bytes[last..].copy_from_slice(&1e6_f32.to_le_bytes());
     fs::write(path, bytes).expect("written");
     let (code, error) = desk.wrong(&["grow", "H", "G", "--d-ff", "64", "--dtype", "float16"]);
-    assert!(code == 2 && error.contains("its numbers are too large") && error.contains("infinity"), "{error}");
+    assert!(
+        code == 2 && error.contains("its numbers are too large") && error.contains("infinity"),
+        "{error}"
+    );
     assert!(!desk.path("G").exists());
 }
 
@@ -541,8 +673,12 @@ fn a_growth_that_is_stopped_leaves_nothing() {
     let desk = Desk::new();
     let Some(models) = models() else { return };
     copied(&format!("{models}/llama"), &desk.path("F"));
-    let entries =
-        || fs::read_dir(desk.path("")).expect("a folder").map(|e| e.expect("one").file_name()).collect::<Vec<_>>();
+    let entries = || {
+        fs::read_dir(desk.path(""))
+            .expect("a folder")
+            .map(|e| e.expect("one").file_name())
+            .collect::<Vec<_>>()
+    };
     let before = entries().len();
     // Some 540 MB, which take a while.
     let mut child = desk.start(&["grow", "F", "G", "--d-model", "200000"]);

@@ -1,5 +1,6 @@
-//! `outgrow db check` and `outgrow db repair`: whatever was done to a database or its files, it is found; and after repair and another run
-//! the numbers are those of a sweep that nothing happened to.
+//! `outgrow db check` and `outgrow db repair`: whatever was done to a database or its files, it is
+//! found; and after repair and another run the numbers are those of a sweep that nothing happened
+//! to.
 
 use std::{
     fs,
@@ -67,7 +68,8 @@ fn check(desk: &Desk) -> (i32, Value) {
     let output = desk.run(&["db", "check", "--json"]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!errors.contains("panicked"), "{errors}");
-    let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {errors}"));
+    let found =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {errors}"));
     (output.status.code().unwrap_or(-1), found)
 }
 
@@ -77,7 +79,12 @@ fn assert_mends(desk: &Desk, what: &str) -> Value {
     assert_eq!(code, 1, "{what}: nothing was found: {found:#}");
     let mended = desk.json(&["db", "repair", "--json"]);
     let kinds = |report: &Value| -> Vec<String> {
-        report["findings"].as_array().expect("a list").iter().map(|finding| finding["text"].to_string()).collect()
+        report["findings"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|finding| finding["text"].to_string())
+            .collect()
     };
     assert_eq!(kinds(&found), kinds(&mended), "{what}: repair finds what check finds");
     assert_clean(desk, what);
@@ -95,7 +102,10 @@ fn assert_clean(desk: &Desk, what: &str) {
 fn assert_unharmed(desk: &Desk, what: &str) {
     desk.ok(&["run", "sweep.toml", "-j2"]);
     assert_eq!(desk.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4, "{what}");
-    assert!(desk.rows() == model().rows, "{what}: other numbers than those of the undisturbed sweep");
+    assert!(
+        desk.rows() == model().rows,
+        "{what}: other numbers than those of the undisturbed sweep"
+    );
     assert_clean(desk, what);
 }
 
@@ -106,13 +116,19 @@ const DONE: &[(&str, &str)] = &[
     ("DELETE FROM eval_metric", "evaluations are missing"),
     ("UPDATE eval_metric SET val_loss = val_loss + 0.5 WHERE trial = 1", "not what was written"),
     ("UPDATE eval_metric SET is_last = 1 - is_last WHERE trial = 1", "not what was written"),
-    ("UPDATE eval_metric SET checksum = 0, val_loss = 1 WHERE trial = 2 AND is_last = 1", "without a checksum"),
+    (
+        "UPDATE eval_metric SET checksum = 0, val_loss = 1 WHERE trial = 2 AND is_last = 1",
+        "without a checksum",
+    ),
     ("DELETE FROM step_metric WHERE step BETWEEN 100 AND 200 AND trial = 1", "steps are missing"),
     ("DELETE FROM step_metric WHERE step = 2 AND trial = 3", "step is missing"),
     ("UPDATE step_metric SET loss = 0.1 WHERE step = 300", "not what was written"),
     ("UPDATE step_metric SET wall_seconds = wall_seconds * 2", "not what was written"),
     ("UPDATE step_metric SET train_flops = train_flops + 1 WHERE step = 2", "FLOPs"),
-    ("UPDATE step_metric SET step = step + 100000 WHERE step > 350 AND trial = 1", "nothing is recorded"),
+    (
+        "UPDATE step_metric SET step = step + 100000 WHERE step > 350 AND trial = 1",
+        "nothing is recorded",
+    ),
     (
         "UPDATE step_metric SET attempt = (SELECT min(id) FROM attempt WHERE trial <> step_metric.trial) WHERE step < 50",
         "another trial",
@@ -121,11 +137,17 @@ const DONE: &[(&str, &str)] = &[
     ("UPDATE growth_event SET max_logit_change = 0.5", "not what was written"),
     ("UPDATE growth_event SET transforms = '[]' WHERE stage = 0", "not what was written"),
     ("UPDATE attempt SET epoch = epoch + 7 WHERE trial = 1", "epoch"),
-    ("UPDATE trial SET definition = replace(definition, 'cosine', 'constant') WHERE number = 1", "definition"),
+    (
+        "UPDATE trial SET definition = replace(definition, 'cosine', 'constant') WHERE number = 1",
+        "definition",
+    ),
     ("UPDATE trial SET definition = '{' WHERE number = 2", "definition"),
     ("UPDATE trial SET id = '0123456789abcdef0123456789abcdef' WHERE number = 2", "definition"),
     ("UPDATE trial SET tokens = tokens + 1", "tokens is not"),
-    ("UPDATE trial SET train_flops = 7, parameters = 7, learning_rate = 7 WHERE number = 4", "parameters is not"),
+    (
+        "UPDATE trial SET train_flops = 7, parameters = 7, learning_rate = 7 WHERE number = 4",
+        "parameters is not",
+    ),
     ("UPDATE trial SET state = 'diverged' WHERE number = 1", "diverged"),
     ("UPDATE trial SET state = 'running' WHERE number = 1", "nobody holds it"),
     ("UPDATE attempt SET outcome = NULL WHERE trial = 2", "are open"),
@@ -148,7 +170,10 @@ const UNCHECKED: &[(&str, &str)] = &[
     ("DELETE FROM sweep", "a sweep that is not there"),
     ("DELETE FROM sweep; DELETE FROM trial WHERE number = 3", "a trial that is not there"),
     ("UPDATE step_metric SET trial = 77 WHERE trial = 1", "a trial that is not there"),
-    ("DELETE FROM trial WHERE number = 1; DELETE FROM eval_metric WHERE trial = 1 AND step > 200", "definition"),
+    (
+        "DELETE FROM trial WHERE number = 1; DELETE FROM eval_metric WHERE trial = 1 AND step > 200",
+        "definition",
+    ),
 ];
 
 /// Of so many cases one is tried; in the long form (`scripts/test --long`) all are.
@@ -183,8 +208,11 @@ fn wrong_rows_are_found_and_mended_on_a_server() {
         let desk = Desk::with(Some(address.clone()));
         let finished = copy(&model().finished);
         desk.ok(&["db", "copy", &database(&finished), &address]);
-        fs::rename(finished.path("outgrow.db.checkpoints"), desk.path(&format!("mend_{number}.checkpoints")))
-            .expect("moved");
+        fs::rename(
+            finished.path("outgrow.db.checkpoints"),
+            desk.path(&format!("mend_{number}.checkpoints")),
+        )
+        .expect("moved");
         execute(&address, sql);
         let found = assert_mends(&desk, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
@@ -194,13 +222,19 @@ fn wrong_rows_are_found_and_mended_on_a_server() {
 #[test]
 fn no_report_is_made_of_rows_that_are_not_what_was_written() {
     for (sql, said) in [
-        ("UPDATE eval_metric SET val_loss = val_loss - 0.1 WHERE trial = 1 AND step = 200", "not what was written"),
+        (
+            "UPDATE eval_metric SET val_loss = val_loss - 0.1 WHERE trial = 1 AND step = 200",
+            "not what was written",
+        ),
         ("UPDATE growth_event SET max_logit_change = 0", "not what was written"),
         ("DELETE FROM eval_metric WHERE is_last = 1 AND trial = 1", "no last evaluation"),
     ] {
         let desk = copy(&model().finished);
         execute(&database(&desk), sql);
-        for args in [&["report", "small", "-o", "report"][..], &["export", "--to", "files", "--format", "csv"]] {
+        for args in [
+            &["report", "small", "-o", "report"][..],
+            &["export", "--to", "files", "--format", "csv"],
+        ] {
             let (code, errors) = desk.wrong(args);
             assert!(
                 code == 3 && errors.contains(said) && errors.contains("outgrow db check"),
@@ -216,8 +250,11 @@ fn checkpoints(desk: &Desk) -> Vec<PathBuf> {
     let sql = "SELECT t.id, path FROM checkpoint c JOIN trial t ON t.number = c.trial ORDER BY trial, step DESC";
     let rows = desk.json(&["query", sql, "--format", "json"]);
     let folder = |row: &Value| {
-        let (trial, path) = (row["id"].as_str().expect("a trial"), row["path"].as_str().expect("a path"));
-        desk.path("outgrow.db.checkpoints").join(trial).join(Path::new(path).file_name().expect("a name"))
+        let (trial, path) =
+            (row["id"].as_str().expect("a trial"), row["path"].as_str().expect("a path"));
+        desk.path("outgrow.db.checkpoints")
+            .join(trial)
+            .join(Path::new(path).file_name().expect("a name"))
     };
     // Older ones were removed when newer ones were recorded.
     rows.as_array().expect("rows").iter().map(folder).filter(|folder| folder.exists()).collect()
@@ -228,7 +265,9 @@ fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
     type Damage = (&'static str, fn(&Path));
     let damages: [Damage; 4] = [
         ("the folder is gone", |folder| fs::remove_dir_all(folder).expect("removed")),
-        ("a file is gone", |folder| fs::remove_file(folder.join("optimizer.safetensors")).expect("removed")),
+        ("a file is gone", |folder| {
+            fs::remove_file(folder.join("optimizer.safetensors")).expect("removed")
+        }),
         ("a byte is another", |folder| {
             let path = folder.join("model.safetensors");
             let mut bytes = fs::read(&path).expect("read");
@@ -236,16 +275,25 @@ fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
             bytes[middle] ^= 4;
             fs::write(&path, bytes).expect("written");
         }),
-        ("the head is cut off", |folder| fs::write(folder.join("checkpoint.json"), "{").expect("written")),
+        ("the head is cut off", |folder| {
+            fs::write(folder.join("checkpoint.json"), "{").expect("written")
+        }),
     ];
     for (what, damage) in damages {
         // All of them, or every other one: then there is one to go back to.
         for every in [1, 2] {
-            for model in [&model().killed, &model().finished].into_iter().skip(every - 1).step_by(self::every(2)) {
+            for model in [&model().killed, &model().finished]
+                .into_iter()
+                .skip(every - 1)
+                .step_by(self::every(2))
+            {
                 let desk = copy(model);
                 checkpoints(&desk).iter().step_by(every).for_each(|folder| damage(folder));
                 let found = assert_mends(&desk, what);
-                assert!(found["findings"].to_string().contains("can't be used"), "{what}: {found:#}");
+                assert!(
+                    found["findings"].to_string().contains("can't be used"),
+                    "{what}: {found:#}"
+                );
             }
         }
     }
@@ -286,11 +334,23 @@ fn assert_recovers(desk: &Desk, what: &str) {
     let before = fs::read(desk.path("outgrow.db")).expect("read");
     let (code, found) = check(desk);
     assert!(code == 0 || code == 1, "{what}: {code} {found:#}");
-    assert!(fs::read(desk.path("outgrow.db")).expect("read") == before, "{what}: check changes nothing");
+    assert!(
+        fs::read(desk.path("outgrow.db")).expect("read") == before,
+        "{what}: check changes nothing"
+    );
     let mended = desk.json(&["db", "repair", "--json"]);
     if found.to_string().contains("\"damage\"") {
-        let kept = mended["kept"].as_str().expect("a place").rsplit_once(" as ").expect("a name").1.to_owned();
-        assert!(fs::read(desk.path(&kept)).expect("read") == before, "{what}: the old file is kept as it was");
+        let kept = mended["kept"]
+            .as_str()
+            .expect("a place")
+            .rsplit_once(" as ")
+            .expect("a name")
+            .1
+            .to_owned();
+        assert!(
+            fs::read(desk.path(&kept)).expect("read") == before,
+            "{what}: the old file is kept as it was"
+        );
     }
     assert_clean(desk, what);
     assert_unharmed(desk, what);
@@ -309,7 +369,9 @@ fn a_damaged_file_is_saved_as_far_as_it_can_be_read() {
             let at = 4096 + draw(&mut seed, bytes.len() - 4096);
             let length = 1 + draw(&mut seed, 300);
             let end = (at + length).min(bytes.len());
-            bytes[at..end].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
+            bytes[at..end]
+                .iter_mut()
+                .for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
         }
         fs::write(&path, bytes).expect("written");
         assert_recovers(&desk, &format!("round {round}"));
@@ -352,7 +414,8 @@ fn a_file_that_was_cut_off_or_lost_its_first_page_is_begun_anew() {
 fn a_live_run_is_left_alone() {
     let desk = Desk::new();
     desk.write("sweep.toml", &crate::desk::SWEEP.replace("tokens = 25_600", "tokens = 1_638_400"));
-    let mut run = desk.command(&["run", "sweep.toml", "-j1"]).stdout(Stdio::null()).spawn().expect("it runs");
+    let mut run =
+        desk.command(&["run", "sweep.toml", "-j1"]).stdout(Stdio::null()).spawn().expect("it runs");
     desk.wait_for_rows(20);
     let said = desk.ok(&["db", "check"]);
     let (code, errors) = desk.wrong(&["db", "repair"]);
@@ -362,8 +425,15 @@ fn a_live_run_is_left_alone() {
     signal(&[run.id() as i32], Signal::SIGTERM);
     run.wait().expect("it ends");
     assert!(said.contains("a run is live"), "{said}");
-    assert!(code == 3 && errors.contains("a run is live") && errors.contains("nothing was changed"), "{code} {errors}");
-    assert_eq!(found["orphans"], serde_json::json!([]), "what lies on disk is not judged meanwhile");
+    assert!(
+        code == 3 && errors.contains("a run is live") && errors.contains("nothing was changed"),
+        "{code} {errors}"
+    );
+    assert_eq!(
+        found["orphans"],
+        serde_json::json!([]),
+        "what lies on disk is not judged meanwhile"
+    );
     assert_clean(&desk, "after the run");
     assert_eq!(check(&desk).1["orphans"].as_array().map(Vec::len), Some(1));
 }

@@ -36,14 +36,19 @@ impl Page {
             .expect("it runs");
         let mut line = String::new();
         BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let address = line.split_once("http://").and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
+        let address = line
+            .split_once("http://")
+            .and_then(|(_, rest)| rest.split_once('/'))
+            .expect("an address")
+            .0;
         Self { server, address: address.to_owned() }
     }
 
     /// Status line and headers, and the body.
     fn get(&self, path: &str, host: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            .expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
@@ -64,18 +69,29 @@ fn a_page_of_this_machine_alone() {
     let page = Page::of(&desk);
     assert!(page.address.starts_with("127.0.0.1:"));
     let (head, body) = page.get("/", &page.address);
-    assert!(head.contains("content-security-policy: default-src 'self'") && body.contains("/page.js"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'self'") && body.contains("/page.js"),
+        "{head}"
+    );
     // Nothing on it comes from elsewhere.
     for file in ["/", "/page.js", "/style.css", "/uPlot.css"] {
         let text = page.get(file, &page.address).1;
-        assert!(!text.contains("//cdn") && !text.contains("https://") && !text.is_empty(), "{file}");
+        assert!(
+            !text.contains("//cdn") && !text.contains("https://") && !text.is_empty(),
+            "{file}"
+        );
     }
     // A page of somebody else's that leads here by a name of its own gets nothing.
     assert!(page.get("/api/sweeps", "evil.example").0.starts_with("HTTP/1.1 403"));
-    assert!(page.get("/api/trials?sweep=x'%20OR%201=1--", &page.address).0.starts_with("HTTP/1.1 400"));
+    assert!(
+        page.get("/api/trials?sweep=x'%20OR%201=1--", &page.address).0.starts_with("HTTP/1.1 400")
+    );
     let sweeps = page.json("/api/sweeps");
     let id = sweeps[0]["id"].as_str().expect("an identity");
-    assert_eq!(sweeps[0]["trials"]["complete"].as_u64(), Some(desk.number("SELECT count(*) FROM finals")));
+    assert_eq!(
+        sweeps[0]["trials"]["complete"].as_u64(),
+        Some(desk.number("SELECT count(*) FROM finals"))
+    );
     let trials = page.json(&format!("/api/trials?sweep={id}"));
     assert_eq!(
         trials["rows"].as_array().map(|rows| rows.len() as u64),
@@ -84,10 +100,18 @@ fn a_page_of_this_machine_alone() {
     let means = page.json(&format!("/api/means?sweep={id}"));
     let sql = "SELECT count(*) FROM (SELECT DISTINCT strategy, tokens FROM curves)";
     assert_eq!(means["rows"].as_array().map(|rows| rows.len() as u64), Some(desk.number(sql)));
-    let grown = desk.json(&["query", "SELECT trial, count(*) AS n FROM growth GROUP BY trial", "--format", "json"]);
+    let grown = desk.json(&[
+        "query",
+        "SELECT trial, count(*) AS n FROM growth GROUP BY trial",
+        "--format",
+        "json",
+    ]);
     let trial = grown[0]["trial"].as_str().expect("a trial");
     let one = page.json(&format!("/api/trial?sweep={id}&trial={trial}"));
-    assert_eq!(one["growth"]["rows"].as_array().map(Vec::len), grown[0]["n"].as_u64().map(|n| n as usize));
+    assert_eq!(
+        one["growth"]["rows"].as_array().map(Vec::len),
+        grown[0]["n"].as_u64().map(|n| n as usize)
+    );
     assert!(one["trial"]["plan"]["stages"].is_array() && one["curves"]["rows"][0].is_array());
 }
 
@@ -99,7 +123,14 @@ fn hosts_are_named_one_by_one() {
     desk.ok(&["run", "sweep.toml"]);
     let page = Page::with(&desk, &["--allow-host", "x.app.github.dev", "--allow-host=Lab.example"]);
     let is_let_in = |host: &str| page.get("/api/sweeps", host).0.starts_with("HTTP/1.1 200");
-    for host in ["127.0.0.1", "localhost:1", "[::1]:80", "x.app.github.dev", "X.App.GitHub.dev:443", "lab.example"] {
+    for host in [
+        "127.0.0.1",
+        "localhost:1",
+        "[::1]:80",
+        "x.app.github.dev",
+        "X.App.GitHub.dev:443",
+        "lab.example",
+    ] {
         assert!(is_let_in(host), "{host}");
     }
     for host in [
@@ -127,8 +158,9 @@ fn hosts_are_named_one_by_one() {
 /// A sweep whose trials are of different lengths: equal in compute, and from plans that differ.
 fn of_different_lengths() -> Desk {
     let desk = Desk::new();
-    let sweep =
-        crate::desk::SWEEP.replace("equal = \"tokens\"", "equal = \"train_flops\"").replace("plans = 1", "plans = 3");
+    let sweep = crate::desk::SWEEP
+        .replace("equal = \"tokens\"", "equal = \"train_flops\"")
+        .replace("plans = 1", "plans = 3");
     desk.write("sweep.toml", &sweep.replace("25_600", "12_800"));
     desk.ok(&["run", "sweep.toml", "-j", "2"]);
     desk
@@ -155,7 +187,8 @@ fn a_mean_ends_where_the_first_of_its_trials_does() {
     let last = own.iter().filter_map(|row| row[2].as_u64()).max().expect("a mean");
     assert!(last <= ends[0] && ends[0] - last < 640, "{last} of {ends:?}");
     // From there on each goes on alone, to its own end.
-    let longer: Vec<Value> = rows(&means["longer"]).into_iter().filter(|row| row[0] == "random").collect();
+    let longer: Vec<Value> =
+        rows(&means["longer"]).into_iter().filter(|row| row[0] == "random").collect();
     let mut last_of = std::collections::BTreeMap::new();
     for row in &longer {
         assert!(row[3].as_u64() >= Some(last), "{row}");
@@ -168,14 +201,16 @@ fn a_mean_ends_where_the_first_of_its_trials_does() {
 
 #[test]
 fn a_browser_draws_it() {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
-        Command::new(name)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|s| s.success())
-    }) else {
+    let Some(browser) =
+        ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+            Command::new(name)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|s| s.success())
+        })
+    else {
         eprintln!("skipped: there is no chromium on this machine");
         return;
     };
@@ -188,7 +223,13 @@ fn a_browser_draws_it() {
     let dom = |hash: &str| {
         let profile = desk.path("profile");
         let output = Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--virtual-time-budget=8000",
+                "--dump-dom",
+            ])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(format!("http://{}/#{hash}", page.address))
             .output()
@@ -196,12 +237,20 @@ fn a_browser_draws_it() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let all = dom("");
-    for words in
-        ["data-ready=\"1\"", "<canvas", "Validation loss, mean over trials", "complete", "from_scratch", "random"]
-    {
+    for words in [
+        "data-ready=\"1\"",
+        "<canvas",
+        "Validation loss, mean over trials",
+        "complete",
+        "from_scratch",
+        "random",
+    ] {
         assert!(all.contains(words), "{words} is not on the page:\n{all}");
     }
-    assert_eq!(all.matches("<tr tabindex=\"0\">").count() as u64, desk.number("SELECT count(*) FROM finals"));
+    assert_eq!(
+        all.matches("<tr tabindex=\"0\">").count() as u64,
+        desk.number("SELECT count(*) FROM finals")
+    );
     let one = dom(&format!("{id}/train_flops/{trial}"));
     for words in ["training FLOPs", "growth events so far", "parameters after", "<canvas"] {
         assert!(one.contains(words), "{words} is not on the page of a trial:\n{one}");

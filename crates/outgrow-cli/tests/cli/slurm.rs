@@ -1,5 +1,6 @@
-//! A real Slurm, all of it on this machine: several nodes under names and ports of their own. It is started here, by root, where Slurm and
-//! munge are installed; otherwise the test says that it was skipped.
+//! A real Slurm, all of it on this machine: several nodes under names and ports of their own. It is
+//! started here, by root, where Slurm and munge are installed; otherwise the test says that it was
+//! skipped.
 
 use std::{
     fs,
@@ -23,7 +24,9 @@ impl Cluster {
     /// Two nodes of one core each.
     fn start(folder: &Path) -> Option<Self> {
         let is_there = |program: &str| Path::new("/usr/sbin").join(program).exists();
-        if !nix::unistd::geteuid().is_root() || !["slurmctld", "slurmd", "munged"].into_iter().all(is_there) {
+        if !nix::unistd::geteuid().is_root()
+            || !["slurmctld", "slurmd", "munged"].into_iter().all(is_there)
+        {
             eprintln!("skipped: Slurm and munge are not installed here, or this is not root");
             return None;
         }
@@ -69,10 +72,16 @@ impl Cluster {
     }
 
     fn run(&self, command: &[&str]) -> String {
-        let output =
-            Command::new(command[0]).args(&command[1..]).env("SLURM_CONF", self.folder.join("slurm.conf")).output();
+        let output = Command::new(command[0])
+            .args(&command[1..])
+            .env("SLURM_CONF", self.folder.join("slurm.conf"))
+            .output();
         let output = output.expect("it runs");
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
     }
 
     fn wait(&self, most: Duration, command: &[&str], until: impl Fn(&str) -> bool) {
@@ -92,14 +101,23 @@ impl Cluster {
         let at = self.daemons.iter().position(|(name, _)| name == node).expect("a node");
         let (_, mut daemon) = self.daemons.remove(at);
         daemon.kill().and_then(|()| daemon.wait()).expect("killed");
-        let steps =
-            Command::new("pgrep").args(["-f", "slurmstepd"]).output().map(|output| output.stdout).unwrap_or_default();
-        let steps: Vec<i32> =
-            String::from_utf8_lossy(&steps).split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-        // The steps of the lost node are the parents of its scripts, which are the parents of its workers.
-        let lost = steps.into_iter().filter(|step| workers.iter().any(|worker| ancestors(*worker).contains(step)));
+        let steps = Command::new("pgrep")
+            .args(["-f", "slurmstepd"])
+            .output()
+            .map(|output| output.stdout)
+            .unwrap_or_default();
+        let steps: Vec<i32> = String::from_utf8_lossy(&steps)
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect();
+        // The steps of the lost node are the parents of its scripts, which are the parents of its
+        // workers.
+        let lost = steps
+            .into_iter()
+            .filter(|step| workers.iter().any(|worker| ancestors(*worker).contains(step)));
         let lost: Vec<i32> = lost.collect();
-        let scripts: Vec<i32> = workers.iter().filter_map(|worker| ancestors(*worker).first().copied()).collect();
+        let scripts: Vec<i32> =
+            workers.iter().filter_map(|worker| ancestors(*worker).first().copied()).collect();
         signal(&[lost, scripts, workers.to_vec()].concat(), Signal::SIGKILL);
     }
 }
@@ -125,13 +143,18 @@ impl Drop for Cluster {
 
 /// Makes sure that munge runs.
 fn munge() {
-    let works =
-        || Command::new("sh").args(["-c", "munge -n | unmunge"]).output().is_ok_and(|output| output.status.success());
+    let works = || {
+        Command::new("sh")
+            .args(["-c", "munge -n | unmunge"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
     if works() {
         return;
     }
     let start = "mkdir -p /run/munge && chown munge:munge /run/munge && su munge -s /bin/sh -c /usr/sbin/munged";
-    let _ = Command::new("sh").args(["-c", start]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let _ =
+        Command::new("sh").args(["-c", start]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let began = Instant::now();
     while !works() {
         assert!(began.elapsed() < Duration::from_secs(10), "munge does not start");
@@ -163,7 +186,8 @@ fn a_job_array_survives_the_loss_of_a_node() {
     // What a pattern of Slurm's, a shell and a directive would take for something else.
     let files = "fi les 100% %j 'x' \"y\" #z";
     let submit = ["--files", files, "submit", "sweep.toml", "--slurm", "-j2"];
-    let mut command = desk.command(&[&submit[..], &["--sbatch=--time=60", "--sbatch=--comment=two words"]].concat());
+    let mut command = desk
+        .command(&[&submit[..], &["--sbatch=--time=60", "--sbatch=--comment=two words"]].concat());
     // From within another job, and where a site or a user has set other ways.
     command.envs([
         ("SLURM_JOB_ID", "1"),
@@ -177,7 +201,8 @@ fn a_job_array_survives_the_loss_of_a_node() {
         ("SBATCH_OUTPUT", "/nowhere/out"),
         ("SBATCH_JOB_NAME", "other"),
     ]);
-    let output = command.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
+    let output =
+        command.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success() && said.contains("2 worker(s) for 4 trials"),
@@ -191,7 +216,9 @@ fn a_job_array_survives_the_loss_of_a_node() {
         .expect("jobs")
         .map(|file| file.expect("a file").file_name())
         .collect();
-    let is_log = |task: u32| logs.iter().any(|name| name.to_string_lossy().ends_with(&format!("_{task}.log")));
+    let is_log = |task: u32| {
+        logs.iter().any(|name| name.to_string_lossy().ends_with(&format!("_{task}.log")))
+    };
     assert!(is_log(0) && is_log(1), "{logs:?}");
     let text = desk.ok(&["status"]);
     assert!(before.iter().all(|(_, job)| text.contains(&format!("job {job}"))), "{text}");
@@ -200,7 +227,8 @@ fn a_job_array_survives_the_loss_of_a_node() {
     let node = cluster.run(&["squeue", "-h", "-j", &job, "-o", "%N"]).trim().to_owned();
     let began = Instant::now();
     cluster.lose(&node, &[worker]);
-    // Slurm puts its job back into the queue; meanwhile its trial goes on in the other job, or in it when the node is back.
+    // Slurm puts its job back into the queue; meanwhile its trial goes on in the other job, or in
+    // it when the node is back.
     while desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") == 0 {
         assert!(began.elapsed() < Duration::from_secs(30), "nobody noticed");
         sleep(Duration::from_millis(300));
@@ -213,16 +241,23 @@ fn a_job_array_survives_the_loss_of_a_node() {
     cluster.daemon(&node_again, "slurmd", &["-D", "-N", &node_again]);
     let began = Instant::now();
     while desk.number("SELECT count(*) FROM finals WHERE state = 'complete'") < 4 {
-        assert!(began.elapsed() < Duration::from_secs(240), "{}\n{}", cluster.run(&["squeue"]), desk.ok(&["status"]));
+        assert!(
+            began.elapsed() < Duration::from_secs(240),
+            "{}\n{}",
+            cluster.run(&["squeue"]),
+            desk.ok(&["status"])
+        );
         sleep(Duration::from_secs(1));
     }
     assert!(desk.rows() == whole.rows(), "other numbers than those of the undisturbed sweep");
     let mut again = desk.command(&submit);
-    let output = again.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
+    let output =
+        again.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("nothing was submitted"));
 }
 
-/// A folder of programs that stand for Slurm's: sbatch writes down what it is told, answers `said`, and its site's limits are `config`.
+/// A folder of programs that stand for Slurm's: sbatch writes down what it is told, answers `said`,
+/// and its site's limits are `config`.
 fn pretended(desk: &Desk, said: &str, config: &str) -> String {
     let programs = [
         (
@@ -236,7 +271,8 @@ fn pretended(desk: &Desk, said: &str, config: &str) -> String {
     fs::create_dir_all(desk.path("bin")).expect("a folder");
     for (name, text) in programs {
         let path = desk.write(&format!("bin/{name}"), &format!("#!/bin/bash\n{text}\n"));
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permitted");
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("permitted");
     }
     format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap_or_default())
 }
@@ -249,8 +285,12 @@ fn what_slurm_says_is_understood_in_its_general_form() {
         let _ = fs::remove_file(desk.path("told"));
         let path = pretended(&desk, said, config);
         let mut command = desk.command(&[&["submit", "sweep.toml", "--slurm"], args].concat());
-        let output =
-            command.env("PATH", path).env("SBATCH_WAIT", "1").env("SLURM_JOB_ID", "1").output().expect("it runs");
+        let output = command
+            .env("PATH", path)
+            .env("SBATCH_WAIT", "1")
+            .env("SLURM_JOB_ID", "1")
+            .output()
+            .expect("it runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
@@ -262,7 +302,9 @@ fn what_slurm_says_is_understood_in_its_general_form() {
         &["-j3", "--sbatch=--partition=gpu", "--sbatch=-A my account"],
     );
     assert!(
-        code == Some(0) && out.contains("job 4711: 3 worker(s)") && out.contains("scancel --clusters=green 4711"),
+        code == Some(0)
+            && out.contains("job 4711: 3 worker(s)")
+            && out.contains("scancel --clusters=green 4711"),
         "{out}{errors}"
     );
     assert!(errors.contains("lua: no account"), "what a site's filter says is shown: {errors}");
@@ -277,25 +319,42 @@ fn what_slurm_says_is_understood_in_its_general_form() {
         assert!(told().contains(words), "{words}: {}", told());
     }
     let environment = fs::read_to_string(desk.path("environment")).expect("variables");
-    assert!(!environment.contains("SBATCH_WAIT") && !environment.contains("SLURM_JOB_ID"), "{environment}");
+    assert!(
+        !environment.contains("SBATCH_WAIT") && !environment.contains("SLURM_JOB_ID"),
+        "{environment}"
+    );
     assert!(environment.contains("OUTGROW_DB=/"), "{environment}");
     // More workers than a site's arrays take.
     let (code, out, errors) = submit("echo 4711", "MaxArraySize            = 4", &["-j", "10"]);
     assert!(code == Some(0) && out.contains("job 4711, 4711, 4711: 10 worker(s)"), "{out}{errors}");
     let sizes: Vec<_> = told()
         .lines()
-        .map(|line| line.rsplit_once("--array=").expect("an array").1.split('|').next().expect("a size").to_owned())
+        .map(|line| {
+            line.rsplit_once("--array=")
+                .expect("an array")
+                .1
+                .split('|')
+                .next()
+                .expect("a size")
+                .to_owned()
+        })
         .collect();
     assert_eq!(sizes, ["0-3", "0-3", "0-1"]);
     // It refuses, or names no job.
     let (code, _, errors) = submit("echo 'Batch job submission failed' >&2; exit 1", "", &[]);
     assert!(
-        code == Some(3) && errors.contains("Batch job submission failed") && errors.contains("sbatch refused"),
+        code == Some(3)
+            && errors.contains("Batch job submission failed")
+            && errors.contains("sbatch refused"),
         "{errors}"
     );
     let (code, _, errors) = submit("echo 'Thank you'", "", &[]);
-    assert!(code == Some(3) && errors.contains("named no job") && errors.contains("Thank you"), "{errors}");
-    let (code, _, errors) = submit("[ $(wc -l < told) -lt 2 ] || exit 1; echo 4711", "MaxArraySize = 2", &["-j", "4"]);
+    assert!(
+        code == Some(3) && errors.contains("named no job") && errors.contains("Thank you"),
+        "{errors}"
+    );
+    let (code, _, errors) =
+        submit("[ $(wc -l < told) -lt 2 ] || exit 1; echo 4711", "MaxArraySize = 2", &["-j", "4"]);
     assert!(code == Some(3) && errors.contains("submitted before that: job 4711"), "{errors}");
     let (code, _, errors) = submit("echo 4711", "", &["--sbatch=--array=0-9"]);
     assert!(code == Some(2) && errors.contains("-j says"), "{errors}");
@@ -304,12 +363,19 @@ fn what_slurm_says_is_understood_in_its_general_form() {
 #[test]
 fn a_script_is_printed_and_a_missing_scheduler_is_told() {
     let desk = Desk::new();
-    let script = desk.ok(&["submit", "sweep.toml", "--slurm", "-j3", "--sbatch=--partition=gpu", "--print"]);
-    for line in ["#SBATCH --array=0-2", "#SBATCH --requeue", "#SBATCH --partition=gpu", "scontrol requeue"] {
+    let script =
+        desk.ok(&["submit", "sweep.toml", "--slurm", "-j3", "--sbatch=--partition=gpu", "--print"]);
+    for line in
+        ["#SBATCH --array=0-2", "#SBATCH --requeue", "#SBATCH --partition=gpu", "scontrol requeue"]
+    {
         assert!(script.contains(line), "{script}");
     }
     assert!(!desk.path("outgrow.db").exists(), "printing changes nothing");
-    let output = desk.command(&["submit", "sweep.toml", "--slurm"]).env("PATH", "/nowhere").output().expect("it runs");
+    let output = desk
+        .command(&["submit", "sweep.toml", "--slurm"])
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("it runs");
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no sbatch here"));
 }

@@ -1,4 +1,5 @@
-//! Text of one's own, as other people's tools write it: what is read is shown, what can't be is refused before it is trained on.
+//! Text of one's own, as other people's tools write it: what is read is shown, what can't be is
+//! refused before it is trained on.
 
 use std::fs;
 
@@ -18,13 +19,17 @@ fn own(desk: &Desk, data: &str) {
 /// A folder with JSON lines, the same as plain text, and a tokenizer of it.
 fn desk() -> Desk {
     let desk = Desk::new();
-    let texts =
-        (0..300).map(|n| (0..30).map(|i| format!("w{:03}", (n * 7 + i * i) % 90)).collect::<Vec<_>>().join(" "));
+    let texts = (0..300).map(|n| {
+        (0..30).map(|i| format!("w{:03}", (n * 7 + i * i) % 90)).collect::<Vec<_>>().join(" ")
+    });
     let texts: Vec<String> = texts.collect();
     desk.write("text.txt", &texts.join("\n"));
     desk.write(
         "x.jsonl",
-        &texts.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect::<String>(),
+        &texts
+            .iter()
+            .map(|text| serde_json::json!({ "text": text }).to_string() + "\n")
+            .collect::<String>(),
     );
     desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "400", "--to", "t.json"]);
     desk
@@ -49,9 +54,12 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
     }
     let json = desk.json(&["plan", "own.toml", "--json"]);
     let counted = desk.json(&["data", "count", "ds", "--tokenizer", "t.json", "--json"]);
-    let sum = |value: &Value| value.as_array().expect("two").iter().map(|n| n.as_u64().expect("a number")).sum::<u64>();
+    let sum = |value: &Value| {
+        value.as_array().expect("two").iter().map(|n| n.as_u64().expect("a number")).sum::<u64>()
+    };
     assert_eq!((sum(&json["text"]["documents"]), counted["documents"].as_u64()), (300, Some(300)));
-    let tokens = counted["tokens"].as_u64().expect("a number") + counted["end_tokens"].as_u64().expect("a number");
+    let tokens = counted["tokens"].as_u64().expect("a number")
+        + counted["end_tokens"].as_u64().expect("a number");
     assert_eq!(sum(&json["text"]["tokens"]), tokens);
     // What was prepared is what was planned.
     desk.ok(&["run", "own.toml"]);
@@ -72,7 +80,10 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
         (r#"paths = ["/dev/zero"], validation = 0.1"#, "a device"),
     ] {
         desk.write("empty.txt", "");
-        desk.write("bad.jsonl", &(fs::read_to_string(desk.path("ds/x.json")).expect("read") + "{\"text\": \"cut o"));
+        desk.write(
+            "bad.jsonl",
+            &(fs::read_to_string(desk.path("ds/x.json")).expect("read") + "{\"text\": \"cut o"),
+        );
         own(&desk, data);
         for command in ["plan", "run"] {
             let (code, errors) = desk.wrong(&[command, "own.toml"]);
@@ -97,10 +108,13 @@ fn what_a_user_should_know_of_his_text_is_said() {
         &["data", "count", "x.jsonl", "--tokenizer", "none.json"],
     ] {
         let output = desk.run(args);
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        let said = [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat();
         assert!(output.status.success(), "{said}");
         assert!(
-            said.contains("100.000 % of all tokens") && said.contains("documents are not separated"),
+            said.contains("100.000 % of all tokens")
+                && said.contains("documents are not separated"),
             "{args:?}: {said}"
         );
     }
@@ -130,9 +144,13 @@ fn changed_prepared_text_is_made_anew() {
         }
         let output = changed.run(&["run", "own.toml", "--db", &wrong]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && said.contains("made anew") && !said.contains("panicked"), "{said}");
-        let finals =
-            |desk: &Desk, db: &str| desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--db", db]);
+        assert!(
+            output.status.success() && said.contains("made anew") && !said.contains("panicked"),
+            "{said}"
+        );
+        let finals = |desk: &Desk, db: &str| {
+            desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--db", db])
+        };
         assert_eq!(finals(&whole, &db), finals(&changed, &wrong));
     }
 }
@@ -141,15 +159,24 @@ fn changed_prepared_text_is_made_anew() {
 fn tokenizers_are_trained_within_bounds() {
     let desk = desk();
     for size in ["1000000000", "256", "18446744073709551615"] {
-        let (code, errors) = desk.wrong(&["data", "tokenize", "x.jsonl", "--vocab-size", size, "--to", "u.json"]);
-        assert!(code == 2 && errors.contains("--vocab-size") && !desk.path("u.json").exists(), "{size}: {errors}");
+        let (code, errors) =
+            desk.wrong(&["data", "tokenize", "x.jsonl", "--vocab-size", size, "--to", "u.json"]);
+        assert!(
+            code == 2 && errors.contains("--vocab-size") && !desk.path("u.json").exists(),
+            "{size}: {errors}"
+        );
     }
     let (code, errors) = desk.wrong(&["data", "count", "x.jsonl", "--tokenizer", "none.json"]);
     assert!(
-        code == 2 && errors.contains("none.json: cannot read the tokenizer") && !errors.contains("data.paths"),
+        code == 2
+            && errors.contains("none.json: cannot read the tokenizer")
+            && !errors.contains("data.paths"),
         "{errors}"
     );
     // From JSON as from text.
     desk.ok(&["data", "tokenize", "x.jsonl", "--vocab-size", "300", "--to", "v.json"]);
-    assert_eq!(desk.json(&["data", "count", "x.jsonl", "--tokenizer", "v.json", "--json"])["vocab_size"], 300);
+    assert_eq!(
+        desk.json(&["data", "count", "x.jsonl", "--tokenizer", "v.json", "--json"])["vocab_size"],
+        300
+    );
 }

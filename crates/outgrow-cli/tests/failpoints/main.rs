@@ -1,5 +1,5 @@
-//! A process is killed at every failpoint, once before and once after what happens there: what is run then ends with the numbers of a run
-//! that nothing happened to, each once.
+//! A process is killed at every failpoint, once before and once after what happens there: what is
+//! run then ends with the numbers of a run that nothing happened to, each once.
 //!
 //! The long form (`scripts/test --long`) kills at every time that a point is come by, not at one.
 
@@ -110,13 +110,21 @@ const WALKS: &[Walk] = &[
         points: &[(CommitRequeue, 1)],
         prepare: sweep_of_replicates,
         args: &["run", "sweep.toml", "-j1", "--together", "2"],
-        meanwhile: || format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name()),
+        meanwhile: || {
+            format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name())
+        },
         again: RUN,
         result: numbers,
     },
     Walk {
         name: "the database is away",
-        points: &[(SpoolOpen, 1), (SpoolFolderSync, 1), (SpoolWrite, 2), (SpoolSync, 2), (SpoolClear, 1)],
+        points: &[
+            (SpoolOpen, 1),
+            (SpoolFolderSync, 1),
+            (SpoolWrite, 2),
+            (SpoolSync, 2),
+            (SpoolClear, 1),
+        ],
         prepare: sweep_from_a_model,
         args: RUN,
         meanwhile: || format!("{}=2*off->3*return", Fault::DatabaseAway.name()),
@@ -128,7 +136,13 @@ const WALKS: &[Walk] = &[
         points: &[(SpoolRecovered, 1)],
         prepare: sweep_from_a_model,
         args: RUN,
-        meanwhile: || format!("{}=2*off->3*return;{}.after=kill(2)", Fault::DatabaseAway.name(), SpoolSync.name()),
+        meanwhile: || {
+            format!(
+                "{}=2*off->3*return;{}.after=kill(2)",
+                Fault::DatabaseAway.name(),
+                SpoolSync.name()
+            )
+        },
         again: RUN,
         result: numbers,
     },
@@ -206,9 +220,13 @@ fn sweep_from_a_model(desk: &Desk) {
     let sweep = sweep.lines().map(|line| match line.split(' ').next() {
         Some("data") => "data = { paths = [\"text.txt\"], validation = 0.1, seq_len = 16 }",
         Some("initial") => "initial = { checkpoint = \"model\" }",
-        Some("target") => "target = { d_model = 24, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 48 }",
+        Some("target") => {
+            "target = { d_model = 24, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 48 }"
+        }
         Some("replicates") => "replicates = 1",
-        Some("strategies") => "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, window = [0.5, 0.9] }]",
+        Some("strategies") => {
+            "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, window = [0.5, 0.9] }]"
+        }
         Some("tokens") => "tokens = 3_200",
         _ => line,
     });
@@ -256,8 +274,14 @@ fn model() -> &'static Desk {
         });
         desk.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
         desk.ok(RUN);
-        let path = desk.json(&["query", "SELECT path FROM checkpoint ORDER BY step DESC", "--format", "json"]);
-        fs::rename(desk.path(path[0]["path"].as_str().expect("a path")), desk.path("model")).expect("moved");
+        let path = desk.json(&[
+            "query",
+            "SELECT path FROM checkpoint ORDER BY step DESC",
+            "--format",
+            "json",
+        ]);
+        fs::rename(desk.path(path[0]["path"].as_str().expect("a path")), desk.path("model"))
+            .expect("moved");
     })
 }
 
@@ -285,7 +309,8 @@ fn trained_again(desk: &Desk) -> String {
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
-        let (path, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("a file");
+        let (path, to) =
+            entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("a file");
         if path.is_dir() { copy_all(&path, &to) } else { assert!(fs::copy(&path, &to).is_ok()) }
     }
 }
@@ -298,7 +323,8 @@ fn files(folder: &Path) -> String {
     contents.iter().map(|(path, bytes)| format!("{:?} {bytes:?}\n", path.file_name())).collect()
 }
 
-/// Every number of a database but times, who did it, and how often it was tried; and the weights and moments in the end.
+/// Every number of a database but times, who did it, and how often it was tried; and the weights
+/// and moments in the end.
 fn numbers(desk: &Desk) -> String {
     let of = |name: &str, id: &str, columns: [&str; 7], from: &str| {
         format!("SELECT '{name}' AS of, {id} AS id, {} FROM {from}", columns.join(", "))
@@ -309,10 +335,23 @@ fn numbers(desk: &Desk) -> String {
         of(
             "sweep",
             "id",
-            ["0 AS n", "name AS a", "spec AS b", "data_digest AS c", "NULL AS d", "NULL AS e", "NULL AS f"],
+            [
+                "0 AS n",
+                "name AS a",
+                "spec AS b",
+                "data_digest AS c",
+                "NULL AS d",
+                "NULL AS e",
+                "NULL AS f",
+            ],
             "sweep",
         ),
-        of("trial", "id", ["0", "definition", "tokens", "train_flops", "state", "error", "parameters"], "trial"),
+        of(
+            "trial",
+            "id",
+            ["0", "definition", "tokens", "train_flops", "state", "error", "parameters"],
+            "trial",
+        ),
         of(
             "member",
             "t.id",
@@ -328,7 +367,15 @@ fn numbers(desk: &Desk) -> String {
         of(
             "step",
             "t.id",
-            ["x.step", "x.tokens", "x.train_flops", "loss", "x.learning_rate", "gradient_norm", none],
+            [
+                "x.step",
+                "x.tokens",
+                "x.train_flops",
+                "loss",
+                "x.learning_rate",
+                "gradient_norm",
+                none,
+            ],
             &format!("step_metric x {trial}"),
         ),
         of(
@@ -340,18 +387,37 @@ fn numbers(desk: &Desk) -> String {
         of(
             "growth",
             "t.id",
-            ["x.step", "transforms", "max_logit_change", "loss_before", "loss_after", "diagnosis", "x.train_flops"],
+            [
+                "x.step",
+                "transforms",
+                "max_logit_change",
+                "loss_before",
+                "loss_after",
+                "diagnosis",
+                "x.train_flops",
+            ],
             &format!("growth_event x {trial}"),
         ),
-        of("snapshot", "t.id", ["x.step", none, none, none, none, none, none], &format!("snapshot x {trial}")),
+        of(
+            "snapshot",
+            "t.id",
+            ["x.step", none, none, none, none, none, none],
+            &format!("snapshot x {trial}"),
+        ),
     ];
-    let rows = desk.ok(&["query", &format!("{} ORDER BY 1, 2, 3, 4", parts.join(" UNION ALL ")), "--format", "csv"]);
+    let rows = desk.ok(&[
+        "query",
+        &format!("{} ORDER BY 1, 2, 3, 4", parts.join(" UNION ALL ")),
+        "--format",
+        "csv",
+    ]);
     let last = "SELECT t.id, x.path FROM checkpoint x JOIN trial t ON t.number = x.trial
                 WHERE x.step = (SELECT max(step) FROM checkpoint WHERE trial = x.trial) ORDER BY 1";
     let last = desk.json(&["query", last, "--format", "json"]);
     let weights = last.as_array().expect("rows").iter().map(|row| {
         let [id, path] = ["id", "path"].map(|column| row[column].as_str().expect("a text"));
-        let head = fs::read(desk.path(path).join("checkpoint.json")).expect("the last checkpoint is there");
+        let head = fs::read(desk.path(path).join("checkpoint.json"))
+            .expect("the last checkpoint is there");
         let head: serde_json::Value = serde_json::from_slice(&head).expect("JSON");
         format!("{id} {}\n", head["digests"])
     });
@@ -387,7 +453,8 @@ fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
     if !output.status.success() {
         let again = desk.run(walk.again);
         let said = String::from_utf8_lossy(&again.stderr);
-        // What was renamed already is whole, which the comparison below holds it to, and is not overwritten.
+        // What was renamed already is whole, which the comparison below holds it to, and is not
+        // overwritten.
         if !again.status.success() && !said.contains("exists already") {
             return Err(format!("{what}, then run again: {said}"));
         }
@@ -396,8 +463,11 @@ fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
     match found == *expected {
         true => Ok(true),
         false => {
-            let other = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-            Err(format!("{what}: other numbers than those of an undisturbed run: {other:?}\n{errors}"))
+            let other =
+                found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+            Err(format!(
+                "{what}: other numbers than those of an undisturbed run: {other:?}\n{errors}"
+            ))
         }
     }
 }
@@ -435,7 +505,9 @@ fn walk_all(kills: &[Kill]) -> (usize, Vec<String>) {
     let (next, killed, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(vec![]));
     let walk = || {
         while let Some(one) = kills.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let nobody = || format!("{}: nobody came by {} for the {}. time", one.walk.name, one.place, one.hit);
+            let nobody = || {
+                format!("{}: nobody came by {} for the {}. time", one.walk.name, one.place, one.hit)
+            };
             match kill_all(one).and_then(|times| (times > 0).then_some(times).ok_or_else(nobody)) {
                 Ok(times) => {
                     killed.fetch_add(times, Ordering::SeqCst);
@@ -448,7 +520,8 @@ fn walk_all(kills: &[Kill]) -> (usize, Vec<String>) {
         }
     };
     thread::scope(|scope| {
-        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(walk)))
+        (0..thread::available_parallelism().map_or(1, usize::from))
+            .for_each(|_| drop(scope.spawn(walk)))
     });
     (killed.into_inner(), wrong.into_inner().expect("nobody panics with it"))
 }
@@ -462,7 +535,11 @@ fn a_kill_at_every_point_loses_nothing_and_writes_nothing_twice() {
     let first = |hit| if is_long() { 1 } else { hit };
     let places = |walk: &'static Walk| {
         let place = move |(point, hit): &(Point, u64)| {
-            ["before", "after"].map(|when| Kill { walk, place: format!("{}.{when}", point.name()), hit: first(*hit) })
+            ["before", "after"].map(|when| Kill {
+                walk,
+                place: format!("{}.{when}", point.name()),
+                hit: first(*hit),
+            })
         };
         walk.points.iter().flat_map(place)
     };
@@ -475,14 +552,22 @@ fn a_kill_at_every_point_loses_nothing_and_writes_nothing_twice() {
 #[test]
 fn every_point_is_walked_and_stands_in_the_code() {
     let all: BTreeSet<&str> = Point::ALL.iter().map(|point| point.variant()).collect();
-    let walked = WALKS.iter().flat_map(|walk| walk.points).map(|(point, _)| point.variant()).collect();
+    let walked =
+        WALKS.iter().flat_map(|walk| walk.points).map(|(point, _)| point.variant()).collect();
     assert_eq!(all, walked, "points that no walk comes by");
     let mut found = BTreeSet::new();
     for (_, text) in sources() {
-        let names = text.split("Point::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+        let names = text
+            .split("Point::")
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
         found.extend(names.flatten().filter(|name| all.contains(name)).map(str::to_owned));
     }
-    assert_eq!(all, found.iter().map(String::as_str).collect(), "points of the table that the code does not have");
+    assert_eq!(
+        all,
+        found.iter().map(String::as_str).collect(),
+        "points of the table that the code does not have"
+    );
 }
 
 /// What lasts is written nowhere without a failpoint.
@@ -509,7 +594,8 @@ fn no_write_that_lasts_is_without_a_point() {
 
 /// Those that need none, or stand within one of another name.
 const EXCEPT: &[(&str, &str)] = &[
-    // Within `Tx::commit`, which takes a point; and `sync_parent`, which its callers have points for.
+    // Within `Tx::commit`, which takes a point; and `sync_parent`, which its callers have points
+    // for.
     ("outgrow-store/src/driver.rs", "commit"),
     ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
     ("outgrow-train/src/checkpoint.rs", "None =>"),
@@ -528,7 +614,8 @@ fn sources() -> Vec<(String, String)> {
             if path.is_dir() {
                 collect(&path, found);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                found.push((path.display().to_string(), fs::read_to_string(&path).expect("a text")));
+                found
+                    .push((path.display().to_string(), fs::read_to_string(&path).expect("a text")));
             }
         }
     }
@@ -545,9 +632,11 @@ fn sources() -> Vec<(String, String)> {
 /// docs/operations.md lists the points as they are.
 #[test]
 fn the_windows_are_listed() {
-    let row = |point: &Point| format!("| `{}` | {} | {} |\n", point.name(), point.what(), point.left());
+    let row =
+        |point: &Point| format!("| `{}` | {} | {} |\n", point.name(), point.what(), point.left());
     let table: String = Point::ALL.iter().map(row).collect();
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md")).expect("the page");
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md"))
+        .expect("the page");
     assert!(page.contains(&table), "docs/operations.md must hold these rows:\n{table}");
 }
 
@@ -555,9 +644,13 @@ fn the_windows_are_listed() {
 #[test]
 fn what_is_built_for_users_has_no_failpoints() {
     let has_them = |edges: &str| {
-        let args = ["tree", "--locked", "--offline", "--prefix", "none", "-p", "outgrow-cli", "-e", edges];
+        let args =
+            ["tree", "--locked", "--offline", "--prefix", "none", "-p", "outgrow-cli", "-e", edges];
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+        cargo
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
         let output = cargo.output().expect("cargo");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().any(|line| line.starts_with("fail v"))

@@ -16,10 +16,11 @@ use crate::{
 /// depth           the model ⌊N̂/N⌋ times, the rest from the top
 /// ```
 ///
-/// The maps g are drawn as in Net2Net, one for the stream, one for each layer's units and heads; a layer's outputs and the inputs
-/// that read them share it. AKI needs the same map in neighbouring layers, so all layers of a model share theirs. Heads are copied as
-/// wholes. Function preserving only as FPI without new channels and layers (the norm is not: published as a step of the loss from
-/// 1.67 to 1.70 when 512 channels become 768).
+/// The maps g are drawn as in Net2Net, one for the stream, one for each layer's units and heads; a
+/// layer's outputs and the inputs that read them share it. AKI needs the same map in neighbouring
+/// layers, so all layers of a model share theirs. Heads are copied as wholes. Function preserving
+/// only as FPI without new channels and layers (the norm is not: published as a step of the loss
+/// from 1.67 to 1.70 when 512 channels become 768).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bert2Bert {
@@ -39,8 +40,11 @@ pub enum Knowledge {
 
 impl Method for Bert2Bert {
     fn grow(&self, way: &mut Way) -> Result<(), OperatorError> {
-        if self.knowledge == Knowledge::NextLayer && way.now.layers.iter().any(|layer| *layer != way.now.layers[0]) {
-            return way.refuse("with knowledge of the next layer, all layers must have the same sizes");
+        if self.knowledge == Knowledge::NextLayer
+            && way.now.layers.iter().any(|layer| *layer != way.now.layers[0])
+        {
+            return way
+                .refuse("with knowledge of the next layer, all layers must have the same sizes");
         }
         let (n, to) = (way.now.layers.len(), way.to.layers.len());
         let source = |layer: usize| if layer < to / n * n { layer % n } else { layer + n - to };
@@ -54,7 +58,9 @@ impl Method for Bert2Bert {
     }
 
     fn preserves(&self, from: &Architecture, to: &Goal) -> bool {
-        self.knowledge == Knowledge::Own && from.d_model == to.d_model && from.layers.len() == to.layers.len()
+        self.knowledge == Knowledge::Own
+            && from.d_model == to.d_model
+            && from.layers.len() == to.layers.len()
     }
 }
 
@@ -62,7 +68,10 @@ impl Bert2Bert {
     /// In-expansions of all layers first: an out-expansion of AKI reads the next layer's.
     fn widen(&self, way: &mut Way) {
         let (layer, to) = (way.now.layers[0].clone(), way.to.layers[0].clone());
-        let shared = [drawn(layer.d_ff, to.d_ff, &mut way.rng), drawn(layer.heads.len(), to.heads.len(), &mut way.rng)];
+        let shared = [
+            drawn(layer.d_ff, to.d_ff, &mut way.rng),
+            drawn(layer.heads.len(), to.heads.len(), &mut way.rng),
+        ];
         let maps: Vec<[Vec<Share>; 2]> = (0..way.now.layers.len())
             .map(|number| match self.knowledge {
                 Knowledge::NextLayer => shared.clone(),
@@ -88,32 +97,46 @@ impl Bert2Bert {
     }
 
     fn expand_channels(&self, way: &mut Way, channels: &[Share], reads: bool) {
-        let params = way.params(Axis::Model, None).into_iter().filter(|id| id.kind.reads(Axis::Model) == reads);
+        let params = way
+            .params(Axis::Model, None)
+            .into_iter()
+            .filter(|id| id.kind.reads(Axis::Model) == reads);
         for param in params.collect::<Vec<_>>() {
             way.gather(param, Axis::Model, channels, way.now.d_model, self.next(way, param, reads));
         }
     }
 
-    fn expand_layer(&self, way: &mut Way, layer: usize, units: &[Share], heads: &[Share], reads: bool) {
+    fn expand_layer(
+        &self,
+        way: &mut Way,
+        layer: usize,
+        units: &[Share],
+        heads: &[Share],
+        reads: bool,
+    ) {
         let ff = (Axis::Ff, units.to_vec(), way.now.layers[layer].d_ff);
         let of_heads = HEAD_AXES.map(|axis| {
             let (entries, old) = way.head_entries(layer, axis, heads);
             (axis, entries, old)
         });
         for (axis, shares, old) in [ff].into_iter().chain(of_heads) {
-            let params = way.params(axis, Some(layer)).into_iter().filter(|id| id.kind.reads(axis) == reads);
+            let params =
+                way.params(axis, Some(layer)).into_iter().filter(|id| id.kind.reads(axis) == reads);
             for param in params.collect::<Vec<_>>() {
                 way.gather(param, axis, &shares, old, self.next(way, param, reads));
             }
         }
     }
 
-    /// The next layer's parameter, where new outputs are to come from there. The layers are expanded from the first to the last, so
-    /// it is not yet expanded itself.
+    /// The next layer's parameter, where new outputs are to come from there. The layers are
+    /// expanded from the first to the last, so it is not yet expanded itself.
     fn next(&self, way: &Way, param: ParamId, reads: bool) -> Option<ParamId> {
-        let next = param.layer.map(|layer| layer + 1).filter(|&layer| layer < way.now.layers.len())?;
-        let matrix =
-            !param.kind.is_gain() && !param.kind.is_norm_bias() && !matches!(param.kind, ParamKind::Bo | ParamKind::B2);
-        (self.knowledge == Knowledge::NextLayer && !reads && matrix).then(|| ParamId::in_layer(next, param.kind))
+        let next =
+            param.layer.map(|layer| layer + 1).filter(|&layer| layer < way.now.layers.len())?;
+        let matrix = !param.kind.is_gain()
+            && !param.kind.is_norm_bias()
+            && !matches!(param.kind, ParamKind::Bo | ParamKind::B2);
+        (self.knowledge == Knowledge::NextLayer && !reads && matrix)
+            .then(|| ParamId::in_layer(next, param.kind))
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     param::{Axis, ParamId, ParamKind},
 };
 
-/// GradMax (Evci et al., arXiv 2201.05125): new units that read nothing yet and write where the loss wants it most.
+/// GradMax (Evci et al., arXiv 2201.05125): new units that read nothing yet and write where the
+/// loss wants it most.
 ///
 /// ```text
 /// M = Σ xᵀ ∂L/∂y     x what the layer reads, y what it adds to the stream, over a batch
@@ -17,9 +18,11 @@ use crate::{
 /// values   Ŵ_v = 0 on the new columns; new rows of W_o likewise, with x what the head's attention would pass on of the stream
 /// ```
 ///
-/// The gradient on the new incoming weights is then as large as it can be for outgoing weights of that length. It exists for units of MLPs and for value
-/// channels; nothing else may grow, and no more than d_model new ones at once. Function preserving. A ReLU has no slope at zero: new units stand at `b_1 = 1`,
-/// where it is one, and b_2 takes back the constant that they add. One batch of gradients is charged.
+/// The gradient on the new incoming weights is then as large as it can be for outgoing weights of
+/// that length. It exists for units of MLPs and for value channels; nothing else may grow, and no
+/// more than d_model new ones at once. Function preserving. A ReLU has no slope at zero: new units
+/// stand at `b_1 = 1`, where it is one, and b_2 takes back the constant that they add. One batch of
+/// gradients is charged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GradMax {
@@ -69,9 +72,9 @@ impl Method for GradMax {
             GradMax { batch_size, .. } if !(1..=MAX_SIZE as u64).contains(batch_size) => {
                 refuse(format!("`batch_size` is {batch_size}; it must be from 1 to {MAX_SIZE}"))
             }
-            GradMax { scale, .. } if !(1e-12..=1e6).contains(scale) => {
-                refuse(format!("`scale` is {scale:?}; it must be from 1e-12 to 1e6, or new units never learn"))
-            }
+            GradMax { scale, .. } if !(1e-12..=1e6).contains(scale) => refuse(format!(
+                "`scale` is {scale:?}; it must be from 1e-12 to 1e6, or new units never learn"
+            )),
             _ => Ok(()),
         }
     }

@@ -10,10 +10,12 @@ use crate::{architecture::Architecture, edit::Edit, growth::Goal, param::Axis};
 /// logits: x̂ Û = Σ_copies x U / n
 /// ```
 ///
-/// d_model, the heads and d_ff of every layer must each be multiplied by a whole number; d_k, d_v and n_layers stay. The sum of
-/// squares in every norm is multiplied by n, and so is its ε. Function preserving, with and without noise: with `noise_db`, the same noise is added to
-/// one copy of the inputs and subtracted from the next (an odd copy at the end stays clean), at that signal-to-noise ratio; it cancels
-/// as long as the copies are equal, and lets them become different.
+/// d_model, the heads and d_ff of every layer must each be multiplied by a whole number; d_k, d_v
+/// and n_layers stay. The sum of squares in every norm is multiplied by n, and so is its ε.
+/// Function preserving, with and without noise: with `noise_db`, the same noise is added to one
+/// copy of the inputs and subtracted from the next (an odd copy at the end stays clean), at that
+/// signal-to-noise ratio; it cancels as long as the copies are equal, and lets them become
+/// different.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HyperCloning {
@@ -49,7 +51,9 @@ impl Method for HyperCloning {
     fn check(&self) -> Result<(), OperatorError> {
         match self.noise_db {
             Some(db) if !db.is_finite() => {
-                let why = format!("`noise_db` is {db}; it must be a finite number of decibels, or left out");
+                let why = format!(
+                    "`noise_db` is {db}; it must be a finite number of decibels, or left out"
+                );
                 Err(OperatorError::Refused { operator: "hyper_cloning", why })
             }
             _ => Ok(()),

@@ -3,15 +3,16 @@ use serde::{Deserialize, Serialize};
 use super::{Method, OperatorError, Way};
 use crate::{architecture::Architecture, edit::LayerCopy, growth::Goal};
 
-/// Block expansion of LLaMA-Pro (Wu et al., arXiv 2401.02415): after every N/n layers a copy of the layer before, whose outputs
-/// are zero.
+/// Block expansion of LLaMA-Pro (Wu et al., arXiv 2401.02415): after every N/n layers a copy of the
+/// layer before, whose outputs are zero.
 ///
 /// ```text
 /// Ŵ = W of the layer before, but Ŵ_o = 0, Ŵ_2 = 0, b̂_2 = 0:    x + 0 + 0 = x
 /// ```
 ///
-/// N must be a multiple of the number n of new layers. Function preserving. (The norms' gains must not be zeroed: then
-/// nothing in the layer would ever get a gradient.) LLaMA-Pro trains the new layers only: `learning_rate = { kind = "new_only" }`.
+/// N must be a multiple of the number n of new layers. Function preserving. (The norms' gains must
+/// not be zeroed: then nothing in the layer would ever get a gradient.) LLaMA-Pro trains the new
+/// layers only: `learning_rate = { kind = "new_only" }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityBlocks {}
@@ -22,8 +23,9 @@ impl Method for IdentityBlocks {
         let from = way.now.layers.len();
         let new = way.to.layers.len() - from;
         if !from.is_multiple_of(new) {
-            return way
-                .refuse(format!("{new} new layers can't be spread evenly over {from}: it takes a divisor of {from}"));
+            return way.refuse(format!(
+                "{new} new layers can't be spread evenly over {from}: it takes a divisor of {from}"
+            ));
         }
         insert_silent(way, &every(from, new));
         Ok(())
@@ -34,7 +36,8 @@ impl Method for IdentityBlocks {
     }
 }
 
-/// After which layers `new` ones stand, spread as evenly as can be; the last one after the last layer.
+/// After which layers `new` ones stand, spread as evenly as can be; the last one after the last
+/// layer.
 pub(super) fn every(from: usize, new: usize) -> Vec<usize> {
     (1..=new).map(|n| (n * from).div_ceil(new) - 1).collect()
 }

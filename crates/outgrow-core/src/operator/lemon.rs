@@ -16,8 +16,9 @@ use crate::{architecture::Architecture, growth::Goal, transform::HiddenExpansion
 /// layers           copies with W_o = 0, W_2 = 0, b_2 = 0
 /// ```
 ///
-/// d_k and d_v stay. Function preserving. Unequal parts give equal units unequal gradients, so they become different. New layers
-/// are spread evenly, each after the layer that it copies. The paper trains on with the learning rate of a model of the target size and a faster decay.
+/// d_k and d_v stay. Function preserving. Unequal parts give equal units unequal gradients, so they
+/// become different. New layers are spread evenly, each after the layer that it copies. The paper
+/// trains on with the learning rate of a model of the target size and a faster decay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lemon {}

@@ -9,24 +9,28 @@ use crate::{
     param::{Axis, ParamId, parameters},
 };
 
-/// LiGO (Wang et al., arXiv 2303.00980): a learned linear map from the small model's weights to the large one's.
+/// LiGO (Wang et al., arXiv 2303.00980): a learned linear map from the small model's weights to the
+/// large one's.
 ///
 /// ```text
 /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ,    B = [I; M]
 /// ```
 ///
-/// One B for the channels of the stream (tables, what reads and writes the stream, norms), and for each source layer one for its queries,
-/// keys, values and units each; what reads values or units takes the B of what writes them. The B of heads is laid out head by head: the
-/// channels of an old head come first in its place among the new ones. Gains are scaled by √(d/d̂) and keys by √(k̂/k), as of the
-/// transforms, so that with M = 0 the old model comes out; the paper, which keeps the size of heads, has neither. One table w of depth for
-/// each kind of parameter. I stays; M begins with random rows that add up to one, w as stacking plus U(0, 0.03), rows adding up to one. M and w are
-/// learned by AdamW on the task's loss for `steps` batches of training text, the rate falling to zero in a straight line; then the large model's weights are
-/// made and train on. Not function preserving. Every one of its FLOPs is charged.
+/// One B for the channels of the stream (tables, what reads and writes the stream, norms), and for
+/// each source layer one for its queries, keys, values and units each; what reads values or units
+/// takes the B of what writes them. The B of heads is laid out head by head: the channels of an old
+/// head come first in its place among the new ones. Gains are scaled by √(d/d̂) and keys by
+/// √(k̂/k), as of the transforms, so that with M = 0 the old model comes out; the paper, which
+/// keeps the size of heads, has neither. One table w of depth for each kind of parameter. I stays;
+/// M begins with random rows that add up to one, w as stacking plus U(0, 0.03), rows adding up to
+/// one. M and w are learned by AdamW on the task's loss for `steps` batches of training text, the
+/// rate falling to zero in a straight line; then the large model's weights are made and train on.
+/// Not function preserving. Every one of its FLOPs is charged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ligo {
-    /// How many steps M and w are learned for (the paper: 100); with 0 the map is the one that learning begins with, the control that tells
-    /// what learning adds.
+    /// How many steps M and w are learned for (the paper: 100); with 0 the map is the one that
+    /// learning begins with, the control that tells what learning adds.
     pub steps: u64,
     /// Their learning rate at first.
     pub learning_rate: f64,
@@ -44,7 +48,8 @@ impl Method for Ligo {
         }
         let (from, to) = (way.now.layers[0].clone(), way.to.layers[0].clone());
         if !from.fits(&to) {
-            return way.refuse("d_ff and the number of heads can't shrink, nor d_k and d_v of any head");
+            return way
+                .refuse("d_ff and the number of heads can't shrink, nor d_k and d_v of any head");
         }
         way.now.d_model = way.to.d_model;
         way.now.layers = way.to.layers.clone();
@@ -62,7 +67,9 @@ impl Method for Ligo {
         match self {
             Ligo { batch_size: 0, .. } => refuse("`batch_size` is 0; it must be at least 1".into()),
             Ligo { learning_rate, .. } if !(learning_rate.is_finite() && *learning_rate > 0.0) => {
-                refuse(format!("`learning_rate` is {learning_rate:?}; it must be a positive number"))
+                refuse(format!(
+                    "`learning_rate` is {learning_rate:?}; it must be a positive number"
+                ))
             }
             _ => Ok(()),
         }
@@ -74,12 +81,16 @@ impl Method for Ligo {
 
     fn flops(&self, from: &Architecture, to: &Architecture) -> u128 {
         let (steps, batch_size) = (u128::from(self.steps), u128::from(self.batch_size));
-        let (made, step) = (expansion_flops(from, to), batch_size.saturating_mul(cost::train_flops(to, to.seq_len)));
+        let (made, step) = (
+            expansion_flops(from, to),
+            batch_size.saturating_mul(cost::train_flops(to, to.seq_len)),
+        );
         steps.saturating_mul(step.saturating_add(3 * made)).saturating_add(made)
     }
 }
 
-/// FLOPs of making the large weights once: the products with B on each side, and the sums over source layers.
+/// FLOPs of making the large weights once: the products with B on each side, and the sums over
+/// source layers.
 fn expansion_flops(from: &Architecture, to: &Architecture) -> u128 {
     let size = |id: ParamId, axis: Axis, architecture: &Architecture| {
         id.kind.dim(axis).map_or(1, |dim| id.shape(architecture)[dim] as u128)

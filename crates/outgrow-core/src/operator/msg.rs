@@ -8,8 +8,8 @@ use crate::{
     transform::{Sizes, reach},
 };
 
-/// Masked structural growth (Yao et al., arXiv 2305.02869): every new entry is made by the initializer, and a mask c before what the
-/// transforms would have to make zero opens from 0 to 1.
+/// Masked structural growth (Yao et al., arXiv 2305.02869): every new entry is made by the
+/// initializer, and a mask c before what the transforms would have to make zero opens from 0 to 1.
 ///
 /// ```text
 /// Ŵ_effective = c Ŵ on the entries that must be zero;     c = min(1, tokens since the growth / ramp_tokens)
@@ -17,10 +17,12 @@ use crate::{
 /// layers: x + c (attention and MLP of x)                  (the mask stands before W_o, W₂ and b₂)
 /// ```
 ///
-/// At c = 0 this is the transforms' own function, so it is preserved whatever the initializer; at c = 1 the mask is gone. With `ramp_tokens = 0`
-/// there is never a mask: the same entries without function preservation, the control that tells the one from the other. The paper masks activations; a mask before the
-/// weights that read or write them is the same, but for the norms of a growing stream, whose new channels count by c² instead of c
-/// while it opens. One growth at a time: the mask must be open before the next one, and before the trial ends.
+/// At c = 0 this is the transforms' own function, so it is preserved whatever the initializer; at c
+/// = 1 the mask is gone. With `ramp_tokens = 0` there is never a mask: the same entries without
+/// function preservation, the control that tells the one from the other. The paper masks
+/// activations; a mask before the weights that read or write them is the same, but for the norms of
+/// a growing stream, whose new channels count by c² instead of c while it opens. One growth at a
+/// time: the mask must be open before the next one, and before the trial ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Msg {
@@ -84,10 +86,13 @@ fn sizes(goal: &Goal) -> Vec<Sizes> {
 fn masked(edit: Edit) -> Edit {
     let open = |fill: Fill| if fill == Fill::Zero { Fill::Masked } else { fill };
     match edit {
-        Edit::Pad { param, axis, at, len, fill, like } => Edit::Pad { param, axis, at, len, fill: open(fill), like },
+        Edit::Pad { param, axis, at, len, fill, like } => {
+            Edit::Pad { param, axis, at, len, fill: open(fill), like }
+        }
         Edit::Scale { param, axis, range, by } => Edit::MaskedScale { param, axis, range, by },
         Edit::InsertLayer { index, params, like } => {
-            let params = params.into_iter().map(|(kind, shape, fill)| (kind, shape, open(fill))).collect();
+            let params =
+                params.into_iter().map(|(kind, shape, fill)| (kind, shape, open(fill))).collect();
             Edit::InsertLayer { index, params, like }
         }
         other => other,

@@ -3,17 +3,20 @@ use serde::{Deserialize, Serialize};
 use super::{Method, OperatorError, Way, drawn};
 use crate::{architecture::Architecture, edit::Edit, growth::Goal, param::Axis};
 
-/// Net2WiderNet (Chen et al., arXiv 1511.05641) on a transformer: new units are copies of units drawn uniformly.
+/// Net2WiderNet (Chen et al., arXiv 1511.05641) on a transformer: new units are copies of units
+/// drawn uniformly.
 ///
 /// ```text
 /// g(j) = j for old units, drawn uniformly for new ones;  c_i how often i is copied
 /// Ŵ_writes[·, j] = W[·, g(j)],    Ŵ_reads[j, ·] = W[g(j), ·] / c_g(j)
 /// ```
 ///
-/// for the units of every MLP, for heads as wholes, and for the channels of the stream (one map for the whole model). It adds
-/// no layers, and d_k and d_v stay. Units and heads preserve the function; channels do not, because a norm sees channels that are
-/// copied unequally often. With `noise` (over the root mean square of what it is added to) on what writes the new units, nothing
-/// is preserved, but copies can become different; without, equal units get equal gradients for ever.
+/// for the units of every MLP, for heads as wholes, and for the channels of the stream (one map for
+/// the whole model). It adds no layers, and d_k and d_v stay. Units and heads preserve the
+/// function; channels do not, because a norm sees channels that are copied unequally often. With
+/// `noise` (over the root mean square of what it is added to) on what writes the new units, nothing
+/// is preserved, but copies can become different; without, equal units get equal gradients for
+/// ever.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Net2Net {
@@ -56,7 +59,9 @@ impl Net2Net {
 /// Where an edit has copied units on the side that writes them.
 fn new_written(edit: &Edit) -> Option<(crate::ParamId, Axis, std::ops::Range<usize>)> {
     match edit {
-        Edit::Gather { param, axis, units, .. } if !param.kind.reads(*axis) && !param.kind.is_gain() => {
+        Edit::Gather { param, axis, units, .. }
+            if !param.kind.reads(*axis) && !param.kind.is_gain() =>
+        {
             let first = units.iter().position(|unit| unit.is_new)?;
             Some((*param, *axis, first..units.len()))
         }

@@ -15,9 +15,10 @@ use crate::{
 /// what reads d̂ channels that copy d:  Ŵ = f W,   f = √(d / (3d̂ − 2d)) for d < d̂ ≤ 2d,   d / d̂ beyond
 /// ```
 ///
-/// (With d̂ − d of d inputs counted twice, the variance of a sum is (2d − d̂) + 4(d̂ − d) = 3d̂ − 2d instead of d.) It adds no layers; d_k and d_v
-/// stay. The paper keeps the moments of old entries, sets those of new ones to zero, and re-warms the rate of the new entries:
-/// `growth = { optimizer = "keep_entry_age", learning_rate = { kind = "rewarm_new", … }, … }`.
+/// (With d̂ − d of d inputs counted twice, the variance of a sum is (2d − d̂) + 4(d̂ − d) = 3d̂ −
+/// 2d instead of d.) It adds no layers; d_k and d_v stay. The paper keeps the moments of old
+/// entries, sets those of new ones to zero, and re-warms the rate of the new entries: `growth = {
+/// optimizer = "keep_entry_age", learning_rate = { kind = "rewarm_new", … }, … }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sparkling {}
@@ -28,7 +29,8 @@ impl Method for Sparkling {
         way.check_heads_whole()?;
         for layer in 0..way.now.layers.len() {
             let (now, to) = (way.now.layers[layer].clone(), way.to.layers[layer].clone());
-            let heads: Vec<usize> = (0..to.heads.len()).map(|head| head % now.heads.len()).collect();
+            let heads: Vec<usize> =
+                (0..to.heads.len()).map(|head| head % now.heads.len()).collect();
             let of_heads = HEAD_AXES.map(|axis| (axis, now.width(axis), to.width(axis)));
             for (axis, old, new) in [(Axis::Ff, now.d_ff, to.d_ff)].into_iter().chain(of_heads) {
                 for param in way.params(axis, Some(layer)) {
@@ -63,5 +65,10 @@ fn copy(way: &mut Way, param: ParamId, axis: Axis, old: usize, new: usize) {
     }
     let weight = if param.kind.reads(axis) { factor(old, new) } else { 1.0 };
     let unit = |i: usize| Unit { from: i % old, weight, gradient: 1.0, is_new: i >= old };
-    way.edits.push(Edit::Gather { param, axis, units: (0..new).map(unit).collect(), new_from: None });
+    way.edits.push(Edit::Gather {
+        param,
+        axis,
+        units: (0..new).map(unit).collect(),
+        new_from: None,
+    });
 }

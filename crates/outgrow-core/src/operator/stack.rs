@@ -10,8 +10,8 @@ use crate::{architecture::Architecture, growth::Goal};
 /// interleave (AABBCC): Ŵ_l = W_{⌊l N / N̂⌋}        interposition
 /// ```
 ///
-/// N̂ must be a multiple of N. Not function preserving. G_stack is one growth by a factor of 4 at an early place, with a fresh
-/// optimizer (`growth = { optimizer = "reset", … }`).
+/// N̂ must be a multiple of N. Not function preserving. G_stack is one growth by a factor of 4 at
+/// an early place, with a fresh optimizer (`growth = { optimizer = "reset", … }`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stack {

@@ -17,9 +17,10 @@ use crate::{
 /// depth   copy: each layer followed by its copy;    identity: by a copy that writes nothing
 /// ```
 ///
-/// d_model, the heads and d_ff must all be doubled together, or n_layers, or both. ε on the sum of squares doubles with the width.
-/// Width is function preserving, depth only by identity. The moments follow with `growth = { optimizer = "scaled_copy", … }`. Without any
-/// noise the two halves of the width stay equal for ever: `outgrow doctor` shows it.
+/// d_model, the heads and d_ff must all be doubled together, or n_layers, or both. ε on the sum of
+/// squares doubles with the width. Width is function preserving, depth only by identity. The
+/// moments follow with `growth = { optimizer = "scaled_copy", … }`. Without any noise the two
+/// halves of the width stay equal for ever: `outgrow doctor` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Staged {
@@ -43,14 +44,17 @@ impl Method for Staged {
         let deeper = way.factor("n_layers", from, way.to.layers.len())?;
         let wider = way.factor("d_model", way.now.d_model, way.to.d_model)?;
         if deeper > 2 || wider > 2 {
-            return way.refuse("width and depth are doubled, not more at once; give more places in `at`");
+            return way
+                .refuse("width and depth are doubled, not more at once; give more places in `at`");
         }
         if wider == 2 {
             double_width(way)?;
         }
         if deeper == 2 {
             match self.depth {
-                StagedDepth::Copy => way.layers(first_survives((0..2 * from).map(|layer| layer / 2))),
+                StagedDepth::Copy => {
+                    way.layers(first_survives((0..2 * from).map(|layer| layer / 2)))
+                }
                 StagedDepth::Identity => insert_silent(way, &(0..from).collect::<Vec<_>>()),
             }
         }
@@ -92,11 +96,18 @@ fn double(way: &mut Way, before: &Architecture, param: ParamId, axis: Axis, len:
         ParamKind::Unembedding => !before.form.final_norm,
         _ => false,
     };
-    // A matrix has two axes, but its gradient is halved once: by the half of the gradient that comes from above.
-    let first = param.kind.axes().iter().find(|axis| !matches!(axis, Axis::Vocab | Axis::Position)) == Some(&axis);
+    // A matrix has two axes, but its gradient is halved once: by the half of the gradient that
+    // comes from above.
+    let first = param.kind.axes().iter().find(|axis| !matches!(axis, Axis::Vocab | Axis::Position))
+        == Some(&axis);
     let (weight, gradient) = if halved { (0.5, 1.0) } else { (1.0, if first { 0.5 } else { 1.0 }) };
     let unit = |i: usize| Unit { from: i % len, weight, gradient, is_new: i >= len };
-    way.edits.push(Edit::Gather { param, axis, units: (0..2 * len).map(unit).collect(), new_from: None });
+    way.edits.push(Edit::Gather {
+        param,
+        axis,
+        units: (0..2 * len).map(unit).collect(),
+        new_from: None,
+    });
 }
 
 /// The halves of a matrix do not read each other.

@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route};
 use crate::{stream::Stream, transform::TransformKind};
 
-/// One axis grows to the target early, all the others in one stage later: what is it worth to have that axis first?
+/// One axis grows to the target early, all the others in one stage later: what is it worth to have
+/// that axis first?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AxisFirst {
@@ -28,7 +29,10 @@ impl Rule for AxisFirst {
         check_window(self.window)?;
         let mut route = Route::new(task, rng)?;
         if !route.missing().contains(&self.first) {
-            let why = format!("{} is to be the first, but it is at its target from the beginning", self.first.axis());
+            let why = format!(
+                "{} is to be the first, but it is at its target from the beginning",
+                self.first.axis()
+            );
             return Err(StrategyError::Unreachable(why));
         }
         route.close(self.first, rng);

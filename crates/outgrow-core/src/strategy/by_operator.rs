@@ -8,8 +8,9 @@ use crate::{
     stream::Stream,
 };
 
-/// A published operator, applied at one place or at several: from the initial architecture to the target in so many steps, their
-/// sizes spaced as the operator has it (equal differences, or equal factors where it multiplies).
+/// A published operator, applied at one place or at several: from the initial architecture to the
+/// target in so many steps, their sizes spaced as the operator has it (equal differences, or equal
+/// factors where it multiplies).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByOperator {
@@ -45,8 +46,13 @@ impl ByOperator {
     fn check_places(&self) -> Result<(), StrategyError> {
         self.at.iter().try_for_each(|&at| check_window([at, 1.0]))?;
         if self.at.is_empty() || self.at.windows(2).any(|pair| pair[0] >= pair[1]) {
-            let allowed = "one or more fractions of the trial's tokens, each greater than the one before";
-            return Err(StrategyError::Parameter { field: "at", value: format!("{:?}", self.at), allowed });
+            let allowed =
+                "one or more fractions of the trial's tokens, each greater than the one before";
+            return Err(StrategyError::Parameter {
+                field: "at",
+                value: format!("{:?}", self.at),
+                allowed,
+            });
         }
         Ok(())
     }
@@ -59,13 +65,18 @@ impl ByOperator {
         }
         let alike = |goal: &Goal| goal.layers.iter().all(|layer| *layer == goal.layers[0]);
         if !alike(&initial) || !alike(&target) {
-            let why = "several places in `at` need initial and target layers that are all alike".into();
+            let why =
+                "several places in `at` need initial and target layers that are all alike".into();
             return Err(StrategyError::Unreachable(why));
         }
         let share = number as f64 / self.at.len() as f64;
         let between = |from: usize, to: usize| match self.operator.spacing() {
-            Spacing::Arithmetic => (from as f64 + share * (to as f64 - from as f64)).round() as usize,
-            Spacing::Geometric => (from as f64 * (to as f64 / from as f64).powf(share)).round() as usize,
+            Spacing::Arithmetic => {
+                (from as f64 + share * (to as f64 - from as f64)).round() as usize
+            }
+            Spacing::Geometric => {
+                (from as f64 * (to as f64 / from as f64).powf(share)).round() as usize
+            }
         };
         let (a, b) = (&initial.layers[0], &target.layers[0]);
         let head = HeadShape {
@@ -76,6 +87,9 @@ impl ByOperator {
         let heads = vec![head; between(a.heads.len(), b.heads.len())];
         let layer = LayerShape { heads, d_ff: between(a.d_ff, b.d_ff) };
         let n_layers = between(initial.layers.len(), target.layers.len());
-        Ok(Goal { d_model: between(initial.d_model, target.d_model), layers: vec![layer; n_layers] })
+        Ok(Goal {
+            d_model: between(initial.d_model, target.d_model),
+            layers: vec![layer; n_layers],
+        })
     }
 }

@@ -28,12 +28,17 @@ impl Rule for EvenlySpaced {
         check_window(self.window)?;
         if self.stages == 0 || self.stages > MAX_COUNT {
             let value = self.stages.to_string();
-            return Err(StrategyError::Parameter { field: "stages", value, allowed: "it must be from 1 to 16384" });
+            return Err(StrategyError::Parameter {
+                field: "stages",
+                value,
+                allowed: "it must be from 1 to 16384",
+            });
         }
         let mut route = Route::new(task, rng)?;
         let mut stages = vec![];
         for (number, at) in spaced(self.window, self.stages).into_iter().enumerate() {
-            // An equal share of what is left at each of the stages left is an equal share of the whole.
+            // An equal share of what is left at each of the stages left is an equal share of the
+            // whole.
             let left = self.stages - number;
             for kind in route.missing() {
                 route.advance(kind, |_, _| true, |gap| (gap + left / 2) / left, rng);

@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Sampled, StrategyError, Task};
 use crate::stream::Stream;
 
-/// A model that is born at its initial size and never grows: to ask whether another size would have been the better one.
+/// A model that is born at its initial size and never grows: to ask whether another size would have
+/// been the better one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FixedSize {}

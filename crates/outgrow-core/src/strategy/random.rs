@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route};
 use crate::{growth::Growth, stream::Stream};
 
-/// Random transforms of random sizes at random places: until the target is reached, an axis that lacks something is
-/// drawn, then where (everywhere, in one layer, in some of its heads) and how much of what is missing; the sequence is
-/// cut at random into stages at random places of the window.
+/// Random transforms of random sizes at random places: until the target is reached, an axis that
+/// lacks something is drawn, then where (everywhere, in one layer, in some of its heads) and how
+/// much of what is missing; the sequence is cut at random into stages at random places of the
+/// window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Random {
@@ -40,10 +41,12 @@ impl Rule for Random {
         let mut sequence = vec![];
         while let Some(&kind) = route.missing().choose(rng) {
             let everywhere = rng.random_bool(0.5);
-            let (layer, whole_layer) = (rng.random_range(0..route.n_layers()), rng.random_bool(0.5));
+            let (layer, whole_layer) =
+                (rng.random_range(0..route.n_layers()), rng.random_bool(0.5));
             let heads: u64 = rng.random();
-            let chosen =
-                |l: usize, head: usize| everywhere || (l == layer && (whole_layer || heads >> (head % 64) & 1 == 1));
+            let chosen = |l: usize, head: usize| {
+                everywhere || (l == layer && (whole_layer || heads >> (head % 64) & 1 == 1))
+            };
             let share = if rng.random_bool(0.5) { 1.0 } else { rng.random::<f64>() };
             route.advance(kind, chosen, |gap| (gap as f64 * share).ceil() as usize, rng);
             sequence.extend(route.transforms());
@@ -59,7 +62,8 @@ impl Random {
         }
         let n_stages = rng.random_range(1..=self.max_stages.min(sequence.len()));
         let [from, to] = self.window;
-        let mut places: Vec<f64> = (0..n_stages).map(|_| from + (to - from) * rng.random::<f64>()).collect();
+        let mut places: Vec<f64> =
+            (0..n_stages).map(|_| from + (to - from) * rng.random::<f64>()).collect();
         places.sort_by(f64::total_cmp);
         let inner: Vec<usize> = (1..sequence.len()).collect();
         let mut cuts: Vec<usize> = inner.sample(rng, n_stages - 1).copied().collect();

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Sampled, StrategyError, Task, check_window, route::Route, spaced};
 use crate::{stream::Stream, transform::TransformKind};
 
-/// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled, the places are evenly
-/// spaced over the window.
+/// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled,
+/// the places are evenly spaced over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomOrder {
@@ -33,7 +33,8 @@ impl Rule for RandomOrder {
         let mut stages = vec![];
         for (number, (&kind, at)) in order.iter().zip(places).enumerate() {
             route.close(kind, rng);
-            // New heads and layers begin as small as their neighbours: with unequal targets something may be left.
+            // New heads and layers begin as small as their neighbours: with unequal targets
+            // something may be left.
             if number + 1 == order.len() {
                 route.close_all(rng);
             }

@@ -6,14 +6,16 @@ use crate::{
     growth::Growth,
     stream::Stream,
     transform::{
-        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition, MlpExpansion, Transform,
-        TransformKind,
+        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+        MlpExpansion, Transform, TransformKind,
     },
 };
 
-/// The way from an architecture to a target: what is there, what is still missing, and the transforms taken so far.
+/// The way from an architecture to a target: what is there, what is still missing, and the
+/// transforms taken so far.
 ///
-/// Strategies call [`Route::advance`] with one of the six axes; the route knows which layers and heads lack how much.
+/// Strategies call [`Route::advance`] with one of the six axes; the route knows which layers and
+/// heads lack how much.
 pub(super) struct Route<'a> {
     now: Architecture,
     target: &'a Architecture,
@@ -23,7 +25,8 @@ pub(super) struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// A route at its begin. Which of the target's layers the initial ones become is drawn among the ways that fit.
+    /// A route at its begin. Which of the target's layers the initial ones become is drawn among
+    /// the ways that fit.
     pub fn new(task: &Task<'a>, rng: &mut Stream) -> Result<Self, StrategyError> {
         check_reachable(task)?;
         let fits = |a: &LayerShape, b: &LayerShape| {
@@ -47,11 +50,18 @@ impl<'a> Route<'a> {
             TransformKind::LayerAddition => self.now.layers.len() < self.target.layers.len(),
             TransformKind::MlpExpansion => self.pairs().any(|(_, now, goal)| now.d_ff < goal.d_ff),
             TransformKind::HeadAddition => {
-                let fewer = |(_, _, now, goal): (usize, usize, HeadShape, HeadShape)| now.n_queries < goal.n_queries;
-                self.pairs().any(|(_, now, goal)| now.heads.len() < goal.heads.len()) || self.head_pairs().any(fewer)
+                let fewer = |(_, _, now, goal): (usize, usize, HeadShape, HeadShape)| {
+                    now.n_queries < goal.n_queries
+                };
+                self.pairs().any(|(_, now, goal)| now.heads.len() < goal.heads.len())
+                    || self.head_pairs().any(fewer)
             }
-            TransformKind::AttentionExpansion => self.head_pairs().any(|(_, _, now, goal)| now.d_k < goal.d_k),
-            TransformKind::HeadsExpansion => self.head_pairs().any(|(_, _, now, goal)| now.d_v < goal.d_v),
+            TransformKind::AttentionExpansion => {
+                self.head_pairs().any(|(_, _, now, goal)| now.d_k < goal.d_k)
+            }
+            TransformKind::HeadsExpansion => {
+                self.head_pairs().any(|(_, _, now, goal)| now.d_v < goal.d_v)
+            }
         };
         TransformKind::ALL.into_iter().filter(open).collect()
     }
@@ -100,7 +110,8 @@ impl<'a> Route<'a> {
     }
 
     fn take(&mut self, transform: Transform) {
-        let grown = transform.grow(&self.now).expect("a route takes only transforms toward a valid target");
+        let grown =
+            transform.grow(&self.now).expect("a route takes only transforms toward a valid target");
         self.now = grown.architecture;
         self.taken.push(transform.into());
     }
@@ -118,11 +129,19 @@ impl<'a> Route<'a> {
 
     fn head_pairs(&self) -> impl Iterator<Item = (usize, usize, HeadShape, HeadShape)> {
         self.pairs().flat_map(|(layer, now, goal)| {
-            now.heads.iter().zip(&goal.heads).enumerate().map(move |(head, (now, goal))| (layer, head, *now, *goal))
+            now.heads
+                .iter()
+                .zip(&goal.heads)
+                .enumerate()
+                .map(move |(head, (now, goal))| (layer, head, *now, *goal))
         })
     }
 
-    fn widen_mlps(&mut self, chosen: impl Fn(usize, usize) -> bool, amount: impl Fn(usize) -> usize) {
+    fn widen_mlps(
+        &mut self,
+        chosen: impl Fn(usize, usize) -> bool,
+        amount: impl Fn(usize) -> usize,
+    ) {
         let goal_of = |(layer, now, goal): (usize, &LayerShape, &LayerShape)| {
             now.d_ff + if chosen(layer, 0) { amount(goal.d_ff - now.d_ff) } else { 0 }
         };
@@ -137,21 +156,32 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// New queries for the heads that are there, then new heads, which begin at the sizes of the layer's last head, or at the target's
-    /// where that is smaller.
-    fn add_heads(&mut self, chosen: impl Fn(usize, usize) -> bool, amount: impl Fn(usize) -> usize) {
+    /// New queries for the heads that are there, then new heads, which begin at the sizes of the
+    /// layer's last head, or at the target's where that is smaller.
+    fn add_heads(
+        &mut self,
+        chosen: impl Fn(usize, usize) -> bool,
+        amount: impl Fn(usize) -> usize,
+    ) {
         for layer in (0..self.now.layers.len()).filter(|&layer| chosen(layer, 0)) {
             let goal = &self.target.layers[self.images[layer]];
             let pairs = self.now.layers[layer].heads.iter().zip(&goal.heads);
-            let gaps: Vec<usize> = pairs.map(|(now, goal)| amount(goal.n_queries - now.n_queries)).collect();
+            let gaps: Vec<usize> =
+                pairs.map(|(now, goal)| amount(goal.n_queries - now.n_queries)).collect();
             if let Some(gap) = same(gaps.iter().copied()) {
                 self.take_if(gap > 0, HeadAddition::queries(Some(layer), None, gap).into());
             } else {
                 for (head, gap) in gaps.into_iter().enumerate() {
-                    self.take_if(gap > 0, HeadAddition::queries(Some(layer), Some(vec![head]), gap).into());
+                    self.take_if(
+                        gap > 0,
+                        HeadAddition::queries(Some(layer), Some(vec![head]), gap).into(),
+                    );
                 }
             }
-            let (n, last) = (self.now.layers[layer].heads.len(), *self.now.layers[layer].heads.last().expect("a head"));
+            let (n, last) = (
+                self.now.layers[layer].heads.len(),
+                *self.now.layers[layer].heads.last().expect("a head"),
+            );
             let new = &goal.heads[n..n + amount(goal.heads.len() - n)];
             for run in new.chunk_by(|a, b| smaller_head(a, &last) == smaller_head(b, &last)) {
                 let shape = smaller_head(&run[0], &last);
@@ -175,19 +205,25 @@ impl<'a> Route<'a> {
         };
         let goals: Vec<_> = self.head_pairs().map(goal_of).collect();
         if let Some(to) = same(goals.iter().map(|goal| goal.3)) {
-            return self.take_if(goals.iter().any(|goal| goal.2 < to), (width.grow)(None, None, to));
+            return self
+                .take_if(goals.iter().any(|goal| goal.2 < to), (width.grow)(None, None, to));
         }
         for of_layer in goals.chunk_by(|a, b| a.0 == b.0) {
             let layer = of_layer[0].0;
             if let Some(to) = same(of_layer.iter().map(|goal| goal.3)) {
-                self.take_if(of_layer.iter().any(|goal| goal.2 < to), (width.grow)(Some(layer), None, to));
+                self.take_if(
+                    of_layer.iter().any(|goal| goal.2 < to),
+                    (width.grow)(Some(layer), None, to),
+                );
                 continue;
             }
-            let mut sizes: Vec<usize> = of_layer.iter().filter(|goal| goal.2 < goal.3).map(|goal| goal.3).collect();
+            let mut sizes: Vec<usize> =
+                of_layer.iter().filter(|goal| goal.2 < goal.3).map(|goal| goal.3).collect();
             sizes.sort_unstable();
             sizes.dedup();
             for to in sizes {
-                let heads = of_layer.iter().filter(|g| g.2 < g.3 && g.3 == to).map(|g| g.1).collect();
+                let heads =
+                    of_layer.iter().filter(|g| g.2 < g.3 && g.3 == to).map(|g| g.1).collect();
                 self.take((width.grow)(Some(layer), Some(heads), to));
             }
         }
@@ -195,17 +231,23 @@ impl<'a> Route<'a> {
 
     /// New layers begin at the sizes of their neighbour, or at the target's where that is smaller.
     fn add_layers(&mut self, amount: impl Fn(usize) -> usize, rng: &mut Stream) {
-        let mut absent: Vec<usize> = (0..self.target.layers.len()).filter(|i| !self.images.contains(i)).collect();
+        let mut absent: Vec<usize> =
+            (0..self.target.layers.len()).filter(|i| !self.images.contains(i)).collect();
         let n = amount(absent.len());
         absent.shuffle(rng);
         let mut chosen = absent[..n].to_vec();
         chosen.sort_unstable();
         for image in chosen {
             let index = self.images.iter().filter(|&&present| present < image).count();
-            let (neighbour, goal) = (&self.now.layers[index.saturating_sub(1)], &self.target.layers[image]);
+            let (neighbour, goal) =
+                (&self.now.layers[index.saturating_sub(1)], &self.target.layers[image]);
             let mut shape = smaller(neighbour, goal);
             if self.now.form.qk_norm_eps.is_some() {
-                shape.heads.iter_mut().zip(&goal.heads).for_each(|(head, goal)| head.d_k = goal.d_k);
+                shape
+                    .heads
+                    .iter_mut()
+                    .zip(&goal.heads)
+                    .for_each(|(head, goal)| head.d_k = goal.d_k);
             }
             self.take(LayerAddition { index, shape: Some(shape) }.into());
             self.images.insert(index, image);
@@ -243,7 +285,11 @@ fn smaller(a: &LayerShape, b: &LayerShape) -> LayerShape {
 }
 
 fn smaller_head(a: &HeadShape, b: &HeadShape) -> HeadShape {
-    HeadShape { n_queries: a.n_queries.min(b.n_queries), d_k: a.d_k.min(b.d_k), d_v: a.d_v.min(b.d_v) }
+    HeadShape {
+        n_queries: a.n_queries.min(b.n_queries),
+        d_k: a.d_k.min(b.d_k),
+        d_v: a.d_v.min(b.d_v),
+    }
 }
 
 fn check_reachable(task: &Task) -> Result<(), StrategyError> {
@@ -255,7 +301,9 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
         ("seq_len", initial.seq_len, target.seq_len),
     ] {
         if from != to {
-            return unreachable(format!("no transform changes {what}, but it is {from} and should become {to}"));
+            return unreachable(format!(
+                "no transform changes {what}, but it is {from} and should become {to}"
+            ));
         }
     }
     if initial.form != target.form {
@@ -265,14 +313,21 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
         );
     }
     if initial.d_model > target.d_model {
-        return unreachable(format!("d_model would shrink from {} to {}", initial.d_model, target.d_model));
+        return unreachable(format!(
+            "d_model would shrink from {} to {}",
+            initial.d_model, target.d_model
+        ));
     }
     if initial.d_model < target.d_model {
         let wider = Transform::from(HiddenExpansion { d_model: target.d_model }).grow(initial);
         wider.map_err(|error| StrategyError::Unreachable(error.to_string()))?;
     }
     if initial.layers.len() > target.layers.len() {
-        return unreachable(format!("n_layers would shrink from {} to {}", initial.layers.len(), target.layers.len()));
+        return unreachable(format!(
+            "n_layers would shrink from {} to {}",
+            initial.layers.len(),
+            target.layers.len()
+        ));
     }
     // The common mistake in words of its own: an axis that is smaller in every layer of the target.
     for (what, sizes) in SIZES {
@@ -295,8 +350,8 @@ const SIZES: [(&str, Sizes); 4] = [
 
 /// Draws, uniformly, an order-preserving choice of target layers that the initial ones fit into.
 ///
-/// `ways[i][j]` counts the choices for the initial layers from i on among the target layers from j on; walking the table
-/// with those weights makes every choice equally likely.
+/// `ways[i][j]` counts the choices for the initial layers from i on among the target layers from j
+/// on; walking the table with those weights makes every choice equally likely.
 fn draw_images(
     initial: &[LayerShape],
     target: &[LayerShape],
@@ -316,7 +371,9 @@ fn draw_images(
     let mut j = 0;
     for i in 0..n {
         // Choose j as image, or skip it, in proportion to the ways that each leaves.
-        while !(fits(&initial[i], target.get(j)?) && rng.random::<f64>() * ways[i][j] < ways[i + 1][j + 1]) {
+        while !(fits(&initial[i], target.get(j)?)
+            && rng.random::<f64>() * ways[i][j] < ways[i + 1][j + 1])
+        {
             j += 1;
         }
         images.push(j);

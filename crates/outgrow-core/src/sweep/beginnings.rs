@@ -1,8 +1,9 @@
 //! Which trials begin alike, and how far: what they have in common needs to be trained once.
 //!
-//! Two trials are one training up to a step if they see the same text in the same order, start from the same weights, take
-//! the same learning rates and have grown alike until then. What a growth does depends on the policy at growth, so
-//! that may differ before the first growth and not after it.
+//! Two trials are one training up to a step if they see the same text in the same order, start from
+//! the same weights, take the same learning rates and have grown alike until then. What a growth
+//! does depends on the policy at growth, so that may differ before the first growth and not after
+//! it.
 
 use std::collections::HashMap;
 
@@ -28,16 +29,19 @@ impl Beginning {
 /// A shorter common beginning is trained again: writing and reading it would cost as much.
 const LEAST_STEPS: u64 = 20;
 
-/// The order in which trials are trained, replicate by replicate: a sweep that is stopped half-way has whole replicates to compare.
+/// The order in which trials are trained, replicate by replicate: a sweep that is stopped half-way
+/// has whole replicates to compare.
 pub fn in_order(members: &[Member]) -> Vec<&Member> {
     let mut order: Vec<&Member> = members.iter().collect();
     order.sort_by_key(|member| member.replicate);
     order
 }
 
-/// For each trial the earlier one that it has most in common with, if there is any, and that trains through where they part.
+/// For each trial the earlier one that it has most in common with, if there is any, and that trains
+/// through where they part.
 pub fn beginnings(trials: &[&Trial]) -> Vec<Option<Beginning>> {
-    // For a way of growing so far: who went on longest from there without growing differently, and until which token.
+    // For a way of growing so far: who went on longest from there without growing differently, and
+    // until which token.
     let mut longest: HashMap<String, (u64, usize)> = HashMap::new();
     let mut found: Vec<Option<Beginning>> = vec![];
     for (number, trial) in trials.iter().enumerate() {
@@ -45,8 +49,11 @@ pub fn beginnings(trials: &[&Trial]) -> Vec<Option<Beginning>> {
         let common = ways.iter().rev().find_map(|(way, until)| Some((longest.get(way)?, *until)));
         let beginning = common.map(|(&(other, mut of), own)| {
             let step = own.min(other) / trial.step_tokens();
-            // One that begins as a third does itself, and further, is never at that step: the third is.
-            while let Some(Beginning { of: third, .. }) = found[of].filter(|others| others.step >= step) {
+            // One that begins as a third does itself, and further, is never at that step: the third
+            // is.
+            while let Some(Beginning { of: third, .. }) =
+                found[of].filter(|others| others.step >= step)
+            {
                 of = third;
             }
             Beginning { of, step }
@@ -62,8 +69,8 @@ pub fn beginnings(trials: &[&Trial]) -> Vec<Option<Beginning>> {
     found
 }
 
-/// Everything that a trial's first stretch depends on, then that of its first and second, and so on; each with the tokens at
-/// which the stretch ends.
+/// Everything that a trial's first stretch depends on, then that of its first and second, and so
+/// on; each with the tokens at which the stretch ends.
 fn ways(trial: &Trial) -> Vec<(String, u64)> {
     let mut settings = serde_json::to_value(&trial.settings).expect("plain data");
     let policy = settings["training"]["growth"].take();
@@ -71,7 +78,8 @@ fn ways(trial: &Trial) -> Vec<(String, u64)> {
     let mut end = trial.settings.tokens - trial.step_tokens();
     let settled = trial.settings.training.schedule.settled_until(trial.settings.tokens);
     if trial.settings.training.equal == Equal::TrainFlops && settled > 0 {
-        // Trials differ in their tokens, and until the decay of the shorter that makes no difference.
+        // Trials differ in their tokens, and until the decay of the shorter that makes no
+        // difference.
         settings["tokens"].take();
         end = end.min(settled);
     }

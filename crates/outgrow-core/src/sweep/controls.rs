@@ -8,9 +8,11 @@ use crate::{
     strategy::Strategy,
 };
 
-/// What controls of the target size are called; those of other budgets with the percent of them behind it.
+/// What controls of the target size are called; those of other budgets with the percent of them
+/// behind it.
 const BORN: &str = "from_scratch";
-/// What sizes between the initial and the target one are called, with their number, and with the percent where there are several budgets.
+/// What sizes between the initial and the target one are called, with their number, and with the
+/// percent where there are several budgets.
 const FIXED: &str = "fixed_size";
 /// Budgets that differ by less are one.
 const SAME: f64 = 0.02;
@@ -25,12 +27,15 @@ impl ControlsSpec {
 
 fn is_uniform(architecture: &Architecture) -> bool {
     let first = &architecture.layers[0];
-    architecture.layers.iter().all(|layer| layer == first) && first.heads.iter().all(|head| *head == first.heads[0])
+    architecture.layers.iter().all(|layer| layer == first)
+        && first.heads.iter().all(|head| *head == first.heads[0])
 }
 
 /// Checks what only the whole sweep can tell.
 pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
-    if sweep.controls().fixed_sizes > 0 && !(is_uniform(&sweep.initial) && is_uniform(&sweep.target)) {
+    if sweep.controls().fixed_sizes > 0
+        && !(is_uniform(&sweep.initial) && is_uniform(&sweep.target))
+    {
         return Err(SweepError::Value {
             field: "controls.fixed_sizes".into(),
             value: sweep.controls().fixed_sizes.to_string(),
@@ -44,16 +49,24 @@ pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
 fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
     let &ControlsSpec { same_tokens, same_compute, fixed_sizes, .. } = sweep.controls();
     let scheduled = same_tokens || same_compute;
-    let has_own = sweep.spec.strategies.iter().any(|other| matches!(other.strategy, Strategy::FromScratch(_)));
+    let has_own = sweep
+        .spec
+        .strategies
+        .iter()
+        .any(|other| matches!(other.strategy, Strategy::FromScratch(_)));
     for StrategySpec { name, .. } in &sweep.spec.strategies {
         let clash = match control(name) {
             Some(Control::Born { percent }) if scheduled && (percent || !has_own) => {
                 "`controls.same_tokens` or `controls.same_compute`"
             }
-            Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => "`controls.fixed_sizes`",
+            Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => {
+                "`controls.fixed_sizes`"
+            }
             _ => continue,
         };
-        let allowed = format!("{clash} may schedule a control of that name: call the strategy something else");
+        let allowed = format!(
+            "{clash} may schedule a control of that name: call the strategy something else"
+        );
         return bad("strategies.name", format!("{name:?}"), &allowed);
     }
     Ok(())
@@ -66,7 +79,8 @@ enum Control {
 }
 
 fn control(name: &str) -> Option<Control> {
-    let is_percent = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let is_percent =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     if name == BORN {
         return Some(Control::Born { percent: false });
     }
@@ -103,11 +117,15 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
         }
         let per_token = flops_per_token(&sweep.target);
         let asked = |(flops, tokens): (f64, f64)| {
-            same_compute.then_some(flops / per_token).into_iter().chain(same_tokens.then_some(tokens))
+            same_compute
+                .then_some(flops / per_token)
+                .into_iter()
+                .chain(same_tokens.then_some(tokens))
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
         let budgets = distinct(budgets.collect(), control_tokens as f64);
-        let percents = percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
+        let percents =
+            percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {
             let name = format!("{BORN}_{percent}");
             let tokens = sweep.budget(&name, *tokens)?;
@@ -180,7 +198,10 @@ fn between(from: &Architecture, to: &Architecture, share: f64) -> Architecture {
         d_k: to.form.whole_d_k(mean(a.heads[0].d_k, b.heads[0].d_k)),
         d_v: mean(a.heads[0].d_v, b.heads[0].d_v),
     };
-    let layer = LayerShape { heads: vec![head; mean(a.heads.len(), b.heads.len())], d_ff: mean(a.d_ff, b.d_ff) };
+    let layer = LayerShape {
+        heads: vec![head; mean(a.heads.len(), b.heads.len())],
+        d_ff: mean(a.d_ff, b.d_ff),
+    };
     let layers = vec![layer; mean(from.layers.len(), to.layers.len())];
     Architecture { d_model: mean(from.d_model, to.d_model), layers, ..to.clone() }
 }

@@ -1,4 +1,5 @@
-//! In which fields two sweep files differ, by their structure: the order of fields, comments and spelling do not count.
+//! In which fields two sweep files differ, by their structure: the order of fields, comments and
+//! spelling do not count.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,7 +11,8 @@ const SHOWN: usize = 60;
 /// A field that two sweep files do not have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Its way from the top, as `training.learning_rate`; an element of a list goes by its `name`, or by its number.
+    /// Its way from the top, as `training.learning_rate`; an element of a list goes by its `name`,
+    /// or by its number.
     pub field: String,
     /// Its value here, and there.
     pub values: [Option<String>; 2],
@@ -28,10 +30,12 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The fields in which two resolved sweep files differ, in the order of their names. What can't be read as TOML differs as a whole.
+/// The fields in which two resolved sweep files differ, in the order of their names. What can't be
+/// read as TOML differs as a whole.
 pub fn differences(here: &str, there: &str) -> Vec<Difference> {
     let [mut own, mut other] = [here, there].map(fields);
-    let names: Vec<String> = own.keys().chain(other.keys().filter(|name| !own.contains_key(*name))).cloned().collect();
+    let names: Vec<String> =
+        own.keys().chain(other.keys().filter(|name| !own.contains_key(*name))).cloned().collect();
     let mut found: Vec<Difference> = names
         .into_iter()
         .map(|field| Difference { values: [own.remove(&field), other.remove(&field)], field })
@@ -63,7 +67,9 @@ fn fields(text: &str) -> BTreeMap<String, String> {
 
 fn walk(way: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
-        Value::Table(table) => table.iter().for_each(|(name, value)| walk(&format!("{way}.{name}"), value, found)),
+        Value::Table(table) => {
+            table.iter().for_each(|(name, value)| walk(&format!("{way}.{name}"), value, found))
+        }
         Value::Array(list) if list.iter().any(Value::is_table) => {
             for (name, value) in elements(list) {
                 walk(&format!("{way}.{name}"), value, found);
@@ -78,10 +84,13 @@ fn walk(way: &str, value: &Value, found: &mut BTreeMap<String, String>) {
 /// Elements of a list by their names, if each has one of its own; otherwise by their numbers.
 fn elements(list: &[Value]) -> BTreeMap<String, &Value> {
     let name = |value: &Value| Some(value.get("name")?.as_str()?.escape_debug().to_string());
-    let named: BTreeMap<String, &Value> = list.iter().filter_map(|value| Some((name(value)?, value))).collect();
+    let named: BTreeMap<String, &Value> =
+        list.iter().filter_map(|value| Some((name(value)?, value))).collect();
     match named.len() == list.len() {
         true => named,
-        false => list.iter().enumerate().map(|(number, value)| (number.to_string(), value)).collect(),
+        false => {
+            list.iter().enumerate().map(|(number, value)| (number.to_string(), value)).collect()
+        }
     }
 }
 
@@ -108,7 +117,10 @@ mod tests {
         ];
         assert_eq!(said(one, other), expected);
         assert!(said(one, one).is_empty() && said(other, other).is_empty());
-        assert_eq!(said("a = [{ b = 1 }, { b = 2 }]", "a = [{ b = 1 }, { b = 3 }]"), ["a.1.b 2 instead of 3"]);
+        assert_eq!(
+            said("a = [{ b = 1 }, { b = 2 }]", "a = [{ b = 1 }, { b = 3 }]"),
+            ["a.1.b 2 instead of 3"]
+        );
         let long = said("a = 1", &format!("a = '{}'", "é".repeat(100)));
         assert_eq!(long[0].chars().count(), "a 1 instead of ".len() + SHOWN + 1);
         assert_eq!(said("no toml [", "a = 1").len(), 2);

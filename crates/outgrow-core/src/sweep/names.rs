@@ -1,4 +1,5 @@
-//! What sweeps and strategies may be called: their names become files, cells of tables, and words of shells and of LaTeX.
+//! What sweeps and strategies may be called: their names become files, cells of tables, and words
+//! of shells and of LaTeX.
 
 use super::{SweepError, spec::bad};
 

@@ -22,7 +22,8 @@ const MOST_TRIALS: u128 = 100_000;
 /// The models that the trials of a sweep grow through have at most so many heads together.
 const MOST_HEADS: u128 = 1 << 24;
 
-/// A sweep file, version 1. Unknown fields are refused; a field with a default is printed by `outgrow plan` all the same.
+/// A sweep file, version 1. Unknown fields are refused; a field with a default is printed by
+/// `outgrow plan` all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -57,18 +58,19 @@ pub struct DataSpec {
     /// A built-in corpus: `rust-crates`. Either this or `paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus: Option<String>,
-    /// Files and folders, read in the order of their names: text, JSON and Parquet, also compressed by gzip or zstd. Either this or
-    /// `corpus`.
+    /// Files and folders, read in the order of their names: text, JSON and Parquet, also compressed
+    /// by gzip or zstd. Either this or `corpus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
-    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON and Parquet whole documents, chosen by
-    /// their hash. Either this or `validation_paths`.
+    /// With `paths`: such a share is validation text, the last of each file of text, and of JSON
+    /// and Parquet whole documents, chosen by their hash. Either this or `validation_paths`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
     /// With `paths`: files and folders of validation text; all of `paths` is training text then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_paths: Option<Vec<String>>,
-    /// With `paths`: a `tokenizer.json` of Hugging Face's tokenizers, or a folder with one. Text is read as bytes where it is left out.
+    /// With `paths`: a `tokenizer.json` of Hugging Face's tokenizers, or a folder with one. Text is
+    /// read as bytes where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
     /// How many tokens it knows; filled in from it.
@@ -77,13 +79,15 @@ pub struct DataSpec {
     /// The token behind each document; filled in with the tokenizer's own if it has a usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_text: Option<String>,
-    /// The field of the text in JSON and Parquet, `a.b` for one within another: `text` where it is left out.
+    /// The field of the text in JSON and Parquet, `a.b` for one within another: `text` where it is
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// What the files of `paths` hold; seen in each of them where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
-    /// The text has the token of `end_of_text` between its documents already: names of control tokens in it are those tokens.
+    /// The text has the token of `end_of_text` between its documents already: names of control
+    /// tokens in it are those tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
     /// Tokens of a training sequence; without a tokenizer they are bytes.
@@ -131,7 +135,8 @@ pub enum Equal {
     TrainFlops,
 }
 
-/// The number type of activations and matrix products; master weights are float32 (float64 under float64).
+/// The number type of activations and matrix products; master weights are float32 (float64 under
+/// float64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -163,8 +168,9 @@ pub struct TrainingSpec {
     pub growth: GrowthPolicy,
 }
 
-/// The learning rate over a trial, as a factor of the peak. `decay` is a fraction of the trial's tokens, and so is `warmup` below 1;
-/// from 1 on that is a number of tokens, the same whatever the trial's own.
+/// The learning rate over a trial, as a factor of the peak. `decay` is a fraction of the trial's
+/// tokens, and so is `warmup` below 1; from 1 on that is a number of tokens, the same whatever the
+/// trial's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LearningRateSchedule {
@@ -187,7 +193,8 @@ pub enum LearningRateSchedule {
         /// Factor at the end.
         end: f64,
     },
-    /// Warm-up, stable, then a straight line down to `end` times the peak over the last `decay` of the tokens.
+    /// Warm-up, stable, then a straight line down to `end` times the peak over the last `decay` of
+    /// the tokens.
     Wsd {
         /// Fraction of the tokens, or tokens.
         warmup: f64,
@@ -199,13 +206,14 @@ pub enum LearningRateSchedule {
 }
 
 impl LearningRateSchedule {
-    /// The factor at `done`, the fraction of the trial's tokens that are trained (0 to 1), of `tokens` in all.
+    /// The factor at `done`, the fraction of the trial's tokens that are trained (0 to 1), of
+    /// `tokens` in all.
     pub fn factor(&self, done: f64, tokens: u64) -> f64 {
         let (warmup, end) = match self {
             Self::Constant { warmup } => (*warmup, 1.0),
-            Self::Cosine { warmup, end } | Self::Linear { warmup, end } | Self::Wsd { warmup, end, .. } => {
-                (*warmup, *end)
-            }
+            Self::Cosine { warmup, end }
+            | Self::Linear { warmup, end }
+            | Self::Wsd { warmup, end, .. } => (*warmup, *end),
         };
         if warmup >= 1.0 {
             // In whole tokens, so that trials of different lengths warm up by the very same rates.
@@ -243,8 +251,12 @@ impl LearningRateSchedule {
     fn parts(&self) -> Vec<(&'static str, f64)> {
         match *self {
             Self::Constant { warmup } => vec![("warmup", warmup)],
-            Self::Cosine { warmup, end } | Self::Linear { warmup, end } => vec![("warmup", warmup), ("end", end)],
-            Self::Wsd { warmup, decay, end } => vec![("warmup", warmup), ("decay", decay), ("end", end)],
+            Self::Cosine { warmup, end } | Self::Linear { warmup, end } => {
+                vec![("warmup", warmup), ("end", end)]
+            }
+            Self::Wsd { warmup, decay, end } => {
+                vec![("warmup", warmup), ("decay", decay), ("end", end)]
+            }
         }
     }
 }
@@ -265,7 +277,8 @@ pub struct OptimizerSpec {
     pub clip_norm: f64,
 }
 
-/// The sizes of a model: either alike in all layers (`n_layers` and one layer's fields), or one entry of `layers` each.
+/// The sizes of a model: either alike in all layers (`n_layers` and one layer's fields), or one
+/// entry of `layers` each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -287,8 +300,8 @@ pub struct SizesSpec {
     pub d_ff: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<LayerSpec>>,
-    /// Of `initial` alone: the folder of a model that is trained on, a checkpoint or one of transformers. The sizes, the form and the number of
-    /// tokens are filled in from it.
+    /// Of `initial` alone: the folder of a model that is trained on, a checkpoint or one of
+    /// transformers. The sizes, the form and the number of tokens are filled in from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
     /// Digest of its weights; filled in.
@@ -320,7 +333,8 @@ pub struct StrategySpec {
     pub initial: Option<SizesSpec>,
 }
 
-/// What the growing strategies are compared with, scheduled without being named among the strategies.
+/// What the growing strategies are compared with, scheduled without being named among the
+/// strategies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControlsSpec {
@@ -328,9 +342,11 @@ pub struct ControlsSpec {
     pub same_tokens: bool,
     /// The same with the compute of each growing strategy, its schedule annealed to that budget.
     pub same_compute: bool,
-    /// So many sizes between the initial and the target one that never grow, with the compute of each growing strategy.
+    /// So many sizes between the initial and the target one that never grow, with the compute of
+    /// each growing strategy.
     pub fixed_sizes: usize,
-    /// Every strategy and every control is trained at each of these rates; at the one of `training` if there are none.
+    /// Every strategy and every control is trained at each of these rates; at the one of `training`
+    /// if there are none.
     #[serde(default)]
     pub learning_rates: Vec<f64>,
 }
@@ -343,7 +359,8 @@ pub struct EvaluationSpec {
     pub every_tokens: u64,
     /// On so many tokens of the validation text, the same each time.
     pub tokens: u64,
-    /// Record training loss, learning rate and gradient norm when so many tokens were trained since the last time.
+    /// Record training loss, learning rate and gradient norm when so many tokens were trained since
+    /// the last time.
     pub record_every_tokens: u64,
 }
 
@@ -356,7 +373,11 @@ pub struct CheckpointSpec {
 }
 
 pub(super) fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {
-    Err(SweepError::Value { field: field.into(), value: value.to_string(), allowed: allowed.into() })
+    Err(SweepError::Value {
+        field: field.into(),
+        value: value.to_string(),
+        allowed: allowed.into(),
+    })
 }
 
 /// A number as people write it: none has three hundred digits.
@@ -382,7 +403,11 @@ fn positive(field: &str, value: f64) -> Result<(), SweepError> {
 }
 
 fn share(field: &str, value: f64) -> Result<(), SweepError> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { bad(field, shown(value), "it must be a share from 0 to 1") }
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        bad(field, shown(value), "it must be a share from 0 to 1")
+    }
 }
 
 impl SweepSpec {
@@ -394,36 +419,66 @@ impl SweepSpec {
         Ok(toml::from_str(text)?)
     }
 
-    /// Fills in what the initial checkpoint says: it has this architecture, and weights of this digest.
+    /// Fills in what the initial checkpoint says: it has this architecture, and weights of this
+    /// digest.
     ///
     /// # Errors
     /// If the sweep says something else than the checkpoint, or wants of it what it can't do.
-    pub fn begin_from(&mut self, architecture: &Architecture, digest: String) -> Result<(), SweepError> {
+    pub fn begin_from(
+        &mut self,
+        architecture: &Architecture,
+        digest: String,
+    ) -> Result<(), SweepError> {
         let checkpoint = self.initial.checkpoint.clone();
         let said = SizesSpec { checkpoint: checkpoint.clone(), ..SizesSpec::none() };
         let filled = SizesSpec { checkpoint, digest: Some(digest), ..SizesSpec::of(architecture) };
         if self.initial != said && self.initial != filled {
-            return bad("initial", "a checkpoint and sizes", "the sizes are those of the checkpoint: leave them out");
+            return bad(
+                "initial",
+                "a checkpoint and sizes",
+                "the sizes are those of the checkpoint: leave them out",
+            );
         }
         self.initial = filled;
         if self.model.is_some_and(|form| form != architecture.form) {
-            return bad("model", "another form than the checkpoint's", "leave it out: it is that of the checkpoint");
+            return bad(
+                "model",
+                "another form than the checkpoint's",
+                "leave it out: it is that of the checkpoint",
+            );
         }
         self.model = Some(architecture.form);
         let known = architecture.vocab_size;
         if architecture.n_outputs != known {
-            return bad("initial.checkpoint", "no language model", "it must have as many outputs as tokens");
+            return bad(
+                "initial.checkpoint",
+                "no language model",
+                "it must have as many outputs as tokens",
+            );
         }
         match self.data.vocab_size {
             Some(n) if n > known => {
-                let field = if self.data.tokenizer.is_some() { "data.tokenizer" } else { "data.vocab_size" };
-                return bad(field, format!("one of {n} tokens"), &format!("the checkpoint knows {known}"));
+                let field = if self.data.tokenizer.is_some() {
+                    "data.tokenizer"
+                } else {
+                    "data.vocab_size"
+                };
+                return bad(
+                    field,
+                    format!("one of {n} tokens"),
+                    &format!("the checkpoint knows {known}"),
+                );
             }
             None if self.data.tokenizer.is_none() && known < VOCAB_SIZE => {
-                return bad("initial.checkpoint", format!("one of {known} tokens"), "text without a tokenizer has 256");
+                return bad(
+                    "initial.checkpoint",
+                    format!("one of {known} tokens"),
+                    "text without a tokenizer has 256",
+                );
             }
             _ => {
-                self.data.vocab_size = Some(known).filter(|&known| self.data.tokenizer.is_some() || known != VOCAB_SIZE)
+                self.data.vocab_size = Some(known)
+                    .filter(|&known| self.data.tokenizer.is_some() || known != VOCAB_SIZE)
             }
         }
         if self.data.seq_len > architecture.seq_len {
@@ -443,7 +498,8 @@ impl SweepSpec {
         }
         at_least_one("replicates", self.replicates as u64)?;
         self.data.check()?;
-        self.training.check((self.training.batch_size as u64).saturating_mul(self.data.seq_len as u64))?;
+        self.training
+            .check((self.training.batch_size as u64).saturating_mul(self.data.seq_len as u64))?;
         at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
@@ -480,13 +536,16 @@ impl SweepSpec {
         let each = (self.rates().len() as u128).saturating_mul(self.replicates as u128);
         let mut all = 0_u128;
         for StrategySpec { name, strategy, .. } in &self.strategies {
-            let (trials, sizes) = (each.saturating_mul(strategy.plans() as u128), strategy.stages() as u128 + 1);
+            let (trials, sizes) =
+                (each.saturating_mul(strategy.plans() as u128), strategy.stages() as u128 + 1);
             all = all.saturating_add(trials.saturating_mul(sizes).saturating_mul(heads));
             if all > MOST_HEADS {
                 let allowed = format!(
                     "the sizes that all trials of a sweep grow through may have {MOST_HEADS} heads together; ask for fewer plans, stages or replicates"
                 );
-                let extent = format!("of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads");
+                let extent = format!(
+                    "of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads"
+                );
                 return bad(&format!("strategies: {name}"), extent, &allowed);
             }
         }
@@ -502,7 +561,11 @@ impl SweepSpec {
             names::check_strategy(name)?;
             growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
             if !seen.insert(name) {
-                return bad("strategies.name", format!("{name:?}"), "each strategy needs a name of its own");
+                return bad(
+                    "strategies.name",
+                    format!("{name:?}"),
+                    "each strategy needs a name of its own",
+                );
             }
         }
         Ok(())
@@ -510,7 +573,9 @@ impl SweepSpec {
 }
 
 fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
-    policy.check().or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
+    policy
+        .check()
+        .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
 }
 
 impl ControlsSpec {
@@ -539,7 +604,8 @@ impl DataSpec {
         }
         match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
             (None, Some(n), _) if n < VOCAB_SIZE => {
-                let allowed = "text without a tokenizer is bytes, of which there are 256: leave it out";
+                let allowed =
+                    "text without a tokenizer is bytes, of which there are 256: leave it out";
                 return bad("data.vocab_size", n, allowed);
             }
             (Some(tokenizer), ..) if self.paths.is_none() => {
@@ -549,31 +615,51 @@ impl DataSpec {
                     "a built-in corpus is read as bytes: give `paths`, or leave it out",
                 );
             }
-            (Some(_), None, _) => return bad("data.vocab_size", "missing", "how many tokens does the tokenizer know?"),
+            (Some(_), None, _) => {
+                return bad(
+                    "data.vocab_size",
+                    "missing",
+                    "how many tokens does the tokenizer know?",
+                );
+            }
             (None, _, Some(end)) => {
-                return bad("data.end_of_text", format!("{end:?}"), "only a tokenizer has such a token: leave it out");
+                return bad(
+                    "data.end_of_text",
+                    format!("{end:?}"),
+                    "only a tokenizer has such a token: leave it out",
+                );
             }
             _ => {}
         }
         self.check_files()?;
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
-            (Some(_), None, Some(v)) => {
-                bad("data.validation", shown(v), "a built-in corpus brings its own split: leave it out")
-            }
+            (Some(_), None, Some(v)) => bad(
+                "data.validation",
+                shown(v),
+                "a built-in corpus brings its own split: leave it out",
+            ),
             (None, Some(paths), _) if paths.is_empty() => {
                 bad("data.paths", "empty", "name at least one file or folder")
             }
             (None, Some(_), Some(v)) if v > 0.0 && v < 1.0 => Ok(()),
-            (None, Some(_), Some(v)) => bad("data.validation", shown(v), "it must be a share between 0 and 1"),
+            (None, Some(_), Some(v)) => {
+                bad("data.validation", shown(v), "it must be a share between 0 and 1")
+            }
             (None, Some(_), None) if self.validation_paths.is_some() => Ok(()),
             (None, Some(_), None) => bad(
                 "data.validation",
                 "missing",
                 "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
             ),
-            (Some(_), Some(_), _) => bad("data", "both `corpus` and `paths`", "give one of the two"),
-            (None, None, _) => bad("data", "without text", "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`"),
+            (Some(_), Some(_), _) => {
+                bad("data", "both `corpus` and `paths`", "give one of the two")
+            }
+            (None, None, _) => bad(
+                "data",
+                "without text",
+                "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`",
+            ),
         }
     }
 
@@ -585,19 +671,28 @@ impl DataSpec {
             ("data.format", self.format.is_some()),
             ("data.joined", self.joined),
         ];
-        if let (None, Some((field, _))) = (&self.paths, given.into_iter().find(|(_, given)| *given)) {
-            return bad(field, "given", "a built-in corpus brings its own text: give `paths`, or leave it out");
+        if let (None, Some((field, _))) = (&self.paths, given.into_iter().find(|(_, given)| *given))
+        {
+            return bad(
+                field,
+                "given",
+                "a built-in corpus brings its own text: give `paths`, or leave it out",
+            );
         }
         match (&self.validation_paths, self.validation) {
             (Some(paths), _) if paths.is_empty() => {
                 bad("data.validation_paths", "empty", "name at least one file or folder")
             }
-            (Some(_), Some(v)) => {
-                bad("data.validation", v, "validation text is that of `validation_paths`: give one of the two")
-            }
-            _ if self.joined && self.tokenizer.is_some() && self.end_of_text.is_none() => {
-                bad("data.joined", "true", "say which token stands between documents as `end_of_text`")
-            }
+            (Some(_), Some(v)) => bad(
+                "data.validation",
+                v,
+                "validation text is that of `validation_paths`: give one of the two",
+            ),
+            _ if self.joined && self.tokenizer.is_some() && self.end_of_text.is_none() => bad(
+                "data.joined",
+                "true",
+                "say which token stands between documents as `end_of_text`",
+            ),
             _ => Ok(()),
         }
     }
@@ -609,15 +704,18 @@ impl TrainingSpec {
         at_most("training.batch_size", self.batch_size as u64, MAX_SIZE as u64)?;
         at_most("training.tokens", self.tokens, MOST_TOKENS)?;
         if self.tokens < 2 * step_tokens {
-            let allowed = format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
+            let allowed =
+                format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
             return bad("training.tokens", self.tokens, &allowed);
         }
         positive("training.learning_rate", self.learning_rate)?;
         for (part, value) in self.schedule.parts() {
             if part == "warmup" && value >= 1.0 {
                 if value.fract() != 0.0 || value >= self.tokens as f64 {
-                    let allowed =
-                        format!("it must be a share below 1, or a whole number of tokens below {}", self.tokens);
+                    let allowed = format!(
+                        "it must be a share below 1, or a whole number of tokens below {}",
+                        self.tokens
+                    );
                     return bad("training.schedule.warmup", shown(value), &allowed);
                 }
                 continue;
@@ -633,12 +731,18 @@ impl OptimizerSpec {
     fn check(&self) -> Result<(), SweepError> {
         for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&beta) {
-                return bad(&format!("training.optimizer.{field}"), shown(beta), "it must be at least 0 and below 1");
+                return bad(
+                    &format!("training.optimizer.{field}"),
+                    shown(beta),
+                    "it must be at least 0 and below 1",
+                );
             }
         }
         // An entry that never had a gradient is divided by it alone.
         positive("training.optimizer.eps", self.eps)?;
-        for (field, value, most) in [("weight_decay", self.weight_decay, 1e6), ("clip_norm", self.clip_norm, 1e30)] {
+        for (field, value, most) in
+            [("weight_decay", self.weight_decay, 1e6), ("clip_norm", self.clip_norm, 1e30)]
+        {
             if !(0.0..=most).contains(&value) {
                 let allowed = format!("it must be a number from 0 to {most:e}");
                 return bad(&format!("training.optimizer.{field}"), shown(value), &allowed);
@@ -669,7 +773,12 @@ impl SizesSpec {
         let (layers, first) = (&architecture.layers, &architecture.layers[0]);
         let group = first.groups()[0];
         let uniform = layers.iter().all(|layer| layer == first) && first.groups().len() == 1;
-        let list = || layers.iter().map(|layer| LayerSpec { heads: layer.groups(), d_ff: layer.d_ff }).collect();
+        let list = || {
+            layers
+                .iter()
+                .map(|layer| LayerSpec { heads: layer.groups(), d_ff: layer.d_ff })
+                .collect()
+        };
         Self {
             d_model: Some(architecture.d_model),
             n_layers: uniform.then_some(layers.len()),
@@ -684,9 +793,17 @@ impl SizesSpec {
         }
     }
 
-    pub(super) fn architecture(&self, spec: &SweepSpec, table: &str) -> Result<Architecture, SweepError> {
+    pub(super) fn architecture(
+        &self,
+        spec: &SweepSpec,
+        table: &str,
+    ) -> Result<Architecture, SweepError> {
         if table != "initial" && (self.checkpoint.is_some() || self.digest.is_some()) {
-            return bad(&format!("{table}.checkpoint"), "given", "only the sweep's `initial` may be a checkpoint");
+            return bad(
+                &format!("{table}.checkpoint"),
+                "given",
+                "only the sweep's `initial` may be a checkpoint",
+            );
         }
         if self.checkpoint.is_some() != self.digest.is_some() {
             return bad(
@@ -696,7 +813,11 @@ impl SizesSpec {
             );
         }
         let Some(d_model) = self.d_model else {
-            return bad(&format!("{table}.d_model"), "missing", "say how wide the residual stream is");
+            return bad(
+                &format!("{table}.d_model"),
+                "missing",
+                "say how wide the residual stream is",
+            );
         };
         let Some(form) = spec.model else {
             return bad("model", "missing", "say at least `causal`, `final_norm` and `eps_sum`");
@@ -709,7 +830,13 @@ impl SizesSpec {
             }
             (None, Some(n)) => match self.uniform() {
                 Some(layer) => vec![layer.shape(table)?; n],
-                None => return bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff"),
+                None => {
+                    return bad(
+                        table,
+                        "incomplete",
+                        "beside n_layers it needs n_heads, d_k, d_v and d_ff",
+                    );
+                }
             },
             _ => {
                 let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of `layers` per layer";
@@ -731,26 +858,44 @@ impl SizesSpec {
     /// Refuses more layers or heads than a model of a sweep may have, before there are any.
     fn check_extent(&self, table: &str) -> Result<(), SweepError> {
         let kv_heads = |layer: &LayerSpec| {
-            layer.heads.iter().map(HeadGroup::n_kv_heads).fold(0, usize::saturating_add).min(MAX_HEADS + 1)
+            layer
+                .heads
+                .iter()
+                .map(HeadGroup::n_kv_heads)
+                .fold(0, usize::saturating_add)
+                .min(MAX_HEADS + 1)
         };
         let (n_layers, n_heads) = match &self.layers {
             Some(layers) => (layers.len(), layers.iter().map(kv_heads).sum()),
             None => {
                 let n_layers = self.n_layers.unwrap_or(0);
-                (n_layers, self.uniform().map_or(0, |layer| n_layers.saturating_mul(kv_heads(&layer))))
+                (
+                    n_layers,
+                    self.uniform().map_or(0, |layer| n_layers.saturating_mul(kv_heads(&layer))),
+                )
             }
         };
         at_most(&format!("{table}.n_layers"), n_layers as u64, MOST_LAYERS as u64)?;
         if n_heads > MAX_HEADS {
-            let allowed = format!("all layers together may have {MAX_HEADS} heads with keys and values of their own");
-            return bad(&format!("{table}.n_heads"), format!("{n_heads} in all layers, or more"), &allowed);
+            let allowed = format!(
+                "all layers together may have {MAX_HEADS} heads with keys and values of their own"
+            );
+            return bad(
+                &format!("{table}.n_heads"),
+                format!("{n_heads} in all layers, or more"),
+                &allowed,
+            );
         }
         Ok(())
     }
 
     fn uniform(&self) -> Option<LayerSpec> {
-        let (n_heads, n_kv_heads, d_k, d_v) = (self.n_heads?, self.n_kv_heads, self.d_k?, self.d_v?);
-        Some(LayerSpec { heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }], d_ff: self.d_ff? })
+        let (n_heads, n_kv_heads, d_k, d_v) =
+            (self.n_heads?, self.n_kv_heads, self.d_k?, self.d_v?);
+        Some(LayerSpec {
+            heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }],
+            d_ff: self.d_ff?,
+        })
     }
 }
 
@@ -758,7 +903,9 @@ impl LayerSpec {
     fn shape(&self, table: &str) -> Result<LayerShape, SweepError> {
         let heads = |group: &HeadGroup| {
             let allowed = format!("it must be a multiple of n_kv_heads, from 1 to {MAX_COUNT}");
-            group.heads().map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, &allowed), Ok)
+            group
+                .heads()
+                .map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, &allowed), Ok)
         };
         let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
         Ok(LayerShape { heads, d_ff: self.d_ff })
@@ -772,7 +919,12 @@ impl TryFrom<toml::Table> for StrategySpec {
         let name = match table.remove("name") {
             None => None,
             Some(toml::Value::String(name)) => Some(name),
-            Some(other) => return Err(format!("a strategy's `name` must be a text, not a {}", other.type_str())),
+            Some(other) => {
+                return Err(format!(
+                    "a strategy's `name` must be a text, not a {}",
+                    other.type_str()
+                ));
+            }
         };
         let message = |error: toml::de::Error| error.message().to_owned();
         let growth: Option<GrowthPolicy> =
@@ -787,7 +939,12 @@ impl TryFrom<toml::Table> for StrategySpec {
         if initial.is_some() && matches!(strategy, Strategy::FromScratch(_)) {
             return Err("`initial` of from_scratch: it begins at the target; use fixed_size for another size".into());
         }
-        Ok(Self { name: name.unwrap_or_else(|| strategy.default_name().to_owned()), strategy, growth, initial })
+        Ok(Self {
+            name: name.unwrap_or_else(|| strategy.default_name().to_owned()),
+            strategy,
+            growth,
+            initial,
+        })
     }
 }
 
@@ -796,10 +953,16 @@ impl From<StrategySpec> for toml::Table {
         let mut table = toml::Table::try_from(&spec.strategy).expect("a strategy is plain data");
         table.insert("name".into(), spec.name.into());
         if let Some(growth) = &spec.growth {
-            table.insert("growth".into(), toml::Value::try_from(growth).expect("a policy is plain data"));
+            table.insert(
+                "growth".into(),
+                toml::Value::try_from(growth).expect("a policy is plain data"),
+            );
         }
         if let Some(initial) = &spec.initial {
-            table.insert("initial".into(), toml::Value::try_from(initial).expect("sizes are plain data"));
+            table.insert(
+                "initial".into(),
+                toml::Value::try_from(initial).expect("sizes are plain data"),
+            );
         }
         table
     }

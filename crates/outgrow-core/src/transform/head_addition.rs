@@ -6,7 +6,8 @@ use crate::{
     param::Axis,
 };
 
-/// Head addition, E → E + n (paper, section 3.2): new heads after the others, in one layer or in every layer.
+/// Head addition, E → E + n (paper, section 3.2): new heads after the others, in one layer or in
+/// every layer.
 ///
 /// W_q, W_k and W_v gain the new heads' columns (free), W_o gains their rows (**zero**):
 ///
@@ -16,8 +17,9 @@ use crate::{
 ///
 /// A new head may have any sizes of its own; unless given, they are those of the layer's last head.
 ///
-/// Where several queries share the keys and values of a head, a new query head joins its group: its columns of W_q (free) and its rows
-/// of W_o (**zero**) stand behind those of the queries that are there, so that which keys each old query reads does not change.
+/// Where several queries share the keys and values of a head, a new query head joins its group: its
+/// columns of W_q (free) and its rows of W_o (**zero**) stand behind those of the queries that are
+/// there, so that which keys each old query reads does not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadAddition {
@@ -51,7 +53,15 @@ fn is_zero(n: &usize) -> bool {
 impl HeadAddition {
     /// New heads with keys and values of their own, in the sizes of the last one.
     pub fn heads(layer: Option<usize>, n_new_heads: usize) -> Self {
-        Self { layer, heads: None, n_new_queries: 0, n_new_heads, n_queries: None, d_k: None, d_v: None }
+        Self {
+            layer,
+            heads: None,
+            n_new_queries: 0,
+            n_new_heads,
+            n_queries: None,
+            d_k: None,
+            d_v: None,
+        }
     }
 
     /// New queries for heads that are there.
@@ -60,9 +70,19 @@ impl HeadAddition {
     }
 
     /// New heads of this shape in a layer that has such a last head.
-    pub fn of_shape(layer: Option<usize>, n_new_heads: usize, shape: HeadShape, last: HeadShape) -> Self {
+    pub fn of_shape(
+        layer: Option<usize>,
+        n_new_heads: usize,
+        shape: HeadShape,
+        last: HeadShape,
+    ) -> Self {
         let n_queries = (shape.n_queries != last.n_queries).then_some(shape.n_queries);
-        Self { n_queries, d_k: Some(shape.d_k), d_v: Some(shape.d_v), ..Self::heads(layer, n_new_heads) }
+        Self {
+            n_queries,
+            d_k: Some(shape.d_k),
+            d_v: Some(shape.d_v),
+            ..Self::heads(layer, n_new_heads)
+        }
     }
 
     pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
@@ -77,7 +97,12 @@ impl HeadAddition {
         Ok(())
     }
 
-    fn add_queries(&self, draft: &mut Draft, layer: usize, head: usize) -> Result<(), TransformError> {
+    fn add_queries(
+        &self,
+        draft: &mut Draft,
+        layer: usize,
+        head: usize,
+    ) -> Result<(), TransformError> {
         let shape = *draft.head(layer, head);
         let n_queries = shape.n_queries.saturating_add(self.n_new_queries);
         check_heads(layer, 1, HeadShape { n_queries, ..shape })?;

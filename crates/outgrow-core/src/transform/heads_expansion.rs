@@ -3,9 +3,11 @@ use serde::{Deserialize, Serialize};
 use super::{Draft, TransformError, gain, layer_params};
 use crate::param::Axis;
 
-/// Heads expansion, v → v̂ (paper, section 3.3): wider values, of every layer, of one layer, or of single heads.
+/// Heads expansion, v → v̂ (paper, section 3.3): wider values, of every layer, of one layer, or of
+/// single heads.
 ///
-/// W_v gains columns inside the head's slice (free), W_o gains rows inside the slice of each query that reads it (**zero**):
+/// W_v gains columns inside the head's slice (free), W_o gains rows inside the slice of each query
+/// that reads it (**zero**):
 ///
 /// ```text
 /// Ĥₑ Ŵ_o,ₑ = [Hₑ, softmax(·) x M_v] [W_o,ₑ; 0] = Hₑ W_o,ₑ
@@ -29,7 +31,9 @@ impl HeadsExpansion {
     pub(super) fn grow(&self, draft: &mut Draft) -> Result<(), TransformError> {
         for (layer, head) in draft.heads(self.layer, &self.heads)? {
             let old = draft.head(layer, head).d_v;
-            if let Some(len) = gain(old, self.d_v, || format!("d_v of head {head} of layer {layer}"))? {
+            if let Some(len) =
+                gain(old, self.d_v, || format!("d_v of head {head} of layer {layer}"))?
+            {
                 let params = layer_params(&draft.architecture, layer);
                 let start = draft.architecture.layers[layer].offset(Axis::Value, head);
                 draft.pad(&params, Axis::Value, start + old, len, start..start + old);

@@ -15,7 +15,8 @@ use crate::{
 /// x + MHA(Norm(x)) = x + H 0 = x,    x + MLP(Norm(x)) = x + ReLU(·) 0 + 0 = x
 /// ```
 ///
-/// The new layer may have any sizes of its own; unless given, they are those of the layer before it (after it, at index 0).
+/// The new layer may have any sizes of its own; unless given, they are those of the layer before it
+/// (after it, at index 0).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerAddition {

@@ -16,14 +16,17 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let named = analysis.strategies.iter().zip(looks(analysis));
     let lines: Vec<Line> = named.map(|(s, (name, look))| (name, look, s.around_growth())).collect();
     let lines: Vec<Line> = lines.into_iter().filter(|(_, _, line)| line.len() > 1).collect();
-    let largest = lines.iter().flat_map(|(_, _, line)| line.iter().map(|(x, _)| x.abs())).reduce(f64::max)?;
+    let largest =
+        lines.iter().flat_map(|(_, _, line)| line.iter().map(|(x, _)| x.abs())).reduce(f64::max)?;
     let caption = format!(
         "Validation loss around a growth event, minus that of the last evaluation before it: {}, the events of a trial \
          averaged. At the event itself the loss is drawn as it was before: what moves it there (where a growth does not preserve the \
          function) and the training after it are seen together.",
         spread(analysis, lines.len())
     );
-    Some(Figure::new("loss_around_growth", caption, numbers(&lines), |column| draw(&lines, largest, column)))
+    Some(Figure::new("loss_around_growth", caption, numbers(&lines), |column| {
+        draw(&lines, largest, column)
+    }))
 }
 
 fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
@@ -47,12 +50,22 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
 }
 
 fn numbers(lines: &[Line]) -> Vec<Vec<String>> {
-    let mut rows =
-        vec![["strategy", "tokens_since_growth", "loss_change", "low", "high", "n"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["strategy", "tokens_since_growth", "loss_change", "low", "high", "n"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for (name, _, line) in lines {
         for (x, y) in line {
             let bound = |i: usize| y.bounds.map_or_else(String::new, |b| b[i].to_string());
-            rows.push(cells([name.clone(), x.to_string(), y.mean.to_string(), bound(0), bound(1), y.n.to_string()]));
+            rows.push(cells([
+                name.clone(),
+                x.to_string(),
+                y.mean.to_string(),
+                bound(0),
+                bound(1),
+                y.n.to_string(),
+            ]));
         }
     }
     rows

@@ -1,4 +1,5 @@
-//! Which axis to grow when: the saving of the trials that grew an axis in a stretch of their training.
+//! Which axis to grow when: the saving of the trials that grew an axis in a stretch of their
+//! training.
 
 use outgrow_core::transform::TransformKind;
 use plotters::style::{
@@ -23,7 +24,8 @@ const ENDS: [RGBColor; 2] = [RGBColor(213, 94, 0), RGBColor(0, 114, 178)];
 /// One cell: how many trials grew that axis there, and their mean saving.
 type Cell = (usize, f64);
 
-/// The figure; none where all growing trials grew the same axes at the same places, so that there is nothing to compare.
+/// The figure; none where all growing trials grew the same axes at the same places, so that there
+/// is nothing to compare.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let cells = table(analysis);
     let filled = cells.iter().flatten().filter(|cell| cell.0 > 0);
@@ -40,11 +42,16 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         all.len(),
         100.0 * mean
     );
-    Some(Figure::new("axis_when", caption, numbers(&cells), |column| draw(&cells, mean, widest, column)))
+    Some(Figure::new("axis_when", caption, numbers(&cells), |column| {
+        draw(&cells, mean, widest, column)
+    }))
 }
 
 fn savings(analysis: &Analysis) -> impl Iterator<Item = f64> {
-    analysis.grown().filter_map(|s| s.comparison.as_ref()).flat_map(|c| c.savings.iter().map(|s| s.compute))
+    analysis
+        .grown()
+        .filter_map(|s| s.comparison.as_ref())
+        .flat_map(|c| c.savings.iter().map(|s| s.compute))
 }
 
 fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
@@ -52,7 +59,9 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
     for strategy in analysis.grown() {
         let Some(comparison) = &strategy.comparison else { continue };
         for saving in &comparison.savings {
-            let own = |run: &&crate::analysis::Run| (run.plan, run.replicate) == (saving.plan, saving.replicate);
+            let own = |run: &&crate::analysis::Run| {
+                (run.plan, run.replicate) == (saving.plan, saving.replicate)
+            };
             let Some(run) = strategy.complete().find(own) else { continue };
             let mut counted = vec![[false; STRETCHES]; TransformKind::ALL.len()];
             for (tokens, axes) in &run.growths {
@@ -60,7 +69,10 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
                 let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
                 let stretch = (place as usize).min(STRETCHES - 1);
                 for axis in axes {
-                    let row = TransformKind::ALL.iter().position(|kind| kind == axis).expect("ALL has all");
+                    let row = TransformKind::ALL
+                        .iter()
+                        .position(|kind| kind == axis)
+                        .expect("ALL has all");
                     if !std::mem::replace(&mut counted[row][stretch], true) {
                         sums[row][stretch].0 += 1;
                         sums[row][stretch].1 += saving.compute;
@@ -69,11 +81,15 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
             }
         }
     }
-    sums.into_iter().map(|row| row.into_iter().map(|(n, sum): Cell| (n, sum / n.max(1) as f64)).collect()).collect()
+    sums.into_iter()
+        .map(|row| row.into_iter().map(|(n, sum): Cell| (n, sum / n.max(1) as f64)).collect())
+        .collect()
 }
 
 fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
-    let left = TransformKind::ALL.iter().map(|kind| font::width(kind.axis(), TICK)).max().unwrap_or(0) + 12 * PT;
+    let left =
+        TransformKind::ALL.iter().map(|kind| font::width(kind.axis(), TICK)).max().unwrap_or(0)
+            + 12 * PT;
     let (top, height) = (8 * PT, cells.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 32 * PT);
     let width = (sheet.size.0 - left - 8 * PT) / STRETCHES as i32;
@@ -95,7 +111,14 @@ fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
                     HPos::Center,
                     VPos::Center,
                 );
-                sheet.text((middle, y + 15 * PT), &n.to_string(), 5 * PT, INK, HPos::Center, VPos::Center);
+                sheet.text(
+                    (middle, y + 15 * PT),
+                    &n.to_string(),
+                    5 * PT,
+                    INK,
+                    HPos::Center,
+                    VPos::Center,
+                );
             }
             sheet.line(frame, GREY, 30, "");
         }
@@ -103,7 +126,14 @@ fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
     let bottom = top + height;
     for tick in (0..=STRETCHES).step_by(2) {
         let x = left + tick as i32 * width;
-        sheet.text((x, bottom + 4 * PT), &format!("{}", 100 * tick / STRETCHES), TICK, INK, HPos::Center, VPos::Top);
+        sheet.text(
+            (x, bottom + 4 * PT),
+            &format!("{}", 100 * tick / STRETCHES),
+            TICK,
+            INK,
+            HPos::Center,
+            VPos::Top,
+        );
     }
     let middle = left + STRETCHES as i32 * width / 2;
     sheet.text(
@@ -118,8 +148,11 @@ fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
 }
 
 fn numbers(table: &[Vec<Cell>]) -> Vec<Vec<String>> {
-    let mut rows =
-        vec![["axis", "from_share", "to_share", "trials", "mean_compute_saving"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["axis", "from_share", "to_share", "trials", "mean_compute_saving"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for (kind, line) in TransformKind::ALL.iter().zip(table) {
         for (stretch, (n, saving)) in line.iter().enumerate().filter(|(_, cell)| cell.0 > 0) {
             let share = |n: usize| (n as f64 / STRETCHES as f64).to_string();

@@ -20,7 +20,12 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     if rows.iter().all(|row| row.comparison.savings.is_empty()) {
         return None;
     }
-    let seeds = rows.iter().filter_map(|row| row.comparison.compute).map(|interval| interval.n).max().unwrap_or(0);
+    let seeds = rows
+        .iter()
+        .filter_map(|row| row.comparison.compute)
+        .map(|interval| interval.n)
+        .max()
+        .unwrap_or(0);
     let caption = format!(
         "Training compute saved on the way to the final validation loss of the from-scratch control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % Student-t interval. At the right, \
@@ -39,25 +44,39 @@ struct Row<'a> {
 fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
     let named = analysis.strategies.iter().zip(looks(analysis));
     let judged = named.filter(|(s, _)| matches!(s.role, Role::Grown | Role::FixedSize));
-    judged.filter_map(|(s, (name, look))| Some(Row { name, look, comparison: s.comparison.as_ref()? })).collect()
+    judged
+        .filter_map(|(s, (name, look))| {
+            Some(Row { name, look, comparison: s.comparison.as_ref()? })
+        })
+        .collect()
 }
 
 fn draw(rows: &[Row], column: Column) -> Sheet {
-    let left = rows.iter().map(|row| font::width(&font::label(&row.name), TICK)).max().unwrap_or(0) + 12 * PT;
+    let left = rows.iter().map(|row| font::width(&font::label(&row.name), TICK)).max().unwrap_or(0)
+        + 12 * PT;
     let right = font::width("reached", TICK) + 12 * PT;
     let (top, height) = (14 * PT, rows.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 28 * PT);
     let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().map(|s| s.compute));
     let bounds = rows.iter().filter_map(|row| row.comparison.compute?.bounds).flatten();
     let all: Vec<f64> = trials.chain(bounds).chain([0.0]).map(|saving| 100.0 * saving).collect();
-    let (low, high) = (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
+    let (low, high) =
+        (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
     // One wild interval must not press everything else together; it is cut at the edge.
     let x = Axis::linear(low.max(-150.0), high.min(110.0), column.labels() - 1);
-    let plot = sheet.plot(left..sheet.size.0 - right, top..top + height, x, Axis::exact(0.0, 1.0, 2));
+    let plot =
+        sheet.plot(left..sheet.size.0 - right, top..top + height, x, Axis::exact(0.0, 1.0, 2));
     let edges = [left, sheet.size.0 - right];
     let across = |saving: f64| plot.at(100.0 * saving, 0.0).0.clamp(edges[0], edges[1]);
     sheet.line([(across(0.0), top), (across(0.0), top + height)], GREY, 50, "150 150");
-    sheet.text((sheet.size.0 - 4 * PT, top - 6 * PT), "reached", TICK, INK, HPos::Right, VPos::Center);
+    sheet.text(
+        (sheet.size.0 - 4 * PT, top - 6 * PT),
+        "reached",
+        TICK,
+        INK,
+        HPos::Right,
+        VPos::Center,
+    );
     for (number, row) in rows.iter().enumerate() {
         draw_row(&sheet, row, top + number as i32 * ROW + ROW / 2, left, across);
     }
@@ -74,12 +93,29 @@ fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) ->
         let pale = row.comparison.is_censored();
         if let Some([low, high]) = interval.bounds {
             let dash = if pale { "150 150" } else { "" };
-            sheet.line([(across(low), y + 2 * PT), (across(high), y + 2 * PT)], row.look.color, 110, dash);
+            sheet.line(
+                [(across(low), y + 2 * PT), (across(high), y + 2 * PT)],
+                row.look.color,
+                110,
+                dash,
+            );
         }
-        sheet.marker((across(interval.mean), y + 2 * PT), row.look, 290, if pale { 0.45 } else { 1.0 });
+        sheet.marker(
+            (across(interval.mean), y + 2 * PT),
+            row.look,
+            290,
+            if pale { 0.45 } else { 1.0 },
+        );
     }
     let [reached, of] = row.comparison.reached;
-    sheet.text((sheet.size.0 - 4 * PT, y), &format!("{reached}/{of}"), TICK, INK, HPos::Right, VPos::Center);
+    sheet.text(
+        (sheet.size.0 - 4 * PT, y),
+        &format!("{reached}/{of}"),
+        TICK,
+        INK,
+        HPos::Right,
+        VPos::Center,
+    );
 }
 
 fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
@@ -100,8 +136,12 @@ fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
     ];
     for row in rows {
         for saving in &row.comparison.savings {
-            let place =
-                [row.name.clone(), saving.plan.to_string(), saving.replicate.to_string(), saving.reached.to_string()];
+            let place = [
+                row.name.clone(),
+                saving.plan.to_string(),
+                saving.replicate.to_string(),
+                saving.reached.to_string(),
+            ];
             let numbers = [saving.compute, saving.sunk, saving.six_nd, saving.tokens, saving.wall];
             table.push(place.into_iter().chain(numbers.map(|number| number.to_string())).collect());
         }

@@ -36,9 +36,17 @@ impl Trial {
 }
 
 fn trials(analysis: &Analysis) -> Vec<Trial> {
-    let curve = |run: &Run| thinned(run.curve.iter().map(|point| (point.train_flops, point.loss)).collect());
-    let runs = analysis.strategies.iter().enumerate().flat_map(|(n, s)| s.runs.iter().map(move |run| (n, run)));
-    runs.filter(|(_, run)| run.complete).map(|(strategy, run)| Trial { strategy, curve: curve(run) }).collect()
+    let curve = |run: &Run| {
+        thinned(run.curve.iter().map(|point| (point.train_flops, point.loss)).collect())
+    };
+    let runs = analysis
+        .strategies
+        .iter()
+        .enumerate()
+        .flat_map(|(n, s)| s.runs.iter().map(move |run| (n, run)));
+    runs.filter(|(_, run)| run.complete)
+        .map(|(strategy, run)| Trial { strategy, curve: curve(run) })
+        .collect()
 }
 
 fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> Sheet {
@@ -54,15 +62,20 @@ fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> 
     let in_sight = |(_, loss): &&(f64, f64)| *loss <= y1;
     let ways: Vec<Vec<(f64, f64)>> = trials
         .iter()
-        .map(|trial| trial.curve.iter().filter(in_sight).map(|(flops, loss)| (flops / by, *loss)).collect())
+        .map(|trial| {
+            trial.curve.iter().filter(in_sight).map(|(flops, loss)| (flops / by, *loss)).collect()
+        })
         .collect();
     let x0 = ways.iter().flatten().map(|(flops, _)| *flops).fold(f64::INFINITY, f64::min);
     let (x, y) = (Axis::linear(x0, largest / by, column.labels()), Axis::linear(y0, y1, 6));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    for (trial, way) in trials.iter().zip(&ways).take(if trials.len() > MOST_THIN { 0 } else { MOST_THIN }) {
+    for (trial, way) in
+        trials.iter().zip(&ways).take(if trials.len() > MOST_THIN { 0 } else { MOST_THIN })
+    {
         plot.series(way, looks[trial.strategy].1, 35);
     }
-    let front: Vec<_> = front(&ways.concat()).into_iter().map(|(flops, loss)| plot.at(flops, loss)).collect();
+    let front: Vec<_> =
+        front(&ways.concat()).into_iter().map(|(flops, loss)| plot.at(flops, loss)).collect();
     sheet.line(steps(&front, plot.at(largest / by, y1)), GREY, 90, "250 120");
     for trial in trials {
         let (flops, loss) = trial.end();
@@ -99,11 +112,17 @@ fn steps(front: &[(i32, i32)], (right, top): (i32, i32)) -> Vec<(i32, i32)> {
 
 fn numbers(analysis: &Analysis, trials: &[Trial]) -> Vec<Vec<String>> {
     let front = front(&trials.iter().map(Trial::end).collect::<Vec<_>>());
-    let mut rows = vec![["strategy", "train_flops", "loss", "no_final_is_better"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["strategy", "train_flops", "loss", "no_final_is_better"].map(str::to_owned).to_vec()];
     for trial in trials {
         let (flops, loss) = trial.end();
         let name = analysis.strategies[trial.strategy].name.clone();
-        rows.push(cells([name, flops.to_string(), loss.to_string(), front.contains(&(flops, loss)).to_string()]));
+        rows.push(cells([
+            name,
+            flops.to_string(),
+            loss.to_string(),
+            front.contains(&(flops, loss)).to_string(),
+        ]));
     }
     rows
 }
@@ -116,6 +135,9 @@ mod tests {
     fn the_front_is_what_nothing_beats() {
         let points = [(3.0, 1.0), (1.0, 2.0), (2.0, 2.5), (2.0, 1.5), (4.0, 1.0)];
         assert_eq!(front(&points), [(1.0, 2.0), (2.0, 1.5), (3.0, 1.0)]);
-        assert_eq!(steps(&[(1, 20), (2, 15)], (9, 99)), [(1, 99), (1, 20), (2, 20), (2, 15), (9, 15)]);
+        assert_eq!(
+            steps(&[(1, 20), (2, 15)], (9, 99)),
+            [(1, 99), (1, 20), (2, 20), (2, 15), (9, 15)]
+        );
     }
 }

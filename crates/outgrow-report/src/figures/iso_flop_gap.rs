@@ -20,21 +20,27 @@ struct Line {
 /// The figure; none without a control.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let (control, _) = analysis.compared()?;
-    let named = analysis.strategies.iter().zip(looks(analysis)).filter(|(s, _)| s.role == Role::Grown);
+    let named =
+        analysis.strategies.iter().zip(looks(analysis)).filter(|(s, _)| s.role == Role::Grown);
     let line = |(strategy, (name, look)): (&Strategy, (String, Look))| {
-        let gap = strategy.comparison.as_ref().and_then(|comparison| comparison.same_flops.as_ref());
-        let annealed = strategy.train_flops.zip(gap).map(|(flops, gap)| (flops.mean, gap.difference));
+        let gap =
+            strategy.comparison.as_ref().and_then(|comparison| comparison.same_flops.as_ref());
+        let annealed =
+            strategy.train_flops.zip(gap).map(|(flops, gap)| (flops.mean, gap.difference));
         Line { name, look, gaps: strategy.gap_curve(control), annealed }
     };
     let lines: Vec<Line> = named.map(line).filter(|line| line.gaps.len() > 1).collect();
-    let largest = lines.iter().flat_map(|line| line.gaps.iter().map(|(x, _)| *x)).reduce(f64::max)?;
+    let largest =
+        lines.iter().flat_map(|line| line.gaps.iter().map(|(x, _)| *x)).reduce(f64::max)?;
     let caption = format!(
         "Validation loss minus that of the from-scratch control after the same compute, under the same seed: below 0, growing is \
          ahead. {}. Marks compare the ends: the target size with the same compute, its schedule annealed to that budget. (On the \
          way there, the control has not annealed yet where the growing model has.)",
         spread(analysis, lines.len()).replacen("mean", "Mean", 1)
     );
-    Some(Figure::new("iso_flop_gap", caption, numbers(&lines), |column| draw(&lines, largest, column)))
+    Some(Figure::new("iso_flop_gap", caption, numbers(&lines), |column| {
+        draw(&lines, largest, column)
+    }))
 }
 
 fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
@@ -62,11 +68,16 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
 }
 
 fn numbers(lines: &[Line]) -> Vec<Vec<String>> {
-    let mut rows =
-        vec![["strategy", "against", "train_flops", "loss_gap", "low", "high", "n"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["strategy", "against", "train_flops", "loss_gap", "low", "high", "n"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for line in lines {
         let on_the_way = line.gaps.iter().map(|gap| ("control on its way", gap));
-        for (against, (x, y)) in on_the_way.chain(line.annealed.iter().map(|gap| ("annealed control", gap))) {
+        for (against, (x, y)) in
+            on_the_way.chain(line.annealed.iter().map(|gap| ("annealed control", gap)))
+        {
             let bound = |i: usize| y.bounds.map_or_else(String::new, |b| b[i].to_string());
             let name = line.name.clone();
             rows.push(cells([

@@ -25,7 +25,11 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         return None;
     }
     let shown = &plans[..plans.len().min(MOST)];
-    let some = if plans.len() > MOST { format!(" (the first {MOST} of {} plans)", plans.len()) } else { String::new() };
+    let some = if plans.len() > MOST {
+        format!(" (the first {MOST} of {} plans)", plans.len())
+    } else {
+        String::new()
+    };
     let caption = format!(
         "When each plan grew, and along which axis{some}. A mark is a growth event with that transform; \
          the grey steps are the number of parameters, as a share of the largest."
@@ -34,9 +38,12 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 }
 
 fn draw(plans: &[&Plan], column: Column) -> Sheet {
-    let names = plans.iter().map(|plan| font::width(&font::label(&plan.name), TICK)).max().unwrap_or(0);
+    let names =
+        plans.iter().map(|plan| font::width(&font::label(&plan.name), TICK)).max().unwrap_or(0);
     let left = names + 12 * PT;
-    let legend: Vec<_> = TransformKind::ALL.map(|kind| (kind.name().replace('_', " "), style::transform(kind))).into();
+    let legend: Vec<_> = TransformKind::ALL
+        .map(|kind| (kind.name().replace('_', " "), style::transform(kind)))
+        .into();
     let rows = plans.len() as i32;
     // The legend's height is known once it is written, so it is written on a trial sheet first.
     let top = Sheet::new(column.width(), PT).legend(4 * PT, &legend, Sample::Marker) + 2 * PT;
@@ -67,9 +74,12 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
 }
 
 fn row(sheet: &Sheet, plan: &Plan, base: i32, largest: f64, across: impl Fn(f64) -> i32) {
-    let height = |parameters: f64| base - ((ROW - 4 * PT) as f64 * parameters / largest).round() as i32;
+    let height =
+        |parameters: f64| base - ((ROW - 4 * PT) as f64 * parameters / largest).round() as i32;
     sheet.line([(across(0.0), base), (across(plan.tokens), base)], GREY, 40, "");
-    let sizes = [(0.0, plan.parameters)].into_iter().chain(plan.stages.iter().map(|stage| (stage.0, stage.2)));
+    let sizes = [(0.0, plan.parameters)]
+        .into_iter()
+        .chain(plan.stages.iter().map(|stage| (stage.0, stage.2)));
     let ends = plan.stages.iter().map(|stage| stage.0).chain([plan.tokens]);
     for ((from, parameters), to) in sizes.zip(ends) {
         let (x0, x1, y) = (across(from), across(to), height(parameters));
@@ -86,11 +96,17 @@ fn row(sheet: &Sheet, plan: &Plan, base: i32, largest: f64, across: impl Fn(f64)
 }
 
 fn numbers(plans: &[&Plan]) -> Vec<Vec<String>> {
-    let mut rows = vec![["plan", "tokens", "transforms", "parameters_after"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["plan", "tokens", "transforms", "parameters_after"].map(str::to_owned).to_vec()];
     for plan in plans {
         for (tokens, kinds, parameters) in &plan.stages {
             let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-            rows.push(cells([plan.name.clone(), tokens.to_string(), kinds.join(" "), parameters.to_string()]));
+            rows.push(cells([
+                plan.name.clone(),
+                tokens.to_string(),
+                kinds.join(" "),
+                parameters.to_string(),
+            ]));
         }
     }
     rows

@@ -110,16 +110,24 @@ impl Finding {
             Finding::SweepText { .. } => {
                 "forgotten; `outgrow run` of the sweep file enters it again, and finds its trials"
             }
-            Finding::SweepName { .. } | Finding::Places { .. } => "written anew from the sweep's text",
-            Finding::Beginnings { .. } => "forgotten: those trials are trained from their own beginning",
+            Finding::SweepName { .. } | Finding::Places { .. } => {
+                "written anew from the sweep's text"
+            }
+            Finding::Beginnings { .. } => {
+                "forgotten: those trials are trained from their own beginning"
+            }
             Finding::Dangling { of: "an environment", .. } => "kept, at an unknown place",
             Finding::Dangling { .. } => "removed",
             Finding::Definition { .. } => "written anew from the sweep's text",
-            Finding::Lost { .. } => "removed with its rows; `outgrow run` of its sweep file trains it again",
+            Finding::Lost { .. } => {
+                "removed with its rows; `outgrow run` of its sweep file trains it again"
+            }
             Finding::Column { .. } => "written anew from the definition",
             Finding::Epoch { .. } => "raised",
             Finding::Rows { problem: Problem::Missing, .. } => "trained again",
-            Finding::Rows { problem: Problem::OfNoAttempt, .. } => "kept; an attempt takes the place of the lost one",
+            Finding::Rows { problem: Problem::OfNoAttempt, .. } => {
+                "kept; an attempt takes the place of the lost one"
+            }
             Finding::Rows { .. } => "removed, and trained again where they are needed",
             Finding::NotDiverged { .. } => "trained again",
             Finding::Open { .. } => "closed",
@@ -133,12 +141,17 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Finding::Damage { said } => write!(f, "the file is damaged: {}", said.replace('\n', "; ")),
+            Finding::Damage { said } => {
+                write!(f, "the file is damaged: {}", said.replace('\n', "; "))
+            }
             Finding::Unreadable { table, saved, refused: 0 } => {
                 write!(f, "{table}: a part can't be read; {saved} rows can")
             }
             Finding::Unreadable { table, saved, refused } => {
-                write!(f, "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can")
+                write!(
+                    f,
+                    "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can"
+                )
             }
             Finding::SweepText { sweep, name } => {
                 write!(f, "sweep {name:?} ({}): its text is not what was written", short(sweep))
@@ -154,30 +167,56 @@ impl fmt::Display for Finding {
                 )
             }
             Finding::Beginnings { sweep, name, rows } => {
-                write!(f, "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't", short(sweep))
+                write!(
+                    f,
+                    "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
+                    short(sweep)
+                )
             }
-            Finding::Dangling { table, of, rows } => write!(f, "{table}: {rows} rows of {of} that is not there"),
-            Finding::Definition { trial } => write!(f, "{trial}: its definition does not give its identity"),
+            Finding::Dangling { table, of, rows } => {
+                write!(f, "{table}: {rows} rows of {of} that is not there")
+            }
+            Finding::Definition { trial } => {
+                write!(f, "{trial}: its definition does not give its identity")
+            }
             Finding::Lost { trial } => {
-                write!(f, "{trial}: its definition does not give its identity, and no sweep here has it")
+                write!(
+                    f,
+                    "{trial}: its definition does not give its identity, and no sweep here has it"
+                )
             }
-            Finding::Column { trial, column } => write!(f, "{trial}: {column} is not what its definition says"),
+            Finding::Column { trial, column } => {
+                write!(f, "{trial}: {column} is not what its definition says")
+            }
             Finding::Epoch { trial, found, expected } => {
                 write!(f, "{trial}: has epoch {found}, and an attempt of epoch {expected}")
             }
             Finding::Rows { trial, table, problem, rows, first_step } => {
-                write!(f, "{trial}: {rows} {} {}, the first at step {first_step}", named(table, *rows), problem.words())
+                write!(
+                    f,
+                    "{trial}: {rows} {} {}, the first at step {first_step}",
+                    named(table, *rows),
+                    problem.words()
+                )
             }
-            Finding::NotDiverged { trial } => write!(f, "{trial}: has diverged, but no recorded loss has"),
+            Finding::NotDiverged { trial } => {
+                write!(f, "{trial}: has diverged, but no recorded loss has")
+            }
             Finding::Open { trial, attempts } => {
                 write!(f, "{trial}: {attempts} attempts are open, though nobody works at them")
             }
             Finding::Unheld { trial } => write!(f, "{trial}: is running, though nobody holds it"),
             Finding::Checkpoint { trial, step, bytes, why } => {
-                write!(f, "{trial}: its checkpoint of step {step} ({bytes} bytes) can't be used: {why}")
+                write!(
+                    f,
+                    "{trial}: its checkpoint of step {step} ({bytes} bytes) can't be used: {why}"
+                )
             }
             Finding::Snapshot { trial, step, why } => {
-                write!(f, "{trial}: the state of step {step} that others begin from can't be used: {why}")
+                write!(
+                    f,
+                    "{trial}: the state of step {step} that others begin from can't be used: {why}"
+                )
             }
         }
     }
@@ -223,7 +262,8 @@ pub struct Report {
     pub trials: std::collections::BTreeMap<String, u64>,
     /// Steps, evaluations and growth events that are what was written.
     pub rows: u64,
-    /// Those among them that were written before rows carried checksums: of these, only what follows from the definition was compared.
+    /// Those among them that were written before rows carried checksums: of these, only what
+    /// follows from the definition was compared.
     pub unsealed: u64,
     /// Trials that a worker holds and that were not looked at.
     pub held: u64,

@@ -1,4 +1,5 @@
-//! The rows that a trial left, against what it must have recorded, and what is trained again where they are not that.
+//! The rows that a trial left, against what it must have recorded, and what is trained again where
+//! they are not that.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,8 @@ use crate::{
     schema::{EVAL_METRIC, GROWTH_EVENT, Kind, STEP_METRIC, Table},
 };
 
-/// Tables whose rows name a trial, those first that others do not refer to; and the column that names it.
+/// Tables whose rows name a trial, those first that others do not refer to; and the column that
+/// names it.
 pub(super) const OF_TRIALS: [(&str, &str); 9] = [
     ("step_metric", "trial"),
     ("eval_metric", "trial"),
@@ -103,8 +105,9 @@ impl Walk<'_> {
 
     /// Attempts some of whose rows carry checksums: then all of them must.
     async fn sealing(&mut self, number: i64) -> Result<BTreeSet<i64>, StoreError> {
-        let each =
-            MEASURED.map(|table| format!("SELECT attempt FROM {} WHERE trial = $1 AND checksum <> 0", table.name));
+        let each = MEASURED.map(|table| {
+            format!("SELECT attempt FROM {} WHERE trial = $1 AND checksum <> 0", table.name)
+        });
         Ok(self.tx.column(&each.join(" UNION "), args![number]).await?.into_iter().collect())
     }
 
@@ -137,7 +140,8 @@ impl Walk<'_> {
             let (trial, table) = (seen.which.clone(), table.name);
             self.found(Finding::Rows { trial, table, problem, rows, first_step });
         }
-        let remove = format!("DELETE FROM {} WHERE trial = $1 AND {} = $2", table.name, table.columns[1].0);
+        let remove =
+            format!("DELETE FROM {} WHERE trial = $1 AND {} = $2", table.name, table.columns[1].0);
         for key in tally.remove {
             self.mend(&remove, args![seen.number, key]).await?;
         }
@@ -167,8 +171,13 @@ impl Walk<'_> {
         self.tx.value(id, place).await
     }
 
-    /// Forgets the states that can't be used; puts a trial back to waiting whose rows are not whole.
-    pub(super) async fn conclude(&mut self, seen: &mut Seen, looked: &Looked) -> Result<(), StoreError> {
+    /// Forgets the states that can't be used; puts a trial back to waiting whose rows are not
+    /// whole.
+    pub(super) async fn conclude(
+        &mut self,
+        seen: &mut Seen,
+        looked: &Looked,
+    ) -> Result<(), StoreError> {
         let mut first = looked.first;
         let is_ended = matches!(seen.state.as_str(), "complete" | "diverged");
         if seen.state == "diverged" && !looked.diverged && first.is_none() {
@@ -178,16 +187,20 @@ impl Walk<'_> {
         let (from_step, forgot) = self.checkpoints(seen, first).await?;
         self.snapshots(seen, first).await?;
         if let (Some(_), true) = (first, is_ended) {
-            self.again(seen, from_step, if seen.state == "complete" { seen.trial.steps() } else { looked.last });
-            let again =
-                "UPDATE trial SET state = 'waiting', error = NULL, crashes = 0, not_before = NULL WHERE number = $1";
+            self.again(
+                seen,
+                from_step,
+                if seen.state == "complete" { seen.trial.steps() } else { looked.last },
+            );
+            let again = "UPDATE trial SET state = 'waiting', error = NULL, crashes = 0, not_before = NULL WHERE number = $1";
             self.mend(again, args![seen.number]).await?;
             seen.state = "waiting".into();
         } else if !is_ended && forgot {
             self.again(seen, from_step, looked.last);
         }
         if seen.is_told && self.is_complete(seen).await? {
-            self.mend("UPDATE trial SET state = 'complete' WHERE number = $1", args![seen.number]).await?;
+            self.mend("UPDATE trial SET state = 'complete' WHERE number = $1", args![seen.number])
+                .await?;
             seen.state = "complete".into();
         }
         Ok(())
@@ -199,29 +212,45 @@ impl Walk<'_> {
         let tokens = to_step.saturating_sub(from_step) * of_step;
         if tokens > 0 {
             let train_flops = flops(to_step) - flops(from_step);
-            self.report.again.push(Again { trial: seen.which.clone(), from_step, to_step, tokens, train_flops });
+            self.report.again.push(Again {
+                trial: seen.which.clone(),
+                from_step,
+                to_step,
+                tokens,
+                train_flops,
+            });
         }
     }
 
-    /// Forgets checkpoints that can't be used, or whose rows are not whole; gives the step of the newest that can be used, or 0, and whether a
-    /// newer one is forgotten.
-    async fn checkpoints(&mut self, seen: &Seen, first: Option<u64>) -> Result<(u64, bool), StoreError> {
+    /// Forgets checkpoints that can't be used, or whose rows are not whole; gives the step of the
+    /// newest that can be used, or 0, and whether a newer one is forgotten.
+    async fn checkpoints(
+        &mut self,
+        seen: &Seen,
+        first: Option<u64>,
+    ) -> Result<(u64, bool), StoreError> {
         let (number, known) = (seen.number, self.known);
         let (mut usable, mut newest) = (0, 0);
         let all = "SELECT step, tokens, bytes FROM checkpoint WHERE trial = $1 ORDER BY step";
         for row in self.tx.rows(all, args![number]).await? {
             let step: i64 = row.get(0)?;
             let place = step as u64;
-            let is_right =
-                place <= seen.trial.steps() && row.0[1] == Cell::Integer((place * seen.trial.step_tokens()) as i64);
+            let is_right = place <= seen.trial.steps()
+                && row.0[1] == Cell::Integer((place * seen.trial.step_tokens()) as i64);
             let why = known.checkpoints.get(&(number, place)).map(String::as_str);
-            let why = why.or((!is_right).then_some("no checkpoint of this trial stands at such a step"));
+            let why =
+                why.or((!is_right).then_some("no checkpoint of this trial stands at such a step"));
             newest = place;
             if let Some(why) = why {
                 let (trial, bytes) = (seen.which.clone(), row.get(2).unwrap_or(0));
                 self.found(Finding::Checkpoint { trial, step: place, bytes, why: why.to_owned() });
-                self.mend("DELETE FROM checkpoint WHERE trial = $1 AND step = $2", args![number, step]).await?;
-            } else if first.is_none_or(|first| place < first) && known.cleared.get(&number).is_none_or(|to| place > *to)
+                self.mend(
+                    "DELETE FROM checkpoint WHERE trial = $1 AND step = $2",
+                    args![number, step],
+                )
+                .await?;
+            } else if first.is_none_or(|first| place < first)
+                && known.cleared.get(&number).is_none_or(|to| place > *to)
             {
                 usable = place;
             }
@@ -229,7 +258,11 @@ impl Walk<'_> {
         let forgot = usable < newest;
         if forgot {
             // Older ones that were removed from disk are newest now.
-            self.mend("DELETE FROM checkpoint WHERE trial = $1 AND step > $2", args![number, usable]).await?;
+            self.mend(
+                "DELETE FROM checkpoint WHERE trial = $1 AND step > $2",
+                args![number, usable],
+            )
+            .await?;
         }
         Ok((usable, forgot))
     }
@@ -240,17 +273,28 @@ impl Walk<'_> {
         for row in self.tx.rows(all, args![number]).await? {
             let step: i64 = row.get(0)?;
             let place = step as u64;
-            let flops = seen.trial.plan.train_flops(place.saturating_mul(seen.trial.step_tokens())) as f64;
+            let flops =
+                seen.trial.plan.train_flops(place.saturating_mul(seen.trial.step_tokens())) as f64;
             let why = match self.known.snapshots.get(&(number, place)) {
                 Some(why) => Some(why.clone()),
-                None if row.get::<f64>(1).ok() != Some(flops) => Some("its FLOPs are not those of its step".to_owned()),
+                None if row.get::<f64>(1).ok() != Some(flops) => {
+                    Some("its FLOPs are not those of its step".to_owned())
+                }
                 None => None,
             };
             if let Some(why) = &why {
-                self.found(Finding::Snapshot { trial: seen.which.clone(), step: place, why: why.clone() });
+                self.found(Finding::Snapshot {
+                    trial: seen.which.clone(),
+                    step: place,
+                    why: why.clone(),
+                });
             }
             if why.is_some() || first.is_some_and(|first| place >= first) {
-                self.mend("DELETE FROM snapshot WHERE trial = $1 AND step = $2", args![number, step]).await?;
+                self.mend(
+                    "DELETE FROM snapshot WHERE trial = $1 AND step = $2",
+                    args![number, step],
+                )
+                .await?;
             }
         }
         Ok(())
@@ -280,7 +324,9 @@ impl Walk<'_> {
         let again: Vec<String> = self.again.iter().map(i64::to_string).collect();
         let again = if again.is_empty() { "-1".into() } else { again.join(", ") };
         let of_no_trial = |(table, column): &(&str, &str)| {
-            format!("(NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column}) AND {column} NOT IN ({again}))")
+            format!(
+                "(NOT EXISTS (SELECT 1 FROM trial WHERE number = {table}.{column}) AND {column} NOT IN ({again}))"
+            )
         };
         for named in &OF_TRIALS {
             self.remove_dangling(named.0, &of_no_trial(named), "a trial").await?;
@@ -293,19 +339,34 @@ impl Walk<'_> {
             self.remove_dangling(table, &gone, "a sweep").await?;
         }
         let gone = "NOT EXISTS (SELECT 1 FROM environment WHERE id = attempt.environment)";
-        let attempts: u64 = self.tx.value(&format!("SELECT count(*) FROM attempt WHERE {gone}"), &[]).await?;
+        let attempts: u64 =
+            self.tx.value(&format!("SELECT count(*) FROM attempt WHERE {gone}"), &[]).await?;
         if attempts > 0 {
-            self.found(Finding::Dangling { table: "attempt", of: "an environment", rows: attempts });
+            self.found(Finding::Dangling {
+                table: "attempt",
+                of: "an environment",
+                rows: attempts,
+            });
             if self.mends {
                 let environment = self.lost_environment().await?;
-                self.mend(&format!("UPDATE attempt SET environment = $1 WHERE {gone}"), args![environment]).await?;
+                self.mend(
+                    &format!("UPDATE attempt SET environment = $1 WHERE {gone}"),
+                    args![environment],
+                )
+                .await?;
             }
         }
         Ok(())
     }
 
-    async fn remove_dangling(&mut self, table: &'static str, gone: &str, of: &'static str) -> Result<(), StoreError> {
-        let rows: u64 = self.tx.value(&format!("SELECT count(*) FROM {table} WHERE {gone}"), &[]).await?;
+    async fn remove_dangling(
+        &mut self,
+        table: &'static str,
+        gone: &str,
+        of: &'static str,
+    ) -> Result<(), StoreError> {
+        let rows: u64 =
+            self.tx.value(&format!("SELECT count(*) FROM {table} WHERE {gone}"), &[]).await?;
         if rows > 0 {
             self.found(Finding::Dangling { table, of, rows });
             self.mend(&format!("DELETE FROM {table} WHERE {gone}"), &[]).await?;
@@ -321,12 +382,15 @@ pub(crate) async fn refuse_changed(
     sweep: Option<&str>,
 ) -> Result<(), StoreError> {
     for table in tables {
-        let of = sweep.map_or("", |_| "WHERE r.trial IN (SELECT trial FROM member WHERE sweep_id = $1)");
+        let of =
+            sweep.map_or("", |_| "WHERE r.trial IN (SELECT trial FROM member WHERE sweep_id = $1)");
         let sql = format!("SELECT {} FROM {} r {of}", columns(table), table.name);
         let look = |row: Row| match (checksum(table, &row), sum(table, &row)) {
             (Some(0), Some(_)) => Ok(()),
             (stored, found) if found.is_some() && stored == found => Ok(()),
-            _ => Err(StoreError::Changed { table: table.name, trial: row.get(0)?, key: row.get(1)? }),
+            _ => {
+                Err(StoreError::Changed { table: table.name, trial: row.get(0)?, key: row.get(1)? })
+            }
         };
         let of: Vec<Arg> = sweep.into_iter().map(Arg::from).collect();
         tx.map(&sql, &of, look).await?;
@@ -361,20 +425,25 @@ fn is_diverged(table: &Table, row: &Row) -> bool {
     loss.is_some_and(|place| !matches!(row.get::<f64>(place), Ok(loss) if loss.is_finite()))
 }
 
-/// A row against its trial. What is wrong with its content comes before what is wrong with its attempt.
+/// A row against its trial. What is wrong with its content comes before what is wrong with its
+/// attempt.
 fn judge(table: &Table, seen: &Seen, sealing: &BTreeSet<i64>, row: &Row) -> Found {
     let width = table.columns.len();
     let key: u64 = row.get(1).unwrap_or(u64::MAX);
     let step = match table.name {
-        "growth_event" => seen.trial.expected_growth(key as usize).map_or(u64::MAX, |growth| growth.step),
+        "growth_event" => {
+            seen.trial.expected_growth(key as usize).map_or(u64::MAX, |growth| growth.step)
+        }
         _ => key,
     };
     let step = if step == u64::MAX { row.get(2).unwrap_or(step) } else { step };
     let stored = checksum(table, row);
     let sum = sum(table, row);
     let attempt: Option<i64> = row.get(width - 1).ok();
-    let (of_trial, epoch) =
-        (row.get::<Option<i64>>(width).ok().flatten(), row.get::<Option<i64>>(width + 1).ok().flatten());
+    let (of_trial, epoch) = (
+        row.get::<Option<i64>>(width).ok().flatten(),
+        row.get::<Option<i64>>(width + 1).ok().flatten(),
+    );
     let is_sealed = stored.is_some_and(|stored| stored != 0);
     let problem = if sum.is_none() || (is_sealed && sum != stored) {
         Some(Problem::Changed)
@@ -413,22 +482,28 @@ fn is_consistent(table: &Table, seen: &Seen, key: u64, row: &Row) -> bool {
             let Some(expected) = trial.expected_growth(key as usize) else { return true };
             let operators = trial.plan.operator_flops(key as usize);
             let spent = trial.plan.train_flops(expected.tokens) + operators;
-            let text = |column: &str| table.place(column).and_then(|place| row.get::<String>(place).ok());
-            let number = |column: &str| table.place(column).and_then(|place| row.get::<u64>(place).ok());
+            let text =
+                |column: &str| table.place(column).and_then(|place| row.get::<String>(place).ok());
+            let number =
+                |column: &str| table.place(column).and_then(|place| row.get::<u64>(place).ok());
             return number("step") == Some(expected.step)
                 && number("tokens") == Some(expected.tokens)
                 && flops(4) == Some(spent as f64)
                 && table.place("operator_flops").and_then(flops) == Some(operators as f64)
                 && text("transforms") == serde_json::to_string(expected.growths).ok()
-                && [number("parameters_before"), number("parameters_after")] == expected.parameters.map(Some)
+                && [number("parameters_before"), number("parameters_after")]
+                    == expected.parameters.map(Some)
                 && number("preserving") == Some(expected.preserving.into());
         }
         // A row at no such step is unexpected, which is said of it then.
         _ if key > end => return true,
         _ => (key, key * trial.step_tokens()),
     };
-    let is_last = table.place("is_last").is_none_or(|place| row.get::<bool>(place).ok() == Some(step == end));
-    row.get::<u64>(2).ok() == Some(tokens) && flops(3) == Some(trial.plan.train_flops(tokens) as f64) && is_last
+    let is_last =
+        table.place("is_last").is_none_or(|place| row.get::<bool>(place).ok() == Some(step == end));
+    row.get::<u64>(2).ok() == Some(tokens)
+        && flops(3) == Some(trial.plan.train_flops(tokens) as f64)
+        && is_last
 }
 
 /// Rows of one table, counted against what must be there.
@@ -475,7 +550,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// A state of this step or a later one builds on a row of `step`; one of a growth is after the step that it comes before.
+    /// A state of this step or a later one builds on a row of `step`; one of a growth is after the
+    /// step that it comes before.
     fn builds_on(&self, step: u64) -> u64 {
         if self.table.name == "growth_event" { step.saturating_add(1) } else { step }
     }

@@ -1,4 +1,5 @@
-//! Sweeps against their own text: it gives the sweep's identity, its places, and the definition of every trial.
+//! Sweeps against their own text: it gives the sweep's identity, its places, and the definition of
+//! every trial.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,8 @@ pub(super) fn identity(texts: &[&str]) -> String {
 
 impl Walk<'_> {
     pub(super) async fn sweeps(&mut self) -> Result<(), StoreError> {
-        let ids: Vec<String> = self.tx.column("SELECT id FROM sweep ORDER BY created_at, id", &[]).await?;
+        let ids: Vec<String> =
+            self.tx.column("SELECT id FROM sweep ORDER BY created_at, id", &[]).await?;
         for (number, id) in ids.iter().enumerate() {
             (self.tell)(&format!("sweep {} of {}", number + 1, ids.len()));
             self.sweep(id).await?;
@@ -32,21 +34,32 @@ impl Walk<'_> {
 
     async fn sweep(&mut self, id: &str) -> Result<(), StoreError> {
         self.report.sweeps += 1;
-        let row = self.tx.row("SELECT name, spec, data_digest FROM sweep WHERE id = $1", args![id]).await?;
-        let [name, spec, data] = [0, 1, 2].map(|column| row.as_ref().and_then(|row| row.get::<String>(column).ok()));
+        let row = self
+            .tx
+            .row("SELECT name, spec, data_digest FROM sweep WHERE id = $1", args![id])
+            .await?;
+        let [name, spec, data] =
+            [0, 1, 2].map(|column| row.as_ref().and_then(|row| row.get::<String>(column).ok()));
         let name = name.unwrap_or_default();
-        let (Some(spec), Some(data)) = (spec, data) else { return self.forget_sweep(id, name).await };
+        let (Some(spec), Some(data)) = (spec, data) else {
+            return self.forget_sweep(id, name).await;
+        };
         if identity(&[&spec, &data]) != id {
             return self.forget_sweep(id, name).await;
         }
-        let understood = Sweep::parse(&spec).ok().and_then(|sweep| Some((sweep.members(&data).ok()?, sweep)));
+        let understood =
+            Sweep::parse(&spec).ok().and_then(|sweep| Some((sweep.members(&data).ok()?, sweep)));
         let Some((members, sweep)) = understood else {
             self.report.unknown.push(name);
             return Ok(());
         };
         let expected = &sweep.spec().name;
         if name != *expected {
-            self.found(Finding::SweepName { sweep: id.into(), found: name.clone(), expected: expected.clone() });
+            self.found(Finding::SweepName {
+                sweep: id.into(),
+                found: name.clone(),
+                expected: expected.clone(),
+            });
             self.mend("UPDATE sweep SET name = $1 WHERE id = $2", args![expected, id]).await?;
         }
         let order = in_order(&members);
@@ -67,8 +80,13 @@ impl Walk<'_> {
         self.mend("DELETE FROM sweep WHERE id = $1", args![id]).await
     }
 
-    /// Whether the text means none of the trials that its places have, and these are whole: then another version read it otherwise.
-    async fn is_of_another_version(&mut self, id: &str, order: &[&Member]) -> Result<bool, StoreError> {
+    /// Whether the text means none of the trials that its places have, and these are whole: then
+    /// another version read it otherwise.
+    async fn is_of_another_version(
+        &mut self,
+        id: &str,
+        order: &[&Member],
+    ) -> Result<bool, StoreError> {
         let expected: BTreeSet<String> = order.iter().map(|member| member.trial.id()).collect();
         let trials = "SELECT t.number, t.id, t.definition FROM trial t
                       WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.number";
@@ -83,8 +101,13 @@ impl Walk<'_> {
         Ok(whole > 0 && known == 0)
     }
 
-    /// The numbers of a sweep's trials, in order; those that are not there, or not whole, are made anew.
-    async fn trials_of(&mut self, id: &str, order: &[&Member]) -> Result<Vec<Option<i64>>, StoreError> {
+    /// The numbers of a sweep's trials, in order; those that are not there, or not whole, are made
+    /// anew.
+    async fn trials_of(
+        &mut self,
+        id: &str,
+        order: &[&Member],
+    ) -> Result<Vec<Option<i64>>, StoreError> {
         let mut numbers = vec![];
         for (position, member) in order.iter().enumerate() {
             let number = match self.whole_trial(&member.trial).await? {
@@ -107,17 +130,26 @@ impl Walk<'_> {
         Ok(Some(number))
     }
 
-    /// The number of the trial that a place names, if that is damaged or not there, and so may be this one.
-    async fn trial_of_place(&mut self, sweep: &str, position: usize, trial: &Trial) -> Result<Option<i64>, StoreError> {
-        let told = self.told.iter().find(|(_, told)| told.trial == *trial).map(|(number, _)| *number);
+    /// The number of the trial that a place names, if that is damaged or not there, and so may be
+    /// this one.
+    async fn trial_of_place(
+        &mut self,
+        sweep: &str,
+        position: usize,
+        trial: &Trial,
+    ) -> Result<Option<i64>, StoreError> {
+        let told =
+            self.told.iter().find(|(_, told)| told.trial == *trial).map(|(number, _)| *number);
         if told.is_some() {
             return Ok(told);
         }
         let named = "SELECT m.trial, t.id, t.definition FROM member m LEFT JOIN trial t ON t.number = m.trial
                      WHERE m.sweep_id = $1 AND m.position = $2";
         let row = self.tx.row(named, args![sweep, position]).await?;
-        let number =
-            row.as_ref().and_then(|row| row.get::<i64>(0).ok()).filter(|number| !self.told.contains_key(number));
+        let number = row
+            .as_ref()
+            .and_then(|row| row.get::<i64>(0).ok())
+            .filter(|number| !self.told.contains_key(number));
         let Some((row, number)) = row.zip(number) else { return self.enter(None, trial).await };
         match row.get::<String>(1) {
             // No such trial.
@@ -142,7 +174,11 @@ impl Walk<'_> {
     }
 
     /// Enters a trial that is not there, under its old number if that is known.
-    async fn enter(&mut self, number: Option<i64>, trial: &Trial) -> Result<Option<i64>, StoreError> {
+    async fn enter(
+        &mut self,
+        number: Option<i64>,
+        trial: &Trial,
+    ) -> Result<Option<i64>, StoreError> {
         if let Some(number) = number {
             let which = Which { trial: trial.id(), label: self.label(number).await? };
             self.found(Finding::Definition { trial: which });
@@ -150,8 +186,13 @@ impl Walk<'_> {
         }
         if self.mends {
             TRIAL.insert(&mut self.tx, &[new_trial(trial)]).await?;
-            let given: i64 = self.tx.value("SELECT number FROM trial WHERE id = $1", args![trial.id()]).await?;
-            self.mend("UPDATE trial SET number = $1 WHERE number = $2", args![number.unwrap_or(given), given]).await?;
+            let given: i64 =
+                self.tx.value("SELECT number FROM trial WHERE id = $1", args![trial.id()]).await?;
+            self.mend(
+                "UPDATE trial SET number = $1 WHERE number = $2",
+                args![number.unwrap_or(given), given],
+            )
+            .await?;
             return Ok(Some(number.unwrap_or(given)));
         }
         Ok(number)
@@ -170,7 +211,8 @@ impl Walk<'_> {
             let row = self.tx.row(place, args![id, position]).await?;
             wrong += u64::from(!row.is_some_and(|row| is_place_of(&row, member, *number)));
         }
-        let more = "SELECT count(*) FROM member WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
+        let more =
+            "SELECT count(*) FROM member WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
         wrong += self.tx.value::<u64>(more, args![id, order.len()]).await?;
         if wrong > 0 {
             self.found(Finding::Places { sweep: id.into(), name: name.into(), rows: wrong });
@@ -178,8 +220,9 @@ impl Walk<'_> {
         if wrong > 0 && self.mends {
             self.mend("DELETE FROM member WHERE sweep_id = $1", args![id]).await?;
             let places = order.iter().zip(numbers).enumerate();
-            let rows =
-                places.filter_map(|(position, (member, number))| Some(member_row(id, position, member, (*number)?)));
+            let rows = places.filter_map(|(position, (member, number))| {
+                Some(member_row(id, position, member, (*number)?))
+            });
             MEMBER.insert(&mut self.tx, &rows.collect::<Vec<_>>()).await?;
         }
         Ok(())
@@ -196,17 +239,27 @@ impl Walk<'_> {
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
         let right = beginnings(&trials).into_iter().enumerate();
         let right = right.filter_map(|(n, beginning)| Some((n, beginning?)));
-        let right: BTreeSet<(i64, i64, u64)> =
-            right.filter_map(|(n, beginning)| Some((numbers[n]?, numbers[beginning.of]?, beginning.step))).collect();
+        let right: BTreeSet<(i64, i64, u64)> = right
+            .filter_map(|(n, beginning)| {
+                Some((numbers[n]?, numbers[beginning.of]?, beginning.step))
+            })
+            .collect();
         let noted = "SELECT trial, parent, step FROM beginning WHERE sweep_id = $1";
-        let read = |row: Row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<u64>(2).unwrap_or(u64::MAX)));
+        let read = |row: Row| {
+            Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<u64>(2).unwrap_or(u64::MAX)))
+        };
         let wrong = self.tx.map(noted, args![id], read).await?;
         let wrong: Vec<_> = wrong.into_iter().filter(|one| !right.contains(one)).collect();
         if !wrong.is_empty() {
-            self.found(Finding::Beginnings { sweep: id.into(), name: name.into(), rows: wrong.len() as u64 });
+            self.found(Finding::Beginnings {
+                sweep: id.into(),
+                name: name.into(),
+                rows: wrong.len() as u64,
+            });
         }
         for (trial, ..) in wrong {
-            self.mend("DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2", args![id, trial]).await?;
+            self.mend("DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2", args![id, trial])
+                .await?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A query on a SQLite file, by SQLite's own interface: a connection opened for reading, on which what does more than read is not authorized.
+//! A query on a SQLite file, by SQLite's own interface: a connection opened for reading, on which
+//! what does more than read is not authorized.
 //!
 //! sqlx would take several statements for one, and panics at some parameters.
 
@@ -16,18 +17,21 @@ use crate::{Cell, StoreError};
 
 /// No text or blob is longer, whether stored or made by the query.
 const LONGEST_VALUE: c_int = 1 << 26;
-/// All that SQLite takes in this process; what a query sorts or gathers beyond its caches lies in temporary files.
+/// All that SQLite takes in this process; what a query sorts or gathers beyond its caches lies in
+/// temporary files.
 const MOST_MEMORY: i64 = 1 << 29;
 /// Milliseconds to wait for a file that another program has locked as a whole.
 const PATIENCE: c_int = 900;
-/// Steps of SQLite's machine, well below a millisecond, after which it is asked whether anybody still waits.
+/// Steps of SQLite's machine, well below a millisecond, after which it is asked whether anybody
+/// still waits.
 const LOOK_EVERY: c_int = 1000;
 
 /// Answers a query; what goes wrong is told like an answer.
 pub(super) fn answer(path: &str, immutable: bool, sql: &str, mut rows: Rows) {
     // The address of this sender is what SQLite asks about; it outlives the connection.
     let to = Box::new(rows.to.clone());
-    let done = Connection::open(path, immutable, &to).and_then(|connection| tell(&connection, sql, &mut rows));
+    let done = Connection::open(path, immutable, &to)
+        .and_then(|connection| tell(&connection, sql, &mut rows));
     if let Err(error) = done {
         // Whoever waited may have gone.
         let _ = to.blocking_send(Err(error));
@@ -64,24 +68,44 @@ impl Connection {
             | sqlite::SQLITE_OPEN_NOMUTEX
             | sqlite::SQLITE_OPEN_PRIVATECACHE;
         let mut raw = ptr::null_mut();
-        // SAFETY: the name ends with NUL, and `raw` takes the handle, which is to be closed also after an error.
+        // SAFETY: the name ends with NUL, and `raw` takes the handle, which is to be closed also
+        // after an error.
         let (code, connection) = unsafe {
             sqlite::sqlite3_hard_heap_limit64(MOST_MEMORY);
-            let code = sqlite::sqlite3_open_v2(url(path, immutable).as_ptr(), &mut raw, flags, ptr::null());
+            let code = sqlite::sqlite3_open_v2(
+                url(path, immutable).as_ptr(),
+                &mut raw,
+                flags,
+                ptr::null(),
+            );
             (code, NonNull::new(raw).map(Self).ok_or_else(|| StoreError::Query(MEMORY.into()))?)
         };
         connection.check(code)?;
-        // SAFETY: the handle is open and this thread's alone; the callbacks touch nothing but `to`, which outlives it.
+        // SAFETY: the handle is open and this thread's alone; the callbacks touch nothing but `to`,
+        // which outlives it.
         let code = unsafe {
             let raw = connection.0.as_ptr();
             sqlite::sqlite3_limit(raw, sqlite::SQLITE_LIMIT_LENGTH, LONGEST_VALUE);
             sqlite::sqlite3_busy_timeout(raw, PATIENCE);
-            sqlite::sqlite3_progress_handler(raw, LOOK_EVERY, Some(is_gone), ptr::from_ref(to).cast_mut().cast());
-            sqlite::sqlite3_exec(raw, c"PRAGMA query_only = 1".as_ptr(), None, ptr::null_mut(), ptr::null_mut())
+            sqlite::sqlite3_progress_handler(
+                raw,
+                LOOK_EVERY,
+                Some(is_gone),
+                ptr::from_ref(to).cast_mut().cast(),
+            );
+            sqlite::sqlite3_exec(
+                raw,
+                c"PRAGMA query_only = 1".as_ptr(),
+                None,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
         };
         connection.check(code)?;
         // SAFETY: as above.
-        let code = unsafe { sqlite::sqlite3_set_authorizer(connection.0.as_ptr(), Some(authorize), ptr::null_mut()) };
+        let code = unsafe {
+            sqlite::sqlite3_set_authorizer(connection.0.as_ptr(), Some(authorize), ptr::null_mut())
+        };
         connection.check(code).map(|()| connection)
     }
 
@@ -92,7 +116,9 @@ impl Connection {
     /// What SQLite says went wrong: with the query, or else with the file.
     fn error(&self, code: c_int) -> StoreError {
         // SAFETY: the handle is open; the text lives until the next call.
-        let said = unsafe { CStr::from_ptr(sqlite::sqlite3_errmsg(self.0.as_ptr())) }.to_string_lossy().into_owned();
+        let said = unsafe { CStr::from_ptr(sqlite::sqlite3_errmsg(self.0.as_ptr())) }
+            .to_string_lossy()
+            .into_owned();
         match code & 0xff {
             sqlite::SQLITE_AUTH => StoreError::Query(format!("{said}; {ONLY_READING}")),
             sqlite::SQLITE_NOMEM => StoreError::Query(MEMORY.into()),
@@ -111,9 +137,9 @@ impl Connection {
     fn prepare_only(&self, sql: &str) -> Result<Statement<'_>, StoreError> {
         let (mut statement, mut rest) = (None, sql);
         while !rest.is_empty() {
-            let (next, after) = self
-                .prepare(rest)
-                .map_err(|error| if statement.is_some() { StoreError::Query(ONE.into()) } else { error })?;
+            let (next, after) = self.prepare(rest).map_err(|error| {
+                if statement.is_some() { StoreError::Query(ONE.into()) } else { error }
+            })?;
             if next.is_some() && statement.is_some() {
                 return Err(StoreError::Query(ONE.into()));
             }
@@ -133,7 +159,9 @@ impl Connection {
         let start = sql.as_ptr().cast::<c_char>();
         let length = c_int::try_from(sql.len()).expect("its length was checked");
         // SAFETY: the text is so many bytes long, and both pointers take what comes out.
-        let code = unsafe { sqlite::sqlite3_prepare_v2(self.0.as_ptr(), start, length, &mut raw, &mut tail) };
+        let code = unsafe {
+            sqlite::sqlite3_prepare_v2(self.0.as_ptr(), start, length, &mut raw, &mut tail)
+        };
         self.check(code)?;
         let rest = &sql[tail as usize - start as usize..];
         Ok((NonNull::new(raw).map(|raw| Statement { raw, connection: self }), rest))
@@ -162,7 +190,8 @@ extern "C" fn is_gone(to: *mut c_void) -> c_int {
 }
 
 const MEMORY: &str = "it takes more than 512 MiB of memory";
-const ONLY_READING: &str = "a query may only read: SELECT, WITH, VALUES, EXPLAIN, and pragmas that ask";
+const ONLY_READING: &str =
+    "a query may only read: SELECT, WITH, VALUES, EXPLAIN, and pragmas that ask";
 
 /// Functions that reach beyond the database.
 const FORBIDDEN: [&[u8]; 2] = [b"load_extension", b"fts3_tokenizer"];
@@ -214,11 +243,15 @@ extern "C" fn authorize(
     let word = |text: *const c_char| {
         (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes().to_ascii_lowercase())
     };
-    let among = |words: &[&[u8]], word: Option<Vec<u8>>| word.is_some_and(|word| words.contains(&word.as_slice()));
+    let among = |words: &[&[u8]], word: Option<Vec<u8>>| {
+        word.is_some_and(|word| words.contains(&word.as_slice()))
+    };
     let allowed = match action {
         sqlite::SQLITE_SELECT | sqlite::SQLITE_READ | sqlite::SQLITE_RECURSIVE => true,
         sqlite::SQLITE_FUNCTION => !among(&FORBIDDEN, word(second)),
-        sqlite::SQLITE_PRAGMA => among(&SHOWING, word(first)) || (second.is_null() && among(&ASKING, word(first))),
+        sqlite::SQLITE_PRAGMA => {
+            among(&SHOWING, word(first)) || (second.is_null() && among(&ASKING, word(first)))
+        }
         _ => false,
     };
     if allowed { sqlite::SQLITE_OK } else { sqlite::SQLITE_DENY }
@@ -245,10 +278,15 @@ impl Statement<'_> {
 
     fn columns(&self) -> Vec<String> {
         let name = |column| {
-            // SAFETY: there is such a column; its name, where memory sufficed for it, lives until the next call.
+            // SAFETY: there is such a column; its name, where memory sufficed for it, lives until
+            // the next call.
             unsafe {
                 let name = sqlite::sqlite3_column_name(self.raw.as_ptr(), column);
-                if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+                if name.is_null() {
+                    String::new()
+                } else {
+                    CStr::from_ptr(name).to_string_lossy().into_owned()
+                }
             }
         };
         (0..self.width()).map(name).collect()
@@ -277,9 +315,12 @@ impl Statement<'_> {
                 sqlite::SQLITE_FLOAT => Cell::Real(sqlite::sqlite3_column_double(raw, column)),
                 sqlite::SQLITE_TEXT => {
                     let text = self.bytes(sqlite::sqlite3_column_text(raw, column), column);
-                    String::from_utf8(text).map_or_else(|odd| Cell::Blob(odd.into_bytes()), Cell::Text)
+                    String::from_utf8(text)
+                        .map_or_else(|odd| Cell::Blob(odd.into_bytes()), Cell::Text)
                 }
-                sqlite::SQLITE_BLOB => Cell::Blob(self.bytes(sqlite::sqlite3_column_blob(raw, column).cast(), column)),
+                sqlite::SQLITE_BLOB => {
+                    Cell::Blob(self.bytes(sqlite::sqlite3_column_blob(raw, column).cast(), column))
+                }
                 _ => Cell::Null,
             }
         }
@@ -293,7 +334,11 @@ impl Statement<'_> {
         // SAFETY: SQLite gives so many bytes there, until the next step.
         unsafe {
             let length = sqlite::sqlite3_column_bytes(self.raw.as_ptr(), column);
-            if start.is_null() { vec![] } else { std::slice::from_raw_parts(start, length as usize).to_vec() }
+            if start.is_null() {
+                vec![]
+            } else {
+                std::slice::from_raw_parts(start, length as usize).to_vec()
+            }
         }
     }
 }

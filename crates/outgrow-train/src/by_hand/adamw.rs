@@ -42,7 +42,8 @@ pub(crate) struct Stretch {
 
 /// √Σx², the sum in float64 over blocks.
 pub(crate) fn norm(x: &[f32]) -> f64 {
-    simd(|| x.chunks(4096).map(|block| f64::from(sum(block, block, |a, b| a * b))).sum::<f64>()).sqrt()
+    simd(|| x.chunks(4096).map(|block| f64::from(sum(block, block, |a, b| a * b))).sum::<f64>())
+        .sqrt()
 }
 
 impl Flat<'_> {
@@ -64,17 +65,25 @@ impl Flat<'_> {
     }
 
     #[inline(always)]
-    fn entries(&mut self, stretch: &Stretch) -> impl Iterator<Item = (&mut f32, &mut f32, &mut f32, f32)> {
+    fn entries(
+        &mut self,
+        stretch: &Stretch,
+    ) -> impl Iterator<Item = (&mut f32, &mut f32, &mut f32, f32)> {
         let Range { start, end } = stretch.range;
         let moments = self.first[start..end].iter_mut().zip(&mut self.second[start..end]);
-        let entries = self.weights[start..end].iter_mut().zip(moments).zip(&self.gradient[start..end]);
+        let entries =
+            self.weights[start..end].iter_mut().zip(moments).zip(&self.gradient[start..end]);
         entries.map(|((w, (m, v)), g)| (w, m, v, *g))
     }
 }
 
 impl Stretch {
     fn rate(&self, rate: Rate) -> Rate {
-        Rate { step: rate.step * self.factor, keep: if self.decays { rate.keep } else { 1.0 }, ..rate }
+        Rate {
+            step: rate.step * self.factor,
+            keep: if self.decays { rate.keep } else { 1.0 },
+            ..rate
+        }
     }
 }
 

@@ -5,10 +5,18 @@
 use super::simd::{Element, exp, max, simd, sum};
 
 /// x = table[token] + position.
-pub(super) fn embed<E: Element>(tokens: &[i64], table: &[E], positions: &[E], t: usize, h: usize, x: &mut [f32]) {
+pub(super) fn embed<E: Element>(
+    tokens: &[i64],
+    table: &[E],
+    positions: &[E],
+    t: usize,
+    h: usize,
+    x: &mut [f32],
+) {
     simd(|| {
         for (row, (out, &token)) in x.chunks_exact_mut(h).zip(tokens).enumerate() {
-            let (token, position) = (&table[token as usize * h..][..h], &positions[row % t * h..][..h]);
+            let (token, position) =
+                (&table[token as usize * h..][..h], &positions[row % t * h..][..h]);
             for ((out, a), b) in out.iter_mut().zip(token).zip(position) {
                 *out = a.get() + b.get();
             }
@@ -17,7 +25,14 @@ pub(super) fn embed<E: Element>(tokens: &[i64], table: &[E], positions: &[E], t:
 }
 
 /// The gradients of table and positions, added to what is there.
-pub(super) fn embed_backward(tokens: &[i64], t: usize, h: usize, dx: &[f32], table: &mut [f32], positions: &mut [f32]) {
+pub(super) fn embed_backward(
+    tokens: &[i64],
+    t: usize,
+    h: usize,
+    dx: &[f32],
+    table: &mut [f32],
+    positions: &mut [f32],
+) {
     simd(|| {
         for (row, (dx, &token)) in dx.chunks_exact(h).zip(tokens).enumerate() {
             add_to(&mut table[token as usize * h..][..h], dx);
@@ -43,14 +58,24 @@ impl<E: Element> Gain<'_, E> {
     /// y = x·g·r with r = 1/√(mean x² + ε), row by row; r is kept.
     pub fn norm(&self, x: &[f32], y: &mut [E], r: &mut [f32]) {
         simd(|| {
-            for ((x, y), r) in x.chunks_exact(self.gain.len()).zip(y.chunks_exact_mut(self.gain.len())).zip(r) {
+            for ((x, y), r) in
+                x.chunks_exact(self.gain.len()).zip(y.chunks_exact_mut(self.gain.len())).zip(r)
+            {
                 self.row(x, y, r);
             }
         });
     }
 
     /// next = x + a + bias (if any), and its norm.
-    pub fn add_norm(&self, x: &[f32], added: &[E], bias: Option<&[E]>, next: &mut [f32], y: &mut [E], r: &mut [f32]) {
+    pub fn add_norm(
+        &self,
+        x: &[f32],
+        added: &[E],
+        bias: Option<&[E]>,
+        next: &mut [f32],
+        y: &mut [E],
+        r: &mut [f32],
+    ) {
         let h = self.gain.len();
         simd(|| {
             let rows = x.chunks_exact(h).zip(added.chunks_exact(h)).zip(next.chunks_exact_mut(h));
@@ -104,9 +129,17 @@ fn add_row<E: Element>(x: &[f32], added: &[E], bias: Option<&[E]>, next: &mut [f
 }
 
 /// next = x + a + bias (if any).
-pub(super) fn add<E: Element>(x: &[f32], added: &[E], bias: Option<&[E]>, h: usize, next: &mut [f32]) {
+pub(super) fn add<E: Element>(
+    x: &[f32],
+    added: &[E],
+    bias: Option<&[E]>,
+    h: usize,
+    next: &mut [f32],
+) {
     simd(|| {
-        for ((x, a), next) in x.chunks_exact(h).zip(added.chunks_exact(h)).zip(next.chunks_exact_mut(h)) {
+        for ((x, a), next) in
+            x.chunks_exact(h).zip(added.chunks_exact(h)).zip(next.chunks_exact_mut(h))
+        {
             add_row(x, a, bias, next);
         }
     });
@@ -153,7 +186,8 @@ pub(super) fn column_sums(x: &[f32], sums: &mut [f32]) {
     simd(|| x.chunks_exact(sums.len()).for_each(|row| add_to(sums, row)));
 }
 
-/// softmax(scale · scores) of each row of t × t matrices, in place; causal rows see no later columns.
+/// softmax(scale · scores) of each row of t × t matrices, in place; causal rows see no later
+/// columns.
 pub(super) fn softmax<E: Element>(scores: &mut [E], t: usize, scale: f32, causal: bool) {
     simd(|| {
         for (row, scores) in scores.chunks_exact_mut(t).enumerate() {
@@ -172,7 +206,13 @@ pub(super) fn softmax<E: Element>(scores: &mut [E], t: usize, scale: f32, causal
 }
 
 /// The gradient of scores from that of their softmax p, in place: scale · p · (dp − Σ p·dp).
-pub(super) fn softmax_backward<E: Element>(p: &[E], dp: &mut [E], t: usize, scale: f32, causal: bool) {
+pub(super) fn softmax_backward<E: Element>(
+    p: &[E],
+    dp: &mut [E],
+    t: usize,
+    scale: f32,
+    causal: bool,
+) {
     simd(|| {
         for (row, (p, dp)) in p.chunks_exact(t).zip(dp.chunks_exact_mut(t)).enumerate() {
             let n = if causal { row % t + 1 } else { t };

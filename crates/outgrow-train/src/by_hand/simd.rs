@@ -1,7 +1,8 @@
 //! Loops for the widest vectors that the processor has, without a word of assembler.
 
-/// Runs a closure compiled for the processor's vector instructions. What is to be fast must be inlined into it: the
-/// compiler then turns its plain loops into vectors. Nothing is contracted or reordered, so all processors give the same bits.
+/// Runs a closure compiled for the processor's vector instructions. What is to be fast must be
+/// inlined into it: the compiler then turns its plain loops into vectors. Nothing is contracted or
+/// reordered, so all processors give the same bits.
 #[inline(always)]
 pub(super) fn simd<R>(run: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -54,7 +55,8 @@ pub(super) fn max(values: impl Iterator<Item = f32>) -> f32 {
     values.fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
-/// eˣ within 2 units in the last place for −87 ≤ x ≤ 88, the same as at the ends beyond; NaN stays NaN.
+/// eˣ within 2 units in the last place for −87 ≤ x ≤ 88, the same as at the ends beyond; NaN stays
+/// NaN.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to whole numbers
@@ -138,8 +140,10 @@ mod tests {
 
     #[test]
     fn bfloat16_rounds_as_libtorch_does() {
-        let values: Vec<f32> = (0..10_000).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i % 60 - 30)).collect();
-        let theirs = tch::Tensor::from_slice(&values).to_kind(tch::Kind::BFloat16).to_kind(tch::Kind::Float);
+        let values: Vec<f32> =
+            (0..10_000).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i % 60 - 30)).collect();
+        let theirs =
+            tch::Tensor::from_slice(&values).to_kind(tch::Kind::BFloat16).to_kind(tch::Kind::Float);
         let theirs: Vec<f32> = Vec::try_from(&theirs).expect("numbers");
         let ours: Vec<f32> = values.iter().map(|&x| Bf16::put(x).get()).collect();
         assert_eq!(ours, theirs);

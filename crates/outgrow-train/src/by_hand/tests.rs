@@ -9,8 +9,10 @@ use crate::{
 /// A model with heads of two sizes, and layers of two shapes.
 fn uneven(causal: bool, final_norm: bool) -> Architecture {
     let form = Form { causal, final_norm, eps_sum: 1e-4, ..Form::paper() };
-    let mut architecture = Architecture::uniform(37, 12, 24, 2, LayerShape::uniform(3, 8, 4, 40), form);
-    architecture.layers[1].heads = [(5, 7), (5, 7), (9, 3)].map(|(d_k, d_v)| HeadShape::new(d_k, d_v)).into();
+    let mut architecture =
+        Architecture::uniform(37, 12, 24, 2, LayerShape::uniform(3, 8, 4, 40), form);
+    architecture.layers[1].heads =
+        [(5, 7), (5, 7), (9, 3)].map(|(d_k, d_v)| HeadShape::new(d_k, d_v)).into();
     architecture.layers[1].d_ff = 17;
     architecture
 }
@@ -19,12 +21,16 @@ fn uneven(causal: bool, final_norm: bool) -> Architecture {
 fn both(architecture: &Architecture, compute: Kind, masked: bool) -> [(f64, Tensor); 2] {
     let mut state = TrainingState::fresh(architecture, 3, Kind::Float, Device::Cpu);
     if masked {
-        state.mask = Some(Tensor::arange(state.weights.numel() as i64, (Kind::Float, tch::Device::Cpu)).sin());
+        state.mask = Some(
+            Tensor::arange(state.weights.numel() as i64, (Kind::Float, tch::Device::Cpu)).sin(),
+        );
     }
     let b = 5;
     let ids = |salt: i64| {
         let n = (b * architecture.seq_len) as i64;
-        (Tensor::arange(n, (Kind::Int64, tch::Device::Cpu)) * salt + 3).remainder(37).view([b as i64, -1])
+        (Tensor::arange(n, (Kind::Int64, tch::Device::Cpu)) * salt + 3)
+            .remainder(37)
+            .view([b as i64, -1])
     };
     let (tokens, targets) = (ids(11), ids(7));
     let exact = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
@@ -40,7 +46,10 @@ fn both(architecture: &Architecture, compute: Kind, masked: bool) -> [(f64, Tens
     let first = (first.0, first.1.copy());
     let again = by_hand.run(&state, &flat(&tokens), &flat(&targets), &mut || ());
     assert!(first.0 == again.0 && first.1.equal(&again.1), "a second run must not see the first");
-    [(loss.double_value(&[]), gradient.to_kind(Kind::Double)), (again.0, again.1.to_kind(Kind::Double))]
+    [
+        (loss.double_value(&[]), gradient.to_kind(Kind::Double)),
+        (again.0, again.1.to_kind(Kind::Double)),
+    ]
 }
 
 fn distance(a: &Tensor, b: &Tensor) -> f64 {
@@ -49,7 +58,9 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn by_hand_agrees_with_autograd() {
-    for (causal, final_norm, masked) in [(true, true, false), (false, false, false), (true, false, true)] {
+    for (causal, final_norm, masked) in
+        [(true, true, false), (false, false, false), (true, false, true)]
+    {
         let architecture = uneven(causal, final_norm);
         let [plain, ours] = both(&architecture, Kind::Float, masked);
         assert!((plain.0 - ours.0).abs() < 1e-5, "{} {}", plain.0, ours.0);
@@ -73,7 +84,9 @@ fn in_bfloat16_it_is_as_exact_as_autograd() {
 #[test]
 fn what_it_can_not_do_is_left_to_autograd() {
     let mut architecture = uneven(true, true);
-    let state = |architecture: &Architecture| TrainingState::fresh(architecture, 3, Kind::Float, Device::Cpu);
+    let state = |architecture: &Architecture| {
+        TrainingState::fresh(architecture, 3, Kind::Float, Device::Cpu)
+    };
     assert!(ByHand::new(&state(&architecture), 2, Kind::Double).is_none());
     architecture.form.norm = Norm::LayerNorm;
     assert!(ByHand::new(&state(&architecture), 2, Kind::Float).is_none());

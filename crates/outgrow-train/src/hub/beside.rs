@@ -1,4 +1,5 @@
-//! The files of a folder: which hold the weights that transformers reads, which a grown model takes along, which it can't.
+//! The files of a folder: which hold the weights that transformers reads, which a grown model takes
+//! along, which it can't.
 
 use std::{
     fs, io,
@@ -13,7 +14,8 @@ pub const SINGLE: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Files that make what transformers loads something else than the weights beside them.
-const ADAPTERS: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
+const ADAPTERS: [&str; 3] =
+    ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
 
 /// Files of weights that belong together.
 pub struct WeightSet {
@@ -48,13 +50,16 @@ impl WeightSet {
         }
         let files: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
         match files.iter().find(|file| !file.is_file()) {
-            Some(file) => Err(format_error(file, format!("there is no such file, but {INDEX} names it"))),
+            Some(file) => {
+                Err(format_error(file, format!("there is no such file, but {INDEX} names it")))
+            }
             None => Ok(Self { files, index: Some((index, map)) }),
         }
     }
 }
 
-/// The weights that transformers reads, and others that would be read in their place by other programs or versions.
+/// The weights that transformers reads, and others that would be read in their place by other
+/// programs or versions.
 ///
 /// # Errors
 /// If there are none, or an index names what is no file of this folder.
@@ -83,8 +88,10 @@ pub fn check(folder: &Path) -> Result<(), HubError> {
         );
         return Err(format_error(folder, why));
     }
-    let names = fs::read_dir(folder).map_err(file_error(folder))?.flatten().map(|entry| entry.file_name());
-    let mut code: Vec<String> = names.filter_map(|name| name.into_string().ok()).filter(|name| is_code(name)).collect();
+    let names =
+        fs::read_dir(folder).map_err(file_error(folder))?.flatten().map(|entry| entry.file_name());
+    let mut code: Vec<String> =
+        names.filter_map(|name| name.into_string().ok()).filter(|name| is_code(name)).collect();
     code.sort();
     match code.first() {
         None => Ok(()),
@@ -150,13 +157,15 @@ const WEIGHTS: [&str; 19] = [
     "tflite",
 ];
 /// Beginnings of names of what a training leaves.
-const TRAINING: [&str; 6] = ["optimizer", "rng_state", "scaler", "scheduler", "trainer_state", "training_args"];
+const TRAINING: [&str; 6] =
+    ["optimizer", "rng_state", "scaler", "scheduler", "trainer_state", "training_args"];
 /// A folder of further chat templates.
 const TEMPLATES: &str = "additional_chat_templates";
 
 const OLD_WEIGHTS: &str = "weights of the model before";
 
-/// Copies what holds for a model of any size from one folder to another; gives what was left out, by name.
+/// Copies what holds for a model of any size from one folder to another; gives what was left out,
+/// by name.
 pub fn copy(from: &Path, to: &Path) -> io::Result<Vec<LeftOut>> {
     let mut left_out = vec![];
     for entry in fs::read_dir(from)? {
@@ -175,7 +184,8 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<Vec<LeftOut>> {
 
 /// What a grown model has of its own, under this name.
 fn is_written(name: &str) -> bool {
-    let shard = name.starts_with("model-") && name.ends_with(".safetensors") && name.contains("-of-");
+    let shard =
+        name.starts_with("model-") && name.ends_with(".safetensors") && name.contains("-of-");
     shard || [CONFIG, SINGLE, INDEX].contains(&name)
 }
 
@@ -223,7 +233,10 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 pub fn strays(folder: &Path, read: &[PathBuf]) -> Vec<String> {
     let is_stray = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.is_file() && !read.contains(path) && what_is(&name, false) == Some(OLD_WEIGHTS) && name != INDEX
+        path.is_file()
+            && !read.contains(path)
+            && what_is(&name, false) == Some(OLD_WEIGHTS)
+            && name != INDEX
     };
     let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut names: Vec<String> = paths

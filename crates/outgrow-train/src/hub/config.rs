@@ -13,21 +13,29 @@ use super::{HubError, file_error, format_error};
 /// No `config.json` or index is longer: a bound for untrusted input.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The object in a JSON file. What readers understand differently is refused: a key twice, a mark of byte order, numbers that are none.
+/// The object in a JSON file. What readers understand differently is refused: a key twice, a mark
+/// of byte order, numbers that are none.
 pub fn read_object(path: &Path) -> Result<Map<String, Value>, HubError> {
     let about = fs::metadata(path).map_err(file_error(path))?;
     if !about.is_file() {
         return Err(format_error(path, "it is no regular file"));
     }
     if about.len() > MAX_BYTES {
-        return Err(format_error(path, format!("it has {} bytes, more than {MAX_BYTES}", about.len())));
+        return Err(format_error(
+            path,
+            format!("it has {} bytes, more than {MAX_BYTES}", about.len()),
+        ));
     }
     let text = fs::read(path).map_err(file_error(path))?;
     let refuse = |why: &str| Err(format_error(path, why));
     if text.starts_with(b"\xef\xbb\xbf") {
-        return refuse("it begins with a byte order mark, which JSON does not allow; save it as UTF-8 without one");
+        return refuse(
+            "it begins with a byte order mark, which JSON does not allow; save it as UTF-8 without one",
+        );
     }
-    let Ok(text) = std::str::from_utf8(&text) else { return refuse("it is no JSON: it is not UTF-8") };
+    let Ok(text) = std::str::from_utf8(&text) else {
+        return refuse("it is no JSON: it is not UTF-8");
+    };
     match serde_json::from_str(text) {
         Ok(Strict(Value::Object(fields))) => Ok(fields),
         Ok(_) => refuse("it is no JSON object"),
@@ -93,7 +101,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some((key, Strict(value))) = entries.next_entry::<String, _>()? {
             if let Some(before) = object.insert(key.clone(), value) {
-                let why = format!("`{key}` stands there twice, once as {before} and once as {}", object[&key]);
+                let why = format!(
+                    "`{key}` stands there twice, once as {before} and once as {}",
+                    object[&key]
+                );
                 return Err(A::Error::custom(why));
             }
         }
@@ -118,7 +129,12 @@ impl Config<'_> {
     }
 
     /// A field of a type; null is not of it.
-    fn typed<T>(&self, key: &str, kind: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, HubError> {
+    fn typed<T>(
+        &self,
+        key: &str,
+        kind: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, HubError> {
         match self.fields.get(key) {
             None => Ok(None),
             Some(value) => match read(value) {
@@ -132,7 +148,9 @@ impl Config<'_> {
     pub fn size(&self, key: &str) -> Result<Option<usize>, HubError> {
         match self.get(key) {
             None => Ok(None),
-            Some(_) => self.typed(key, "a whole number of at least 0", |n| n.as_u64().and_then(|n| n.try_into().ok())),
+            Some(_) => self.typed(key, "a whole number of at least 0", |n| {
+                n.as_u64().and_then(|n| n.try_into().ok())
+            }),
         }
     }
 
@@ -169,8 +187,11 @@ impl Config<'_> {
         }
     }
 
-    /// Refuses two statements of one fact that differ: which one a program takes depends on the program and its version.
+    /// Refuses two statements of one fact that differ: which one a program takes depends on the
+    /// program and its version.
     pub fn contradiction<T>(&self, [a, b]: [&dyn fmt::Display; 2]) -> Result<T, HubError> {
-        self.refuse(format!("{a}, but {b}: which of them holds depends on who reads it; remove the wrong one"))
+        self.refuse(format!(
+            "{a}, but {b}: which of them holds depends on who reads it; remove the wrong one"
+        ))
     }
 }

@@ -1,11 +1,12 @@
-//! What a `config.json` says beyond sizes and rotary positions: facts with two names, code that the folder brings along, fields that other code
-//! would read.
+//! What a `config.json` says beyond sizes and rotary positions: facts with two names, code that the
+//! folder brings along, fields that other code would read.
 
 use serde_json::{Map, Value};
 
 use super::{Family, HubError, config::Config};
 
-/// Two names of one fact, of other families or other versions. A configuration may have both if they agree.
+/// Two names of one fact, of other families or other versions. A configuration may have both if
+/// they agree.
 const NAMES: [[&str; 2]; 12] = [
     ["n_embd", "hidden_size"],
     ["n_layer", "num_hidden_layers"],
@@ -21,7 +22,8 @@ const NAMES: [[&str; 2]; 12] = [
     ["dtype", "torch_dtype"],
 ];
 
-/// Fields by which other code, or another family, computes something else unless they are off: null, false, 0 or empty.
+/// Fields by which other code, or another family, computes something else unless they are off:
+/// null, false, 0 or empty.
 const OFF: [&str; 44] = [
     "add_cross_attention",
     "alibi",
@@ -83,7 +85,8 @@ const ONE: [&str; 10] = [
     "scale_emb",
 ];
 
-/// Fields of these families and of transformers that do not change logits, or that are read elsewhere.
+/// Fields of these families and of transformers that do not change logits, or that are read
+/// elsewhere.
 const KNOWN: &str = "_attn_implementation_autoset _name_or_path activation_function architectures attention_bias attention_dropout \
     attn_pdrop bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward classifier_dropout cross_attention_hidden_size \
     decoder_start_token_id diversity_penalty do_sample dtype early_stopping embd_pdrop encoder_no_repeat_ngram_size eos_token_id \
@@ -99,14 +102,16 @@ const KNOWN: &str = "_attn_implementation_autoset _name_or_path activation_funct
     tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p use_bfloat16 \
     use_cache use_parallel_residual vocab_size";
 
-/// Refuses a configuration that contradicts itself, or that other code than this family's computes something else by.
+/// Refuses a configuration that contradicts itself, or that other code than this family's computes
+/// something else by.
 pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
     check_code(config, family)?;
     for [a, b] in NAMES {
         if let (Some(one), Some(other)) = (config.get(a), config.get(b))
             && one != other
         {
-            return config.contradiction([&format!("`{a}` is {one}"), &format!("`{b}` is {other}")]);
+            return config
+                .contradiction([&format!("`{a}` is {one}"), &format!("`{b}` is {other}")]);
         }
     }
     check_layer_types(config)?;
@@ -114,8 +119,8 @@ pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
     for (key, value) in config.fields {
         // Without its switch, Qwen3's window is not used.
         let unused = family == Family::Qwen3 && key == "sliding_window";
-        let odd =
-            OFF.contains(&key.as_str()) && !is_off(value) && !unused || ONE.contains(&key.as_str()) && !is_one(value);
+        let odd = OFF.contains(&key.as_str()) && !is_off(value) && !unused
+            || ONE.contains(&key.as_str()) && !is_one(value);
         if odd {
             return config.refuse(format!(
                 "`{key}` is {value}, by which a model computes something else than a plain {name} model does; that is not known here"
@@ -128,8 +133,9 @@ pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
 /// Refuses code of the folder's own, and a class of another family.
 fn check_code(config: &Config, family: Family) -> Result<(), HubError> {
     if let Some(Value::Object(map)) = config.get("auto_map")
-        && let Some((class, code)) =
-            map.iter().find(|(class, _)| ["AutoModel", "AutoConfig"].iter().any(|a| class.starts_with(a)))
+        && let Some((class, code)) = map
+            .iter()
+            .find(|(class, _)| ["AutoModel", "AutoConfig"].iter().any(|a| class.starts_with(a)))
     {
         let name = family.model_type();
         return config.refuse(format!(
@@ -140,7 +146,9 @@ fn check_code(config: &Config, family: Family) -> Result<(), HubError> {
     let list = match config.get("architectures") {
         None => return Ok(()),
         Some(Value::Array(list)) => list,
-        Some(other) => return config.refuse(format!("`architectures` is {other}; it must be a list")),
+        Some(other) => {
+            return config.refuse(format!("`architectures` is {other}; it must be a list"));
+        }
     };
     let is_own = |class: &Value| {
         let own = |name: &str| class.as_str().is_some_and(|class| class.eq_ignore_ascii_case(name));
@@ -158,8 +166,11 @@ fn check_code(config: &Config, family: Family) -> Result<(), HubError> {
 /// Layers that are said one by one must all attend to everything.
 fn check_layer_types(config: &Config) -> Result<(), HubError> {
     let Some(types) = config.get("layer_types") else { return Ok(()) };
-    let Some(list) = types.as_array().filter(|list| list.iter().all(|kind| kind == "full_attention")) else {
-        return config.refuse(format!("`layer_types` is {types}; only \"full_attention\" is known here"));
+    let Some(list) =
+        types.as_array().filter(|list| list.iter().all(|kind| kind == "full_attention"))
+    else {
+        return config
+            .refuse(format!("`layer_types` is {types}; only \"full_attention\" is known here"));
     };
     match config.size("num_hidden_layers")? {
         Some(n) if n != list.len() => config.contradiction([
@@ -187,7 +198,9 @@ fn is_one(value: &Value) -> bool {
 
 /// Fields that mean nothing here, nor to transformers' own code of these families.
 pub fn unknown(fields: &Map<String, Value>) -> Vec<&str> {
-    let known = |key: &str| OFF.contains(&key) || ONE.contains(&key) || KNOWN.split(' ').any(|known| known == key);
+    let known = |key: &str| {
+        OFF.contains(&key) || ONE.contains(&key) || KNOWN.split(' ').any(|known| known == key)
+    };
     fields.keys().map(String::as_str).filter(|key| !known(key)).collect()
 }
 

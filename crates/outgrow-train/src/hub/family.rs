@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Activation, Architecture, Form, HeadShape, LayerShape, Norm, ParamKind, ParamKind::*, Positions as PositionKind,
-    architecture::MAX_COUNT,
+    Activation, Architecture, Form, HeadShape, LayerShape, Norm, ParamKind, ParamKind::*,
+    Positions as PositionKind, architecture::MAX_COUNT,
 };
 use serde_json::{Map, Value, json};
 
@@ -129,8 +129,13 @@ const GPT_NEOX: &[Stored] = &[
 ];
 
 /// Buffers that older versions of transformers stored, and that follow from the configuration.
-const BUFFERS: [&str; 5] =
-    ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
+const BUFFERS: [&str; 5] = [
+    "rotary_emb.inv_freq",
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.bias",
+    ".attention.masked_bias",
+];
 
 /// No model has more heads in all of its layers: a bound for untrusted input.
 const MAX_HEADS: usize = 1 << 20;
@@ -188,8 +193,9 @@ impl Family {
 
     /// The tensors of the embedding and of the head, which may be one.
     pub(super) fn tables(self) -> [&'static str; 2] {
-        let name =
-            |kind: ParamKind| self.tensors().iter().find(|stored| stored.kinds == [kind]).map(|stored| stored.name);
+        let name = |kind: ParamKind| {
+            self.tensors().iter().find(|stored| stored.kinds == [kind]).map(|stored| stored.name)
+        };
         [Embedding, Unembedding].map(|kind| name(kind).expect("every family has both"))
     }
 
@@ -206,7 +212,10 @@ impl Family {
         };
         match Self::ALL.into_iter().find(|family| family.model_type() == model_type) {
             Some(family) => Ok(family),
-            None => config.refuse(format!("`model_type` {model_type:?} is not known here; known are {}", known())),
+            None => config.refuse(format!(
+                "`model_type` {model_type:?} is not known here; known are {}",
+                known()
+            )),
         }
     }
 
@@ -228,7 +237,9 @@ impl Family {
     /// The architecture that a configuration means.
     pub(super) fn architecture(self, config: &Config) -> Result<Architecture, HubError> {
         if config.get("quantization_config").is_some() {
-            return config.refuse("the model is quantized; growing needs its weights in a floating-point type");
+            return config.refuse(
+                "the model is quantized; growing needs its weights in a floating-point type",
+            );
         }
         facts::check(config, self)?;
         match self {
@@ -240,7 +251,8 @@ impl Family {
 
     fn read_llama(self, config: &Config) -> Result<Architecture, HubError> {
         let is_qwen = self == Family::Qwen3;
-        let (d_model, n_heads) = (config.needed("hidden_size")?, config.needed("num_attention_heads")?);
+        let (d_model, n_heads) =
+            (config.needed("hidden_size")?, config.needed("num_attention_heads")?);
         // What transformers takes where a field is left out; null is each head's own.
         let n_kv_heads = match config.size("num_key_value_heads")? {
             None if is_qwen && !config.fields.contains_key("num_key_value_heads") => 32,
@@ -274,7 +286,12 @@ impl Family {
             n_kv_heads,
             d_ff: config.needed("intermediate_size")?,
         };
-        sizes.architecture(config, config.needed("vocab_size")?, config.needed("max_position_embeddings")?, form)
+        sizes.architecture(
+            config,
+            config.needed("vocab_size")?,
+            config.needed("max_position_embeddings")?,
+            form,
+        )
     }
 
     fn read_gpt2(self, config: &Config) -> Result<Architecture, HubError> {
@@ -284,7 +301,10 @@ impl Family {
             qkv_bias: true,
             output_bias: true,
             tied: config.flag("tie_word_embeddings", true)?,
-            ..Form::decoder(Norm::LayerNorm, config.number("layer_norm_epsilon", 1e-5)? * d_model as f64)
+            ..Form::decoder(
+                Norm::LayerNorm,
+                config.number("layer_norm_epsilon", 1e-5)? * d_model as f64,
+            )
         };
         let d_k = shared_width(config, d_model, n_heads)?;
         let sizes = Uniform {
@@ -294,11 +314,17 @@ impl Family {
             n_kv_heads: n_heads,
             d_ff: config.size("n_inner")?.unwrap_or(d_model.saturating_mul(4)),
         };
-        sizes.architecture(config, config.needed("vocab_size")?, config.needed("n_positions")?, form)
+        sizes.architecture(
+            config,
+            config.needed("vocab_size")?,
+            config.needed("n_positions")?,
+            form,
+        )
     }
 
     fn read_gpt_neox(self, config: &Config) -> Result<Architecture, HubError> {
-        let (d_model, n_heads) = (config.needed("hidden_size")?, config.needed("num_attention_heads")?);
+        let (d_model, n_heads) =
+            (config.needed("hidden_size")?, config.needed("num_attention_heads")?);
         let d_k = shared_width(config, d_model, n_heads)?;
         let attention_bias = config.flag("attention_bias", true)?;
         let form = Form {
@@ -308,7 +334,10 @@ impl Family {
             output_bias: attention_bias,
             parallel: config.flag("use_parallel_residual", true)?,
             tied: config.flag("tie_word_embeddings", false)?,
-            ..Form::decoder(Norm::LayerNorm, config.number("layer_norm_eps", 1e-5)? * d_model as f64)
+            ..Form::decoder(
+                Norm::LayerNorm,
+                config.number("layer_norm_eps", 1e-5)? * d_model as f64,
+            )
         };
         let sizes = Uniform {
             d_model,
@@ -317,7 +346,12 @@ impl Family {
             n_kv_heads: n_heads,
             d_ff: config.needed("intermediate_size")?,
         };
-        sizes.architecture(config, config.needed("vocab_size")?, config.needed("max_position_embeddings")?, form)
+        sizes.architecture(
+            config,
+            config.needed("vocab_size")?,
+            config.needed("max_position_embeddings")?,
+            form,
+        )
     }
 
     /// Refuses an architecture that the family's format has no words for.
@@ -344,7 +378,9 @@ impl Family {
         }
         let (layer, head) = (&layers[0], layers[0].heads[0]);
         if layer.heads.iter().any(|other| *other != head) {
-            return unsayable("its heads must all have the same sizes; grow every head alike".into());
+            return unsayable(
+                "its heads must all have the same sizes; grow every head alike".into(),
+            );
         }
         let HeadShape { n_queries, d_k, d_v } = head;
         if d_v != d_k {
@@ -368,7 +404,9 @@ impl Family {
                 ));
             }
             Family::Gpt2 | Family::GptNeox if n_queries != 1 => {
-                return unsayable("each of its heads has keys and values of its own, none are shared".into());
+                return unsayable(
+                    "each of its heads has keys and values of its own, none are shared".into(),
+                );
             }
             _ => {}
         }
@@ -378,7 +416,18 @@ impl Family {
 
     /// What of a form the family does not have.
     fn foreign(self, form: Form) -> Option<String> {
-        let Form { causal, final_norm, norm_gains, norm, gated, parallel, qkv_bias, output_bias, mlp_bias, .. } = form;
+        let Form {
+            causal,
+            final_norm,
+            norm_gains,
+            norm,
+            gated,
+            parallel,
+            qkv_bias,
+            output_bias,
+            mlp_bias,
+            ..
+        } = form;
         let llama = matches!(self, Family::Llama | Family::Qwen3);
         let rules: [(bool, &str); 12] = [
             (causal, "it must be causal"),
@@ -388,16 +437,30 @@ impl Family {
                 (norm == Norm::RmsNorm) == llama,
                 if llama { "its norms must be RMSNorms" } else { "its norms must be LayerNorms" },
             ),
-            (gated == llama, if llama { "its MLP must have a gate" } else { "its MLP must have no gate" }),
+            (
+                gated == llama,
+                if llama { "its MLP must have a gate" } else { "its MLP must have no gate" },
+            ),
             (
                 (self == Family::Gpt2) == form.rotary().is_none(),
-                if self == Family::Gpt2 { "positions must be learned" } else { "positions must be rotary" },
+                if self == Family::Gpt2 {
+                    "positions must be learned"
+                } else {
+                    "positions must be rotary"
+                },
             ),
             (
                 form.qk_norm_eps.is_some() == (self == Family::Qwen3),
-                if self == Family::Qwen3 { "it must have QK-norm" } else { "it must have no QK-norm" },
+                if self == Family::Qwen3 {
+                    "it must have QK-norm"
+                } else {
+                    "it must have no QK-norm"
+                },
             ),
-            (self == Family::GptNeox || !parallel, "attention and MLP must stand one after the other"),
+            (
+                self == Family::GptNeox || !parallel,
+                "attention and MLP must stand one after the other",
+            ),
             (qkv_bias == output_bias, "attention must have all of its biases or none"),
             (self != Family::Gpt2 || qkv_bias, "attention must have biases"),
             (llama || mlp_bias, "its MLP must have biases"),
@@ -463,7 +526,8 @@ impl Family {
     /// What does not follow from sizes, for a model that did not come from transformers.
     fn fresh(self, architecture: &Architecture) -> Map<String, Value> {
         let form = architecture.form;
-        let positions = if self == Family::Gpt2 { "n_positions" } else { "max_position_embeddings" };
+        let positions =
+            if self == Family::Gpt2 { "n_positions" } else { "max_position_embeddings" };
         let act = if self == Family::Gpt2 { "activation_function" } else { "hidden_act" };
         let name = match form.activation {
             Activation::Relu => "relu",
@@ -507,10 +571,13 @@ impl Uniform {
         }
         // Each head of each layer is a value of its own.
         if self.n_layers * self.n_kv_heads > MAX_HEADS {
-            return config.refuse(format!("more than {MAX_HEADS} heads in all layers together are no model"));
+            return config.refuse(format!(
+                "more than {MAX_HEADS} heads in all layers together are no model"
+            ));
         }
         let layer = LayerShape { heads: vec![self.head; self.n_kv_heads], d_ff: self.d_ff };
-        let architecture = Architecture::uniform(vocab_size, seq_len, self.d_model, self.n_layers, layer, form);
+        let architecture =
+            Architecture::uniform(vocab_size, seq_len, self.d_model, self.n_layers, layer, form);
         let path = config.path.display().to_string();
         architecture.validate().map_err(|error| HubError::Architecture { path, error })?;
         Ok(architecture)
@@ -531,7 +598,9 @@ fn remedy(d_model: usize, n_heads: usize, d_k: usize) -> String {
         ways.push(format!("--d-model {}", n_heads * d_k));
     }
     match ways.is_empty() {
-        true => format!("; a d_model that is a multiple of {d_k} or of {n_heads} could be made sayable"),
+        true => {
+            format!("; a d_model that is a multiple of {d_k} or of {n_heads} could be made sayable")
+        }
         false => format!("; {} would make it sayable", ways.join(" or ")),
     }
 }
@@ -539,7 +608,9 @@ fn remedy(d_model: usize, n_heads: usize, d_k: usize) -> String {
 /// The width of a head if all share the stream's, which transformers demands to be possible.
 fn even_width(config: &Config, d_model: usize, n_heads: usize) -> Result<usize, HubError> {
     if n_heads == 0 || !d_model.is_multiple_of(n_heads) {
-        return config.refuse(format!("the width {d_model} is not a multiple of the number of heads, {n_heads}"));
+        return config.refuse(format!(
+            "the width {d_model} is not a multiple of the number of heads, {n_heads}"
+        ));
     }
     Ok(d_model / n_heads)
 }
@@ -556,10 +627,16 @@ fn shared_width(config: &Config, d_model: usize, n_heads: usize) -> Result<usize
     }
 }
 
-fn head(config: &Config, n_heads: usize, n_kv_heads: usize, d_k: usize) -> Result<HeadShape, HubError> {
+fn head(
+    config: &Config,
+    n_heads: usize,
+    n_kv_heads: usize,
+    d_k: usize,
+) -> Result<HeadShape, HubError> {
     if n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
-        return config
-            .refuse(format!("num_attention_heads {n_heads} is not a multiple of num_key_value_heads {n_kv_heads}"));
+        return config.refuse(format!(
+            "num_attention_heads {n_heads} is not a multiple of num_key_value_heads {n_kv_heads}"
+        ));
     }
     Ok(HeadShape { n_queries: n_heads / n_kv_heads, d_k, d_v: d_k })
 }
@@ -571,12 +648,17 @@ fn activation(config: &Config, key: &str, default: &str) -> Result<Activation, H
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "silu" | "swish" => Ok(Activation::Silu),
-        other => config.refuse(format!("`{key}` {other:?} is not known here; known are relu, gelu, gelu_new, silu")),
+        other => config.refuse(format!(
+            "`{key}` {other:?} is not known here; known are relu, gelu, gelu_new, silu"
+        )),
     }
 }
 
 /// Reads a configuration and says what it means.
-pub(super) fn read(path: &Path, fields: &Map<String, Value>) -> Result<(Family, Architecture), HubError> {
+pub(super) fn read(
+    path: &Path,
+    fields: &Map<String, Value>,
+) -> Result<(Family, Architecture), HubError> {
     let config = Config { path, fields };
     let family = Family::of_config(&config)?;
     Ok((family, family.architecture(&config)?))

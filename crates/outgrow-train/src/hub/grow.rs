@@ -36,7 +36,8 @@ pub struct GrownFolder {
     pub dtype: Dtype,
     /// Whether all growths claim to preserve the function.
     pub preserving: bool,
-    /// Logits of a probe of random tokens: of what was read, and of what was written and read again.
+    /// Logits of a probe of random tokens: of what was read, and of what was written and read
+    /// again.
     pub preservation: Preservation,
     /// What was written.
     pub written: Written,
@@ -44,14 +45,17 @@ pub struct GrownFolder {
     pub notes: Vec<String>,
 }
 
-/// Sequences of the probe, and how long they are at most: a model of a billion parameters computes them in seconds.
+/// Sequences of the probe, and how long they are at most: a model of a billion parameters computes
+/// them in seconds.
 const PROBE: [usize; 2] = [2, 32];
 
-/// Grows the model in `from` and writes it to `to`, in the type of its weights or in `dtype`. What was written is read again and compared; if
-/// the growths claim to preserve the function and it moved, it is removed. `tell` hears what is being done.
+/// Grows the model in `from` and writes it to `to`, in the type of its weights or in `dtype`. What
+/// was written is read again and compared; if the growths claim to preserve the function and it
+/// moved, it is removed. `tell` hears what is being done.
 ///
 /// # Errors
-/// If something can't be read, applied, said in the family's format or written, or if the function moved. Nothing is left behind then.
+/// If something can't be read, applied, said in the family's format or written, or if the function
+/// moved. Nothing is left behind then.
 pub fn grow(
     from: &Path,
     to: &Path,
@@ -66,8 +70,10 @@ pub fn grow(
     }
     tell(format!("reading {}", from.display()));
     let model = HubModel::read(from)?;
-    let (family, before, stored, notes) = (model.family, model.architecture.clone(), model.dtype, model.notes());
-    let grown = grow_all(&before, growths, seed).map_err(|(number, error)| HubError::Growth { number, error })?;
+    let (family, before, stored, notes) =
+        (model.family, model.architecture.clone(), model.dtype, model.notes());
+    let grown = grow_all(&before, growths, seed)
+        .map_err(|(number, error)| HubError::Growth { number, error })?;
     family.check(&grown.architecture)?;
     let dtype = dtype.unwrap_or(stored);
     let need = Need { each: stored.bytes(), device: Device::Cpu, disk: Some((to, dtype.bytes())) };
@@ -75,14 +81,19 @@ pub fn grow(
     tell("computing what it says to a probe".into());
     let probe = Probe::of(&model, dtype, seed)?;
     tell(format!("growing it to {} parameters", cost::parameters(&grown.architecture)));
-    let (aside, written) = write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
+    let (aside, written) =
+        write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
     tell("reading and comparing what was written".into());
     let again = aside.read(to, dtype)?;
     let preservation = probe.compare(&again);
     let preserving = all_preserve(&before, growths);
     if preserving && !preservation.holds() {
         let hint = hint(stored, dtype, &grown.edits);
-        return Err(HubError::NotPreserved { error: preservation.error(), tolerance: preservation.tolerance, hint });
+        return Err(HubError::NotPreserved {
+            error: preservation.error(),
+            tolerance: preservation.tolerance,
+            hint,
+        });
     }
     let after = again.architecture.clone();
     drop(again);
@@ -102,11 +113,16 @@ fn write(
     // The weights are views of the maps, which are dropped last.
     let HubModel { maps: _maps, family, config, weights, folder, .. } = model;
     no_grad(|| {
-        let mut weights: BTreeMap<ParamId, Growable> = weights.into_iter().map(|(id, w)| (id, Growable(w))).collect();
+        let mut weights: BTreeMap<ParamId, Growable> =
+            weights.into_iter().map(|(id, w)| (id, Growable(w))).collect();
         apply(&mut weights, &grown.edits, role);
         let weights = weights.into_iter().map(|(id, values)| (id, values.0)).collect();
-        let (architecture, base, beside) = (&grown.architecture, Some(&config), Some(folder.as_path()));
-        tell(format!("writing {:.1} GB", (cost::parameters(architecture) * dtype.bytes()) as f64 / 1e9));
+        let (architecture, base, beside) =
+            (&grown.architecture, Some(&config), Some(folder.as_path()));
+        tell(format!(
+            "writing {:.1} GB",
+            (cost::parameters(architecture) * dtype.bytes()) as f64 / 1e9
+        ));
         Draft { family, architecture, weights: &weights, dtype, base, beside }.write_aside(to)
     })
 }
@@ -147,7 +163,8 @@ fn logits(model: &HubModel, tokens: &Tensor, compute: Kind) -> Tensor {
 fn hint(stored: Dtype, dtype: Dtype, edits: &[Edit]) -> String {
     let is_short = matches!(dtype, Dtype::Bfloat16 | Dtype::Float16);
     let averages = edits.iter().any(|edit| matches!(edit, Edit::Pad { fill: Fill::Mean, .. }));
-    let scales = edits.iter().any(|edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0));
+    let scales =
+        edits.iter().any(|edit| matches!(edit, Edit::Scale { by, .. } if by.log2().fract() != 0.0));
     let (name, old) = (dtype.name(), stored.name());
     match (is_short, averages, scales) {
         (false, ..) => String::new(),
@@ -155,7 +172,9 @@ fn hint(stored: Dtype, dtype: Dtype, edits: &[Edit]) -> String {
             "; {name} rounds the weights themselves, which are stored in {old}: --dtype {old} keeps them. For a model in {name}, round the one before the growth (model.to(torch.{name}).save_pretrained(...)) and grow that"
         ),
         (_, true, _) => {
-            format!("; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them")
+            format!(
+                "; {name} rounds the means that LayerNorms need in new channels: --dtype float32 holds them"
+            )
         }
         (_, _, true) => format!(
             "; {name} rounds what the growth scales by the root of a ratio of widths: --dtype float32 holds it, or grow d_model and d_k by a factor of 4"

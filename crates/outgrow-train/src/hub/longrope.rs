@@ -1,9 +1,11 @@
 //! Frequencies to the last bit.
 //!
-//! A wider head keeps its frequencies under another θ; but transformers computes them in float32, so that they come out different in their
-//! last digits, which a float64 model shows. Its `longrope` multiplies each power of θ by a factor of its own: with a θ that is a little too large,
-//! there is a float32 factor below 1 that gives exactly the power that was. Short and long texts get the same factors. What the frequencies
-//! were made of stands beside, in a field of ours that transformers carries along.
+//! A wider head keeps its frequencies under another θ; but transformers computes them in float32,
+//! so that they come out different in their last digits, which a float64 model shows. Its
+//! `longrope` multiplies each power of θ by a factor of its own: with a θ that is a little too
+//! large, there is a float32 factor below 1 that gives exactly the power that was. Short and long
+//! texts get the same factors. What the frequencies were made of stands beside, in a field of ours
+//! that transformers carries along.
 
 use outgrow_core::Rotary;
 use serde_json::{Map, Value, json};
@@ -19,7 +21,8 @@ fn theta(rotary: Rotary, d_k: usize) -> f64 {
     rotary.theta.powf(d_k as f64 / rotary.width as f64) * 1.0001
 }
 
-/// For each pair the factor that makes its power of that θ the power that it had; none if there is no such float32.
+/// For each pair the factor that makes its power of that θ the power that it had; none if there is
+/// no such float32.
 fn factors(rotary: Rotary, d_k: usize) -> Option<Vec<f32>> {
     let pairs = d_k / 2;
     let wanted = powers(rotary.theta, &rotary.exponents(pairs));
@@ -56,17 +59,28 @@ pub fn remove(config: &mut Map<String, Value>) {
 /// The rotary positions that [`write`] wrote; none if these are others.
 pub fn read(config: &Config, rope: &Config, d_k: usize) -> Result<Option<Rotary>, HubError> {
     let Some(ours) = config.object(OURS)? else { return Ok(None) };
-    let rotary =
-        Rotary { theta: ours.number("theta", 0.0)?, width: ours.needed("width")?, channels: None, scaling: None };
-    let sizes =
-        rotary.theta >= 1.0 && rotary.theta.is_finite() && (1..=1 << 24).contains(&rotary.width) && d_k <= 1 << 24;
+    let rotary = Rotary {
+        theta: ours.number("theta", 0.0)?,
+        width: ours.needed("width")?,
+        channels: None,
+        scaling: None,
+    };
+    let sizes = rotary.theta >= 1.0
+        && rotary.theta.is_finite()
+        && (1..=1 << 24).contains(&rotary.width)
+        && d_k <= 1 << 24;
     let expected = if sizes { factors(rotary, d_k) } else { None };
     let same = |key: &str| {
-        rope.get(key).is_some_and(|found| expected.as_ref().is_some_and(|factors| *found == json!(factors)))
+        rope.get(key)
+            .is_some_and(|found| expected.as_ref().is_some_and(|factors| *found == json!(factors)))
     };
-    if rope.text("rope_type")?.as_deref() != Some("longrope") || !same("short_factor") || !same("long_factor") {
-        return config
-            .refuse(format!("`{OURS}` does not say what the rotary positions are; remove it, and only theta counts"));
+    if rope.text("rope_type")?.as_deref() != Some("longrope")
+        || !same("short_factor")
+        || !same("long_factor")
+    {
+        return config.refuse(format!(
+            "`{OURS}` does not say what the rotary positions are; remove it, and only theta counts"
+        ));
     }
     Ok(Some(rotary))
 }

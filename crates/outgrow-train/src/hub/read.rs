@@ -26,7 +26,8 @@ use super::{
 use crate::checkpoint::Checkpoint;
 use crate::{Device, state::TrainingState, verify::not_finite};
 
-/// A model of transformers. Its weights are views of the mapped files, in the types and mostly in the layout of the files.
+/// A model of transformers. Its weights are views of the mapped files, in the types and mostly in
+/// the layout of the files.
 pub struct HubModel {
     /// Its family.
     pub family: Family,
@@ -48,7 +49,8 @@ impl HubModel {
     /// Reads a folder.
     ///
     /// # Errors
-    /// If a file is missing, damaged or not what the configuration says, if parts of the folder contradict each other, or if a weight is no number.
+    /// If a file is missing, damaged or not what the configuration says, if parts of the folder
+    /// contradict each other, or if a weight is no number.
     pub fn read(folder: &Path) -> Result<Self, HubError> {
         let model = Self::open(folder)?;
         match model.weights.iter().find_map(|(id, weight)| Some((id, not_finite(weight)?))) {
@@ -75,7 +77,16 @@ impl HubModel {
         }
         let weights = tensors.weights(family, &architecture, folder)?;
         let dtype = Dtype::of(weights[&ParamId::global(ParamKind::Embedding)].kind());
-        Ok(Self { family, architecture, config, weights, dtype, folder: folder.to_owned(), files: set.files, maps })
+        Ok(Self {
+            family,
+            architecture,
+            config,
+            weights,
+            dtype,
+            folder: folder.to_owned(),
+            files: set.files,
+            maps,
+        })
     }
 
     /// What a user should know of the folder, though it can be read.
@@ -86,10 +97,12 @@ impl HubModel {
             let (fields, family) = (unknown.join(", "), self.family.model_type());
             notes.push(format!("{CONFIG} has fields that neither outgrow nor transformers' {family} reads: {fields}"));
         }
-        let mut stored: Vec<&str> = self.weights.values().map(|weight| Dtype::of(weight.kind()).name()).collect();
+        let mut stored: Vec<&str> =
+            self.weights.values().map(|weight| Dtype::of(weight.kind()).name()).collect();
         stored.sort_unstable();
         stored.dedup();
-        let said = ["dtype", "torch_dtype"].into_iter().find_map(|key| self.config.get(key)?.as_str());
+        let said =
+            ["dtype", "torch_dtype"].into_iter().find_map(|key| self.config.get(key)?.as_str());
         if let Some(said) = said.filter(|said| [*said] != stored[..]) {
             let stored = stored.join(" and ");
             notes
@@ -97,8 +110,13 @@ impl HubModel {
         }
         let strays = beside::strays(&self.folder, &self.files);
         if !strays.is_empty() {
-            let read: Vec<_> = self.files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
-            notes.push(format!("weights are read from {}, not from {}", read.join(", "), strays.join(", ")));
+            let read: Vec<_> =
+                self.files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+            notes.push(format!(
+                "weights are read from {}, not from {}",
+                read.join(", "),
+                strays.join(", ")
+            ));
         }
         notes
     }
@@ -108,12 +126,16 @@ impl HubModel {
         if self.dtype == Dtype::Float64 { Kind::Double } else { Kind::Float }
     }
 
-    /// A checkpoint of ours with its weights: in float64 if they are stored so, otherwise in float32.
+    /// A checkpoint of ours with its weights: in float64 if they are stored so, otherwise in
+    /// float32.
     pub fn into_checkpoint(self, device: Device) -> Checkpoint {
         let kind = self.compute();
         let there = |tensor: &Tensor| tensor.to_device(device.tch()).to_kind(kind);
         let weights = self.weights.iter().map(|(id, tensor)| (*id, there(tensor))).collect();
-        Checkpoint { state: TrainingState::from_weights(&self.architecture, weights), progress: None }
+        Checkpoint {
+            state: TrainingState::from_weights(&self.architecture, weights),
+            progress: None,
+        }
     }
 }
 
@@ -124,7 +146,8 @@ impl WeightSet {
     fn map(&self) -> Result<Vec<Mmap>, HubError> {
         let open = |file: &PathBuf| {
             let opened = File::open(file).map_err(file_error(file))?;
-            // SAFETY: read only; a file that shrinks meanwhile would raise a bus error, as for any reader by map.
+            // SAFETY: read only; a file that shrinks meanwhile would raise a bus error, as for any
+            // reader by map.
             unsafe { Mmap::map(&opened) }.map_err(file_error(file))
         };
         self.files.iter().map(open).collect()
@@ -135,25 +158,39 @@ impl<'a> Tensors<'a> {
     fn of(set: &'a WeightSet, maps: &'a [Mmap], family: Family) -> Result<Self, HubError> {
         let mut all = BTreeMap::new();
         for (file, map) in set.files.iter().zip(maps) {
-            let tensors = SafeTensors::deserialize(map).map_err(|error| format_error(file, not_whole(map, error)))?;
+            let tensors = SafeTensors::deserialize(map)
+                .map_err(|error| format_error(file, not_whole(map, error)))?;
             for (name, view) in tensors.iter() {
                 if all.insert(name.to_owned(), (view, file.as_path())).is_some() {
-                    return Err(format_error(file, format!("the tensor `{name}` is in another file, too")));
+                    return Err(format_error(
+                        file,
+                        format!("the tensor `{name}` is in another file, too"),
+                    ));
                 }
             }
         }
         let tensors = Self(all);
-        set.index.as_ref().map_or(Ok(()), |(index, map)| tensors.check_index(index, map, family))?;
+        set.index
+            .as_ref()
+            .map_or(Ok(()), |(index, map)| tensors.check_index(index, map, family))?;
         Ok(tensors)
     }
 
     /// Refuses an index that says of a tensor what is not so.
-    fn check_index(&self, index: &Path, map: &Map<String, Value>, family: Family) -> Result<(), HubError> {
+    fn check_index(
+        &self,
+        index: &Path,
+        map: &Map<String, Value>,
+        family: Family,
+    ) -> Result<(), HubError> {
         let place = |name: &str| self.0.get(name).and_then(|(_, file)| file.file_name()?.to_str());
         let wrong = map.iter().find(|(name, file)| place(name) != file.as_str());
         if let Some((name, file)) = wrong {
             let found = place(name).map_or("in no file".to_owned(), |place| format!("in {place}"));
-            return Err(format_error(index, format!("it says that `{name}` is in {file}, but it is {found}")));
+            return Err(format_error(
+                index,
+                format!("it says that `{name}` is in {file}, but it is {found}"),
+            ));
         }
         match self.0.keys().find(|name| !map.contains_key(*name) && !family.is_redundant(name)) {
             None => Ok(()),
@@ -167,7 +204,9 @@ impl<'a> Tensors<'a> {
     /// Refuses two sets of weights that differ: which one a program reads depends on the program.
     fn compare(&self, other: &Self, folder: &Path) -> Result<(), HubError> {
         let same = |name: &String| match (self.0.get(name), other.0.get(name)) {
-            (Some((a, _)), Some((b, _))) => (a.dtype(), a.shape(), a.data()) == (b.dtype(), b.shape(), b.data()),
+            (Some((a, _)), Some((b, _))) => {
+                (a.dtype(), a.shape(), a.data()) == (b.dtype(), b.shape(), b.data())
+            }
             _ => false,
         };
         match self.0.keys().chain(other.0.keys()).find(|name| !same(name)) {
@@ -181,7 +220,8 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    /// Takes away the head of a model that says that its head is the embedding, which it must be then.
+    /// Takes away the head of a model that says that its head is the embedding, which it must be
+    /// then.
     fn tie(&mut self, family: Family, names: [String; 2], folder: &Path) -> Result<(), HubError> {
         let [embedding, head] = names;
         let Some((view, file)) = self.0.remove(&head) else { return Ok(()) };
@@ -210,12 +250,16 @@ impl<'a> Tensors<'a> {
         // A model that was saved without its head lacks the prefix.
         let prefix = family.prefix();
         let bare = !self.0.keys().any(|name| name.starts_with(prefix));
-        let own = |name: &str| if bare { name.strip_prefix(prefix).unwrap_or(name) } else { name }.to_owned();
+        let own = |name: &str| {
+            if bare { name.strip_prefix(prefix).unwrap_or(name) } else { name }.to_owned()
+        };
         if architecture.form.tied {
             self.tie(family, family.tables().map(own), folder)?;
         }
         let mut weights = BTreeMap::new();
-        for stored in family.tensors().iter().filter(|stored| stored.kinds[0].exists(architecture.form)) {
+        for stored in
+            family.tensors().iter().filter(|stored| stored.kinds[0].exists(architecture.form))
+        {
             for layer in layers_of(stored, architecture) {
                 let name = own(&stored.name_of(layer));
                 let Some((view, file)) = self.0.remove(&name) else {
@@ -224,7 +268,8 @@ impl<'a> Tensors<'a> {
                 let tensor = mapped(&name, &view).map_err(|why| format_error(file, why))?;
                 let shape = stored.shape(architecture, layer);
                 if view.shape() != shape {
-                    let why = format!("`{name}` has shape {:?}, {CONFIG} means {shape:?}", view.shape());
+                    let why =
+                        format!("`{name}` has shape {:?}, {CONFIG} means {shape:?}", view.shape());
                     return Err(format_error(file, why));
                 }
                 weights.extend(stored.cut(&tensor, architecture, layer));
@@ -232,7 +277,10 @@ impl<'a> Tensors<'a> {
         }
         match self.0.keys().find(|name| !family.is_redundant(name)) {
             Some(name) => {
-                let why = format!("`{name}` is no tensor of a {} model of this {CONFIG}", family.model_type());
+                let why = format!(
+                    "`{name}` is no tensor of a {} model of this {CONFIG}",
+                    family.model_type()
+                );
                 Err(format_error(self.0[name].1, why))
             }
             None => {
@@ -246,7 +294,10 @@ impl<'a> Tensors<'a> {
 /// Why a file is none of safetensors.
 fn not_whole(bytes: &[u8], error: SafeTensorError) -> String {
     match bytes.starts_with(b"version https://git-lfs") {
-        true => "it is a pointer of Git LFS in the place of the weights; `git lfs pull` fetches them".into(),
+        true => {
+            "it is a pointer of Git LFS in the place of the weights; `git lfs pull` fetches them"
+                .into()
+        }
         false => format!("it is no whole safetensors file: {error}"),
     }
 }
@@ -266,8 +317,8 @@ fn mapped(name: &str, view: &safetensors::tensor::TensorView) -> Result<Tensor, 
     for dim in (1..size.len()).rev() {
         strides[dim - 1] = strides[dim] * size[dim];
     }
-    // SAFETY: safetensors has checked that the data is as long as its shape says; it is not written, and `HubModel` keeps the map as long as
-    // the tensor.
+    // SAFETY: safetensors has checked that the data is as long as its shape says; it is not
+    // written, and `HubModel` keeps the map as long as the tensor.
     Ok(unsafe { Tensor::from_blob(data.as_ptr(), &size, &strides, kind, Place::Cpu) })
 }
 
@@ -282,7 +333,10 @@ impl Family {
     /// The tensor that a parameter is stored in.
     pub(super) fn name_of(self, id: ParamId) -> String {
         let holds = |stored: &&Stored| stored.kinds.contains(&id.kind);
-        self.tensors().iter().find(holds).map_or_else(|| id.to_string(), |stored| stored.name_of(id.layer))
+        self.tensors()
+            .iter()
+            .find(holds)
+            .map_or_else(|| id.to_string(), |stored| stored.name_of(id.layer))
     }
 }
 
@@ -308,14 +362,24 @@ impl Stored {
     }
 
     /// Our parameters out of its tensor.
-    fn cut(&self, tensor: &Tensor, architecture: &Architecture, layer: Option<usize>) -> Vec<(ParamId, Tensor)> {
-        let ours = if self.layout == Layout::Transposed { tensor.transpose(0, 1) } else { tensor.shallow_clone() };
+    fn cut(
+        &self,
+        tensor: &Tensor,
+        architecture: &Architecture,
+        layer: Option<usize>,
+    ) -> Vec<(ParamId, Tensor)> {
+        let ours = if self.layout == Layout::Transposed {
+            tensor.transpose(0, 1)
+        } else {
+            tensor.shallow_clone()
+        };
         let n = self.kinds.len() as i64;
         let part = |number: i64| match self.fused {
             _ if n == 1 => ours.shallow_clone(),
             Fused::Blocks => ours.chunk(n, -1).remove(number as usize),
             Fused::PerHead => {
-                let heads = architecture.layers[layer.expect("heads are of a layer")].heads.len() as i64;
+                let heads =
+                    architecture.layers[layer.expect("heads are of a layer")].heads.len() as i64;
                 ours.unflatten(-1, [heads, n, -1]).select(-2, number).flatten(-2, -1)
             }
         };
@@ -352,8 +416,10 @@ impl Stored {
             ([whole], _) => whole.shallow_clone(),
             (parts, Fused::Blocks) => Tensor::cat(parts, -1),
             (parts, Fused::PerHead) => {
-                let heads = architecture.layers[layer.expect("heads are of a layer")].heads.len() as i64;
-                let split: Vec<Tensor> = parts.iter().map(|part| part.unflatten(-1, [heads, -1])).collect();
+                let heads =
+                    architecture.layers[layer.expect("heads are of a layer")].heads.len() as i64;
+                let split: Vec<Tensor> =
+                    parts.iter().map(|part| part.unflatten(-1, [heads, -1])).collect();
                 Tensor::stack(&split, -2).flatten(-3, -1)
             }
         };
@@ -362,8 +428,8 @@ impl Stored {
     }
 }
 
-/// Where transformers keeps the channels of our heads. We turn neighbours, channels 2i and 2i + 1; it turns channels i and i + half of those
-/// that are turned. None where nothing is turned.
+/// Where transformers keeps the channels of our heads. We turn neighbours, channels 2i and 2i + 1;
+/// it turns channels i and i + half of those that are turned. None where nothing is turned.
 fn pairs(architecture: &Architecture, id: ParamId) -> Option<Tensor> {
     let rotary = architecture.form.rotary()?;
     let layer = &architecture.layers[id.layer?];
@@ -380,6 +446,8 @@ fn pairs(architecture: &Architecture, id: ParamId) -> Option<Tensor> {
         turned if turned < 2 * half => turned / 2 + turned % 2 * half,
         rest => rest,
     };
-    let order = (0..n).flat_map(|number| (0..head.d_k).map(move |channel| (number * head.d_k + one(channel)) as i64));
+    let order = (0..n).flat_map(|number| {
+        (0..head.d_k).map(move |channel| (number * head.d_k + one(channel)) as i64)
+    });
     Some(Tensor::from_slice(&order.collect::<Vec<_>>()))
 }

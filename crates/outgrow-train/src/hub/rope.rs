@@ -1,8 +1,10 @@
 //! Rotary positions in a `config.json`.
 //!
-//! They have several homes. transformers 5 reads `rope_scaling` if it is there, otherwise `rope_parameters`, and takes θ and the share of turned
-//! channels from there, from fields of the configuration, or by default, in this order; transformers 4 prefers the fields and does not know
-//! `rope_parameters`. What is read here is what transformers 5 reads, and every other statement must agree with it.
+//! They have several homes. transformers 5 reads `rope_scaling` if it is there, otherwise
+//! `rope_parameters`, and takes θ and the share of turned channels from there, from fields of the
+//! configuration, or by default, in this order; transformers 4 prefers the fields and does not know
+//! `rope_parameters`. What is read here is what transformers 5 reads, and every other statement
+//! must agree with it.
 
 use outgrow_core::{FrequencyScaling, Rotary};
 use serde_json::{Map, Value, json};
@@ -50,7 +52,10 @@ pub fn read(config: &Config, d_k: usize, partial: bool) -> Result<Rotary, HubErr
     let words = Words::of(partial);
     let sections = sections(config)?;
     let first = sections.first().map(|(_, section)| section);
-    let resolve = |inside: &str, outside: &str, usual: f64| match first.map(|s| s.stated(inside)).transpose()? {
+    let resolve = |inside: &str, outside: &str, usual: f64| match first
+        .map(|s| s.stated(inside))
+        .transpose()?
+    {
         Some(Some(value)) => Ok(value),
         _ => config.number(outside, usual),
     };
@@ -78,21 +83,32 @@ fn sections<'a>(config: &'a Config) -> Result<Vec<(&'static str, Config<'a>)>, H
     for name in SECTIONS {
         let Some(section) = config.object(name)? else { continue };
         if let Some(key) = section.fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return config
-                .refuse(format!("`{name}` has `{key}`, which is not known here; known are {}", KEYS.join(", ")));
+            return config.refuse(format!(
+                "`{name}` has `{key}`, which is not known here; known are {}",
+                KEYS.join(", ")
+            ));
         }
         found.push((name, section));
     }
     Ok(found)
 }
 
-/// Refuses any statement of a number, in an object or under one of its names outside, that is another than what holds.
-fn agree(config: &Config, sections: &[(&str, Config)], names: [&str; 2], holds: f64) -> Result<(), HubError> {
-    let inside = |(name, section): &(&str, Config)| Ok((format!("{name}.{}", names[0]), section.stated(names[0])?));
+/// Refuses any statement of a number, in an object or under one of its names outside, that is
+/// another than what holds.
+fn agree(
+    config: &Config,
+    sections: &[(&str, Config)],
+    names: [&str; 2],
+    holds: f64,
+) -> Result<(), HubError> {
+    let inside = |(name, section): &(&str, Config)| {
+        Ok((format!("{name}.{}", names[0]), section.stated(names[0])?))
+    };
     let outside = |name: &&str| Ok((name.to_string(), config.stated(name)?));
     let all = sections.iter().map(inside).chain(names.iter().map(outside));
     let stated = all.collect::<Result<Vec<(String, Option<f64>)>, HubError>>()?;
-    let Some((name, value)) = stated.iter().find_map(|(name, value)| Some((name, value.filter(|v| *v != holds)?)))
+    let Some((name, value)) =
+        stated.iter().find_map(|(name, value)| Some((name, value.filter(|v| *v != holds)?)))
     else {
         return Ok(());
     };
@@ -110,17 +126,30 @@ fn agree_on_type(config: &Config, a: &Config, b: &Config) -> Result<(), HubError
     if without(a) == without(b) || read_scaling(config, a)? == read_scaling(config, b)? {
         return Ok(());
     }
-    let said = |name: &str, section: &Config| format!("`{name}` is {}", Value::Object(section.fields.clone()));
+    let said = |name: &str, section: &Config| {
+        format!("`{name}` is {}", Value::Object(section.fields.clone()))
+    };
     config.contradiction([&said(SECTIONS[0], a), &said(SECTIONS[1], b)])
 }
 
-/// How many channels are turned, rounded down as by transformers; none where all are and the family can't turn fewer.
-fn channels(config: &Config, share: f64, d_k: usize, partial: bool) -> Result<Option<usize>, HubError> {
+/// How many channels are turned, rounded down as by transformers; none where all are and the family
+/// can't turn fewer.
+fn channels(
+    config: &Config,
+    share: f64,
+    d_k: usize,
+    partial: bool,
+) -> Result<Option<usize>, HubError> {
     if !(0.0..=1.0).contains(&share) {
-        return config.refuse(format!("the share of channels that are turned is {share}; it must be from 0 to 1"));
+        return config.refuse(format!(
+            "the share of channels that are turned is {share}; it must be from 0 to 1"
+        ));
     }
     if !partial && share != 1.0 {
-        return config.refuse(format!("turning {share} of the channels (`{}`) is not known here, only all", SHARE[0]));
+        return config.refuse(format!(
+            "turning {share} of the channels (`{}`) is not known here, only all",
+            SHARE[0]
+        ));
     }
     Ok(partial.then_some((d_k as f64 * share) as usize))
 }
@@ -128,7 +157,8 @@ fn channels(config: &Config, share: f64, d_k: usize, partial: bool) -> Result<Op
 fn read_scaling(config: &Config, rope: &Config) -> Result<Option<FrequencyScaling>, HubError> {
     let kind = match (rope.text("rope_type")?, rope.text("type")?) {
         (Some(a), Some(b)) if a != b => {
-            return config.contradiction([&format!("`rope_type` is {a:?}"), &format!("`type` is {b:?}")]);
+            return config
+                .contradiction([&format!("`rope_type` is {a:?}"), &format!("`type` is {b:?}")]);
         }
         (a, b) => a.or(b).unwrap_or_else(|| "default".into()),
     };
@@ -162,8 +192,10 @@ fn original_length(config: &Config, rope: &Config) -> Result<usize, HubError> {
     const KEY: &str = "original_max_position_embeddings";
     let inside = rope.needed(KEY)?;
     match config.size(KEY)? {
-        Some(outside) if outside != inside => config
-            .contradiction([&format!("`{KEY}` is {outside}"), &format!("within the rotary positions it is {inside}")]),
+        Some(outside) if outside != inside => config.contradiction([
+            &format!("`{KEY}` is {outside}"),
+            &format!("within the rotary positions it is {inside}"),
+        ]),
         _ => Ok(inside),
     }
 }
@@ -171,8 +203,15 @@ fn original_length(config: &Config, rope: &Config) -> Result<usize, HubError> {
 fn scaling_fields(scaling: Option<FrequencyScaling>) -> Map<String, Value> {
     let fields = match scaling {
         None => json!({ "rope_type": "default" }),
-        Some(FrequencyScaling::Linear { factor }) => json!({ "rope_type": "linear", "factor": factor }),
-        Some(FrequencyScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_length }) => {
+        Some(FrequencyScaling::Linear { factor }) => {
+            json!({ "rope_type": "linear", "factor": factor })
+        }
+        Some(FrequencyScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_length,
+        }) => {
             json!({ "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
                     "high_freq_factor": high_freq_factor, "original_max_position_embeddings": original_length })
         }
@@ -189,11 +228,12 @@ fn exact_share(turned: usize, d_k: usize) -> f64 {
     share
 }
 
-/// Writes rotary positions of heads of this `d_k` wherever the configuration states them; in the words of transformers 4 and 5 in one that does
-/// not.
+/// Writes rotary positions of heads of this `d_k` wherever the configuration states them; in the
+/// words of transformers 4 and 5 in one that does not.
 pub fn write(config: &mut Map<String, Value>, rotary: Rotary, d_k: usize, partial: bool) {
     let turned = rotary.turned(d_k);
-    // transformers' frequencies are θ^(−2i/turned); with this θ they are θ^(−2i/width), so that those of old pairs stay.
+    // transformers' frequencies are θ^(−2i/turned); with this θ they are θ^(−2i/width), so that
+    // those of old pairs stay.
     let theta = match turned == rotary.width {
         true => rotary.theta,
         false => rotary.theta.powf(turned as f64 / rotary.width as f64),
@@ -201,13 +241,16 @@ pub fn write(config: &mut Map<String, Value>, rotary: Rotary, d_k: usize, partia
     let (words, share) = (Words::of(partial), exact_share(turned, d_k));
     let mut first = None;
     for name in SECTIONS {
-        let Some(Value::Object(fields)) = config.get_mut(name).filter(|section| **section != json!({})) else {
+        let Some(Value::Object(fields)) =
+            config.get_mut(name).filter(|section| **section != json!({}))
+        else {
             continue;
         };
         let stated = [replace(fields, THETA[0], theta), replace(fields, SHARE[0], share)];
         first.get_or_insert(stated);
     }
-    for (key, value) in [(THETA[0], theta), (THETA[1], theta), (SHARE[0], share), (SHARE[1], share)] {
+    for (key, value) in [(THETA[0], theta), (THETA[1], theta), (SHARE[0], share), (SHARE[1], share)]
+    {
         replace(config, key, value);
     }
     let [has_theta, has_share] = first.unwrap_or([false; 2]);

@@ -106,12 +106,18 @@ pub(super) struct Draft<'a> {
     pub beside: Option<&'a Path>,
 }
 
-/// Writes the model of a checkpoint of ours as a folder of transformers, in its family or that of `like`, whose configuration and other files it
-/// then takes over.
+/// Writes the model of a checkpoint of ours as a folder of transformers, in its family or that of
+/// `like`, whose configuration and other files it then takes over.
 ///
 /// # Errors
-/// If no family has such models, the folder exists, or something can't be written; nothing is left behind then.
-pub fn export(state: &TrainingState, to: &Path, like: Option<&HubModel>, dtype: Dtype) -> Result<Written, HubError> {
+/// If no family has such models, the folder exists, or something can't be written; nothing is left
+/// behind then.
+pub fn export(
+    state: &TrainingState,
+    to: &Path,
+    like: Option<&HubModel>,
+    dtype: Dtype,
+) -> Result<Written, HubError> {
     let architecture = state.architecture();
     let family = like.map_or_else(|| Family::of(architecture), |like| Ok(like.family))?;
     let there = |(id, tensor): (ParamId, Tensor)| (id, tensor.to_device(tch::Device::Cpu));
@@ -130,7 +136,8 @@ pub fn export(state: &TrainingState, to: &Path, like: Option<&HubModel>, dtype: 
 impl HubModel {
     /// Refuses a model whose form is not this one's: its configuration would say what it is not.
     fn check_same_form(&self, architecture: &Architecture) -> Result<(), HubError> {
-        let sizes = |form: Form| Form { eps_sum: 0.0, qk_norm_eps: form.qk_norm_eps.map(|_| 0.0), ..form };
+        let sizes =
+            |form: Form| Form { eps_sum: 0.0, qk_norm_eps: form.qk_norm_eps.map(|_| 0.0), ..form };
         let same = sizes(self.architecture.form) == sizes(architecture.form)
             && self.architecture.vocab_size == architecture.vocab_size
             && self.architecture.seq_len == architecture.seq_len;
@@ -172,7 +179,9 @@ impl Aside {
     /// Moves it into its place.
     pub fn settle(self, to: &Path) -> Result<(), HubError> {
         let renamed = Point::HubRename.around(|| fs::rename(&self.folder, to));
-        renamed.and_then(|()| Point::HubPlaceSync.around(|| sync_parent(to))).map_err(file_error(to))
+        renamed
+            .and_then(|()| Point::HubPlaceSync.around(|| sync_parent(to)))
+            .map_err(file_error(to))
     }
 }
 
@@ -184,14 +193,20 @@ impl Draft<'_> {
         }
         let mut config = self.family.config(self.architecture, self.base, self.dtype)?;
         // Under each name that is there already; under the newer one if there is none.
-        let names: Vec<&str> = ["dtype", "torch_dtype"].into_iter().filter(|key| config.contains_key(*key)).collect();
+        let names: Vec<&str> =
+            ["dtype", "torch_dtype"].into_iter().filter(|key| config.contains_key(*key)).collect();
         for key in if names.is_empty() { vec!["dtype"] } else { names } {
             config.insert(key.into(), self.dtype.name().into());
         }
         let [_, folder] = asides(to);
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = folder
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         // Not over what is there: of another process of the same number, in another container.
-        fs::create_dir_all(parent).and_then(|()| fs::create_dir(&folder)).map_err(file_error(&folder))?;
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::create_dir(&folder))
+            .map_err(file_error(&folder))?;
         let aside = Aside { folder };
         let written = self.fill(&aside.folder, &config).map_err(file_error(to))?;
         Ok((aside, written))
@@ -208,9 +223,19 @@ impl Draft<'_> {
     fn write_weights(&self, folder: &Path) -> io::Result<u64> {
         let mut shards: Vec<Vec<Lazy>> = vec![vec![]];
         let mut room = SHARD_BYTES;
-        for stored in self.family.tensors().iter().filter(|stored| stored.kinds[0].exists(self.architecture.form)) {
+        for stored in self
+            .family
+            .tensors()
+            .iter()
+            .filter(|stored| stored.kinds[0].exists(self.architecture.form))
+        {
             for layer in layers_of(stored, self.architecture) {
-                let tensor = Lazy { draft: self, stored, layer, shape: stored.shape(self.architecture, layer) };
+                let tensor = Lazy {
+                    draft: self,
+                    stored,
+                    layer,
+                    shape: stored.shape(self.architecture, layer),
+                };
                 let bytes = tensor.data_len();
                 if bytes > room && !shards[shards.len() - 1].is_empty() {
                     shards.push(vec![]);
@@ -230,9 +255,11 @@ impl Draft<'_> {
             let path = folder.join(name(number));
             total += shard.iter().map(View::data_len).sum::<usize>() as u64;
             places.extend(shard.iter().map(|tensor| (tensor.name(), Value::from(name(number)))));
-            let named: Vec<(String, Lazy)> = shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
+            let named: Vec<(String, Lazy)> =
+                shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
             let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-            safetensors::serialize_to_file(named, Some(metadata), &path).map_err(io::Error::other)?;
+            safetensors::serialize_to_file(named, Some(metadata), &path)
+                .map_err(io::Error::other)?;
             Point::HubSync.around(|| File::open(&path)?.sync_all())?;
         }
         if n > 1 {
@@ -242,11 +269,13 @@ impl Draft<'_> {
         Ok(total)
     }
 
-    /// What a parameter is multiplied with on its way out. transformers has one ε for all norms; where that of queries and keys is another,
-    /// they are scaled so that the norms give the same: √ of the ratio.
+    /// What a parameter is multiplied with on its way out. transformers has one ε for all norms;
+    /// where that of queries and keys is another, they are scaled so that the norms give the same:
+    /// √ of the ratio.
     fn scale(&self, id: ParamId) -> f64 {
         let form = self.architecture.form;
-        let is_normed = matches!(id.kind, ParamKind::Wq | ParamKind::Bq | ParamKind::Wk | ParamKind::Bk);
+        let is_normed =
+            matches!(id.kind, ParamKind::Wq | ParamKind::Bq | ParamKind::Wk | ParamKind::Bk);
         match form.qk_norm_eps {
             Some(own) if is_normed && own > 0.0 => {
                 let ratio = form.eps_sum / self.architecture.d_model as f64 / own;
@@ -283,14 +312,19 @@ impl View for Lazy<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let Draft { weights, architecture, dtype, .. } = self.draft;
-        let tensor = self.stored.join(weights, architecture, self.layer, &|id| self.draft.scale(id), dtype.kind());
+        let tensor = self.stored.join(
+            weights,
+            architecture,
+            self.layer,
+            &|id| self.draft.scale(id),
+            dtype.kind(),
+        );
         // SAFETY: contiguous, on the processor, and nobody writes to it while it is read.
-        let bytes = unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>(), self.data_len()) };
-        let is_stored = self
-            .stored
-            .kinds
-            .iter()
-            .any(|&kind| weights[&ParamId { layer: self.layer, kind }].data_ptr() == tensor.data_ptr());
+        let bytes =
+            unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>(), self.data_len()) };
+        let is_stored = self.stored.kinds.iter().any(|&kind| {
+            weights[&ParamId { layer: self.layer, kind }].data_ptr() == tensor.data_ptr()
+        });
         match is_stored {
             // The memory is a parameter's own, which lives as long as the draft.
             true => Cow::Borrowed(bytes),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use outgrow_core::{Architecture, ParamId, ParamKind, architecture::HeadShape, operator::GradMax, param::Axis};
+use outgrow_core::{
+    Architecture, ParamId, ParamKind, architecture::HeadShape, operator::GradMax, param::Axis,
+};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::{
@@ -39,12 +41,19 @@ struct Seen {
 
 fn gradients(state: &TrainingState, inputs: &Tensor, targets: &Tensor) -> Vec<Seen> {
     let (mut reads, mut added) = (vec![], vec![]);
-    let logits = Model::new(state.architecture(), state.weights(state.master())).run(inputs, |normed, add| {
-        reads.push(normed.detach());
-        added.push(add.shallow_clone());
-    });
+    let logits = Model::new(state.architecture(), state.weights(state.master())).run(
+        inputs,
+        |normed, add| {
+            reads.push(normed.detach());
+            added.push(add.shallow_clone());
+        },
+    );
     let found = Tensor::run_backward(&[&cross_entropy(&logits, targets)], &added, false, false);
-    reads.into_iter().zip(found).map(|(read_nh, gradient_nh)| Seen { read_nh, gradient_nh }).collect()
+    reads
+        .into_iter()
+        .zip(found)
+        .map(|(read_nh, gradient_nh)| Seen { read_nh, gradient_nh })
+        .collect()
 }
 
 /// The first `n` right singular vectors of xᵀ ∂L/∂y, each of this length: n × d_model.
@@ -67,7 +76,14 @@ fn mean_row(weight: &Tensor) -> f64 {
 type Weights = BTreeMap<ParamId, Tensor>;
 
 /// New units stand at b₁ = 1, where a ReLU has a slope; b₂ takes back the constant.
-fn units(grad_max: &GradMax, layer: usize, seen: &Seen, old: &Architecture, new: &Architecture, weights: &mut Weights) {
+fn units(
+    grad_max: &GradMax,
+    layer: usize,
+    seen: &Seen,
+    old: &Architecture,
+    new: &Architecture,
+    weights: &mut Weights,
+) {
     let (from, to) = (old.layers[layer].d_ff as i64, new.layers[layer].d_ff as i64);
     if to == from {
         return;
@@ -79,7 +95,8 @@ fn units(grad_max: &GradMax, layer: usize, seen: &Seen, old: &Architecture, new:
     w2.narrow(0, from, to - from).copy_(&rows);
     let b1 = weights[&id(ParamKind::B1)].copy();
     let _ = b1.narrow(0, from, to - from).fill_(1.0);
-    let b2 = &weights[&id(ParamKind::B2)] - rows.sum_dim_intlist(Some([0i64].as_slice()), false, rows.kind());
+    let b2 = &weights[&id(ParamKind::B2)]
+        - rows.sum_dim_intlist(Some([0i64].as_slice()), false, rows.kind());
     weights.extend([(id(ParamKind::W2), w2), (id(ParamKind::B1), b1), (id(ParamKind::B2), b2)]);
 }
 
@@ -95,9 +112,12 @@ fn values(
     let (shape, goal) = (&before.architecture().layers[layer], &new.layers[layer]);
     let id = ParamId::in_layer(layer, ParamKind::Wo);
     let wo = weights[&id].copy();
-    for (head, (now, to)) in shape.heads.iter().zip(&goal.heads).enumerate().filter(|(_, (now, to))| to.d_v > now.d_v) {
+    for (head, (now, to)) in
+        shape.heads.iter().zip(&goal.heads).enumerate().filter(|(_, (now, to))| to.d_v > now.d_v)
+    {
         let passed_nh = passed_on(before, layer, head, *now, &seen.read_nh, inputs);
-        let (at, old, n) = (goal.offset(Axis::Value, head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
+        let (at, old, n) =
+            (goal.offset(Axis::Value, head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
         let length = grad_max.scale * mean_row(&wo.narrow(0, at, old));
         wo.narrow(0, at + old, n).copy_(&directions(&passed_nh, &seen.gradient_nh, n, length));
     }
@@ -117,10 +137,18 @@ fn passed_on(
     let weights = state.parts().weights;
     let (b, t) = inputs.size2().expect("token ids are batch × position");
     let (at, d_k) = (architecture.layers[layer].offset(Axis::Key, head) as i64, shape.d_k as i64);
-    let project = |kind| read_nh.matmul(&weights[&ParamId::in_layer(layer, kind)].narrow(1, at, d_k)).view([b, t, d_k]);
-    let scores = project(ParamKind::Wq).matmul(&project(ParamKind::Wk).transpose(1, 2)) / (d_k as f64).sqrt();
+    let project = |kind| {
+        read_nh
+            .matmul(&weights[&ParamId::in_layer(layer, kind)].narrow(1, at, d_k))
+            .view([b, t, d_k])
+    };
+    let scores = project(ParamKind::Wq).matmul(&project(ParamKind::Wk).transpose(1, 2))
+        / (d_k as f64).sqrt();
     let scores = match architecture.form.causal {
-        true => scores.masked_fill(&Tensor::ones([t, t], (Kind::Bool, scores.device())).triu(1), f64::NEG_INFINITY),
+        true => scores.masked_fill(
+            &Tensor::ones([t, t], (Kind::Bool, scores.device())).triu(1),
+            f64::NEG_INFINITY,
+        ),
         false => scores,
     };
     scores.softmax(-1, None).matmul(&read_nh.view([b, t, -1])).view([b * t, -1])
@@ -128,7 +156,9 @@ fn passed_on(
 
 #[cfg(test)]
 mod tests {
-    use outgrow_core::{Form, LayerShape, Norm, Operator, growth::Goal, init::Initializer, stream::stream};
+    use outgrow_core::{
+        Form, LayerShape, Norm, Operator, growth::Goal, init::Initializer, stream::stream,
+    };
     use rand::RngExt;
 
     use super::*;
@@ -136,8 +166,10 @@ mod tests {
 
     fn tokens(seed: u64) -> (Tensor, Tensor) {
         let mut rng = stream(seed, "tokens");
-        let mut draw =
-            || Tensor::from_slice(&(0..96).map(|_| rng.random_range(0..13i64)).collect::<Vec<_>>()).view([12, 8]);
+        let mut draw = || {
+            Tensor::from_slice(&(0..96).map(|_| rng.random_range(0..13i64)).collect::<Vec<_>>())
+                .view([12, 8])
+        };
         (draw(), draw())
     }
 
@@ -145,11 +177,13 @@ mod tests {
         let (inputs, targets) = tokens(1);
         let logits = Model::new(state.architecture(), state.weights(Kind::Double)).logits(&inputs);
         let loss = cross_entropy(&logits, &targets);
-        state.layout().cut(&Tensor::run_backward(&[&loss], &[&state.weights], false, false).remove(0))
+        state
+            .layout()
+            .cut(&Tensor::run_backward(&[&loss], &[&state.weights], false, false).remove(0))
     }
 
-    /// The function stays, and no outgoing weights of the same length give the new incoming ones a larger gradient: its square is
-    /// c² times the sum of the first σ².
+    /// The function stays, and no outgoing weights of the same length give the new incoming ones a
+    /// larger gradient: its square is c² times the sum of the first σ².
     #[test]
     fn new_units_get_the_largest_gradient_there_is() {
         for norm in [Norm::RmsNorm, Norm::LayerNorm] {
@@ -161,7 +195,8 @@ mod tests {
             let before = TrainingState::fresh(&old, 4, Kind::Double, Device::Cpu);
             let how = How { initializer: &Initializer::Copy, copies: false, seed: 1, event: 0 };
             let padded = || no_grad(|| before.grown(&grown, &how));
-            let after = learn(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
+            let after =
+                learn(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
             let logits = |state: &TrainingState| {
                 Model::new(state.architecture(), state.weights(Kind::Double)).logits(&tokens(2).0)
             };
@@ -173,8 +208,8 @@ mod tests {
                 let Seen { read_nh, gradient_nh } = &seen[2 * layer + 1];
                 let (_, sigma, _) = read_nh.transpose(0, 1).matmul(gradient_nh).svd(true, true);
                 let w2 = &before.parts().weights[&ParamId::in_layer(layer, ParamKind::W2)];
-                let best =
-                    sigma.narrow(0, 0, 4).square().sum(Kind::Double).double_value(&[]) * (0.5 * mean_row(w2)).powi(2);
+                let best = sigma.narrow(0, 0, 4).square().sum(Kind::Double).double_value(&[])
+                    * (0.5 * mean_row(w2)).powi(2);
                 let new = found[&ParamId::in_layer(layer, ParamKind::W1)].narrow(1, 12, 4);
                 let square = new.square().sum(Kind::Double).double_value(&[]);
                 assert!((square / best - 1.0).abs() < 1e-9, "{norm:?}: {square} of {best}");
@@ -186,7 +221,9 @@ mod tests {
             let (mut rng, theirs) = (stream(9, "drawn"), after.parts().weights[&wo].copy());
             for row in [3, 4, 8, 9] {
                 let length = theirs.get(row).norm().double_value(&[]);
-                let random = Tensor::from_slice(&(0..10).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>());
+                let random = Tensor::from_slice(
+                    &(0..10).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>(),
+                );
                 theirs.get(row).copy_(&(&random / random.norm() * length));
             }
             parts.weights.insert(wo, theirs);

@@ -66,12 +66,17 @@ pub fn learn(
     for step in 0..ligo.steps {
         let (inputs, targets) = batch(step, ligo.batch_size)?;
         optimizer.set_lr(ligo.learning_rate * (1.0 - step as f64 / ligo.steps as f64));
-        let loss = cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
+        let loss =
+            cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
         optimizer.backward_step(&loss);
     }
     let weights = no_grad(|| map.apply(&source, &new));
     let Parts { first_moment, second_moment, born, .. } = grown.parts();
-    Some(TrainingState::from_parts(&new, Parts { weights, first_moment, second_moment, born }, grown.step))
+    Some(TrainingState::from_parts(
+        &new,
+        Parts { weights, first_moment, second_moment, born },
+        grown.step,
+    ))
 }
 
 impl Map {
@@ -92,13 +97,22 @@ impl Map {
             path.add(&name, from_f64(&shape, &values, kind, path.device()), true)
         };
         let widths = axes.map(|(part, (from, to))| {
-            let rows = (from..to).flat_map(|_| normalised((0..from).map(|_| rng.random::<f64>()).collect()));
+            let rows = (from..to)
+                .flat_map(|_| normalised((0..from).map(|_| rng.random::<f64>()).collect()));
             (part, variable(format!("width {part:?}"), [to - from, from], rows.collect()))
         });
         let widths: BTreeMap<Part, Tensor> = widths.collect();
         let depths = ParamKind::of_layer(old.form).map(|kind| {
-            let rows = (0..new.layers.len()).flat_map(|layer| near_stacking(layer % n, n, &mut rng));
-            (kind, variable(format!("depth {kind:?}"), [new.layers.len(), n], rows.collect::<Vec<_>>()))
+            let rows =
+                (0..new.layers.len()).flat_map(|layer| near_stacking(layer % n, n, &mut rng));
+            (
+                kind,
+                variable(
+                    format!("depth {kind:?}"),
+                    [new.layers.len(), n],
+                    rows.collect::<Vec<_>>(),
+                ),
+            )
         });
         Self {
             depths: depths.collect(),
@@ -109,7 +123,11 @@ impl Map {
     }
 
     /// The large weights: Σ_j w_lj B_in W_j B_outᵀ.
-    fn apply(&self, source: &BTreeMap<ParamId, Tensor>, new: &Architecture) -> BTreeMap<ParamId, Tensor> {
+    fn apply(
+        &self,
+        source: &BTreeMap<ParamId, Tensor>,
+        new: &Architecture,
+    ) -> BTreeMap<ParamId, Tensor> {
         let widened: BTreeMap<ParamId, Tensor> =
             source.iter().map(|(id, weight)| (*id, self.widen(*id, weight))).collect();
         let make = |id: ParamId| {
@@ -133,8 +151,10 @@ impl Map {
             // B = [I; M] from the left: what is there, and M times it.
             let turned = widened.transpose(0, dim as i64);
             let rows = Tensor::cat(&[&turned, &m.matmul(&turned.contiguous())], 0);
-            let placed =
-                self.orders.get(&axis).map_or_else(|| rows.shallow_clone(), |order| rows.index_select(0, order));
+            let placed = self
+                .orders
+                .get(&axis)
+                .map_or_else(|| rows.shallow_clone(), |order| rows.index_select(0, order));
             widened = placed.transpose(0, dim as i64);
         }
         match self.scales.get(&id.kind) {
@@ -144,11 +164,14 @@ impl Map {
     }
 }
 
-/// Head by head: the channels of each old head come first in the head that it becomes, so that no head's channels get into another's.
+/// Head by head: the channels of each old head come first in the head that it becomes, so that no
+/// head's channels get into another's.
 fn orders(old: &Architecture, new: &Architecture, device: tch::Device) -> HashMap<Axis, Tensor> {
     let (from, to) = (&old.layers[0], &new.layers[0]);
     let growing = OF_HEADS.into_iter().filter(|&axis| from.width(axis) < to.width(axis));
-    growing.map(|axis| (axis, Tensor::from_slice(&order(axis, from, to)).to_device(device))).collect()
+    growing
+        .map(|axis| (axis, Tensor::from_slice(&order(axis, from, to)).to_device(device)))
+        .collect()
 }
 
 fn order(axis: Axis, from: &LayerShape, to: &LayerShape) -> Vec<i64> {
@@ -164,9 +187,18 @@ fn order(axis: Axis, from: &LayerShape, to: &LayerShape) -> Vec<i64> {
     rows
 }
 
-fn scales(old: &Architecture, new: &Architecture, kind: Kind, device: tch::Device) -> HashMap<ParamKind, Tensor> {
+fn scales(
+    old: &Architecture,
+    new: &Architecture,
+    kind: Kind,
+    device: tch::Device,
+) -> HashMap<ParamKind, Tensor> {
     // A LayerNorm takes the mean over the new channels, too, which no factor undoes.
-    let gain = if old.form.norm == Norm::RmsNorm { (old.d_model as f64 / new.d_model as f64).sqrt() } else { 1.0 };
+    let gain = if old.form.norm == Norm::RmsNorm {
+        (old.d_model as f64 / new.d_model as f64).sqrt()
+    } else {
+        1.0
+    };
     let gains = [ParamKind::AttentionNorm, ParamKind::MlpNorm, ParamKind::FinalNorm];
     let keys: Vec<f64> = (new.layers[0].heads.iter().enumerate())
         .flat_map(|(head, shape)| {
@@ -199,7 +231,9 @@ fn normalised(row: Vec<f64>) -> Vec<f64> {
 
 /// One at the layer that stacking would copy, and a little of all.
 fn near_stacking(copied: usize, n: usize, rng: &mut Stream) -> Vec<f64> {
-    normalised((0..n).map(|j| f64::from(u8::from(j == copied)) + rng.random_range(0.0..0.03)).collect())
+    normalised(
+        (0..n).map(|j| f64::from(u8::from(j == copied)) + rng.random_range(0.0..0.03)).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -209,13 +243,15 @@ mod tests {
     use super::*;
     use crate::device::Device;
 
-    /// Without what it learns, the map is the old model: no head's channels get into another's, no mean and no √d_k changes.
+    /// Without what it learns, the map is the old model: no head's channels get into another's, no
+    /// mean and no √d_k changes.
     #[test]
     fn without_its_learned_part_it_is_the_old_model() {
         let form = Form { final_norm: true, ..Form::decoder(Norm::RmsNorm, 1e-2) };
         let model = |d, layer: LayerShape| Architecture::uniform(7, 4, d, 2, layer, form);
         let heads = |sizes: &[(usize, usize)], d_ff| {
-            let heads = sizes.iter().map(|&(d_k, d_v)| HeadShape { n_queries: 1, d_k, d_v }).collect();
+            let heads =
+                sizes.iter().map(|&(d_k, d_v)| HeadShape { n_queries: 1, d_k, d_v }).collect();
             LayerShape { heads, d_ff }
         };
         let old = model(4, heads(&[(2, 3), (3, 2)], 5));
@@ -228,13 +264,17 @@ mod tests {
         ];
         let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
         let tokens = Tensor::from_slice(&[0i64, 3, 6, 2]).view([1, 4]);
-        let before = Model::new(&old, source.iter().map(|(id, w)| (*id, w.shallow_clone())).collect()).logits(&tokens);
+        let before =
+            Model::new(&old, source.iter().map(|(id, w)| (*id, w.shallow_clone())).collect())
+                .logits(&tokens);
         for new in larger {
             let store = nn::VarStore::new(tch::Device::Cpu);
             let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
             no_grad(|| {
                 map.widths.values().for_each(|m| _ = m.shallow_clone().zero_());
-                map.depths.values().for_each(|w| w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device()))));
+                map.depths.values().for_each(|w| {
+                    w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device())))
+                });
             });
             let after = Model::new(&new, map.apply(&source, &new)).logits(&tokens);
             let change = (&after - &before).abs().max().double_value(&[]);
@@ -246,25 +286,35 @@ mod tests {
     #[test]
     fn the_map_is_the_papers() {
         let form = Form::decoder(Norm::RmsNorm, 1e-5);
-        let model = |d, n, heads, ff| Architecture::uniform(7, 4, d, n, LayerShape::uniform(heads, 3, 2, ff), form);
+        let model = |d, n, heads, ff| {
+            Architecture::uniform(7, 4, d, n, LayerShape::uniform(heads, 3, 2, ff), form)
+        };
         let (old, new) = (model(4, 2, 1, 5), model(6, 3, 2, 8));
         let store = nn::VarStore::new(tch::Device::Cpu);
         let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
         let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
         let made = map.apply(&source, &new);
         let b = |part: Part, i: i64, j: i64, n: i64| {
-            if i < n { f64::from(u8::from(i == j)) } else { map.widths[&part].double_value(&[i - n, j]) }
+            if i < n {
+                f64::from(u8::from(i == j))
+            } else {
+                map.widths[&part].double_value(&[i - n, j])
+            }
         };
         let w1 = |layer| &source[&ParamId::in_layer(layer, ParamKind::W1)];
         for (layer, i, k) in [(0, 0, 0), (1, 5, 2), (2, 3, 7), (2, 5, 6), (0, 4, 7)] {
             let mut expected = 0.0;
             for j in 0..2 {
                 for (a, c) in (0..4).flat_map(|a| (0..5).map(move |c| (a, c))) {
-                    let product = b(Part::Channels, i, a, 4) * w1(j).double_value(&[a, c]) * b(Part::Units(j), k, c, 5);
-                    expected += map.depths[&ParamKind::W1].double_value(&[layer, j as i64]) * product;
+                    let product = b(Part::Channels, i, a, 4)
+                        * w1(j).double_value(&[a, c])
+                        * b(Part::Units(j), k, c, 5);
+                    expected +=
+                        map.depths[&ParamKind::W1].double_value(&[layer, j as i64]) * product;
                 }
             }
-            let found = made[&ParamId::in_layer(layer as usize, ParamKind::W1)].double_value(&[i, k]);
+            let found =
+                made[&ParamId::in_layer(layer as usize, ParamKind::W1)].double_value(&[i, k]);
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
         for id in parameters(&new) {

@@ -1,5 +1,6 @@
-//! Programs that train the same model, ours and PyTorch's, each a process that waits to be told: a number of steps a line, the
-//! seconds that they took in answer. They take turns in one run, so that a noisy machine disturbs all alike.
+//! Programs that train the same model, ours and PyTorch's, each a process that waits to be told: a
+//! number of steps a line, the seconds that they took in answer. They take turns in one run, so
+//! that a noisy machine disturbs all alike.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -43,7 +44,8 @@ impl Contender {
         (precision, device, threads): (Precision, Device, u16),
         together: u16,
     ) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
+        let program =
+            std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
         let mut command = Command::new(program);
         command.arg("bench-serve").arg(preset.name()).args(["--device", &device.to_string()]);
         command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
@@ -66,7 +68,10 @@ impl Contender {
             "vocab": vocab, "precision": name_of(precision), "attention": how.attention, "optimizer": how.optimizer,
             "compile": how.compile, "device": device.to_string(), "threads": threads });
         let mut command = Command::new("python3");
-        command.arg(script).arg(spec.to_string()).env("TORCHINDUCTOR_CACHE_DIR", folder.join("compiled"));
+        command
+            .arg(script)
+            .arg(spec.to_string())
+            .env("TORCHINDUCTOR_CACHE_DIR", folder.join("compiled"));
         let eager = if how.compile { "compiled" } else { "eager" };
         Self::start(format!("PyTorch {eager}, {}, {} AdamW", how.attention, how.optimizer), command)
     }
@@ -88,7 +93,8 @@ impl Contender {
     pub fn answer(&mut self) -> Result<Value, Failure> {
         let mut line = String::new();
         self.answers.read_line(&mut line).map_err(Failure::environment(&self.name))?;
-        serde_json::from_str(&line).map_err(|_| Failure::Environment(format!("{} ended without an answer", self.name)))
+        serde_json::from_str(&line)
+            .map_err(|_| Failure::Environment(format!("{} ended without an answer", self.name)))
     }
 
     /// Seconds of so many steps.
@@ -119,12 +125,14 @@ fn name_of(precision: Precision) -> &'static str {
     }
 }
 
-/// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products 20`, `checkpoint 1`, `peak`.
+/// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products
+/// 20`, `checkpoint 1`, `peak`.
 pub fn serve(args: &BenchServe) -> Result<(), Failure> {
     device::initialise(usize::from(args.threads));
     let sizes = args.preset.sizes();
     let precision = args.precision.into();
-    let mut steps = Steps::new(sizes.architecture(), sizes.batch, precision, args.device, args.together);
+    let mut steps =
+        Steps::new(sizes.architecture(), sizes.batch, precision, args.device, args.together);
     for line in std::io::stdin().lines() {
         let line = line.map_err(Failure::environment("standard input"))?;
         let (order, n) = line.split_once(' ').unwrap_or(("steps", &line));
@@ -133,8 +141,10 @@ pub fn serve(args: &BenchServe) -> Result<(), Failure> {
             "phases" => phases(&mut steps, n),
             "checkpoint" => {
                 // Beside the working folder, for its disk is the one that counts.
-                let folder = PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
-                let written = steps.checkpoint(&folder).map_err(Failure::environment(folder.display()));
+                let folder =
+                    PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
+                let written =
+                    steps.checkpoint(&folder).map_err(Failure::environment(folder.display()));
                 let _ = std::fs::remove_dir_all(&folder);
                 let (seconds, bytes) = written?;
                 json!({ "seconds": seconds, "bytes": bytes })
@@ -151,7 +161,8 @@ pub fn serve(args: &BenchServe) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seconds of each part of so many steps; the device is waited for after each, so that their sum exceeds that of free steps.
+/// Seconds of each part of so many steps; the device is waited for after each, so that their sum
+/// exceeds that of free steps.
 fn phases(steps: &mut Steps, n: usize) -> Value {
     let mut seconds = [0.0; 4];
     let mut last = std::time::Instant::now();

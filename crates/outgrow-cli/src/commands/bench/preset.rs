@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 use outgrow_core::{Architecture, Form, LayerShape, Norm};
 
-/// The configurations of nanoGPT, with this program's form: RMSNorm, ReLU, no biases in attention, an unembedding of its own.
+/// The configurations of nanoGPT, with this program's form: RMSNorm, ReLU, no biases in attention,
+/// an unembedding of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
     /// 4 layers, 4 heads, 128 wide, 64 positions, 12 sequences: nanoGPT's for a processor

@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Layers and width, heads of 32: from 30 thousand parameters to 19 million.
-const LADDER: [(usize, usize); 8] = [(2, 32), (2, 64), (3, 96), (4, 128), (4, 192), (5, 256), (6, 384), (6, 512)];
+const LADDER: [(usize, usize); 8] =
+    [(2, 32), (2, 64), (3, 96), (4, 128), (4, 192), (5, 256), (6, 384), (6, 512)];
 /// Trials of a sweep.
 const TRIALS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// A turn of steps lasts about so long.
@@ -47,13 +48,20 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
             let point = |p: &ScalingPoint| json!({ "size": p.size, "measured": p.measured, "expected": p.expected });
             of.points.iter().map(point).collect::<Vec<_>>()
         };
-        return print_json(&json!({ "peak_flops_per_second": peak, "threads": args.threads, "turns": args.runs,
-            "microseconds_per_token": points(&steps), "seconds_per_sweep": points(&sweeps) }));
+        return print_json(
+            &json!({ "peak_flops_per_second": peak, "threads": args.threads, "turns": args.runs,
+            "microseconds_per_token": points(&steps), "seconds_per_sweep": points(&sweeps) }),
+        );
     }
     let rows = |of: &Scaling, unit: f64| {
         let row = |p: &ScalingPoint| {
             let [median, low, high] = p.measured;
-            let ratio = format!("{:.2} [{:.2}, {:.2}]", median / p.expected, low / p.expected, high / p.expected);
+            let ratio = format!(
+                "{:.2} [{:.2}, {:.2}]",
+                median / p.expected,
+                low / p.expected,
+                high / p.expected
+            );
             vec![count(p.size * unit), format!("{median:.2}"), ratio]
         };
         of.points.iter().map(row).collect::<Vec<_>>()
@@ -119,7 +127,10 @@ fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Failure> {
     }
     let most = median(seconds.last().expect("there are sizes").iter().copied());
     let per_trial = most / TRIALS[TRIALS.len() - 1] as f64;
-    let points = TRIALS.iter().zip(seconds).map(|(&n, seconds)| point(n as f64, &seconds, per_trial * n as f64));
+    let points = TRIALS
+        .iter()
+        .zip(seconds)
+        .map(|(&n, seconds)| point(n as f64, &seconds, per_trial * n as f64));
     let caption = format!(
         "Time of a sweep against the number of its trials (100,000 tokens each of a model of 2 layers, 32 wide, start of the program \
          and preparation of the text included; as many workers as there are cores): median and extremes of n = {} turns, beside \
@@ -131,7 +142,8 @@ fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Failure> {
 }
 
 fn one_sweep(args: &Bench, device: Device, trials: usize, folder: &Path) -> Result<f64, Failure> {
-    let program = std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
+    let program =
+        std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
     let file = folder.join("scaling.toml");
     let text = SWEEP.replace("REPLICATES", &trials.to_string());
     std::fs::write(&file, text).map_err(Failure::environment(file.display()))?;
@@ -149,6 +161,7 @@ fn one_sweep(args: &Bench, device: Device, trials: usize, folder: &Path) -> Resu
 }
 
 fn point(size: f64, measured: &[f64], expected: f64) -> ScalingPoint {
-    let (low, high) = measured.iter().fold((f64::INFINITY, 0.0f64), |(a, b), m| (m.min(a), m.max(b)));
+    let (low, high) =
+        measured.iter().fold((f64::INFINITY, 0.0f64), |(a, b), m| (m.min(a), m.max(b)));
     ScalingPoint { size, measured: [median(measured.iter().copied()), low, high], expected }
 }

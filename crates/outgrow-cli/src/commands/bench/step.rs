@@ -63,30 +63,35 @@ impl Job<'_> {
         let lines = self.turns(&mut all, turn)?;
         let peak = all[0].number("peak", "flops_per_second")?;
         let products =
-            median((0..3).map(|_| all[0].number(&format!("products {turn}"), "seconds").unwrap_or(f64::NAN)));
+            median((0..3).map(|_| {
+                all[0].number(&format!("products {turn}"), "seconds").unwrap_or(f64::NAN)
+            }));
         all[0].tell(&format!("phases {turn}"))?;
         let phases = all[0].answer()?;
         drop(all);
         let (workers, together) = (self.workers(turn)?, self.together(turn)?);
         let products = products / turn as f64;
         let tokens = self.sizes.tokens() as f64;
-        let flops =
-            cost::train_flops(&self.sizes.architecture(), self.sizes.seq_len) as f64 / self.sizes.seq_len as f64;
+        let flops = cost::train_flops(&self.sizes.architecture(), self.sizes.seq_len) as f64
+            / self.sizes.seq_len as f64;
         if self.args.json {
             let line = |line: &Line| {
                 json!({ "name": line.name, "tokens_per_second": median(line.speeds.iter().copied()),
                 "ratio": median(line.ratios.iter().copied()), "speeds": line.speeds })
             };
-            return print_json(&json!({ "preset": self.args.preset.name(), "peak_flops_per_second": peak,
+            return print_json(
+                &json!({ "preset": self.args.preset.name(), "peak_flops_per_second": peak,
                 "flops_per_token": flops, "products_seconds_per_step": products, "phases_seconds": phases,
                 "contenders": lines.iter().map(line).collect::<Vec<_>>(), "failed": failed,
                 "workers": workers.iter().map(|(n, speed)| json!({ "workers": n, "tokens_per_second": speed })).collect::<Vec<_>>(),
                 "together": together.iter().map(|(n, speed, ratio)|
-                    json!({ "replicates": n, "tokens_per_second": speed, "to_one_after_another": ratio })).collect::<Vec<_>>() }));
+                    json!({ "replicates": n, "tokens_per_second": speed, "to_one_after_another": ratio })).collect::<Vec<_>>() }),
+            );
         }
         let row = |line: &Line| {
             let speed = median(line.speeds.iter().copied());
-            let (low, high) = line.ratios.iter().fold((f64::INFINITY, 0.0f64), |(a, b), r| (r.min(a), r.max(b)));
+            let (low, high) =
+                line.ratios.iter().fold((f64::INFINITY, 0.0f64), |(a, b), r| (r.min(a), r.max(b)));
             vec![
                 line.name.clone(),
                 count(speed),
@@ -106,10 +111,16 @@ impl Job<'_> {
             self.device.describe(),
             self.args.runs,
         );
-        text +=
-            &table(&["", "tokens/s", against, "MFU", "not products"], lines.iter().map(row).collect(), &[1, 2, 3, 4]);
-        let total: f64 = phases.as_object().into_iter().flatten().filter_map(|(_, s)| s.as_f64()).sum();
-        let share = |name: &str| format!("{name} {:.1} %", 100.0 * phases[name].as_f64().unwrap_or(f64::NAN) / total);
+        text += &table(
+            &["", "tokens/s", against, "MFU", "not products"],
+            lines.iter().map(row).collect(),
+            &[1, 2, 3, 4],
+        );
+        let total: f64 =
+            phases.as_object().into_iter().flatten().filter_map(|(_, s)| s.as_f64()).sum();
+        let share = |name: &str| {
+            format!("{name} {:.1} %", 100.0 * phases[name].as_f64().unwrap_or(f64::NAN) / total)
+        };
         text += &format!(
             "\n\nour step   {}\npeak       {}FLOP/s, of a large matrix product in the same precision\n\
              products   {:.2} ms a step: all matrix products and softmaxes of it by themselves",
@@ -118,24 +129,37 @@ impl Job<'_> {
             1e3 * products,
         );
         for (n, speed) in &workers {
-            text += &format!("\n{n} worker(s)  {} tokens/s, {:.2} times one", count(*speed), speed / workers[0].1);
+            text += &format!(
+                "\n{n} worker(s)  {} tokens/s, {:.2} times one",
+                count(*speed),
+                speed / workers[0].1
+            );
         }
         for (n, speed, ratio) in &together {
-            text += &format!("\n{n} together  {} tokens/s, {ratio:.2} times one after another", count(*speed));
+            text += &format!(
+                "\n{n} together  {} tokens/s, {ratio:.2} times one after another",
+                count(*speed)
+            );
         }
         failed.iter().for_each(|name| text += &format!("\nfailed: {name}"));
         print(&text)
     }
 
     fn ours(&self, together: u16) -> Result<Contender, Failure> {
-        Contender::ours(self.args.preset, (self.precision, self.device, self.args.threads), together)
+        Contender::ours(
+            self.args.preset,
+            (self.precision, self.device, self.args.threads),
+            together,
+        )
     }
 
     /// The ways of PyTorch that may be the fastest here.
     fn variants(&self) -> Vec<Variant> {
-        let attentions: &[&'static str] = if self.device == Device::Cpu { &["sdpa", "bmm"] } else { &["sdpa"] };
+        let attentions: &[&'static str] =
+            if self.device == Device::Cpu { &["sdpa", "bmm"] } else { &["sdpa"] };
         let of = |attention, compile| Variant { attention, optimizer: "fused", compile };
-        let mut all: Vec<Variant> = attentions.iter().map(|attention| of(attention, false)).collect();
+        let mut all: Vec<Variant> =
+            attentions.iter().map(|attention| of(attention, false)).collect();
         all.push(Variant { optimizer: "foreach", ..of("sdpa", false) });
         all.extend(attentions.iter().map(|attention| of(attention, true)));
         all
@@ -143,15 +167,19 @@ impl Job<'_> {
 
     /// Everyone's speed, turn by turn.
     fn turns(&self, all: &mut [Contender], steps: usize) -> Result<Vec<Line>, Failure> {
-        let mut lines: Vec<Line> =
-            all.iter().map(|c| Line { name: c.name.clone(), speeds: vec![], ratios: vec![] }).collect();
+        let mut lines: Vec<Line> = all
+            .iter()
+            .map(|c| Line { name: c.name.clone(), speeds: vec![], ratios: vec![] })
+            .collect();
         for _ in 0..self.args.runs {
             for (contender, line) in all.iter_mut().zip(&mut lines) {
                 line.speeds.push((steps * self.sizes.tokens()) as f64 / contender.steps(steps)?);
             }
         }
         let theirs = lines.iter().skip(usize::from(lines.len() > 1));
-        let best = theirs.max_by(|a, b| median(a.speeds.iter().copied()).total_cmp(&median(b.speeds.iter().copied())));
+        let best = theirs.max_by(|a, b| {
+            median(a.speeds.iter().copied()).total_cmp(&median(b.speeds.iter().copied()))
+        });
         let best = best.expect("there is someone").speeds.clone();
         for line in &mut lines {
             line.ratios = line.speeds.iter().zip(&best).map(|(speed, best)| speed / best).collect();
@@ -159,7 +187,8 @@ impl Job<'_> {
         Ok(lines)
     }
 
-    /// Throughput of several replicates as one model, in turns with one alone, and its ratio to that.
+    /// Throughput of several replicates as one model, in turns with one alone, and its ratio to
+    /// that.
     fn together(&self, steps: usize) -> Result<Vec<(u16, f64, f64)>, Failure> {
         let mut measured = vec![];
         for &n in &self.args.together {
@@ -186,10 +215,13 @@ impl Job<'_> {
             let mut speeds = vec![];
             for _ in 0..self.args.runs {
                 crew.iter_mut().try_for_each(|worker| worker.tell(&steps.to_string()))?;
-                let seconds =
-                    crew.iter_mut().map(|worker| Ok(worker.answer()?["seconds"].as_f64().unwrap_or(f64::NAN)));
+                let seconds = crew
+                    .iter_mut()
+                    .map(|worker| Ok(worker.answer()?["seconds"].as_f64().unwrap_or(f64::NAN)));
                 let seconds = seconds.collect::<Result<Vec<f64>, Failure>>()?;
-                speeds.push(seconds.iter().map(|s| (steps * self.sizes.tokens()) as f64 / s).sum::<f64>());
+                speeds.push(
+                    seconds.iter().map(|s| (steps * self.sizes.tokens()) as f64 / s).sum::<f64>(),
+                );
             }
             measured.push((n, median(speeds.into_iter())));
         }

@@ -26,7 +26,8 @@ use crate::{
     place::{Place, read_sweep, runtime},
 };
 
-/// Trains one growing trial of a sweep again and again, records what it told at the same pace, and says what costs what.
+/// Trains one growing trial of a sweep again and again, records what it told at the same pace, and
+/// says what costs what.
 pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
     let sweep = read_sweep(path)?;
     device::initialise(usize::from(args.threads));
@@ -41,7 +42,14 @@ pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
         .map_err(Failure::environment("training text"))?;
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
     let member = members[growing.unwrap_or(0)].clone();
-    let job = Job { sweep: &sweep, digest: &digest, member, corpus, device, initial: place.initial_of(&sweep) };
+    let job = Job {
+        sweep: &sweep,
+        digest: &digest,
+        member,
+        corpus,
+        device,
+        initial: place.initial_of(&sweep),
+    };
     let measured = with_folder(|folder| job.runs(folder, args.runs))?;
     let answer = Answer::new(&job.member.trial, &measured, planning, members.len());
     if args.json { answer.print_json() } else { answer.print() }
@@ -84,19 +92,25 @@ impl Job<'_> {
         Ok(Run { seconds, recording_seconds: self.record(folder, &events)?, events })
     }
 
-    /// Plays the events of a training to a worker that does nothing else, when they happened, and gives the seconds that
-    /// it took from the training. To train twice, with and without, would show the machine's noise and not this.
+    /// Plays the events of a training to a worker that does nothing else, when they happened, and
+    /// gives the seconds that it took from the training. To train twice, with and without, would
+    /// show the machine's noise and not this.
     fn record(&self, folder: &Path, events: &[Event]) -> Result<f64, Failure> {
         let database = folder.join("bench.db").display().to_string();
         let sweep = runtime()?.block_on(async {
             let store = Store::open(&database).await?;
-            let inserted =
-                store.insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member), true).await?;
+            let inserted = store
+                .insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member), true)
+                .await?;
             store.close().await;
             Ok::<_, Failure>(inserted.sweep)
         })?;
-        let environment =
-            Environment { host: String::new(), device: String::new(), threads: 1, versions: String::new() };
+        let environment = Environment {
+            host: String::new(),
+            device: String::new(),
+            threads: 1,
+            versions: String::new(),
+        };
         let spool = folder.join("spool");
         let job = Work {
             database: &database,
@@ -122,7 +136,11 @@ impl Job<'_> {
         Ok(cpu_seconds() - before + waited)
     }
 
-    fn train(&self, folder: &Path, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Outcome, String> {
+    fn train(
+        &self,
+        folder: &Path,
+        on_event: &mut dyn FnMut(Event) -> Control,
+    ) -> Result<Outcome, String> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
         let options = Options { device: self.device, checkpoint_every_tokens, parts: 1, keep: 2 };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
@@ -151,7 +169,8 @@ fn position(event: &Event) -> Position {
 
 /// Processor seconds of this process, all threads.
 fn cpu_seconds() -> f64 {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("this clock exists");
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .expect("this clock exists");
     time.tv_sec() as f64 + time.tv_nsec() as f64 * 1e-9
 }
 
@@ -168,7 +187,9 @@ struct Answer {
 
 impl Answer {
     fn new(trial: &Trial, runs: &[Run], planning_seconds: f64, trials: usize) -> Self {
-        let seconds = median(runs.iter().filter_map(|run| last_step(&run.events)).map(|(seconds, _)| seconds));
+        let seconds = median(
+            runs.iter().filter_map(|run| last_step(&run.events)).map(|(seconds, _)| seconds),
+        );
         let flops = trial.plan.train_flops(trial.settings.tokens) as f64;
         let growths = runs.iter().flat_map(|run| growth_in_steps(trial, &run.events));
         Self {
@@ -194,7 +215,9 @@ impl Answer {
     fn print(&self) -> Result<(), Failure> {
         let growth = self.growth_in_steps.map_or_else(
             || "no trial of the sweep grows".into(),
-            |steps| format!("{steps:.2} training steps of the grown model (median; probes included)"),
+            |steps| {
+                format!("{steps:.2} training steps of the grown model (median; probes included)")
+            },
         );
         print(&format!(
             "training          {} tokens/s, {}FLOP/s, growing to {} parameters\n\
@@ -221,11 +244,14 @@ fn last_step(events: &[Event]) -> Option<(f64, u64)> {
 
 /// For each growth event: its seconds divided by those of a step between it and the next growth.
 fn growth_in_steps(trial: &Trial, events: &[Event]) -> Vec<f64> {
-    let growths: Vec<&GrowthEvent> =
-        events.iter().filter_map(|e| if let Event::Growth(g) = e { Some(g) } else { None }).collect();
+    let growths: Vec<&GrowthEvent> = events
+        .iter()
+        .filter_map(|e| if let Event::Growth(g) = e { Some(g) } else { None })
+        .collect();
     let in_steps = |(number, growth): (usize, &&GrowthEvent)| {
         let until = growths.get(number + 1).map_or(trial.steps(), |next| next.at.step);
-        let steps = events.iter().filter_map(|e| if let Event::Step(s) = e { Some(s.at) } else { None });
+        let steps =
+            events.iter().filter_map(|e| if let Event::Step(s) = e { Some(s.at) } else { None });
         let mut stretch = steps.filter(|at| (growth.at.step + 1..=until).contains(&at.step));
         let (first, last) = (stretch.next()?, stretch.next_back()?);
         let seconds = (last.wall_seconds - first.wall_seconds) / (last.step - first.step) as f64;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use outgrow_runner::{HEARTBEAT_EVERY, is_dead, this_process};
-use outgrow_store::{Address, Finding, Held, Holder, Known, RecordedFolder, Report, Store, damage, salvage};
+use outgrow_store::{
+    Address, Finding, Held, Holder, Known, RecordedFolder, Report, Store, damage, salvage,
+};
 use outgrow_train::{Checkpoint, Verified};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,12 +57,14 @@ pub(super) fn of(place: &Place, args: &DbCheck) -> Place {
 async fn survey(place: &Place) -> Result<Survey, Failure> {
     let mut slow = Slow::new();
     let said = damage_of(place).await?;
-    let (mut findings, mut _saved) = (said.iter().map(|said| damaged(said)).collect::<Vec<_>>(), None);
+    let (mut findings, mut _saved) =
+        (said.iter().map(|said| damaged(said)).collect::<Vec<_>>(), None);
     let store = match said.is_empty() {
         true => place.reading().await?,
         // What can be read of it is looked at in a file of its own.
         false => {
-            let folder = TempDir::new().map_err(Failure::environment("cannot make a temporary folder"))?;
+            let folder =
+                TempDir::new().map_err(Failure::environment("cannot make a temporary folder"))?;
             let to = folder.path().join("saved.db").display().to_string();
             findings.extend(salvage(&path_of(place)?, &to, &mut |at| slow.tell(at)).await?);
             _saved = Some(folder);
@@ -103,12 +107,23 @@ pub(super) fn path_of(place: &Place) -> Result<String, Failure> {
     }
 }
 
-/// Looks at a database that can be read, and at the files beside its place; mends it, if that is wished.
-pub(super) async fn look(place: &Place, store: &Store, mends: bool, slow: &mut Slow) -> Result<Survey, Failure> {
+/// Looks at a database that can be read, and at the files beside its place; mends it, if that is
+/// wished.
+pub(super) async fn look(
+    place: &Place,
+    store: &Store,
+    mends: bool,
+    slow: &mut Slow,
+) -> Result<Survey, Failure> {
     let silent = silent(store).await?;
     let is_dead = |holder: &Holder| is_dead(holder) || silent.contains(holder);
-    let live: BTreeSet<i64> =
-        store.all_held().await?.into_iter().filter(|held| !is_dead(&held.holder)).map(|held| held.trial).collect();
+    let live: BTreeSet<i64> = store
+        .all_held()
+        .await?
+        .into_iter()
+        .filter(|held| !is_dead(&held.holder))
+        .map(|held| held.trial)
+        .collect();
     let mut files = Files::new(place, &live);
     store.recorded_folders(&mut |folder| files.take(&folder, slow)).await?;
     let Files { checkpoints, snapshots, cleared, due, there, whole, bytes, .. } = files;
@@ -146,10 +161,22 @@ struct Files<'a> {
 impl<'a> Files<'a> {
     fn new(place: &'a Place, live: &'a BTreeSet<i64>) -> Self {
         let (checkpoints, snapshots, cleared, due, there) = Default::default();
-        Self { place, live, checkpoints, snapshots, cleared, due, there, whole: 0, bytes: 0, seen: None }
+        Self {
+            place,
+            live,
+            checkpoints,
+            snapshots,
+            cleared,
+            due,
+            there,
+            whole: 0,
+            bytes: 0,
+            seen: None,
+        }
     }
 
-    /// Of a trial's checkpoints the newest first: those before it may have been removed when it was recorded.
+    /// Of a trial's checkpoints the newest first: those before it may have been removed when it was
+    /// recorded.
     fn take(&mut self, recorded: &RecordedFolder, slow: &mut Slow) {
         let RecordedFolder { number, step, snapshot, .. } = *recorded;
         if self.live.contains(&number) || self.cleared.contains_key(&number) && !snapshot {
@@ -168,7 +195,12 @@ impl<'a> Files<'a> {
         match verify(&folder, recorded) {
             Ok(found) => {
                 (self.whole, self.bytes) = (self.whole + 1, self.bytes + found.bytes);
-                self.due.extend(found.progress.filter(|progress| progress.evaluation_due).map(|_| (number, step)));
+                self.due.extend(
+                    found
+                        .progress
+                        .filter(|progress| progress.evaluation_due)
+                        .map(|_| (number, step)),
+                );
             }
             Err(why) if snapshot => drop(self.snapshots.insert((number, step), why)),
             Err(why) => drop(self.checkpoints.insert((number, step), why)),
@@ -190,9 +222,12 @@ fn verify(folder: &Path, recorded: &RecordedFolder) -> Result<Verified, String> 
     if !folder.exists() {
         return Err(format!("{} is not there", folder.display()));
     }
-    let found = Checkpoint::verify(folder, recorded.digest.as_deref()).map_err(|error| error.to_string())?;
+    let found = Checkpoint::verify(folder, recorded.digest.as_deref())
+        .map_err(|error| error.to_string())?;
     match &found.progress {
-        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => Ok(found),
+        Some(progress) if progress.trial == recorded.trial && progress.at.step == recorded.step => {
+            Ok(found)
+        }
         _ => Err(format!("{} is of another trial or step", folder.display())),
     }
 }
@@ -212,7 +247,8 @@ async fn silent(store: &Store) -> Result<Vec<Holder>, Failure> {
     eprintln!("listening for {} s for signs of life from {who}", wait.as_secs());
     tokio::time::sleep(wait).await;
     let after = far().await?;
-    let is_silent = |then: &Held| after.iter().any(|now| now.attempt == then.attempt && now.beat == then.beat);
+    let is_silent =
+        |then: &Held| after.iter().any(|now| now.attempt == then.attempt && now.beat == then.beat);
     Ok(before.into_iter().filter(is_silent).map(|held| held.holder).collect())
 }
 
@@ -220,13 +256,15 @@ async fn silent(store: &Store) -> Result<Vec<Holder>, Failure> {
 pub(super) async fn live(store: &Store) -> Result<Vec<String>, Failure> {
     let silent = silent(store).await?;
     let held = store.all_held().await?.into_iter().map(|held| held.holder);
-    let live: Vec<Holder> = held.filter(|holder| !is_dead(holder) && !silent.contains(holder)).collect();
+    let live: Vec<Holder> =
+        held.filter(|holder| !is_dead(holder) && !silent.contains(holder)).collect();
     Ok(words(live.iter()))
 }
 
 /// Holders, each once.
 pub(super) fn words<'a>(holders: impl Iterator<Item = &'a Holder>) -> Vec<String> {
-    let each: BTreeSet<String> = holders.map(|holder| format!("process {} on {}", holder.pid, holder.host)).collect();
+    let each: BTreeSet<String> =
+        holders.map(|holder| format!("process {} on {}", holder.pid, holder.host)).collect();
     each.into_iter().collect()
 }
 
@@ -250,7 +288,8 @@ pub(super) fn as_json(place: &Place, survey: &Survey) -> Value {
 
 pub(super) fn as_text(place: &Place, survey: &Survey) -> String {
     let Survey { report, live, orphans, folders: (folders, bytes) } = survey;
-    let states: Vec<String> = report.trials.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let states: Vec<String> =
+        report.trials.iter().map(|(state, n)| format!("{n} {state}")).collect();
     let mut lines = vec![format!(
         "{}: {} sweeps, {} trials ({}); whole are {} rows and {folders} checkpoints of {bytes} bytes",
         Address::shown(&place.db),
@@ -273,13 +312,19 @@ pub(super) fn as_text(place: &Place, survey: &Survey) -> String {
         ));
     }
     for name in &report.unknown {
-        lines.push(format!("sweep {name:?}: this version reads its text otherwise, so its places were not compared"));
+        lines.push(format!(
+            "sweep {name:?}: this version reads its text otherwise, so its places were not compared"
+        ));
     }
     for finding in &report.findings {
         lines.push(format!("wrong: {finding}: {}", finding.remedy()));
     }
     for again in &report.again {
-        let from = if again.from_step == 0 { "its beginning".into() } else { format!("step {}", again.from_step) };
+        let from = if again.from_step == 0 {
+            "its beginning".into()
+        } else {
+            format!("step {}", again.from_step)
+        };
         lines.push(format!(
             "again: {} is trained from {from} to step {}: {} tokens, {}",
             again.trial,

@@ -28,20 +28,29 @@ pub(super) const ASIDE: &str = "set-aside-spool-";
 pub(super) type There = BTreeMap<String, BTreeSet<String>>;
 
 /// Looks through the folders of a place. What has no name of ours is nobody's business.
-pub(super) async fn orphans(place: &Place, store: &Store, names: &There) -> Result<Vec<Orphan>, Failure> {
+pub(super) async fn orphans(
+    place: &Place,
+    store: &Store,
+    names: &There,
+) -> Result<Vec<Orphan>, Failure> {
     let sweeps = store.sweeps().await?;
-    let initial = |spec: &str| Sweep::parse(spec).ok().and_then(|sweep| sweep.spec().initial.digest.clone());
+    let initial =
+        |spec: &str| Sweep::parse(spec).ok().and_then(|sweep| sweep.spec().initial.digest.clone());
     let texts: BTreeSet<String> =
         sweeps.iter().filter_map(|sweep| sweep.data_digest.get(..32).map(str::to_owned)).collect();
-    let initials: BTreeSet<String> =
-        sweeps.iter().filter_map(|sweep| Some(initial(&sweep.spec)?.get(..32)?.to_owned())).collect();
+    let initials: BTreeSet<String> = sweeps
+        .iter()
+        .filter_map(|sweep| Some(initial(&sweep.spec)?.get(..32)?.to_owned()))
+        .collect();
     let mut found = vec![];
     for path in entries(&place.all_checkpoints()) {
         let Some(name) = name_of(&path) else { continue };
         match name.split_once("-at-") {
             Some((trial, _)) if is_identity(trial) => {
                 let is_recorded = names.get(trial).is_some_and(|names| names.contains(&name));
-                found.extend((!is_recorded).then(|| orphan(path, "a state that no trial begins from")));
+                found.extend(
+                    (!is_recorded).then(|| orphan(path, "a state that no trial begins from")),
+                );
             }
             _ if is_identity(&name) => match store.state_of(&name).await? {
                 None => found.push(orphan(path, "of a trial that is not in this database")),
@@ -60,7 +69,9 @@ pub(super) async fn orphans(place: &Place, store: &Store, names: &There) -> Resu
 fn of_trial(folder: &Path, state: &str, recorded: Option<&BTreeSet<String>>) -> Vec<Orphan> {
     let what = |name: &str| match name {
         _ if recorded.is_some_and(|recorded| recorded.contains(name)) => None,
-        _ if name.starts_with("step-") && name.contains(".tmp-") => Some("a checkpoint that was never finished"),
+        _ if name.starts_with("step-") && name.contains(".tmp-") => {
+            Some("a checkpoint that was never finished")
+        }
         _ if name.starts_with("step-") => Some("a checkpoint that is not recorded"),
         // The next attempt writes what waits there.
         _ if name.starts_with("spool-") && matches!(state, "complete" | "diverged") => {
@@ -69,7 +80,10 @@ fn of_trial(folder: &Path, state: &str, recorded: Option<&BTreeSet<String>>) -> 
         _ if name.starts_with(ASIDE) => Some("events that a repair put aside"),
         _ => None,
     };
-    entries(folder).into_iter().filter_map(|path| what(&name_of(&path)?).map(|what| orphan(path, what))).collect()
+    entries(folder)
+        .into_iter()
+        .filter_map(|path| what(&name_of(&path)?).map(|what| orphan(path, what)))
+        .collect()
 }
 
 /// What lies in a folder of things that are named by a digest.
@@ -96,7 +110,11 @@ fn orphan(path: PathBuf, what: &'static str) -> Orphan {
 /// Removes orphans; gives how many bytes they took.
 pub(super) fn remove(orphans: &[Orphan]) -> Result<u64, Failure> {
     let remove = |path: &Path| -> io::Result<()> {
-        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        if fs::symlink_metadata(path)?.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
     };
     for Orphan { path, .. } in orphans {
         remove(path).map_err(Failure::environment(format!("cannot remove {}", path.display())))?;

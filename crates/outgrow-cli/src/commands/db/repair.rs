@@ -33,15 +33,21 @@ pub fn repair(place: &Place, args: &DbCheck, remove_orphans: bool) -> Result<(),
             print_json(&value)
         }
         false => {
-            let removed = removed.map(|bytes| format!("{} orphans were removed: {bytes} bytes", survey.orphans.len()));
+            let removed = removed.map(|bytes| {
+                format!("{} orphans were removed: {bytes} bytes", survey.orphans.len())
+            });
             let done = match survey.report.findings.is_empty() {
                 true => "nothing was to be mended".to_owned(),
                 false => {
                     "mended; `outgrow run` of the sweep files trains what is missing, to the same numbers".to_owned()
                 }
             };
-            let lines: Vec<String> =
-                [as_text(&place, &survey)].into_iter().chain(removed).chain(said).chain([done]).collect();
+            let lines: Vec<String> = [as_text(&place, &survey)]
+                .into_iter()
+                .chain(removed)
+                .chain(said)
+                .chain([done])
+                .collect();
             print(&lines.join("\n"))
         }
     }
@@ -101,8 +107,9 @@ async fn mend_damaged(place: &Place, said: &[String]) -> Result<(Survey, Option<
     mended.report.findings = findings;
     set_aside_spools(place, &mended)?;
     let kept = beside(&path, "damaged");
-    exchange(&path, &aside, &kept)
-        .map_err(Failure::environment(format!("cannot put the repaired file in the place of {path}")))?;
+    exchange(&path, &aside, &kept).map_err(Failure::environment(format!(
+        "cannot put the repaired file in the place of {path}"
+    )))?;
     Ok((mended, Some(format!("the damaged file is kept as {kept}"))))
 }
 
@@ -132,32 +139,43 @@ async fn refuse_live(store: &Store) -> Result<(), Failure> {
         true => Ok(()),
         false => {
             let who = live.join(", ");
-            Err(Failure::Environment(format!("a run is live ({who}); stop it first, then repair: nothing was changed")))
+            Err(Failure::Environment(format!(
+                "a run is live ({who}); stop it first, then repair: nothing was changed"
+            )))
         }
     }
 }
 
-/// Events that wait on disk for a trial that goes on from before them would skip what is trained again. Done before the database is mended:
-/// what ends between the two leaves something to mend, and so this to be done again.
+/// Events that wait on disk for a trial that goes on from before them would skip what is trained
+/// again. Done before the database is mended: what ends between the two leaves something to mend,
+/// and so this to be done again.
 fn set_aside_spools(place: &Place, survey: &Survey) -> Result<(), Failure> {
     for again in &survey.report.again {
         for path in entries(&place.checkpoints(&again.trial.trial)) {
-            let number = name_of(&path).and_then(|name| name.strip_prefix("spool-").map(str::to_owned));
+            let number =
+                name_of(&path).and_then(|name| name.strip_prefix("spool-").map(str::to_owned));
             if let Some(number) = number {
                 let aside = path.with_file_name(format!("{ASIDE}{number}"));
-                fs::rename(&path, aside).map_err(Failure::environment(format!("cannot rename {}", path.display())))?;
+                fs::rename(&path, aside)
+                    .map_err(Failure::environment(format!("cannot rename {}", path.display())))?;
             }
         }
     }
     Ok(())
 }
 
-/// A name beside a file, with the date in UTC, that nothing has: `outgrow.db.damaged-2026-11-25-194500`.
+/// A name beside a file, with the date in UTC, that nothing has:
+/// `outgrow.db.damaged-2026-11-25-194500`.
 fn beside(path: &str, what: &str) -> String {
     let now = chrono::DateTime::from(std::time::SystemTime::now());
     let second = |n| now + chrono::TimeDelta::seconds(n);
-    let named = |at: chrono::DateTime<chrono::Utc>| format!("{path}.{what}-{}", at.format("%Y-%m-%d-%H%M%S"));
-    (0..).map(|n| named(second(n))).find(|name| !Path::new(name).exists()).expect("there are many seconds")
+    let named = |at: chrono::DateTime<chrono::Utc>| {
+        format!("{path}.{what}-{}", at.format("%Y-%m-%d-%H%M%S"))
+    };
+    (0..)
+        .map(|n| named(second(n)))
+        .find(|name| !Path::new(name).exists())
+        .expect("there are many seconds")
 }
 
 /// The files of a SQLite database.
@@ -172,10 +190,12 @@ fn remove_database(path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps a damaged file under another name, its log with it, and puts the new one in its place. Whatever ends this half-way, the kept one is
-/// whole first.
+/// Keeps a damaged file under another name, its log with it, and puts the new one in its place.
+/// Whatever ends this half-way, the kept one is whole first.
 fn exchange(path: &str, new: &str, kept: &str) -> io::Result<()> {
-    for (from, to) in files_of(path).iter().zip(files_of(kept)).take(2).filter(|(from, _)| from.exists()) {
+    for (from, to) in
+        files_of(path).iter().zip(files_of(kept)).take(2).filter(|(from, _)| from.exists())
+    {
         fs::copy(from, &to)?;
         Point::RepairKeepSync.around(|| File::open(&to)?.sync_all())?;
     }

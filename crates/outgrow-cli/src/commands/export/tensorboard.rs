@@ -1,7 +1,9 @@
-//! TensorBoard's event files: records of a length, an event in Protocol Buffers' encoding, and checksums of both.
+//! TensorBoard's event files: records of a length, an event in Protocol Buffers' encoding, and
+//! checksums of both.
 //!
-//! The format is that of TensorFlow's `record_writer` and `event.proto`; of an event only wall time, step, file version and scalars are
-//! written. The step is the number of training tokens, so that curves of models of different sizes lie over each other.
+//! The format is that of TensorFlow's `record_writer` and `event.proto`; of an event only wall
+//! time, step, file version and scalars are written. The step is the number of training tokens, so
+//! that curves of models of different sizes lie over each other.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -25,7 +27,11 @@ const CURVES: [(&str, &[(&str, &str)]); 3] = [
     ("curves", &[("val_loss", "loss/validation")]),
     (
         "growth",
-        &[("parameters_after", "growth/parameters"), ("error", "growth/error"), ("loss_change", "growth/loss_change")],
+        &[
+            ("parameters_after", "growth/parameters"),
+            ("error", "growth/error"),
+            ("loss_change", "growth/loss_change"),
+        ],
     ),
 ];
 
@@ -79,9 +85,14 @@ fn event(table: &Table, row: &[Cell], tags: &[(&str, &'static str)]) -> Event {
         Cell::Real(value) => Some(*value),
         _ => None,
     };
-    let seconds = if table.columns.iter().any(|name| name == "wall_seconds") { number("wall_seconds") } else { None };
+    let seconds = if table.columns.iter().any(|name| name == "wall_seconds") {
+        number("wall_seconds")
+    } else {
+        None
+    };
     // A loss that is not a number is a point that TensorBoard shows as such.
-    let value = |(column, tag): &(&str, &'static str)| (*tag, number(column).unwrap_or(f64::NAN) as f32);
+    let value =
+        |(column, tag): &(&str, &'static str)| (*tag, number(column).unwrap_or(f64::NAN) as f32);
     Event {
         tokens: number("tokens").unwrap_or(0.0) as i64,
         seconds: seconds.unwrap_or(0.0),

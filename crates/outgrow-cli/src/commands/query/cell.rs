@@ -3,13 +3,16 @@
 use outgrow_store::Cell;
 use serde_json::Value;
 
-/// All that there is of a value: numbers with all digits, bytes as SQL has them (`x'ff'`), nothing for NULL.
+/// All that there is of a value: numbers with all digits, bytes as SQL has them (`x'ff'`), nothing
+/// for NULL.
 pub fn text(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Integer(value) => value.to_string(),
         Cell::Big(value) => value.to_string(),
-        Cell::Real(value) if *value != 0.0 && !(1e-5..1e16).contains(&value.abs()) && value.is_finite() => {
+        Cell::Real(value)
+            if *value != 0.0 && !(1e-5..1e16).contains(&value.abs()) && value.is_finite() =>
+        {
             format!("{value:e}")
         }
         Cell::Real(value) => value.to_string(),
@@ -22,7 +25,9 @@ pub fn text(cell: &Cell) -> String {
 pub fn short(cell: &Cell) -> String {
     match cell {
         Cell::Big(value) => format!("{:.4e}", *value as f64),
-        Cell::Real(value) if *value != 0.0 && !(1e-3..1e7).contains(&value.abs()) => format!("{value:.4e}"),
+        Cell::Real(value) if *value != 0.0 && !(1e-3..1e7).contains(&value.abs()) => {
+            format!("{value:.4e}")
+        }
         Cell::Real(value) => format!("{value:.5}"),
         Cell::Text(value) => printable(value),
         other => text(other),
@@ -42,8 +47,8 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// A value in JSON's own text, numbers with all digits. What JSON has no number for is a string: NaN, Infinity, -Infinity; bytes are
-/// hexadecimal.
+/// A value in JSON's own text, numbers with all digits. What JSON has no number for is a string:
+/// NaN, Infinity, -Infinity; bytes are hexadecimal.
 pub fn json(cell: &Cell) -> String {
     match cell {
         Cell::Real(value) if value.is_nan() => "\"NaN\"".into(),
@@ -55,7 +60,8 @@ pub fn json(cell: &Cell) -> String {
     }
 }
 
-/// A value as the page takes it: what is no number is null, and what is beyond 64 bits the nearest real number.
+/// A value as the page takes it: what is no number is null, and what is beyond 64 bits the nearest
+/// real number.
 pub fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Null => Value::Null,
@@ -81,9 +87,24 @@ mod tests {
         let digits = "0.33333333333333333333";
         for (cell, as_text, as_json, for_people) in [
             (Cell::Null, "", "null", ""),
-            (Cell::Integer(i64::MAX), "9223372036854775807", "9223372036854775807", "9223372036854775807"),
-            (Cell::Integer((1 << 53) + 1), "9007199254740993", "9007199254740993", "9007199254740993"),
-            (Cell::Big(10_i128.pow(22) + 1), "10000000000000000000001", "10000000000000000000001", "1.0000e22"),
+            (
+                Cell::Integer(i64::MAX),
+                "9223372036854775807",
+                "9223372036854775807",
+                "9223372036854775807",
+            ),
+            (
+                Cell::Integer((1 << 53) + 1),
+                "9007199254740993",
+                "9007199254740993",
+                "9007199254740993",
+            ),
+            (
+                Cell::Big(10_i128.pow(22) + 1),
+                "10000000000000000000001",
+                "10000000000000000000001",
+                "1.0000e22",
+            ),
             (Cell::Real(0.1), "0.1", "0.1", "0.10000"),
             (Cell::Real(1e300), "1e300", "1e+300", "1.0000e300"),
             (Cell::Real(-0.0), "-0", "-0.0", "-0.00000"),
@@ -91,7 +112,12 @@ mod tests {
             (Cell::Real(f64::NEG_INFINITY), "-inf", "\"-Infinity\"", "-inf"),
             (Cell::Decimal(digits.into()), digits, digits, digits),
             (Cell::Blob(vec![0, 255]), "x'00ff'", "\"00ff\"", "x'00ff'"),
-            (Cell::Text("a\u{1b}[2J\n\"b".into()), "a\u{1b}[2J\n\"b", r#""a\u001b[2J\n\"b""#, "a\\u{1b}[2J\n\"b"),
+            (
+                Cell::Text("a\u{1b}[2J\n\"b".into()),
+                "a\u{1b}[2J\n\"b",
+                r#""a\u001b[2J\n\"b""#,
+                "a\\u{1b}[2J\n\"b",
+            ),
         ] {
             let found = (text(&cell), json(&cell), short(&cell));
             assert_eq!(found, (as_text.into(), as_json.into(), for_people.into()), "{cell:?}");

@@ -10,7 +10,8 @@ use outgrow_store::{Batch, Cell};
 use super::{cell, parquet::Parquet};
 use crate::{args::Format, output};
 
-/// Rows that are laid out together: a longer table goes on below another header, with widths of its own.
+/// Rows that are laid out together: a longer table goes on below another header, with widths of its
+/// own.
 const TABLE_ROWS: usize = 1000;
 
 /// How an answer is written.
@@ -24,7 +25,9 @@ pub trait Form {
 /// The form that the user wants.
 pub fn of(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
     Ok(match format {
-        Format::Table => Box::new(Table { columns: columns.to_vec(), rows: vec![], is_first: true }),
+        Format::Table => {
+            Box::new(Table { columns: columns.to_vec(), rows: vec![], is_first: true })
+        }
         Format::Csv => Box::new(Csv { header: Some(distinct(columns)) }),
         Format::Json => Box::new(Json { keys: keys(columns), is_first: true }),
         Format::Jsonl => Box::new(Lines(keys(columns))),
@@ -32,7 +35,8 @@ pub fn of(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
     })
 }
 
-/// Names of columns, each of which is there once: a second `a` is `a_2`, or the first number that is free.
+/// Names of columns, each of which is there once: a second `a` is `a_2`, or the first number that
+/// is free.
 pub fn distinct(columns: &[String]) -> Vec<String> {
     let mut taken: BTreeSet<String> = columns.iter().cloned().collect();
     let mut seen = BTreeSet::new();
@@ -51,8 +55,11 @@ pub fn distinct(columns: &[String]) -> Vec<String> {
 /// Records as CSV.
 pub fn csv(records: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(vec![]);
-    records.into_iter().for_each(|record| writer.write_record(record).expect("memory takes every record"));
-    String::from_utf8(writer.into_inner().expect("memory takes every record")).expect("text in, text out")
+    records
+        .into_iter()
+        .for_each(|record| writer.write_record(record).expect("memory takes every record"));
+    String::from_utf8(writer.into_inner().expect("memory takes every record"))
+        .expect("text in, text out")
 }
 
 /// The values of a row as text.
@@ -115,7 +122,10 @@ fn keys(columns: &[String]) -> Vec<String> {
 }
 
 fn pairs(keys: &[String], row: &[Cell], before: &str, between: &str) -> String {
-    let pairs = keys.iter().zip(row).map(|(key, cell)| format!("{before}{key}{between}{}", cell::json(cell)));
+    let pairs = keys
+        .iter()
+        .zip(row)
+        .map(|(key, cell)| format!("{before}{key}{between}{}", cell::json(cell)));
     pairs.collect::<Vec<_>>().join(",")
 }
 
@@ -132,7 +142,9 @@ impl Table {
         self.is_first = false;
         let header: Vec<String> = self.columns.iter().map(|name| cell::printable(name)).collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        let is_number = |column: &usize| rows.iter().all(|row| !matches!(row[*column], Cell::Text(_) | Cell::Blob(_)));
+        let is_number = |column: &usize| {
+            rows.iter().all(|row| !matches!(row[*column], Cell::Text(_) | Cell::Blob(_)))
+        };
         let right: Vec<usize> = (0..header.len()).filter(is_number).collect();
         let rows = rows.iter().map(|row| row.iter().map(cell::short).collect()).collect();
         output::table(&header, rows, &right) + "\n"
@@ -169,13 +181,15 @@ mod tests {
 
     #[test]
     fn names_are_there_once() {
-        let names = |names: &[&str]| distinct(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let names =
+            |names: &[&str]| distinct(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(names(&["a", "a", "b", "a"]), ["a", "a_2", "b", "a_3"]);
         assert_eq!(names(&["a", "a", "a_2", "", ""]), ["a", "a_3", "a_2", "", "_2"]);
         // Of all short lists of names that can get into each other's way.
         let words = ["a", "a_2", "a_3", "a_2_2"];
         for list in 0..4_usize.pow(6) {
-            let list: Vec<&str> = (0..6).map(|place| words[list / 4_usize.pow(place) % 4]).collect();
+            let list: Vec<&str> =
+                (0..6).map(|place| words[list / 4_usize.pow(place) % 4]).collect();
             let found = names(&list);
             assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 6, "{list:?}: {found:?}");
         }
@@ -187,15 +201,24 @@ mod tests {
         let batches = || vec![vec![row(1, 2)], vec![], vec![row(3, 4)]];
         let names = ["a", "a"];
         assert_eq!(written(Format::Csv, &names, batches()), "a,a_2\n1,2\n3,4\n");
-        assert_eq!(written(Format::Jsonl, &names, batches()), "{\"a\":1,\"a_2\":2}\n{\"a\":3,\"a_2\":4}\n");
-        let json: serde_json::Value = serde_json::from_str(&written(Format::Json, &names, batches())).expect("JSON");
+        assert_eq!(
+            written(Format::Jsonl, &names, batches()),
+            "{\"a\":1,\"a_2\":2}\n{\"a\":3,\"a_2\":4}\n"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&written(Format::Json, &names, batches())).expect("JSON");
         assert_eq!(json, serde_json::json!([{ "a": 1, "a_2": 2 }, { "a": 3, "a_2": 4 }]));
-        for (format, expected) in [(Format::Csv, "a,a_2\n"), (Format::Jsonl, ""), (Format::Json, "[]\n")] {
+        for (format, expected) in
+            [(Format::Csv, "a,a_2\n"), (Format::Jsonl, ""), (Format::Json, "[]\n")]
+        {
             assert_eq!(written(format, &names, vec![]), expected);
         }
         let many = vec![(0..2500).map(|n| row(n, n)).collect::<Batch>()];
         let table = written(Format::Table, &names, many);
-        assert_eq!(table.lines().filter(|line| !line.contains('a') && !line.contains('─')).count(), 2500);
+        assert_eq!(
+            table.lines().filter(|line| !line.contains('a') && !line.contains('─')).count(),
+            2500
+        );
         assert!(written(Format::Table, &names, vec![]).contains('a'));
     }
 }

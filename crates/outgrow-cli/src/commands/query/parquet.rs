@@ -1,4 +1,5 @@
-//! An answer as a Parquet file. What a column holds is known after the last row alone, so that rows wait in a file without a name.
+//! An answer as a Parquet file. What a column holds is known after the last row alone, so that rows
+//! wait in a file without a name.
 
 use std::{
     fs::File,
@@ -8,7 +9,9 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray},
+    array::{
+        ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    },
     datatypes::{DataType, Field, Schema},
 };
 use outgrow_store::{Batch, Cell};
@@ -35,7 +38,8 @@ pub fn write_batch(batch: &RecordBatch, path: &Path) -> Result<(), Failure> {
 }
 
 fn writer<W: Write + Send>(to: W, schema: Arc<Schema>) -> io::Result<ArrowWriter<W>> {
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
     ArrowWriter::try_new(to, schema, Some(properties)).map_err(io::Error::other)
 }
 
@@ -59,7 +63,8 @@ impl Parquet {
     }
 
     fn chunk(&self, rows: &[Vec<Cell>]) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let array = |(number, column): (usize, &Column)| column.array(rows.iter().map(|row| &row[number]));
+        let array =
+            |(number, column): (usize, &Column)| column.array(rows.iter().map(|row| &row[number]));
         RecordBatch::try_new(self.schema(), self.columns.iter().enumerate().map(array).collect())
     }
 }
@@ -84,7 +89,9 @@ impl Form for Parquet {
             let next = (0..left.min(CHUNK)).map(|_| ciborium::from_reader(&mut waiting));
             let rows = next.collect::<Result<Vec<Vec<Cell>>, _>>().map_err(io::Error::other)?;
             left -= rows.len();
-            writer.write(&self.chunk(&rows).map_err(io::Error::other)?).map_err(io::Error::other)?;
+            writer
+                .write(&self.chunk(&rows).map_err(io::Error::other)?)
+                .map_err(io::Error::other)?;
         }
         writer.close().map(drop).map_err(io::Error::other)
     }
@@ -136,8 +143,10 @@ impl Column {
     }
 
     fn digits(&mut self, number: &str) {
-        let (whole, fraction) =
-            number.trim_start_matches('-').split_once('.').unwrap_or((number.trim_start_matches('-'), ""));
+        let (whole, fraction) = number
+            .trim_start_matches('-')
+            .split_once('.')
+            .unwrap_or((number.trim_start_matches('-'), ""));
         // What is no number has no digits that would fit.
         let is_finite = whole.bytes().all(|b| b.is_ascii_digit());
         self.whole = self.whole.max(if is_finite { whole.len() } else { usize::MAX / 2 });
@@ -163,10 +172,19 @@ impl Column {
             DataType::Float64 => Arc::new(cells.map(real).collect::<Float64Array>()),
             DataType::Binary => Arc::new(cells.map(bytes).collect::<BinaryArray>()),
             DataType::Decimal128(digits, scale) => {
-                let scaled = cells.map(|cell| scaled(cell, scale as usize)).collect::<Decimal128Array>();
-                Arc::new(scaled.with_precision_and_scale(digits, scale).expect("its digits were counted"))
+                let scaled =
+                    cells.map(|cell| scaled(cell, scale as usize)).collect::<Decimal128Array>();
+                Arc::new(
+                    scaled
+                        .with_precision_and_scale(digits, scale)
+                        .expect("its digits were counted"),
+                )
             }
-            _ => Arc::new(cells.map(|cell| (*cell != Cell::Null).then(|| text(cell))).collect::<StringArray>()),
+            _ => Arc::new(
+                cells
+                    .map(|cell| (*cell != Cell::Null).then(|| text(cell)))
+                    .collect::<StringArray>(),
+            ),
         }
     }
 }
@@ -211,32 +229,55 @@ mod tests {
         }
         let mut written = vec![];
         form.end(&mut written).expect("written");
-        let path =
-            std::env::temp_dir().join(format!("outgrow-test-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let path = std::env::temp_dir().join(format!(
+            "outgrow-test-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         std::fs::write(&path, written).expect("written");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).expect("there")).expect("parquet");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).expect("there"))
+            .expect("parquet");
         std::fs::remove_file(path).expect("removed");
         let kind = reader.schema().field(0).data_type().clone();
-        let batches: Vec<RecordBatch> = reader.build().expect("readable").collect::<Result<_, _>>().expect("read");
-        let value = |batch: &RecordBatch, row| array_value_to_string(batch.column(0), row).expect("a value");
-        let values = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| value(batch, row))).collect();
+        let batches: Vec<RecordBatch> =
+            reader.build().expect("readable").collect::<Result<_, _>>().expect("read");
+        let value = |batch: &RecordBatch, row| {
+            array_value_to_string(batch.column(0), row).expect("a value")
+        };
+        let values = batches
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(|row| value(batch, row)))
+            .collect();
         (kind, values)
     }
 
     #[test]
     fn a_column_gets_the_type_that_holds_all_of_it() {
-        let (big, decimal) = (Cell::Big(10_i128.pow(22)), Cell::Decimal("0.12345678901234567890".into()));
+        let (big, decimal) =
+            (Cell::Big(10_i128.pow(22)), Cell::Decimal("0.12345678901234567890".into()));
         let (one, half, text, blob) =
             (Cell::Integer(1), Cell::Real(0.5), Cell::Text("é".into()), Cell::Blob(vec![0, 255]));
         let large = Cell::Integer((1 << 53) + 1);
         for (cells, kind, values) in [
             (&[][..], DataType::Int64, &[][..]),
             (&[Cell::Null], DataType::Int64, &[""]),
-            (&[one.clone(), Cell::Null, large.clone()], DataType::Int64, &["1", "", "9007199254740993"]),
+            (
+                &[one.clone(), Cell::Null, large.clone()],
+                DataType::Int64,
+                &["1", "", "9007199254740993"],
+            ),
             (&[one.clone(), half.clone()], DataType::Float64, &["1.0", "0.5"]),
-            (&[Cell::Real(f64::INFINITY), Cell::Real(f64::NAN)], DataType::Float64, &["inf", "NaN"]),
+            (
+                &[Cell::Real(f64::INFINITY), Cell::Real(f64::NAN)],
+                DataType::Float64,
+                &["inf", "NaN"],
+            ),
             (&[large, half.clone()], DataType::Decimal128(38, 1), &["9007199254740993.0", "0.5"]),
-            (&[one.clone(), big.clone()], DataType::Decimal128(38, 0), &["1", "10000000000000000000000"]),
+            (
+                &[one.clone(), big.clone()],
+                DataType::Decimal128(38, 0),
+                &["1", "10000000000000000000000"],
+            ),
             (
                 &[half.clone(), decimal],
                 DataType::Decimal128(38, 20),
@@ -251,7 +292,11 @@ mod tests {
             (&[blob.clone(), Cell::Null], DataType::Binary, &["00ff", ""]),
             (&[text, one, half, blob], DataType::Utf8, &["é", "1", "0.5", "x'00ff'"]),
         ] {
-            assert_eq!(read_again(cells), (kind, values.iter().map(ToString::to_string).collect()), "{cells:?}");
+            assert_eq!(
+                read_again(cells),
+                (kind, values.iter().map(ToString::to_string).collect()),
+                "{cells:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is at a report's place already: an older report of the same sweep gives way, anything else does not.
+//! What is at a report's place already: an older report of the same sweep gives way, anything else
+//! does not.
 
 use std::{
     collections::BTreeMap,
@@ -53,12 +54,20 @@ impl Previous {
         let Some(report) = &self.report else { return Some("is not empty, and no report".into()) };
         if report.sweep_id != input.id {
             let other: String = report.sweep_id.chars().take(12).collect();
-            return Some(format!("has the report of another sweep, {} ({other})", visible(&report.sweep)));
+            return Some(format!(
+                "has the report of another sweep, {} ({other})",
+                visible(&report.sweep)
+            ));
         }
-        let is_open =
-            |states: &BTreeMap<String, usize>| states.contains_key("waiting") || states.contains_key("running");
+        let is_open = |states: &BTreeMap<String, usize>| {
+            states.contains_key("waiting") || states.contains_key("running")
+        };
         let is_complete = !report.states.as_ref().is_some_and(is_open);
-        let open = input.trials.iter().filter(|trial| ["waiting", "running"].contains(&trial.state.as_str())).count();
+        let open = input
+            .trials
+            .iter()
+            .filter(|trial| ["waiting", "running"].contains(&trial.state.as_str()))
+            .count();
         if is_complete && open > 0 {
             return Some(format!(
                 "has the complete report, and this one would be preliminary ({open} trials are open)"
@@ -66,19 +75,23 @@ impl Previous {
         }
         let some: Vec<&str> = self.others.iter().take(3).map(String::as_str).collect();
         let more = if self.others.len() > some.len() { ", …" } else { "" };
-        (!some.is_empty()).then(|| format!("has files that are not as a report wrote them: {}{more}", some.join(", ")))
+        (!some.is_empty()).then(|| {
+            format!("has files that are not as a report wrote them: {}{more}", some.join(", "))
+        })
     }
 }
 
-/// Files below a folder that are not of these digests. Links are followed nowhere, and are no files of a report.
+/// Files below a folder that are not of these digests. Links are followed nowhere, and are no files
+/// of a report.
 fn other_files(
     root: &Path,
     within: &Path,
     files: Option<&BTreeMap<String, String>>,
     others: &mut Vec<String>,
 ) -> io::Result<()> {
-    let mut names: Vec<PathBuf> =
-        fs::read_dir(root.join(within))?.map(|entry| Ok(within.join(entry?.file_name()))).collect::<io::Result<_>>()?;
+    let mut names: Vec<PathBuf> = fs::read_dir(root.join(within))?
+        .map(|entry| Ok(within.join(entry?.file_name())))
+        .collect::<io::Result<_>>()?;
     names.sort();
     for name in names {
         let kind = fs::symlink_metadata(root.join(&name))?.file_type();
@@ -86,7 +99,9 @@ fn other_files(
         match files {
             Some(_) if kind.is_dir() => other_files(root, &name, files, others)?,
             Some(_) if kind.is_file() && name == Path::new(MARK) => {}
-            Some(_) if kind.is_file() && digest.is_some_and(|known| is_of(&root.join(&name), known)) => {}
+            Some(_)
+                if kind.is_file()
+                    && digest.is_some_and(|known| is_of(&root.join(&name), known)) => {}
             _ => others.push(visible(&name.to_string_lossy())),
         }
     }

@@ -78,16 +78,21 @@ pub async fn answer(listener: TcpListener, router: Router, bounds: Bounds) -> In
         };
         open.retain(|connection| !connection.task.is_finished());
         if open.len() >= bounds.connections {
-            let Some(idle) = open.iter().position(|connection| !connection.is_busy.load(Relaxed)) else { continue };
+            let Some(idle) = open.iter().position(|connection| !connection.is_busy.load(Relaxed))
+            else {
+                continue;
+            };
             open.remove(idle).expect("it is there").task.abort();
         }
         let is_busy = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(one(stream, router.clone(), bounds, is_busy.clone())).abort_handle();
+        let task =
+            tokio::spawn(one(stream, router.clone(), bounds, is_busy.clone())).abort_handle();
         open.push_back(Open { task, is_busy });
     }
 }
 
-/// One connection, to its end. When its client goes, whatever is being answered is dropped where it waits.
+/// One connection, to its end. When its client goes, whatever is being answered is dropped where it
+/// waits.
 async fn one(stream: TcpStream, router: Router, bounds: Bounds, is_busy: Arc<AtomicBool>) {
     // An answer that is late is no reason to end.
     let _ = stream.set_nodelay(true);
@@ -112,10 +117,15 @@ async fn one(stream: TcpStream, router: Router, bounds: Bounds, is_busy: Arc<Ato
 }
 
 /// An answer in time.
-async fn within(most: Duration, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+async fn within(
+    most: Duration,
+    answer: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
     match timeout(most, answer).await {
         Ok(Ok(answer)) => answer,
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database did not answer in time").into_response(),
+        Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database did not answer in time").into_response()
+        }
     }
 }
 
@@ -144,7 +154,8 @@ mod tests {
         }
     }
 
-    /// A server with a page that answers at once and one that never does, its address, and how many wait for the latter.
+    /// A server with a page that answers at once and one that never does, its address, and how many
+    /// wait for the latter.
     async fn server(bounds: Bounds) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = waiting.clone();
@@ -154,8 +165,10 @@ mod tests {
             std::future::pending::<()>().await
         };
         let large = || async { "x".repeat(16 << 20) };
-        let router =
-            Router::new().route("/", get(|| async { "here" })).route("/never", get(never)).route("/large", get(large));
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/never", get(never))
+            .route("/large", get(large));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(answer(listener, router, bounds));
@@ -169,7 +182,9 @@ mod tests {
     }
 
     async fn ask(address: std::net::SocketAddr, path: &str) -> String {
-        let mut stream = send(address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        let mut stream =
+            send(address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+                .await;
         let mut answer = vec![];
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
@@ -189,7 +204,9 @@ mod tests {
         let long = Duration::from_secs(3600);
         let (address, _) = server(Bounds { head: long, life: long, ..SHORT }).await;
         let mut slow = vec![];
-        for text in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX: "].into_iter().cycle().take(100) {
+        for text in
+            ["", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX: "].into_iter().cycle().take(100)
+        {
             slow.push(send(address, text).await);
         }
         for _ in 0..20 {
@@ -217,7 +234,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_question_of_who_has_gone_is_dropped() {
-        let (address, waiting) = server(Bounds { request: Duration::from_secs(3600), ..Bounds::PAGE }).await;
+        let (address, waiting) =
+            server(Bounds { request: Duration::from_secs(3600), ..Bounds::PAGE }).await;
         let stream = send(address, "GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
         until(|| waiting.load(Relaxed) == 1).await;
         drop(stream);
@@ -236,7 +254,9 @@ mod tests {
             let mut stream = TcpStream::connect(address).await.expect("it listens");
             let _ = stream.write_all(head.as_bytes()).await;
             let mut answer = vec![];
-            let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("it is cut off");
+            let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
+                .await
+                .expect("it is cut off");
             let answer = String::from_utf8_lossy(&answer);
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
         }

@@ -26,7 +26,12 @@ pub struct Job {
 ///
 /// # Errors
 /// If sbatch refuses; what it has taken before is told.
-pub fn submit_all(place: &Place, script: &Script, file: &Path, workers: u16) -> Result<Vec<Job>, Failure> {
+pub fn submit_all(
+    place: &Place,
+    script: &Script,
+    file: &Path,
+    workers: u16,
+) -> Result<Vec<Job>, Failure> {
     let most = if workers > 1 { longest_array().unwrap_or(u16::MAX) } else { 1 };
     let mut jobs: Vec<Job> = vec![];
     for size in sizes(workers, most) {
@@ -53,8 +58,13 @@ fn sizes(all: u16, most: u16) -> impl Iterator<Item = u16> {
 
 fn sbatch(place: &Place, script: &Script, file: &Path, size: u16) -> Result<Job, Failure> {
     let mut command = Command::new("sbatch");
-    // Said as words, too: they count more than the variables with which a site or a user sets what the script says otherwise.
-    command.arg("--parsable").args(script.options.iter().flatten()).arg(format!("--array=0-{}", size - 1)).arg(file);
+    // Said as words, too: they count more than the variables with which a site or a user sets what
+    // the script says otherwise.
+    command
+        .arg("--parsable")
+        .args(script.options.iter().flatten())
+        .arg(format!("--array=0-{}", size - 1))
+        .arg(file);
     // By the environment, which sbatch hands to the job: so that no file holds a password.
     command.env(DB, database(place)?);
     if let Some(files) = &place.files {
@@ -64,16 +74,21 @@ fn sbatch(place: &Place, script: &Script, file: &Path, size: u16) -> Result<Job,
         command.env_remove(name);
     });
     // What sbatch and the site's filters have to say goes on to the user.
-    let output =
-        command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                Failure::Environment("there is no sbatch here; submit from a machine of the cluster".into())
-            }
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(
+        |error| match error.kind() {
+            ErrorKind::NotFound => Failure::Environment(
+                "there is no sbatch here; submit from a machine of the cluster".into(),
+            ),
             _ => Failure::Environment(format!("cannot run sbatch: {error}")),
-        })?;
+        },
+    )?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        return Err(Failure::Environment(format!("sbatch refused {} (see above){}", file.display(), listed(&said))));
+        return Err(Failure::Environment(format!(
+            "sbatch refused {} (see above){}",
+            file.display(),
+            listed(&said)
+        )));
     }
     job(&said).ok_or_else(|| {
         let what = "sbatch named no job; `squeue --me` shows whether there is one";
@@ -86,20 +101,28 @@ fn listed(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!("; it said: {said:?}") }
 }
 
-/// Variables that change what sbatch does, or that belong to the job from within which something is submitted: the new one would begin with
-/// another's memory and tasks.
+/// Variables that change what sbatch does, or that belong to the job from within which something is
+/// submitted: the new one would begin with another's memory and tasks.
 fn is_of_another_job(name: &OsStr) -> bool {
-    const OWN: [&str; 5] = ["SLURM_CONF", "SLURM_CLUSTERS", "SLURM_UMASK", "SLURM_JWT", "SLURM_CONF_SERVER"];
+    const OWN: [&str; 5] =
+        ["SLURM_CONF", "SLURM_CLUSTERS", "SLURM_UMASK", "SLURM_JWT", "SLURM_CONF_SERVER"];
     const MISLEADING: [&str; 3] = ["SBATCH_WAIT", "SBATCH_ERROR", "SBATCH_INPUT"];
-    name.to_str().is_some_and(|name| MISLEADING.contains(&name) || name.starts_with("SLURM_") && !OWN.contains(&name))
+    name.to_str().is_some_and(|name| {
+        MISLEADING.contains(&name) || name.starts_with("SLURM_") && !OWN.contains(&name)
+    })
 }
 
-/// The job that sbatch names: the last line that is `JOB` or `JOB;CLUSTER`. A site's filters may print before it.
+/// The job that sbatch names: the last line that is `JOB` or `JOB;CLUSTER`. A site's filters may
+/// print before it.
 fn job(said: &str) -> Option<Job> {
     let named = |line: &str| {
-        let (id, cluster) = line.split_once(';').map_or((line, None), |(id, cluster)| (id, Some(cluster.to_owned())));
+        let (id, cluster) = line
+            .split_once(';')
+            .map_or((line, None), |(id, cluster)| (id, Some(cluster.to_owned())));
         let is_number = !id.is_empty() && id.chars().all(|c| c.is_ascii_digit());
-        let is_name = cluster.as_ref().is_none_or(|name| !name.is_empty() && !name.contains(char::is_whitespace));
+        let is_name = cluster
+            .as_ref()
+            .is_none_or(|name| !name.is_empty() && !name.contains(char::is_whitespace));
         (is_number && is_name).then(|| Job { id: id.to_owned(), cluster })
     };
     said.lines().rev().find_map(|line| named(line.trim()))
@@ -107,13 +130,16 @@ fn job(said: &str) -> Option<Job> {
 
 /// How many tasks an array may have here, as Slurm's configuration says.
 fn longest_array() -> Option<u16> {
-    let output = Command::new("scontrol").args(["show", "config"]).stderr(Stdio::null()).output().ok()?;
+    let output =
+        Command::new("scontrol").args(["show", "config"]).stderr(Stdio::null()).output().ok()?;
     limit(&String::from_utf8_lossy(&output.stdout))
 }
 
 fn limit(config: &str) -> Option<u16> {
-    let (_, value) =
-        config.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == "MaxArraySize")?;
+    let (_, value) = config
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == "MaxArraySize")?;
     let most: u64 = value.trim().parse().ok()?;
     Some(u16::try_from(most).unwrap_or(u16::MAX))
 }
@@ -154,7 +180,15 @@ mod tests {
     #[test]
     fn another_jobs_variables_stay_behind() {
         let is_left = |name: &str| is_of_another_job(OsStr::new(name));
-        assert!(["SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "SLURM_CPUS_PER_TASK", "SBATCH_WAIT"].into_iter().all(is_left));
-        assert!(!["SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "OUTGROW_DB", "PATH"].into_iter().any(is_left));
+        assert!(
+            ["SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "SLURM_CPUS_PER_TASK", "SBATCH_WAIT"]
+                .into_iter()
+                .all(is_left)
+        );
+        assert!(
+            !["SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "OUTGROW_DB", "PATH"]
+                .into_iter()
+                .any(is_left)
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     place::{DB, FILES, Place},
 };
 
-/// Whoever is told within so many seconds that its time is up has no time to train: put back into the queue, it would come and go for ever.
+/// Whoever is told within so many seconds that its time is up has no time to train: put back into
+/// the queue, it would come and go for ever.
 const TOO_SHORT: u32 = 60;
 
 /// A script under construction.
@@ -31,13 +32,28 @@ impl Script {
     ///
     /// # Errors
     /// If a path or an option can't be said to Slurm.
-    pub fn new(place: &Place, args: &Submit, name: &str, sweep: &str, jobs: &Path) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
-        let here = std::env::current_dir().map_err(Failure::environment("cannot find this folder"))?;
+    pub fn new(
+        place: &Place,
+        args: &Submit,
+        name: &str,
+        sweep: &str,
+        jobs: &Path,
+    ) -> Result<Self, Failure> {
+        let program =
+            std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
+        let here =
+            std::env::current_dir().map_err(Failure::environment("cannot find this folder"))?;
         let mut worker = vec![text(&program)?, "worker".into(), sweep.into()];
-        worker.extend(["--threads".into(), args.threads.to_string()].into_iter().chain(args.keeping.options()));
-        worker.extend(args.device.iter().flat_map(|device| ["--device".into(), device.to_string()]));
-        worker.extend(args.together.iter().flat_map(|together| ["--together".into(), together.to_string()]));
+        worker.extend(
+            ["--threads".into(), args.threads.to_string()]
+                .into_iter()
+                .chain(args.keeping.options()),
+        );
+        worker
+            .extend(args.device.iter().flat_map(|device| ["--device".into(), device.to_string()]));
+        worker.extend(
+            args.together.iter().flat_map(|together| ["--together".into(), together.to_string()]),
+        );
         let own = [
             format!("--job-name=outgrow-{}", visible(name)),
             format!("--array=0-{}", args.workers - 1),
@@ -48,7 +64,8 @@ impl Script {
             "--signal=B:USR1@120".into(),
             format!("--output={}/%A_%a.log", pattern(&text(jobs)?)?),
         ];
-        let asked = args.options.iter().map(|option| words(option)).collect::<Result<Vec<_>, _>>()?;
+        let asked =
+            args.options.iter().map(|option| words(option)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             options: own.map(|option| vec![option]).into_iter().chain(asked).collect(),
             sweep: visible(name),
@@ -58,7 +75,8 @@ impl Script {
         })
     }
 
-    /// The whole script. A job that is told that its time is nearly up lets its worker save, and goes back into the queue.
+    /// The whole script. A job that is told that its time is nearly up lets its worker save, and
+    /// goes back into the queue.
     pub fn text(&self) -> String {
         let directive = |words: &Vec<String>| {
             let words: Vec<String> = words.iter().map(|word| directive(word)).collect();
@@ -104,8 +122,8 @@ exit "$code"
     }
 }
 
-/// Where the database and the files are, for the workers. sbatch hands on its environment, where a URL may hold a password that no file should
-/// have; but a site's scripts may clear it.
+/// Where the database and the files are, for the workers. sbatch hands on its environment, where a
+/// URL may hold a password that no file should have; but a site's scripts may clear it.
 fn environment(place: &Place) -> Result<String, Failure> {
     let database = database(place)?;
     let files = match &place.files {
@@ -144,9 +162,8 @@ fn words(option: &str) -> Result<Vec<String>, Failure> {
     }
     match name {
         "--array" | "-a" => refused("-j says how many workers there are"),
-        "--wrap" | "--test-only" | "--wait" | "-W" | "--parsable" | "--help" | "--usage" | "--version" => {
-            refused("that is not for a job of workers")
-        }
+        "--wrap" | "--test-only" | "--wait" | "-W" | "--parsable" | "--help" | "--usage"
+        | "--version" => refused("that is not for a job of workers"),
         _ if option[name.len()..].starts_with('=') => Ok(vec![option.to_owned()]),
         _ => Ok(option
             .splitn(2, [' ', '\t'])
@@ -186,7 +203,8 @@ mod tests {
     use crate::args::{Args, Command as Asked};
 
     fn script(db: &str, more: &[&str], jobs: &str) -> Result<Script, Failure> {
-        let words = [&["outgrow", "--files", "/tmp/f", "submit", "s.toml", "--slurm", "-j3"], more].concat();
+        let words = [&["outgrow", "--files", "/tmp/f", "submit", "s.toml", "--slurm", "-j3"], more]
+            .concat();
         let args = <Args as clap::Parser>::parse_from(words);
         let Asked::Submit(submit) = args.command else { panic!("submit") };
         let place = Place::new(db.into(), args.files);
@@ -259,11 +277,17 @@ mod tests {
     fn no_script_has_a_password() {
         let text = |db: &str| script(db, &[], "/j").expect("a script").text();
         let secret = text("postgres://me:s3cret@host/db");
-        assert!(!secret.contains("s3cret") && secret.contains("if [ -z \"$OUTGROW_DB\" ]"), "{secret}");
-        assert!(text("postgres://me@host/db").contains("export OUTGROW_DB=postgres://me@host/db\n"));
+        assert!(
+            !secret.contains("s3cret") && secret.contains("if [ -z \"$OUTGROW_DB\" ]"),
+            "{secret}"
+        );
+        assert!(
+            text("postgres://me@host/db").contains("export OUTGROW_DB=postgres://me@host/db\n")
+        );
     }
 
-    /// The script in a shell of its own, with a worker that does as it is told and a scheduler that writes down what it is told.
+    /// The script in a shell of its own, with a worker that does as it is told and a scheduler that
+    /// writes down what it is told.
     fn played(worker: &str, then: &str, too_short: &str) -> (Option<i32>, String) {
         let desk = tempfile::tempdir().expect("a folder");
         let here = desk.path();
@@ -274,19 +298,30 @@ mod tests {
             fs::set_permissions(&path, open).expect("permitted");
             path
         };
-        let worker: PathBuf = program("a worker", &format!("touch {}/began\n{worker}", here.display()));
+        let worker: PathBuf =
+            program("a worker", &format!("touch {}/began\n{worker}", here.display()));
         program("scontrol", &format!("echo \"$@\" > {}/told", here.display()));
         let mut script = script("a.db", &[], "/j").expect("a script");
-        (script.worker, script.folder) = (vec![worker.display().to_string()], here.display().to_string());
+        (script.worker, script.folder) =
+            (vec![worker.display().to_string()], here.display().to_string());
         // Minutes are seconds here.
         let text = script.text().replace("-lt 60", &format!("-lt {too_short}"));
         fs::write(here.join("script"), text).expect("written");
-        let play = format!("bash ./script & until [ -e began ]; do sleep 0.05; done; sleep 1.2; {then}; wait $!");
+        let play = format!(
+            "bash ./script & until [ -e began ]; do sleep 0.05; done; sleep 1.2; {then}; wait $!"
+        );
         let output = Command::new("bash")
             .args(["-c", &play])
             .current_dir(here)
-            .env("PATH", format!("{}:{}", here.display(), std::env::var("PATH").unwrap_or_default()))
-            .envs([("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_JOB_ID", "7")])
+            .env(
+                "PATH",
+                format!("{}:{}", here.display(), std::env::var("PATH").unwrap_or_default()),
+            )
+            .envs([
+                ("SLURM_ARRAY_JOB_ID", "7"),
+                ("SLURM_ARRAY_TASK_ID", "2"),
+                ("SLURM_JOB_ID", "7"),
+            ])
             .output()
             .expect("bash runs");
         (output.status.code(), fs::read_to_string(here.join("told")).unwrap_or_default())
@@ -296,9 +331,17 @@ mod tests {
     fn a_job_whose_time_is_up_goes_back_into_the_queue_alone() {
         let saves = "trap 'exit 130' USR1 TERM; while :; do sleep 0.05; done";
         assert_eq!(played(saves, "kill -USR1 $!", "1"), (Some(0), "requeue 7_2\n".into()));
-        assert_eq!(played(saves, "kill -USR1 $!", "60"), (Some(3), String::new()), "it would come and go for ever");
+        assert_eq!(
+            played(saves, "kill -USR1 $!", "60"),
+            (Some(3), String::new()),
+            "it would come and go for ever"
+        );
         assert_eq!(played(saves, "kill -TERM $!", "1"), (Some(130), String::new()));
-        assert_eq!(played("exec sleep 60", "kill -USR1 $!", "1").1, "requeue 7_2\n", "told before it listened");
+        assert_eq!(
+            played("exec sleep 60", "kill -USR1 $!", "1").1,
+            "requeue 7_2\n",
+            "told before it listened"
+        );
         assert_eq!(played("exit 0", ":", "1"), (Some(0), String::new()));
         assert_eq!(played("exit 3", ":", "1"), (Some(3), String::new()));
     }
