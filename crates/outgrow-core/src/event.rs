@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{growth::Growth, transform::TransformKind};
+use crate::growth::{Growth, TransformKind};
 
 /// Something that happened while a trial trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Position {
     pub step: u64,
     /// Training tokens so far.
     pub tokens: u64,
-    /// Training FLOPs so far (see [`crate::cost`] for the convention).
+    /// Training FLOPs so far (see [`crate::flops`] for the convention).
     pub train_flops: u128,
     /// Seconds of wall time so far, over all attempts, without what a killed attempt had to repeat.
     pub wall_seconds: f64,

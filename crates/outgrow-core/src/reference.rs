@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    architecture::Architecture,
     edit::Values,
-    form::{Form, Norm, Rotary},
-    param::{Axis, ParamId, ParamKind},
+    model::{Architecture, Axis, Form, Norm, ParamId, ParamKind, Rotary},
 };
 
 /// A dense row-major array.
@@ -38,7 +36,7 @@ impl Array {
         Self { shape, values }
     }
 
-    /// The empty array: something to name a number type with, for [`crate::init::fresh`].
+    /// The empty array: something to name a number type with, for [`crate::edit::fresh`].
     pub fn empty() -> Self {
         Self { shape: vec![0], values: vec![] }
     }

@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Diagnosis, Position},
-    plan::Phase,
-    policy::GrowthPolicy,
-    transform::TransformKind,
+    growth::TransformKind,
+    plan::{GrowthPolicy, Phase},
 };
 
 /// A trial of a sweep with its outcome.

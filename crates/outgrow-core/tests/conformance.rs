@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, Form, LayerShape, Norm, ParamId, ParamKind, Positions, Rotary, Transform,
-    compose::{
-        random_architecture, random_architecture_of, random_composition, random_form,
-        random_tokens, random_transform,
+    edit::{Edit, Fill, Initializer, Role, apply, fresh},
+    growth::{
+        Grown, TABLE, TransformError, TransformKind,
+        compose::{
+            random_architecture, random_architecture_of, random_composition, random_form,
+            random_tokens, random_transform,
+        },
+        grow_all,
+        transform::AttentionExpansion,
     },
-    edit::{Edit, Fill, Role, apply},
-    growth::Grown,
-    init::{Initializer, fresh},
-    param::parameters,
+    model::parameters,
     reference::{Array, Params, logits},
     stream::{Stream, stream},
-    transform::{AttentionExpansion, TABLE, TransformError, TransformKind, grow_all},
 };
 
 /// Random weights of O(1), so that nothing hides behind a small factor; norm gains and biases are
@@ -52,7 +54,7 @@ fn random_compositions_preserve_the_function() {
         let params = random_params(&architecture, &mut rng);
         let tokens = random_tokens(&architecture, &mut rng);
         let transforms = random_composition(&architecture, 12, &mut rng);
-        let grown = grow_all(&architecture, &transforms).expect("a valid composition");
+        let grown = grow_all(&architecture, &transforms, 0).expect("a valid composition");
         let initializer = if number % 2 == 0 { NORMAL } else { Initializer::Copy };
         let after = grow(&params, &grown.edits, &initializer);
         for id in parameters(&grown.architecture) {
@@ -273,7 +275,7 @@ fn moments_and_births_follow_the_weights() {
             .map(|(id, a)| (id, Array::new(a.shape.clone(), vec![1.0; a.values.len()])))
             .collect();
         let transforms = random_composition(&architecture, 6, &mut rng);
-        let edits = grow_all(&architecture, &transforms).expect("valid").edits;
+        let edits = grow_all(&architecture, &transforms, 0).expect("valid").edits;
         let mut by_role = BTreeMap::new();
         for (name, role) in [
             ("m", Role::FirstMoment { copies: false }),

@@ -4,14 +4,14 @@
 fn the_guide_to_adding_things_shows_the_files_as_they_are() {
     let guide = include_str!("../../../docs/adding.md");
     for file in [
-        include_str!("../src/strategy/all_at_once.rs"),
-        include_str!("../src/operator/depth_up_scaling.rs"),
+        include_str!("../src/plan/strategy/all_at_once.rs"),
+        include_str!("../src/growth/operator/depth_up_scaling.rs"),
     ] {
         assert!(guide.contains(file), "docs/adding.md shows another version of:\n{file}");
     }
     for (list, line) in [
-        (include_str!("../src/strategy.rs"), "    AllAtOnce = \"all_at_once\",\n"),
-        (include_str!("../src/operator.rs"), "    DepthUpScaling = \"depth_up_scaling\",\n"),
+        (include_str!("../src/plan/strategy.rs"), "    AllAtOnce = \"all_at_once\",\n"),
+        (include_str!("../src/growth/operator.rs"), "    DepthUpScaling = \"depth_up_scaling\",\n"),
     ] {
         assert!(list.contains(line) && guide.contains(line), "{line}");
     }
@@ -26,8 +26,10 @@ fn every_kind_is_documented() {
         });
         list.map(str::to_owned).collect()
     };
-    let (operators, strategies) =
-        (kinds(include_str!("../src/operator.rs")), kinds(include_str!("../src/strategy.rs")));
+    let (operators, strategies) = (
+        kinds(include_str!("../src/growth/operator.rs")),
+        kinds(include_str!("../src/plan/strategy.rs")),
+    );
     assert!(operators.len() >= 13 && strategies.len() >= 8, "{operators:?} {strategies:?}");
     for (kinds, page) in [
         (operators, include_str!("../../../docs/operators.md")),

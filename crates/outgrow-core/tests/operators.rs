@@ -2,17 +2,17 @@
 //! does what its equations say, and what it can't do it refuses.
 
 use outgrow_core::{
-    Architecture, Form, LayerShape, Norm, ParamId, ParamKind,
-    ParamKind::*,
-    edit::{Role, apply},
-    growth::{Goal, Grown},
-    init::{Initializer, fresh},
-    operator::{
-        Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks,
-        Knowledge, Lemon, Ligo, Msg, Net2Net, Operator, Order, Sparkling, Stack, Staged,
-        StagedDepth,
+    Architecture, Form, LayerShape, Norm, ParamId,
+    ParamKind::{self, *},
+    edit::{Initializer, Role, apply, fresh},
+    growth::{
+        Grown, Operator, TargetShape,
+        operator::{
+            Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks,
+            Knowledge, Lemon, Ligo, Msg, Net2Net, Order, Sparkling, Stack, Staged, StagedDepth,
+        },
     },
-    param::parameters,
+    model::parameters,
     reference::{Array, Params, logits},
     stream::stream,
 };
@@ -93,11 +93,11 @@ fn claims_to_preserve_the_function_hold_and_the_others_move_it() {
         for (norm, final_norm) in forms() {
             for seed in 0..20 {
                 let (before, target) = (model(from, norm, final_norm), model(to, norm, final_norm));
-                let goal = Goal::of(&target);
+                let goal = TargetShape::of(&target);
                 let grown = operator.grow(&before, &goal, seed).expect("a way that it can go");
                 let params = random_params(&before, seed);
                 let after = grow(&params, &grown, WEIGHTS);
-                assert_eq!(Goal::of(&grown.architecture), goal);
+                assert_eq!(TargetShape::of(&grown.architecture), goal);
                 let moved = change((&before, &params), (&grown.architecture, &after));
                 match operator.preserves(&before, &goal) {
                     true => assert!(
@@ -127,7 +127,7 @@ fn applied(operator: &Operator, from: Sizes, to: Sizes) -> Applied {
     let architecture = model(from, Norm::RmsNorm, true);
     let before = random_params(&architecture, 5);
     let grown = operator
-        .grow(&architecture, &Goal::of(&model(to, Norm::RmsNorm, true)), 8)
+        .grow(&architecture, &TargetShape::of(&model(to, Norm::RmsNorm, true)), 8)
         .expect("possible");
     let mut zeros = before.clone();
     zeros.values_mut().for_each(|array| array.values.fill(0.0));
@@ -428,7 +428,7 @@ fn a_mask_preserves_the_function_until_it_opens() {
             .iter_mut()
             .flat_map(|layer| &mut layer.heads)
             .for_each(|head| (head.d_k, head.d_v) = (5, 4));
-        let grown = operator.grow(&before, &Goal::of(&target), 1).expect("possible");
+        let grown = operator.grow(&before, &TargetShape::of(&target), 1).expect("possible");
         let params = random_params(&before, 4);
         let mut ones = params.clone();
         ones.values_mut().for_each(|array| array.values.fill(1.0));
@@ -457,7 +457,7 @@ fn a_mask_preserves_the_function_until_it_opens() {
     }
     let layer_norm = [(6, 2, 2, 5), (9, 2, 2, 5)].map(|sizes| model(sizes, Norm::LayerNorm, true));
     let refused = operator
-        .grow(&layer_norm[0], &Goal::of(&layer_norm[1]), 1)
+        .grow(&layer_norm[0], &TargetShape::of(&layer_norm[1]), 1)
         .expect_err("a mean can't be masked");
     assert!(refused.to_string().contains("RMSNorm only"), "{refused}");
 }
@@ -466,7 +466,7 @@ fn a_mask_preserves_the_function_until_it_opens() {
 fn what_an_operator_can_not_do_it_refuses() {
     let refused = |operator: Operator, from: Sizes, to: Sizes| {
         let (from, to) = (model(from, Norm::RmsNorm, true), model(to, Norm::RmsNorm, true));
-        operator.grow(&from, &Goal::of(&to), 1).expect_err("it can't").to_string()
+        operator.grow(&from, &TargetShape::of(&to), 1).expect_err("it can't").to_string()
     };
     let small = (6, 2, 2, 5);
     let ligo = |steps, learning_rate| Operator::Ligo(Ligo { steps, learning_rate, batch_size: 4 });

@@ -2,10 +2,9 @@
 
 use outgrow_core::{
     Architecture,
-    edit::{Role, apply},
-    init::Initializer,
+    edit::{Initializer, Role, apply},
+    growth::grow_all,
     reference::{Params, logits},
-    transform::grow_all,
 };
 use outgrow_testkit::{Case, cases};
 
@@ -44,7 +43,7 @@ fn our_edits_put_zeros_and_scales_where_they_say() {
     for case in &all {
         let base = case.base(&all);
         let Some(transforms) = case.transforms().filter(|t| !t.is_empty()) else { continue };
-        let grown = grow_all(&base.architecture, &transforms)
+        let grown = grow_all(&base.architecture, &transforms, 0)
             .unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
         assert_eq!(grown.architecture, case.architecture, "{}", case.name);
         let mut weights = base.params();

@@ -3,13 +3,16 @@
 
 use outgrow_core::{
     Architecture, LayerShape,
-    compose::{random_architecture, random_composition},
-    strategy::{
-        AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder, Strategy,
-        StrategyError, Task,
+    growth::{
+        TransformKind,
+        compose::{random_architecture, random_composition},
+        grow_all,
+    },
+    plan::{
+        Strategy, StrategyError, Task,
+        strategy::{AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder},
     },
     stream::stream,
-    transform::{TransformKind, grow_all},
 };
 use proptest::prelude::*;
 
@@ -33,7 +36,7 @@ fn task(seed: u64) -> (Architecture, Architecture) {
     let initial = random_architecture(&mut rng);
     let transforms = random_composition(&initial, 12, &mut rng);
     let target =
-        grow_all(&initial, &transforms).expect("a random composition is valid").architecture;
+        grow_all(&initial, &transforms, 0).expect("a random composition is valid").architecture;
     (initial, target)
 }
 

@@ -1,11 +1,12 @@
 //! Sweep files: what they resolve to, what identity means, fairness of the budgets, and the
 //! learning rate.
 
+use outgrow_core::model::n_parameters;
 use std::collections::BTreeSet;
 
 use outgrow_core::{
-    Architecture, HeadShape, LayerShape, Sweep, cost,
-    sweep::{Beginning, LearningRateSchedule, Member, Trial, beginnings, in_order},
+    Architecture, HeadShape, LayerShape, Sweep, flops,
+    sweep::{LearningRateSchedule, Member, SharedPrefix, Trial, in_order, shared_prefixes},
 };
 
 use proptest::prelude::*;
@@ -106,9 +107,8 @@ fn the_three_controls_are_scheduled_by_themselves() {
     );
     let [fixed] = one(&all, "fixed_size")[..] else { panic!("one size between") };
     assert!((flops(fixed) / compute - 1.0).abs() < 0.01);
-    let size = cost::parameters(fixed.trial.plan.target());
-    let [from, to] =
-        [all[2].trial.plan.initial(), all[0].trial.plan.target()].map(cost::parameters);
+    let size = n_parameters(fixed.trial.plan.target());
+    let [from, to] = [all[2].trial.plan.initial(), all[0].trial.plan.target()].map(n_parameters);
     assert!(from < size && size < to, "{from} < {size} < {to}");
     // Equal compute: from_scratch is the control of equal compute, and one has the tokens of the
     // growing.
@@ -265,9 +265,9 @@ fn trials_that_begin_alike_are_found() {
         let members = many_plans(equal, schedule);
         let order = in_order(&members);
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
-        let found = beginnings(&trials);
+        let found = shared_prefixes(&trials);
         for (number, (trial, beginning)) in trials.iter().zip(&found).enumerate() {
-            let Some(Beginning { of, step }) = *beginning else { continue };
+            let Some(SharedPrefix { of, step }) = *beginning else { continue };
             assert!(
                 of < number && step < trial.steps() && step < trials[of].steps(),
                 "{number}: {beginning:?}"
@@ -294,7 +294,7 @@ fn trials_that_begin_alike_are_found() {
 
 #[test]
 fn memory_is_predicted_and_cut_to_fit() {
-    use outgrow_core::cost::{
+    use outgrow_core::sweep::memory::{
         Backward::*, more_parts, parts_that_fit, replicates_that_pay, training_bytes,
     };
     let text = SWEEP.replace("batch_size = 4", "batch_size = 12");
@@ -719,7 +719,7 @@ proptest! {
         let layers = sizes.iter().map(layer).collect();
         let architecture = Architecture { vocab_size, n_outputs: vocab_size, seq_len, d_model, layers, form };
         prop_assume!(architecture.validate().is_ok());
-        let forward = cost::forward_flops(&architecture, seq_len);
+        let forward = flops::forward_flops(&architecture, seq_len);
         prop_assert!((forward as f64 / forward_in_f64(&architecture) - 1.0).abs() < 1e-12);
         let plan = outgrow_core::GrowthPlan::new(architecture, vec![]).expect("a plan");
         let tokens = sequences * seq_len as u64;

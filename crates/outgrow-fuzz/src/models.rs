@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use outgrow_core::{
     Activation, Architecture, Form, HeadShape, LayerShape, Norm, Positions, Rotary,
-    init::Initializer, transform::MlpExpansion,
+    edit::Initializer, growth::transform::MlpExpansion,
 };
 use outgrow_train::{
     Checkpoint, Device, TrainingState, device,

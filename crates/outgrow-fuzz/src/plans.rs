@@ -1,10 +1,11 @@
 //! Sweep files, trials as a database holds them, and lists of growths.
 
+use outgrow_core::model::n_parameters;
+use outgrow_core::sweep::memory;
 use outgrow_core::{
     Growth, Sweep, Trial,
-    cost::{self, Backward},
     growth::{all_preserve, grow_all},
-    sweep::{Member, beginnings, in_order},
+    sweep::{Member, in_order, memory::Backward, shared_prefixes},
 };
 
 const SWEEPS: [&str; 5] = [
@@ -38,7 +39,7 @@ pub(crate) fn sweep(input: &[u8]) -> bool {
     {
         let trials: Vec<&Trial> =
             in_order(&members).into_iter().map(|member| &member.trial).collect();
-        beginnings(&trials);
+        shared_prefixes(&trials);
         trials.iter().for_each(|trial| examine(trial));
     }
     true
@@ -54,7 +55,7 @@ pub(crate) fn trial(input: &[u8]) -> bool {
         serde_json::from_str(&serde_json::to_string(&trial).expect("plain data")).expect("a trial");
     assert_eq!(again.id(), trial.id(), "what is written means the same");
     examine(&trial);
-    beginnings(&[&trial, &again]);
+    shared_prefixes(&[&trial, &again]);
     true
 }
 
@@ -66,8 +67,8 @@ fn examine(trial: &Trial) {
     for stage in 0..trial.plan.stages().len() {
         trial.plan.operator_flops(stage);
     }
-    cost::training_bytes(trial, 1, Backward::Autograd);
-    cost::parts_that_fit(trial, 1 << 30, 1, Backward::Autograd);
+    memory::training_bytes(trial, 1, Backward::Autograd);
+    memory::parts_that_fit(trial, 1 << 30, 1, Backward::Autograd);
 }
 
 pub(crate) fn trials() -> Vec<Vec<u8>> {
@@ -81,7 +82,7 @@ pub(crate) fn growths(input: &[u8]) -> bool {
     let sweep = Sweep::parse(SWEEPS[2]).expect("a sweep of the project's own");
     all_preserve(sweep.initial(), &growths);
     let grown = grow_all(sweep.initial(), &growths, 1);
-    grown.is_ok_and(|grown| cost::parameters(&grown.architecture) > 0)
+    grown.is_ok_and(|grown| n_parameters(&grown.architecture) > 0)
 }
 
 pub(crate) fn lists_of_growths() -> Vec<Vec<u8>> {

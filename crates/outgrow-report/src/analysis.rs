@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     event::Diagnosis,
+    growth::TransformKind,
     rows::{CurveRow, GrowthRow, TrialRow},
-    transform::TransformKind,
 };
 use serde::Serialize;
 

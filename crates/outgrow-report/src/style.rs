@@ -1,7 +1,7 @@
 //! How strategies and transforms look: colour, dash and marker together, so that grey print and
 //! colour-blind eyes can tell.
 
-use outgrow_core::transform::TransformKind;
+use outgrow_core::growth::TransformKind;
 use plotters::style::RGBColor;
 
 /// The look of a series.

@@ -1,13 +1,12 @@
 //! Reports of made-up rows whose truth is known.
 
 use outgrow_core::{
+    edit::Initializer,
     event::{Diagnosis, Position},
-    init::Initializer,
-    plan::Phase,
-    policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    growth::TransformKind,
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth, Phase},
     rows::{CurveRow, GrowthRow, TrialRow},
     stream::{Stream, stream},
-    transform::TransformKind,
 };
 use outgrow_report::{
     Analysis, Input, Interval, ReportError, Scaling, ScalingPoint, Strategy, report, scaling,

@@ -8,8 +8,8 @@ use std::{
 
 use outgrow_core::{
     Event, Trial,
-    cost::more_parts,
     event::{Control, Outcome, Receiver},
+    sweep::memory::more_parts,
 };
 use outgrow_failpoint::Point;
 use outgrow_store::{Claim, Environment, Holder, Memory, Store, StoreError};

@@ -305,7 +305,7 @@ impl<'a> Walk<'a> {
     async fn columns(&mut self, row: &Row, seen: &Seen) -> Result<(), StoreError> {
         let (trial, number) = (&seen.trial, seen.number);
         let flops = trial.plan.train_flops(trial.settings.tokens);
-        let parameters = outgrow_core::cost::parameters(trial.plan.target());
+        let parameters = outgrow_core::model::n_parameters(trial.plan.target());
         let rate = trial.settings.training.learning_rate;
         let right = [
             (

@@ -1,11 +1,12 @@
+use outgrow_core::model::n_parameters;
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Sweep, Transform, Trial, cost,
+    Sweep, Transform, Trial,
     event::Position,
+    growth::TransformKind,
     rows::{CurveRow, GrowthRow, TrialRow},
-    sweep::{Beginning, Member, beginnings, in_order},
-    transform::TransformKind,
+    sweep::{Member, SharedPrefix, in_order, shared_prefixes},
 };
 use outgrow_failpoint::Point;
 
@@ -99,12 +100,12 @@ async fn insert_beginnings(
     trials: &[&Trial],
     numbers: &BTreeMap<String, i64>,
 ) -> Result<(), StoreError> {
-    let row = |(trial, beginning): (&&Trial, Option<Beginning>)| {
-        let Beginning { of, step } = beginning?;
+    let row = |(trial, beginning): (&&Trial, Option<SharedPrefix>)| {
+        let SharedPrefix { of, step } = beginning?;
         let (own, other) = (numbers[&trial.id()], numbers[&trials[of].id()]);
         (own != other).then(|| args![sweep, own, other, step].to_vec())
     };
-    let rows: Vec<_> = trials.iter().zip(beginnings(trials)).filter_map(row).collect();
+    let rows: Vec<_> = trials.iter().zip(shared_prefixes(trials)).filter_map(row).collect();
     BEGINNING.insert(tx, &rows).await?;
     Ok(())
 }
@@ -117,7 +118,7 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
         definition,
         trial.settings.tokens,
         trial.plan.train_flops(trial.settings.tokens),
-        cost::parameters(trial.plan.target()),
+        n_parameters(trial.plan.target()),
         trial.settings.training.learning_rate,
         "waiting",
         0_i64,

@@ -10,7 +10,7 @@ use outgrow_core::{
         CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation,
         StepEvent,
     },
-    transform::TransformKind,
+    growth::TransformKind,
 };
 use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError};
 use rand::RngExt;

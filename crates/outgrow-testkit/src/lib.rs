@@ -14,12 +14,12 @@ use std::{
 
 use outgrow_core::{
     Architecture, Form, HeadShape, LayerShape, ParamId, ParamKind, Transform,
-    param::parameters,
-    reference::{Array, Params},
-    transform::{
+    growth::transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
         MlpExpansion,
     },
+    model::parameters,
+    reference::{Array, Params},
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

@@ -5,10 +5,9 @@ use std::{path::Path, time::Instant};
 
 use outgrow_core::{
     Architecture, GrowthPlan, Trial,
-    architecture::LayerShape,
-    init::Initializer,
-    param::Axis,
-    policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    edit::Initializer,
+    model::{Axis, LayerShape},
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
     sweep::{
         Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,

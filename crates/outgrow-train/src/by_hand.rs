@@ -16,10 +16,9 @@ mod simd;
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use outgrow_core::{
-    Architecture, Norm, ParamId, ParamKind,
-    ParamKind::*,
-    architecture::{HeadGroup, LayerShape},
-    param::Axis,
+    Architecture, Norm, ParamId,
+    ParamKind::{self, *},
+    model::{Axis, HeadGroup, LayerShape},
 };
 use tch::{Device, Kind, Tensor, no_grad};
 

@@ -14,7 +14,9 @@ use std::{
 
 use memmap2::{Mmap, MmapOptions};
 use outgrow_core::{
-    Architecture, ParamId, architecture::ArchitectureError, event::Position, param::parameters,
+    Architecture, ParamId,
+    event::Position,
+    model::{ArchitectureError, parameters},
 };
 use outgrow_failpoint::Point;
 use safetensors::{Dtype, SafeTensors, tensor::View};

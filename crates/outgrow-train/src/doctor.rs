@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, GrowthPlan, ParamId, ParamKind, Trial,
+    edit::Initializer,
     event::Diagnosis,
-    init::Initializer,
-    policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
     sweep::{
         Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,

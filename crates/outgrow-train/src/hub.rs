@@ -18,7 +18,7 @@ mod write;
 
 use std::{io, path::Path};
 
-use outgrow_core::{Architecture, architecture::ArchitectureError, growth::GrowthError};
+use outgrow_core::{Architecture, growth::GrowthError, model::ArchitectureError};
 use thiserror::Error;
 
 use crate::room::NoRoom;

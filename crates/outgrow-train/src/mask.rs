@@ -1,4 +1,4 @@
-//! The mask that opens after a growth ([`outgrow_core::operator::Msg`]).
+//! The mask that opens after a growth ([`outgrow_core::growth::operator::Msg`]).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use outgrow_core::{
     Architecture, ParamId, Trial,
     edit::{Role, apply},
     growth::Grown,
-    param::parameters,
+    model::parameters,
 };
 use tch::Tensor;
 

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
-    Activation, Architecture, Norm, ParamId, ParamKind,
-    ParamKind::*,
+    Activation, Architecture, Norm, ParamId,
+    ParamKind::{self, *},
     Rotary,
-    architecture::{HeadGroup, LayerShape},
+    model::{HeadGroup, LayerShape},
 };
 use tch::{Device, Kind, Reduction, Tensor};
 

@@ -2,7 +2,7 @@
 
 use outgrow_core::{
     Trial,
-    policy::{LearningRateAtGrowth, OptimizerAtGrowth},
+    plan::{LearningRateAtGrowth, OptimizerAtGrowth},
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -219,14 +219,16 @@ mod tests {
     use crate::{device::Device, state::How};
     use outgrow_core::{
         Architecture, Form, GrowthPlan, LayerShape, Norm, Stage,
-        growth::grow_all,
-        init::Initializer,
-        policy::GrowthPolicy,
+        edit::Initializer,
+        growth::{
+            grow_all,
+            transform::{HiddenExpansion, LayerAddition},
+        },
+        plan::GrowthPolicy,
         sweep::{
             Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
             TrainingSpec,
         },
-        transform::{HiddenExpansion, LayerAddition},
     };
 
     /// Steps before the growth: so many that the global step's corrections have died out.

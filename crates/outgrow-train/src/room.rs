@@ -1,9 +1,10 @@
 //! Is there room for a model on this machine? Asked before anything is allocated.
 
+use outgrow_core::model::n_parameters;
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
-use outgrow_core::{Architecture, cost};
+use outgrow_core::Architecture;
 
 use crate::device::Device;
 
@@ -51,7 +52,7 @@ pub fn check_room(architecture: &Architecture) -> Result<(), Box<dyn std::error:
 
 /// Refuses a model that this machine has no room for. What can't be found out is taken to be there.
 pub(crate) fn check(architecture: &Architecture, need: Need) -> Result<(), NoRoom> {
-    let parameters = cost::parameters(architecture);
+    let parameters = n_parameters(architecture);
     let fits = |what, each: u64, free: Option<u64>| {
         let (needed, free) = (parameters.saturating_mul(each), free.unwrap_or(u64::MAX));
         let error = NoRoom { parameters: parameters as f64, what, needed, free };

@@ -12,10 +12,9 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, ParamId,
-    edit::{Role, apply},
+    edit::{Initializer, Role, apply, fresh},
     growth::Grown,
-    init::{Initializer, fresh},
-    param::parameters,
+    model::parameters,
 };
 use tch::{Kind, Tensor};
 

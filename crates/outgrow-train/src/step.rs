@@ -1,6 +1,9 @@
 //! One training step: data, forward pass, backward pass, optimizer.
 
-use outgrow_core::{Trial, cost::Backward, sweep::Precision};
+use outgrow_core::{
+    Trial,
+    sweep::{Precision, memory::Backward},
+};
 use outgrow_data::Tokens;
 use tch::{Kind, Tensor};
 

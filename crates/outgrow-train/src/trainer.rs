@@ -1,5 +1,6 @@
 //! The training loop: from a trial, or from its last checkpoint, to its end.
 
+use outgrow_core::model::n_parameters;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -8,13 +9,14 @@ use std::{
 };
 
 use outgrow_core::{
-    Architecture, Event, Growth, Operator, Trial, cost,
+    Architecture, Event, Growth, Operator, Trial,
     event::{
         CheckpointEvent, Control, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position,
         Preservation, Receiver, StepEvent,
     },
+    flops,
     growth::{Grown, all_preserve, axes, grow_all},
-    policy::OptimizerAtGrowth,
+    plan::OptimizerAtGrowth,
     stream::derive,
 };
 use outgrow_data::{Corpus, Order};
@@ -568,7 +570,7 @@ impl<'a> Session<'a> {
                 .map(move |number| corpus.sequence(&member.order, number, seq_len))
         });
         self.at.train_flops +=
-            cost::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
+            flops::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
         let stepped =
             self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
@@ -738,7 +740,7 @@ impl<'a> Session<'a> {
             stage: self.stages,
             growths: stage.growths.clone(),
             axes,
-            parameters: [cost::parameters(&old), cost::parameters(next.architecture())],
+            parameters: [n_parameters(&old), n_parameters(next.architecture())],
             operator_flops: trial.plan.operator_flops(self.stages),
             preserving,
             preservation,

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
     Architecture, Growth, ParamId, Transform,
-    compose::{random_architecture, random_composition},
+    edit::Initializer,
     event::Preservation,
-    growth::{self, GrowthError},
-    init::Initializer,
+    growth::{
+        self, GrowthError,
+        compose::{random_architecture, random_composition},
+        grow_all,
+    },
     stream::stream,
-    transform::grow_all,
 };
 use rand::RngExt;
 use tch::{Kind, Tensor, no_grad};
@@ -271,7 +273,7 @@ pub fn check_checkpoint(
     for number in 0..compositions {
         let transforms =
             random_composition(&architecture, most, &mut stream(seed, &format!("check/{number}")));
-        let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
+        let grown = grow_all(&architecture, &transforms, 0).expect("a random composition is valid");
         let initializer = check_initializer(number);
         let after = no_grad(|| {
             before.grown(
@@ -347,7 +349,7 @@ fn check_one(
     let mut rng = stream(seed, &format!("check/{number}"));
     let architecture = random_architecture(&mut rng);
     let transforms = random_composition(&architecture, most, &mut rng);
-    let grown = grow_all(&architecture, &transforms).expect("a random composition is valid");
+    let grown = grow_all(&architecture, &transforms, 0).expect("a random composition is valid");
     let mut before = TrainingState::fresh(&architecture, rng.random(), kind.tch(), device);
     randomise(&mut before, &mut rng);
     let initializer = check_initializer(number);

@@ -9,8 +9,8 @@ use std::{
 use outgrow_core::{
     Activation, Architecture, Form, Growth, HeadShape, LayerShape, Norm, Positions, Rotary,
     Transform,
-    init::Initializer,
-    transform::{
+    edit::Initializer,
+    growth::transform::{
         AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
         MlpExpansion,
     },

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, Form, Growth, LayerShape, Norm, ParamId, ParamKind,
-    edit::{Role, apply},
-    growth::{Application, Goal, Grown},
-    init::{Initializer, fresh},
-    operator::{
-        Bert2Bert, HyperCloning, IdentityBlocks, Knowledge, Lemon, Net2Net, Operator, Sparkling,
-        Stack, Staged, StagedDepth,
+    edit::{Initializer, Role, apply, fresh},
+    growth::{
+        Application, Grown, Operator, TargetShape,
+        operator::{
+            Bert2Bert, HyperCloning, IdentityBlocks, Knowledge, Lemon, Net2Net, Sparkling, Stack,
+            Staged, StagedDepth,
+        },
+        transform::MlpExpansion,
     },
     reference::{self, Array, Params},
     stream::stream,
-    transform::MlpExpansion,
 };
 use outgrow_train::{
     Checkpoint, Device, GrownCheckpoint, Model, TrainingState, cross_entropy, doctor,
@@ -96,7 +97,7 @@ fn copied_moments_are_those_of_the_copies_gradients() {
         {
             let before = model(small, norm, final_norm);
             let grown = operator
-                .grow(&before, &Goal::of(&model(to, norm, final_norm)), 4)
+                .grow(&before, &TargetShape::of(&model(to, norm, final_norm)), 4)
                 .expect("possible");
             let params = random_params(&before, 2);
             let weights = Role::Weights {
@@ -132,7 +133,7 @@ fn copied_moments_are_those_of_the_copies_gradients() {
 fn libtorch_agrees_with_the_reference_on_every_grown_model() {
     for norm in [Norm::RmsNorm, Norm::LayerNorm] {
         let before = model((6, 2, 2, 5), norm, true);
-        let to = Goal::of(&model((9, 5, 3, 8), norm, true));
+        let to = TargetShape::of(&model((9, 5, 3, 8), norm, true));
         let grown = Operator::Bert2Bert(Bert2Bert { knowledge: Knowledge::NextLayer })
             .grow(&before, &to, 1)
             .expect("possible");
@@ -169,7 +170,10 @@ fn grown(growth: impl Into<Growth>) -> GrownCheckpoint {
 fn operated(operator: Operator, (d_model, n_layers, n_heads, d_ff): Sizes) -> GrownCheckpoint {
     grown(Application {
         operator,
-        to: Goal { d_model, layers: vec![LayerShape::uniform(n_heads, 6, 6, d_ff); n_layers] },
+        to: TargetShape {
+            d_model,
+            layers: vec![LayerShape::uniform(n_heads, 6, 6, d_ff); n_layers],
+        },
     })
 }
 
@@ -196,7 +200,7 @@ fn the_doctor_sees_what_stays_equal() {
         }
     }
     let stacked = operated(
-        Operator::Stack(Stack { order: outgrow_core::operator::Order::Block }),
+        Operator::Stack(Stack { order: outgrow_core::growth::operator::Order::Block }),
         (16, 4, 2, 24),
     );
     let found = doctor::consult(&stacked, None, 1).expect("random tokens");

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     Architecture, Form, ParamId,
-    compose::{random_architecture, random_tokens},
-    edit::{Role, apply},
-    init::{Initializer, fresh},
+    edit::{Initializer, Role, apply, fresh},
+    growth::{
+        compose::{random_architecture, random_tokens},
+        grow_all,
+    },
     reference::{self, Array, Params},
     stream::stream,
-    transform::grow_all,
 };
 use outgrow_testkit::{Case, cases};
 use outgrow_train::{Model, cross_entropy};
@@ -107,7 +108,7 @@ fn surviving_gradients_agree_up_to_their_scale() {
     for case in &all {
         let base = case.base(&all);
         let Some(transforms) = case.transforms().filter(|t| !t.is_empty()) else { continue };
-        let edits = grow_all(&base.architecture, &transforms).expect("valid").edits;
+        let edits = grow_all(&base.architecture, &transforms, 0).expect("valid").edits;
         let initializer = Initializer::Normal { scale: 1.0 };
         let mut weights = base.params();
         apply(&mut weights, &edits, Role::Weights { initializer: &initializer, seed: 1, event: 0 });

@@ -9,18 +9,20 @@ use std::{
 use outgrow_core::{
     Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm,
     Positions, Rotary, Stage, Trial,
+    edit::Initializer,
     event::{Control, Outcome, Receiver},
-    growth::{Application, Goal},
-    init::Initializer,
-    operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Operator, Order, Stack},
-    policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    growth::{
+        Application, Operator, TargetShape, TransformKind,
+        operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Order, Stack},
+        transform::{
+            AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
+            MlpExpansion,
+        },
+    },
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{
         DataSpec, Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
         TrainingSpec,
-    },
-    transform::{
-        AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
-        MlpExpansion, TransformKind,
     },
 };
 use outgrow_data::Corpus;
@@ -251,7 +253,7 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
         let growths = vec![Application { operator, to }.into()];
         GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan")
     };
-    let goal = |shape, n_layers| Goal { d_model: 24, layers: vec![shape; n_layers] };
+    let goal = |shape, n_layers| TargetShape { d_model: 24, layers: vec![shape; n_layers] };
     let mut copied = plain.clone();
     copied.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
     copied.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
@@ -376,7 +378,7 @@ fn operators_train_and_resume_to_the_same_bits() {
     let mut trial = trial(Precision::Float32, Initializer::Copy);
     trial.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
     trial.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
-    let goal = |d_model, n_layers, n_heads, d_ff| Goal {
+    let goal = |d_model, n_layers, n_heads, d_ff| TargetShape {
         d_model,
         layers: vec![LayerShape::uniform(n_heads, 4, 4, d_ff); n_layers],
     };
@@ -407,7 +409,7 @@ fn operators_train_and_resume_to_the_same_bits() {
 /// A mask that opens over 6 steps, and the same entries without one.
 #[test]
 fn masked_growth_preserves_opens_and_resumes() {
-    let goal = Goal { d_model: 17, layers: vec![LayerShape::uniform(3, 6, 5, 30); 3] };
+    let goal = TargetShape { d_model: 17, layers: vec![LayerShape::uniform(3, 6, 5, 30); 3] };
     let with_ramp = |steps: u64| {
         let mut trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
         let operator = Operator::Msg(Msg { ramp_tokens: steps * 64 });
@@ -446,8 +448,8 @@ fn masked_growth_preserves_opens_and_resumes() {
 /// An operator that learns: better with more steps, charged for them, and the same bits again.
 #[test]
 fn what_operators_learn_is_charged_and_repeats() {
-    let goal = Goal { d_model: 18, layers: vec![LayerShape::uniform(3, 4, 4, 36); 3] };
-    let learned = |operator: Operator, to: &Goal| {
+    let goal = TargetShape { d_model: 18, layers: vec![LayerShape::uniform(3, 4, 4, 36); 3] };
+    let learned = |operator: Operator, to: &TargetShape| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: to.clone() }.into()];
         trial.plan =
@@ -491,7 +493,7 @@ fn what_operators_learn_is_charged_and_repeats() {
     let (_, mut lines, saved) = run(&trial, &folder.path().join("b"), vec![], Some(7));
     lines.extend(run(&trial, &folder.path().join("b"), saved, None).1);
     assert_eq!(lines, undisturbed);
-    let units = Goal { d_model: 12, layers: vec![LayerShape::uniform(2, 4, 6, 30); 2] };
+    let units = TargetShape { d_model: 12, layers: vec![LayerShape::uniform(2, 4, 6, 30); 2] };
     let (_, lines, _) = run(
         &learned(Operator::GradMax(GradMax { scale: 1.0, batch_size: 4 }), &units),
         &folder.path().join("g"),
@@ -613,7 +615,7 @@ impl Receiver for Impatient<'_> {
 #[test]
 fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
     outgrow_train::device::initialise(1);
-    let goal = Goal { d_model: 17, layers: vec![LayerShape::uniform(3, 6, 5, 30); 3] };
+    let goal = TargetShape { d_model: 17, layers: vec![LayerShape::uniform(3, 6, 5, 30); 3] };
     let grown_by = |operator| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: goal.clone() }.into()];

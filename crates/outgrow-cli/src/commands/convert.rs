@@ -1,6 +1,6 @@
 //! `outgrow convert`.
 
-use outgrow_core::cost;
+use outgrow_core::model::n_parameters;
 use outgrow_train::{
     Checkpoint, Device,
     hub::{self, Dtype, HubModel, is_hub},
@@ -53,7 +53,7 @@ pub fn convert(args: &Convert) -> Result<(), Failure> {
         format!("a {} model of transformers", family.model_type())
     };
     drop(phases);
-    let parameters = cost::parameters(&architecture);
+    let parameters = n_parameters(&architecture);
     match args.json {
         true => print_json(
             &json!({ "to": args.to, "kind": kind, "architecture": architecture, "parameters": parameters }),

@@ -1,15 +1,14 @@
 //! `outgrow grow`, and what it shares with `outgrow doctor`.
 
+use outgrow_core::model::n_parameters;
 use std::path::Path;
 
 use outgrow_core::{
     Architecture, Growth, Operator,
-    architecture::{MAX_COUNT, MAX_SIZE},
-    cost,
+    edit::Initializer,
     event::Preservation,
-    growth::{Application, Goal},
-    init::Initializer,
-    transform::{Sizes, reach},
+    growth::{Application, Sizes, TargetShape, reach},
+    model::{MAX_COUNT, MAX_SIZE},
 };
 use outgrow_train::{
     Checkpoint, Device, GrowError, GrownCheckpoint, check_room,
@@ -38,7 +37,7 @@ pub fn grow(args: &Grow) -> Result<(), Failure> {
     let grown =
         if is_hub(&args.from) { grow_hub(args, &phases)? } else { grow_checkpoint(args, &phases)? };
     drop(phases);
-    let parameters = cost::parameters(&grown.architecture);
+    let parameters = n_parameters(&grown.architecture);
     let Done { growths, preserving, preservation, architecture, dtype, left_out } = &grown;
     say_left_out(left_out);
     if args.how.json {
@@ -197,8 +196,8 @@ fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     let sizes = Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff };
     let architecture = Checkpoint::read_architecture(from)?;
     check_sizes(&architecture, how)?;
-    let target =
-        Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    let target = TargetShape::reach(&architecture, &sizes)
+        .map_err(|error| Failure::Input(error.to_string()))?;
     let target =
         Architecture { d_model: target.d_model, layers: target.layers, ..architecture.clone() };
     check_room(&target).map_err(|error| Failure::Input(error.to_string()))?;
@@ -209,8 +208,8 @@ fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Failure> {
     };
     let operator: Operator =
         serde_json::from_str(operator).map_err(Failure::input("--operator"))?;
-    let to =
-        Goal::reach(&architecture, &sizes).map_err(|error| Failure::Input(error.to_string()))?;
+    let to = TargetShape::reach(&architecture, &sizes)
+        .map_err(|error| Failure::Input(error.to_string()))?;
     Ok(vec![Application { operator, to }.into()])
 }
 
@@ -255,7 +254,7 @@ fn size_of_deep(architecture: &Architecture, n_layers: usize) -> String {
     let now = architecture.layers.len();
     let mut one_more = architecture.clone();
     one_more.layers.extend(architecture.layers.last().cloned());
-    let (all, more) = (cost::parameters(architecture) as f64, cost::parameters(&one_more) as f64);
+    let (all, more) = (n_parameters(architecture) as f64, n_parameters(&one_more) as f64);
     let parameters = all + (more - all) * (n_layers as f64 - now as f64);
     if n_layers > now {
         format!(", which would be {parameters:.1e} parameters")

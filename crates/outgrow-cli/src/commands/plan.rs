@@ -1,9 +1,13 @@
 //! `outgrow plan`.
 
+use outgrow_core::model::n_parameters;
 use outgrow_core::{
     Sweep, Trial,
-    cost::{self, Backward},
-    sweep::{Beginning, Member, beginnings, in_order},
+    sweep::{
+        Member, SharedPrefix, in_order,
+        memory::{self, Backward},
+        shared_prefixes,
+    },
 };
 use outgrow_data::Summary;
 use serde::Serialize;
@@ -64,7 +68,7 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
         &[1, 2, 3, 4],
     );
     let sizes = [sweep.initial(), sweep.target()]
-        .map(|a| format!("{} ({})", count(cost::parameters(a) as f64), a.describe()));
+        .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
     let all = total(members.iter());
     let tree = Tree::new(members);
     let (alike, spared) = tree.spared();
@@ -85,7 +89,7 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
     // As on a GPU, which is more than on a processor.
     let memory = members
         .iter()
-        .map(|member| cost::training_bytes(&member.trial, 1, Backward::Autograd))
+        .map(|member| memory::training_bytes(&member.trial, 1, Backward::Autograd))
         .max()
         .unwrap_or(0);
     let [from, to] = sizes;
@@ -100,14 +104,14 @@ fn summary(sweep: &Sweep, members: &[Member], speed: Option<f64>) -> String {
 /// The trials in the order in which they are taken, and which begins as which other does.
 struct Tree<'a> {
     members: Vec<&'a Member>,
-    beginnings: Vec<Option<Beginning>>,
+    beginnings: Vec<Option<SharedPrefix>>,
 }
 
 impl<'a> Tree<'a> {
     fn new(members: &'a [Member]) -> Self {
         let members = in_order(members);
         let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
-        Self { beginnings: beginnings(&trials), members }
+        Self { beginnings: shared_prefixes(&trials), members }
     }
 
     /// How many begin as another does, and the FLOPs that this spares.

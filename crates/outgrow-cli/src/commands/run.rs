@@ -1,8 +1,9 @@
 //! `outgrow run`.
 
+use outgrow_core::sweep::memory;
 use std::process::Command;
 
-use outgrow_core::{cost, sweep::Member};
+use outgrow_core::sweep::Member;
 use outgrow_runner::{Crew, Ended, News, supervise};
 use outgrow_store::{Store, SweepStatus};
 use outgrow_train::{Device, backward, device};
@@ -81,7 +82,7 @@ fn crew(args: &Run, devices: &[Device], members: &[Member]) -> usize {
             Device::Cuda(_) => WORKERS_PER_GPU.min(cores / devices.len()),
         };
         let needed = members.iter().map(|Member { trial, .. }| {
-            device.base_bytes() + cost::training_bytes(trial, 1, backward(trial, *device, 1))
+            device.base_bytes() + memory::training_bytes(trial, 1, backward(trial, *device, 1))
         });
         let bytes = needed.max().unwrap_or(1);
         let fit = device.free_bytes().map_or(1, |free| (free / bytes) as usize);

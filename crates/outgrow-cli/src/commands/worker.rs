@@ -1,5 +1,6 @@
 //! `outgrow worker`: one process that trains trials.
 
+use outgrow_core::sweep::memory;
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -7,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::{Sweep, Trial, cost, event::Receiver};
+use outgrow_core::{Sweep, Trial, event::Receiver};
 use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
 use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
@@ -162,7 +163,7 @@ impl Attempts<'_> {
                     let share = self.device.share_bytes(self.args.share);
                     share.is_some_and(|share| predicted(self.device, trial, together, 1) <= share)
                 };
-                (1..=cost::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
+                (1..=memory::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
             }
         };
         self.args.together.map_or_else(automatic, usize::from)
@@ -182,7 +183,7 @@ impl Attempts<'_> {
             each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
         let backward = backward(trial, device, claims.len());
         let parts = each.map_or(least, |each| {
-            cost::parts_that_fit(trial, each, least, backward).unwrap_or(most)
+            memory::parts_that_fit(trial, each, least, backward).unwrap_or(most)
         });
         if parts > least {
             eprintln!(
@@ -209,7 +210,7 @@ impl Attempts<'_> {
 
 /// Bytes that so many replicates of a trial take as one model.
 fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
-    let each = cost::training_bytes(trial, parts, backward(trial, device, together));
+    let each = memory::training_bytes(trial, parts, backward(trial, device, together));
     device.base_bytes() + each.saturating_mul(together as u64)
 }
 

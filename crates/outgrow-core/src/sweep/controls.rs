@@ -1,19 +1,25 @@
 //! The controls that a comparison needs, derived from the strategies that it compares.
 
-use super::{Arm, ControlsSpec, StrategySpec, Sweep, SweepError, spec::bad};
+use super::{
+    arm::Arm,
+    error::{SweepError, bad},
+    resolved::Sweep,
+    spec::{ControlsSpec, StrategySpec},
+};
 use crate::{
-    architecture::{Architecture, HeadShape, LayerShape},
-    cost,
-    plan::GrowthPlan,
-    strategy::Strategy,
+    flops,
+    model::{Architecture, HeadShape, LayerShape},
+    plan::{GrowthPlan, Strategy},
 };
 
 /// What controls of the target size are called; those of other budgets with the percent of them
 /// behind it.
 const BORN: &str = "from_scratch";
+
 /// What sizes between the initial and the target one are called, with their number, and with the
 /// percent where there are several budgets.
 const FIXED: &str = "fixed_size";
+
 /// Budgets that differ by less are one.
 const SAME: f64 = 0.02;
 
@@ -151,7 +157,7 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
 }
 
 fn flops_per_token(architecture: &Architecture) -> f64 {
-    cost::train_flops(architecture, architecture.seq_len) as f64 / architecture.seq_len as f64
+    flops::train_flops(architecture, architecture.seq_len) as f64 / architecture.seq_len as f64
 }
 
 /// FLOPs and tokens of each strategy, the mean over its plans.

@@ -1,7 +1,7 @@
 //! What sweeps and strategies may be called: their names become files, cells of tables, and words
 //! of shells and of LaTeX.
 
-use super::{SweepError, spec::bad};
+use super::error::{SweepError, bad};
 
 /// No name has more bytes.
 const LONGEST: usize = 64;

@@ -1,7 +1,7 @@
 //! Which axis to grow when: the saving of the trials that grew an axis in a stretch of their
 //! training.
 
-use outgrow_core::transform::TransformKind;
+use outgrow_core::growth::TransformKind;
 use plotters::style::{
     RGBColor,
     text_anchor::{HPos, VPos},

@@ -1,6 +1,6 @@
 //! When each plan grew, along which axis, and how large the model was then.
 
-use outgrow_core::transform::TransformKind;
+use outgrow_core::growth::TransformKind;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Figure, cells, cost_unit, divisor};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use outgrow_core::{
     Sweep, Trial,
-    sweep::{Member, beginnings, in_order},
+    sweep::{Member, in_order, shared_prefixes},
 };
 
 use super::{Finding, Told, Walk, Which, defined};
@@ -69,7 +69,7 @@ impl Walk<'_> {
         }
         let numbers = self.trials_of(id, &order).await?;
         self.places(id, &name, &order, &numbers).await?;
-        self.beginnings(id, &name, &order, &numbers).await
+        self.shared_prefixes(id, &name, &order, &numbers).await
     }
 
     async fn forget_sweep(&mut self, id: &str, name: String) -> Result<(), StoreError> {
@@ -229,7 +229,7 @@ impl Walk<'_> {
     }
 
     /// Trials that begin as others: those that are noted must be right; none must be noted.
-    async fn beginnings(
+    async fn shared_prefixes(
         &mut self,
         id: &str,
         name: &str,
@@ -237,7 +237,7 @@ impl Walk<'_> {
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
-        let right = beginnings(&trials).into_iter().enumerate();
+        let right = shared_prefixes(&trials).into_iter().enumerate();
         let right = right.filter_map(|(n, beginning)| Some((n, beginning?)));
         let right: BTreeSet<(i64, i64, u64)> = right
             .filter_map(|(n, beginning)| {

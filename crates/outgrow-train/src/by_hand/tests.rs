@@ -1,4 +1,4 @@
-use outgrow_core::{Architecture, Form, LayerShape, Norm, architecture::HeadShape};
+use outgrow_core::{Architecture, Form, LayerShape, Norm, model::HeadShape};
 
 use super::*;
 use crate::{

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Activation, Architecture, Form, HeadShape, LayerShape, Norm, ParamKind, ParamKind::*,
-    Positions as PositionKind, architecture::MAX_COUNT,
+    Activation, Architecture, Form, HeadShape, LayerShape, Norm,
+    ParamKind::{self, *},
+    Positions as PositionKind,
+    model::MAX_COUNT,
 };
 use serde_json::{Map, Value, json};
 

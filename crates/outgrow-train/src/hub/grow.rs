@@ -1,13 +1,13 @@
 //! A folder of transformers, grown.
 
+use outgrow_core::model::n_parameters;
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, Growth, ParamId, cost,
-    edit::{Edit, Fill, Role, apply},
+    Architecture, Growth, ParamId,
+    edit::{Edit, Fill, Initializer, Role, apply},
     event::Preservation,
     growth::{Grown, all_preserve, grow_all},
-    init::Initializer,
 };
 use tch::{Kind, Tensor, no_grad};
 
@@ -80,7 +80,7 @@ pub fn grow(
     room::check(&grown.architecture, need)?;
     tell("computing what it says to a probe".into());
     let probe = Probe::of(&model, dtype, seed)?;
-    tell(format!("growing it to {} parameters", cost::parameters(&grown.architecture)));
+    tell(format!("growing it to {} parameters", n_parameters(&grown.architecture)));
     let (aside, written) =
         write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
     tell("reading and comparing what was written".into());
@@ -121,7 +121,7 @@ fn write(
             (&grown.architecture, Some(&config), Some(folder.as_path()));
         tell(format!(
             "writing {:.1} GB",
-            (cost::parameters(architecture) * dtype.bytes()) as f64 / 1e9
+            (n_parameters(architecture) * dtype.bytes()) as f64 / 1e9
         ));
         Draft { family, architecture, weights: &weights, dtype, base, beside }.write_aside(to)
     })

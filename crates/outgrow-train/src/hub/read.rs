@@ -9,7 +9,7 @@ use std::{
 use memmap2::Mmap;
 use outgrow_core::{
     Architecture, ParamId, ParamKind,
-    param::{Axis, parameters},
+    model::{Axis, parameters},
 };
 use safetensors::{SafeTensorError, SafeTensors};
 use serde_json::{Map, Value};

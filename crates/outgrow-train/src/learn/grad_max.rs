@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, ParamId, ParamKind, architecture::HeadShape, operator::GradMax, param::Axis,
+    Architecture, ParamId, ParamKind,
+    growth::operator::GradMax,
+    model::{Axis, HeadShape},
 };
 use tch::{Kind, Tensor, no_grad};
 
@@ -157,7 +159,7 @@ fn passed_on(
 #[cfg(test)]
 mod tests {
     use outgrow_core::{
-        Form, LayerShape, Norm, Operator, growth::Goal, init::Initializer, stream::stream,
+        Form, LayerShape, Norm, Operator, edit::Initializer, growth::TargetShape, stream::stream,
     };
     use rand::RngExt;
 
@@ -189,7 +191,7 @@ mod tests {
         for norm in [Norm::RmsNorm, Norm::LayerNorm] {
             let form = Form::decoder(norm, 1e-5);
             let old = Architecture::uniform(13, 8, 10, 2, LayerShape::uniform(2, 4, 3, 12), form);
-            let to = Goal { d_model: 10, layers: vec![LayerShape::uniform(2, 4, 5, 16); 2] };
+            let to = TargetShape { d_model: 10, layers: vec![LayerShape::uniform(2, 4, 5, 16); 2] };
             let operator = GradMax { scale: 0.5, batch_size: 12 };
             let grown = Operator::GradMax(operator.clone()).grow(&old, &to, 1).expect("possible");
             let before = TrainingState::fresh(&old, 4, Kind::Double, Device::Cpu);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use outgrow_core::{
     Architecture, LayerShape, Norm, ParamId, ParamKind,
-    operator::Ligo,
-    param::{Axis, parameters},
+    growth::operator::Ligo,
+    model::{Axis, parameters},
     stream::{Stream, stream},
 };
 use rand::RngExt;

@@ -1,8 +1,9 @@
 //! How costs grow: a token's time with the model, a sweep's with the number of its trials.
 
+use outgrow_core::model::n_parameters;
 use std::{path::Path, process::Command, time::Instant};
 
-use outgrow_core::{cost, sweep::Precision};
+use outgrow_core::{flops, sweep::Precision};
 use outgrow_report::{Scaling, ScalingPoint, scaling};
 use outgrow_train::{
     Device,
@@ -101,8 +102,8 @@ fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
     }
     let peak = median(peaks.into_iter());
     let points = sizes.iter().zip(speeds).map(|(architecture, speeds)| {
-        let flops = cost::train_flops(architecture, seq_len) as f64 / seq_len as f64;
-        point(cost::parameters(architecture) as f64 / 1e6, &speeds, 1e6 * flops / peak)
+        let flops = flops::train_flops(architecture, seq_len) as f64 / seq_len as f64;
+        point(n_parameters(architecture) as f64 / 1e6, &speeds, 1e6 * flops / peak)
     });
     let points = points.collect();
     let caption = format!(

@@ -1,6 +1,7 @@
 //! How fast a preset steps, beside PyTorch and with several workers.
 
-use outgrow_core::{cost, sweep::Precision};
+use outgrow_core::model::n_parameters;
+use outgrow_core::{flops, sweep::Precision};
 use outgrow_train::{Device, device};
 use serde_json::json;
 
@@ -72,7 +73,7 @@ impl Job<'_> {
         let (workers, together) = (self.workers(turn)?, self.together(turn)?);
         let products = products / turn as f64;
         let tokens = self.sizes.tokens() as f64;
-        let flops = cost::train_flops(&self.sizes.architecture(), self.sizes.seq_len) as f64
+        let flops = flops::train_flops(&self.sizes.architecture(), self.sizes.seq_len) as f64
             / self.sizes.seq_len as f64;
         if self.args.json {
             let line = |line: &Line| {
@@ -104,7 +105,7 @@ impl Job<'_> {
         let mut text = format!(
             "{}, {} parameters, {} tokens a step, {:?}, {} thread(s) of {}; n = {} turns of {turn} steps, medians [extremes]\n\n",
             self.args.preset.name(),
-            count(cost::parameters(&self.sizes.architecture()) as f64),
+            count(n_parameters(&self.sizes.architecture()) as f64),
             self.sizes.tokens(),
             self.precision,
             self.args.threads,

@@ -1,5 +1,6 @@
 //! What a sweep's trainings, growth events and recording cost.
 
+use outgrow_core::model::n_parameters;
 use std::{
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
@@ -7,7 +8,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Event, Sweep, Trial, cost,
+    Event, Sweep, Trial,
     event::{Control, GrowthEvent, Outcome, Position, Receiver},
     sweep::Member,
 };
@@ -193,7 +194,7 @@ impl Answer {
         let flops = trial.plan.train_flops(trial.settings.tokens) as f64;
         let growths = runs.iter().flat_map(|run| growth_in_steps(trial, &run.events));
         Self {
-            parameters: cost::parameters(trial.plan.target()),
+            parameters: n_parameters(trial.plan.target()),
             runs: runs.len(),
             tokens_per_second: trial.settings.tokens as f64 / seconds,
             flops_per_second: flops / seconds,

@@ -1,0 +1,238 @@
+//! Growth plans: from which architecture, by which transforms, at which token counts. An invalid
+//! plan can't be built.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    flops,
+    growth::{Growth, GrowthError, grow_all},
+    model::{Architecture, ArchitectureError, n_non_embedding_parameters},
+};
+
+/// An initial architecture and the stages at which it grows. Every value of this type can be
+/// trained as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "PlanText", into = "PlanText")]
+pub struct GrowthPlan {
+    initial: Architecture,
+    stages: Vec<Stage>,
+    /// The architecture after each stage.
+    grown: Vec<Architecture>,
+}
+
+/// What is applied at one point of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Cumulative training tokens at which it is applied.
+    pub tokens: u64,
+    /// Transforms and operators, in order.
+    #[serde(rename = "transforms")]
+    pub growths: Vec<Growth>,
+}
+
+/// A stretch of training at one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Cumulative tokens at its beginning.
+    pub tokens: u64,
+    /// Parameters without embeddings, positions and unembedding.
+    pub non_embedding: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanText {
+    initial: Architecture,
+    stages: Vec<Stage>,
+}
+
+/// Why a plan is not one. Stages and transforms are numbered from 0.
+#[derive(Debug, Error, PartialEq)]
+pub enum PlanError {
+    /// The initial architecture is invalid.
+    #[error("the initial architecture is invalid: {0}")]
+    Initial(#[from] ArchitectureError),
+    /// Stages must come one after the other.
+    #[error("stage {stage} is at {tokens} tokens, but must come after {after}")]
+    Order {
+        /// Which stage.
+        stage: usize,
+        /// Where it is.
+        tokens: u64,
+        /// The stage before it.
+        after: u64,
+    },
+    /// A mask that is not open yet when the next stage, or the end of the trial, comes.
+    #[error("the mask of stage {stage} opens until {until} tokens, but {what} comes at {at}")]
+    Ramp {
+        /// Which stage.
+        stage: usize,
+        /// When it is open.
+        until: u64,
+        /// What comes too early.
+        what: &'static str,
+        /// When that comes.
+        at: u64,
+    },
+    /// An operator that learns beside others.
+    #[error("`{operator}` learns from text, so it must stand alone in stage {stage}")]
+    NotAlone {
+        /// Which operator.
+        operator: &'static str,
+        /// Which stage.
+        stage: usize,
+    },
+    /// A stage that does nothing.
+    #[error("stage {0} has no transform and no operator")]
+    Empty(usize),
+    /// A transform or operator that can't be applied there.
+    #[error("growth {number} of stage {stage}: {error}")]
+    Growth {
+        /// Which stage.
+        stage: usize,
+        /// Which of its growths.
+        number: usize,
+        /// Why not.
+        error: GrowthError,
+    },
+}
+
+impl Stage {
+    /// Tokens at which the masks of its growths are open.
+    pub fn open_at(&self) -> u64 {
+        self.tokens.saturating_add(self.growths.iter().map(Growth::ramp_tokens).max().unwrap_or(0))
+    }
+}
+
+impl GrowthPlan {
+    /// A plan, if it is one.
+    ///
+    /// # Errors
+    /// If the initial architecture is invalid, the stages are not in order, or a transform can't be
+    /// applied.
+    pub fn new(initial: Architecture, stages: Vec<Stage>) -> Result<Self, PlanError> {
+        initial.validate()?;
+        let mut grown: Vec<Architecture> = vec![];
+        let (mut after, mut open) = (0, 0);
+        for (number, stage) in stages.iter().enumerate() {
+            if stage.tokens <= after {
+                return Err(PlanError::Order { stage: number, tokens: stage.tokens, after });
+            }
+            if stage.growths.is_empty() {
+                return Err(PlanError::Empty(number));
+            }
+            if stage.tokens < open {
+                let stage = number - 1;
+                return Err(PlanError::Ramp {
+                    stage,
+                    until: open,
+                    what: "the next stage",
+                    at: stages[number].tokens,
+                });
+            }
+            if let (Some(operator), 2..) =
+                (stage.growths.iter().find_map(Growth::learning), stage.growths.len())
+            {
+                return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
+            }
+            open = stage.open_at();
+            let before = grown.last().unwrap_or(&initial);
+            let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| {
+                PlanError::Growth { stage: number, number: growth, error }
+            })?;
+            grown.push(next.architecture);
+            after = stage.tokens;
+        }
+        Ok(Self { initial, stages, grown })
+    }
+
+    /// The architecture that training begins with.
+    pub fn initial(&self) -> &Architecture {
+        &self.initial
+    }
+
+    /// The architecture that training ends with.
+    pub fn target(&self) -> &Architecture {
+        self.grown.last().unwrap_or(&self.initial)
+    }
+
+    /// Refuses a trial of `tokens` tokens that would end behind a mask.
+    ///
+    /// # Errors
+    /// If the last stage's mask is not open by then.
+    pub fn check_end(&self, tokens: u64) -> Result<(), PlanError> {
+        match self.stages.last() {
+            Some(stage) if stage.open_at() > tokens => {
+                let (stage, until) = (self.stages.len() - 1, stage.open_at());
+                Err(PlanError::Ramp { stage, until, what: "the end of the trial", at: tokens })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The stages in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The architecture after the first `stages` stages.
+    pub fn architecture_after(&self, stages: usize) -> &Architecture {
+        if stages == 0 { &self.initial } else { &self.grown[stages - 1] }
+    }
+
+    /// The sizes that the model has on its way.
+    pub fn phases(&self) -> Vec<Phase> {
+        let starts = [0].into_iter().chain(self.stages.iter().map(|stage| stage.tokens));
+        let phase = |(number, tokens)| Phase {
+            tokens,
+            non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
+        };
+        starts.enumerate().map(phase).collect()
+    }
+
+    /// Names the plan by its content: 16 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let text = serde_json::to_vec(self).expect("a plan is plain data");
+        blake3::hash(&text).to_hex()[..16].to_owned()
+    }
+
+    /// Training FLOPs of the first `tokens` tokens and of the operators on the way, in sequences of
+    /// the model's `seq_len`; saturates instead of overflowing, which no plan of a sweep does.
+    pub fn train_flops(&self, tokens: u64) -> u128 {
+        let ends = self.stages.iter().map(|stage| stage.tokens).chain([u64::MAX]);
+        let mut start = 0;
+        let mut flops: u128 = 0;
+        for (number, end) in ends.enumerate() {
+            let architecture = self.architecture_after(number);
+            let sequences = end.min(tokens).saturating_sub(start) / architecture.seq_len as u64;
+            let sequence = flops::train_flops(architecture, architecture.seq_len);
+            flops = flops.saturating_add(u128::from(sequences).saturating_mul(sequence));
+            start = end;
+        }
+        let done = self.stages.iter().take_while(|stage| stage.tokens < tokens).count();
+        (0..done).map(|stage| self.operator_flops(stage)).fold(flops, u128::saturating_add)
+    }
+
+    /// FLOPs that the operators of a stage spend on themselves.
+    pub fn operator_flops(&self, stage: usize) -> u128 {
+        let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
+        let operators = self.stages[stage].growths.iter().filter_map(Growth::learning);
+        operators.map(|operator| operator.flops(before, after)).fold(0, u128::saturating_add)
+    }
+}
+
+impl TryFrom<PlanText> for GrowthPlan {
+    type Error = PlanError;
+
+    fn try_from(text: PlanText) -> Result<Self, PlanError> {
+        GrowthPlan::new(text.initial, text.stages)
+    }
+}
+
+impl From<GrowthPlan> for PlanText {
+    fn from(plan: GrowthPlan) -> Self {
+        PlanText { initial: plan.initial, stages: plan.stages }
+    }
+}

@@ -1,0 +1,45 @@
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath, spaced};
+use crate::{growth::TransformKind, stream::Stream};
+
+/// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled,
+/// the places are evenly spaced over the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomOrder {
+    /// How many plans, each with an order of its own.
+    pub plans: usize,
+    /// First and last place, as fractions of the trial's tokens.
+    pub window: [f64; 2],
+}
+
+impl Rule for RandomOrder {
+    fn plans(&self) -> usize {
+        self.plans
+    }
+
+    fn stages(&self) -> usize {
+        TransformKind::ALL.len()
+    }
+
+    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
+        check_window(self.window)?;
+        let mut route = GrowthPath::new(task, rng)?;
+        let mut order = route.missing();
+        order.shuffle(rng);
+        let places = spaced(self.window, order.len().max(1));
+        let mut stages = vec![];
+        for (number, (&kind, at)) in order.iter().zip(places).enumerate() {
+            route.close(kind, rng);
+            // New heads and layers begin as small as their neighbours: with unequal targets
+            // something may be left.
+            if number + 1 == order.len() {
+                route.close_all(rng);
+            }
+            stages.push((at, route.transforms()));
+        }
+        Ok(Sampled { initial: task.initial.clone(), stages })
+    }
+}

@@ -1,0 +1,351 @@
+//! Values of a sweep file that are out of range, or contradict each other.
+
+use std::collections::BTreeSet;
+
+use super::{
+    error::{SweepError, at_least_one, at_most, bad, positive, share, shown},
+    names,
+    sizes::SizesSpec,
+    spec::{
+        ControlsSpec, DataSpec, OptimizerSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+    },
+};
+use crate::{
+    model::{Architecture, MAX_SIZE},
+    plan::GrowthPolicy,
+};
+
+/// No trial trains more tokens: up to there every reader of numbers is exact.
+pub(super) const MOST_TOKENS: u64 = 1 << 53;
+
+/// A sweep has at most so many trials.
+const MOST_TRIALS: u128 = 100_000;
+
+/// The models that the trials of a sweep grow through have at most so many heads together.
+const MOST_HEADS: u128 = 1 << 24;
+
+impl SweepSpec {
+    /// Fills in what the initial checkpoint says: it has this architecture, and weights of this
+    /// digest.
+    ///
+    /// # Errors
+    /// If the sweep says something else than the checkpoint, or wants of it what it can't do.
+    pub fn begin_from(
+        &mut self,
+        architecture: &Architecture,
+        digest: String,
+    ) -> Result<(), SweepError> {
+        let checkpoint = self.initial.checkpoint.clone();
+        let said = SizesSpec { checkpoint: checkpoint.clone(), ..SizesSpec::none() };
+        let filled = SizesSpec { checkpoint, digest: Some(digest), ..SizesSpec::of(architecture) };
+        if self.initial != said && self.initial != filled {
+            return bad(
+                "initial",
+                "a checkpoint and sizes",
+                "the sizes are those of the checkpoint: leave them out",
+            );
+        }
+        self.initial = filled;
+        if self.model.is_some_and(|form| form != architecture.form) {
+            return bad(
+                "model",
+                "another form than the checkpoint's",
+                "leave it out: it is that of the checkpoint",
+            );
+        }
+        self.model = Some(architecture.form);
+        let known = architecture.vocab_size;
+        if architecture.n_outputs != known {
+            return bad(
+                "initial.checkpoint",
+                "no language model",
+                "it must have as many outputs as tokens",
+            );
+        }
+        match self.data.vocab_size {
+            Some(n) if n > known => {
+                let field = if self.data.tokenizer.is_some() {
+                    "data.tokenizer"
+                } else {
+                    "data.vocab_size"
+                };
+                return bad(
+                    field,
+                    format!("one of {n} tokens"),
+                    &format!("the checkpoint knows {known}"),
+                );
+            }
+            None if self.data.tokenizer.is_none() && known < VOCAB_SIZE => {
+                return bad(
+                    "initial.checkpoint",
+                    format!("one of {known} tokens"),
+                    "text without a tokenizer has 256",
+                );
+            }
+            _ => {
+                self.data.vocab_size = Some(known)
+                    .filter(|&known| self.data.tokenizer.is_some() || known != VOCAB_SIZE)
+            }
+        }
+        if self.data.seq_len > architecture.seq_len {
+            let allowed = format!("the checkpoint reads at most {}", architecture.seq_len);
+            return bad("data.seq_len", self.data.seq_len, &allowed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<(), SweepError> {
+        if self.version != 1 {
+            return bad("version", self.version, "this outgrow reads version 1");
+        }
+        names::check_sweep(&self.name)?;
+        if self.seed >> 53 != 0 {
+            return bad("seed", self.seed, "it must be below 2^53");
+        }
+        at_least_one("replicates", self.replicates as u64)?;
+        self.data.check()?;
+        self.training
+            .check((self.training.batch_size as u64).saturating_mul(self.data.seq_len as u64))?;
+        at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
+        at_least_one("evaluation.tokens", self.evaluation.tokens)?;
+        at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
+        at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
+        self.check_strategies()?;
+        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)?;
+        let plans = self.strategies.iter().map(|strategy| strategy.strategy.plans() as u128).sum();
+        self.check_trials(plans, "plans").map(drop)
+    }
+
+    /// How many trials so many plans make, if they are not too many. `what` says which plans.
+    pub(super) fn check_trials(&self, plans: u128, what: &str) -> Result<u128, SweepError> {
+        let (rates, replicates) = (self.rates().len() as u128, self.replicates as u128);
+        let trials = plans.saturating_mul(rates).saturating_mul(replicates);
+        if trials > MOST_TRIALS {
+            let product = format!("{plans} × {rates} × {replicates} = {trials}");
+            let allowed = format!("a sweep has at most {MOST_TRIALS} trials");
+            return bad(&format!("{what} × learning rates × replicates"), product, &allowed);
+        }
+        Ok(trials)
+    }
+
+    /// Refuses what would not fit the memory: every trial holds the sizes that it grows through.
+    pub(super) fn check_extent(&self, target: &Architecture) -> Result<(), SweepError> {
+        let heads = target.n_heads() as u128;
+        let each = (self.rates().len() as u128).saturating_mul(self.replicates as u128);
+        let mut all = 0_u128;
+        for StrategySpec { name, strategy, .. } in &self.strategies {
+            let (trials, sizes) =
+                (each.saturating_mul(strategy.plans() as u128), strategy.stages() as u128 + 1);
+            all = all.saturating_add(trials.saturating_mul(sizes).saturating_mul(heads));
+            if all > MOST_HEADS {
+                let allowed = format!(
+                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} heads together; ask for fewer plans, stages or replicates"
+                );
+                let extent = format!(
+                    "of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads"
+                );
+                return bad(&format!("strategies: {name}"), extent, &allowed);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_strategies(&self) -> Result<(), SweepError> {
+        if self.strategies.is_empty() {
+            return bad("strategies", "empty", "name at least one [[strategies]]");
+        }
+        let mut seen = BTreeSet::new();
+        for StrategySpec { name, growth, .. } in &self.strategies {
+            names::check_strategy(name)?;
+            growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
+            if !seen.insert(name) {
+                return bad(
+                    "strategies.name",
+                    format!("{name:?}"),
+                    "each strategy needs a name of its own",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
+    policy
+        .check()
+        .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
+}
+
+impl ControlsSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        if self.fixed_sizes > 16 {
+            return bad("controls.fixed_sizes", self.fixed_sizes, "it must be at most 16");
+        }
+        let mut seen = BTreeSet::new();
+        for &rate in &self.learning_rates {
+            positive("controls.learning_rates", rate)?;
+            if !seen.insert(rate.to_bits()) {
+                return bad("controls.learning_rates", shown(rate), "each may be there only once");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DataSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        at_least_one("data.seq_len", self.seq_len as u64)?;
+        at_most("data.seq_len", self.seq_len as u64, MAX_SIZE as u64)?;
+        if let Some(vocab_size) = self.vocab_size {
+            at_least_one("data.vocab_size", vocab_size as u64)?;
+            at_most("data.vocab_size", vocab_size as u64, MAX_SIZE as u64)?;
+        }
+        match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
+            (None, Some(n), _) if n < VOCAB_SIZE => {
+                let allowed =
+                    "text without a tokenizer is bytes, of which there are 256: leave it out";
+                return bad("data.vocab_size", n, allowed);
+            }
+            (Some(tokenizer), ..) if self.paths.is_none() => {
+                return bad(
+                    "data.tokenizer",
+                    tokenizer,
+                    "a built-in corpus is read as bytes: give `paths`, or leave it out",
+                );
+            }
+            (Some(_), None, _) => {
+                return bad(
+                    "data.vocab_size",
+                    "missing",
+                    "how many tokens does the tokenizer know?",
+                );
+            }
+            (None, _, Some(end)) => {
+                return bad(
+                    "data.end_of_text",
+                    format!("{end:?}"),
+                    "only a tokenizer has such a token: leave it out",
+                );
+            }
+            _ => {}
+        }
+        self.check_files()?;
+        match (&self.corpus, &self.paths, self.validation) {
+            (Some(_), None, None) => Ok(()),
+            (Some(_), None, Some(v)) => bad(
+                "data.validation",
+                shown(v),
+                "a built-in corpus brings its own split: leave it out",
+            ),
+            (None, Some(paths), _) if paths.is_empty() => {
+                bad("data.paths", "empty", "name at least one file or folder")
+            }
+            (None, Some(_), Some(v)) if v > 0.0 && v < 1.0 => Ok(()),
+            (None, Some(_), Some(v)) => {
+                bad("data.validation", shown(v), "it must be a share between 0 and 1")
+            }
+            (None, Some(_), None) if self.validation_paths.is_some() => Ok(()),
+            (None, Some(_), None) => bad(
+                "data.validation",
+                "missing",
+                "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
+            ),
+            (Some(_), Some(_), _) => {
+                bad("data", "both `corpus` and `paths`", "give one of the two")
+            }
+            (None, None, _) => bad(
+                "data",
+                "without text",
+                "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`",
+            ),
+        }
+    }
+
+    /// What says how files are read.
+    fn check_files(&self) -> Result<(), SweepError> {
+        let given = [
+            ("data.validation_paths", self.validation_paths.is_some()),
+            ("data.field", self.field.is_some()),
+            ("data.format", self.format.is_some()),
+            ("data.joined", self.joined),
+        ];
+        if let (None, Some((field, _))) = (&self.paths, given.into_iter().find(|(_, given)| *given))
+        {
+            return bad(
+                field,
+                "given",
+                "a built-in corpus brings its own text: give `paths`, or leave it out",
+            );
+        }
+        match (&self.validation_paths, self.validation) {
+            (Some(paths), _) if paths.is_empty() => {
+                bad("data.validation_paths", "empty", "name at least one file or folder")
+            }
+            (Some(_), Some(v)) => bad(
+                "data.validation",
+                v,
+                "validation text is that of `validation_paths`: give one of the two",
+            ),
+            _ if self.joined && self.tokenizer.is_some() && self.end_of_text.is_none() => bad(
+                "data.joined",
+                "true",
+                "say which token stands between documents as `end_of_text`",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TrainingSpec {
+    fn check(&self, step_tokens: u64) -> Result<(), SweepError> {
+        at_least_one("training.batch_size", self.batch_size as u64)?;
+        at_most("training.batch_size", self.batch_size as u64, MAX_SIZE as u64)?;
+        at_most("training.tokens", self.tokens, MOST_TOKENS)?;
+        if self.tokens < 2 * step_tokens {
+            let allowed =
+                format!("it must allow two steps of batch_size × seq_len = {step_tokens} tokens");
+            return bad("training.tokens", self.tokens, &allowed);
+        }
+        positive("training.learning_rate", self.learning_rate)?;
+        for (part, value) in self.schedule.parts() {
+            if part == "warmup" && value >= 1.0 {
+                if value.fract() != 0.0 || value >= self.tokens as f64 {
+                    let allowed = format!(
+                        "it must be a share below 1, or a whole number of tokens below {}",
+                        self.tokens
+                    );
+                    return bad("training.schedule.warmup", shown(value), &allowed);
+                }
+                continue;
+            }
+            share(&format!("training.schedule.{part}"), value)?;
+        }
+        check_policy("training.growth", &self.growth)?;
+        self.optimizer.check()
+    }
+}
+
+impl OptimizerSpec {
+    fn check(&self) -> Result<(), SweepError> {
+        for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return bad(
+                    &format!("training.optimizer.{field}"),
+                    shown(beta),
+                    "it must be at least 0 and below 1",
+                );
+            }
+        }
+        // An entry that never had a gradient is divided by it alone.
+        positive("training.optimizer.eps", self.eps)?;
+        for (field, value, most) in
+            [("weight_decay", self.weight_decay, 1e6), ("clip_norm", self.clip_norm, 1e30)]
+        {
+            if !(0.0..=most).contains(&value) {
+                let allowed = format!("it must be a number from 0 to {most:e}");
+                return bad(&format!("training.optimizer.{field}"), shown(value), &allowed);
+            }
+        }
+        Ok(())
+    }
+}

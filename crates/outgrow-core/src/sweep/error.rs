@@ -1,0 +1,78 @@
+//! Why a sweep file is not a sweep.
+
+use thiserror::Error;
+
+use crate::plan::{PlanError, StrategyError};
+
+/// Why a sweep file is not a sweep.
+#[derive(Debug, Error)]
+pub enum SweepError {
+    /// Not TOML, an unknown field, a missing field, a wrong type: the parser's own words, with line
+    /// and column.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A value outside its range.
+    #[error("`{field}` is {value}; {allowed}")]
+    Value {
+        /// The field with its table.
+        field: String,
+        /// What it was.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A strategy that can't be sampled.
+    #[error("strategy `{name}`: {error}")]
+    Strategy {
+        /// Its name.
+        name: String,
+        /// Why not.
+        error: StrategyError,
+    },
+    /// A sampled plan that can't be built for this budget.
+    #[error("strategy `{name}`: {error}")]
+    Plan {
+        /// Its name.
+        name: String,
+        /// Why not.
+        error: PlanError,
+    },
+}
+
+pub(super) fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {
+    Err(SweepError::Value {
+        field: field.into(),
+        value: value.to_string(),
+        allowed: allowed.into(),
+    })
+}
+
+/// A number as people write it: none has three hundred digits.
+pub(super) fn shown(value: f64) -> String {
+    format!("{value:?}")
+}
+
+pub(super) fn at_most(field: &str, value: u64, most: u64) -> Result<(), SweepError> {
+    if value > most { bad(field, value, &format!("it must be at most {most}")) } else { Ok(()) }
+}
+
+pub(super) fn at_least_one(field: &str, value: u64) -> Result<(), SweepError> {
+    if value == 0 { bad(field, value, "it must be at least 1") } else { Ok(()) }
+}
+
+/// A number that float32 holds, too.
+pub(super) fn positive(field: &str, value: f64) -> Result<(), SweepError> {
+    if (1e-30..=1e6).contains(&value) {
+        Ok(())
+    } else {
+        bad(field, shown(value), "it must be a number from 1e-30 to 1e6")
+    }
+}
+
+pub(super) fn share(field: &str, value: f64) -> Result<(), SweepError> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        bad(field, shown(value), "it must be a share from 0 to 1")
+    }
+}

@@ -1,0 +1,183 @@
+//! Sizes of models in sweep files.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{SweepError, at_most, bad};
+use crate::model::{Architecture, HeadGroup, LayerShape, MAX_COUNT, MAX_HEADS};
+
+/// No model of a sweep is deeper.
+const MOST_LAYERS: usize = 2048;
+
+/// The sizes of a model: either alike in all layers (`n_layers` and one layer's fields), or one
+/// entry of `layers` each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SizesSpec {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_model: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_layers: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_heads: Option<usize>,
+    /// How many keys and values the heads share; each has its own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_kv_heads: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_k: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_v: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_ff: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<LayerSpec>>,
+    /// Of `initial` alone: the folder of a model that is trained on, a checkpoint or one of
+    /// transformers. The sizes, the form and the number of tokens are filled in from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Digest of its weights; filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// The sizes of one layer whose heads may differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerSpec {
+    /// Runs of equal heads, in order.
+    pub heads: Vec<HeadGroup>,
+    /// Width of the MLP.
+    pub d_ff: usize,
+}
+
+impl SizesSpec {
+    pub(super) fn none() -> Self {
+        Self {
+            d_model: None,
+            n_layers: None,
+            n_heads: None,
+            n_kv_heads: None,
+            d_k: None,
+            d_v: None,
+            d_ff: None,
+            layers: None,
+            checkpoint: None,
+            digest: None,
+        }
+    }
+
+    /// The sizes of an architecture, as short as they can be said.
+    pub(super) fn of(architecture: &Architecture) -> Self {
+        let (layers, first) = (&architecture.layers, &architecture.layers[0]);
+        let group = first.groups()[0];
+        let uniform = layers.iter().all(|layer| layer == first) && first.groups().len() == 1;
+        let list = || {
+            layers
+                .iter()
+                .map(|layer| LayerSpec { heads: layer.groups(), d_ff: layer.d_ff })
+                .collect()
+        };
+        Self {
+            d_model: Some(architecture.d_model),
+            n_layers: uniform.then_some(layers.len()),
+            n_heads: uniform.then_some(group.n_heads),
+            n_kv_heads: group.n_kv_heads.filter(|_| uniform),
+            d_k: uniform.then_some(group.d_k),
+            d_v: uniform.then_some(group.d_v),
+            d_ff: uniform.then_some(first.d_ff),
+            layers: (!uniform).then(list),
+            checkpoint: None,
+            digest: None,
+        }
+    }
+
+    /// Refuses what only the sweep's own `initial` may say, and half of it there.
+    pub(super) fn check_checkpoint(&self, table: &str) -> Result<(), SweepError> {
+        if table != "initial" && (self.checkpoint.is_some() || self.digest.is_some()) {
+            let allowed = "only the sweep's `initial` may be a checkpoint";
+            return bad(&format!("{table}.checkpoint"), "given", allowed);
+        }
+        if self.checkpoint.is_some() != self.digest.is_some() {
+            let allowed =
+                "it stands beside `checkpoint`, and is filled in when the sweep file is read";
+            return bad("initial.digest", "incomplete", allowed);
+        }
+        Ok(())
+    }
+
+    /// The layers one by one.
+    pub(super) fn shapes(&self, table: &str) -> Result<Vec<LayerShape>, SweepError> {
+        self.check_extent(table)?;
+        match (&self.layers, self.n_layers) {
+            (Some(layers), None) if self.uniform().is_none() => {
+                layers.iter().map(|layer| layer.shape(table)).collect()
+            }
+            (None, Some(n)) => match self.uniform() {
+                Some(layer) => Ok(vec![layer.shape(table)?; n]),
+                None => {
+                    bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff")
+                }
+            },
+            _ => {
+                let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of `layers` per layer";
+                bad(table, "neither uniform nor a list of layers", allowed)
+            }
+        }
+    }
+
+    /// Refuses more layers or heads than a model of a sweep may have, before there are any.
+    fn check_extent(&self, table: &str) -> Result<(), SweepError> {
+        let kv_heads = |layer: &LayerSpec| {
+            layer
+                .heads
+                .iter()
+                .map(HeadGroup::n_kv_heads)
+                .fold(0, usize::saturating_add)
+                .min(MAX_HEADS + 1)
+        };
+        let (n_layers, n_heads) = match &self.layers {
+            Some(layers) => (layers.len(), layers.iter().map(kv_heads).sum()),
+            None => {
+                let n_layers = self.n_layers.unwrap_or(0);
+                (
+                    n_layers,
+                    self.uniform().map_or(0, |layer| n_layers.saturating_mul(kv_heads(&layer))),
+                )
+            }
+        };
+        at_most(&format!("{table}.n_layers"), n_layers as u64, MOST_LAYERS as u64)?;
+        if n_heads > MAX_HEADS {
+            let allowed = format!(
+                "all layers together may have {MAX_HEADS} heads with keys and values of their own"
+            );
+            return bad(
+                &format!("{table}.n_heads"),
+                format!("{n_heads} in all layers, or more"),
+                &allowed,
+            );
+        }
+        Ok(())
+    }
+
+    fn uniform(&self) -> Option<LayerSpec> {
+        let (n_heads, n_kv_heads, d_k, d_v) =
+            (self.n_heads?, self.n_kv_heads, self.d_k?, self.d_v?);
+        Some(LayerSpec {
+            heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }],
+            d_ff: self.d_ff?,
+        })
+    }
+}
+
+impl LayerSpec {
+    fn shape(&self, table: &str) -> Result<LayerShape, SweepError> {
+        let heads = |group: &HeadGroup| {
+            let allowed = format!("it must be a multiple of n_kv_heads, from 1 to {MAX_COUNT}");
+            group
+                .heads()
+                .map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, &allowed), Ok)
+        };
+        let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(LayerShape { heads, d_ff: self.d_ff })
+    }
+}
