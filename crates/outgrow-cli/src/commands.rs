@@ -8,9 +8,8 @@ pub mod db;
 pub mod doctor;
 pub mod eval;
 pub mod export;
-mod folder;
 pub mod grow;
-mod namesake;
+pub mod init;
 pub mod plan;
 pub mod query;
 pub mod report;
@@ -21,26 +20,11 @@ pub mod status;
 pub mod submit;
 pub mod worker;
 
-use outgrow_train::{Device, device};
+use std::path::PathBuf;
 
-use crate::failure::Failure;
+use outgrow::Error;
 
-/// The device that the user named, or the first there is; makes libtorch ready.
-fn one_device(wanted: Option<Device>) -> Result<Device, Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    device::initialise(cores);
-    let there = Device::all();
-    match wanted {
-        None => Ok(there[0]),
-        Some(device) => check_device(device, &there).map(|()| device),
-    }
-}
-
-/// Refuses a device that this machine does not have.
-fn check_device(device: Device, there: &[Device]) -> Result<(), Failure> {
-    if device == Device::Cpu || there.contains(&device) {
-        return Ok(());
-    }
-    let names: Vec<String> = there.iter().map(Device::to_string).collect();
-    Err(Failure::Input(format!("there is no device {device} here; there is: {}", names.join(", "))))
+/// This program, to start workers by.
+fn this_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(Error::environment("cannot find this program"))
 }

@@ -1,37 +1,51 @@
-//! The command `outgrow`: reads what the user typed, calls the other crates, prints what they
-//! answer.
+//! The command `outgrow`: reads what the user typed, calls the library, prints what it answers.
 
 mod args;
 mod commands;
-mod failure;
+mod notes;
 mod output;
 mod phases;
-mod place;
 mod progress;
 mod reading;
-mod sweep_file;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use outgrow::{Error, Workspace};
 
-use crate::{
-    args::{Args, Command},
-    failure::Failure,
-};
+use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     outgrow_failpoint::arm();
     let args = Args::parse();
-    let place = place::Place::new(args.db, args.files);
+    notes::to_stderr();
+    let workspace = Workspace::new(args.db, args.files);
     let done = match args.command {
-        Command::Run(run) => commands::run::run(&place, &run),
-        Command::Plan(plan) => commands::plan::plan(&place, &plan),
-        Command::Status(status) => commands::status::status(&place, &status),
-        Command::Serve(serve) => commands::serve::serve(&place, &serve),
-        Command::Query(query) => commands::query::query(&place, &query),
-        Command::Report(report) => commands::report::report(&place, &report),
-        Command::Export(export) => commands::export::export(&place, &export),
+        Some(command) => run(&workspace, command),
+        None => commands::init::guide(&workspace),
+    };
+    workspace.close();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`outgrow query … | head`).
+        Err(Error::Closed) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", output::shown(&error.to_string()));
+            ExitCode::from(output::exit_code(&error))
+        }
+    }
+}
+
+fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Init(init) => commands::init::init(&init),
+        Command::Run(run) => commands::run::run(workspace, &run),
+        Command::Plan(plan) => commands::plan::plan(workspace, &plan),
+        Command::Status(status) => commands::status::status(workspace, &status),
+        Command::Serve(serve) => commands::serve::serve(workspace, &serve),
+        Command::Query(query) => commands::query::query(workspace, &query),
+        Command::Report(report) => commands::report::report(workspace, &report),
+        Command::Export(export) => commands::export::export(workspace, &export),
         Command::Completions(completions) => commands::shell::completions(&completions),
         Command::Man(man) => commands::shell::man(&man),
         Command::Check(check) => commands::check::check(&check),
@@ -39,21 +53,11 @@ fn main() -> ExitCode {
         Command::Convert(convert) => commands::convert::convert(&convert),
         Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
         Command::Eval(eval) => commands::eval::eval(&eval),
-        Command::Bench(bench) => commands::bench::bench(&place, &bench),
+        Command::Bench(bench) => commands::bench::bench(workspace, &bench),
         Command::BenchServe(serve) => commands::bench::serve(&serve),
-        Command::Submit(submit) => commands::submit::submit(&place, &submit),
+        Command::Submit(submit) => commands::submit::submit(workspace, &submit),
         Command::Data(data) => commands::data::data(&data),
-        Command::Db(db) => commands::db::db(&place, &db),
-        Command::Worker(worker) => commands::worker::worker(&place, &worker),
-    };
-    place.close();
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough (`outgrow query … | head`).
-        Err(Failure::Pipe) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", output::shown(&failure.to_string()));
-            ExitCode::from(failure.code())
-        }
+        Command::Db(db) => commands::db::db(workspace, &db),
+        Command::Worker(worker) => commands::worker::worker(workspace, &worker),
     }
 }

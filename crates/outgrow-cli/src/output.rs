@@ -11,10 +11,9 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use outgrow::Error;
 
 use outgrow_report::escape::visible;
-
-use crate::failure::Failure;
 
 /// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and
 /// changes no colour.
@@ -23,7 +22,7 @@ pub fn shown(text: &str) -> String {
 }
 
 /// Writes a text to standard output; a closed pipe is no error of ours.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
@@ -33,8 +32,19 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a value as JSON.
-pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     print(&serde_json::to_string_pretty(value).expect("plain data"))
+}
+
+/// The exit code of an error; `outgrow --help` lists them.
+pub fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::Closed => 0,
+        Error::Outcome(_) => 1,
+        Error::Input(_) => 2,
+        Error::Environment(_) => 3,
+        Error::Interrupted(_) => 130,
+    }
 }
 
 /// Where a long answer goes: standard output, or a file that bears its name when it is whole.
@@ -55,9 +65,9 @@ static ASIDE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 impl Output {
     /// Standard output where no path is given.
-    pub fn new(path: Option<&Path>) -> Result<Self, Failure> {
+    pub fn new(path: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = path else { return Ok(Self::Standard(io::stdout())) };
-        let failed = Failure::environment(format!("cannot write {}", path.display()));
+        let failed = Error::environment(format!("cannot write {}", path.display()));
         // What is no file, as /dev/stdout, has no other name to be had.
         let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -71,9 +81,9 @@ impl Output {
     }
 
     /// All is written.
-    pub fn finish(mut self) -> Result<(), Failure> {
+    pub fn finish(mut self) -> Result<(), Error> {
         let Self::File { path, .. } = &self else { return Ok(self.flush()?) };
-        let failed = Failure::environment(format!("cannot write {}", path.display()));
+        let failed = Error::environment(format!("cannot write {}", path.display()));
         match ASIDE.lock().expect("nobody panics with it").take() {
             Some(aside) => fs::rename(aside, path).map_err(failed),
             None => Ok(()),
@@ -113,19 +123,19 @@ impl Write for Output {
 /// Comes when the user interrupts this process or, if it `prints`, when nobody reads its output any
 /// more: what it waits for may take for ever. Should it be held up all the same, the process ends a
 /// second later.
-pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Failure>, Failure> {
+pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Error>, Error> {
     let signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
     ]);
-    let mut signals = signals.map_err(Failure::environment("cannot listen to signals"))?;
+    let mut signals = signals.map_err(Error::environment("cannot listen to signals"))?;
     let (to, mut told) = tokio::sync::mpsc::channel(2);
     let reader = to.clone();
     thread::spawn(move || {
-        signals.forever().next().map(|_| end(&to, Failure::Interrupted("stopped".into())))
+        signals.forever().next().map(|_| end(&to, Error::Interrupted("stopped".into())))
     });
     if prints {
-        thread::spawn(move || is_closed(&io::stdout()).then(|| end(&reader, Failure::Pipe)));
+        thread::spawn(move || is_closed(&io::stdout()).then(|| end(&reader, Error::Closed)));
     }
     Ok(async move {
         match told.recv().await {
@@ -135,8 +145,8 @@ pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Failure>, Failur
     })
 }
 
-fn end(to: &tokio::sync::mpsc::Sender<Failure>, failure: Failure) {
-    let code = failure.code();
+fn end(to: &tokio::sync::mpsc::Sender<Error>, failure: Error) {
+    let code = exit_code(&failure);
     let _ = to.try_send(failure);
     thread::sleep(Duration::from_secs(1));
     remove_what_is_not_whole();

@@ -2,12 +2,15 @@
 
 use std::{
     cell::Cell,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use outgrow_data::{Files, LeftOut, Listener, Summary};
 
-use crate::output::count;
+use outgrow::{Error, SweepFile};
+
+use crate::{output::count, phases::Phases};
 
 /// Says nothing of what takes less, and a line at most so often of what takes longer.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
@@ -49,6 +52,12 @@ impl Listener for Telling {
     fn note(&self, text: &str) {
         eprintln!("note: {text}");
     }
+}
+
+/// Reads a sweep file.
+pub fn read_sweep(path: &Path) -> Result<SweepFile, Error> {
+    let _slow = Phases::new("sampling a plan of each strategy".into());
+    SweepFile::read(path)
 }
 
 /// What a text is, which files it is in, what was left out and what a user should know of it.

@@ -7,6 +7,31 @@
 //! libtorch tensors, on optimizer moments, on the slow f64 reference below) executes the same list of
 //! [`edit::Edit`]s.
 //!
+//! ```
+//! use outgrow_core::{
+//!     Architecture, Form, LayerShape, Norm,
+//!     edit::{Initializer, Role, apply, fresh},
+//!     growth::{Sizes, grow_all, reach},
+//!     reference::{Array, logits},
+//! };
+//!
+//! let form = Form::decoder(Norm::RmsNorm, 1e-5);
+//! let small = Architecture::uniform(50, 8, 12, 1, LayerShape::uniform(2, 4, 4, 16), form);
+//! let mut weights = fresh(&small, 1, &Array::empty());
+//! let before = logits(&small, &weights, &[3, 1, 4]);
+//!
+//! let sizes = Sizes { d_model: Some(18), n_layers: Some(2), ..Sizes::default() };
+//! let grown = grow_all(&small, &reach(&small, &sizes)?, 0).map_err(|(_, error)| error)?;
+//! let initializer = Initializer::Normal { scale: 1.0 };
+//! let role = Role::Weights { initializer: &initializer, seed: 1, event: 0 };
+//! apply(&mut weights, &grown.edits, role);
+//!
+//! let after = logits(&grown.architecture, &weights, &[3, 1, 4]);
+//! let change = before.values.iter().zip(&after.values).map(|(a, b)| (a - b).abs());
+//! assert!(change.fold(0.0, f64::max) < 1e-12);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Modules from the bottom to the top: [`model`], [`edit`], [`growth`], [`plan`], [`sweep`].
 
 pub mod edit;

@@ -570,7 +570,7 @@ fn no_strategy_takes_the_name_of_a_control() {
         ("from_scratch_95", all, own, true),
         ("from_scratch_95.5", all, own, true),
         ("from_scratch_small", all, own, false),
-        ("from_scratch", all, own, false),
+        ("from_scratch", all, own, true),
         ("from_scratch", all, "", true),
         ("fixed_size_1", "same_tokens = true, same_compute = true, fixed_sizes = 0", own, false),
         (
@@ -589,7 +589,7 @@ fn no_strategy_takes_the_name_of_a_control() {
             Err(error) => assert!(
                 clash
                     && error.contains(&format!("`strategies.name` is \"{name}\""))
-                    && error.contains("controls."),
+                    && (error.contains("controls.") || name == "from_scratch"),
                 "{error}"
             ),
         }
@@ -778,5 +778,31 @@ fn budgets_of_ten_to_the_22_are_right() {
             }
             assert_told_apart(&members);
         }
+    }
+}
+
+#[test]
+fn courses_and_names_that_mislead_are_refused() {
+    let refused = |text: String| {
+        let error = Sweep::parse(&text).and_then(|sweep| sweep.members("d").map(drop));
+        error.expect_err("refused").to_string()
+    };
+    let schedule = |new: &str| SWEEP.replace("{ kind = \"constant\", warmup = 0.1 }", new);
+    let late = schedule("{ kind = \"wsd\", warmup = 0.9, decay = 0.5, end = 0.0 }");
+    assert!(refused(late).contains("together they may be at most the whole"));
+    // A control with the compute of a growing trial has fewer tokens than `training.tokens`.
+    let short = schedule("{ kind = \"constant\", warmup = 780 }")
+        .replace("same_compute = false", "same_compute = true");
+    assert!(refused(short).contains("tokens only: it must be fewer"));
+    let grown = "{ kind = \"all_at_once\", name = \"from_scratch\", plans = 1, at = 0.5 }";
+    let named = SWEEP.replace("{ kind = \"from_scratch\" }", grown);
+    assert!(refused(named).contains("only a strategy of that kind"));
+    for at in ["1.1", "nan", "-0.1"] {
+        let text = SWEEP.replace(
+            "{ kind = \"from_scratch\" }",
+            &format!("{{ kind = \"all_at_once\", plans = 1, at = {at} }}"),
+        );
+        let error = refused(text);
+        assert!(error.contains("`at`") && !error.contains("window"), "{error}");
     }
 }

@@ -1,24 +1,48 @@
 //! `outgrow check`.
 
+use outgrow_train::Device;
+use std::path::PathBuf;
 use std::{io::IsTerminal, path::Path};
 
 use indicatif::ProgressBar;
+use outgrow::{Error, one_device};
 use outgrow_train::{CheckKind, CompositionCheck, check_checkpoint, check_compositions};
 use serde_json::json;
 
-use super::{
-    grow::{failure, say_notes},
-    one_device,
-};
+use super::grow::{failure, say_notes};
 use crate::{
-    args::Check,
-    failure::Failure,
     output::{print, print_json, table},
     phases::Phases,
 };
 
+/// Prove function preservation here, on this device, on random compositions of the six transforms
+///
+/// Without a checkpoint: random models with unequal layers, in float32 and float64. With one: that
+/// model, in its own number type. Prints the largest change of a logit, relative to the larger of 1
+/// and the largest logit.
+#[derive(clap::Args)]
+pub struct Check {
+    /// Grow this checkpoint instead of random models
+    pub checkpoint: Option<PathBuf>,
+    /// How many compositions [default: 1000, or 20 for a checkpoint]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub compositions: Option<u64>,
+    /// Up to so many transforms in each
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub most: u16,
+    /// Of all randomness
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Proves function preservation on this machine.
-pub fn check(args: &Check) -> Result<(), Failure> {
+pub fn check(args: &Check) -> Result<(), Error> {
     let device = one_device(args.device)?;
     let most = usize::from(args.most);
     let checks = match &args.checkpoint {
@@ -55,7 +79,7 @@ pub fn check(args: &Check) -> Result<(), Failure> {
         None => Ok(()),
         Some((name, check)) => {
             let worst = serde_json::to_string(&check.worst_transforms).expect("plain data");
-            Err(Failure::Result(format!(
+            Err(Error::Outcome(format!(
                 "{name}: the function was not preserved; the worst composition was {worst}"
             )))
         }

@@ -1,36 +1,55 @@
 //! `outgrow convert`.
 
+use outgrow::{Error, one_device};
 use outgrow_core::model::n_parameters;
 use outgrow_train::{
     Checkpoint, Device,
     hub::{self, Dtype, HubModel, is_hub},
 };
 use serde_json::json;
+use std::path::PathBuf;
 
-use super::{
-    grow::{say_left_out, say_notes},
-    one_device,
-};
+use super::grow::{DtypeArg, say_left_out, say_notes};
 use crate::{
-    args::Convert,
-    failure::Failure,
     output::{count, print, print_json},
     phases::{Phases, stop_leaving_nothing},
 };
 
+/// Turn a checkpoint into a model of Hugging Face's transformers, or such a model into a checkpoint
+///
+/// A folder with a `config.json` becomes a checkpoint of outgrow; a checkpoint becomes a folder
+/// that transformers loads, if one of the families llama, qwen3, gpt2 and gpt_neox has such models.
+#[derive(clap::Args)]
+pub struct Convert {
+    /// The folder to read
+    pub from: PathBuf,
+    /// The folder to write
+    pub to: PathBuf,
+    /// For a checkpoint: a folder of transformers whose configuration, tokenizer and other files
+    /// the new one takes over
+    #[arg(long, value_name = "FOLDER")]
+    pub like: Option<PathBuf>,
+    /// For a checkpoint: the type to store weights in [default: as they are computed]
+    #[arg(long, value_enum)]
+    pub dtype: Option<DtypeArg>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Turns a checkpoint into a model of transformers, or such a model into a checkpoint.
-pub fn convert(args: &Convert) -> Result<(), Failure> {
+pub fn convert(args: &Convert) -> Result<(), Error> {
     if args.to.symlink_metadata().is_ok() {
-        return Err(Failure::Input(format!(
+        return Err(Error::Input(format!(
             "{} exists already; name a folder that does not",
             args.to.display()
         )));
     }
-    stop_leaving_nothing(&args.to).map_err(Failure::environment("cannot listen for signals"))?;
+    stop_leaving_nothing(&args.to).map_err(Error::environment("cannot listen for signals"))?;
     one_device(Some(Device::Cpu))?;
     let from_hub = is_hub(&args.from);
     if from_hub && (args.like.is_some() || args.dtype.is_some()) {
-        return Err(Failure::Input(
+        return Err(Error::Input(
             "--like and --dtype are for a checkpoint that becomes a model of transformers".into(),
         ));
     }

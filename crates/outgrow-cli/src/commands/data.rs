@@ -1,5 +1,7 @@
 //! `outgrow data`.
 
+use clap::Subcommand;
+use std::path::PathBuf;
 use std::{
     io::{IsTerminal, Write},
     panic::resume_unwind,
@@ -8,6 +10,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
+use outgrow::Error;
 use outgrow_core::sweep::{DataSpec, TextFormat};
 use outgrow_data::{
     CorpusError, Survey, Tokenizer, check_vocab_size, each_text,
@@ -17,14 +20,107 @@ use outgrow_data::{
 use serde_json::json;
 
 use crate::{
-    args::{self, Count, Data, Fetch, List, Texts, Tokenize},
-    failure::Failure,
     output::{count, print, print_json, table},
     reading::{Telling, files, warn},
 };
 
+/// Text and tokenizers
+#[derive(Subcommand)]
+pub enum Data {
+    Fetch(Fetch),
+    List(List),
+    Tokenize(Tokenize),
+    Count(Count),
+}
+
+/// Fetch a corpus of the field, verify it, and say where it lies
+///
+/// A download that breaks off goes on where it stopped. Files lie in $XDG_CACHE_HOME/outgrow
+/// (~/.cache/outgrow); proxies are those of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+#[derive(clap::Args)]
+pub struct Fetch {
+    /// Its name; `outgrow data list` has them
+    pub name: String,
+    /// A URL under which the same file lies with the same name
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List the corpora that can be fetched, and which are here
+#[derive(clap::Args)]
+pub struct List {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which text, and how it is read
+#[derive(clap::Args)]
+pub struct Texts {
+    /// Files and folders
+    #[arg(required = true)]
+    pub paths: Vec<String>,
+    /// The field of the text in JSON and Parquet; a.b for one within another
+    #[arg(long, default_value = "text")]
+    pub field: String,
+    /// What the files hold, whatever they look like
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
+}
+
+/// What a file of text holds.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum FormatArg {
+    /// Plain text
+    Text,
+    /// JSON objects
+    Json,
+    /// Parquet
+    Parquet,
+}
+
+/// Train a byte-level BPE tokenizer on text, JSON or Parquet, and write its tokenizer.json
+#[derive(clap::Args)]
+pub struct Tokenize {
+    #[command(flatten)]
+    pub texts: Texts,
+    /// How many tokens it is to know
+    #[arg(long, value_name = "N")]
+    pub vocab_size: usize,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
+    pub to: PathBuf,
+}
+
+/// Count documents, bytes and tokens, say which files were read, what was left out, and how fast
+/// tokens were made
+#[derive(clap::Args)]
+pub struct Count {
+    #[command(flatten)]
+    pub texts: Texts,
+    /// A tokenizer.json, or a folder with one; bytes are counted without it
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// The token that ends documents [default: as the tokenizer's owners say]
+    #[arg(long, value_name = "TOKEN", requires = "tokenizer")]
+    pub end_of_text: Option<String>,
+    /// The text has that token between its documents already: names of control tokens in it are
+    /// those tokens
+    #[arg(long)]
+    pub joined: bool,
+    /// Turn the tokens into text again, and compare
+    #[arg(long)]
+    pub round_trip: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Text and tokenizers.
-pub fn data(args: &Data) -> Result<(), Failure> {
+pub fn data(args: &Data) -> Result<(), Error> {
     match args {
         Data::Fetch(args) => fetch(args),
         Data::List(args) => list(args),
@@ -33,10 +129,10 @@ pub fn data(args: &Data) -> Result<(), Failure> {
     }
 }
 
-fn fetch(args: &Fetch) -> Result<(), Failure> {
+fn fetch(args: &Fetch) -> Result<(), Error> {
     let failed = |error: FetchError| match error {
-        FetchError::Unknown(_) => Failure::Input(error.to_string()),
-        _ => Failure::Environment(error.to_string()),
+        FetchError::Unknown(_) => Error::Input(error.to_string()),
+        _ => Error::Environment(error.to_string()),
     };
     let known = Known::of(&args.name).map_err(failed)?;
     let bar = if std::io::stderr().is_terminal() {
@@ -58,7 +154,7 @@ fn fetch(args: &Fetch) -> Result<(), Failure> {
     }
 }
 
-fn list(args: &List) -> Result<(), Failure> {
+fn list(args: &List) -> Result<(), Error> {
     let path = |known: &Known| known.is_there(&cache()).then(|| known.path(&cache()));
     if args.json {
         let one = |known: &Known| {
@@ -83,9 +179,9 @@ fn list(args: &List) -> Result<(), Failure> {
 /// Files and folders that are read as the data of a sweep is.
 fn spec_of(texts: &Texts) -> DataSpec {
     let format = texts.format.map(|format| match format {
-        args::TextFormat::Text => TextFormat::Text,
-        args::TextFormat::Json => TextFormat::Json,
-        args::TextFormat::Parquet => TextFormat::Parquet,
+        FormatArg::Text => TextFormat::Text,
+        FormatArg::Json => TextFormat::Json,
+        FormatArg::Parquet => TextFormat::Parquet,
     });
     DataSpec {
         paths: Some(texts.paths.clone()),
@@ -95,14 +191,14 @@ fn spec_of(texts: &Texts) -> DataSpec {
     }
 }
 
-fn refused(error: CorpusError) -> Failure {
-    Failure::Input(error.to_string())
+fn refused(error: CorpusError) -> Error {
+    Error::Input(error.to_string())
 }
 
-fn tokenize(args: &Tokenize) -> Result<(), Failure> {
-    check_vocab_size(args.vocab_size).map_err(Failure::input("--vocab-size"))?;
+fn tokenize(args: &Tokenize) -> Result<(), Error> {
+    check_vocab_size(args.vocab_size).map_err(Error::input("--vocab-size"))?;
     if args.to.exists() {
-        return Err(Failure::Input(format!(
+        return Err(Error::Input(format!(
             "{} exists already; name a file that does not",
             args.to.display()
         )));
@@ -121,11 +217,11 @@ fn tokenize(args: &Tokenize) -> Result<(), Failure> {
         (reader.join().unwrap_or_else(|panic| resume_unwind(panic)), trained)
     });
     let summary = read.map_err(refused)?;
-    let json = trained.map_err(Failure::input("--vocab-size"))?;
-    let failed = Failure::environment(format!("cannot write {}", args.to.display()));
+    let json = trained.map_err(Error::input("--vocab-size"))?;
+    let failed = Error::environment(format!("cannot write {}", args.to.display()));
     publish::file(&args.to, |file| file.write_all(json.as_bytes())).map_err(failed)?;
     let known = Tokenizer::read(&args.to)
-        .map_err(|error| Failure::Environment(error.to_string()))?
+        .map_err(|error| Error::Environment(error.to_string()))?
         .vocab_size();
     let bytes = count(summary.counts.bytes[0] as f64);
     print(&format!(
@@ -138,7 +234,7 @@ fn tokenize(args: &Tokenize) -> Result<(), Failure> {
 /// Pieces of text that wait for the trainer.
 const WAITING: usize = 16;
 
-fn count_tokens(args: &Count) -> Result<(), Failure> {
+fn count_tokens(args: &Count) -> Result<(), Error> {
     let mut spec = spec_of(&args.texts);
     spec.joined = args.joined;
     let mut vocab_size = 256;
@@ -174,7 +270,7 @@ fn count_tokens(args: &Count) -> Result<(), Failure> {
         ))?;
     }
     match changed {
-        n if n > 0 && args.round_trip => Err(Failure::Result(format!(
+        n if n > 0 && args.round_trip => Err(Error::Outcome(format!(
             "{n} of {documents} documents are not the same when they are turned into text again"
         ))),
         _ => Ok(()),

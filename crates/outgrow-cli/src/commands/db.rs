@@ -1,20 +1,71 @@
 //! `outgrow db`.
 
 mod check;
-mod orphans;
 mod repair;
 
+use clap::Subcommand;
+use outgrow::{Error, Workspace, runtime};
 use outgrow_store::{Address, Copied, Store};
 
-use crate::{
-    args::Db,
-    failure::Failure,
-    output::print,
-    place::{Place, runtime},
-};
+use crate::output::print;
+
+/// Move sweeps between databases; check and repair one
+#[derive(Subcommand)]
+pub enum Db {
+    /// Copy a sweep, or all, from one database to another, whatever kind they are of
+    ///
+    /// Everything that was recorded goes along; trials that both know are brought to where they
+    /// have come further. Checkpoints stay where they are: copy their folder, or name it with
+    /// --files.
+    Copy {
+        /// Path or URL of the database to read
+        from: String,
+        /// Path or URL of the one to write; a SQLite file is created if need be
+        to: String,
+        /// Only the sweep of this name or identity
+        #[arg(long, value_name = "NAME")]
+        sweep: Option<String>,
+    },
+    /// Bring a database of an older outgrow up to date; every row is kept
+    ///
+    /// `outgrow run` does so as well; commands that only show refuse an older database, and change
+    /// none.
+    Upgrade,
+    /// Check that a database and its checkpoints are what was written: every row, every file; write
+    /// nothing
+    ///
+    /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again,
+    /// and which files belong to nothing. What a run is at is not looked at. Exit code 1 if
+    /// anything is wrong.
+    Check(DbCheck),
+    /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let
+    /// `outgrow run` train again what is lost
+    ///
+    /// The old SQLite file is kept beside the new one. What was recorded and is whole stays; what
+    /// was lost is trained again from the last good checkpoint, to the same numbers. On a server
+    /// all is done in one transaction: `outgrow db copy` makes a copy before.
+    Repair {
+        #[command(flatten)]
+        what: DbCheck,
+        /// Also remove files that belong to nothing, unless another database keeps its files in the
+        /// same folder
+        #[arg(long)]
+        remove_orphans: bool,
+    },
+}
+
+/// What to check, or to repair.
+#[derive(clap::Args)]
+pub struct DbCheck {
+    /// Path or URL of the database [default: that of --db]
+    pub database: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What is done with whole databases.
-pub fn db(place: &Place, args: &Db) -> Result<(), Failure> {
+pub fn db(place: &Workspace, args: &Db) -> Result<(), Error> {
     match args {
         Db::Copy { from, to, sweep } => copy(from, to, sweep.as_deref()),
         Db::Upgrade => upgrade(place),
@@ -23,14 +74,14 @@ pub fn db(place: &Place, args: &Db) -> Result<(), Failure> {
     }
 }
 
-fn upgrade(place: &Place) -> Result<(), Failure> {
+fn upgrade(place: &Workspace) -> Result<(), Error> {
     runtime()?.block_on(async {
         Store::open_existing(&place.db).await?.close().await;
         print(&format!("{} is up to date", Address::shown(&place.db)))
     })
 }
 
-fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Failure> {
+fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Error> {
     let Copied { sweeps, new, updated, kept, rows } = runtime()?.block_on(async {
         let source = Store::open_read_only(from).await?;
         let sweep = match sweep {
@@ -41,7 +92,7 @@ fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Failure> {
         let copied = source.copy_to(&destination, sweep.as_deref()).await?;
         destination.close().await;
         source.close().await;
-        Ok::<_, Failure>(copied)
+        Ok::<_, Error>(copied)
     })?;
     print(&format!(
         "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than before, {kept} were as far \

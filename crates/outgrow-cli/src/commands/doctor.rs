@@ -1,24 +1,41 @@
 //! `outgrow doctor`.
 
+use super::grow::How;
 use std::path::PathBuf;
 
+use outgrow::{Error, text::text_ids};
 use outgrow_core::{Growth, event::Diagnosis};
 use outgrow_train::{GrownCheckpoint, doctor::consult};
 use serde_json::json;
 
-use super::{
-    eval::text_ids,
-    grow::{read, say_notes},
-};
+use super::grow::{read, say_notes};
 use crate::{
-    args::Doctor,
-    failure::Failure,
     output::{count, print, print_json, table},
     phases::Phases,
 };
 
+/// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can
+/// the new entries learn?
+///
+/// Grows as `outgrow grow` would, writes nothing, and trains a copy for three steps. Exit code 1 if
+/// nothing new can ever learn, or if a claim to preserve the function is broken.
+#[derive(clap::Args)]
+pub struct Doctor {
+    /// The checkpoint to grow (a folder)
+    pub from: PathBuf,
+    /// Text for the three steps [default: random tokens]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// The tokenizer of the text: a tokenizer.json, or a folder with one [default: that in the
+    /// model's folder, or bytes]
+    #[arg(long, value_name = "PATH", requires = "text")]
+    pub tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: How,
+}
+
 /// Examines a growth.
-pub fn doctor(args: &Doctor) -> Result<(), Failure> {
+pub fn doctor(args: &Doctor) -> Result<(), Error> {
     say_notes(&args.from)?;
     let phases = Phases::new(format!("growing {}", args.from.display()));
     let (growths, grown) = read(&args.from, &args.how)?;
@@ -26,7 +43,7 @@ pub fn doctor(args: &Doctor) -> Result<(), Failure> {
         text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture())
     };
     let text = args.text.as_ref().map(ids).transpose()?.map(|text| text.ids);
-    let named = Failure::input(
+    let named = Error::input(
         args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()),
     );
     phases.next("training a copy for three steps".into());
@@ -39,16 +56,16 @@ pub fn doctor(args: &Doctor) -> Result<(), Failure> {
     verdict(&grown, &diagnosis)
 }
 
-fn verdict(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> Result<(), Failure> {
+fn verdict(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> Result<(), Error> {
     if diagnosis.is_dead() {
         let dead = diagnosis.dead.join(", ");
-        return Err(Failure::Result(format!(
+        return Err(Error::Outcome(format!(
             "this growth can never learn: no new entry of {dead} gets a gradient within three steps, because what they are multiplied by is zero"
         )));
     }
     if grown.preserving && !grown.preservation.holds() {
         let (error, tolerance) = (grown.preservation.error(), grown.preservation.tolerance);
-        return Err(Failure::Result(format!(
+        return Err(Error::Outcome(format!(
             "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}"
         )));
     }

@@ -1,5 +1,6 @@
 //! `outgrow plan`.
 
+use outgrow::{Error, Workspace, runtime};
 use outgrow_core::model::n_parameters;
 use outgrow_core::{
     Sweep, Trial,
@@ -11,38 +12,58 @@ use outgrow_core::{
 };
 use outgrow_data::Summary;
 use serde::Serialize;
+use std::path::PathBuf;
 
 use crate::{
-    args::Plan,
-    failure::Failure,
     output::{count, duration, flops, print, print_json, table},
-    place::{Place, read_sweep, runtime},
-    reading::{describe, warn},
+    phases::Phases,
+    reading::{Telling, describe, read_sweep, warn},
 };
 
+/// Show the resolved sweep, its trials, and what they would cost; train nothing
+#[derive(clap::Args)]
+pub struct Plan {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in
+    /// the database]
+    #[arg(long, value_name = "N")]
+    pub gflops: Option<f64>,
+    /// Also show which trial begins as which other does, and where it leaves it
+    #[arg(long)]
+    pub tree: bool,
+    /// Print everything, each plan with its stages, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Shows what a sweep means and what it would cost.
-pub fn plan(place: &Place, args: &Plan) -> Result<(), Failure> {
-    let sweep = read_sweep(&args.sweep)?;
-    let text = place.survey(&sweep, &args.sweep)?;
-    let members = crate::sweep_file::members(&sweep, &text.digest, &args.sweep)?;
-    let speed = speed(place, args)?;
-    super::namesake::tell(place, &sweep, &text.digest)?;
+pub fn plan(workspace: &Workspace, args: &Plan) -> Result<(), Error> {
+    let file = read_sweep(&args.sweep)?;
+    let sweep = file.sweep();
+    let text = workspace.survey(&file, &Telling::new())?;
+    let members = {
+        let _slow = Phases::new("sampling all plans".into());
+        file.members(&text.digest)?
+    };
+    let speed = speed(workspace, args)?;
+    workspace.tell_of_namesakes(sweep, &text.digest)?;
     if args.json {
         warn(&text);
-        return print_json(&Answer::new(&sweep, &text, &members));
+        return print_json(&Answer::new(sweep, &text, &members));
     }
     let tree = if args.tree { format!("\n{}", Tree::new(&members).lines()) } else { String::new() };
     let (resolved, text) = (sweep.resolved(), describe(&text));
-    print(&format!("{resolved}\n{text}\n\n{}{tree}", summary(&sweep, &members, speed)))
+    print(&format!("{resolved}\n{text}\n\n{}{tree}", summary(sweep, &members, speed)))
 }
 
 /// FLOP/s of one trial, and how they are known.
-fn speed(place: &Place, args: &Plan) -> Result<Option<f64>, Failure> {
+fn speed(workspace: &Workspace, args: &Plan) -> Result<Option<f64>, Error> {
     if let Some(gflops) = args.gflops {
         return Ok(Some(gflops * 1e9));
     }
     runtime()?.block_on(async {
-        match place.reading().await {
+        match workspace.reading().await {
             Ok(store) => Ok(store.flops_per_second().await?),
             // Without a database nothing was measured yet.
             Err(_) => Ok(None),

@@ -1,31 +1,65 @@
 //! `outgrow query`.
 
-mod cell;
-mod form;
-mod parquet;
+mod table;
 
+use clap::ValueEnum;
+use std::path::PathBuf;
 use std::{io::Write, path::Path};
 
-use outgrow_store::{Answer, Store, Table};
+use outgrow::{
+    Error, Workspace, runtime,
+    tables::{self, Form},
+};
+use outgrow_store::{Answer, Store};
 
-pub use self::{cell::value, parquet::write_batch};
+use self::table::Table;
 use crate::{
-    args::{Format, Query},
-    failure::Failure,
     output::{Output, told_to_end},
-    place::{Place, runtime},
+    phases::Phases,
 };
 
+/// Answer one SQL query; the views curves, finals, growth and speedups are made for it
+///
+/// docs/database.md describes the views, and how values look in each format. The database is opened
+/// for reading only, and what does more than read is refused. Rows are printed as they come; the
+/// query ends when its output is closed, or with Ctrl-C.
+#[derive(clap::Args)]
+pub struct Query {
+    /// The query
+    pub sql: String,
+    /// How to print the answer; parquet needs --output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write to this file instead of the terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How to print a table.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Format {
+    Table,
+    Csv,
+    Json,
+    Jsonl,
+    Parquet,
+}
+
 /// Answers one query of the user's, row by row.
-pub fn query(place: &Place, args: &Query) -> Result<(), Failure> {
+pub fn query(workspace: &Workspace, args: &Query) -> Result<(), Error> {
     if args.format == Format::Parquet && args.output.is_none() {
-        return Err(Failure::Input(
-            "parquet is not for terminals; name a file with --output".into(),
-        ));
+        return Err(Error::Input("parquet is not for terminals; name a file with --output".into()));
+    }
+    if let Some(path) = args.output.as_deref().filter(|path| workspace.owns(path)) {
+        return Err(Error::Input(format!(
+            "{} belongs to the database that is asked; name another file",
+            path.display()
+        )));
     }
     runtime()?.block_on(async {
         let told = told_to_end(args.output.is_none())?;
-        let store = place.reading().await?;
+        let store = workspace.reading().await?;
         tokio::select! {
             done = answer(&store, args) => done,
             failure = told => Err(failure),
@@ -33,20 +67,23 @@ pub fn query(place: &Place, args: &Query) -> Result<(), Failure> {
     })
 }
 
-async fn answer(store: &Store, args: &Query) -> Result<(), Failure> {
+async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     // The file comes to be only when there is an answer.
-    let answer = store.ask(&args.sql).await?;
+    let slow = Phases::new("waiting for the first rows".into());
+    let answer = store.ask(&args.sql).await;
+    drop(slow);
+    let answer = answer?;
     let mut output = Output::new(args.output.as_deref())?;
     write(answer, args, &mut output).await?;
     output.finish()
 }
 
-async fn write(mut answer: Answer, args: &Query, output: &mut Output) -> Result<(), Failure> {
+async fn write(mut answer: Answer, args: &Query, output: &mut Output) -> Result<(), Error> {
     let failed = |error| match &args.output {
         Some(path) => cannot_write(path)(error),
-        None => Failure::from(error),
+        None => Error::from(error),
     };
-    let mut form = form::of(args.format, &answer.columns).map_err(failed)?;
+    let mut form = form(args.format, &answer.columns).map_err(failed)?;
     while let Some(rows) = answer.next().await? {
         let text = form.rows(rows).map_err(failed)?;
         output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(failed)?;
@@ -54,13 +91,18 @@ async fn write(mut answer: Answer, args: &Query, output: &mut Output) -> Result<
     form.end(output).and_then(|()| output.flush()).map_err(failed)
 }
 
-fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |error| Failure::Environment(format!("cannot write {}: {error}", path.display()))
+/// The form that the user wants.
+fn form(format: Format, columns: &[String]) -> std::io::Result<Box<dyn Form>> {
+    let format = match format {
+        Format::Table => return Ok(Box::new(Table::new(columns))),
+        Format::Csv => tables::Format::Csv,
+        Format::Json => tables::Format::Json,
+        Format::Jsonl => tables::Format::Jsonl,
+        Format::Parquet => tables::Format::Parquet,
+    };
+    tables::form(format, columns)
 }
 
-/// A whole table as CSV.
-pub fn as_csv(table: &Table) -> String {
-    form::csv(
-        std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| form::texts(row))),
-    )
+fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Environment(format!("cannot write {}: {error}", path.display()))
 }

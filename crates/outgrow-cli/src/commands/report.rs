@@ -1,43 +1,37 @@
 //! `outgrow report`.
 
-mod previous;
-
-use std::path::{Path, PathBuf};
-
-use outgrow_report::{Input, ReportError, escape::file_name, report as make};
+use outgrow::{Error, Workspace};
 use serde_json::json;
+use std::path::PathBuf;
 
-use self::previous::Previous;
-use super::folder::{Aside, There, is_there};
-use crate::{
-    args::Report,
-    failure::Failure,
-    output::{print, print_json},
-    place::{Place, runtime},
-};
+use crate::output::{print, print_json};
+
+/// Draw a sweep's figures and tables and answer its question in one paragraph
+///
+/// Figures come as SVG, PDF and PNG, at the width of one and of two columns; tables as Markdown,
+/// LaTeX (booktabs) and CSV; provenance.json says what all of it was made from. The same rows give
+/// the same bytes.
+#[derive(clap::Args)]
+pub struct Report {
+    /// The sweep's name or identity
+    pub sweep: String,
+    /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
+    #[arg(long, short, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as
+    /// FOLDER.replaced-1
+    #[arg(long)]
+    pub force: bool,
+    /// Print the answer and the tables as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Draws a sweep's report.
-pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
-    let input = runtime()?.block_on(rows(place, &args.sweep))?;
-    let folder = args
-        .output
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("reports").join(file_name(&input.sweep)));
-    // Before the work is done, and again after it.
-    let may_replace = || may_replace(&folder, &input, args.force);
-    may_replace()?;
-    let made = make(&input).map_err(|error| match error {
-        ReportError::Render(..) => Failure::Environment(error.to_string()),
-        _ => Failure::Input(error.to_string()),
-    })?;
-    let replaced = may_replace()?;
-    let aside = if replaced.is_some() { Aside::instead_of(&folder)? } else { Aside::new(&folder)? };
-    made.files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
-    let kept = match replaced {
-        Some(Replaced { is_kept }) => aside.replace(is_kept)?,
-        None => aside.put().map(|()| None)?,
-    };
-    if let Some(kept) = kept {
+pub fn report(workspace: &Workspace, args: &Report) -> Result<(), Error> {
+    let written = workspace.report(&args.sweep, args.output.as_deref(), args.force)?;
+    let (folder, made) = (&written.folder, &written.report);
+    if let Some(kept) = &written.kept {
         eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());
     }
     if args.json {
@@ -52,50 +46,4 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
         folder.display()
     );
     print(&format!("{text}\nbegin with {}", folder.join("README.md").display()))
-}
-
-/// A folder that gives way to the report.
-struct Replaced {
-    /// Whether it holds what no report of ours was made of.
-    is_kept: bool,
-}
-
-/// Whether something is at the report's place, and may give way.
-fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<Replaced>, Failure> {
-    if is_there(folder)? != There::Something {
-        return Ok(None);
-    }
-    if !folder.is_dir() {
-        return Err(Failure::Input(format!(
-            "{} is no folder; name another place with -o",
-            folder.display()
-        )));
-    }
-    let previous = Previous::read(folder)?;
-    match previous.hinders(input) {
-        Some(why) if !is_forced => {
-            let way = "name another folder with -o, or replace it by --force (what outgrow did not write there is kept beside it)";
-            Err(Failure::Input(format!("{} {why}; {way}", folder.display())))
-        }
-        _ => Ok(Some(Replaced { is_kept: !previous.is_ours_alone() })),
-    }
-}
-
-async fn rows(place: &Place, wanted: &str) -> Result<Input, Failure> {
-    let store = place.reading().await?;
-    let sweep = store.find_sweep(wanted).await?;
-    store.refuse_incomplete(Some(&sweep.id)).await?;
-    let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
-    let environments = store.environments(&sweep.id).await?;
-    let (id, data) = (sweep.id, sweep.data_digest);
-    Ok(Input {
-        sweep: sweep.name,
-        id,
-        spec: sweep.spec,
-        data,
-        environments,
-        trials,
-        curves,
-        growths,
-    })
 }

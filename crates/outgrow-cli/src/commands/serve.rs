@@ -1,53 +1,33 @@
-//! `outgrow serve`: a page on this machine that shows what the database says.
-//!
-//! It listens on 127.0.0.1 alone, answers only requests that name this machine or a host that was
-//! allowed (a page of somebody else's could otherwise reach it by a name that leads here), opens
-//! the database for reading, and needs nothing from elsewhere: all of the page is in the program.
+//! `outgrow serve`.
 
-mod connections;
+use outgrow::{Error, Workspace};
+use outgrow_store::Address;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use crate::output::print;
 
-use axum::{
-    Json, Router,
-    extract::{Query, Request, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use outgrow_store::{Cell, Store, Table};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Semaphore};
-
-use self::connections::{Bounds, answer};
-use super::{query::value, status::as_json};
-use crate::{args::Serve, failure::Failure, output::print, place::Place};
-
-/// Serves the page until it is stopped.
-pub fn serve(place: &Place, args: &Serve) -> Result<(), Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(Failure::environment("cannot start"))?.block_on(async {
-        let store = Arc::new(place.reading().await?);
-        let taken = format!("cannot listen on port {}; another --port may be free", args.port);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-            .await
-            .map_err(Failure::environment(taken))?;
-        let address = listener.local_addr().map_err(Failure::environment("no address"))?;
-        print(&format!(
-            "http://{address}/ shows {}; Ctrl-C stops",
-            outgrow_store::Address::shown(&place.db)
-        ))?;
-        match answer(listener, router(store, &args.hosts), Bounds::PAGE).await {}
-    })
+/// Show sweeps, curves, plans and workers on a page of this machine, as they are now
+///
+/// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads
+/// only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST
+#[derive(clap::Args)]
+pub struct Serve {
+    /// The port; 0 for any that is free
+    #[arg(long, default_value_t = 8765)]
+    pub port: u16,
+    /// Answer those who ask for this host, too, as a proxy before this machine does
+    /// (x.app.github.dev); may be given more than once. There is no password: whoever reaches the
+    /// page under that name sees every sweep of the database, so the proxy must know whom to let in
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = host)]
+    pub hosts: Vec<String>,
 }
 
-/// Questions to the database at once; more wait.
-const QUESTIONS: usize = 8;
-/// The names of this machine.
-const OWN: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+/// Serves the page until it is stopped.
+pub fn serve(workspace: &Workspace, args: &Serve) -> Result<(), Error> {
+    workspace.serve(args.port, &args.hosts, |address| {
+        let database = Address::shown(&workspace.db);
+        print(&format!("http://{address}/ shows {database}; Ctrl-C stops"))
+    })
+}
 
 /// A host's name as `--allow-host` takes it.
 ///
@@ -66,157 +46,4 @@ pub fn host(text: &str) -> Result<String, String> {
             Err("give the name alone, without scheme, port and path, as x.app.github.dev".into())
         }
     }
-}
-
-fn router(store: Arc<Store>, hosts: &[String]) -> Router {
-    let hosts: Arc<[String]> =
-        OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
-    let questions = Arc::new(Semaphore::new(QUESTIONS));
-    let file = |kind: &'static str, text: &'static str| {
-        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
-    };
-    Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("../../page/index.html")))
-        .route("/page.js", file("text/javascript", include_str!("../../page/page.js")))
-        .route("/style.css", file("text/css", include_str!("../../page/style.css")))
-        .route("/uPlot.js", file("text/javascript", include_str!("../../page/uPlot.js")))
-        .route("/uPlot.css", file("text/css", include_str!("../../page/uPlot.css")))
-        .merge(
-            Router::new()
-                .route("/api/sweeps", get(sweeps))
-                .route("/api/trials", get(trials))
-                .route("/api/means", get(means))
-                .route("/api/trial", get(trial))
-                .route_layer(middleware::from_fn_with_state(questions, in_turn)),
-        )
-        .with_state(store)
-        .layer(middleware::from_fn_with_state(hosts, local))
-}
-
-/// Asks the database when it is this question's turn.
-async fn in_turn(
-    State(questions): State<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let _turn = questions.acquire().await.expect("it is never closed");
-    next.run(request).await
-}
-
-/// Whether a request asks for one of these hosts, and for no other.
-fn is_for(hosts: &[String], request: &Request) -> bool {
-    let mut named = request.headers().get_all(header::HOST).iter();
-    let name =
-        named.next().and_then(|host| host.to_str().ok()).map(|host| match host.rsplit_once(':') {
-            Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
-            _ => host,
-        });
-    let is_allowed = |name: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
-    name.is_some_and(is_allowed)
-        && named.next().is_none()
-        && request.uri().host().is_none_or(is_allowed)
-}
-
-/// Answers those who ask for an allowed host, and lets the page load nothing from elsewhere.
-async fn local(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
-    let is_for_us = is_for(&hosts, &request);
-    let mut answer = match is_for_us {
-        true => next.run(request).await,
-        false => {
-            let text = "this page is for this machine: ask for 127.0.0.1, or start it with --allow-host HOST";
-            (StatusCode::FORBIDDEN, text).into_response()
-        }
-    };
-    let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    answer
-}
-
-/// A failure as its text.
-struct Refused(outgrow_store::StoreError);
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (StatusCode::BAD_REQUEST, self.0.to_string()).into_response()
-    }
-}
-
-impl From<outgrow_store::StoreError> for Refused {
-    fn from(error: outgrow_store::StoreError) -> Self {
-        Refused(error)
-    }
-}
-
-type Answer = Result<Json<Value>, Refused>;
-
-#[derive(Deserialize)]
-struct Asked {
-    sweep: String,
-    #[serde(default)]
-    trial: String,
-}
-
-async fn sweeps(State(store): State<Arc<Store>>) -> Answer {
-    let mut all = vec![];
-    for sweep in store.sweeps().await? {
-        let status = store.status(&sweep.id).await?;
-        let failures = store.failures(&sweep.id).await?;
-        all.push(as_json(&(sweep, status, failures)));
-    }
-    Ok(Json(all.into()))
-}
-
-async fn trials(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    Ok(Json(columns(&store.trial_rows(&asked.sweep).await?)))
-}
-
-async fn means(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    let [means, longer] = store.mean_curves(&asked.sweep).await?;
-    let mut answer = columns(&means);
-    answer["longer"] = columns(&thinned(longer));
-    Ok(Json(answer))
-}
-
-async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    let (definition, [curves, steps, growth]) =
-        store.trial_page(&asked.sweep, &asked.trial).await?;
-    let definition: Value = serde_json::from_str(&definition).unwrap_or(Value::Null);
-    Ok(Json(
-        json!({ "trial": definition, "curves": columns(&curves), "steps": columns(&steps), "growth": columns(&growth) }),
-    ))
-}
-
-/// Trials beyond the end of a mean that are shown; more hide each other.
-const MOST_THIN: usize = 150;
-/// Points of each.
-const MOST_POINTS: usize = 64;
-
-/// The rows of the first trials, of each no more than a line needs.
-fn thinned(mut table: Table) -> Table {
-    let member = |row: &Vec<Cell>| row[2].clone();
-    let trials: Vec<&[Vec<Cell>]> =
-        table.rows.chunk_by(|a, b| member(a) == member(b)).take(MOST_THIN).collect();
-    let points = |rows: &&[Vec<Cell>]| {
-        let (every, last) = (rows.len().div_ceil(MOST_POINTS), rows.len() - 1);
-        let shown = rows
-            .iter()
-            .enumerate()
-            .filter(move |(n, _)| *n == 0 || (last - n).is_multiple_of(every));
-        shown.map(|(_, row)| row.clone()).collect::<Vec<_>>()
-    };
-    let rows = trials.iter().flat_map(points).collect();
-    table.rows = rows;
-    table
-}
-
-fn columns(table: &Table) -> Value {
-    let rows: Vec<Vec<Value>> =
-        table.rows.iter().map(|row| row.iter().map(value).collect()).collect();
-    json!({ "columns": table.columns, "rows": rows })
 }

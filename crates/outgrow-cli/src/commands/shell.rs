@@ -1,25 +1,41 @@
 //! `outgrow completions` and `outgrow man`.
 
+use crate::args::Args;
 use std::path::PathBuf;
 
 use clap::CommandFactory;
+use outgrow::Error;
 
-use crate::{
-    args::{Args, Completions, Man},
-    failure::Failure,
-    output::print,
-};
+use crate::output::print;
+
+/// Print what makes a shell complete outgrow's commands and options
+///
+/// For bash: outgrow completions bash > ~/.local/share/bash-completion/completions/outgrow; for
+/// zsh: outgrow completions zsh > a folder of $fpath, as _outgrow; for fish: outgrow completions
+/// fish > ~/.config/fish/completions/outgrow.fish
+#[derive(clap::Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Write the man pages, one for each command
+#[derive(clap::Args)]
+pub struct Man {
+    /// The folder to write them to, such as ~/.local/share/man/man1
+    pub to: PathBuf,
+}
 
 /// Prints what a shell reads to complete our words.
-pub fn completions(args: &Completions) -> Result<(), Failure> {
+pub fn completions(args: &Completions) -> Result<(), Error> {
     let mut text = vec![];
     clap_complete::generate(args.shell, &mut Args::command(), "outgrow", &mut text);
     print(String::from_utf8_lossy(&text).trim_end())
 }
 
 /// Writes a man page for each command.
-pub fn man(args: &Man) -> Result<(), Failure> {
-    let failed = |path: &PathBuf| Failure::environment(format!("cannot write {}", path.display()));
+pub fn man(args: &Man) -> Result<(), Error> {
+    let failed = |path: &PathBuf| Error::environment(format!("cannot write {}", path.display()));
     std::fs::create_dir_all(&args.to).map_err(failed(&args.to))?;
     let mut command = Args::command().disable_help_subcommand(true);
     command.build();
@@ -33,7 +49,7 @@ pub fn man(args: &Man) -> Result<(), Failure> {
         let path = args.to.join(format!("{name}.1"));
         // Manuals of many programs lie in one folder.
         if std::fs::read_to_string(&path).is_ok_and(|there| !there.contains(".TH outgrow")) {
-            return Err(Failure::Input(format!(
+            return Err(Error::Input(format!(
                 "{} is no page of outgrow's; name another folder",
                 path.display()
             )));

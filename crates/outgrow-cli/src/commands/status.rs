@@ -1,61 +1,31 @@
 //! `outgrow status`.
 
-use outgrow_store::{Holder, SweepStatus, SweepSummary};
-use serde_json::{Value, json};
-
-use crate::{
-    args::Status,
-    failure::Failure,
-    output::{count, print, print_json, shown, table},
-    place::{Place, runtime},
+use outgrow::{
+    Error, Workspace,
+    status::{Found, as_json},
 };
+use outgrow_store::Holder;
+
+use crate::output::{count, print, print_json, shown, table};
+
+/// Show where every sweep in the database stands
+#[derive(clap::Args)]
+pub struct Status {
+    /// Only the sweep of this name or identity
+    pub sweep: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Shows where every sweep stands.
-pub fn status(place: &Place, args: &Status) -> Result<(), Failure> {
-    let found = runtime()?.block_on(async {
-        let store = place.reading().await?;
-        let sweeps = match &args.sweep {
-            Some(wanted) => vec![store.find_sweep(wanted).await?],
-            None => store.sweeps().await?,
-        };
-        let mut found = vec![];
-        for sweep in sweeps {
-            let status = store.status(&sweep.id).await?;
-            let failures = store.failures(&sweep.id).await?;
-            found.push((sweep, status, failures));
-        }
-        Ok::<_, Failure>(found)
-    })?;
+pub fn status(workspace: &Workspace, args: &Status) -> Result<(), Error> {
+    let found = workspace.status(args.sweep.as_deref())?;
     match args.json {
         true => print_json(&found.iter().map(as_json).collect::<Vec<_>>()),
         false if found.is_empty() => print("no sweeps yet; `outgrow run SWEEP.toml` adds one"),
         false => print(&as_text(&found)),
     }
-}
-
-/// A sweep, where it stands, and what failed.
-pub type Found = (SweepSummary, SweepStatus, Vec<(String, String)>);
-
-/// Number of trials in each state, as JSON.
-pub fn states(status: &SweepStatus) -> Value {
-    status
-        .states
-        .iter()
-        .map(|(state, n)| (state.clone(), json!(n)))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
-}
-
-/// Where a sweep stands, as JSON.
-pub fn as_json((sweep, status, failures): &Found) -> Value {
-    let running = status.running.iter().map(|trial| {
-        json!({ "trial": trial.trial, "label": trial.label, "tokens": trial.tokens, "of_tokens": trial.of_tokens,
-                "loss": trial.loss, "process": trial.holder, "silent_seconds": trial.silent_seconds })
-    });
-    json!({ "sweep": sweep.name, "id": sweep.id, "data": sweep.data_digest, "created_at": sweep.created_at,
-            "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
-            "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
-            "running": running.collect::<Vec<_>>(), "failures": failures })
 }
 
 fn as_text(found: &[Found]) -> String {

@@ -1,62 +1,78 @@
 //! `outgrow submit`.
 
-mod sbatch;
-mod script;
+use super::run::Keeping;
+use outgrow::{Error, SlurmOptions, Workspace, slurm::Submitted};
+use outgrow_train::Device;
+use std::path::PathBuf;
 
-use std::{
-    fs::{self, File},
-    io::{BufWriter, Write},
-    path::{Path, PathBuf, absolute},
-};
-
-use outgrow_data::publish;
-use outgrow_store::Address;
-
-use self::{sbatch::submit_all, script::Script};
 use crate::{
-    args::Submit,
-    failure::Failure,
+    commands::this_program,
     output::print,
-    place::{Place, read_sweep, runtime},
+    reading::{Telling, read_sweep},
 };
+
+/// Train a sweep on a cluster: writes a job array of workers and submits it
+///
+/// The workers take trials from the database as those of `outgrow run` do; their number may change
+/// at any time, and jobs may be preempted or lose their node: what they were at goes on elsewhere
+/// from its last checkpoint. All machines must reach the database (a PostgreSQL server) and share
+/// the folder of --files.
+#[derive(clap::Args)]
+pub struct Submit {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Submit to Slurm, by sbatch
+    #[arg(long, required = true)]
+    pub slurm: bool,
+    /// Workers, each a task of the job array
+    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: u16,
+    /// Where each worker computes [default: the first GPU that its job sees, or cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<Device>,
+    /// CPU threads of each worker; another number may change the last bits of results
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Train so many replicates of a plan as one model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub together: Option<u16>,
+    /// Train every trial from its beginning, also where it begins as another does
+    #[arg(long)]
+    pub alone: bool,
+    /// Train failed trials again
+    #[arg(long)]
+    pub retry_failed: bool,
+    #[command(flatten)]
+    pub keeping: Keeping,
+    /// A further option for sbatch, as --sbatch=--partition=gpu; may be given more than once
+    #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
+    pub options: Vec<String>,
+    /// Print the script, submit nothing
+    #[arg(long)]
+    pub print: bool,
+}
 
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
-pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
-    let sweep = read_sweep(&args.sweep)?;
-    let digest = match args.print {
-        true => place.survey(&sweep, &args.sweep)?.digest,
-        false => place.prepare(&sweep, &args.sweep)?,
+pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
+    let file = read_sweep(&args.sweep)?;
+    let mut worker = args.keeping.worker(args.threads, args.together);
+    worker.device = args.device;
+    let options = SlurmOptions {
+        program: this_program()?,
+        workers: args.workers,
+        worker,
+        alone: args.alone,
+        retry_failed: args.retry_failed,
+        sbatch: args.options.clone(),
     };
-    let (id, jobs) = (sweep.id(&digest), whole(&place.jobs())?);
-    let script = Script::new(place, args, &sweep.spec().name, &id, &jobs)?;
     if args.print {
-        return print(&script.text());
+        return print(&workspace.slurm_script(&file, &options, &Telling::new())?);
     }
-    super::namesake::tell(place, &sweep, &digest)?;
-    let members = sweep.members(&digest).map_err(Failure::input(args.sweep.display()))?;
-    let open = runtime()?.block_on(async {
-        let store = place.store().await?;
-        store.insert_sweep(&sweep, &digest, &members, args.alone).await?;
-        if args.retry_failed {
-            store.retry_failed(&id).await?;
-        }
-        let status = store.status(&id).await?;
-        store.close().await;
-        Ok::<_, Failure>(status.total() - status.ended())
-    })?;
+    let Submitted { open, jobs, script } = workspace.submit(&file, &options, &Telling::new())?;
     if open == 0 {
-        return print(&format!(
-            "all trials of {} are done; nothing was submitted",
-            sweep.spec().name
-        ));
+        let name = &file.sweep().spec().name;
+        return print(&format!("all trials of {name} are done; nothing was submitted"));
     }
-    if let Ok(Address::File(path)) = Address::parse(&place.db) {
-        eprintln!(
-            "note: {path} is a SQLite file: that is safe as long as all jobs run on one machine; use PostgreSQL for more"
-        );
-    }
-    let file = write(&jobs, &id, &script.text())?;
-    let jobs = submit_all(place, &script, &file, args.workers)?;
     let names: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
     let cluster = jobs.iter().find_map(|job| job.cluster.as_ref());
     let at = cluster.map_or_else(String::new, |name| format!("--clusters={name} "));
@@ -65,36 +81,7 @@ pub fn submit(place: &Place, args: &Submit) -> Result<(), Failure> {
          and submitting again goes on",
         names.join(", "),
         args.workers,
-        file.display(),
+        script.display(),
         names.join(" ")
     ))
-}
-
-/// Writes the script, whole or not at all.
-fn write(jobs: &Path, id: &str, text: &str) -> Result<PathBuf, Failure> {
-    let file = jobs.join(format!("{id}.sh"));
-    let script = |out: &mut BufWriter<File>| out.write_all(text.as_bytes());
-    let written = fs::create_dir_all(jobs).and_then(|()| publish::file(&file, script));
-    written.map_err(Failure::environment(format!("cannot write {}", file.display())))?;
-    Ok(file)
-}
-
-/// The database as it is found from any folder.
-fn database(place: &Place) -> Result<String, Failure> {
-    match Address::parse(&place.db) {
-        Ok(Address::File(path)) => text(&whole(Path::new(&path))?),
-        _ => Ok(place.db.clone()),
-    }
-}
-
-fn whole(path: &Path) -> Result<PathBuf, Failure> {
-    absolute(path).map_err(Failure::environment(format!("cannot find {}", path.display())))
-}
-
-/// A path as a script can say it.
-fn text(path: &Path) -> Result<String, Failure> {
-    let refused = || {
-        Failure::Input(format!("{} is no path in UTF-8, which a script can't hold", path.display()))
-    };
-    path.to_str().map(str::to_owned).ok_or_else(refused)
 }

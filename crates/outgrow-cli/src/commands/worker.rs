@@ -1,238 +1,37 @@
-//! `outgrow worker`: one process that trains trials.
+//! `outgrow worker`.
 
-use outgrow_core::sweep::memory;
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use super::run::Keeping;
+use outgrow::{Error, WorkerOptions, Workspace, work_on};
+use outgrow_train::Device;
 
-use outgrow_core::{Sweep, Trial, event::Receiver};
-use outgrow_data::Corpus;
-use outgrow_runner::{Trained, Work, work};
-use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
-use outgrow_train::{
-    Begin, Device, Job, Options, Saved, TrainError, backward,
-    device::{self, MemoryGauge},
-    train_together,
-};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-
-use super::check_device;
-use crate::{
-    args::Worker,
-    failure::Failure,
-    place::{Place, runtime},
-};
+/// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start
+#[derive(clap::Args)]
+pub struct Worker {
+    /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the
+    /// database
+    pub sweep: String,
+    /// Where to compute [default: the first GPU, or cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// CPU threads
+    #[arg(long, default_value_t = 1)]
+    pub threads: u16,
+    /// How many replicates to train as one model
+    #[arg(long)]
+    pub together: Option<u16>,
+    /// How many workers share the device
+    #[arg(long, default_value_t = 1)]
+    pub share: usize,
+    #[command(flatten)]
+    pub keeping: Keeping,
+}
 
 /// Trains until nothing is left, or until told to stop.
-pub fn worker(place: &Place, args: &Worker) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more
-    // than one signal of the other kinds.)
-    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
-    at_once.map_err(Failure::environment("cannot listen to signals"))?;
-    // The last is what Slurm sends before a job's time is up.
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        let flag = signal_hook::flag::register(signal, stop.clone());
-        flag.map_err(Failure::environment("cannot listen to signals"))?;
-    }
-    say_nothing_of_memory();
-    device::initialise(usize::from(args.threads));
-    let there = Device::all();
-    let device = args.device.unwrap_or(there[0]);
-    check_device(device, &there)?;
-    let summary = runtime()?.block_on(async {
-        let store = Store::open_read_only(&place.db).await?;
-        let found = store.find_sweep(&args.sweep).await;
-        store.close().await;
-        Ok::<_, Failure>(found?)
-    })?;
-    let corrupt = Failure::environment(format!("sweep {} in the database", summary.name));
-    let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
-    let corpus = Corpus::prepared(&summary.data_digest, &place.text(), sweep.spec().data.seq_len)
-        .map_err(Failure::environment("training text"))?;
-    let attempts = Attempts {
-        place,
-        args,
-        device,
-        sweep: &summary.name,
-        corpus: &corpus,
-        checkpoint_every_tokens: sweep.spec().checkpoints.every_tokens,
-        gauge: MemoryGauge::new(device),
+pub fn worker(workspace: &Workspace, args: &Worker) -> Result<(), Error> {
+    let options = WorkerOptions {
+        device: args.device,
+        share: args.share,
+        ..args.keeping.worker(args.threads, args.together)
     };
-    let job = Work {
-        database: &place.db,
-        sweep: &summary.id,
-        environment: attempts.environment(),
-        together: &|trial| attempts.together(trial),
-        folder: &|trial| place.checkpoints(&trial.id()),
-        hung_after: Duration::from_secs(60 * u64::from(args.keeping.hung_after)),
-        stop: &stop,
-    };
-    match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
-        true => Err(Failure::Interrupted("stopped; what is left goes on in another worker".into())),
-        false => Ok(()),
-    }
+    work_on(workspace, &args.sweep, &options)
 }
-
-/// What all attempts of a worker have in common.
-struct Attempts<'a> {
-    place: &'a Place,
-    args: &'a Worker,
-    device: Device,
-    sweep: &'a str,
-    corpus: &'a Corpus,
-    checkpoint_every_tokens: u64,
-    gauge: MemoryGauge,
-}
-
-impl Attempts<'_> {
-    fn environment(&self) -> Environment {
-        Environment {
-            host: outgrow_runner::this_process().host,
-            device: self.device.describe(),
-            threads: usize::from(self.args.threads),
-            versions: format!(
-                "outgrow {} ({}), libtorch {}",
-                env!("CARGO_PKG_VERSION"),
-                env!("OUTGROW_COMMIT"),
-                device::LIBTORCH_VERSION
-            ),
-        }
-    }
-
-    fn train(&self, claims: &[Claim], receiver: &mut dyn Receiver) -> Trained {
-        let options = Options {
-            device: self.device,
-            checkpoint_every_tokens: self.checkpoint_every_tokens,
-            parts: self.parts(claims),
-            keep: usize::from(self.args.keeping.keep),
-        };
-        let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
-        self.gauge.reset();
-        // libtorch's complaints come as panics. What was recorded is safe, and nothing of the
-        // attempt is used afterwards.
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            train_together(&jobs, self.corpus, &options, receiver)
-        }));
-        let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
-            true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
-            false => resume_unwind(panic),
-        });
-        let ended = jobs
-            .iter()
-            .zip(ended)
-            .map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
-        let ended = ended.collect();
-        let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.parts);
-        Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
-    }
-
-    fn job(&self, claim: &Claim) -> Job {
-        let id = claim.trial.id();
-        let (checkpoints, all) = (self.place.checkpoints(&id), self.place.all_checkpoints());
-        let saved = |recorded: &Recorded| Saved {
-            folder: Place::moved(&checkpoints, &recorded.path),
-            digest: recorded.digest.clone(),
-        };
-        let snapshot = |&step: &u64| (step, self.place.snapshot(&id, step, claim.epoch));
-        Job {
-            trial: claim.trial.clone(),
-            epoch: claim.epoch as u64,
-            resume: claim.checkpoints.iter().map(saved).collect(),
-            initial: claim.trial.settings.initial.as_ref().map(|digest| self.place.initial(digest)),
-            begin: claim.begin.as_ref().map(|Snapshot { path, digest }| Begin {
-                folder: Place::moved(&all, path),
-                digest: digest.clone(),
-            }),
-            snapshots: claim.snapshots.iter().map(snapshot).collect(),
-            checkpoints,
-        }
-    }
-
-    /// How many replicates of a trial are trained as one model: as many as the user says, or as pay
-    /// on this device and fit into its memory, as predicted. On a processor, where a step by hand
-    /// is faster than any of theirs together, each is trained alone.
-    fn together(&self, trial: &Trial) -> usize {
-        let automatic = || match self.device {
-            Device::Cpu => 1,
-            Device::Cuda(_) => {
-                let fits = |&together: &usize| {
-                    let share = self.device.share_bytes(self.args.share);
-                    share.is_some_and(|share| predicted(self.device, trial, together, 1) <= share)
-                };
-                (1..=memory::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
-            }
-        };
-        self.args.together.map_or_else(automatic, usize::from)
-    }
-
-    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one
-    /// sequence is predicted to fit, one at a time is tried all the same: predictions err on the
-    /// safe side.
-    fn parts(&self, claims: &[Claim]) -> usize {
-        let (trial, device) = (&claims[0].trial, self.device);
-        let (most, least) = (
-            trial.settings.training.batch_size,
-            claims.iter().map(|claim| claim.parts).max().unwrap_or(1),
-        );
-        let each = device.share_bytes(self.args.share);
-        let each =
-            each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
-        let backward = backward(trial, device, claims.len());
-        let parts = each.map_or(least, |each| {
-            memory::parts_that_fit(trial, each, least, backward).unwrap_or(most)
-        });
-        if parts > least {
-            eprintln!(
-                "trial {}: its batch is trained in {parts} parts to fit into the memory of {device}",
-                trial.id()
-            );
-        }
-        parts
-    }
-
-    fn failure(&self, trial: &Trial, error: TrainError) -> outgrow_runner::Failure {
-        let text = format!("{} trial {}: {error}", self.sweep, trial.id());
-        match error {
-            TrainError::Memory { .. } => {
-                eprintln!("{text}; the next attempt takes less");
-                outgrow_runner::Failure::Memory(error.to_string())
-            }
-            // The disk is full, or a folder is read-only: not the trial's fault.
-            TrainError::Checkpoint(_) => outgrow_runner::Failure::Place(text),
-            _ => outgrow_runner::Failure::Trial(error.to_string()),
-        }
-    }
-}
-
-/// Bytes that so many replicates of a trial take as one model.
-fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
-    let each = memory::training_bytes(trial, parts, backward(trial, device, together));
-    device.base_bytes() + each.saturating_mul(together as u64)
-}
-
-/// Running out of memory is an outcome, told in a line; a panic's long message would hide it.
-fn say_nothing_of_memory() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !out_of_memory(panic.payload()) {
-            usual(panic);
-        }
-    }));
-}
-
-/// Whether that is what libtorch panicked about, on a processor or on a GPU.
-fn out_of_memory(panic: &(dyn Any + Send)) -> bool {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    text.is_some_and(|text| MEMORY.iter().any(|said| text.contains(said)))
-}
-
-/// What libtorch says when there is not enough.
-const MEMORY: [&str; 4] =
-    ["out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED"];

@@ -9,6 +9,7 @@ mod flops;
 mod hub;
 mod odd;
 mod outputs;
+mod own;
 mod repair;
 mod serve;
 mod slurm;

@@ -601,9 +601,9 @@ const EXCEPT: &[(&str, &str)] = &[
     ("outgrow-train/src/checkpoint.rs", "None =>"),
     // What a user asked to be written, aside first: a kill leaves that at most.
     ("outgrow-cli/src/output.rs", "rename"),
-    ("outgrow-cli/src/commands/folder.rs", "rename"),
+    ("outgrow/src/folder.rs", "rename"),
     // Before a database is mended: as long as it is not, the next repair does it.
-    ("outgrow-cli/src/commands/db/repair.rs", "rename(&path, aside)"),
+    ("outgrow/src/repair/mend.rs", "rename(&path, aside)"),
 ];
 
 /// Paths and texts of all sources but tests.

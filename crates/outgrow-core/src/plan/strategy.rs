@@ -193,6 +193,18 @@ fn check_window(window: [f64; 2]) -> Result<(), StrategyError> {
     }
 }
 
+/// Checks a place: a fraction of the trial's tokens.
+fn check_place(at: f64) -> Result<(), StrategyError> {
+    match (0.0..=1.0).contains(&at) {
+        true => Ok(()),
+        false => Err(StrategyError::Parameter {
+            field: "at",
+            value: format!("{at:?}"),
+            allowed: "a fraction of the trial's tokens, from 0 to 1",
+        }),
+    }
+}
+
 /// `n` places in a window, the first at its begin and the last at its end; one alone stands in the
 /// middle.
 fn spaced(window: [f64; 2], n: usize) -> Vec<f64> {

@@ -75,11 +75,11 @@ impl SweepSpec {
                     &format!("the checkpoint knows {known}"),
                 );
             }
-            None if self.data.tokenizer.is_none() && known < VOCAB_SIZE => {
+            None if self.data.tokenizer.is_none() && known != VOCAB_SIZE => {
                 return bad(
                     "initial.checkpoint",
                     format!("one of {known} tokens"),
-                    "text without a tokenizer has 256",
+                    "text without a tokenizer has 256: name the model's own as data.tokenizer",
                 );
             }
             _ => {
@@ -320,6 +320,7 @@ impl TrainingSpec {
             }
             share(&format!("training.schedule.{part}"), value)?;
         }
+        self.schedule.check_order(self.tokens)?;
         check_policy("training.growth", &self.growth)?;
         self.optimizer.check()
     }

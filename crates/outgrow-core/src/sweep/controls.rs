@@ -60,7 +60,12 @@ fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
         .strategies
         .iter()
         .any(|other| matches!(other.strategy, Strategy::FromScratch(_)));
-    for StrategySpec { name, .. } in &sweep.spec.strategies {
+    for StrategySpec { name, strategy, .. } in &sweep.spec.strategies {
+        if name == BORN && !matches!(strategy, Strategy::FromScratch(_)) {
+            let allowed =
+                "only a strategy of that kind may be called so: the report compares with it";
+            return bad("strategies.name", format!("{name:?}"), allowed);
+        }
         let clash = match control(name) {
             Some(Control::Born { percent }) if scheduled && (percent || !has_own) => {
                 "`controls.same_tokens` or `controls.same_compute`"

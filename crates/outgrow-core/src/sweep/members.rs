@@ -3,7 +3,7 @@
 use super::{
     arm::Arm,
     controls,
-    error::SweepError,
+    error::{SweepError, bad},
     resolved::Sweep,
     settings::{Settings, Trial},
     spec::{ControlsSpec, SweepSpec, TrainingSpec},
@@ -70,6 +70,7 @@ impl Sweep {
         }
         arms.extend(controls::arms(self, &arms)?);
         self.spec.check_trials(arms.len() as u128, "plans and controls")?;
+        arms.iter().try_for_each(|arm| self.check_warmup(arm))?;
         let mut members = vec![];
         for arm in &arms {
             for rate in self.spec.rates() {
@@ -80,6 +81,18 @@ impl Sweep {
             }
         }
         Ok(members)
+    }
+
+    /// Refuses a warm-up that a shorter trial never comes out of.
+    fn check_warmup(&self, arm: &Arm) -> Result<(), SweepError> {
+        match self.spec.training.schedule.warmup_tokens() {
+            Some(warmup) if warmup >= arm.tokens as f64 => {
+                let Arm { strategy, tokens, .. } = arm;
+                let allowed = format!("{strategy} trains {tokens} tokens only: it must be fewer");
+                bad("training.schedule.warmup", warmup, &allowed)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn member(&self, arm: &Arm, learning_rate: f64, replicate: usize, data: &str) -> Member {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{SweepError, bad};
+
 /// The learning rate over a trial, as a factor of the peak. `decay` is a fraction of the trial's
 /// tokens, and so is `warmup` below 1; from 1 on that is a number of tokens, the same whatever the
 /// trial's own.
@@ -80,6 +82,29 @@ impl LearningRateSchedule {
             }
             _ => 0,
         }
+    }
+
+    /// Refuses a decay that begins before the warm-up has ended.
+    pub(super) fn check_order(&self, tokens: u64) -> Result<(), SweepError> {
+        let Self::Wsd { warmup, decay, .. } = *self else { return Ok(()) };
+        let warmup = if warmup >= 1.0 { warmup / tokens as f64 } else { warmup };
+        match warmup + decay <= 1.0 + 1e-9 {
+            true => Ok(()),
+            false => bad(
+                "training.schedule",
+                format!("a warm-up over {warmup:.3} and a decay over {decay:.3} of the tokens"),
+                "together they may be at most the whole",
+            ),
+        }
+    }
+
+    /// Tokens of the warm-up where it is given in tokens; of a trial of any length.
+    pub(super) fn warmup_tokens(&self) -> Option<f64> {
+        let (Self::Constant { warmup }
+        | Self::Cosine { warmup, .. }
+        | Self::Linear { warmup, .. }
+        | Self::Wsd { warmup, .. }) = *self;
+        (warmup >= 1.0).then_some(warmup)
     }
 
     pub(super) fn parts(&self) -> Vec<(&'static str, f64)> {

@@ -2,12 +2,14 @@
 //! number of steps a line, the seconds that they took in answer. They take turns in one run, so
 //! that a noisy machine disturbs all alike.
 
+use super::PrecisionArg;
 use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use outgrow::Error;
 use outgrow_core::sweep::Precision;
 use outgrow_train::{
     Device, Phase,
@@ -17,7 +19,25 @@ use outgrow_train::{
 use serde_json::{Value, json};
 
 use super::preset::{Preset, Sizes};
-use crate::{args::BenchServe, failure::Failure};
+
+/// Steps a preset when told to: what `outgrow bench` starts
+#[derive(clap::Args)]
+pub struct BenchServe {
+    /// The model
+    pub preset: Preset,
+    /// In what it computes
+    #[arg(long, value_enum, default_value = "float32")]
+    pub precision: PrecisionArg,
+    /// Where to compute
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// CPU threads
+    #[arg(long, default_value_t = 1)]
+    pub threads: u16,
+    /// How many replicates step as one model
+    #[arg(long, default_value_t = 1)]
+    pub together: u16,
+}
 
 /// The training loop in PyTorch.
 const PYTORCH: &str = include_str!("../../../../../scripts/pytorch_gpt.py");
@@ -43,9 +63,9 @@ impl Contender {
         preset: Preset,
         (precision, device, threads): (Precision, Device, u16),
         together: u16,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let program =
-            std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
+            std::env::current_exe().map_err(Error::environment("this program's own path"))?;
         let mut command = Command::new(program);
         command.arg("bench-serve").arg(preset.name()).args(["--device", &device.to_string()]);
         command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
@@ -59,9 +79,9 @@ impl Contender {
         sizes: &Sizes,
         place: (Precision, Device, u16),
         how: &Variant,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let script = folder.join("pytorch_gpt.py");
-        std::fs::write(&script, PYTORCH).map_err(Failure::environment(script.display()))?;
+        std::fs::write(&script, PYTORCH).map_err(Error::environment(script.display()))?;
         let Sizes { n_layers, n_heads, d_model, seq_len, batch, vocab } = *sizes;
         let (precision, device, threads) = place;
         let spec = json!({ "n_layers": n_layers, "n_heads": n_heads, "d_model": d_model, "seq_len": seq_len, "batch": batch,
@@ -76,34 +96,34 @@ impl Contender {
         Self::start(format!("PyTorch {eager}, {}, {} AdamW", how.attention, how.optimizer), command)
     }
 
-    fn start(name: String, mut command: Command) -> Result<Self, Failure> {
+    fn start(name: String, mut command: Command) -> Result<Self, Error> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(Failure::environment(&name))?;
+        let mut child = command.spawn().map_err(Error::environment(&name))?;
         let orders = child.stdin.take().expect("it is piped");
         let answers = BufReader::new(child.stdout.take().expect("it is piped"));
         Ok(Self { name, child, orders, answers })
     }
 
     /// Tells it to do something.
-    pub fn tell(&mut self, order: &str) -> Result<(), Failure> {
-        writeln!(self.orders, "{order}").map_err(Failure::environment(&self.name))
+    pub fn tell(&mut self, order: &str) -> Result<(), Error> {
+        writeln!(self.orders, "{order}").map_err(Error::environment(&self.name))
     }
 
     /// Waits for its answer.
-    pub fn answer(&mut self) -> Result<Value, Failure> {
+    pub fn answer(&mut self) -> Result<Value, Error> {
         let mut line = String::new();
-        self.answers.read_line(&mut line).map_err(Failure::environment(&self.name))?;
+        self.answers.read_line(&mut line).map_err(Error::environment(&self.name))?;
         serde_json::from_str(&line)
-            .map_err(|_| Failure::Environment(format!("{} ended without an answer", self.name)))
+            .map_err(|_| Error::Environment(format!("{} ended without an answer", self.name)))
     }
 
     /// Seconds of so many steps.
-    pub fn steps(&mut self, steps: usize) -> Result<f64, Failure> {
+    pub fn steps(&mut self, steps: usize) -> Result<f64, Error> {
         self.number(&steps.to_string(), "seconds")
     }
 
     /// One number of the answer to an order.
-    pub fn number(&mut self, order: &str, field: &str) -> Result<f64, Failure> {
+    pub fn number(&mut self, order: &str, field: &str) -> Result<f64, Error> {
         self.tell(order)?;
         Ok(self.answer()?[field].as_f64().unwrap_or(f64::NAN))
     }
@@ -127,14 +147,14 @@ fn name_of(precision: Precision) -> &'static str {
 
 /// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products
 /// 20`, `checkpoint 1`, `peak`.
-pub fn serve(args: &BenchServe) -> Result<(), Failure> {
+pub fn serve(args: &BenchServe) -> Result<(), Error> {
     device::initialise(usize::from(args.threads));
     let sizes = args.preset.sizes();
     let precision = args.precision.into();
     let mut steps =
         Steps::new(sizes.architecture(), sizes.batch, precision, args.device, args.together);
     for line in std::io::stdin().lines() {
-        let line = line.map_err(Failure::environment("standard input"))?;
+        let line = line.map_err(Error::environment("standard input"))?;
         let (order, n) = line.split_once(' ').unwrap_or(("steps", &line));
         let n = n.parse().unwrap_or(1);
         let answer = match order {
@@ -144,7 +164,7 @@ pub fn serve(args: &BenchServe) -> Result<(), Failure> {
                 let folder =
                     PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
                 let written =
-                    steps.checkpoint(&folder).map_err(Failure::environment(folder.display()));
+                    steps.checkpoint(&folder).map_err(Error::environment(folder.display()));
                 let _ = std::fs::remove_dir_all(&folder);
                 let (seconds, bytes) = written?;
                 json!({ "seconds": seconds, "bytes": bytes })

@@ -1,8 +1,10 @@
 //! How costs grow: a token's time with the model, a sweep's with the number of its trials.
 
-use outgrow_core::model::n_parameters;
+use super::Bench;
 use std::{path::Path, process::Command, time::Instant};
 
+use outgrow::{Error, devices::check_device, folder::Aside};
+use outgrow_core::model::n_parameters;
 use outgrow_core::{flops, sweep::Precision};
 use outgrow_report::{Scaling, ScalingPoint, scaling};
 use outgrow_train::{
@@ -13,12 +15,7 @@ use outgrow_train::{
 use serde_json::json;
 
 use super::{median, preset::Sizes, with_folder};
-use crate::{
-    args::Bench,
-    commands::{check_device, folder::Aside},
-    failure::Failure,
-    output::{count, print, print_json, scaled, table},
-};
+use crate::output::{count, print, print_json, scaled, table};
 
 /// Layers and width, heads of 32: from 30 thousand parameters to 19 million.
 const LADDER: [(usize, usize); 8] =
@@ -31,7 +28,7 @@ const TURN_SECONDS: f64 = 0.5;
 const SWEEP: &str = include_str!("scaling.toml");
 
 /// Measures both, and writes the figures to `folder`.
-pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
+pub fn bench(args: &Bench, folder: &Path) -> Result<(), Error> {
     device::initialise(usize::from(args.threads));
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
@@ -40,7 +37,7 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
     let (peak, steps) = tokens(args, device);
     let sweeps = sweeps(args, device)?;
     for figure in [&steps, &sweeps] {
-        let files = scaling(figure).map_err(|error| Failure::Environment(error.to_string()))?;
+        let files = scaling(figure).map_err(|error| Error::Environment(error.to_string()))?;
         files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
     }
     aside.put()?;
@@ -119,7 +116,7 @@ fn tokens(args: &Bench, device: Device) -> (f64, Scaling) {
 }
 
 /// Seconds of `outgrow run`, for sweeps of more and more trials.
-fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Failure> {
+fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Error> {
     let mut seconds = vec![vec![]; TRIALS.len()];
     for _ in 0..args.runs {
         for (trials, seconds) in TRIALS.iter().zip(&mut seconds) {
@@ -142,23 +139,22 @@ fn sweeps(args: &Bench, device: Device) -> Result<Scaling, Failure> {
     Ok(Scaling { name: "time_per_sweep", caption, size, cost, expected, points: points.collect() })
 }
 
-fn one_sweep(args: &Bench, device: Device, trials: usize, folder: &Path) -> Result<f64, Failure> {
-    let program =
-        std::env::current_exe().map_err(Failure::environment("this program's own path"))?;
+fn one_sweep(args: &Bench, device: Device, trials: usize, folder: &Path) -> Result<f64, Error> {
+    let program = std::env::current_exe().map_err(Error::environment("this program's own path"))?;
     let file = folder.join("scaling.toml");
     let text = SWEEP.replace("REPLICATES", &trials.to_string());
-    std::fs::write(&file, text).map_err(Failure::environment(file.display()))?;
+    std::fs::write(&file, text).map_err(Error::environment(file.display()))?;
     let mut command = Command::new(program);
     command.arg("--db").arg(folder.join("scaling.db")).arg("run").arg(&file);
     command.args(["--threads", &args.threads.to_string(), "--devices", &device.to_string()]);
     let began = Instant::now();
-    let output = command.output().map_err(Failure::environment("a sweep"))?;
+    let output = command.output().map_err(Error::environment("a sweep"))?;
     let seconds = began.elapsed().as_secs_f64();
     if output.status.success() {
         return Ok(seconds);
     }
     let why = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::Environment(format!("a sweep of {trials} trials failed: {why}")))
+    Err(Error::Environment(format!("a sweep of {trials} trials failed: {why}")))
 }
 
 fn point(size: f64, measured: &[f64], expected: f64) -> ScalingPoint {

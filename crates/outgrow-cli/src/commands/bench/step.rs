@@ -1,5 +1,7 @@
 //! How fast a preset steps, beside PyTorch and with several workers.
 
+use super::Bench;
+use outgrow::{Error, devices::check_device};
 use outgrow_core::model::n_parameters;
 use outgrow_core::{flops, sweep::Precision};
 use outgrow_train::{Device, device};
@@ -11,12 +13,7 @@ use super::{
     preset::Sizes,
     with_folder,
 };
-use crate::{
-    args::Bench,
-    commands::check_device,
-    failure::Failure,
-    output::{count, print, print_json, scaled, table},
-};
+use crate::output::{count, print, print_json, scaled, table};
 
 /// A turn of a contender is to last about so long.
 const TURN_SECONDS: f64 = 0.7;
@@ -40,7 +37,7 @@ struct Job<'a> {
 }
 
 /// Lets everyone step in turns, and prints the medians.
-pub fn bench(args: &Bench) -> Result<(), Failure> {
+pub fn bench(args: &Bench) -> Result<(), Error> {
     device::initialise(1);
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
@@ -50,7 +47,7 @@ pub fn bench(args: &Bench) -> Result<(), Failure> {
 }
 
 impl Job<'_> {
-    fn measure(&self, folder: &std::path::Path) -> Result<(), Failure> {
+    fn measure(&self, folder: &std::path::Path) -> Result<(), Error> {
         let mut all = vec![self.ours(1)?];
         if self.args.pytorch {
             for variant in self.variants() {
@@ -146,7 +143,7 @@ impl Job<'_> {
         print(&text)
     }
 
-    fn ours(&self, together: u16) -> Result<Contender, Failure> {
+    fn ours(&self, together: u16) -> Result<Contender, Error> {
         Contender::ours(
             self.args.preset,
             (self.precision, self.device, self.args.threads),
@@ -167,7 +164,7 @@ impl Job<'_> {
     }
 
     /// Everyone's speed, turn by turn.
-    fn turns(&self, all: &mut [Contender], steps: usize) -> Result<Vec<Line>, Failure> {
+    fn turns(&self, all: &mut [Contender], steps: usize) -> Result<Vec<Line>, Error> {
         let mut lines: Vec<Line> = all
             .iter()
             .map(|c| Line { name: c.name.clone(), speeds: vec![], ratios: vec![] })
@@ -190,7 +187,7 @@ impl Job<'_> {
 
     /// Throughput of several replicates as one model, in turns with one alone, and its ratio to
     /// that.
-    fn together(&self, steps: usize) -> Result<Vec<(u16, f64, f64)>, Failure> {
+    fn together(&self, steps: usize) -> Result<Vec<(u16, f64, f64)>, Error> {
         let mut measured = vec![];
         for &n in &self.args.together {
             let mut pair = vec![self.ours(1)?, self.ours(n)?];
@@ -208,7 +205,7 @@ impl Job<'_> {
     }
 
     /// Throughput of several workers at once.
-    fn workers(&self, steps: usize) -> Result<Vec<(u16, f64)>, Failure> {
+    fn workers(&self, steps: usize) -> Result<Vec<(u16, f64)>, Error> {
         let mut measured = vec![];
         for &n in &self.args.workers {
             let mut crew = (0..n).map(|_| self.ours(1)).collect::<Result<Vec<_>, _>>()?;
@@ -219,7 +216,7 @@ impl Job<'_> {
                 let seconds = crew
                     .iter_mut()
                     .map(|worker| Ok(worker.answer()?["seconds"].as_f64().unwrap_or(f64::NAN)));
-                let seconds = seconds.collect::<Result<Vec<f64>, Failure>>()?;
+                let seconds = seconds.collect::<Result<Vec<f64>, Error>>()?;
                 speeds.push(
                     seconds.iter().map(|s| (steps * self.sizes.tokens()) as f64 / s).sum::<f64>(),
                 );
@@ -231,7 +228,7 @@ impl Job<'_> {
 }
 
 /// Lets everyone step for the first time; removes and names those that can't.
-fn warm_up(all: &mut Vec<Contender>) -> Result<Vec<String>, Failure> {
+fn warm_up(all: &mut Vec<Contender>) -> Result<Vec<String>, Error> {
     let mut failed = vec![];
     for mut contender in std::mem::take(all) {
         match contender.steps(WARM_UP) {

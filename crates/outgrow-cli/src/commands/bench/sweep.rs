@@ -1,12 +1,14 @@
 //! What a sweep's trainings, growth events and recording cost.
 
-use outgrow_core::model::n_parameters;
+use super::Bench;
 use std::{
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
+use outgrow::{Error, Workspace, devices::check_device, runtime};
+use outgrow_core::model::n_parameters;
 use outgrow_core::{
     Event, Sweep, Trial,
     event::{Control, GrowthEvent, Outcome, Position, Receiver},
@@ -20,36 +22,34 @@ use serde_json::json;
 
 use super::{median, with_folder};
 use crate::{
-    args::Bench,
-    commands::check_device,
-    failure::Failure,
     output::{count, print, print_json, scaled},
-    place::{Place, read_sweep, runtime},
+    reading::{Telling, read_sweep},
 };
 
 /// Trains one growing trial of a sweep again and again, records what it told at the same pace, and
 /// says what costs what.
-pub fn bench(place: &Place, args: &Bench, path: &Path) -> Result<(), Failure> {
-    let sweep = read_sweep(path)?;
+pub fn bench(workspace: &Workspace, args: &Bench, path: &Path) -> Result<(), Error> {
+    let file = read_sweep(path)?;
+    let sweep = file.sweep();
     device::initialise(usize::from(args.threads));
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let digest = place.prepare(&sweep, path)?;
+    let digest = workspace.prepare(&file, &Telling::new())?.digest;
     let planned = Instant::now();
-    let members = sweep.members(&digest).map_err(Failure::input(path.display()))?;
+    let members = file.members(&digest)?;
     let planning = planned.elapsed().as_secs_f64();
-    let corpus = Corpus::prepared(&digest, &place.text(), sweep.spec().data.seq_len)
-        .map_err(Failure::environment("training text"))?;
+    let corpus = Corpus::prepared(&digest, &workspace.text(), sweep.spec().data.seq_len)
+        .map_err(Error::environment("training text"))?;
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
     let member = members[growing.unwrap_or(0)].clone();
     let job = Job {
-        sweep: &sweep,
+        sweep,
         digest: &digest,
         member,
         corpus,
         device,
-        initial: place.initial_of(&sweep),
+        initial: workspace.initial_of(sweep),
     };
     let measured = with_folder(|folder| job.runs(folder, args.runs))?;
     let answer = Answer::new(&job.member.trial, &measured, planning, members.len());
@@ -75,20 +75,20 @@ struct Run {
 }
 
 impl Job<'_> {
-    fn runs(&self, folder: &Path, runs: u16) -> Result<Vec<Run>, Failure> {
+    fn runs(&self, folder: &Path, runs: u16) -> Result<Vec<Run>, Error> {
         // The first training of a process is slower: libtorch sets itself up.
         self.run(&folder.join("first"))?;
         (0..runs).map(|n| self.run(&folder.join(n.to_string()))).collect()
     }
 
-    fn run(&self, folder: &Path) -> Result<Run, Failure> {
+    fn run(&self, folder: &Path) -> Result<Run, Error> {
         let mut events = vec![];
         let began = Instant::now();
         self.train(folder, &mut |event| {
             events.push(event);
             Control::Continue
         })
-        .map_err(Failure::environment("training"))?;
+        .map_err(Error::environment("training"))?;
         let seconds = began.elapsed().as_secs_f64();
         Ok(Run { seconds, recording_seconds: self.record(folder, &events)?, events })
     }
@@ -96,7 +96,7 @@ impl Job<'_> {
     /// Plays the events of a training to a worker that does nothing else, when they happened, and
     /// gives the seconds that it took from the training. To train twice, with and without, would
     /// show the machine's noise and not this.
-    fn record(&self, folder: &Path, events: &[Event]) -> Result<f64, Failure> {
+    fn record(&self, folder: &Path, events: &[Event]) -> Result<f64, Error> {
         let database = folder.join("bench.db").display().to_string();
         let sweep = runtime()?.block_on(async {
             let store = Store::open(&database).await?;
@@ -104,7 +104,7 @@ impl Job<'_> {
                 .insert_sweep(self.sweep, self.digest, std::slice::from_ref(&self.member), true)
                 .await?;
             store.close().await;
-            Ok::<_, Failure>(inserted.sweep)
+            Ok::<_, Error>(inserted.sweep)
         })?;
         let environment = Environment {
             host: String::new(),
@@ -205,7 +205,7 @@ impl Answer {
         }
     }
 
-    fn print_json(&self) -> Result<(), Failure> {
+    fn print_json(&self) -> Result<(), Error> {
         print_json(
             &json!({ "parameters": self.parameters, "runs": self.runs, "tokens_per_second": self.tokens_per_second,
             "flops_per_second": self.flops_per_second, "growth_in_steps": self.growth_in_steps,
@@ -213,7 +213,7 @@ impl Answer {
         )
     }
 
-    fn print(&self) -> Result<(), Failure> {
+    fn print(&self) -> Result<(), Error> {
         let growth = self.growth_in_steps.map_or_else(
             || "no trial of the sweep grows".into(),
             |steps| {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath};
+use super::{Rule, Sampled, StrategyError, Task, check_place, path::GrowthPath};
 use crate::stream::Stream;
 
 /// Every axis grows to the target in one stage.
@@ -19,7 +19,7 @@ impl Rule for AllAtOnce {
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_window([self.at, 1.0])?;
+        check_place(self.at)?;
         let mut route = GrowthPath::new(task, rng)?;
         route.close_all(rng);
         let transforms = route.transforms();

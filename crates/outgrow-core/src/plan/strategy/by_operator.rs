@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window};
+use super::{Rule, Sampled, StrategyError, Task, check_place};
 use crate::{
     growth::{Application, Operator, TargetShape, operator::Spacing},
     model::{HeadShape, LayerShape},
@@ -43,7 +43,7 @@ impl Rule for ByOperator {
 
 impl ByOperator {
     fn check_places(&self) -> Result<(), StrategyError> {
-        self.at.iter().try_for_each(|&at| check_window([at, 1.0]))?;
+        self.at.iter().try_for_each(|&at| check_place(at))?;
         if self.at.is_empty() || self.at.windows(2).any(|pair| pair[0] >= pair[1]) {
             let allowed =
                 "one or more fractions of the trial's tokens, each greater than the one before";

@@ -10,14 +10,16 @@ use outgrow_core::Sweep;
 use outgrow_store::Store;
 use serde::Serialize;
 
-use super::check::size;
-use crate::{failure::Failure, place::Place};
+use crate::{error::Error, workspace::Workspace};
 
-/// A file or folder that nothing refers to.
+/// A file or folder that nothing in a database refers to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Orphan {
+pub struct Orphan {
+    /// Where it lies.
     pub path: PathBuf,
+    /// Its size.
     pub bytes: u64,
+    /// What it is.
     pub what: &'static str,
 }
 
@@ -27,12 +29,12 @@ pub(super) const ASIDE: &str = "set-aside-spool-";
 /// Names of recorded folders that are on disk, by trial.
 pub(super) type There = BTreeMap<String, BTreeSet<String>>;
 
-/// Looks through the folders of a place. What has no name of ours is nobody's business.
+/// Looks through the folders of a workspace. What has no name of ours is nobody's business.
 pub(super) async fn orphans(
-    place: &Place,
+    workspace: &Workspace,
     store: &Store,
     names: &There,
-) -> Result<Vec<Orphan>, Failure> {
+) -> Result<Vec<Orphan>, Error> {
     let sweeps = store.sweeps().await?;
     let initial =
         |spec: &str| Sweep::parse(spec).ok().and_then(|sweep| sweep.spec().initial.digest.clone());
@@ -43,7 +45,7 @@ pub(super) async fn orphans(
         .filter_map(|sweep| Some(initial(&sweep.spec)?.get(..32)?.to_owned()))
         .collect();
     let mut found = vec![];
-    for path in entries(&place.all_checkpoints()) {
+    for path in entries(&workspace.all_checkpoints()) {
         let Some(name) = name_of(&path) else { continue };
         match name.split_once("-at-") {
             Some((trial, _)) if is_identity(trial) => {
@@ -59,8 +61,8 @@ pub(super) async fn orphans(
             _ => {}
         }
     }
-    found.extend(of_digests(&place.text(), &texts, "prepared text of no sweep here"));
-    let initial = place.initial("");
+    found.extend(of_digests(&workspace.text(), &texts, "prepared text of no sweep here"));
+    let initial = workspace.initial("");
     found.extend(of_digests(&initial, &initials, "a model that no sweep here begins with"));
     Ok(found)
 }
@@ -108,7 +110,10 @@ fn orphan(path: PathBuf, what: &'static str) -> Orphan {
 }
 
 /// Removes orphans; gives how many bytes they took.
-pub(super) fn remove(orphans: &[Orphan]) -> Result<u64, Failure> {
+///
+/// # Errors
+/// If one can't be removed.
+pub fn remove_orphans(orphans: &[Orphan]) -> Result<u64, Error> {
     let remove = |path: &Path| -> io::Result<()> {
         if fs::symlink_metadata(path)?.is_dir() {
             fs::remove_dir_all(path)
@@ -117,7 +122,7 @@ pub(super) fn remove(orphans: &[Orphan]) -> Result<u64, Failure> {
         }
     };
     for Orphan { path, .. } in orphans {
-        remove(path).map_err(Failure::environment(format!("cannot remove {}", path.display())))?;
+        remove(path).map_err(Error::environment(format!("cannot remove {}", path.display())))?;
     }
     Ok(orphans.iter().map(|orphan| orphan.bytes).sum())
 }
@@ -136,4 +141,13 @@ pub(super) fn name_of(path: &Path) -> Option<String> {
 
 fn is_identity(name: &str) -> bool {
     name.len() == 32 && name.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// Size of a file, or of all in a folder.
+fn size(path: &Path) -> u64 {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return 0 };
+    if !found.is_dir() {
+        return found.len();
+    }
+    std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum()
 }

@@ -19,16 +19,16 @@ use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterPr
 
 use super::{
     cell::{self, text},
-    form::Form,
+    rows::Form,
 };
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Rows that are held while they are written.
 const CHUNK: usize = 4096;
 
 /// Writes rows as a Parquet file.
-pub fn write_batch(batch: &RecordBatch, path: &Path) -> Result<(), Failure> {
-    let failed = |error| Failure::Environment(format!("cannot write {}: {error}", path.display()));
+pub fn write_batch(batch: &RecordBatch, path: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Environment(format!("cannot write {}: {error}", path.display()));
     let written = File::create(path).and_then(|mut file| {
         let mut writer = writer(&mut file, batch.schema())?;
         writer.write(batch).and_then(|()| writer.close()).map_err(io::Error::other)?;

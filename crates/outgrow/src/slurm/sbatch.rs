@@ -7,10 +7,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Script, database, whole};
+use super::{
+    paths::{database, whole},
+    script::Script,
+};
 use crate::{
-    failure::Failure,
-    place::{DB, FILES, Place},
+    error::Error,
+    workspace::{DB, FILES, Workspace},
 };
 
 /// A job array.
@@ -27,20 +30,20 @@ pub struct Job {
 /// # Errors
 /// If sbatch refuses; what it has taken before is told.
 pub fn submit_all(
-    place: &Place,
+    workspace: &Workspace,
     script: &Script,
     file: &Path,
     workers: u16,
-) -> Result<Vec<Job>, Failure> {
+) -> Result<Vec<Job>, Error> {
     let most = if workers > 1 { longest_array().unwrap_or(u16::MAX) } else { 1 };
     let mut jobs: Vec<Job> = vec![];
     for size in sizes(workers, most) {
-        match sbatch(place, script, file, size) {
+        match sbatch(workspace, script, file, size) {
             Ok(job) => jobs.push(job),
             Err(failure) if jobs.is_empty() => return Err(failure),
             Err(failure) => {
                 let taken: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-                return Err(Failure::Environment(format!(
+                return Err(Error::Environment(format!(
                     "{failure}; submitted before that: job {}",
                     taken.join(", ")
                 )));
@@ -56,7 +59,7 @@ fn sizes(all: u16, most: u16) -> impl Iterator<Item = u16> {
     (0..all).step_by(usize::from(most)).map(move |begun| most.min(all - begun))
 }
 
-fn sbatch(place: &Place, script: &Script, file: &Path, size: u16) -> Result<Job, Failure> {
+fn sbatch(workspace: &Workspace, script: &Script, file: &Path, size: u16) -> Result<Job, Error> {
     let mut command = Command::new("sbatch");
     // Said as words, too: they count more than the variables with which a site or a user sets what
     // the script says otherwise.
@@ -66,25 +69,18 @@ fn sbatch(place: &Place, script: &Script, file: &Path, size: u16) -> Result<Job,
         .arg(format!("--array=0-{}", size - 1))
         .arg(file);
     // By the environment, which sbatch hands to the job: so that no file holds a password.
-    command.env(DB, database(place)?);
-    if let Some(files) = &place.files {
+    command.env(DB, database(workspace)?);
+    if let Some(files) = &workspace.files {
         command.env(FILES, whole(files)?);
     }
     std::env::vars_os().filter(|(name, _)| is_of_another_job(name)).for_each(|(name, _)| {
         command.env_remove(name);
     });
     // What sbatch and the site's filters have to say goes on to the user.
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(
-        |error| match error.kind() {
-            ErrorKind::NotFound => Failure::Environment(
-                "there is no sbatch here; submit from a machine of the cluster".into(),
-            ),
-            _ => Failure::Environment(format!("cannot run sbatch: {error}")),
-        },
-    )?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(not_run)?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        return Err(Failure::Environment(format!(
+        return Err(Error::Environment(format!(
             "sbatch refused {} (see above){}",
             file.display(),
             listed(&said)
@@ -92,8 +88,30 @@ fn sbatch(place: &Place, script: &Script, file: &Path, size: u16) -> Result<Job,
     }
     job(&said).ok_or_else(|| {
         let what = "sbatch named no job; `squeue --me` shows whether there is one";
-        Failure::Environment(format!("{what}{}", listed(&said)))
+        Error::Environment(format!("{what}{}", listed(&said)))
     })
+}
+
+/// Refuses a machine that has no sbatch, before anything is written for it.
+pub(super) fn check() -> Result<(), Error> {
+    let output = Command::new("sbatch").arg("--version").stdin(Stdio::null()).output();
+    let output = output.map_err(not_run)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(Error::Environment(format!("sbatch does not work here{}", listed(&said))))
+        }
+    }
+}
+
+fn not_run(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::Environment(
+            "there is no sbatch here; submit from a machine of the cluster".into(),
+        ),
+        _ => Error::Environment(format!("cannot run sbatch: {error}")),
+    }
 }
 
 fn listed(said: &str) -> String {

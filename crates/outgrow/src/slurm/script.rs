@@ -5,11 +5,13 @@ use std::path::Path;
 use outgrow_report::escape::visible;
 use outgrow_store::Address;
 
-use super::{database, text, whole};
+use super::{
+    SlurmOptions,
+    paths::{database, text, whole},
+};
 use crate::{
-    args::Submit,
-    failure::Failure,
-    place::{DB, FILES, Place},
+    error::Error,
+    workspace::{DB, FILES, Workspace},
 };
 
 /// Whoever is told within so many seconds that its time is up has no time to train: put back into
@@ -33,31 +35,22 @@ impl Script {
     /// # Errors
     /// If a path or an option can't be said to Slurm.
     pub fn new(
-        place: &Place,
-        args: &Submit,
+        workspace: &Workspace,
+        options: &SlurmOptions,
         name: &str,
         sweep: &str,
         jobs: &Path,
-    ) -> Result<Self, Failure> {
-        let program =
-            std::env::current_exe().map_err(Failure::environment("cannot find this program"))?;
+    ) -> Result<Self, Error> {
         let here =
-            std::env::current_dir().map_err(Failure::environment("cannot find this folder"))?;
-        let mut worker = vec![text(&program)?, "worker".into(), sweep.into()];
-        worker.extend(
-            ["--threads".into(), args.threads.to_string()]
-                .into_iter()
-                .chain(args.keeping.options()),
-        );
-        worker
-            .extend(args.device.iter().flat_map(|device| ["--device".into(), device.to_string()]));
-        worker.extend(
-            args.together.iter().flat_map(|together| ["--together".into(), together.to_string()]),
-        );
+            std::env::current_dir().map_err(Error::environment("cannot find this folder"))?;
+        let mut worker = vec![text(&options.program)?, "worker".into(), sweep.into()];
+        worker.extend(options.worker.arguments());
+        let device = options.worker.device.iter();
+        worker.extend(device.flat_map(|device| ["--device".into(), device.to_string()]));
         let own = [
             format!("--job-name=outgrow-{}", visible(name)),
-            format!("--array=0-{}", args.workers - 1),
-            format!("--cpus-per-task={}", args.threads),
+            format!("--array=0-{}", options.workers - 1),
+            format!("--cpus-per-task={}", options.worker.threads),
             "--requeue".into(),
             "--open-mode=append".into(),
             "--export=ALL".into(),
@@ -65,11 +58,11 @@ impl Script {
             format!("--output={}/%A_%a.log", pattern(&text(jobs)?)?),
         ];
         let asked =
-            args.options.iter().map(|option| words(option)).collect::<Result<Vec<_>, _>>()?;
+            options.sbatch.iter().map(|option| words(option)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             options: own.map(|option| vec![option]).into_iter().chain(asked).collect(),
             sweep: visible(name),
-            environment: environment(place)?,
+            environment: environment(workspace)?,
             folder: text(&here)?,
             worker,
         })
@@ -124,9 +117,9 @@ exit "$code"
 
 /// Where the database and the files are, for the workers. sbatch hands on its environment, where a
 /// URL may hold a password that no file should have; but a site's scripts may clear it.
-fn environment(place: &Place) -> Result<String, Failure> {
-    let database = database(place)?;
-    let files = match &place.files {
+fn environment(workspace: &Workspace) -> Result<String, Error> {
+    let database = database(workspace)?;
+    let files = match &workspace.files {
         Some(files) => format!("export {FILES}={}\n", quoted(&text(&whole(files)?)?)),
         None => String::new(),
     };
@@ -140,9 +133,9 @@ fn environment(place: &Place) -> Result<String, Failure> {
 }
 
 /// A path in a pattern of Slurm's: what stands for something else there is doubled.
-fn pattern(path: &str) -> Result<String, Failure> {
+fn pattern(path: &str) -> Result<String, Error> {
     match path.chars().any(|c| c == '\\' || c.is_control()) {
-        true => Err(Failure::Input(format!(
+        true => Err(Error::Input(format!(
             "Slurm can't write to {}: no pattern of its says a backslash or a control character; name another folder with --files",
             visible(path)
         ))),
@@ -151,8 +144,8 @@ fn pattern(path: &str) -> Result<String, Failure> {
 }
 
 /// An option of the user's as sbatch's words: `--partition=gpu`, `--partition gpu`, `-p gpu`.
-fn words(option: &str) -> Result<Vec<String>, Failure> {
-    let refused = |why: &str| Err(Failure::Input(format!("--sbatch={}: {why}", visible(option))));
+fn words(option: &str) -> Result<Vec<String>, Error> {
+    let refused = |why: &str| Err(Error::Input(format!("--sbatch={}: {why}", visible(option))));
     let name = option.split(['=', ' ', '\t']).next().unwrap_or_default();
     if option.chars().any(char::is_control) {
         return refused("an option of sbatch's is one line");
@@ -160,10 +153,10 @@ fn words(option: &str) -> Result<Vec<String>, Failure> {
     if !name.starts_with('-') {
         return refused("give an option of sbatch's, as --sbatch=--partition=gpu");
     }
+    if let Some(why) = is_ours(name) {
+        return refused(why);
+    }
     match name {
-        "--array" | "-a" => refused("-j says how many workers there are"),
-        "--wrap" | "--test-only" | "--wait" | "-W" | "--parsable" | "--help" | "--usage"
-        | "--version" => refused("that is not for a job of workers"),
         _ if option[name.len()..].starts_with('=') => Ok(vec![option.to_owned()]),
         _ => Ok(option
             .splitn(2, [' ', '\t'])
@@ -171,6 +164,33 @@ fn words(option: &str) -> Result<Vec<String>, Failure> {
             .filter(|word| !word.is_empty())
             .collect()),
     }
+}
+
+/// Options of sbatch that are the script's own, or make no job: their long names, of which
+/// sbatch takes a beginning as well, and their letters.
+const OURS: [(&str, &str, &str); 9] = [
+    ("--array", "a", "-j says how many workers there are"),
+    ("--signal", "", "the script's own tells it when its time is nearly up"),
+    ("--wrap", "", NO_JOB),
+    ("--test-only", "", NO_JOB),
+    ("--wait", "W", NO_JOB),
+    ("--parsable", "", NO_JOB),
+    ("--help", "h", NO_JOB),
+    ("--usage", "", NO_JOB),
+    ("--version", "V", NO_JOB),
+];
+const NO_JOB: &str = "that is not for a job of workers";
+
+/// Why an option of this name can't be the user's, if it can't.
+fn is_ours(name: &str) -> Option<&'static str> {
+    if name.trim_start_matches('-').is_empty() {
+        return Some("give an option of sbatch's, as --sbatch=--partition=gpu");
+    }
+    let is_meant = |long: &str, letter: &str| match name.strip_prefix("--") {
+        Some(rest) => rest.len() > 1 && long.starts_with(name),
+        None => !letter.is_empty() && name[1..].starts_with(letter),
+    };
+    OURS.iter().find(|(long, letter, _)| is_meant(long, letter)).map(|(.., why)| *why)
 }
 
 fn is_plain(word: &str) -> bool {
@@ -200,20 +220,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::args::{Args, Command as Asked};
+    use crate::worker::WorkerOptions;
 
-    fn script(db: &str, more: &[&str], jobs: &str) -> Result<Script, Failure> {
-        let words = [&["outgrow", "--files", "/tmp/f", "submit", "s.toml", "--slurm", "-j3"], more]
-            .concat();
-        let args = <Args as clap::Parser>::parse_from(words);
-        let Asked::Submit(submit) = args.command else { panic!("submit") };
-        let place = Place::new(db.into(), args.files);
-        Script::new(&place, &submit, "small", "0123", Path::new(jobs))
+    fn script(db: &str, sbatch: &[&str], jobs: &str) -> Result<Script, Error> {
+        let options = SlurmOptions {
+            program: "/usr/bin/outgrow".into(),
+            workers: 3,
+            worker: WorkerOptions::default(),
+            alone: false,
+            retry_failed: false,
+            sbatch: sbatch.iter().map(|&option| option.to_owned()).collect(),
+        };
+        let workspace = Workspace::new(db.into(), Some("/tmp/f".into()));
+        Script::new(&workspace, &options, "small", "0123", Path::new(jobs))
     }
 
-    fn said(refused: Result<Script, Failure>) -> String {
+    fn said(refused: Result<Script, Error>) -> String {
         match refused {
-            Err(Failure::Input(text)) => text,
+            Err(Error::Input(text)) => text,
             _ => panic!("it was taken"),
         }
     }
@@ -234,7 +258,7 @@ mod tests {
 
         #[test]
         fn every_script_is_one(folder in "/[^\\x00-\\x1f\\x7f-\\u{9f}\\\\]{0,30}", option in "--comment=[ -~]{0,30}", database in "[^\\x00:?]{1,30}") {
-            let text = script(&database, &["--sbatch", &option], &folder).expect("a script").text();
+            let text = script(&database, &[&option], &folder).expect("a script").text();
             let output = bash("bash -n /dev/stdin <<<\"$0\"", &[&text]);
             prop_assert!(output.status.success(), "{}\n{}", text, String::from_utf8_lossy(&output.stderr));
             let directives = text.lines().skip(1).take_while(|line| line.starts_with("#SBATCH "));
@@ -246,7 +270,7 @@ mod tests {
     fn paths_and_options_are_said_as_slurm_reads_them() {
         let text = script(
             "a.db",
-            &["--sbatch=--partition=gpu", "--sbatch=-A my account", "--sbatch=--comment=two words"],
+            &["--partition=gpu", "-A my account", "--comment=two words"],
             "/a b/100%/it's",
         )
         .expect("a script")
@@ -266,10 +290,17 @@ mod tests {
         for (option, why) in [
             ("--array=0-9", "-j says"),
             ("--wrap=ls", "not for a job"),
+            ("--wra=ls", "not for a job"),
+            ("--arr=0-5", "-j says"),
+            ("-a0-5", "-j says"),
+            ("-V", "not for a job"),
+            ("--signal=USR1@60", "its time"),
+            ("--", "give an option"),
+            ("-", "give an option"),
             ("--comment=a\nrm -rf", "one line"),
             ("partition", "give an option"),
         ] {
-            assert!(said(script("a.db", &["--sbatch", option], "/j")).contains(why), "{option}");
+            assert!(said(script("a.db", &[option], "/j")).contains(why), "{option}");
         }
     }
 

@@ -1,33 +1,32 @@
-//! The forms of an answer, each written as its rows come.
+//! Formats of an answer, each written as its rows come.
 
 use std::{
     collections::BTreeSet,
     io::{self, Write},
 };
 
-use outgrow_store::{Batch, Cell};
+use outgrow_store::{Batch, Cell, Table};
 
-use super::{cell, parquet::Parquet};
-use crate::{args::Format, output};
-
-/// Rows that are laid out together: a longer table goes on below another header, with widths of its
-/// own.
-const TABLE_ROWS: usize = 1000;
-
-/// How an answer is written.
-pub trait Form {
-    /// What is to be written when these rows have come.
-    fn rows(&mut self, rows: Batch) -> io::Result<String>;
-    /// Writes what is left after the last.
-    fn end(&mut self, output: &mut (dyn Write + Send)) -> io::Result<()>;
+use super::{cell, parquet::Parquet, rows::Form};
+/// Formats that other programs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values, with a header.
+    Csv,
+    /// An array of objects.
+    Json,
+    /// An object on each line.
+    Jsonl,
+    /// Parquet.
+    Parquet,
 }
 
-/// The form that the user wants.
-pub fn of(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
+/// The form of a format.
+///
+/// # Errors
+/// If no temporary file can be made.
+pub fn form(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
     Ok(match format {
-        Format::Table => {
-            Box::new(Table { columns: columns.to_vec(), rows: vec![], is_first: true })
-        }
         Format::Csv => Box::new(Csv { header: Some(distinct(columns)) }),
         Format::Json => Box::new(Json { keys: keys(columns), is_first: true }),
         Format::Jsonl => Box::new(Lines(keys(columns))),
@@ -37,7 +36,7 @@ pub fn of(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
 
 /// Names of columns, each of which is there once: a second `a` is `a_2`, or the first number that
 /// is free.
-pub fn distinct(columns: &[String]) -> Vec<String> {
+fn distinct(columns: &[String]) -> Vec<String> {
     let mut taken: BTreeSet<String> = columns.iter().cloned().collect();
     let mut seen = BTreeSet::new();
     let mut name = |column: &String| {
@@ -53,7 +52,7 @@ pub fn distinct(columns: &[String]) -> Vec<String> {
 }
 
 /// Records as CSV.
-pub fn csv(records: impl IntoIterator<Item = Vec<String>>) -> String {
+fn csv(records: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(vec![]);
     records
         .into_iter()
@@ -63,8 +62,13 @@ pub fn csv(records: impl IntoIterator<Item = Vec<String>>) -> String {
 }
 
 /// The values of a row as text.
-pub fn texts(row: &[Cell]) -> Vec<String> {
+fn texts(row: &[Cell]) -> Vec<String> {
     row.iter().map(cell::text).collect()
+}
+
+/// A whole table as CSV.
+pub fn as_csv(table: &Table) -> String {
+    csv(std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| texts(row))))
 }
 
 struct Csv {
@@ -129,48 +133,13 @@ fn pairs(keys: &[String], row: &[Cell], before: &str, between: &str) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
-struct Table {
-    columns: Vec<String>,
-    rows: Batch,
-    is_first: bool,
-}
-
-impl Table {
-    /// The rows that are there, as a table.
-    fn laid_out(&mut self) -> String {
-        let rows = std::mem::take(&mut self.rows);
-        self.is_first = false;
-        let header: Vec<String> = self.columns.iter().map(|name| cell::printable(name)).collect();
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        let is_number = |column: &usize| {
-            rows.iter().all(|row| !matches!(row[*column], Cell::Text(_) | Cell::Blob(_)))
-        };
-        let right: Vec<usize> = (0..header.len()).filter(is_number).collect();
-        let rows = rows.iter().map(|row| row.iter().map(cell::short).collect()).collect();
-        output::table(&header, rows, &right) + "\n"
-    }
-}
-
-impl Form for Table {
-    fn rows(&mut self, rows: Batch) -> io::Result<String> {
-        self.rows.extend(rows);
-        Ok(if self.rows.len() >= TABLE_ROWS { self.laid_out() } else { String::new() })
-    }
-
-    fn end(&mut self, output: &mut (dyn Write + Send)) -> io::Result<()> {
-        let is_empty = self.rows.is_empty() && !self.is_first;
-        let rest = if is_empty { String::new() } else { self.laid_out() };
-        output.write_all(rest.as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn written(format: Format, columns: &[&str], batches: Vec<Batch>) -> String {
         let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-        let mut form = of(format, &columns).expect("a form");
+        let mut form = form(format, &columns).expect("a form");
         let mut output = vec![];
         for batch in batches {
             output.extend(form.rows(batch).expect("written").into_bytes());
@@ -213,12 +182,5 @@ mod tests {
         {
             assert_eq!(written(format, &names, vec![]), expected);
         }
-        let many = vec![(0..2500).map(|n| row(n, n)).collect::<Batch>()];
-        let table = written(Format::Table, &names, many);
-        assert_eq!(
-            table.lines().filter(|line| !line.contains('a') && !line.contains('─')).count(),
-            2500
-        );
-        assert!(written(Format::Table, &names, vec![]).contains('a'));
     }
 }

@@ -6,21 +6,15 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::{
-    Sweep,
-    sweep::{DataSpec, SweepSpec},
-};
-use outgrow_data::{Corpus, CorpusError, Summary, Survey, Tokenizer, survey};
+use outgrow_core::Sweep;
+use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
 use outgrow_store::{Address, Store, StoreError};
-use outgrow_train::{Checkpoint, begin_with, model_digest};
+use outgrow_train::begin_with;
 
-use crate::{
-    failure::Failure,
-    reading::{Telling, warn},
-};
+use crate::{error::Error, namesake, sweep_file::SweepFile};
 
 /// The database and what lies beside it.
-pub struct Place {
+pub struct Workspace {
     /// Path or URL of the database, as the user gave it. A URL may hold a password: it is shown by
     /// [`Address::shown`] only, and handed to other processes in their environment only.
     pub db: String,
@@ -35,19 +29,19 @@ pub const DB: &str = "OUTGROW_DB";
 /// See [`DB`].
 pub const FILES: &str = "OUTGROW_FILES";
 
-impl Place {
+impl Workspace {
     /// The place that the user named.
     pub fn new(db: String, files: Option<PathBuf>) -> Self {
         Self { db, files, read: OnceLock::new() }
     }
 
     /// Opens the database for writing; creates it if need be.
-    pub async fn store(&self) -> Result<Store, Failure> {
+    pub async fn store(&self) -> Result<Store, Error> {
         if let Ok(Address::File(path)) = Address::parse(&self.db)
             && let Some(kind) = network_file_system(Path::new(&path))
         {
-            eprintln!(
-                "warning: {path} lies on {kind}, where SQLite's locks can't be trusted; if more than one machine writes, use \
+            tracing::warn!(
+                "{path} lies on {kind}, where SQLite's locks can't be trusted; if more than one machine writes, use \
                  PostgreSQL (docs/operations.md), otherwise a local disk"
             );
         }
@@ -56,8 +50,8 @@ impl Place {
 
     /// The database, if it is there already, open for writing: one that refuses does so before
     /// anything lies beside it. One that is not there must be possible, and is made by
-    /// [`Place::store`].
-    pub async fn existing(&self) -> Result<Option<Store>, Failure> {
+    /// [`Workspace::store`].
+    pub async fn existing(&self) -> Result<Option<Store>, Error> {
         match Address::parse(&self.db)? {
             Address::File(path) if !Path::new(&path).exists() => {
                 can_be_made(Path::new(&path)).map(|()| None)
@@ -75,7 +69,7 @@ impl Place {
     }
 
     /// Opens the database for reading.
-    pub async fn reading(&self) -> Result<Store, Failure> {
+    pub async fn reading(&self) -> Result<Store, Error> {
         let store = Store::open_read_only(&self.db).await?;
         Ok(self.read.get_or_init(|| store).clone())
     }
@@ -129,35 +123,71 @@ impl Place {
         sweep.spec().initial.digest.as_ref().map(|digest| self.initial(digest))
     }
 
-    /// Lays down what workers of a sweep need beside the database: text as tokens, and the model
-    /// that trials begin with. Gives the text's digest. A sweep whose text is refused leaves
-    /// nothing.
-    pub fn prepare(&self, sweep: &Sweep, file: &Path) -> Result<String, Failure> {
+    /// Writes what workers of a sweep need beside the database: text as tokens, and the model that
+    /// trials begin with. A sweep whose text is refused leaves nothing.
+    ///
+    /// # Errors
+    /// If the text or the model is refused, or the disk is.
+    pub fn prepare(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let read = Corpus::open_told(&data_of(sweep, file), &self.text(), &Telling::new());
-        let (_, summary) = read.map_err(refused(file)).inspect_err(|_| {
+        let read = Corpus::open_told(&file.data(), &self.text(), listener);
+        let (_, summary) = read.map_err(file.refused()).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
         })?;
-        warn(&summary);
-        let (spec, to) = (sweep.spec(), self.initial_of(sweep));
+        let summary = told(file, summary);
+        summary.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        let (spec, to) = (file.sweep().spec(), self.initial_of(file.sweep()));
         if let (Some(to), Some(from), Some(origin)) =
             (to, &spec.initial.checkpoint, &spec.initial.digest)
         {
-            begin_with(&beside(file, from), origin, spec.data.seq_len, &to)?;
+            begin_with(&file.beside(from), origin, spec.data.seq_len, &to)?;
         }
-        Ok(summary.digest)
+        Ok(summary)
     }
 
     /// What the text of a sweep is: it is read through, unless it was prepared before.
-    pub fn survey(&self, sweep: &Sweep, file: &Path) -> Result<Summary, Failure> {
+    ///
+    /// # Errors
+    /// If the text is refused, as a run would refuse it.
+    pub fn survey(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         let cache = self.text();
         let how = Survey { cache: Some(&cache), round_trip: false };
-        let data = data_of(sweep, file);
-        let summary = survey(&data, how, &Telling::new()).map_err(refused(file))?;
-        summary.check(data.seq_len).map_err(refused(file))?;
-        Ok(summary)
+        let data = file.data();
+        let summary = survey(&data, how, listener).map_err(file.refused())?;
+        summary.check(data.seq_len).map_err(file.refused())?;
+        Ok(told(file, summary))
+    }
+
+    /// Tells of other sweeps of this one's name; without a database there are none.
+    ///
+    /// # Errors
+    /// If the system has no resources for asking.
+    pub fn tell_of_namesakes(&self, sweep: &Sweep, digest: &str) -> Result<(), Error> {
+        runtime()?.block_on(async {
+            if let Ok(store) = self.reading().await {
+                namesake::tell(&store, sweep, digest).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
+    /// is written there would be lost, or would take its place.
+    pub fn owns(&self, path: &Path) -> bool {
+        let mut own: Vec<PathBuf> =
+            ["checkpoints", "text", "initial", "jobs"].map(|what| self.beside(what)).into();
+        if let Ok(Address::File(file)) = Address::parse(&self.db) {
+            own.extend(["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}").into()));
+        }
+        let place = real(path);
+        own.iter().any(|own| {
+            let there = real(own);
+            place.starts_with(&there)
+                || own.exists() && there.starts_with(&place)
+                || is_same_file(own, path)
+        })
     }
 
     /// The folder of what the scheduler's jobs say.
@@ -175,18 +205,53 @@ impl Place {
     }
 }
 
+/// The summary with what its sweep has to say of it.
+fn told(file: &SweepFile, mut summary: Summary) -> Summary {
+    let (wanted, there) = (file.sweep().spec().evaluation.tokens, summary.counts.tokens[1]);
+    if wanted > there {
+        summary.notes.push(format!(
+            "evaluation.tokens is {wanted}, and the validation text has {there}: all of it is used"
+        ));
+    }
+    summary
+}
+
+/// A path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(folder), Some(name)) => real(folder).join(name),
+        _ => path,
+    }
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
 /// Whether a file can be made there.
-fn can_be_made(path: &Path) -> Result<(), Failure> {
+fn can_be_made(path: &Path) -> Result<(), Error> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let refused = |why: &str| {
         let path = path.display();
-        Failure::Environment(format!(
+        Error::Environment(format!(
             "cannot open the database {path}: {why}; is its folder there, and may you write to it?"
         ))
     };
     if !folder.is_dir() {
         return Err(refused(&format!("{} is no folder", folder.display())));
+    }
+    if path.is_symlink()
+        && path.parent().is_some()
+        && std::fs::read_link(path).is_ok_and(|to| folder.join(to).symlink_metadata().is_ok())
+    {
+        return Err(refused("it is a link that leads to no file"));
     }
     nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK)
         .map_err(|error| refused(error.desc()))
@@ -209,62 +274,11 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
     known.iter().find(|(number, _)| *number == magic as i64).map(|(_, name)| *name)
 }
 
-/// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a
-/// checkpoint has.
-pub fn read_sweep(path: &Path) -> Result<Sweep, Failure> {
-    let text = crate::sweep_file::text(path)?;
-    let named =
-        |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", path.display()));
-    let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
-    if let Some(tokenizer) = &spec.data.tokenizer {
-        let read = Tokenizer::read(&beside(path, tokenizer));
-        let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
-        let known = tokenizer.vocab_size();
-        if *spec.data.vocab_size.get_or_insert(known) < known {
-            let why = format!(
-                "data.vocab_size must be at least {known}, which is what the tokenizer knows"
-            );
-            return Err(named(&why));
-        }
-        if spec.data.end_of_text.is_none() {
-            spec.data.end_of_text = tokenizer.end_of_text().map(str::to_owned);
-        }
-    }
-    if let Some(checkpoint) = &spec.initial.checkpoint {
-        let folder = beside(path, checkpoint);
-        let refused = |error| named(&format!("initial.checkpoint: {error}"));
-        let architecture = Checkpoint::read_architecture(&folder).map_err(refused)?;
-        let digest = model_digest(&folder).map_err(refused)?;
-        spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
-    }
-    crate::sweep_file::sweep(spec).map_err(|error| named(&error))
-}
-
-/// Paths in a sweep file count from its own folder.
-fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-/// A sweep's data, with its paths as they are seen from here.
-fn data_of(sweep: &Sweep, file: &Path) -> DataSpec {
-    let mut data = sweep.spec().data.clone();
-    let lists = [&mut data.paths, &mut data.validation_paths].into_iter().flatten().flatten();
-    for path in lists.chain(&mut data.tokenizer) {
-        *path = beside(file, path).display().to_string();
-    }
-    data
-}
-
-/// For `map_err`: what a sweep file's data can't be.
-fn refused(file: &Path) -> impl Fn(CorpusError) -> Failure {
-    move |error| match error {
-        CorpusError::Write { .. } => Failure::Environment(error.to_string()),
-        _ => Failure::Input(format!("{}: {error}", file.display())),
-    }
-}
-
 /// A runtime for talking to the database.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+///
+/// # Errors
+/// If the system has no resources for one.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Failure::environment("cannot start"))
+    runtime.map_err(Error::environment("cannot start"))
 }

@@ -10,7 +10,7 @@ use std::{
 use outgrow_report::{Input, digest, escape::visible};
 use serde::Deserialize;
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The mark of a report.
 const MARK: &str = "provenance.json";
@@ -34,12 +34,12 @@ struct Provenance {
 
 impl Previous {
     /// Looks at a folder.
-    pub fn read(folder: &Path) -> Result<Self, Failure> {
+    pub fn read(folder: &Path) -> Result<Self, Error> {
         let report: Option<Provenance> =
             fs::read(folder.join(MARK)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut others = vec![];
         let files = report.as_ref().map(|report| &report.files_blake3);
-        let failed = Failure::environment(format!("cannot read {}", folder.display()));
+        let failed = Error::environment(format!("cannot read {}", folder.display()));
         other_files(folder, Path::new(""), files, &mut others).map_err(failed)?;
         Ok(Self { report, others })
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// A folder under construction. It is this program's own and new, so that no link leads out of it;
 /// dropped before it is put to its place, it is gone.
@@ -27,11 +27,11 @@ impl Aside {
     ///
     /// # Errors
     /// If there is something, or nothing can be written there.
-    pub fn new(to: &Path) -> Result<Self, Failure> {
+    pub fn new(to: &Path) -> Result<Self, Error> {
         match is_there(to)? {
             There::Nothing => Self::beside(to),
             There::Empty => Self::within(to),
-            There::Something => Err(Failure::Input(format!(
+            There::Something => Err(Error::Input(format!(
                 "{} exists already; name a folder that does not, or an empty one",
                 to.display()
             ))),
@@ -39,16 +39,16 @@ impl Aside {
     }
 
     /// Begins a folder that is to take the place of the one at `to`.
-    pub fn instead_of(to: &Path) -> Result<Self, Failure> {
+    pub fn instead_of(to: &Path) -> Result<Self, Error> {
         let to = fs::canonicalize(to).map_err(failed(to))?;
         if std::env::current_dir().is_ok_and(|here| here.starts_with(&to)) {
             let why = "it is the folder that you are in; leave it, or name another one";
-            return Err(Failure::Input(format!("cannot replace {}: {why}", to.display())));
+            return Err(Error::Input(format!("cannot replace {}: {why}", to.display())));
         }
         Self::beside(&to)
     }
 
-    fn beside(to: &Path) -> Result<Self, Failure> {
+    fn beside(to: &Path) -> Result<Self, Error> {
         let to = absolute(to).map_err(failed(to))?;
         let parent = to.parent().unwrap_or(&to);
         fs::create_dir_all(parent).map_err(failed(&to))?;
@@ -56,7 +56,7 @@ impl Aside {
         Ok(Self { to, folder, is_within: false })
     }
 
-    fn within(to: &Path) -> Result<Self, Failure> {
+    fn within(to: &Path) -> Result<Self, Error> {
         let folder = temporary(to).map_err(failed(to))?;
         Ok(Self { to: to.to_owned(), folder, is_within: true })
     }
@@ -65,11 +65,11 @@ impl Aside {
     ///
     /// # Errors
     /// If the name leads out of the folder.
-    pub fn file(&self, name: impl AsRef<Path>) -> Result<PathBuf, Failure> {
+    pub fn file(&self, name: impl AsRef<Path>) -> Result<PathBuf, Error> {
         let name = name.as_ref();
         let is_inside = name.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_inside || name.file_name().is_none() {
-            return Err(Failure::Environment(format!(
+            return Err(Error::Environment(format!(
                 "{} is no name of a file in {}",
                 name.display(),
                 self.to.display()
@@ -85,7 +85,7 @@ impl Aside {
     ///
     /// # Errors
     /// If it can't be written, or is there.
-    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         let path = self.file(&name)?;
         let new = OpenOptions::new().write(true).create_new(true).open(path);
         let written = new.and_then(|mut file: File| io::Write::write_all(&mut file, bytes));
@@ -96,7 +96,7 @@ impl Aside {
     ///
     /// # Errors
     /// If something came there meanwhile.
-    pub fn put(self) -> Result<(), Failure> {
+    pub fn put(self) -> Result<(), Error> {
         if self.is_within {
             let entries: Vec<_> = fs::read_dir(self.folder.path())
                 .and_then(Iterator::collect)
@@ -113,11 +113,11 @@ impl Aside {
     ///
     /// # Errors
     /// If they can't change places.
-    pub fn replace(self, is_kept: bool) -> Result<Option<PathBuf>, Failure> {
+    pub fn replace(self, is_kept: bool) -> Result<Option<PathBuf>, Error> {
         exchange(self.folder.path(), &self.to).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
                 let why = "a disk is mounted there; name a folder within it";
-                Failure::Environment(format!("cannot replace {}: {why}", self.to.display()))
+                Error::Environment(format!("cannot replace {}: {why}", self.to.display()))
             }
             _ => failed(&self.to)(error),
         })?;
@@ -133,13 +133,16 @@ impl Aside {
 /// What is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum There {
+    /// Nothing, or a link to nothing.
     Nothing,
+    /// An empty folder.
     Empty,
+    /// Anything else.
     Something,
 }
 
 /// What is there; a link that leads nowhere is something.
-pub fn is_there(place: &Path) -> Result<There, Failure> {
+pub fn is_there(place: &Path) -> Result<There, Error> {
     match fs::symlink_metadata(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(There::Nothing),
         Err(error) => Err(failed(place)(error)),
@@ -150,8 +153,8 @@ pub fn is_there(place: &Path) -> Result<There, Failure> {
     }
 }
 
-fn failed(place: &Path) -> impl FnOnce(io::Error) -> Failure {
-    Failure::environment(format!("cannot write {}", place.display()))
+fn failed(place: &Path) -> impl FnOnce(io::Error) -> Error {
+    Error::environment(format!("cannot write {}", place.display()))
 }
 
 /// A folder that everybody may read whom the user's mask allows to.
@@ -214,7 +217,7 @@ mod tests {
         assert_eq!(names(to.parent().expect("a folder")), ["out"]);
         drop(Aside::new(&desk.path().join("other")).expect("free"));
         assert_eq!(names(desk.path()), ["deep"], "nothing stays of what was not put");
-        assert!(matches!(Aside::new(&to), Err(Failure::Input(_))));
+        assert!(matches!(Aside::new(&to), Err(Error::Input(_))));
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
         aside.write("a", b"").expect("written");
         assert!(aside.write("a", b"").is_err(), "a file is written once");
         std::os::unix::fs::symlink("/nowhere", desk.path().join("link")).expect("a link");
-        assert!(matches!(Aside::new(&desk.path().join("link")), Err(Failure::Input(_))));
+        assert!(matches!(Aside::new(&desk.path().join("link")), Err(Error::Input(_))));
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! `outgrow init`, and what `outgrow` alone says.
+
+use std::path::PathBuf;
+
+use outgrow::{Error, InitOptions, Workspace, init as write};
+
+use crate::output::print;
+
+/// Write a commented sweep file for a text of your own; `outgrow plan` shows what it costs
+///
+/// Three ways of growing from half the width and half the depth into the target size are compared
+/// with models that never grow, all with the same compute, 3 seeds each. Change the file as you
+/// like: docs/sweep.md has every field.
+#[derive(clap::Args)]
+pub struct Init {
+    /// The file to write
+    #[arg(default_value = "sweep.toml")]
+    pub to: PathBuf,
+    /// Files and folders of text: plain text, JSON lines, Parquet
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub text: Vec<PathBuf>,
+    /// A tokenizer.json, or a folder with one [default: text is read as bytes]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// About how many parameters the target has, without embeddings: 200k, 10M
+    #[arg(long, value_name = "N", default_value = "200k")]
+    pub parameters: Amount,
+    /// Training tokens of a model that is born at that size: 5M, 1e9 [default: 20 for each of its
+    /// parameters]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<Amount>,
+    /// Tokens of a sequence
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..1 << 20))]
+    pub seq_len: usize,
+}
+
+/// A number as people write it: 200k, 10M, 1.5B, 1e9.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount(pub u64);
+
+impl std::str::FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = text.replace('_', "");
+        let (digits, unit) = match plain.char_indices().last() {
+            Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
+            Some((at, 'M' | 'm')) => (&plain[..at], 1e6),
+            Some((at, 'B' | 'b' | 'G' | 'g')) => (&plain[..at], 1e9),
+            _ => (&*plain, 1.0),
+        };
+        let value = digits.parse::<f64>().map(|value| (value * unit).round());
+        match value {
+            Ok(value) if (1.0..=(1_u64 << 53) as f64).contains(&value) => Ok(Self(value as u64)),
+            _ => Err("give a number from 1 to 2^53, such as 500000, 500k, 20M or 1e9".into()),
+        }
+    }
+}
+
+/// Writes a first sweep file.
+pub fn init(args: &Init) -> Result<(), Error> {
+    let &Init { parameters, tokens, seq_len, .. } = args;
+    let options = InitOptions {
+        text: args.text.clone(),
+        tokenizer: args.tokenizer.clone(),
+        parameters: parameters.0,
+        tokens: tokens.map(|tokens| tokens.0),
+        seq_len,
+    };
+    let file = write(&args.to, &options)?;
+    let (path, sweep) = (args.to.display(), file.sweep());
+    let (initial, target) = (sweep.initial().describe(), sweep.target().describe());
+    print(&format!(
+        "{path}: from {initial}\n  to {target}\n\n{}",
+        next(&args.to, &sweep.spec().name)
+    ))
+}
+
+fn next(file: &PathBuf, name: &str) -> String {
+    let file = file.display();
+    format!(
+        "  outgrow plan {file}     its trials, and what they cost here; change the file until you like it\n  \
+         outgrow run {file}      train it; Ctrl-C stops, the same command goes on\n  \
+         outgrow report {name}   figures, tables and the answer, in reports/{name}"
+    )
+}
+
+/// Says what to do next: where there is a database, what is in it.
+pub fn guide(workspace: &Workspace) -> Result<(), Error> {
+    let sweeps = workspace.status(None).unwrap_or_default();
+    let Some((sweep, status, _)) = sweeps.last() else {
+        return print(&format!(
+            "outgrow trains transformers that grow, and compares them with models born at their size.\n\n  \
+             outgrow init mine.toml --text FOLDER    write a sweep for your own text\n{}\n\n`outgrow --help` lists all commands",
+            next(&"mine.toml".into(), "mine")
+        ));
+    };
+    let (ended, total, name) = (status.ended(), status.total(), &sweep.name);
+    let next = match total - ended {
+        0 => format!("outgrow report {name}    figures, tables and the answer"),
+        open => format!("outgrow run SWEEP.toml    the file of {name}: {open} trials are left"),
+    };
+    print(&format!(
+        "{} sweeps in {}; the newest is {name}, with {ended} of {total} trials done\n\n  {next}\n  \
+         outgrow status    where each stands\n\n`outgrow --help` lists all commands",
+        sweeps.len(),
+        outgrow_store::Address::shown(&workspace.db),
+    ))
+}

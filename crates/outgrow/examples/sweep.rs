@@ -1,0 +1,19 @@
+//! Runs a sweep from Rust, queries what was recorded, and writes its report:
+//! `cargo run --release --example sweep -- experiments/quickstart/sweep.toml`.
+
+use outgrow::{Error, RunOptions, SweepFile, Workspace};
+
+fn main() -> Result<(), Error> {
+    let path = std::env::args().nth(1).unwrap_or("experiments/quickstart/sweep.toml".into());
+    let file = SweepFile::read(path)?;
+    let workspace = Workspace::new("example.db".into(), None);
+    let finished = workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
+    println!("{} trials have ended: {:?}", finished.status.ended(), finished.ended);
+    for row in workspace.query("SELECT strategy, avg(val_loss) FROM finals GROUP BY strategy")?.rows
+    {
+        println!("{row:?}");
+    }
+    let written = workspace.report(&finished.sweep, Some("example-report".as_ref()), true)?;
+    println!("{}\n\nsee {}", written.report.answer, written.folder.display());
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Train populations of transformers that grow while they train, and compare them with models that
+//! were born at their size.
+//!
+//! A [`SweepFile`] says which models are trained, on which text, and how they grow; a [`Workspace`]
+//! is a database and the files beside it. What the command `outgrow` does, it does through this
+//! crate:
+//!
+//! ```no_run
+//! use outgrow::{RunOptions, SweepFile, Workspace};
+//!
+//! # fn main() -> Result<(), outgrow::Error> {
+//! let file = SweepFile::read("experiments/quickstart/sweep.toml")?;
+//! let workspace = Workspace::new("quickstart.db".into(), None);
+//! // In this process, one trial after another; again goes on where it stopped.
+//! workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
+//! let report = workspace.report(&file.sweep().spec().name, None, false)?;
+//! println!("{}", report.report.answer);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does on the way that a user should know, it tells as events of [`tracing`].
+//!
+//! The crates below have the parts: `outgrow_core` what architectures, growths, plans and sweeps
+//! are, `outgrow_train` the training, `outgrow_store` the database, `outgrow_report` the statistics
+//! and figures.
+
+pub mod devices;
+mod error;
+pub mod export;
+pub mod folder;
+mod init;
+mod namesake;
+pub mod page;
+mod query;
+pub mod repair;
+pub mod report;
+pub mod run;
+pub mod slurm;
+pub mod status;
+mod sweep_file;
+pub mod tables;
+pub mod text;
+pub mod worker;
+mod workspace;
+
+pub use self::{
+    devices::one_device,
+    error::Error,
+    export::ExportFormat,
+    init::{InitOptions, init},
+    run::{Finished, RunOptions},
+    slurm::SlurmOptions,
+    sweep_file::SweepFile,
+    worker::{WorkerOptions, work_on},
+    workspace::{DB, FILES, Workspace, runtime},
+};

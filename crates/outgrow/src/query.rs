@@ -1,0 +1,26 @@
+//! Answers of the database to a query, held in memory.
+
+use outgrow_store::Table;
+
+use crate::{
+    error::Error,
+    workspace::{Workspace, runtime},
+};
+
+impl Workspace {
+    /// Answers one SQL query that only reads. All rows are held in memory; `outgrow query` streams
+    /// them.
+    ///
+    /// # Errors
+    /// If it is not one statement, does more than read, or fails.
+    pub fn query(&self, sql: &str) -> Result<Table, Error> {
+        runtime()?.block_on(async {
+            let mut answer = self.reading().await?.ask(sql).await?;
+            let mut table = Table { columns: answer.columns.clone(), rows: vec![] };
+            while let Some(rows) = answer.next().await? {
+                table.rows.extend(rows);
+            }
+            Ok(table)
+        })
+    }
+}

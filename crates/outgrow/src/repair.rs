@@ -1,0 +1,11 @@
+//! Looking after a database and what lies beside it.
+
+mod mend;
+mod orphans;
+mod survey;
+
+pub use self::{
+    mend::Mended,
+    orphans::{Orphan, remove_orphans},
+    survey::Survey,
+};

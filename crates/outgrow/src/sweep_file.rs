@@ -1,0 +1,165 @@
+//! The sweep file on disk, and the files that it refers to.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use outgrow_core::{
+    Sweep,
+    sweep::{DataSpec, Member, SweepSpec},
+};
+use outgrow_data::{CorpusError, Tokenizer};
+use outgrow_train::{
+    Checkpoint,
+    hub::{self, is_hub},
+    model_digest,
+};
+
+use crate::error::Error;
+
+/// No sweep file has more bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The text of a regular file, if it can be that of a sweep.
+fn text(path: &Path) -> Result<String, Error> {
+    let cannot = || format!("cannot read {}", path.display());
+    let refused = |why: &str| Err(Error::Input(format!("{}: {why}", cannot())));
+    // Asked before it is opened: opening a pipe waits for its writer.
+    let found = fs::metadata(path).map_err(Error::input(cannot()))?;
+    if found.is_dir() {
+        return refused("it is a folder; name the sweep file in it");
+    }
+    if !found.is_file() {
+        return refused("it is no regular file; write the sweep into one");
+    }
+    if found.len() > LARGEST {
+        return refused(&format!(
+            "it has {} bytes, and no sweep file has more than {LARGEST}",
+            found.len()
+        ));
+    }
+    let mut bytes = vec![];
+    let file = fs::File::open(path).map_err(Error::input(cannot()))?;
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(Error::input(cannot()))?;
+    String::from_utf8(bytes).or_else(|error| {
+        let at = error.utf8_error().valid_up_to();
+        refused(&format!("it is no text: byte {at} is not UTF-8"))
+    })
+}
+
+/// A sweep, and the file that it was read from: paths in it count from the file's folder.
+#[derive(Clone, Debug)]
+pub struct SweepFile {
+    path: PathBuf,
+    sweep: Sweep,
+}
+
+impl SweepFile {
+    /// Reads a sweep file, and what it refers to: how many tokens a tokenizer knows, which sizes a
+    /// checkpoint has.
+    ///
+    /// # Errors
+    /// If the file, or what it refers to, can't be read or contradicts itself.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        read(path.as_ref())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The sweep.
+    pub fn sweep(&self) -> &Sweep {
+        &self.sweep
+    }
+
+    /// The trials of the sweep on a text of this digest.
+    ///
+    /// # Errors
+    /// If a strategy can't be sampled, or there are too many trials.
+    pub fn members(&self, digest: &str) -> Result<Vec<Member>, Error> {
+        self.sweep.members(digest).map_err(Error::input(self.path.display()))
+    }
+
+    /// A path of the sweep, as it is seen from here.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        beside(&self.path, path)
+    }
+
+    /// The sweep's data, with its paths as they are seen from here.
+    pub(crate) fn data(&self) -> DataSpec {
+        let mut data = self.sweep.spec().data.clone();
+        let lists = [&mut data.paths, &mut data.validation_paths].into_iter().flatten().flatten();
+        for path in lists.chain(&mut data.tokenizer) {
+            *path = self.beside(path).display().to_string();
+        }
+        data
+    }
+
+    /// For `map_err`: what the data can't be.
+    pub(crate) fn refused(&self) -> impl Fn(CorpusError) -> Error {
+        |error| match error {
+            CorpusError::Write { .. } => Error::Environment(error.to_string()),
+            _ => Error::Input(format!("{}: {error}", self.path.display())),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<SweepFile, Error> {
+    let text = text(path)?;
+    let named =
+        |error: &dyn std::fmt::Display| Error::Input(format!("{}: {error}", path.display()));
+    let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
+    if let Some(tokenizer) = &spec.data.tokenizer {
+        let read = Tokenizer::read(&beside(path, tokenizer));
+        let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
+        let known = tokenizer.vocab_size();
+        if *spec.data.vocab_size.get_or_insert(known) < known {
+            let why = format!(
+                "data.vocab_size must be at least {known}, which is what the tokenizer knows"
+            );
+            return Err(named(&why));
+        }
+        if spec.data.end_of_text.is_none() {
+            spec.data.end_of_text = tokenizer.end_of_text().map(str::to_owned);
+        }
+    }
+    if let Some(checkpoint) = &spec.initial.checkpoint {
+        let folder = beside(path, checkpoint);
+        if is_hub(&folder) {
+            let notes = hub::notes(&folder).map_err(|error| named(&error))?;
+            notes.iter().for_each(|note| tracing::info!("{note}"));
+        }
+        tell_of_other_tokenizer(path, &spec, &folder);
+        let refused = |error| named(&format!("initial.checkpoint: {error}"));
+        let architecture = Checkpoint::read_architecture(&folder).map_err(refused)?;
+        let digest = model_digest(&folder).map_err(refused)?;
+        spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
+    }
+    let sweep = Sweep::new(spec).map_err(|error| named(&error))?;
+    Ok(SweepFile { path: path.to_owned(), sweep })
+}
+
+/// A model that has a tokenizer of its own expects its tokens.
+fn tell_of_other_tokenizer(file: &Path, spec: &SweepSpec, model: &Path) {
+    let own = model.join("tokenizer.json");
+    let Some(named) = spec.data.tokenizer.as_ref().map(|named| beside(file, named)) else { return };
+    let named = if named.is_dir() { named.join("tokenizer.json") } else { named };
+    // What can't be read is refused where it is needed.
+    if let (Ok(own_text), Ok(text)) = (fs::read(&own), fs::read(&named))
+        && own_text != text
+    {
+        tracing::warn!(
+            "data.tokenizer is {}, and not the one that the model was trained with, {}: its embeddings mean other tokens",
+            named.display(),
+            own.display()
+        );
+    }
+}
+
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}

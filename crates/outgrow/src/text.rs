@@ -1,0 +1,86 @@
+//! A text file as a model reads it.
+
+use std::path::Path;
+
+use outgrow_core::Architecture;
+use outgrow_data::{CorpusError, Tokenizer};
+
+use crate::error::Error;
+
+/// A text as a model reads it.
+pub struct Text {
+    /// Token ids.
+    pub ids: Vec<i64>,
+    /// How long the text is.
+    pub bytes: usize,
+}
+
+/// A file as token ids: by the tokenizer that the user named, or that lies in the model's folder;
+/// byte by byte for a model of bytes.
+///
+/// # Errors
+/// If it is no such file, or the model has tokens and no tokenizer.
+pub fn text_ids(
+    path: &Path,
+    tokenizer: Option<&Path>,
+    model: &Path,
+    architecture: &Architecture,
+) -> Result<Text, Error> {
+    let text = read_text(path)?;
+    let own = model.join("tokenizer.json");
+    let refused = |error: CorpusError| Error::Input(error.to_string());
+    match tokenizer.or_else(|| own.exists().then_some(&own)) {
+        Some(tokenizer) => {
+            let tokenizer = Tokenizer::read(tokenizer).map_err(refused)?;
+            let encoded = tokenizer.encode(&[&text]).map_err(refused)?;
+            Ok(Text {
+                ids: encoded.concat().into_iter().map(i64::from).collect(),
+                bytes: text.len(),
+            })
+        }
+        None if (architecture.vocab_size, architecture.n_outputs) == (256, 256) => {
+            Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
+        }
+        None => Err(Error::Input(format!(
+            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer with --tokenizer",
+            architecture.vocab_size
+        ))),
+    }
+}
+
+/// No text or list of tokens that is held in memory at once is longer.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The whole of a text file in UTF-8, of at most a gibibyte.
+///
+/// # Errors
+/// If it is no such file.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    let named = path.display();
+    let refuse = |why: String| Err(Error::Input(format!("{named}: {why}")));
+    let about = std::fs::metadata(path).map_err(Error::input(format!("cannot read {named}")))?;
+    // A pipe would be waited for, a device may have no end.
+    match about.len() {
+        _ if !about.is_file() => return refuse("it is no regular file".into()),
+        0 => return refuse("it is empty".into()),
+        n if n > MAX_BYTES => {
+            return refuse(format!("it has {n} bytes; up to {MAX_BYTES} are read at once"));
+        }
+        _ => {}
+    }
+    let bytes = std::fs::read(path).map_err(Error::input(format!("cannot read {named}")))?;
+    match String::from_utf8(bytes) {
+        // A mark of byte order is no text.
+        Ok(mut text) => {
+            text.drain(..text.find(|c| c != '\u{feff}').unwrap_or(0).min(3));
+            Ok(text)
+        }
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            refuse(format!(
+                "it is no text in UTF-8: byte {at} (from 0) is {:#04x}",
+                error.as_bytes()[at]
+            ))
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One process that trains trials.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use outgrow_core::{Sweep, Trial, event::Receiver, sweep::memory};
+use outgrow_data::Corpus;
+use outgrow_runner::{Trained, Work, work};
+use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
+use outgrow_train::{
+    Begin, Device, Job, Options, Saved, TrainError, backward,
+    device::{self, MemoryGauge},
+    train_together,
+};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use crate::{
+    devices::check_device,
+    error::Error,
+    workspace::{Workspace, runtime},
+};
+
+/// How a worker trains.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Where; the first GPU, or the processor, if none is named.
+    pub device: Option<Device>,
+    /// CPU threads; another number may change the last bits of results.
+    pub threads: u16,
+    /// How many replicates are trained as one model; as many as keep the device busy if none is
+    /// named.
+    pub together: Option<u16>,
+    /// How many workers share the device.
+    pub share: usize,
+    /// Checkpoints of each trial that are kept.
+    pub keep: u16,
+    /// Minutes without a record after which a training is taken for hung.
+    pub hung_after: u16,
+    /// Name and version of the program that trains, for the records.
+    pub program: String,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            device: None,
+            threads: 1,
+            together: None,
+            share: 1,
+            keep: 2,
+            hung_after: 120,
+            program: concat!("outgrow ", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+impl WorkerOptions {
+    /// As arguments of `outgrow worker`, without the device and how many share it.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![];
+        let mut option = |name: &str, value: u16| {
+            arguments.extend([format!("--{name}"), value.to_string()]);
+        };
+        option("threads", self.threads);
+        option("keep", self.keep);
+        option("hung-after", self.hung_after);
+        if let Some(together) = self.together {
+            option("together", together);
+        }
+        arguments
+    }
+}
+
+/// Trains trials of a sweep that is in the database until none is left, or until told to stop.
+///
+/// # Errors
+/// If there is no such sweep or device, its text is not there, or the database refuses;
+/// [`Error::Interrupted`] if it was stopped.
+pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> Result<(), Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more
+    // than one signal of the other kinds.)
+    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
+    at_once.map_err(Error::environment("cannot listen to signals"))?;
+    // The last is what Slurm sends before a job's time is up.
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        let flag = signal_hook::flag::register(signal, stop.clone());
+        flag.map_err(Error::environment("cannot listen to signals"))?;
+    }
+    say_nothing_of_memory();
+    device::initialise(usize::from(options.threads));
+    let there = Device::all();
+    let device = options.device.unwrap_or(there[0]);
+    check_device(device, &there)?;
+    let summary = runtime()?.block_on(async {
+        let store = Store::open_read_only(&workspace.db).await?;
+        let found = store.find_sweep(sweep).await;
+        store.close().await;
+        Ok::<_, Error>(found?)
+    })?;
+    let corrupt = Error::environment(format!("sweep {} in the database", summary.name));
+    let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
+    let corpus =
+        Corpus::prepared(&summary.data_digest, &workspace.text(), sweep.spec().data.seq_len)
+            .map_err(Error::environment("training text"))?;
+    let attempts = Attempts {
+        workspace,
+        options,
+        device,
+        sweep: &summary.name,
+        corpus: &corpus,
+        checkpoint_every_tokens: sweep.spec().checkpoints.every_tokens,
+        gauge: MemoryGauge::new(device),
+    };
+    let job = Work {
+        database: &workspace.db,
+        sweep: &summary.id,
+        environment: attempts.environment(),
+        together: &|trial| attempts.together(trial),
+        folder: &|trial| workspace.checkpoints(&trial.id()),
+        hung_after: Duration::from_secs(60 * u64::from(options.hung_after)),
+        stop: &stop,
+    };
+    match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
+        true => Err(Error::Interrupted("stopped; what is left goes on in another worker".into())),
+        false => Ok(()),
+    }
+}
+
+/// What all attempts of a worker have in common.
+struct Attempts<'a> {
+    workspace: &'a Workspace,
+    options: &'a WorkerOptions,
+    device: Device,
+    sweep: &'a str,
+    corpus: &'a Corpus,
+    checkpoint_every_tokens: u64,
+    gauge: MemoryGauge,
+}
+
+impl Attempts<'_> {
+    fn environment(&self) -> Environment {
+        Environment {
+            host: outgrow_runner::this_process().host,
+            device: self.device.describe(),
+            threads: usize::from(self.options.threads),
+            versions: format!("{}, libtorch {}", self.options.program, device::LIBTORCH_VERSION),
+        }
+    }
+
+    fn train(&self, claims: &[Claim], receiver: &mut dyn Receiver) -> Trained {
+        let options = Options {
+            device: self.device,
+            checkpoint_every_tokens: self.checkpoint_every_tokens,
+            parts: self.parts(claims),
+            keep: usize::from(self.options.keep),
+        };
+        let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
+        self.gauge.reset();
+        // libtorch's complaints come as panics. What was recorded is safe, and nothing of the
+        // attempt is used afterwards.
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            train_together(&jobs, self.corpus, &options, receiver)
+        }));
+        let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
+            true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
+            false => resume_unwind(panic),
+        });
+        let ended = jobs
+            .iter()
+            .zip(ended)
+            .map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
+        let ended = ended.collect();
+        let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.parts);
+        Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
+    }
+
+    fn job(&self, claim: &Claim) -> Job {
+        let id = claim.trial.id();
+        let (checkpoints, all) =
+            (self.workspace.checkpoints(&id), self.workspace.all_checkpoints());
+        let saved = |recorded: &Recorded| Saved {
+            folder: Workspace::moved(&checkpoints, &recorded.path),
+            digest: recorded.digest.clone(),
+        };
+        let snapshot = |&step: &u64| (step, self.workspace.snapshot(&id, step, claim.epoch));
+        Job {
+            trial: claim.trial.clone(),
+            epoch: claim.epoch as u64,
+            resume: claim.checkpoints.iter().map(saved).collect(),
+            initial: claim
+                .trial
+                .settings
+                .initial
+                .as_ref()
+                .map(|digest| self.workspace.initial(digest)),
+            begin: claim.begin.as_ref().map(|Snapshot { path, digest }| Begin {
+                folder: Workspace::moved(&all, path),
+                digest: digest.clone(),
+            }),
+            snapshots: claim.snapshots.iter().map(snapshot).collect(),
+            checkpoints,
+        }
+    }
+
+    /// How many replicates of a trial are trained as one model: as many as the user says, or as pay
+    /// on this device and fit into its memory, as predicted. On a processor, where a step by hand
+    /// is faster than any of theirs together, each is trained alone.
+    fn together(&self, trial: &Trial) -> usize {
+        let automatic = || match self.device {
+            Device::Cpu => 1,
+            Device::Cuda(_) => {
+                let fits = |&together: &usize| {
+                    let share = self.device.share_bytes(self.options.share);
+                    share.is_some_and(|share| predicted(self.device, trial, together, 1) <= share)
+                };
+                (1..=memory::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
+            }
+        };
+        self.options.together.map_or_else(automatic, usize::from)
+    }
+
+    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one
+    /// sequence is predicted to fit, one at a time is tried all the same: predictions err on the
+    /// safe side.
+    fn parts(&self, claims: &[Claim]) -> usize {
+        let (trial, device) = (&claims[0].trial, self.device);
+        let (most, least) = (
+            trial.settings.training.batch_size,
+            claims.iter().map(|claim| claim.parts).max().unwrap_or(1),
+        );
+        let each = device.share_bytes(self.options.share);
+        let each =
+            each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
+        let backward = backward(trial, device, claims.len());
+        let parts = each.map_or(least, |each| {
+            memory::parts_that_fit(trial, each, least, backward).unwrap_or(most)
+        });
+        if parts > least {
+            tracing::info!(
+                "trial {}: its batch is trained in {parts} parts to fit into the memory of {device}",
+                trial.id()
+            );
+        }
+        parts
+    }
+
+    fn failure(&self, trial: &Trial, error: TrainError) -> outgrow_runner::Failure {
+        let text = format!("{} trial {}: {error}", self.sweep, trial.id());
+        match error {
+            TrainError::Memory { .. } => {
+                tracing::info!("{text}; the next attempt takes less");
+                outgrow_runner::Failure::Memory(error.to_string())
+            }
+            // The disk is full, or a folder is read-only: not the trial's fault.
+            TrainError::Checkpoint(_) => outgrow_runner::Failure::Place(text),
+            _ => outgrow_runner::Failure::Trial(error.to_string()),
+        }
+    }
+}
+
+/// Bytes that so many replicates of a trial take as one model.
+fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
+    let each = memory::training_bytes(trial, parts, backward(trial, device, together));
+    device.base_bytes() + each.saturating_mul(together as u64)
+}
+
+/// Running out of memory is an outcome, told in a line; a panic's long message would hide it.
+fn say_nothing_of_memory() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !out_of_memory(panic.payload()) {
+            usual(panic);
+        }
+    }));
+}
+
+/// Whether that is what libtorch panicked about, on a processor or on a GPU.
+fn out_of_memory(panic: &(dyn Any + Send)) -> bool {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| MEMORY.iter().any(|said| text.contains(said)))
+}
+
+/// What libtorch says when there is not enough.
+const MEMORY: [&str; 4] =
+    ["out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED"];
