@@ -28,7 +28,7 @@ pub use self::{
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,
-    settings::{Settings, Trial},
+    settings::{Settings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{
         CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, OptimizerSpec, Precision,

@@ -229,11 +229,7 @@ fn the_learning_rate_follows_its_schedule() {
 fn step_depends_on(trial: &Trial, step: u64) -> String {
     let tokens = step * trial.step_tokens();
     let grown: Vec<_> = trial.plan.stages().iter().filter(|stage| stage.tokens <= tokens).collect();
-    let policy = if grown.is_empty() {
-        String::new()
-    } else {
-        format!("{:?}", trial.settings.training.growth)
-    };
+    let policy = if grown.is_empty() { String::new() } else { format!("{:?}", trial.policy()) };
     let rate = trial.learning_rate(tokens);
     format!("{} {:?} {grown:?} {policy} {rate:?}", trial.seed, trial.plan.initial())
 }
@@ -805,4 +801,34 @@ fn courses_and_names_that_mislead_are_refused() {
         let error = refused(text);
         assert!(error.contains("`at`") && !error.contains("window"), "{error}");
     }
+}
+
+/// What a sweep is compared with, and what a trial never comes to, is none of its identity.
+#[test]
+fn a_training_from_scratch_is_the_same_in_every_sweep() {
+    let born = |text: &str| -> BTreeSet<String> {
+        let sweep = Sweep::parse(text).expect("a sweep");
+        let members = sweep.members("d").expect("members");
+        let born = members.iter().filter(|member| member.strategy == "from_scratch");
+        born.map(|member| member.trial.id()).collect()
+    };
+    let plain = born(SWEEP);
+    assert_eq!(plain.len(), 2, "one of each replicate");
+    for (from, to) in [
+        ("equal = \"tokens\"", "equal = \"train_flops\""),
+        ("\"keep_entry_age\"", "\"reset\""),
+        ("{ kind = \"unchanged\" }", "{ kind = \"rewarm_all\", tokens = 100 }"),
+        ("kind = \"normal\", scale = 1.0", "kind = \"copy\""),
+        ("plans = 2, max_stages = 3", "plans = 5, max_stages = 1"),
+        ("d_model = 8, n_layers = 1", "d_model = 4, n_layers = 1"),
+        ("same_tokens = false", "same_tokens = true"),
+        ("checkpoints = { every_tokens = 400 }", "checkpoints = { every_tokens = 16 }"),
+    ] {
+        let text = SWEEP.replace(from, to);
+        assert_ne!(text, SWEEP, "{from}");
+        assert_eq!(born(&text), plain, "{to}");
+    }
+    // A control of another name is the same training.
+    let long = SWEEP.replace("tokens = 800", "tokens = 1600");
+    assert!(born(&long).is_disjoint(&plain));
 }

@@ -344,7 +344,7 @@ fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
         tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
         plan_id: trial.plan.id(),
-        policy: trial.settings.training.growth,
+        policy: trial.policy().clone(),
         phases: trial.plan.phases(),
     })
 }

@@ -10,8 +10,7 @@ use outgrow_core::{
     plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
     sweep::{
-        Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
-        TrainingSpec,
+        EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSettings,
     },
 };
 use outgrow_data::Tokens;
@@ -205,9 +204,7 @@ fn trial(architecture: Architecture, batch_size: usize, precision: Precision) ->
         optimizer: OptimizerAtGrowth::KeepEntryAge,
         learning_rate: LearningRateAtGrowth::Unchanged,
     };
-    let training = TrainingSpec {
-        tokens: 1,
-        equal: Equal::Tokens,
+    let training = TrainingSettings {
         batch_size,
         learning_rate: 1e-3,
         schedule: LearningRateSchedule::Constant { warmup: 0.0 },
@@ -219,7 +216,7 @@ fn trial(architecture: Architecture, batch_size: usize, precision: Precision) ->
             clip_norm: 1.0,
         },
         precision,
-        growth,
+        growth: Some(growth),
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
     Trial {

@@ -9,8 +9,7 @@ use outgrow_core::{
     plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
     sweep::{
-        Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
-        TrainingSpec,
+        EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSettings,
     },
 };
 use rand::RngExt;
@@ -140,9 +139,7 @@ pub fn consult(
 fn usual_trial(architecture: &Architecture) -> Trial {
     let (initializer, optimizer) =
         (Initializer::Normal { scale: 1.0 }, OptimizerAtGrowth::KeepEntryAge);
-    let training = TrainingSpec {
-        tokens: 1,
-        equal: Equal::Tokens,
+    let training = TrainingSettings {
         batch_size: 1,
         learning_rate: 1e-3,
         schedule: LearningRateSchedule::Constant { warmup: 0.0 },
@@ -154,11 +151,11 @@ fn usual_trial(architecture: &Architecture) -> Trial {
             clip_norm: 1.0,
         },
         precision: Precision::Float32,
-        growth: GrowthPolicy {
+        growth: Some(GrowthPolicy {
             initializer,
             optimizer,
             learning_rate: LearningRateAtGrowth::Unchanged,
-        },
+        }),
     };
     let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
     let settings = Settings { data: String::new(), initial: None, tokens: 1, training, evaluation };

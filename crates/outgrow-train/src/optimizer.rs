@@ -75,7 +75,7 @@ fn step_by_hand(
     cohorts: &[Cohort],
 ) -> Tensor {
     let spec = &trial.settings.training.optimizer;
-    let policy = &trial.settings.training.growth;
+    let policy = trial.policy();
     let gradient = gradient.contiguous();
     let norm = by_hand::norm(&gradient);
     let clip = if spec.clip_norm > 0.0 { (spec.clip_norm / (norm + 1e-12)).min(1.0) } else { 1.0 };
@@ -114,7 +114,7 @@ fn step_by_hand(
 /// Decoupled weight decay; what is frozen does not decay.
 fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f64) {
     let mut decayed = state.weights.narrow(-1, 0, state.layout().decayed());
-    let _ = match (corrections, trial.settings.training.growth.learning_rate) {
+    let _ = match (corrections, trial.policy().learning_rate) {
         (Corrections::PerEntry { factor, .. }, LearningRateAtGrowth::NewOnly) => {
             decayed.g_mul_(&(1.0 - factor.narrow(-1, 0, state.layout().decayed()) * by))
         }
@@ -125,11 +125,8 @@ fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f6
 /// The policy's factors on whole parameters.
 fn rebase(state: &TrainingState, trial: &Trial, update: &Tensor) {
     for (param, at, len) in state.layout().segments() {
-        let factor = trial.settings.training.growth.parameter_factor(
-            param,
-            trial.plan.initial(),
-            state.architecture(),
-        );
+        let factor =
+            trial.policy().parameter_factor(param, trial.plan.initial(), state.architecture());
         if factor != 1.0 {
             let _ = update.narrow(-1, at, len).g_mul_scalar_(factor);
         }
@@ -173,8 +170,8 @@ enum Corrections {
 
 /// What the entries of each birth have in common, in the order of `state.cohorts`.
 fn cohorts(state: &TrainingState, trial: &Trial) -> Vec<Cohort> {
-    let (training, step_tokens) = (&trial.settings.training, trial.step_tokens());
-    let (spec, policy) = (&training.optimizer, &training.growth);
+    let step_tokens = trial.step_tokens();
+    let (spec, policy) = (&trial.settings.training.optimizer, trial.policy());
     let grown = state.cohorts.iter().any(|&born| born > 0);
     let cohort = |&born: &i64| {
         let age =
@@ -226,8 +223,8 @@ mod tests {
         },
         plan::GrowthPolicy,
         sweep::{
-            Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
-            TrainingSpec,
+            EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+            TrainingSettings,
         },
     };
 
@@ -253,9 +250,7 @@ mod tests {
             optimizer,
             learning_rate,
         };
-        let training = TrainingSpec {
-            tokens: 4 * (BEFORE as u64 + 100),
-            equal: Equal::Tokens,
+        let training = TrainingSettings {
             batch_size: 1,
             learning_rate: RATE,
             schedule: LearningRateSchedule::Constant { warmup: 0.0 },
@@ -267,13 +262,13 @@ mod tests {
                 clip_norm: 0.0,
             },
             precision: Precision::Float64,
-            growth,
+            growth: Some(growth),
         };
         let evaluation = EvaluationSpec { every_tokens: 4, tokens: 4, record_every_tokens: 4 };
         let settings = Settings {
             data: String::new(),
             initial: None,
-            tokens: training.tokens,
+            tokens: 4 * (BEFORE as u64 + 100),
             training,
             evaluation,
         };
@@ -289,7 +284,7 @@ mod tests {
         // Old entries have seen gradients of size 1 for long.
         let _ = no_grad(|| (state.first_moment.fill_(1.0), state.second_moment.fill_(1.0)));
         let stage = &trial.plan.stages()[0];
-        let policy = &trial.settings.training.growth;
+        let policy = trial.policy();
         let grown = grow_all(initial, &stage.growths, 0).expect("the plan was checked");
         let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
         let mut state = no_grad(|| state.grown(&grown, &how));
@@ -325,7 +320,7 @@ mod tests {
     /// The state after a growth and five steps, in a kind of numbers.
     fn after_steps(trial: &Trial, kind: Kind) -> Tensor {
         let stage = &trial.plan.stages()[0];
-        let policy = &trial.settings.training.growth;
+        let policy = trial.policy();
         let mut state = TrainingState::fresh(trial.plan.initial(), 1, kind, Device::Cpu);
         state.step = 30;
         let grown =

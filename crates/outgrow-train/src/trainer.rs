@@ -693,7 +693,7 @@ impl<'a> Session<'a> {
         let stage = &trial.plan.stages()[self.stages];
         let (old, grown) = grown_at(trial, self.stages);
         let preserving = all_preserve(&old, &stage.growths);
-        let policy = &trial.settings.training.growth;
+        let policy = trial.policy();
         let windows = self.corpus.validation((PROBE_SEQUENCES * old.seq_len) as u64, old.seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), old.seq_len, self.options.device);
         let copies = policy.optimizer == OptimizerAtGrowth::ScaledCopy;

@@ -21,8 +21,8 @@ use outgrow_core::{
     },
     plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::{
-        DataSpec, Equal, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
-        TrainingSpec,
+        DataSpec, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
+        TrainingSettings,
     },
 };
 use outgrow_data::Corpus;
@@ -59,15 +59,13 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
     let (optimizer_at_growth, learning_rate) =
         (OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
     let growth = GrowthPolicy { initializer, optimizer: optimizer_at_growth, learning_rate };
-    let training = TrainingSpec {
-        tokens: 24 * 64,
-        equal: Equal::Tokens,
+    let training = TrainingSettings {
         batch_size: 4,
         learning_rate: 3e-3,
         schedule: LearningRateSchedule::Cosine { warmup: 0.1, end: 0.1 },
         optimizer,
         precision,
-        growth,
+        growth: Some(growth),
     };
     let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
     let settings =
@@ -255,8 +253,10 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     };
     let goal = |shape, n_layers| TargetShape { d_model: 24, layers: vec![shape; n_layers] };
     let mut copied = plain.clone();
-    copied.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
-    copied.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
+    copied.settings.training.growth.as_mut().expect("it grows").optimizer =
+        OptimizerAtGrowth::ScaledCopy;
+    copied.settings.training.growth.as_mut().expect("it grows").learning_rate =
+        LearningRateAtGrowth::RewarmNew { tokens: 256 };
     let hyper_cloning = Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) });
     copied.plan = grown_by(hyper_cloning, goal(LayerShape::uniform(4, 4, 4, 48), 2));
     let mut masked = plain.clone();
@@ -265,7 +265,8 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
         goal(LayerShape::uniform(3, 6, 5, 30), 3),
     );
     let mut frozen = plain.clone();
-    frozen.settings.training.growth.learning_rate = LearningRateAtGrowth::NewOnly;
+    frozen.settings.training.growth.as_mut().expect("it grows").learning_rate =
+        LearningRateAtGrowth::NewOnly;
     let mut layer_norm = plain.clone();
     let mut architecture = initial();
     architecture.form.norm = Norm::LayerNorm;
@@ -376,8 +377,10 @@ fn replicates_part_ways_and_go_on_from_where_each_stands() {
 #[test]
 fn operators_train_and_resume_to_the_same_bits() {
     let mut trial = trial(Precision::Float32, Initializer::Copy);
-    trial.settings.training.growth.optimizer = OptimizerAtGrowth::ScaledCopy;
-    trial.settings.training.growth.learning_rate = LearningRateAtGrowth::RewarmNew { tokens: 256 };
+    trial.settings.training.growth.as_mut().expect("it grows").optimizer =
+        OptimizerAtGrowth::ScaledCopy;
+    trial.settings.training.growth.as_mut().expect("it grows").learning_rate =
+        LearningRateAtGrowth::RewarmNew { tokens: 256 };
     let goal = |d_model, n_layers, n_heads, d_ff| TargetShape {
         d_model,
         layers: vec![LayerShape::uniform(n_heads, 4, 4, d_ff); n_layers],

@@ -5,7 +5,7 @@ use super::{
     controls,
     error::{SweepError, bad},
     resolved::Sweep,
-    settings::{Settings, Trial},
+    settings::{Settings, TrainingSettings, Trial},
     spec::{ControlsSpec, SweepSpec, TrainingSpec},
 };
 use crate::stream::derive;
@@ -96,8 +96,11 @@ impl Sweep {
     }
 
     fn member(&self, arm: &Arm, learning_rate: f64, replicate: usize, data: &str) -> Member {
-        let growth = arm.growth.clone();
-        let training = TrainingSpec { learning_rate, growth, ..self.spec.training.clone() };
+        let TrainingSpec { batch_size, schedule, optimizer, precision, .. } =
+            self.spec.training.clone();
+        let growth = (!arm.plan.stages().is_empty()).then(|| arm.growth.clone());
+        let training =
+            TrainingSettings { batch_size, learning_rate, schedule, optimizer, precision, growth };
         let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
         let initial = self.spec.initial.digest.clone().filter(|_| arm.continues);
         let settings = Settings { data, initial, tokens: arm.tokens, training, evaluation };

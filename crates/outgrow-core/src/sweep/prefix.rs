@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::{members::Member, settings::Trial, spec::Equal};
+use super::{members::Member, settings::Trial};
 use crate::plan::LearningRateAtGrowth;
 
 /// Where a trial leaves another, whose state at that step it can begin from.
@@ -75,24 +75,31 @@ fn ways(trial: &Trial) -> Vec<(String, u64)> {
     let mut settings = serde_json::to_value(&trial.settings).expect("plain data");
     let policy = settings["training"]["growth"].take();
     // The last step is special: it is evaluated whether or not an evaluation is due.
-    let mut end = trial.settings.tokens - trial.step_tokens();
-    let settled = trial.settings.training.schedule.settled_until(trial.settings.tokens);
-    if trial.settings.training.equal == Equal::TrainFlops && settled > 0 {
-        // Trials differ in their tokens, and until the decay of the shorter that makes no
-        // difference.
-        settings["tokens"].take();
-        end = end.min(settled);
-    }
+    let end = trial.settings.tokens - trial.step_tokens();
+    // Until there, a trial of another length takes the same learning rates.
+    let settled = trial.settings.training.schedule.settled_until(trial.settings.tokens).min(end);
+    let length = format!(", {} tokens", trial.settings.tokens);
+    settings["tokens"].take();
     let mut way = format!("{}{}{}", trial.seed, json(&settings), json(trial.plan.initial()));
-    let mut ways = vec![];
+    let (mut ways, mut is_settled) = (vec![], false);
+    let mut settle = |way: &mut String, ways: &mut Vec<(String, u64)>| {
+        if !std::mem::replace(&mut is_settled, true) {
+            ways.push((way.clone(), settled));
+            *way += &length;
+        }
+    };
     for stage in trial.plan.stages() {
+        if stage.tokens > settled {
+            settle(&mut way, &mut ways);
+        }
         ways.push((way.clone(), stage.tokens.min(end)));
         way += &format!("{}{}", json(stage), json(&policy));
-        if let LearningRateAtGrowth::Rewind { .. } = trial.settings.training.growth.learning_rate {
+        if let LearningRateAtGrowth::Rewind { .. } = trial.policy().learning_rate {
             // Where the schedule goes back, it is stretched over the tokens that are left.
-            way += &trial.settings.tokens.to_string();
+            way += &length;
         }
     }
+    settle(&mut way, &mut ways);
     ways.push((way, end));
     ways
 }

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{EvaluationSpec, TrainingSpec};
-use crate::plan::GrowthPlan;
+use super::{
+    schedule::LearningRateSchedule,
+    spec::{EvaluationSpec, OptimizerSpec, Precision},
+};
+use crate::{
+    edit::Initializer,
+    plan::{GrowthPlan, GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+};
 
 /// Everything beside the plan and the seed that determines a trial's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,10 +23,36 @@ pub struct Settings {
     /// Tokens that this trial trains.
     pub tokens: u64,
     /// How it trains.
-    pub training: TrainingSpec,
+    pub training: TrainingSettings,
     /// How it is evaluated.
     pub evaluation: EvaluationSpec,
 }
+
+/// How a trial trains: of the sweep's `[training]` what determines its result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSettings {
+    /// Sequences per optimizer step.
+    pub batch_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Its course over the trial.
+    pub schedule: LearningRateSchedule,
+    /// AdamW's constants.
+    pub optimizer: OptimizerSpec,
+    /// Number type.
+    pub precision: Precision,
+    /// What happens at growth beside the transforms; none for a trial that never grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<GrowthPolicy>,
+}
+
+/// What a trial that never grows would do at a growth.
+static NEVER: GrowthPolicy = GrowthPolicy {
+    initializer: Initializer::Normal { scale: 1.0 },
+    optimizer: OptimizerAtGrowth::KeepEntryAge,
+    learning_rate: LearningRateAtGrowth::Unchanged,
+};
 
 /// A plan under settings and a seed: what a worker trains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +78,11 @@ impl Trial {
         blake3::hash(&text).to_hex()[..32].to_owned()
     }
 
+    /// What happens at its growths beside the transforms.
+    pub fn policy(&self) -> &GrowthPolicy {
+        self.settings.training.growth.as_ref().unwrap_or(&NEVER)
+    }
+
     /// Tokens of one optimizer step.
     pub fn step_tokens(&self) -> u64 {
         (self.settings.training.batch_size * self.plan.initial().seq_len) as u64
@@ -60,10 +97,10 @@ impl Trial {
     /// of it after a growth.
     pub fn learning_rate(&self, tokens: u64) -> f64 {
         let training = &self.settings.training;
-        let factor = training.growth.factor(&self.plan, tokens, self.step_tokens());
+        let factor = self.policy().factor(&self.plan, tokens, self.step_tokens());
         training.learning_rate
             * training.schedule.factor(
-                training.growth.course(&self.plan, tokens, self.settings.tokens),
+                self.policy().course(&self.plan, tokens, self.settings.tokens),
                 self.settings.tokens,
             )
             * factor
