@@ -126,6 +126,9 @@ fn readable() -> Vec<(&'static str, Value, &'static str)> {
         ("gpt_neox", json!({ "-rope_parameters": 0 }), ""),
         ("qwen3", json!({ "use_sliding_window": false, "sliding_window": 16 }), ""),
         ("qwen3", json!({ "layer_types": ["full_attention", "full_attention"] }), ""),
+        // Sizes that agree under another family's name grow under both.
+        ("llama", json!({ "n_layer": 2 }), ""),
+        ("gpt_neox", json!({ "layer_norm_epsilon": 1e-5, "head_dim": 16 }), ""),
         ("tied-same-head", json!({}), ""),
         ("tied-same-head-bfloat16", json!({}), ""),
         ("two-sets-same", json!({}), "not from model-00001-of-00001.safetensors"),
@@ -227,6 +230,8 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
         ),
         ("gpt_neox", json!({ "rope_theta": 5e5 }), &["`rope_theta` is 500000", "10000"]),
         ("gpt_neox", json!({ "head_dim": 32 }), &["`head_dim` is 32", "16 each"]),
+        ("gpt2", json!({ "scale_attn_weights": null }), &["`scale_attn_weights` is null"]),
+        ("gpt2", json!({ "scale_attn_weights": 1 }), &["`scale_attn_weights` is 1"]),
         ("gpt2", json!({ "head_dim": 16 }), &["`head_dim` is 16", "8 each"]),
         ("gpt2", json!({ "hidden_size": 64 }), &["`n_embd` is 32", "`hidden_size` is 64"]),
         ("gpt2", json!({ "n_ctx": 1024 }), &["`n_positions` is 64", "`n_ctx` is 1024"]),
@@ -400,6 +405,36 @@ fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
 }
 
 /// Files beside the model: what is copied, what is named, what is refused.
+/// The frequencies that stand beside ours, for transformers, must be those.
+#[test]
+fn frequencies_of_ours_are_read_whole_or_refused() {
+    let desk = Desk::new();
+    let Some(models) = models() else { return };
+    let tokens = desk.write("tokens.json", ROWS).to_str().expect("text").to_owned();
+    desk.ok(&["grow", &format!("{models}/llama-float64"), "grown", "--d-k", "16", "--d-v", "16"]);
+    desk.ok(&["eval", "grown", "--tokens", &tokens, "--json"]);
+    let config: Value =
+        serde_json::from_slice(&fs::read(desk.path("grown/config.json")).expect("read"))
+            .expect("JSON");
+    assert!(config["outgrow_rotary"].is_object(), "nothing would be tested: {config}");
+    let other = [("attention_factor", 2.0), ("factor", 8.0), ("rope_theta", 1234.5)];
+    for (number, (key, value)) in other.into_iter().enumerate() {
+        let folder = desk.path(&format!("{number}"));
+        copied(desk.path("grown").to_str().expect("text"), &folder);
+        let mut changed = config.clone();
+        for section in ["rope_scaling", "rope_parameters"] {
+            changed[section][key] = value.into();
+        }
+        if key == "rope_theta" {
+            changed[key] = value.into();
+        }
+        change(&folder, &changed);
+        let folder = folder.to_str().expect("text");
+        let (code, said) = desk.wrong(&["eval", folder, "--tokens", &tokens]);
+        assert!(code == 2 && said.contains("outgrow_rotary"), "{key}: {code} {said}");
+    }
+}
+
 #[test]
 fn what_belongs_to_the_old_size_does_not_go_along() {
     let desk = Desk::new();

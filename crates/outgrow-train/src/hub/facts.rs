@@ -71,6 +71,9 @@ const OFF: [&str; 44] = [
     "vision_config",
 ];
 
+/// Of those that must be on.
+const SWITCHES: [&str; 2] = ["is_causal", "scale_attn_weights"];
+
 /// Factors by which other families multiply, and switches that are on.
 const ONE: [&str; 10] = [
     "embedding_multiplier",
@@ -120,7 +123,7 @@ pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
         // Without its switch, Qwen3's window is not used.
         let unused = family == Family::Qwen3 && key == "sliding_window";
         let odd = OFF.contains(&key.as_str()) && !is_off(value) && !unused
-            || ONE.contains(&key.as_str()) && !is_one(value);
+            || ONE.contains(&key.as_str()) && !is_one(key, value);
         if odd {
             return config.refuse(format!(
                 "`{key}` is {value}, by which a model computes something else than a plain {name} model does; that is not known here"
@@ -192,8 +195,12 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
-fn is_one(value: &Value) -> bool {
-    matches!(value, Value::Null | Value::Bool(true)) || value.as_f64() == Some(1.0)
+/// Whether a factor is one, or a switch on; what transformers takes for neither is refused.
+fn is_one(key: &str, value: &Value) -> bool {
+    match SWITCHES.contains(&key) {
+        true => *value == Value::Bool(true),
+        false => value.is_null() || value.as_f64() == Some(1.0),
+    }
 }
 
 /// Fields that mean nothing here, nor to transformers' own code of these families.
@@ -204,13 +211,16 @@ pub fn unknown(fields: &Map<String, Value>) -> Vec<&str> {
     fields.keys().map(String::as_str).filter(|key| !known(key)).collect()
 }
 
-/// Gives facts that have another name in this configuration, too, the same value under both.
-pub fn rename(config: &mut Map<String, Value>) {
+/// Gives facts that have another name in this configuration, too, the value that they have under
+/// the family's `own` name.
+pub fn rename(config: &mut Map<String, Value>, own: &[&str]) {
+    let is_said = |config: &Map<String, Value>, name: &str| {
+        config.get(name).is_some_and(|value| !value.is_null())
+    };
     for [a, b] in NAMES {
-        if let (Some(value), Some(other)) = (config.get(a).cloned(), config.get(b))
-            && !other.is_null()
-        {
-            config.insert(b.into(), value);
+        let (from, to) = if own.contains(&a) { (a, b) } else { (b, a) };
+        if own.contains(&from) && is_said(config, to) {
+            config.insert(to.into(), config[from].clone());
         }
     }
 }

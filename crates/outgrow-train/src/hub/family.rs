@@ -500,6 +500,7 @@ impl Family {
                 ("n_layer", sizes.n_layers.into()),
                 ("n_head", sizes.n_kv_heads.into()),
                 ("n_inner", sizes.d_ff.into()),
+                ("n_positions", architecture.seq_len.into()),
                 ("layer_norm_epsilon", eps.into()),
             ],
             Family::GptNeox => vec![
@@ -510,8 +511,13 @@ impl Family {
                 ("layer_norm_eps", eps.into()),
             ],
         };
+        let own: Vec<&str> = fields.iter().map(|(key, _)| *key).collect();
         config.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        facts::rename(&mut config);
+        facts::rename(&mut config, &own);
+        // Of families that have no such field: it says what follows from others.
+        if config.get("head_dim").is_some_and(|value| !value.is_null()) {
+            config.insert("head_dim".into(), sizes.head.d_k.into());
+        }
         if config.get("layer_types").is_some_and(Value::is_array) {
             config.insert("layer_types".into(), vec!["full_attention"; sizes.n_layers].into());
         }

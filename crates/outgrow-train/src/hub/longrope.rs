@@ -70,14 +70,19 @@ pub fn read(config: &Config, rope: &Config, d_k: usize) -> Result<Option<Rotary>
         && (1..=1 << 24).contains(&rotary.width)
         && d_k <= 1 << 24;
     let expected = if sizes { factors(rotary, d_k) } else { None };
-    let same = |key: &str| {
-        rope.get(key)
-            .is_some_and(|found| expected.as_ref().is_some_and(|factors| *found == json!(factors)))
-    };
-    if rope.text("rope_type")?.as_deref() != Some("longrope")
-        || !same("short_factor")
-        || !same("long_factor")
-    {
+    let theta = if sizes { theta(rotary, d_k) } else { 0.0 };
+    let is_ours = [
+        ("rope_type", json!("longrope")),
+        ("short_factor", json!(expected)),
+        ("long_factor", json!(expected)),
+        // What transformers multiplies by, beside.
+        ("rope_theta", json!(theta)),
+        ("factor", json!(1.0)),
+        ("attention_factor", json!(1.0)),
+    ];
+    let is_said = |(key, value): &(&str, Value)| rope.get(key) == Some(value);
+    let is_outside = config.get("rope_theta").is_none_or(|found| *found == json!(theta));
+    if expected.is_none() || !is_outside || !is_ours.iter().all(is_said) {
         return config.refuse(format!(
             "`{OURS}` does not say what the rotary positions are; remove it, and only theta counts"
         ));

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -136,20 +136,47 @@ pub fn export(
 impl HubModel {
     /// Refuses a model whose form is not this one's: its configuration would say what it is not.
     fn check_same_form(&self, architecture: &Architecture) -> Result<(), HubError> {
-        let sizes =
-            |form: Form| Form { eps_sum: 0.0, qk_norm_eps: form.qk_norm_eps.map(|_| 0.0), ..form };
-        let same = sizes(self.architecture.form) == sizes(architecture.form)
-            && self.architecture.vocab_size == architecture.vocab_size
-            && self.architecture.seq_len == architecture.seq_len;
-        if same {
+        let differing = differing(&self.architecture, architecture);
+        if differing.is_empty() {
             return Ok(());
         }
-        let why = format!(
-            "it is not of the form of {}: vocab_size, the longest input, positions, norms, biases and activation must be the same",
-            self.folder.display()
-        );
+        let (folder, differing) = (self.folder.display(), differing.join(", "));
+        let why = format!("it is not of the form of {folder}, which must be the same: {differing}");
         Err(HubError::Unsayable { family: self.family.model_type(), why })
     }
+}
+
+/// What a configuration `like` says otherwise than an architecture is, beside sizes that grow. A
+/// model that was trained on shorter texts keeps the configuration's longest input, where positions
+/// are no tensor.
+fn differing(like: &Architecture, architecture: &Architecture) -> Vec<String> {
+    let fields = |form: Form| {
+        let form = Form { eps_sum: 0.0, qk_norm_eps: form.qk_norm_eps.map(|_| 0.0), ..form };
+        serde_json::to_value(form).expect("plain data")
+    };
+    let (theirs, ours) = (fields(like.form), fields(architecture.form));
+    let names = [&theirs, &ours].into_iter().flat_map(|form| form.as_object()).flat_map(Map::keys);
+    let names: BTreeSet<&String> = names.collect();
+    let said = |value: &Value| if value.is_null() { "not given".into() } else { value.to_string() };
+    let mut all: Vec<String> = names
+        .into_iter()
+        .filter(|name| theirs[name.as_str()] != ours[name.as_str()])
+        .map(|name| {
+            format!(
+                "{name} is {} there and {} here",
+                said(&theirs[name.as_str()]),
+                said(&ours[name.as_str()])
+            )
+        })
+        .collect();
+    let mut number = |what: &str, theirs: usize, ours: usize, is_same: bool| {
+        all.extend((!is_same).then(|| format!("{what} is {theirs} there and {ours} here")));
+    };
+    let (theirs, ours) = (like.vocab_size, architecture.vocab_size);
+    number("vocab_size", theirs, ours, theirs == ours);
+    let (theirs, ours) = (like.seq_len, architecture.seq_len);
+    number("the longest input", theirs, ours, ours <= theirs);
+    all
 }
 
 /// A folder that is not yet in its place. Unless it was moved there, it goes when it is dropped.
@@ -343,4 +370,32 @@ fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(&text)?;
     Point::HubSync.around(|| file.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use outgrow_core::{LayerShape, Norm, Positions, Rotary};
+
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_and_a_shorter_input_is_no_difference() {
+        let form = Form::decoder(Norm::RmsNorm, 1e-5);
+        let layer = LayerShape::uniform(2, 4, 4, 16);
+        let like = Architecture::uniform(100, 64, 8, 1, layer, form);
+        assert!(
+            differing(&like, &Architecture { seq_len: 16, d_model: 12, ..like.clone() }).is_empty()
+        );
+        let said = differing(&like, &Architecture { seq_len: 65, vocab_size: 99, ..like.clone() });
+        let expected =
+            ["vocab_size is 100 there and 99 here", "the longest input is 64 there and 65 here"];
+        assert_eq!(said, expected);
+        let rotary = Rotary { theta: 1e4, width: 4, channels: None, scaling: None };
+        let form = Form { positions: Positions::Rotary(rotary), gated: true, ..form };
+        let said = differing(&like, &Architecture { form, ..like.clone() }).join("; ");
+        assert!(
+            said.contains("gated is not given there and true here") && said.contains("positions"),
+            "{said}"
+        );
+    }
 }
