@@ -150,6 +150,11 @@ pub enum StoreError {
 const PASSING: [&str; 8] = ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "25006", "55P03"];
 
 impl StoreError {
+    /// That a stored text is not the JSON that it should be.
+    pub(crate) fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
+        move |error| StoreError::Corrupt { what, error: error.to_string() }
+    }
+
     /// Whether the database may be back, or free again, in a while: the same call can then go
     /// through.
     pub fn is_passing(&self) -> bool {
