@@ -72,6 +72,7 @@ impl From<outgrow_store::StoreError> for Failure {
             | Missing(_)
             | Address(_)
             | Older { .. }
+            | Unreleased(_)
             | NoSweep { .. }
             | Ambiguous { .. }
             | Query(_) => Failure::Input(error.to_string()),

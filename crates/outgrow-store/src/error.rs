@@ -33,6 +33,12 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The database was written before the first release.
+    #[error(
+        "{0} was written by an outgrow from before its first release, whose tables this one does not know; nothing was changed. Run its \
+         sweeps again into a new database (--db names it), or export what it holds with the outgrow that wrote it"
+    )]
+    Unreleased(String),
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),

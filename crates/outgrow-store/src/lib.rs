@@ -13,6 +13,7 @@
 mod address;
 mod check;
 mod claim;
+mod connect;
 mod copy;
 mod driver;
 mod error;
@@ -22,6 +23,7 @@ mod insert;
 mod intact;
 mod lease;
 mod live;
+mod migrations;
 mod open;
 mod prefix;
 mod query;

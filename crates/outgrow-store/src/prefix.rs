@@ -20,7 +20,7 @@ use crate::{
 pub struct Snapshot {
     /// Its folder, where it was written.
     pub path: String,
-    /// Digest of its head; older databases have none.
+    /// Digest of its head.
     pub digest: Option<String>,
 }
 

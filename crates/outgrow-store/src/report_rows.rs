@@ -1,9 +1,8 @@
 //! The rows that a report is made of.
 
 use outgrow_core::{
-    Transform, Trial,
+    Trial,
     event::Position,
-    growth::TransformKind,
     rows::{CurveRow, GrowthRow, TrialRow},
 };
 
@@ -35,7 +34,7 @@ impl Store {
         let curves = tx.map(curves, args![sweep], |row| curve_row(&row)).await?;
         let growths = "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds,
                     g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 END, g.tolerance,
-                    g.parameters_before, g.parameters_after, g.operator_flops, coalesce(g.axes, g.transforms), g.preserving, g.diagnosis
+                    g.parameters_before, g.parameters_after, g.operator_flops, g.axes, g.preserving, g.diagnosis
              FROM growth_event g JOIN trial t ON t.number = g.trial
              WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, g.stage";
         let growths = tx.map(growths, args![sweep], |row| growth_row(&row)).await?;
@@ -76,7 +75,8 @@ fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
         parameters_before: row.get(7)?,
         parameters_after: row.get(8)?,
         operator_flops: row.get(9)?,
-        axes: axes(&row.get::<String>(10)?)?,
+        axes: serde_json::from_str(&row.get::<String>(10)?)
+            .map_err(StoreError::corrupt("list of axes"))?,
         preserving: row.get(11)?,
         diagnosis: diagnosis
             .map(|text| serde_json::from_str(&text))
@@ -92,15 +92,5 @@ fn position(row: &Row) -> Result<Position, StoreError> {
         tokens: row.get(2)?,
         train_flops: row.get(3)?,
         wall_seconds: row.get(4)?,
-    })
-}
-
-/// The axes of a growth event; what was written before there were operators has its transforms
-/// instead.
-fn axes(text: &str) -> Result<Vec<TransformKind>, StoreError> {
-    serde_json::from_str::<Vec<TransformKind>>(text).or_else(|_| {
-        let transforms: Vec<Transform> =
-            serde_json::from_str(text).map_err(StoreError::corrupt("list of transforms"))?;
-        Ok(transforms.iter().map(Transform::kind).collect())
     })
 }
