@@ -7,11 +7,11 @@ use outgrow_failpoint::Point;
 use crate::{
     Store, StoreError,
     driver::{Arg, Cell, Row, Tx, args},
+    insert::numbers,
     schema::{
         ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SNAPSHOT,
         STEP_METRIC, SWEEP, TRIAL, Table,
     },
-    sweeps::numbers,
 };
 
 /// What copying changed in the database that was copied to.

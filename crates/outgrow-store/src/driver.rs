@@ -1,5 +1,5 @@
-//! SQLite and PostgreSQL behind one face: one text of SQL with arguments `$1`, `$2`, …, and rows of
-//! cells.
+//! SQLite and PostgreSQL behind one face: one text of SQL with arguments `$1`, `$2`, …, and rows
+//! of cells.
 //!
 //! Where PostgreSQL needs a word more, as to lock rows, the text says so in a comment that SQLite
 //! passes over: `/*pg: FOR UPDATE*/`.

@@ -33,6 +33,12 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The database was written before the first release.
+    #[error(
+        "{0} was written by an outgrow from before its first release, whose tables this one does not know; nothing was changed. Run its \
+         sweeps again into a new database (--db names it), or export what it holds with the outgrow that wrote it"
+    )]
+    Unreleased(String),
     /// There is no such file, and it was to be read only.
     #[error("there is no database {0}; `outgrow run` creates one (--db or OUTGROW_DB names it)")]
     Missing(String),
@@ -150,6 +156,11 @@ pub enum StoreError {
 const PASSING: [&str; 8] = ["57P01", "57P02", "57P03", "53300", "40001", "40P01", "25006", "55P03"];
 
 impl StoreError {
+    /// That a stored text is not the JSON that it should be.
+    pub(crate) fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
+        move |error| StoreError::Corrupt { what, error: error.to_string() }
+    }
+
     /// Whether the database may be back, or free again, in a while: the same call can then go
     /// through.
     pub fn is_passing(&self) -> bool {

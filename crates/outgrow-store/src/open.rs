@@ -1,28 +1,25 @@
-use std::{path::Path, time::Duration};
+//! Databases, opened.
 
-use outgrow_failpoint::Point;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    Connection, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
     StoreError,
     address::Address,
+    connect::{
+        ANSWER_TIMEOUT, Quiet, connect_file, connect_server, file, open_error, quiet, regular,
+        server,
+    },
     driver::{Pool, Tx},
-    identity::{Identity, log_bytes},
+    identity::Identity,
+    migrations::{
+        POSTGRES, SQLITE, file_version, migrate_file, migrate_server, server_version, up_to_date,
+    },
 };
 
-static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
-/// What `PRAGMA application_id` says in a file of ours: "ougw".
-pub(crate) const APPLICATION_ID: i64 = 1_870_099_319;
-/// Writers of a file wait this long for each other; a batch takes milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
-/// A server that does not answer for so long is away.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections of one process.
 const CONNECTIONS: u32 = 4;
 
@@ -59,9 +56,9 @@ impl Store {
                     return Err(StoreError::Missing(path));
                 }
                 let options = file(&path).synchronous(SqliteSynchronous::Full);
-                migrate_file(&path, &options.clone().create_if_missing(create)).await?;
+                migrate_file(&path, &options.clone().create_if_missing(create), &SQLITE).await?;
                 let mut anchor = connect_file(&path, &options).await?;
-                file_version(&mut anchor, &path).await?;
+                file_version(&mut anchor, &path, &SQLITE).await?;
                 Self::of_file(&path, options, Identity::of_file(&path, anchor)?).await
             }
             Address::Server(url) => {
@@ -69,7 +66,7 @@ impl Store {
                 if !create && probe_server(address, &options).await? == 0 {
                     return Err(StoreError::Missing(Address::shown(address)));
                 }
-                migrate_server(address, &options).await?;
+                migrate_server(address, &options, &POSTGRES).await?;
                 Self::of_server(address, options).await
             }
         }
@@ -177,7 +174,7 @@ async fn readable(
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, StoreError> {
     let mut connection = connect_file(path, options).await?;
-    match file_version(&mut connection, path)
+    match file_version(&mut connection, path, &SQLITE)
         .await
         .and_then(|found| up_to_date(found, &SQLITE, path))
     {
@@ -196,7 +193,7 @@ async fn probe_file(path: &str) -> Result<Option<i64>, StoreError> {
         return Ok(None);
     }
     let mut connection = connect_file(path, &quiet(path).options).await?;
-    let version = file_version(&mut connection, path).await;
+    let version = file_version(&mut connection, path, &SQLITE).await;
     connection.close().await.map_err(|error| open_error(path, error))?;
     version.map(Some)
 }
@@ -204,211 +201,9 @@ async fn probe_file(path: &str) -> Result<Option<i64>, StoreError> {
 /// The schema version of a server's database.
 async fn probe_server(address: &str, options: &PgConnectOptions) -> Result<i64, StoreError> {
     let mut connection = connect_server(address, options).await?;
-    let version = server_version(&mut connection, address).await?;
+    let version = server_version(&mut connection, address, &POSTGRES).await?;
     connection.close().await?;
     Ok(version)
-}
-
-/// Whether there is a file; none if not.
-fn regular(path: &str) -> Result<Option<()>, StoreError> {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => Ok(Some(())),
-        Ok(found) if found.is_dir() => Err(StoreError::Address(format!(
-            "{path} is a folder; name a file in it, as {}/outgrow.db",
-            path.trim_end_matches('/')
-        ))),
-        Ok(_) => Err(StoreError::Address(format!("{path} is no regular file"))),
-        // Why it can't be had, SQLite says when it is opened.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Some(())),
-        Err(_) => Ok(None),
-    }
-}
-
-/// How to read a file so that nothing stays beside it.
-struct Quiet {
-    options: SqliteConnectOptions,
-    immutable: bool,
-}
-
-/// A log that is there stays. Without one, whoever reads makes it: who may write takes it away
-/// again, and for others there is none to be made.
-fn quiet(path: &str) -> Quiet {
-    let file_itself = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let writable = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
-    match (log_bytes(path), writable(&file_itself) && file_itself.parent().is_none_or(writable)) {
-        (None, true) => Quiet { options: file(path).pragma("query_only", "1"), immutable: false },
-        (None | Some(0), false) => {
-            Quiet { options: only_reading(path).immutable(true), immutable: true }
-        }
-        _ => Quiet { options: only_reading(path), immutable: false },
-    }
-}
-
-fn only_reading(path: &str) -> SqliteConnectOptions {
-    file(path).read_only(true).pragma("query_only", "1")
-}
-
-/// Refuses a schema that readers of this version do not know.
-fn up_to_date(found: i64, migrator: &Migrator, path: &str) -> Result<(), StoreError> {
-    match (found, newest(migrator)) {
-        (0, _) => Err(StoreError::Missing(path.into())),
-        (found, known) if found < known => {
-            Err(StoreError::Older { path: path.into(), found, known })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn newest(migrator: &Migrator) -> i64 {
-    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
-/// Brings a file up to date under one lock: of two programs that start at once, the second finds
-/// the work done.
-async fn migrate_file(path: &str, options: &SqliteConnectOptions) -> Result<(), StoreError> {
-    let failed = |error: sqlx::Error| open_error(path, error);
-    let mut connection = connect_file(path, options).await?;
-    if file_version(&mut connection, path).await? < newest(&SQLITE) {
-        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        let done = SQLITE.run_direct(None, &mut *tx, false).await;
-        done.map_err(|error| match error {
-            MigrateError::Execute(error) => open_error(path, error),
-            other => other.into(),
-        })?;
-        Point::CommitSchema.before();
-        tx.commit().await.map_err(failed)?;
-        Point::CommitSchema.after();
-    }
-    // The log beside the file outlives this connection, so it is set up once the file is ours.
-    let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
-    let began = std::time::Instant::now();
-    loop {
-        match wal.connect().await {
-            Ok(connection) => return connection.close().await.map_err(failed),
-            // SQLite does not wait here for others that set it up at the same moment.
-            Err(error)
-                if error.to_string().contains("locked") && began.elapsed() < BUSY_TIMEOUT =>
-            {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
-}
-
-async fn connect_file(
-    path: &str,
-    options: &SqliteConnectOptions,
-) -> Result<SqliteConnection, StoreError> {
-    options.connect().await.map_err(|error| open_error(path, error))
-}
-
-/// The schema version of a file; 0 if nothing is in it.
-async fn file_version(connection: &mut SqliteConnection, path: &str) -> Result<i64, StoreError> {
-    let failed = |error| open_error(path, error);
-    let mut number = async |sql: &'static str| {
-        sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await
-    };
-    if number("SELECT count(*) FROM sqlite_schema").await.map_err(failed)? == 0 {
-        return Ok(0);
-    }
-    if number("PRAGMA application_id").await.map_err(failed)? != APPLICATION_ID {
-        return Err(StoreError::Foreign(path.into()));
-    }
-    let found =
-        number("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await.map_err(failed)?;
-    known(found, newest(&SQLITE), path)
-}
-
-/// Brings a server's schema up to date; the migrator takes a lock of the server's.
-async fn migrate_server(address: &str, options: &PgConnectOptions) -> Result<(), StoreError> {
-    let mut connection = connect_server(address, options).await?;
-    if server_version(&mut connection, address).await? < newest(&POSTGRES) {
-        let mut tx = connection.begin().await?;
-        // One at a time, and all of it or nothing.
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(APPLICATION_ID)
-            .execute(&mut *tx)
-            .await?;
-        if server_version(&mut tx, address).await? < newest(&POSTGRES) {
-            POSTGRES.run_direct(None, &mut *tx, false).await?;
-        }
-        Point::CommitSchema.before();
-        tx.commit().await?;
-        Point::CommitSchema.after();
-    }
-    Ok(connection.close().await?)
-}
-
-async fn connect_server(
-    address: &str,
-    options: &PgConnectOptions,
-) -> Result<PgConnection, StoreError> {
-    let connecting = tokio::time::timeout(ANSWER_TIMEOUT, options.connect()).await;
-    let connected = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    connected.map_err(|error| open_error(address, error))
-}
-
-/// The version of a server's schema; 0 if there is none yet.
-async fn server_version(connection: &mut PgConnection, address: &str) -> Result<i64, StoreError> {
-    let mut number = async |sql: &'static str| {
-        sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await
-    };
-    let log = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = '_sqlx_migrations'";
-    let ours = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename IN ('trial', 'growth_event')";
-    if number(log).await? == 0 {
-        return Ok(0);
-    }
-    let found = number("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await?;
-    if found > 0 && number(ours).await? < 2 {
-        return Err(StoreError::Foreign(Address::shown(address)));
-    }
-    known(found, newest(&POSTGRES), &Address::shown(address))
-}
-
-fn known(found: i64, known: i64, path: &str) -> Result<i64, StoreError> {
-    match found > known {
-        true => Err(StoreError::Newer { path: path.into(), found, known }),
-        false => Ok(found),
-    }
-}
-
-fn file(path: &str) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
-}
-
-fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
-    // What exactly, the library tells by showing it.
-    let odd = |_| {
-        StoreError::Address(format!(
-            "an option of {} has a value that is not known",
-            Address::shown(url)
-        ))
-    };
-    Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
-}
-
-pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
-    let text = error.to_string();
-    if text.contains("file is not a database") {
-        return StoreError::Foreign(Address::shown(address));
-    }
-    let hint = match &text {
-        t if t.contains("unable to open") => "; is its folder there, and may you write to it?",
-        t if t.contains("readonly") => {
-            "; the file or its folder is read-only (a log, -wal, beside it must be written to be read: copy both to a folder of yours)"
-        }
-        t if t.contains("disk is full") => "; the disk is full",
-        t if t.contains("Connection refused") => "; is the server running, and is that its port?",
-        t if t.contains("authentication failed") => {
-            "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL"
-        }
-        t if t.contains("database \"") && t.contains("does not exist") => {
-            "; `createdb` makes a database"
-        }
-        _ => "",
-    };
-    StoreError::Open { path: Address::shown(address), error, hint }
 }
 
 /// Unix seconds now.

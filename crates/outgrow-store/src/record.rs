@@ -6,8 +6,8 @@ use outgrow_failpoint::Point;
 
 use crate::{
     Claim, Store, StoreError,
-    claim::check_epoch,
     driver::{Arg, Tx, args},
+    lease::check_epoch,
     open::now,
     schema::{CHECKPOINT, EVAL_METRIC, GROWTH_EVENT, SNAPSHOT, STEP_METRIC, Table},
 };

@@ -18,8 +18,9 @@ use sqlx::{
 
 use crate::{
     Finding, Store, StoreError, Tell,
+    connect::open_error,
     driver::{Arg, Pool, Row, Tx, args},
-    open::{APPLICATION_ID, open_error},
+    migrations::{APPLICATION_ID, SQLITE, refuse_unreleased},
     schema::{
         ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER,
         SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
@@ -54,6 +55,12 @@ async fn integrity(path: &str) -> Result<Vec<String>, StoreError> {
     }
     if tx.value::<i64>("PRAGMA application_id", &[]).await? != APPLICATION_ID {
         return Ok(vec!["its first page does not say that it is a database of outgrow's".into()]);
+    }
+    if let Tx::Sqlite(connection) = &mut tx
+        && let Err(error @ StoreError::Unreleased(_)) =
+            refuse_unreleased(connection, path, &SQLITE).await
+    {
+        return Err(error);
     }
     let mut said = vec![];
     let read = |row: Row| {

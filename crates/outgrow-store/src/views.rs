@@ -3,7 +3,7 @@
 
 use crate::{
     Cell, Store, StoreError, Table,
-    check::refuse_changed,
+    intact::refuse_changed,
     live::hexadecimal,
     schema::{self, EVAL_METRIC, GROWTH_EVENT, STEP_METRIC},
 };

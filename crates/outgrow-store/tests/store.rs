@@ -426,10 +426,25 @@ both! {
         assert_eq!(f.query(&crashes).await, [[Cell::Integer(0)]]);
     }
 
-    async fn older_databases_are_brought_up_to_date_and_lose_nothing(f: Fixture) {
-        for version in if f.is_server() { 5..=6 } else { 1..=6 } {
+    async fn databases_of_before_the_first_release_are_refused_as_they_are(f: Fixture) {
+        for versions in [&[1][..], &[1, 2], &[1, 2, 3, 4, 5, 6, 7, 8], &[5], &[5, 6, 7, 8]] {
             let folder = tempfile::tempdir().expect("a folder");
-            is_brought_forward(&f.another(&folder).await, version).await;
+            let address = f.another(&folder).await;
+            unreleased(&address, versions).await;
+            let before = std::fs::read(&address).ok();
+            let opened = [Store::open(&address).await, Store::open_existing(&address).await, Store::open_read_only(&address).await];
+            let mut refused: Vec<StoreError> = opened.into_iter().filter_map(Result::err).collect();
+            refused.extend(Store::probe(&address).await.err());
+            if !f.is_server() {
+                refused.extend(outgrow_store::damage(&address).await.err());
+            }
+            assert_eq!(refused.len(), if f.is_server() { 4 } else { 5 }, "{versions:?}: {refused:?}");
+            for error in refused {
+                let said = error.to_string();
+                assert!(matches!(error, StoreError::Unreleased(_)), "{versions:?}: {said}");
+                assert!(said.contains("Run its sweeps again") && !said.contains("upgrade"), "{said}");
+            }
+            assert_eq!(std::fs::read(&address).ok(), before, "nothing is changed");
         }
     }
 
@@ -547,131 +562,32 @@ both! {
     }
 }
 
-/// A database as the migrations up to `version` left it.
-async fn older(address: &str, version: i64) {
-    let (migrator, when, bytes) = match address.contains("://") {
-        true => (
-            sqlx::migrate!("../../migrations/postgres"),
-            "TIMESTAMPTZ NOT NULL DEFAULT now()",
-            "BYTEA",
-        ),
+/// A database as an outgrow of before the first release left it after these migrations.
+async fn unreleased(address: &str, versions: &[i64]) {
+    let (head, when, bytes) = match address.contains("://") {
+        true => ("", "TIMESTAMPTZ NOT NULL DEFAULT now()", "BYTEA"),
         false => (
-            sqlx::migrate!("../../migrations/sqlite"),
+            "PRAGMA application_id = 1870099319;",
             "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
             "BLOB",
         ),
     };
-    let log = format!(
-        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on {when},
-         success BOOLEAN NOT NULL, checksum {bytes} NOT NULL, execution_time BIGINT NOT NULL)"
+    let tables = format!(
+        "{head} CREATE TABLE trial (number BIGINT PRIMARY KEY);
+         CREATE TABLE growth_event (trial BIGINT REFERENCES trial (number));
+         INSERT INTO trial VALUES (1);
+         CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+           installed_on {when}, success BOOLEAN NOT NULL, checksum {bytes} NOT NULL,
+           execution_time BIGINT NOT NULL)"
     );
-    execute(address, &log).await;
-    for migration in migrator.iter().filter(|migration| migration.version <= version) {
-        execute(address, migration.sql.as_str()).await;
-        let digits: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
-        let checksum =
-            if bytes == "BLOB" { format!("x'{digits}'") } else { format!("'\\x{digits}'") };
-        let number = migration.version;
+    execute(address, &tables).await;
+    for version in versions {
         let done = format!(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES ({number}, '', true, {checksum}, 0)"
+             VALUES ({version}, 'initial', true, '', 0)"
         );
         execute(address, &done).await;
     }
-}
-
-/// What was written before version 7 of a sweep two of whose controls had one name, its FLOPs from
-/// 2^63 on wrapped.
-fn of_old(definition: &str, version: i64) -> String {
-    let (rate, its) = if version > 1 { (", learning_rate", ", 1e-3") } else { ("", "") };
-    let (axes, theirs) = if version > 1 { (", axes", ", '[\"mlp_expansion\"]'") } else { ("", "") };
-    let snapshot = if version > 2 {
-        "INSERT INTO snapshot (trial, step, train_flops, path) VALUES (1, 5, 500, 'there');"
-    } else {
-        ""
-    };
-    let trial = |n: i64, flops: i64| {
-        format!(
-            "INSERT INTO trial (number, id, definition, tokens, train_flops, parameters{rate})
-             VALUES ({n}, 't{n}', '{definition}', 1, {flops}, 1{its});
-             INSERT INTO attempt (id, trial, epoch, environment, process, started_at, heartbeat_at, outcome, train_flops)
-             VALUES ({n}, {n}, 1, 1, 'p', 0, 0, 'complete', {n} - 2);
-             INSERT INTO step_metric (trial, step, tokens, train_flops, wall_seconds, learning_rate, attempt)
-             VALUES ({n}, 7, 700, {flops}, 1.0, 1e-3, {n});
-             INSERT INTO eval_metric (trial, step, tokens, train_flops, wall_seconds, val_loss, is_last, attempt)
-             VALUES ({n}, 7, 700, {flops}, 1.0, 2.5, 1, {n});"
-        )
-    };
-    let trials: String =
-        [(1, 7), (2, i64::MIN), (3, -1), (4, i64::MAX)].map(|(n, flops)| trial(n, flops)).concat();
-    let member = |(position, trial, strategy, replicate)| {
-        format!(
-            "INSERT INTO member VALUES ('s', {position}, {trial}, '{strategy}', 'k', 0, {replicate});"
-        )
-    };
-    let members = [
-        (0, 1, "control", 0),
-        (1, 2, "control", 0),
-        (2, 3, "control (2)", 0),
-        (3, 4, "control", 1),
-        (4, 1, "control", 1),
-    ];
-    let members: String = members.map(member).concat();
-    format!(
-        "INSERT INTO sweep VALUES ('s', 'small', '', 'd', 0); INSERT INTO environment VALUES (1, 'h', 'cpu', 1, 'v');
-         {trials} {members} {snapshot}
-         INSERT INTO growth_event (trial, stage, step, tokens, train_flops, wall_seconds, transforms, parameters_before,
-           parameters_after, max_logit_change, max_logit, loss_before, loss_after, tolerance, seconds, attempt{axes})
-         VALUES (1, 0, 5, 500, 50, 1.0, '[{{\"transform\":\"mlp_expansion\",\"d_ff\":9}}]', 10, 20, 1e-7, 1.0, 3.0, 3.0, 1e-5, 0.1, 1{theirs});"
-    )
-}
-
-async fn is_brought_forward(address: &str, version: i64) {
-    older(address, version).await;
-    let sweep = Sweep::parse(SWEEP).expect("a sweep");
-    let member = sweep.members("d").expect("members").remove(0);
-    execute(address, &of_old(&serde_json::to_string(&member.trial).expect("JSON"), version)).await;
-    let refused = Store::open_read_only(address).await.expect_err("nobody who reads changes it");
-    assert!(matches!(&refused, StoreError::Older { found, .. } if *found == version), "{refused}");
-    Store::open_existing(address).await.expect("brought up to date").close().await;
-    let store = Store::open_read_only(address).await.expect("it is of this version");
-    let (trials, curves, growths) = store.report_rows("s").await.expect("rows");
-    assert_eq!(
-        (trials[0].learning_rate, growths[0].axes.as_slice()),
-        (1e-3, &[TransformKind::MlpExpansion][..])
-    );
-    assert!(
-        growths[0].preserving && growths[0].diagnosis.is_none() && growths[0].operator_flops == 0
-    );
-    let names: Vec<_> = trials.iter().map(|row| (row.strategy.as_str(), row.replicate)).collect();
-    let told_apart = [
-        ("control", 0),
-        ("control (2)", 0),
-        ("control (2) (2)", 0),
-        ("control", 1),
-        ("control (2)", 1),
-    ];
-    assert_eq!(names, told_apart, "version {version}");
-    let flops: Vec<u128> = curves.iter().map(|row| row.at.train_flops).collect();
-    // SQLite has the nearest real number of 2^64 - 1.
-    let last = (1 << 64) - u128::from(address.contains("://"));
-    assert_eq!(flops, [7, 1 << 63, last, i64::MAX as u128], "version {version}");
-    let ask = async |sql: &str| store.query(sql).await.expect("an answer").rows;
-    let places = "SELECT count(*) FROM finals GROUP BY sweep_id, strategy, plan, replicate, learning_rate HAVING count(*) > 1";
-    assert_eq!(ask(places).await, Vec::<Vec<Cell>>::new());
-    let spent = ask("SELECT spent_flops FROM compute ORDER BY trial").await;
-    assert_eq!(
-        spent,
-        [-1, -1, 0, 1, 2].map(|n| [Cell::Integer(n)]),
-        "an attempt may stand below zero"
-    );
-    if version > 2 {
-        let snapshot = ask("SELECT train_flops, path, digest FROM snapshot").await;
-        assert_eq!(snapshot, [[Cell::Integer(500), Cell::Text("there".into()), Cell::Null]]);
-    }
-    store.close().await;
-    let twice = Store::open(address).await.expect("opens");
-    assert_eq!(twice.status("s").await.expect("status").total(), 4);
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ impl From<outgrow_store::StoreError> for Error {
             | Missing(_)
             | Address(_)
             | Older { .. }
+            | Unreleased(_)
             | NoSweep { .. }
             | Ambiguous { .. }
             | Query(_) => Error::Input(error.to_string()),

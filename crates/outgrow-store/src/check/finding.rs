@@ -138,86 +138,93 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// The trial that it is about, if it is about one.
+    fn trial(&self) -> Option<&Which> {
+        match self {
+            Finding::Definition { trial }
+            | Finding::Lost { trial }
+            | Finding::Column { trial, .. }
+            | Finding::Epoch { trial, .. }
+            | Finding::Rows { trial, .. }
+            | Finding::NotDiverged { trial }
+            | Finding::Open { trial, .. }
+            | Finding::Unheld { trial }
+            | Finding::Checkpoint { trial, .. }
+            | Finding::Snapshot { trial, .. } => Some(trial),
+            Finding::Damage { .. }
+            | Finding::Unreadable { .. }
+            | Finding::SweepText { .. }
+            | Finding::SweepName { .. }
+            | Finding::Places { .. }
+            | Finding::Beginnings { .. }
+            | Finding::Dangling { .. } => None,
+        }
+    }
+
+    /// What is wrong; not of which trial.
+    fn words(&self) -> String {
         match self {
             Finding::Damage { said } => {
-                write!(f, "the file is damaged: {}", said.replace('\n', "; "))
+                format!("the file is damaged: {}", said.replace('\n', "; "))
             }
             Finding::Unreadable { table, saved, refused: 0 } => {
-                write!(f, "{table}: a part can't be read; {saved} rows can")
+                format!("{table}: a part can't be read; {saved} rows can")
             }
-            Finding::Unreadable { table, saved, refused } => {
-                write!(
-                    f,
-                    "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can"
-                )
-            }
+            Finding::Unreadable { table, saved, refused } => format!(
+                "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can"
+            ),
             Finding::SweepText { sweep, name } => {
-                write!(f, "sweep {name:?} ({}): its text is not what was written", short(sweep))
+                format!("sweep {name:?} ({}): its text is not what was written", short(sweep))
             }
             Finding::SweepName { sweep, found, expected } => {
-                write!(f, "sweep {}: is called {found:?}, its text says {expected:?}", short(sweep))
+                format!("sweep {}: is called {found:?}, its text says {expected:?}", short(sweep))
             }
-            Finding::Places { sweep, name, rows } => {
-                write!(
-                    f,
-                    "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
-                    short(sweep)
-                )
-            }
-            Finding::Beginnings { sweep, name, rows } => {
-                write!(
-                    f,
-                    "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
-                    short(sweep)
-                )
-            }
+            Finding::Places { sweep, name, rows } => format!(
+                "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
+                short(sweep)
+            ),
+            Finding::Beginnings { sweep, name, rows } => format!(
+                "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
+                short(sweep)
+            ),
             Finding::Dangling { table, of, rows } => {
-                write!(f, "{table}: {rows} rows of {of} that is not there")
+                format!("{table}: {rows} rows of {of} that is not there")
             }
-            Finding::Definition { trial } => {
-                write!(f, "{trial}: its definition does not give its identity")
+            Finding::Definition { .. } => "its definition does not give its identity".into(),
+            Finding::Lost { .. } => {
+                "its definition does not give its identity, and no sweep here has it".into()
             }
-            Finding::Lost { trial } => {
-                write!(
-                    f,
-                    "{trial}: its definition does not give its identity, and no sweep here has it"
-                )
+            Finding::Column { column, .. } => {
+                format!("{column} is not what its definition says")
             }
-            Finding::Column { trial, column } => {
-                write!(f, "{trial}: {column} is not what its definition says")
+            Finding::Epoch { found, expected, .. } => {
+                format!("has epoch {found}, and an attempt of epoch {expected}")
             }
-            Finding::Epoch { trial, found, expected } => {
-                write!(f, "{trial}: has epoch {found}, and an attempt of epoch {expected}")
+            Finding::Rows { table, problem, rows, first_step, .. } => {
+                let (rows_are, problem) = (named(table, *rows), problem.words());
+                format!("{rows} {rows_are} {problem}, the first at step {first_step}")
             }
-            Finding::Rows { trial, table, problem, rows, first_step } => {
-                write!(
-                    f,
-                    "{trial}: {rows} {} {}, the first at step {first_step}",
-                    named(table, *rows),
-                    problem.words()
-                )
+            Finding::NotDiverged { .. } => "has diverged, but no recorded loss has".into(),
+            Finding::Open { attempts, .. } => {
+                format!("{attempts} attempts are open, though nobody works at them")
             }
-            Finding::NotDiverged { trial } => {
-                write!(f, "{trial}: has diverged, but no recorded loss has")
+            Finding::Unheld { .. } => "is running, though nobody holds it".into(),
+            Finding::Checkpoint { step, bytes, why, .. } => {
+                format!("its checkpoint of step {step} ({bytes} bytes) can't be used: {why}")
             }
-            Finding::Open { trial, attempts } => {
-                write!(f, "{trial}: {attempts} attempts are open, though nobody works at them")
+            Finding::Snapshot { step, why, .. } => {
+                format!("the state of step {step} that others begin from can't be used: {why}")
             }
-            Finding::Unheld { trial } => write!(f, "{trial}: is running, though nobody holds it"),
-            Finding::Checkpoint { trial, step, bytes, why } => {
-                write!(
-                    f,
-                    "{trial}: its checkpoint of step {step} ({bytes} bytes) can't be used: {why}"
-                )
-            }
-            Finding::Snapshot { trial, step, why } => {
-                write!(
-                    f,
-                    "{trial}: the state of step {step} that others begin from can't be used: {why}"
-                )
-            }
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trial() {
+            Some(trial) => write!(f, "{trial}: {}", self.words()),
+            None => f.write_str(&self.words()),
         }
     }
 }
@@ -235,44 +242,4 @@ fn named(table: &str, rows: u64) -> String {
         other => other,
     };
     format!("{one}{} {}", if rows == 1 { "" } else { "s" }, if rows == 1 { "is" } else { "are" })
-}
-
-/// A trial, or a stretch of it, that was trained and will be trained again.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Again {
-    /// Which.
-    #[serde(flatten)]
-    pub trial: Which,
-    /// The step that it goes on from: of its last good checkpoint, or 0.
-    pub from_step: u64,
-    /// The last step that had been trained.
-    pub to_step: u64,
-    /// Training tokens between the two.
-    pub tokens: u64,
-    /// Training FLOPs between the two.
-    pub train_flops: f64,
-}
-
-/// What was found in a database.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Report {
-    /// Sweeps that were looked at.
-    pub sweeps: u64,
-    /// Trials that were looked at, by their state after repair.
-    pub trials: std::collections::BTreeMap<String, u64>,
-    /// Steps, evaluations and growth events that are what was written.
-    pub rows: u64,
-    /// Those among them that were written before rows carried checksums: of these, only what
-    /// follows from the definition was compared.
-    pub unsealed: u64,
-    /// Trials that a worker holds and that were not looked at.
-    pub held: u64,
-    /// Who holds them.
-    pub live: Vec<crate::Holder>,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-    /// What will be trained again.
-    pub again: Vec<Again>,
-    /// Sweeps, by name, of which this version makes other trials: their places were not compared.
-    pub unknown: Vec<String>,
 }

@@ -8,18 +8,16 @@ use outgrow_core::{
     sweep::{Member, in_order, shared_prefixes},
 };
 
-use super::{Finding, Told, Walk, Which, defined};
+use super::{
+    finding::Finding,
+    walk::{Told, Walk, defined, identity},
+};
 use crate::{
     StoreError,
-    driver::{Arg, Cell, Row, args},
+    driver::{Cell, Row, args},
+    insert::{member_row, new_trial},
     schema::{MEMBER, TRIAL},
-    sweeps::new_trial,
 };
-
-/// 32 digits of the hash of texts one after the other: how sweeps and trials get their identity.
-pub(super) fn identity(texts: &[&str]) -> String {
-    blake3::hash(texts.concat().as_bytes()).to_hex()[..32].to_owned()
-}
 
 impl Walk<'_> {
     pub(super) async fn sweeps(&mut self) -> Result<(), StoreError> {
@@ -34,34 +32,20 @@ impl Walk<'_> {
 
     async fn sweep(&mut self, id: &str) -> Result<(), StoreError> {
         self.report.sweeps += 1;
-        let row = self
-            .tx
-            .row("SELECT name, spec, data_digest FROM sweep WHERE id = $1", args![id])
-            .await?;
+        let row = "SELECT name, spec, data_digest FROM sweep WHERE id = $1";
+        let row = self.tx.row(row, args![id]).await?;
         let [name, spec, data] =
             [0, 1, 2].map(|column| row.as_ref().and_then(|row| row.get::<String>(column).ok()));
         let name = name.unwrap_or_default();
-        let (Some(spec), Some(data)) = (spec, data) else {
-            return self.forget_sweep(id, name).await;
-        };
-        if identity(&[&spec, &data]) != id {
-            return self.forget_sweep(id, name).await;
-        }
+        let whole = spec.zip(data).filter(|(spec, data)| identity(&[spec, data]) == id);
+        let Some((spec, data)) = whole else { return self.forget_sweep(id, name).await };
         let understood =
             Sweep::parse(&spec).ok().and_then(|sweep| Some((sweep.members(&data).ok()?, sweep)));
         let Some((members, sweep)) = understood else {
             self.report.unknown.push(name);
             return Ok(());
         };
-        let expected = &sweep.spec().name;
-        if name != *expected {
-            self.found(Finding::SweepName {
-                sweep: id.into(),
-                found: name.clone(),
-                expected: expected.clone(),
-            });
-            self.mend("UPDATE sweep SET name = $1 WHERE id = $2", args![expected, id]).await?;
-        }
+        self.name(id, &name, &sweep.spec().name).await?;
         let order = in_order(&members);
         if self.is_of_another_version(id, &order).await? {
             self.report.unknown.push(name);
@@ -70,6 +54,15 @@ impl Walk<'_> {
         let numbers = self.trials_of(id, &order).await?;
         self.places(id, &name, &order, &numbers).await?;
         self.shared_prefixes(id, &name, &order, &numbers).await
+    }
+
+    async fn name(&mut self, id: &str, found: &str, expected: &str) -> Result<(), StoreError> {
+        if found == expected {
+            return Ok(());
+        }
+        let [sweep, found, named] = [id, found, expected].map(String::from);
+        self.found(Finding::SweepName { sweep, found, expected: named });
+        self.mend("UPDATE sweep SET name = $1 WHERE id = $2", args![expected, id]).await
     }
 
     async fn forget_sweep(&mut self, id: &str, name: String) -> Result<(), StoreError> {
@@ -146,11 +139,11 @@ impl Walk<'_> {
         let named = "SELECT m.trial, t.id, t.definition FROM member m LEFT JOIN trial t ON t.number = m.trial
                      WHERE m.sweep_id = $1 AND m.position = $2";
         let row = self.tx.row(named, args![sweep, position]).await?;
-        let number = row
-            .as_ref()
-            .and_then(|row| row.get::<i64>(0).ok())
-            .filter(|number| !self.told.contains_key(number));
-        let Some((row, number)) = row.zip(number) else { return self.enter(None, trial).await };
+        let number = |row: &Row| row.get(0).ok().filter(|number| !self.told.contains_key(number));
+        let Some((row, number)) = row.and_then(|row| number(&row).map(|number| (row, number)))
+        else {
+            return self.enter(None, trial).await;
+        };
         match row.get::<String>(1) {
             // No such trial.
             _ if row.0[1] == Cell::Null => self.enter(Some(number), trial).await,
@@ -162,40 +155,41 @@ impl Walk<'_> {
         }
     }
 
-    /// Gives a trial its identity and its definition again.
-    async fn restore(&mut self, number: i64, trial: &Trial) -> Result<(), StoreError> {
-        let which = Which { trial: trial.id(), label: self.label(number).await? };
+    /// Takes the sweep's word for a trial that the table has not, or not whole.
+    async fn tell(&mut self, number: i64, trial: &Trial, missing: bool) -> Result<(), StoreError> {
+        let which = self.which(number, trial.id()).await?;
         self.found(Finding::Definition { trial: which });
-        let definition = serde_json::to_string(trial).expect("a trial is plain data");
-        let anew = "UPDATE trial SET id = $1, definition = $2 WHERE number = $3";
-        self.mend(anew, args![trial.id(), definition, number]).await?;
-        self.told.insert(number, Told { trial: trial.clone(), missing: false });
+        self.told.insert(number, Told { trial: trial.clone(), missing });
         Ok(())
     }
 
-    /// Enters a trial that is not there, under its old number if that is known.
+    /// Gives a trial its identity and its definition again.
+    async fn restore(&mut self, number: i64, trial: &Trial) -> Result<(), StoreError> {
+        self.tell(number, trial, false).await?;
+        let definition = serde_json::to_string(trial).expect("a trial is plain data");
+        let anew = "UPDATE trial SET id = $1, definition = $2 WHERE number = $3";
+        self.mend(anew, args![trial.id(), definition, number]).await
+    }
+
+    /// Enters a trial that is not there, under its old number if that is known; gives its number.
     async fn enter(
         &mut self,
         number: Option<i64>,
         trial: &Trial,
     ) -> Result<Option<i64>, StoreError> {
         if let Some(number) = number {
-            let which = Which { trial: trial.id(), label: self.label(number).await? };
-            self.found(Finding::Definition { trial: which });
-            self.told.insert(number, Told { trial: trial.clone(), missing: true });
+            self.tell(number, trial, true).await?;
         }
-        if self.mends {
-            TRIAL.insert(&mut self.tx, &[new_trial(trial)]).await?;
-            let given: i64 =
-                self.tx.value("SELECT number FROM trial WHERE id = $1", args![trial.id()]).await?;
-            self.mend(
-                "UPDATE trial SET number = $1 WHERE number = $2",
-                args![number.unwrap_or(given), given],
-            )
-            .await?;
-            return Ok(Some(number.unwrap_or(given)));
+        if !self.mends {
+            return Ok(number);
         }
-        Ok(number)
+        TRIAL.insert(&mut self.tx, &[new_trial(trial)]).await?;
+        let given = "SELECT number FROM trial WHERE id = $1";
+        let given: i64 = self.tx.value(given, args![trial.id()]).await?;
+        let number = number.unwrap_or(given);
+        let old = "UPDATE trial SET number = $1 WHERE number = $2";
+        self.mend(old, args![number, given]).await?;
+        Ok(Some(number))
     }
 
     async fn places(
@@ -206,18 +200,29 @@ impl Walk<'_> {
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         let mut wrong = 0;
-        let place = "SELECT trial, strategy, kind, plan, replicate FROM member WHERE sweep_id = $1 AND position = $2";
+        let place = "SELECT trial, strategy, kind, plan, replicate FROM member
+                     WHERE sweep_id = $1 AND position = $2";
         for (position, (member, number)) in order.iter().zip(numbers).enumerate() {
             let row = self.tx.row(place, args![id, position]).await?;
             wrong += u64::from(!row.is_some_and(|row| is_place_of(&row, member, *number)));
         }
-        let more =
-            "SELECT count(*) FROM member WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
+        let more = "SELECT count(*) FROM member
+                    WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
         wrong += self.tx.value::<u64>(more, args![id, order.len()]).await?;
         if wrong > 0 {
             self.found(Finding::Places { sweep: id.into(), name: name.into(), rows: wrong });
+            self.write_places(id, order, numbers).await?;
         }
-        if wrong > 0 && self.mends {
+        Ok(())
+    }
+
+    async fn write_places(
+        &mut self,
+        id: &str,
+        order: &[&Member],
+        numbers: &[Option<i64>],
+    ) -> Result<(), StoreError> {
+        if self.mends {
             self.mend("DELETE FROM member WHERE sweep_id = $1", args![id]).await?;
             let places = order.iter().zip(numbers).enumerate();
             let rows = places.filter_map(|(position, (member, number))| {
@@ -236,33 +241,35 @@ impl Walk<'_> {
         order: &[&Member],
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
-        let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
-        let right = shared_prefixes(&trials).into_iter().enumerate();
-        let right = right.filter_map(|(n, beginning)| Some((n, beginning?)));
-        let right: BTreeSet<(i64, i64, u64)> = right
-            .filter_map(|(n, beginning)| {
-                Some((numbers[n]?, numbers[beginning.of]?, beginning.step))
-            })
-            .collect();
+        let right = right_prefixes(order, numbers);
         let noted = "SELECT trial, parent, step FROM beginning WHERE sweep_id = $1";
         let read = |row: Row| {
             Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<u64>(2).unwrap_or(u64::MAX)))
         };
-        let wrong = self.tx.map(noted, args![id], read).await?;
-        let wrong: Vec<_> = wrong.into_iter().filter(|one| !right.contains(one)).collect();
+        let mut wrong = self.tx.map(noted, args![id], read).await?;
+        wrong.retain(|one| !right.contains(one));
         if !wrong.is_empty() {
-            self.found(Finding::Beginnings {
-                sweep: id.into(),
-                name: name.into(),
-                rows: wrong.len() as u64,
-            });
+            let (sweep, name, rows) = (id.into(), name.into(), wrong.len() as u64);
+            self.found(Finding::Beginnings { sweep, name, rows });
         }
         for (trial, ..) in wrong {
-            self.mend("DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2", args![id, trial])
-                .await?;
+            let forgotten = "DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2";
+            self.mend(forgotten, args![id, trial]).await?;
         }
         Ok(())
     }
+}
+
+/// Which trial begins as which other, by their numbers, and for how many steps.
+fn right_prefixes(order: &[&Member], numbers: &[Option<i64>]) -> BTreeSet<(i64, i64, u64)> {
+    let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+    let shared = shared_prefixes(&trials).into_iter().zip(numbers);
+    shared
+        .filter_map(|(prefix, own)| {
+            let prefix = prefix?;
+            Some(((*own)?, numbers[prefix.of]?, prefix.step))
+        })
+        .collect()
 }
 
 fn is_place_of(row: &Row, member: &Member, number: Option<i64>) -> bool {
@@ -273,19 +280,4 @@ fn is_place_of(row: &Row, member: &Member, number: Option<i64>) -> bool {
         && text(1).as_ref() == Some(&member.strategy)
         && text(2).as_deref() == Some(member.kind)
         && (count(3), count(4)) == (Some(member.plan), Some(member.replicate))
-}
-
-fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
-    let value = |(name, _): &(&str, _)| match *name {
-        "sweep_id" => Arg::from(sweep),
-        "position" => position.into(),
-        "trial" => number.into(),
-        "strategy" => Arg::from(&member.strategy),
-        "kind" => Arg::from(member.kind),
-        "plan" => member.plan.into(),
-        "replicate" => member.replicate.into(),
-        "learning_rate" => member.trial.settings.training.learning_rate.into(),
-        other => unreachable!("the table of places has no column {other}"),
-    };
-    MEMBER.columns.iter().map(value).collect()
 }

@@ -10,7 +10,7 @@ use sqlx::{
 use tokio::sync::mpsc;
 
 use super::{BATCH_BYTES, BATCH_ROWS, Batch, ONE, PARAMETERS, Part, Told, size};
-use crate::{Cell, StoreError, open::ANSWER_TIMEOUT};
+use crate::{Cell, StoreError, connect::ANSWER_TIMEOUT};
 
 /// The first server that looks whether its client is still there, and that knows a user who may
 /// only read.

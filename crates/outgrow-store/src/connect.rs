@@ -1,0 +1,109 @@
+//! How files and servers are reached.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgConnection, SqliteConnection, postgres::PgConnectOptions,
+    sqlite::SqliteConnectOptions,
+};
+
+use crate::{StoreError, address::Address, identity::log_bytes};
+
+/// Writers of a file wait this long for each other; a batch takes milliseconds.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A server that does not answer for so long is away.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Whether there is a file; none if not.
+pub(crate) fn regular(path: &str) -> Result<Option<()>, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(())),
+        Ok(found) if found.is_dir() => Err(StoreError::Address(format!(
+            "{path} is a folder; name a file in it, as {}/outgrow.db",
+            path.trim_end_matches('/')
+        ))),
+        Ok(_) => Err(StoreError::Address(format!("{path} is no regular file"))),
+        // Why it can't be had, SQLite says when it is opened.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Some(())),
+        Err(_) => Ok(None),
+    }
+}
+
+/// How to read a file so that nothing stays beside it.
+pub(crate) struct Quiet {
+    pub options: SqliteConnectOptions,
+    pub immutable: bool,
+}
+
+/// A log that is there stays. Without one, whoever reads makes it: who may write takes it away
+/// again, and for others there is none to be made.
+pub(crate) fn quiet(path: &str) -> Quiet {
+    let file_itself = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let writable = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
+    match (log_bytes(path), writable(&file_itself) && file_itself.parent().is_none_or(writable)) {
+        (None, true) => Quiet { options: file(path).pragma("query_only", "1"), immutable: false },
+        (None | Some(0), false) => {
+            Quiet { options: only_reading(path).immutable(true), immutable: true }
+        }
+        _ => Quiet { options: only_reading(path), immutable: false },
+    }
+}
+
+fn only_reading(path: &str) -> SqliteConnectOptions {
+    file(path).read_only(true).pragma("query_only", "1")
+}
+
+pub(crate) fn file(path: &str) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
+}
+
+pub(crate) fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
+    // What exactly, the library tells by showing it.
+    let odd = |_| {
+        StoreError::Address(format!(
+            "an option of {} has a value that is not known",
+            Address::shown(url)
+        ))
+    };
+    Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
+}
+
+pub(crate) async fn connect_file(
+    path: &str,
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, StoreError> {
+    options.connect().await.map_err(|error| open_error(path, error))
+}
+
+pub(crate) async fn connect_server(
+    address: &str,
+    options: &PgConnectOptions,
+) -> Result<PgConnection, StoreError> {
+    let connecting = tokio::time::timeout(ANSWER_TIMEOUT, options.connect()).await;
+    let connected = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    connected.map_err(|error| open_error(address, error))
+}
+
+pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
+    let text = error.to_string();
+    if text.contains("file is not a database") {
+        return StoreError::Foreign(Address::shown(address));
+    }
+    let hint = match &text {
+        t if t.contains("unable to open") => "; is its folder there, and may you write to it?",
+        t if t.contains("readonly") => {
+            "; the file or its folder is read-only (a log, -wal, beside it must be written to be read: copy both to a folder of yours)"
+        }
+        t if t.contains("disk is full") => "; the disk is full",
+        t if t.contains("Connection refused") => "; is the server running, and is that its port?",
+        t if t.contains("authentication failed") => {
+            "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL"
+        }
+        t if t.contains("database \"") && t.contains("does not exist") => {
+            "; `createdb` makes a database"
+        }
+        _ => "",
+    };
+    StoreError::Open { path: Address::shown(address), error, hint }
+}

@@ -1,0 +1,99 @@
+//! Sweeps and their trials, entered.
+
+use std::collections::BTreeMap;
+
+use outgrow_core::{
+    Sweep, Trial,
+    model::n_parameters,
+    sweep::{Member, in_order},
+};
+use outgrow_failpoint::Point;
+
+use crate::{
+    Store, StoreError,
+    driver::{Arg, Tx, args},
+    open::now,
+    prefix::insert_shared_prefixes,
+    schema::{MEMBER, SWEEP, TRIAL},
+};
+
+/// What inserting a sweep changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inserted {
+    /// The sweep's identity.
+    pub sweep: String,
+    /// Trials of the sweep.
+    pub trials: usize,
+    /// Those that were not in the database before.
+    pub new: usize,
+}
+
+impl Store {
+    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice
+    /// changes nothing. Unless `alone`, it is noted which trials begin alike, and workers train
+    /// their common beginning once.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn insert_sweep(
+        &self,
+        sweep: &Sweep,
+        data: &str,
+        members: &[Member],
+        alone: bool,
+    ) -> Result<Inserted, StoreError> {
+        let id = sweep.id(data);
+        let order = in_order(members);
+        let mut tx = self.write().await?;
+        let row = args![&id, &sweep.spec().name, sweep.resolved(), data, now()].to_vec();
+        SWEEP.insert(&mut tx, &[row]).await?;
+        let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
+        let new = TRIAL.insert(&mut tx, &rows).await? as usize;
+        let numbers = numbers(&mut tx).await?;
+        let row = |(position, member): (usize, &&Member)| {
+            member_row(&id, position, member, numbers[&member.trial.id()])
+        };
+        MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
+        tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;
+        if !alone {
+            let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+            insert_shared_prefixes(&mut tx, &id, &trials, &numbers).await?;
+        }
+        tx.commit(Point::CommitSweep).await?;
+        Ok(Inserted { sweep: id, trials: members.len(), new })
+    }
+}
+
+/// A trial as it is before its first attempt.
+pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
+    let definition = serde_json::to_string(trial).expect("a trial is plain data");
+    args![
+        trial.id(),
+        definition,
+        trial.settings.tokens,
+        trial.plan.train_flops(trial.settings.tokens),
+        n_parameters(trial.plan.target()),
+        trial.settings.training.learning_rate,
+        "waiting",
+        0_i64,
+        0_i64,
+        Arg::Text(None),
+        1_i64,
+        Arg::Real(None),
+    ]
+    .to_vec()
+}
+
+/// A place of a sweep, and the number of the trial that stands there.
+pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
+    let Member { trial, strategy, kind, plan, replicate } = member;
+    let rate = trial.settings.training.learning_rate;
+    args![sweep, position, number, strategy, *kind, *plan, *replicate, rate].to_vec()
+}
+
+/// The numbers of all trials, by their identity.
+pub(crate) async fn numbers(tx: &mut Tx) -> Result<BTreeMap<String, i64>, StoreError> {
+    let all =
+        tx.map("SELECT id, number FROM trial", &[], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    Ok(all.into_iter().collect())
+}

@@ -1,0 +1,96 @@
+//! The rows that a report is made of.
+
+use outgrow_core::{
+    Trial,
+    event::Position,
+    rows::{CurveRow, GrowthRow, TrialRow},
+};
+
+use crate::{
+    Store, StoreError,
+    driver::{Row, args},
+    intact::refuse_changed,
+    schema::{EVAL_METRIC, GROWTH_EVENT},
+};
+
+impl Store {
+    /// The rows that a report is made of: trials, validation curves, growth events.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn report_rows(
+        &self,
+        sweep: &str,
+    ) -> Result<(Vec<TrialRow>, Vec<CurveRow>, Vec<GrowthRow>), StoreError> {
+        // One state of the database, so that the three lists agree while workers write.
+        let mut tx = self.read().await?;
+        refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
+        let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
+             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY m.position";
+        let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
+        let curves = "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss FROM eval_metric e
+             JOIN trial t ON t.number = e.trial
+             WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, e.step";
+        let curves = tx.map(curves, args![sweep], |row| curve_row(&row)).await?;
+        let growths = "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds,
+                    g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 END, g.tolerance,
+                    g.parameters_before, g.parameters_after, g.operator_flops, g.axes, g.preserving, g.diagnosis
+             FROM growth_event g JOIN trial t ON t.number = g.trial
+             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, g.stage";
+        let growths = tx.map(growths, args![sweep], |row| growth_row(&row)).await?;
+        Ok((trials, curves, growths))
+    }
+}
+
+fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
+    let trial: Trial = serde_json::from_str(&row.get::<String>(7)?)
+        .map_err(StoreError::corrupt("trial definition"))?;
+    Ok(TrialRow {
+        trial: row.get(0)?,
+        strategy: row.get(1)?,
+        kind: row.get(2)?,
+        plan: row.get(3)?,
+        replicate: row.get(4)?,
+        state: row.get(5)?,
+        tokens: row.get(6)?,
+        learning_rate: trial.settings.training.learning_rate,
+        plan_id: trial.plan.id(),
+        policy: trial.policy().clone(),
+        phases: trial.plan.phases(),
+    })
+}
+
+fn curve_row(row: &Row) -> Result<CurveRow, StoreError> {
+    let val_loss = row.get::<Option<f64>>(5)?.filter(|loss| loss.is_finite());
+    Ok(CurveRow { trial: row.get(0)?, at: position(row)?, val_loss })
+}
+
+fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
+    let diagnosis: Option<String> = row.get(12)?;
+    Ok(GrowthRow {
+        trial: row.get(0)?,
+        at: position(row)?,
+        error: row.get(5)?,
+        tolerance: row.get(6)?,
+        parameters_before: row.get(7)?,
+        parameters_after: row.get(8)?,
+        operator_flops: row.get(9)?,
+        axes: serde_json::from_str(&row.get::<String>(10)?)
+            .map_err(StoreError::corrupt("list of axes"))?,
+        preserving: row.get(11)?,
+        diagnosis: diagnosis
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(StoreError::corrupt("diagnosis"))?,
+    })
+}
+
+/// Step, tokens, FLOPs and seconds from the second column on.
+fn position(row: &Row) -> Result<Position, StoreError> {
+    Ok(Position {
+        step: row.get(1)?,
+        tokens: row.get(2)?,
+        train_flops: row.get(3)?,
+        wall_seconds: row.get(4)?,
+    })
+}
