@@ -55,6 +55,8 @@ const PASSED_OVER: [&str; 10] = [
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /// Options whose values are no secrets.
 const SHOWN: [&str; 4] = ["host", "port", "dbname", "sslmode"];
+/// Parts of the names of options whose values are secrets.
+const SECRET: [&str; 6] = ["password", "passwd", "pwd", "token", "secret", "key"];
 /// Words that begin PostgreSQL's other form, `host=… dbname=…`.
 const KEYWORDS: [&str; 9] =
     ["host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode"];
@@ -92,6 +94,16 @@ impl Address {
         Self::parse(text).map_or_else(|_| "...".into(), |address| address.to_string())
     }
 
+    /// Whether it holds a password, or an option that may be a secret.
+    pub fn has_secret(&self) -> bool {
+        let Address::Server(url) = self else { return false };
+        let is_secret =
+            |name: &str| SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        parts(url).is_none_or(|parts| {
+            parts.has_password || parts.options.iter().any(|(name, _)| is_secret(name))
+        })
+    }
+
     /// What to name files after that belong to the database: the path of the file, the name of the
     /// server's database.
     pub fn name(&self) -> &str {
@@ -124,13 +136,20 @@ fn scheme(text: &str) -> Option<(String, &str)> {
 
 /// A path as it was typed.
 fn path(text: &str) -> Result<Address, StoreError> {
-    let is_keyword = |word: &str| KEYWORDS.contains(&word.trim());
     let odd = match text {
         _ if text.trim().is_empty() => Some("it is empty"),
+        _ if text.trim_matches(['\'', '"']).trim() != text => {
+            Some("blanks or quotes stand around it")
+        }
         ":memory:" => Some("a database in memory is gone when the command ends"),
         _ if text.contains('\0') => Some("it holds a NUL character"),
-        _ if text.split_once('=').is_some_and(|(word, _)| is_keyword(word)) => {
-            Some("it is a list of keywords")
+        _ if is_clearly_a_path(text) => None,
+        _ if is_list_of_keywords(text) => Some(
+            "it looks like a list of keywords; write ./ before the name of a file that has an =",
+        ),
+        _ if text.contains("://") => Some("its scheme is none that is known"),
+        _ if text.split_once('?').is_some_and(|(_, options)| options.contains('=')) => {
+            Some("options behind a path are not obeyed: give the path alone")
         }
         _ if may_hold_a_password(text) => Some(
             "a colon before an @ looks like a password; write ./ before the name of a file that has both",
@@ -146,9 +165,23 @@ fn path(text: &str) -> Result<Address, StoreError> {
     }
 }
 
+/// What begins as a path does can't be anything else.
+fn is_clearly_a_path(text: &str) -> bool {
+    text.starts_with(['.', '/', '~']) && !text.starts_with("//")
+}
+
+/// `host=h dbname=d`, `Server=h;Password=p` and the like, which other programs take.
+fn is_list_of_keywords(text: &str) -> bool {
+    let small = text.to_ascii_lowercase();
+    let begins = |word: &str| KEYWORDS.contains(&word.trim());
+    let pairs = small.split([';', ' ', '\t']).filter(|pair| pair.contains('=')).count();
+    pairs > 1
+        || small.split_once('=').is_some_and(|(word, _)| begins(word))
+        || SECRET.iter().any(|word| small.contains(word) && small.contains('='))
+}
+
 fn may_hold_a_password(text: &str) -> bool {
-    let is_path = text.starts_with(['.', '/', '~']) && !text.starts_with("//");
-    !is_path && text.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    text.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// What follows `sqlite:`: a path, or one behind two slashes.
@@ -363,6 +396,8 @@ mod tests {
             ("-x", file("-x")),
             ("a:b.db", file("a:b.db")),
             ("./me:x@y.db", file("./me:x@y.db")),
+            ("./password=x.db", file("./password=x.db")),
+            ("lr=0.1.db", file("lr=0.1.db")),
             ("50%.db", file("50%.db")),
             ("~/a.db", file(&format!("{home}/a.db"))),
             ("sqlite:a.db", file("a.db")),
@@ -405,6 +440,22 @@ mod tests {
             ("  ", "empty"),
             (":memory:", "in memory"),
             ("sqlite::memory:", "in memory"),
+            ("Host=h;Username=u;Password=geheim;Database=d", "keywords"),
+            ("Server=h;Password=geheim", "keywords"),
+            ("DBNAME=d PASSWORD=geheim", "keywords"),
+            ("application_name=x password=geheim", "keywords"),
+            ("connect_timeout=10 password=geheim", "keywords"),
+            ("Data Source=x;Password=geheim", "keywords"),
+            ("pq:password=geheim", "keywords"),
+            ("sqlite:x.db;Password=geheim", "keywords"),
+            ("pgpool:h/d?password=geheim", "keywords"),
+            ("x;pwd=geheim", "keywords"),
+            (" postgres://h/d?user=u&password=geheim", "blanks"),
+            ("\"postgres://h/d?password=geheim\"", "quotes"),
+            ("'outgrow.db'", "quotes"),
+            ("jdbc:jdbc:postgresql://h/d?password=geheim", "keywords"),
+            ("jdbc:jdbc:postgresql://u:geheim@h/d", "scheme"),
+            ("outgrow.db?mode=ro", "behind a path"),
             ("sqlite://", "empty"),
             ("file::memory:?cache=shared", "in memory"),
             ("file:s3cret?mode=memory", "in memory"),
@@ -521,6 +572,10 @@ mod tests {
                         format!("//{user}:{secret}@{host}/db"),
                         format!("host={host} user={user} password={secret}"),
                         format!("password='{secret}' host={host}"),
+                        format!("Host={host};Username={user};Password={secret}"),
+                        format!("application_name=x password={secret}"),
+                        format!(" {scheme}://{user}:{secret}@{host}/db"),
+                        format!("{scheme}:{scheme}://{host}/db?password={secret}"),
                     ] {
                         let said = all_that_is_said(&typed);
                         assert!(

@@ -58,6 +58,21 @@ pub(crate) fn file(path: &str) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
 }
 
+/// libpq's form `postgres://USER@/DB?host=/socket` as the library reads it: the user among the
+/// options.
+fn socket_form(url: &str) -> String {
+    let rest = url.strip_prefix("postgres://").unwrap_or(url);
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some((user, database)) = place.split_once("@/").filter(|(user, _)| !user.contains('/'))
+    else {
+        return url.to_owned();
+    };
+    let (user, password) = user.split_once(':').map_or((user, None), |(u, p)| (u, Some(p)));
+    let password = password.map_or_else(String::new, |password| format!("&password={password}"));
+    let options = if options.is_empty() { String::new() } else { format!("&{options}") };
+    format!("postgres:///{database}?user={user}{password}{options}")
+}
+
 pub(crate) fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
     // What exactly, the library tells by showing it.
     let odd = |_| {
@@ -66,6 +81,7 @@ pub(crate) fn server(url: &str) -> Result<PgConnectOptions, StoreError> {
             Address::shown(url)
         ))
     };
+    let url = &socket_form(url);
     Ok(url.parse::<PgConnectOptions>().map_err(odd)?.application_name("outgrow"))
 }
 

@@ -8,17 +8,16 @@
 use std::{
     fs::File,
     io::{self, Read},
-    path::Path,
 };
 
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, Connection,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
 use crate::{
     Finding, Store, StoreError, Tell,
-    connect::open_error,
+    connect::{open_error, quiet, regular},
     driver::{Arg, Pool, Row, Tx, args},
     migrations::{APPLICATION_ID, SQLITE, refuse_unreleased},
     schema::{
@@ -33,23 +32,28 @@ use outgrow_failpoint::Point;
 /// # Errors
 /// If there is no such file, or it is another program's.
 pub async fn damage(path: &str) -> Result<Vec<String>, StoreError> {
-    if !Path::new(path).exists() {
-        return Err(StoreError::Missing(path.into()));
-    }
+    regular(path)?.ok_or_else(|| StoreError::Missing(path.into()))?;
     let said = match integrity(path).await {
         Ok(said) => said,
         Err(StoreError::Sql(error)) => vec![error.to_string()],
         Err(StoreError::Foreign(_)) => vec!["its first page is not that of a database".into()],
         Err(error) => return Err(error),
     };
-    match said.is_empty() || is_ours(Path::new(path)).unwrap_or(false) {
+    match said.is_empty() || is_ours(path).await {
         true => Ok(said),
         false => Err(StoreError::Foreign(path.into())),
     }
 }
 
 async fn integrity(path: &str) -> Result<Vec<String>, StoreError> {
-    let mut tx = reading(path).await?.read().await?;
+    let pool = reading(path).await?;
+    let said = integrity_of(&pool, path).await;
+    pool.close().await;
+    said
+}
+
+async fn integrity_of(pool: &Pool, path: &str) -> Result<Vec<String>, StoreError> {
+    let mut tx = pool.read().await?;
     if tx.value::<i64>("SELECT count(*) FROM sqlite_schema", &[]).await? == 0 {
         return Ok(vec![]);
     }
@@ -80,11 +84,15 @@ async fn integrity(path: &str) -> Result<Vec<String>, StoreError> {
     Ok(said)
 }
 
-/// A file as it is, its references unchecked.
+/// A file as it is, its references unchecked; nothing stays beside it.
 async fn reading(path: &str) -> Result<Pool, StoreError> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).foreign_keys(false);
+    let options = quiet(path).options.foreign_keys(false);
     let options = match options.connect().await {
-        Ok(_) => options,
+        Ok(connection) => {
+            // The last to leave takes the log away.
+            connection.close().await.map_err(|error| open_error(path, error))?;
+            options
+        }
         // Reading needs files beside it, which a read-only folder does not take.
         Err(_) => options.immutable(true),
     };
@@ -92,27 +100,53 @@ async fn reading(path: &str) -> Result<Pool, StoreError> {
     Ok(Pool::Sqlite(pool.map_err(|error| open_error(path, error))?))
 }
 
-/// Whether a file's head has our mark, or the name of a table of ours stands in it: no other
-/// program's has.
-fn is_ours(path: &Path) -> io::Result<bool> {
-    const NAME: &[u8] = b"growth_event";
-    const MARK: std::ops::Range<u64> = 68..72;
-    let mut head = vec![];
-    File::open(path)?.take(MARK.end).read_to_end(&mut head)?;
-    if head.ends_with(&(APPLICATION_ID as u32).to_be_bytes()) && head.len() as u64 == MARK.end {
-        return Ok(true);
+/// Whether a file is one of ours: by the mark of its head, by the tables that SQLite finds in it,
+/// or, where its head is destroyed, by the text of our tables in a file of whole pages. Words alone
+/// are no evidence: they stand in notes, too.
+async fn is_ours(path: &str) -> bool {
+    let mark = (APPLICATION_ID as u32).to_be_bytes();
+    let head = head(path).unwrap_or_default();
+    match head.starts_with(b"SQLite format 3\0") {
+        true => head.ends_with(&mark) || has_our_tables(path).await.unwrap_or(false),
+        false => holds_our_pages(path).unwrap_or(false),
     }
-    let (mut file, mut window, mut kept) = (File::open(path)?, vec![0; 1 << 20], 0);
+}
+
+/// Up to the mark of the program, which is its last word.
+fn head(path: &str) -> io::Result<Vec<u8>> {
+    let mut head = vec![];
+    File::open(path)?.take(72).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+async fn has_our_tables(path: &str) -> Result<bool, StoreError> {
+    let pool = reading(path).await?;
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('sweep', 'trial', 'step_metric', 'growth_event')";
+    let found = async { pool.read().await?.value::<i64>(sql, &[]).await };
+    let found = found.await;
+    pool.close().await;
+    Ok(found? == 4)
+}
+
+fn holds_our_pages(path: &str) -> io::Result<bool> {
+    const TEXTS: [&[u8]; 2] = [b"CREATE TABLE growth_event", b"CREATE TABLE step_metric"];
+    let mut file = File::open(path)?;
+    if !file.metadata()?.len().is_multiple_of(512) {
+        return Ok(false);
+    }
+    let (mut window, mut kept, mut seen) = (vec![0; 1 << 20], 0, [false; 2]);
+    let mut has_zero = false;
     loop {
         let read = file.read(&mut window[kept..])?;
         if read == 0 {
-            return Ok(false);
+            return Ok(has_zero && seen == [true; 2]);
         }
         let full = kept + read;
-        if window[..full].windows(NAME.len()).any(|bytes| bytes == NAME) {
-            return Ok(true);
+        has_zero |= window[..full].contains(&0);
+        for (seen, text) in seen.iter_mut().zip(TEXTS) {
+            *seen |= window[..full].windows(text.len()).any(|bytes| bytes == text);
         }
-        kept = full.min(NAME.len() - 1);
+        kept = full.min(TEXTS[0].len() - 1);
         window.copy_within(full - kept..full, 0);
     }
 }

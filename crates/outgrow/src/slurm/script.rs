@@ -123,9 +123,11 @@ fn environment(workspace: &Workspace) -> Result<String, Error> {
         Some(files) => format!("export {FILES}={}\n", quoted(&text(&whole(files)?)?)),
         None => String::new(),
     };
-    let database = match Address::shown(&database) == database {
-        true => format!("export {DB}={}\n", quoted(&database)),
-        false => format!(
+    let address = Address::parse(&database)?;
+    let database = match (address.has_secret(), address) {
+        (false, Address::Server(url)) => format!("export {DB}={}\n", quoted(&url)),
+        (false, Address::File(_)) => format!("export {DB}={}\n", quoted(&database)),
+        (true, _) => format!(
             "if [ -z \"${DB}\" ]; then\n  echo \"outgrow: {DB} did not come to this job; it holds a password, so it is in no script\" >&2\n  exit 3\nfi\n"
         ),
     };
