@@ -9,7 +9,11 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use tokio::sync::mpsc;
 
-use crate::{Cell, Store, StoreError, driver::Pool, identity::Identity};
+use crate::{
+    Cell, Store, StoreError,
+    driver::{Arg, Pool, Tx},
+    identity::Identity,
+};
 
 /// A query is no longer than this.
 const LONGEST: usize = 1 << 20;
@@ -118,6 +122,17 @@ impl Store {
         }
         Ok(Table { columns: std::mem::take(&mut answer.columns), rows })
     }
+}
+
+/// The answer to a query of our own, whose columns are known; it is asked where all of ours are.
+pub(crate) async fn answer(
+    tx: &mut Tx,
+    columns: &[&str],
+    sql: &str,
+    args: &[Arg],
+) -> Result<Table, StoreError> {
+    let rows = tx.map(sql, args, |row| Ok(row.0)).await?;
+    Ok(Table { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows })
 }
 
 fn one_text(sql: &str) -> Result<&str, StoreError> {

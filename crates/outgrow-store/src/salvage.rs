@@ -261,8 +261,9 @@ impl Salvage {
     /// Saves a table; says whether all of it could be read.
     async fn table(&mut self, table: &mut Saved) -> Result<bool, StoreError> {
         // An older version's has not all columns.
-        let there = format!("SELECT name FROM pragma_table_info('{}')", table.name);
-        let Ok(there) = self.from.column::<String>(&there, &[]).await else { return Ok(false) };
+        let there = "SELECT name FROM pragma_table_info($1)";
+        let there = self.from.column::<String>(there, args![table.name]).await;
+        let Ok(there) = there else { return Ok(false) };
         table.columns.retain(|(name, _)| there.iter().any(|column| column == name));
         if table.columns.is_empty() {
             return Ok(false);

@@ -3,8 +3,10 @@
 
 use crate::{
     Cell, Store, StoreError, Table,
+    driver::Arg,
     intact::refuse_changed,
     live::hexadecimal,
+    query::answer,
     schema::{self, EVAL_METRIC, GROWTH_EVENT, STEP_METRIC},
 };
 
@@ -154,19 +156,21 @@ impl Store {
     /// The rows of a view, of one sweep or of all, trial by trial in the order of their places.
     ///
     /// # Errors
-    /// If the query fails.
+    /// If the database can't be read, or rows are not what was written.
     pub async fn view(&self, view: &View, sweep_id: Option<&str>) -> Result<Table, StoreError> {
-        refuse_changed(&mut self.read().await?, &view.measured(), sweep_id).await?;
+        let mut tx = self.read().await?;
+        refuse_changed(&mut tx, &view.measured(), sweep_id).await?;
         let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
         let of = sweep_id.map(hexadecimal).transpose()?;
-        let only = of.map_or(String::new(), |id| format!("WHERE sweep_id = '{id}' "));
         let sql = format!(
-            "SELECT {} FROM {} {only}ORDER BY sweep, strategy, plan, replicate, {}",
+            "SELECT {} FROM {} {} ORDER BY sweep, strategy, plan, replicate, {}",
             names.join(", "),
             view.name,
+            of.map_or("", |_| "WHERE sweep_id = $1"),
             view.order
         );
-        let mut table = self.query(&sql).await?;
+        let of: Vec<Arg> = of.into_iter().map(Arg::from).collect();
+        let mut table = answer(&mut tx, &names, &sql, &of).await?;
         for (column, (_, kind)) in view.all_columns().enumerate() {
             table.rows.iter_mut().for_each(|row| tidy(&mut row[column], kind));
         }

@@ -12,7 +12,7 @@ use outgrow_core::{
     },
     growth::TransformKind,
 };
-use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError};
+use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError, VIEWS};
 use rand::RngExt;
 use sqlx::Connection;
 use tempfile::TempDir;
@@ -152,6 +152,11 @@ macro_rules! both {
             })*
         }
     };
+}
+
+fn sorted(mut rows: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+    rows.sort_by_key(|row| format!("{row:?}"));
+    rows
 }
 
 fn at(step: u64) -> Position {
@@ -307,6 +312,21 @@ both! {
         assert_eq!(found, [[Cell::Text("1.0".into()), Cell::Integer(5000)]]);
         let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
         assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
+        for view in &VIEWS {
+            let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
+            let asked = f.query(&format!("SELECT {} FROM {}", names.join(", "), view.name)).await;
+            let given = f.store.view(view, Some(&f.sweep)).await.expect("rows");
+            assert_eq!(given.columns, names);
+            assert_eq!(sorted(asked), sorted(given.rows), "{}", view.name);
+        }
+        let page = f.store.trial_rows(&f.sweep).await.expect("rows");
+        assert_eq!((page.rows.len(), page.columns[8].as_str()), (6, "val_loss"));
+        let Cell::Text(trial) = &page.rows[5][3] else { panic!("{page:?}") };
+        let (definition, [curve, _, growth]) = f.store.trial_page(&f.sweep, trial).await.expect("a page");
+        assert_eq!((definition.starts_with('{'), curve.rows.len(), growth.rows.len()), (true, 4, 1));
+        let [mean, longer] = f.store.mean_curves(&f.sweep).await.expect("curves");
+        assert_eq!((mean.rows.len(), longer.rows.len()), (2 * 4, 0));
+        assert!(f.store.trial_rows("a' OR ''='").await.is_err(), "it is no identity");
         let (trials, curves, growths) = f.store.report_rows(&f.sweep).await.expect("rows");
         assert_eq!((curves.len(), growths[0].parameters_before), (trials.len() * 4, 10));
         assert_eq!((growths[0].axes.as_slice(), growths[0].operator_flops), (&[TransformKind::HiddenExpansion][..], 5000));
