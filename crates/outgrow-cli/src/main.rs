@@ -10,7 +10,7 @@ mod reading;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use outgrow::{Error, Workspace};
 
 use crate::args::{Args, Command};
@@ -46,8 +46,10 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Query(query) => commands::query::query(workspace, &query),
         Command::Report(report) => commands::report::report(workspace, &report),
         Command::Export(export) => commands::export::export(workspace, &export),
-        Command::Completions(completions) => commands::shell::completions(&completions),
-        Command::Man(man) => commands::shell::man(&man),
+        Command::Completions(completions) => {
+            commands::shell::completions(&completions, Args::command())
+        }
+        Command::Man(man) => commands::shell::man(&man, Args::command()),
         Command::Check(check) => commands::check::check(&check),
         Command::Grow(grow) => commands::grow::grow(&grow),
         Command::Convert(convert) => commands::convert::convert(&convert),

@@ -12,6 +12,7 @@ mod known;
 mod report;
 mod rows;
 mod run;
+mod schema;
 mod states;
 mod sweeps;
 mod tally;

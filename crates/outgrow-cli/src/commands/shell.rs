@@ -1,9 +1,8 @@
 //! `outgrow completions` and `outgrow man`.
 
-use crate::args::Args;
 use std::path::PathBuf;
 
-use clap::CommandFactory;
+use clap::Command;
 use outgrow::Error;
 
 use crate::output::print;
@@ -27,17 +26,17 @@ pub struct Man {
 }
 
 /// Prints what a shell reads to complete our words.
-pub fn completions(args: &Completions) -> Result<(), Error> {
+pub fn completions(args: &Completions, mut command: Command) -> Result<(), Error> {
     let mut text = vec![];
-    clap_complete::generate(args.shell, &mut Args::command(), "outgrow", &mut text);
+    clap_complete::generate(args.shell, &mut command, "outgrow", &mut text);
     print(String::from_utf8_lossy(&text).trim_end())
 }
 
 /// Writes a man page for each command.
-pub fn man(args: &Man) -> Result<(), Error> {
+pub fn man(args: &Man, command: Command) -> Result<(), Error> {
     let failed = |path: &PathBuf| Error::environment(format!("cannot write {}", path.display()));
     std::fs::create_dir_all(&args.to).map_err(failed(&args.to))?;
-    let mut command = Args::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut open = vec![(String::from("outgrow"), command)];
     let mut written = 0;

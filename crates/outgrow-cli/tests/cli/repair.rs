@@ -154,6 +154,8 @@ const DONE: &[(&str, &str)] = &[
     ("UPDATE member SET kind = 'random' WHERE position = 0", "places"),
     ("UPDATE member SET trial = 1", "places"),
     ("DELETE FROM member WHERE position = 1", "places"),
+    ("UPDATE member SET learning_rate = 3", "places"),
+    ("UPDATE trial SET state = 'pruned' WHERE number = 2", "never written"),
     ("UPDATE sweep SET name = 'other'", "is called"),
     ("UPDATE sweep SET spec = replace(spec, 'small', 'smaller')", "its text is not"),
     ("UPDATE sweep SET data_digest = 'x'", "its text is not"),
@@ -195,6 +197,61 @@ fn wrong_rows_are_found_and_mended() {
         execute(&database(&desk), &format!("PRAGMA foreign_keys = OFF; {sql}"));
         let found = assert_mends(&desk, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
+    }
+}
+
+/// Views, tables and indexes that are not those of this version.
+#[test]
+fn another_schema_is_found_and_made_anew() {
+    for (sql, said) in [
+        ("DROP VIEW finals", "the view finals is missing"),
+        (
+            "DROP VIEW curves; CREATE VIEW curves AS SELECT 1 AS trial",
+            "the view curves is not the one of this version",
+        ),
+        ("DROP TABLE snapshot", "the table snapshot is missing"),
+        ("DROP TABLE snapshot; DROP VIEW finals", "the view finals is missing"),
+    ] {
+        let desk = copy(&model().finished);
+        execute(&database(&desk), &format!("PRAGMA foreign_keys = OFF; {sql}"));
+        let found = assert_mends(&desk, sql);
+        assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
+    }
+}
+
+/// Words of ours in a file do not make it ours, and looking leaves nothing beside it.
+#[test]
+fn files_of_other_programs_are_left_alone() {
+    let desk = Desk::new();
+    let notes = "my notes on growth_event; CREATE TABLE growth_event (a); CREATE TABLE step_metric";
+    desk.write("notes.txt", notes);
+    desk.write("padded.txt", &format!("{notes:1024}"));
+    let theirs = desk.path("theirs.db").display().to_string();
+    fs::write(&theirs, "").expect("written");
+    execute(
+        &theirs,
+        "CREATE TABLE notes (text); INSERT INTO notes VALUES ('CREATE TABLE growth_event, CREATE TABLE step_metric')",
+    );
+    for file in ["notes.txt", "padded.txt", "theirs.db"] {
+        let before = fs::read(desk.path(file)).expect("read");
+        for command in ["check", "repair"] {
+            let (code, said) = desk.wrong(&["db", command, file]);
+            assert!(code == 2 && said.contains("another program"), "{file}: {code} {said}");
+        }
+        assert_eq!(fs::read(desk.path(file)).expect("read"), before, "{file}");
+    }
+    nix::unistd::mkfifo(&desk.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    fs::create_dir(desk.path("folder")).expect("a folder");
+    for (what, said) in [("pipe", "no regular file"), ("folder", "is a folder")] {
+        for command in ["check", "repair"] {
+            let (code, errors) = desk.wrong(&["db", command, what]);
+            assert!(code == 2 && errors.contains(said), "{what}: {code} {errors}");
+        }
+    }
+    let finished = copy(&model().finished);
+    finished.ok(&["db", "check"]);
+    for log in ["outgrow.db-wal", "outgrow.db-shm"] {
+        assert!(!finished.path(log).exists(), "check left {log}");
     }
 }
 

@@ -69,6 +69,10 @@ pub enum Finding {
     Damage { said: String },
     /// Rows of a table that could not be read, or were none of ours, when a damaged file was saved.
     Unreadable { table: &'static str, saved: u64, refused: u64 },
+    /// A table, view or index is not the one that this version makes.
+    Schema { what: String, name: String, missing: bool },
+    /// A trial's state is none that is ever written.
+    State { trial: Which, found: String },
     /// A sweep's text does not give its identity.
     SweepText { sweep: String, name: String },
     /// A sweep's name is not the one in its text.
@@ -107,6 +111,11 @@ impl Finding {
         match self {
             Finding::Damage { .. } => "what can be read is saved into a new file",
             Finding::Unreadable { .. } => "what is left of it is saved",
+            Finding::Schema { what, missing: false, .. } if what == "table" => {
+                "stays: `outgrow db copy` into a new database leaves it behind"
+            }
+            Finding::Schema { .. } => "made anew",
+            Finding::State { .. } => "waits for a worker",
             Finding::SweepText { .. } => {
                 "forgotten; `outgrow run` of the sweep file enters it again, and finds its trials"
             }
@@ -150,10 +159,12 @@ impl Finding {
             | Finding::NotDiverged { trial }
             | Finding::Open { trial, .. }
             | Finding::Unheld { trial }
+            | Finding::State { trial, .. }
             | Finding::Checkpoint { trial, .. }
             | Finding::Snapshot { trial, .. } => Some(trial),
             Finding::Damage { .. }
             | Finding::Unreadable { .. }
+            | Finding::Schema { .. }
             | Finding::SweepText { .. }
             | Finding::SweepName { .. }
             | Finding::Places { .. }
@@ -174,6 +185,13 @@ impl Finding {
             Finding::Unreadable { table, saved, refused } => format!(
                 "{table}: a part can't be read, or is no such row ({refused}); {saved} rows can"
             ),
+            Finding::Schema { what, name, missing } => {
+                let wrong = if *missing { "is missing" } else { "is not the one of this version" };
+                format!("the {what} {name} {wrong}: queries of it give other numbers, or none")
+            }
+            Finding::State { found, .. } => {
+                format!("its state is {found:?}, which is never written")
+            }
             Finding::SweepText { sweep, name } => {
                 format!("sweep {name:?} ({}): its text is not what was written", short(sweep))
             }

@@ -20,6 +20,7 @@ impl Walk<'_> {
         looked: &Looked,
     ) -> Result<(), StoreError> {
         let mut first = looked.first;
+        self.known_state(seen).await?;
         let is_ended = matches!(seen.state.as_str(), "complete" | "diverged");
         if seen.state == "diverged" && !looked.diverged && first.is_none() {
             self.found(Finding::NotDiverged { trial: seen.which.clone() });
@@ -39,6 +40,19 @@ impl Walk<'_> {
             self.again(seen, from_step, looked.last);
         }
         self.complete(seen).await
+    }
+
+    /// A state that nothing writes counts for an end to some, and for none to others.
+    async fn known_state(&mut self, seen: &mut Seen) -> Result<(), StoreError> {
+        const WRITTEN: [&str; 5] = ["waiting", "running", "complete", "diverged", "failed"];
+        if !WRITTEN.contains(&seen.state.as_str()) {
+            let (trial, found) = (seen.which.clone(), seen.state.clone());
+            self.found(Finding::State { trial, found });
+            let waits = "UPDATE trial SET state = 'waiting', error = NULL WHERE number = $1";
+            self.mend(waits, args![seen.number]).await?;
+            seen.state = "waiting".into();
+        }
+        Ok(())
     }
 
     /// A trial whose row had to be made anew, and that has everything, is complete.
