@@ -1,0 +1,113 @@
+//! What a training is told, and why it fails.
+
+use std::path::PathBuf;
+
+use outgrow_core::{Trial, event::CheckpointEvent};
+use thiserror::Error;
+
+use crate::{checkpoint::CheckpointError, device::Device};
+
+/// How trials are trained; nothing here changes a result.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to compute.
+    pub device: Device,
+    /// Write a checkpoint when so many tokens were trained since the last.
+    pub checkpoint_every_tokens: u64,
+    /// Compute a batch in so many equal parts, one after another, for memory; the results agree but
+    /// for rounding.
+    pub parts: usize,
+    /// Keep so many checkpoints of each trial, at least one: those before the last are for the case
+    /// that it is damaged.
+    pub keep: usize,
+}
+
+/// An attempt at a trial: what it needs beside its text.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to train.
+    pub trial: Trial,
+    /// Its folder of checkpoints.
+    pub checkpoints: PathBuf,
+    /// The number of this attempt among those at the trial: each writes to folders of its own, so
+    /// that one that lives on after it has lost its trial touches nothing of the next.
+    pub epoch: u64,
+    /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
+    pub resume: Vec<Saved>,
+    /// Where there is none: the state of another trial that is this one's, too.
+    pub begin: Option<Begin>,
+    /// Where there is none either: the model that it begins with, if its settings name one.
+    pub initial: Option<PathBuf>,
+    /// Steps whose state other trials begin from, and the folder to write it to.
+    pub snapshots: Vec<(u64, PathBuf)>,
+}
+
+/// A checkpoint that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Digest of its head, as it was recorded.
+    pub digest: String,
+}
+
+/// The state of another trial that a trial begins from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Digest of its head, as it was recorded; older databases have none.
+    pub digest: Option<String>,
+}
+
+impl From<&CheckpointEvent> for Saved {
+    fn from(event: &CheckpointEvent) -> Self {
+        Self { folder: PathBuf::from(&event.path), digest: event.digest.clone() }
+    }
+}
+
+/// Why a trial can't be trained.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A checkpoint can't be written or, where none is left, read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A growth moved the function by more than rounding does.
+    #[error(
+        "stage {stage} did not preserve the function: logits moved by {error:.1e} relative to the larger of 1 and the largest logit, allowed are {tolerance:.0e}"
+    )]
+    NotPreserved {
+        /// Which stage of the plan.
+        stage: usize,
+        /// By how much.
+        error: f64,
+        /// What is allowed.
+        tolerance: f64,
+    },
+    /// Nothing that a growth bore can learn.
+    #[error(
+        "stage {stage} can never learn: of {new_entries} new entries {reached:.4} % get a gradient within three steps; none does in {dead}"
+    )]
+    Dead {
+        /// Which stage.
+        stage: usize,
+        /// How many entries it bore.
+        new_entries: u64,
+        /// How many per cent of them get a gradient.
+        reached: f64,
+        /// In which parameters none does.
+        dead: String,
+    },
+    /// Nobody said where the model is that it begins with.
+    #[error("the model {0} that this trial begins with is not at hand")]
+    NoInitial(String),
+    /// Not enough memory.
+    #[error("out of memory with the batch in {parts} part(s)")]
+    Memory {
+        /// Into how many parts it was cut.
+        parts: usize,
+    },
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}

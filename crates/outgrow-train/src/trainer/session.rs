@@ -1,0 +1,447 @@
+//! The loop: trials in lockstep, from their states to their ends.
+
+use std::{collections::BTreeMap, path::Path, slice};
+
+use outgrow_core::{
+    Event, Trial,
+    event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
+    flops,
+};
+use outgrow_data::Corpus;
+use outgrow_failpoint::Point;
+use tch::no_grad;
+
+use super::{
+    growing::{DueStage, GrownMember, grown_at, masks},
+    job::{Job, Options, TrainError},
+    member::{Member, is_over, obey},
+    saving,
+    start::start,
+    validation::Validation,
+    window::{Clock, DeviceWindow},
+};
+use crate::{
+    checkpoint::{Progress, Window},
+    device::Device,
+    mask::Mask,
+    state::TrainingState,
+    step::Stepper,
+};
+
+/// Trains a trial to its end, until it diverges, or until the receiver of its events says stop.
+///
+/// The events of an attempt that goes on from a checkpoint continue those before it: together they
+/// are, on a CPU, bit for bit the events of an undisturbed training.
+///
+/// # Errors
+/// If a checkpoint can't be written, or a growth does not preserve the function.
+pub fn train(
+    job: &Job,
+    corpus: &Corpus,
+    options: &Options,
+    on_event: &mut dyn FnMut(Event) -> Control,
+) -> Result<Outcome, TrainError> {
+    train_together(slice::from_ref(job), corpus, options, &mut |_: usize, event: Event| {
+        on_event(event)
+    })
+    .remove(0)
+}
+
+/// Trains replicates, trials of one plan and the same settings under different seeds, as one model
+/// with a leading axis; tells of each job's events with its number. Gives how each ended. The
+/// results agree with those of each alone but for rounding.
+///
+/// Those that stand at different steps, after a worker's death, are trained one group after
+/// another. `wall_seconds` is the time of all together.
+///
+/// # Panics
+/// If the trials are not replicates of each other.
+pub fn train_together(
+    jobs: &[Job],
+    corpus: &Corpus,
+    options: &Options,
+    receiver: &mut dyn Receiver,
+) -> Vec<Result<Outcome, TrainError>> {
+    let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
+    assert!(replicates, "only replicates of one plan are trained together");
+    let mut groups: BTreeMap<(u64, bool), Group> = BTreeMap::new();
+    let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
+    for (number, job) in jobs.iter().enumerate() {
+        let (state, progress) = match start(job, options.device) {
+            Ok(begun) => begun,
+            Err(error) => {
+                ended[number] = Err(error);
+                continue;
+            }
+        };
+        groups.entry((progress.at.step, progress.evaluation_due)).or_default().push((
+            Member::new(number, job),
+            state,
+            progress,
+        ));
+    }
+    for group in groups.into_values() {
+        let mut session = Session::begin(group, corpus, options);
+        while !session.members.is_empty() {
+            session.advance(receiver);
+            session.part();
+        }
+        session.ended.into_iter().for_each(|(number, how)| ended[number] = how);
+    }
+    ended
+}
+
+/// Trials that are at the same step, with their states.
+type Group<'a> = Vec<(Member<'a>, TrainingState, Progress)>;
+
+/// Attempts in progress, of trials that are replicates of each other, in lockstep; usually of one.
+struct Session<'a> {
+    members: Vec<Member<'a>>,
+    /// The number and end of those that are members no more.
+    ended: Vec<(usize, Result<Outcome, TrainError>)>,
+    corpus: &'a Corpus,
+    options: &'a Options,
+    stepper: Stepper,
+    /// Of all members, in their order.
+    state: TrainingState,
+    at: Position,
+    stages: usize,
+    window: DeviceWindow,
+    /// The evaluation of the last step is to be done.
+    evaluation_due: bool,
+    clock: Clock,
+}
+
+impl<'a> Session<'a> {
+    /// Of members that stand at the same step.
+    fn begin(group: Group<'a>, corpus: &'a Corpus, options: &'a Options) -> Self {
+        let Progress { at, stages, evaluation_due, .. } = group[0].2;
+        let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
+        for (mut member, state, progress) in group {
+            // A mask is not in the checkpoint: it follows from the plan.
+            member.mask = stages.checked_sub(1).and_then(|stage| {
+                let (before, grown) = grown_at(&member.job.trial, stage);
+                Mask::of(&member.job.trial, stage, &before, grown)
+            });
+            members.push(member);
+            states.push(state);
+            windows.push(progress.window);
+        }
+        let precision = members[0].job.trial.settings.training.precision;
+        Self {
+            ended: vec![],
+            corpus,
+            options,
+            stepper: Stepper::new(precision, options.device, options.parts),
+            state: no_grad(|| TrainingState::stack(states)),
+            at,
+            stages,
+            window: DeviceWindow::new(&windows, options.device),
+            members,
+            evaluation_due,
+            clock: Clock::starting_at(at.wall_seconds),
+        }
+    }
+
+    /// What all members have in common: their plan and settings.
+    fn trial(&self) -> &'a Trial {
+        &self.members[0].job.trial
+    }
+
+    /// One optimizer step and whatever is due around it. How members end is left with them.
+    fn advance(&mut self, receiver: &mut dyn Receiver) {
+        if self.evaluation_due {
+            // The attempt before left it undone, after the step; a mask stands as it stood then.
+            self.open_masks(self.at.tokens);
+        } else if !self.move_on(receiver) {
+            return;
+        }
+        let (now, last) = (self.at.tokens, self.at.step == self.trial().steps());
+        if self.evaluation_due {
+            self.evaluation_due = !self.evaluate(last, receiver);
+            self.part();
+        }
+        if self.members.is_empty() {
+            return;
+        }
+        let (before, every) =
+            (now - self.trial().step_tokens(), self.options.checkpoint_every_tokens);
+        let saves = last || now / every > before / every;
+        for number in 0..self.members.len() {
+            let written = self.leave_on_disk(number, saves, last, receiver);
+            if let Err(error) = written {
+                self.members[number].end(Err(error));
+            }
+        }
+    }
+
+    /// Grows if it is time, takes a step, and records it if that is due; says whether there is more
+    /// to do for this step.
+    fn move_on(&mut self, receiver: &mut dyn Receiver) -> bool {
+        let trial = self.trial();
+        if self.at.step >= trial.steps() {
+            self.members.iter_mut().for_each(|member| member.end(Ok(Outcome::Complete)));
+            return false;
+        }
+        let grows = trial
+            .plan
+            .stages()
+            .get(self.stages)
+            .is_some_and(|stage| stage.tokens == self.at.tokens);
+        if grows && !self.grow(receiver) {
+            self.stop_here(receiver);
+            return false;
+        }
+        if self.members.is_empty() {
+            return false;
+        }
+        let before = self.at.step;
+        // As far open as it will be at the step's end: a step behind a closed mask would teach the
+        // new entries nothing.
+        self.open_masks(self.at.tokens + trial.step_tokens());
+        let learning_rate = Point::Step.around(|| self.step());
+        obey(&mut self.members, receiver);
+        if trial.next_recorded(before) == Some(self.at.step) {
+            self.record(learning_rate, receiver);
+        }
+        self.part();
+        self.evaluation_due = trial.next_evaluated(before) == Some(self.at.step);
+        !self.members.is_empty()
+    }
+
+    /// Saves and ends those that are told to stop, between two steps.
+    fn stop_here(&mut self, receiver: &mut dyn Receiver) {
+        obey(&mut self.members, receiver);
+        for number in 0..self.members.len() {
+            if self.members[number].ended.is_none() {
+                let saved = self.save(number, receiver);
+                self.members[number].end(saved.map(|()| Outcome::Stopped));
+            }
+        }
+    }
+
+    /// The snapshot and the checkpoint of a member that are due now; the latter is also when it is
+    /// to stop.
+    fn leave_on_disk(
+        &mut self,
+        number: usize,
+        saves: bool,
+        last: bool,
+        receiver: &mut dyn Receiver,
+    ) -> Result<(), TrainError> {
+        // Who begins from a snapshot has all that was recorded until then.
+        let is_whole = !self.evaluation_due;
+        let awaited = self.members[number]
+            .job
+            .snapshots
+            .iter()
+            .find(|(step, _)| *step == self.at.step && is_whole);
+        if let Some((_, folder)) = awaited {
+            let event = Point::Snapshot.around(|| self.write(number, folder))?;
+            self.members[number].tell(receiver, Event::Snapshot(event));
+        }
+        let stops = self.members[number].stop && (!last || self.evaluation_due);
+        if saves || stops {
+            self.save(number, receiver)?;
+        }
+        if stops {
+            self.members[number].end(Ok(Outcome::Stopped));
+        }
+        Ok(())
+    }
+
+    /// Parts with the members that have ended.
+    fn part(&mut self) {
+        let going: Vec<usize> =
+            (0..self.members.len()).filter(|&n| self.members[n].ended.is_none()).collect();
+        if going.len() < self.members.len() {
+            if !going.is_empty() {
+                let states = going.iter().map(|&number| self.state.replicate(number).copy());
+                self.state = no_grad(|| TrainingState::stack(states.collect()));
+            }
+            self.forget_ended();
+        }
+    }
+
+    /// The same, but for their state.
+    fn forget_ended(&mut self) {
+        let (mut going, mut windows) = (vec![], vec![]);
+        for (member, window) in
+            std::mem::take(&mut self.members).into_iter().zip(self.window.read())
+        {
+            match member.ended {
+                Some(how) => self.ended.push((member.number, how)),
+                None => {
+                    going.push(member);
+                    windows.push(window);
+                }
+            }
+        }
+        if !windows.is_empty() {
+            self.window = DeviceWindow::new(&windows, self.options.device);
+        }
+        self.members = going;
+    }
+
+    /// Opens masks as far as they are to be at `tokens`.
+    fn open_masks(&mut self, tokens: u64) {
+        if self.members[0].mask.is_some() {
+            self.state.mask = no_grad(|| masks(&self.members, &self.state, tokens));
+            for member in &mut self.members {
+                member.mask = member.mask.take().filter(|mask| !mask.is_open(tokens));
+            }
+        }
+    }
+
+    fn step(&mut self) -> f64 {
+        let (trial, seq_len) = (self.trial(), self.seq_len());
+        let learning_rate = trial.learning_rate(self.at.tokens);
+        let batch = trial.settings.training.batch_size as u64;
+        let (first, corpus) = (self.at.step * batch, self.corpus);
+        let sequences = self.members.iter().flat_map(|member| {
+            (first..first + batch)
+                .map(move |number| corpus.sequence(&member.order, number, seq_len))
+        });
+        self.at.train_flops +=
+            flops::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
+        let stepped =
+            self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
+        self.at.step += 1;
+        self.at.tokens += trial.step_tokens();
+        self.window.add(&stepped);
+        learning_rate
+    }
+
+    /// Reads the window and begins a new one. Reading waits for the device, so the clock is true
+    /// afterwards.
+    fn record(&mut self, learning_rate: f64, receiver: &mut dyn Receiver) {
+        let windows = self.window.read();
+        self.window =
+            DeviceWindow::new(&vec![Window::default(); windows.len()], self.options.device);
+        self.at.wall_seconds = self.clock.seconds();
+        for (member, Window { loss, steps, gradient_norm }) in self.members.iter_mut().zip(windows)
+        {
+            let event =
+                StepEvent { at: self.at, loss: loss / steps as f64, learning_rate, gradient_norm };
+            member.tell(receiver, Event::Step(event));
+            if !event.loss.is_finite() {
+                member.end(Ok(Outcome::Diverged));
+            }
+        }
+    }
+
+    /// Says whether it was done: not if all are told to stop before its end.
+    fn evaluate(&mut self, last: bool, receiver: &mut dyn Receiver) -> bool {
+        self.pause();
+        let seconds = self.at.wall_seconds;
+        let settings = &self.trial().settings;
+        let validation = Validation {
+            windows: self.corpus.validation(settings.evaluation.tokens, self.seq_len()),
+            batch: settings.training.batch_size.div_ceil(self.options.parts),
+            device: self.options.device,
+        };
+        let members = &mut self.members;
+        let losses = validation.losses(&self.state, self.stepper.compute(), &mut || {
+            obey(members, receiver);
+            !is_over(members)
+        });
+        self.clock.resume_at(seconds);
+        let Some(losses) = losses else { return false };
+        for (member, val_loss) in self.members.iter_mut().zip(losses) {
+            member.tell(receiver, Event::Eval(EvalEvent { at: self.at, val_loss, last }));
+            if !val_loss.is_finite() {
+                member.end(Ok(Outcome::Diverged));
+            }
+        }
+        true
+    }
+
+    /// Stops the clock after the device has done what was asked of it.
+    fn pause(&mut self) {
+        if let Device::Cuda(index) = self.options.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+        self.at.wall_seconds = self.clock.seconds();
+    }
+
+    fn seq_len(&self) -> usize {
+        self.state.architecture().seq_len
+    }
+
+    /// Applies the next stage of the plan to every member; parts with those that it can't be
+    /// applied to. Says whether it was done: not if they are told to stop while an operator learns,
+    /// and then everything is as before.
+    fn grow(&mut self, receiver: &mut dyn Receiver) -> bool {
+        self.pause();
+        self.stepper.rest();
+        let (before, mut next) = (self.at, vec![]);
+        self.at.train_flops += self.trial().plan.operator_flops(self.stages);
+        for number in 0..self.members.len() {
+            match self.grow_one(number, receiver) {
+                Ok(Some(GrownMember { state, mask, event })) => {
+                    let member = &mut self.members[number];
+                    member.mask = mask;
+                    member.tell(receiver, Event::Growth(event));
+                    if member.ended.is_none() {
+                        next.push(state);
+                    }
+                }
+                Ok(None) => {
+                    self.at = before;
+                    return false;
+                }
+                Err(error) => self.members[number].end(Err(error)),
+            }
+        }
+        self.forget_ended();
+        if !next.is_empty() {
+            self.state = no_grad(|| TrainingState::stack(next));
+        }
+        self.stages += 1;
+        self.at.wall_seconds = self.clock.seconds();
+        true
+    }
+
+    /// The next stage on one member; none if it was told to stop meanwhile.
+    fn grow_one(
+        &self,
+        number: usize,
+        receiver: &dyn Receiver,
+    ) -> Result<Option<GrownMember>, TrainError> {
+        let member = &self.members[number];
+        let stage = DueStage {
+            number: self.stages,
+            at: self.at,
+            clock: &self.clock,
+            corpus: self.corpus,
+            device: self.options.device,
+        };
+        let goes_on =
+            || matches!(receiver.wish(member.number), Control::Continue | Control::Spooled);
+        stage.grow(&member.job.trial, &self.state.replicate(number), &goes_on)
+    }
+
+    /// Writes a member's checkpoint, unless it is there already, and tells of it.
+    fn save(&mut self, number: usize, receiver: &mut dyn Receiver) -> Result<(), TrainError> {
+        let Some(folder) = self.members[number].unsaved(self.at.step) else { return Ok(()) };
+        let event = self.write(number, &folder)?;
+        self.members[number].saved_to(folder, event, self.options.keep, receiver);
+        Ok(())
+    }
+
+    /// Writes a member's state to a folder, with the clock standing still.
+    fn write(&mut self, number: usize, folder: &Path) -> Result<CheckpointEvent, TrainError> {
+        self.pause();
+        let seconds = self.at.wall_seconds;
+        let progress = Progress {
+            trial: self.members[number].job.trial.id(),
+            at: self.at,
+            stages: self.stages,
+            window: self.window.read()[number],
+            evaluation_due: self.evaluation_due,
+        };
+        let event = saving::write(self.state.replicate(number), progress, folder)?;
+        self.clock.resume_at(seconds);
+        Ok(event)
+    }
+}
