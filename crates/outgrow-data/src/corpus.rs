@@ -13,6 +13,7 @@ use crate::{
     built_in::{self, BUILT_IN},
     documents::Part,
     error::{CorpusError, read_error},
+    files::Own,
     listener::Listener,
     prepared::{self, Head, head_of, part_path},
     reading::Reading,
@@ -52,7 +53,7 @@ impl Corpus {
     /// # Errors
     /// If something is missing, empty, no text, or shorter than a sequence.
     pub fn open(spec: &DataSpec, cache: &Path) -> Result<Self, CorpusError> {
-        Self::open_told(spec, cache, &()).map(|(corpus, _)| corpus)
+        Self::open_told(spec, cache, &|_| false, &()).map(|(corpus, _)| corpus)
     }
 
     /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of
@@ -63,6 +64,7 @@ impl Corpus {
     pub fn open_told(
         spec: &DataSpec,
         cache: &Path,
+        own: Own,
         listener: &dyn Listener,
     ) -> Result<(Self, Summary), CorpusError> {
         if let Some(name) = &spec.corpus {
@@ -71,11 +73,12 @@ impl Corpus {
             let summary = corpus.built_in_summary(name);
             return Ok((corpus, summary));
         }
-        let reading = Reading::of(spec)?;
+        let reading = Reading::of(spec, own)?;
         let digest = reading.digest(listener)?;
         if reading.is_raw() {
             reading.summary(digest.clone(), reading.raw_counts()?, 0.0).check(spec.seq_len)?;
         }
+        let mut is_new = false;
         let (corpus, head) = match Self::verified(&digest, cache) {
             Ok(found) => found,
             Err(error) => {
@@ -85,11 +88,17 @@ impl Corpus {
                     ));
                 }
                 prepared::write(&reading, &digest, cache, listener)?;
+                is_new = true;
                 Self::verified(&digest, cache)?
             }
         };
         let checked = corpus.check(spec.seq_len);
-        checked.inspect_err(|_| prepared::discard(&digest, cache))?;
+        // What was there before is another sweep's.
+        checked.inspect_err(|_| {
+            if is_new {
+                prepared::discard(&digest, cache)
+            }
+        })?;
         let counts = head.map_or_else(|| reading.raw_counts(), |head| Ok(head.counts))?;
         Ok((corpus, reading.summary(digest, counts, 0.0)))
     }

@@ -88,8 +88,13 @@ pub(crate) fn by_kind<'a>(sources: impl Iterator<Item = &'a Source>) -> Vec<File
     kinds.into_values().collect()
 }
 
+/// Whether a file or folder is none of the text, though it lies there. A file that is open for
+/// other reasons must not be opened a second time: its locks go when it is closed.
+pub type Own<'a> = &'a dyn Fn(&Path) -> bool;
+
 /// Finds files, each once, however many links lead to it.
 pub(crate) struct Finder<'a> {
+    own: Own<'a>,
     field: &'a str,
     format: Option<TextFormat>,
     seen: HashMap<(u64, u64), PathBuf>,
@@ -103,8 +108,9 @@ pub(crate) struct Finder<'a> {
 impl<'a> Finder<'a> {
     /// `field` is the name of the text in JSON and Parquet; a `format` of the user's stands above
     /// what files seem to be.
-    pub fn new(field: &'a str, format: Option<TextFormat>) -> Self {
+    pub fn new(field: &'a str, format: Option<TextFormat>, own: Own<'a>) -> Self {
         Self {
+            own,
             field,
             format,
             seen: HashMap::new(),
@@ -153,6 +159,10 @@ impl<'a> Finder<'a> {
     ) -> Result<(), CorpusError> {
         let metadata = fs::metadata(path).map_err(read_error(path))?;
         let id = (metadata.dev(), metadata.ino());
+        if (self.own)(path) {
+            self.leave_out(path, "it belongs to the database of the results");
+            return Ok(());
+        }
         if metadata.is_dir() {
             return self.folder(path, id, above, found);
         }

@@ -26,7 +26,7 @@ pub use self::{
     built_in::BUILT_IN,
     corpus::{Corpus, Order},
     error::CorpusError,
-    files::{Files, LeftOut},
+    files::{Files, LeftOut, Own},
     formats::Skipped,
     listener::Listener,
     summary::{Counts, Summary},

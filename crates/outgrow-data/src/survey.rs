@@ -7,6 +7,7 @@ use outgrow_core::sweep::DataSpec;
 use crate::{
     corpus::built_in,
     error::CorpusError,
+    files::Own,
     listener::Listener,
     prepared,
     reading::Reading,
@@ -20,6 +21,8 @@ pub struct Survey<'a> {
     pub cache: Option<&'a Path>,
     /// Turn all tokens into text again, not those of samples alone.
     pub round_trip: bool,
+    /// What is not to be opened.
+    pub own: Option<Own<'a>>,
 }
 
 /// What the data of a sweep is: its files are read through, as [`crate::Corpus::open`] reads them.
@@ -34,7 +37,7 @@ pub fn survey(
     if let Some(name) = &spec.corpus {
         return built_in(name).map(|corpus| corpus.built_in_summary(name));
     }
-    let reading = Reading::of(spec)?;
+    let reading = Reading::of(spec, how.own.unwrap_or(&|_| false))?;
     let digest = reading.digest(listener)?;
     let known = || Some(prepared::head_of(how.cache?, &digest)?.counts);
     let (counts, seconds) = match reading.is_raw() {
@@ -56,7 +59,7 @@ pub fn each_text(
     listener: &dyn Listener,
     take: &mut dyn FnMut(String) -> Result<(), CorpusError>,
 ) -> Result<Summary, CorpusError> {
-    let reading = Reading::of(spec)?.checked();
+    let reading = Reading::of(spec, &|_| false)?.checked();
     let mut counts = Counts::default();
     listener.begin(reading.bytes());
     reading.each_piece(listener, &mut counts.skipped, &mut |piece| {

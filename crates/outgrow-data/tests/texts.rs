@@ -660,7 +660,7 @@ proptest! {
         let spec = DataSpec { validation: Some(share), ..spec };
         let cache = desk.path("cache");
         let surveyed = survey(&spec, Survey::default(), &());
-        let opened = Corpus::open_told(&spec, &cache, &());
+        let opened = Corpus::open_told(&spec, &cache, &|_| false, &());
         match (surveyed, opened) {
             (Ok(surveyed), Ok((corpus, summary))) => {
                 prop_assert_eq!(&surveyed.digest, &summary.digest);

@@ -84,3 +84,53 @@ fn evaluation_beyond_the_validation_text_is_said() {
     let said = desk.ok(&["plan", "s.toml"]);
     assert!(said.contains("evaluation.tokens is 900000000000"), "{said}");
 }
+
+/// Text and results in one folder: the results are no text, and are not opened as such.
+#[test]
+fn results_beside_the_text_are_no_text() {
+    let desk = Desk::new();
+    for n in 0..3 {
+        desk.write(&format!("{n}.txt"), &format!("some words of text number {n}\n").repeat(2000));
+    }
+    let data = "data = { paths = [\".\"], validation = 0.1, seq_len = 16 }";
+    let sweep =
+        crate::desk::SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", data);
+    assert_ne!(sweep, crate::desk::SWEEP);
+    desk.write("sweep.toml", &sweep);
+    let first = desk.json(&["plan", "sweep.toml", "--json"])["data"].clone();
+    for _ in 0..2 {
+        desk.ok(&["run", "sweep.toml", "-j", "1"]);
+        assert_eq!(desk.json(&["plan", "sweep.toml", "--json"])["data"], first);
+    }
+    fs::write(desk.path("sweep.toml"), sweep.replace("[\".\"]", "[\"\"]")).expect("written");
+    let (code, said) = desk.wrong(&["plan", "sweep.toml"]);
+    assert!(code == 2 && said.contains("an empty name"), "{said}");
+}
+
+/// What a refused run leaves as it was.
+#[test]
+fn a_refused_run_leaves_the_text_of_others() {
+    let desk = Desk::new();
+    desk.write("own.txt", &"words of a text\n".repeat(2000));
+    desk.ok(&["data", "tokenize", "own.txt", "--vocab-size", "300"]);
+    let data = |seq_len| {
+        let data = format!(
+            "data = {{ paths = [\"own.txt\"], validation = 0.1, tokenizer = \"tokenizer.json\", seq_len = {seq_len} }}"
+        );
+        crate::desk::SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", &data)
+    };
+    desk.write("sweep.toml", &data(16));
+    desk.ok(&["run", "sweep.toml", "-j", "1"]);
+    let text = || {
+        let mut names: Vec<_> = fs::read_dir(desk.path("outgrow.db.text"))
+            .expect("text")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = text();
+    desk.write("long.toml", &data(60_000).replace("25_600", "600_000_000"));
+    assert_eq!(desk.wrong(&["run", "long.toml"]).0, 2);
+    assert_eq!(text(), before);
+}

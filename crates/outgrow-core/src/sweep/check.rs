@@ -230,6 +230,13 @@ impl DataSpec {
             _ => {}
         }
         self.check_files()?;
+        for (field, paths) in
+            [("data.paths", &self.paths), ("data.validation_paths", &self.validation_paths)]
+        {
+            if paths.iter().flatten().any(|path| path.trim().is_empty()) {
+                return bad(field, "an empty name", "name files and folders; this one is \".\"");
+            }
+        }
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => bad(

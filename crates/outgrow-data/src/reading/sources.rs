@@ -8,7 +8,7 @@ use super::shared::field;
 use crate::{
     documents::{Division, Part, Reader, TakePiece},
     error::CorpusError,
-    files::{Finder, LeftOut, Source, by_kind},
+    files::{Finder, LeftOut, Own, Source, by_kind},
     formats::{Format, Kind, Packing, Skipped},
     listener::Listener,
     summary::{Counts, Summary},
@@ -34,7 +34,8 @@ pub(crate) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Finds the files and looks at each, reads the tokenizer.
-    pub fn of(spec: &'a DataSpec) -> Result<Self, CorpusError> {
+    /// What `own` knows is not opened: the results that lie beside the text.
+    pub fn of(spec: &'a DataSpec, own: Own) -> Result<Self, CorpusError> {
         let mut tokenizer =
             spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
         let end = match (&mut tokenizer, &spec.end_of_text) {
@@ -42,7 +43,7 @@ impl<'a> Reading<'a> {
             (Some(_), None) => None,
             (None, _) => Some(ZERO_BYTE),
         };
-        let mut finder = Finder::new(field(spec), spec.format);
+        let mut finder = Finder::new(field(spec), spec.format, own);
         // Those first: what they have is not trained on.
         let validation =
             spec.validation_paths.as_deref().map(|paths| finder.find(paths)).transpose()?;
