@@ -24,4 +24,5 @@ pub use self::{
     folders::RecordedFolder,
     known::{Known, Tell},
     report::{Again, Report},
+    schema::is_missing_table,
 };

@@ -35,7 +35,9 @@ mod status;
 mod views;
 
 pub use address::Address;
-pub use check::{Again, Finding, Known, Problem, RecordedFolder, Report, Tell, Which};
+pub use check::{
+    Again, Finding, Known, Problem, RecordedFolder, Report, Tell, Which, is_missing_table,
+};
 pub use claim::{Claim, Environment, Holder, Recorded};
 pub use copy::Copied;
 pub use driver::Cell;

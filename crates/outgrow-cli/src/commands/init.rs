@@ -1,6 +1,6 @@
 //! `outgrow init`, and what `outgrow` alone says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use outgrow::{Error, InitOptions, Workspace, init as write};
 
@@ -76,7 +76,7 @@ pub fn init(args: &Init) -> Result<(), Error> {
     ))
 }
 
-fn next(file: &PathBuf, name: &str) -> String {
+fn next(file: &Path, name: &str) -> String {
     let file = file.display();
     format!(
         "  outgrow plan {file}     its trials, and what they cost here; change the file until you like it\n  \
@@ -92,7 +92,7 @@ pub fn guide(workspace: &Workspace) -> Result<(), Error> {
         return print(&format!(
             "outgrow trains transformers that grow, and compares them with models born at their size.\n\n  \
              outgrow init mine.toml --text FOLDER    write a sweep for your own text\n{}\n\n`outgrow --help` lists all commands",
-            next(&"mine.toml".into(), "mine")
+            next("mine.toml".as_ref(), "mine")
         ));
     };
     let (ended, total, name) = (status.ended(), status.total(), &sweep.name);

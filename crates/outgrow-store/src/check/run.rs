@@ -38,9 +38,7 @@ impl Store {
 impl Walk<'_> {
     async fn all(mut self) -> Result<(Report, Tx), StoreError> {
         // First, so that it belongs to the state of the database that is looked at.
-        if !self.schema().await? {
-            return Ok((self.report, self.tx));
-        }
+        self.schema().await?;
         self.hold().await?;
         self.sweeps().await?;
         self.trials().await?;

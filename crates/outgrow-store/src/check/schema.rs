@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, SqliteConnection};
 
+use outgrow_failpoint::Point;
+
 use super::{finding::Finding, walk::Walk};
 use crate::{
-    StoreError,
+    Store, StoreError,
     driver::{Row, Tx},
     migrations::SQLITE,
 };
@@ -18,28 +20,73 @@ const OBJECTS: &str = "SELECT type, name, sql FROM sqlite_schema
 /// Kind and text of each table, view and index, by name.
 type Objects = BTreeMap<String, (String, String)>;
 
-impl Walk<'_> {
-    /// Compares, and makes anew what can be; says whether the rest can be looked at.
-    pub(super) async fn schema(&mut self) -> Result<bool, StoreError> {
-        let Tx::Sqlite(_) = self.tx else { return Ok(true) };
-        let read = |row: Row| Ok((row.get::<String>(1)?, (row.get(0)?, row.get(2)?)));
-        let there: Objects = self.tx.map(OBJECTS, &[], read).await?.into_iter().collect();
-        let mut is_readable = true;
-        for (name, (what, sql)) in expected().await? {
-            let missing = match there.get(&name) {
-                Some((kind, text)) if *kind == what && same(text, &sql) => continue,
-                found => found.is_none(),
-            };
-            self.found(Finding::Schema { what: what.clone(), name: name.clone(), missing });
-            if what == "table" && !missing {
-                continue;
-            }
-            self.mend(&format!("DROP {what} IF EXISTS \"{name}\""), &[]).await?;
-            self.mend(&sql, &[]).await?;
-            is_readable &= what != "table" || self.mends;
-        }
-        Ok(is_readable)
+/// What is wrong with the schema, and the statements that mend each.
+async fn differing(tx: &mut Tx) -> Result<Vec<(Finding, Vec<String>)>, StoreError> {
+    let Tx::Sqlite(_) = tx else { return Ok(vec![]) };
+    let read = |row: Row| Ok((row.get::<String>(1)?, (row.get(0)?, row.get(2)?)));
+    let there: Objects = tx.map(OBJECTS, &[], read).await?.into_iter().collect();
+    let mut all = vec![];
+    for (name, (what, sql)) in expected().await? {
+        let missing = match there.get(&name) {
+            Some((kind, text)) if *kind == what && same(text, &sql) => continue,
+            found => found.is_none(),
+        };
+        let mends = match what == "table" && !missing {
+            // Its rows are worth more than its form.
+            true => vec![],
+            false => vec![format!("DROP {what} IF EXISTS \"{name}\""), sql],
+        };
+        all.push((Finding::Schema { what, name, missing }, mends));
     }
+    Ok(all)
+}
+
+impl Walk<'_> {
+    /// Compares, and makes anew what can be.
+    pub(super) async fn schema(&mut self) -> Result<(), StoreError> {
+        for (finding, mends) in differing(&mut self.tx).await? {
+            self.found(finding);
+            for sql in mends {
+                self.mend(&sql, &[]).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What is wrong with the schema, if tables are missing: without them nothing else can be looked
+    /// at.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn missing_tables(&self) -> Result<Vec<Finding>, StoreError> {
+        let found = differing(&mut self.read().await?).await?.into_iter().map(|(found, _)| found);
+        let mut found: Vec<Finding> = found.collect();
+        found.sort_by_key(|found| !is_missing_table(found));
+        Ok(if found.iter().any(is_missing_table) { found } else { vec![] })
+    }
+
+    /// Makes missing tables anew, without rows.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn make_tables(&self) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        for (finding, mends) in differing(&mut tx).await? {
+            if is_missing_table(&finding) {
+                for sql in mends {
+                    tx.execute(&sql, &[]).await?;
+                }
+            }
+        }
+        tx.commit(Point::CommitRepair).await
+    }
+}
+
+/// Whether it says that a table is not there.
+pub fn is_missing_table(finding: &Finding) -> bool {
+    matches!(finding, Finding::Schema { what, missing: true, .. } if what == "table")
 }
 
 /// The same but for how it is laid out.

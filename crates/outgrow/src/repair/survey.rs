@@ -7,7 +7,8 @@ use std::{
 
 use outgrow_runner::{HEARTBEAT_EVERY, is_dead, this_process};
 use outgrow_store::{
-    Address, Finding, Held, Holder, Known, RecordedFolder, Report, Store, damage, salvage,
+    Address, Finding, Held, Holder, Known, RecordedFolder, Report, Store, damage, is_missing_table,
+    salvage,
 };
 use outgrow_train::{Checkpoint, Verified};
 use tempfile::TempDir;
@@ -104,6 +105,16 @@ pub(super) async fn look(
     mends: bool,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Survey, Error> {
+    let mut missing = store.missing_tables().await?;
+    if !missing.is_empty() && !mends {
+        let report = Report { findings: missing, ..Report::default() };
+        return Ok(Survey { report, live: vec![], orphans: vec![], folders: (0, 0) });
+    }
+    if !missing.is_empty() {
+        store.make_tables().await?;
+        // The rest is found again.
+        missing.retain(is_missing_table);
+    }
     let silent = silent(store).await?;
     let is_dead = |holder: &Holder| is_dead(holder) || silent.contains(holder);
     let live: BTreeSet<i64> = store
@@ -117,10 +128,11 @@ pub(super) async fn look(
     store.recorded_folders(&mut |folder| files.take(&folder, tell)).await?;
     let Files { checkpoints, snapshots, cleared, due, there, whole, bytes, .. } = files;
     let known = Known { is_dead: &is_dead, checkpoints, snapshots, cleared, due };
-    let report = match mends {
+    let mut report = match mends {
         true => store.mend(&known, &mut |at: &str| tell(at)).await?,
         false => store.examine(&known, &mut |at: &str| tell(at)).await?,
     };
+    report.findings.splice(0..0, missing);
     // While a run goes on, what lies on disk may be recorded a moment later.
     let orphans = match live.is_empty() && report.live.is_empty() {
         true => orphans(workspace, store, &there).await,
@@ -242,6 +254,10 @@ async fn silent(store: &Store) -> Result<Vec<Holder>, Error> {
 
 /// Who is at work on a database.
 pub(super) async fn live(store: &Store) -> Result<Vec<String>, Error> {
+    if !store.missing_tables().await?.is_empty() {
+        // Nobody works at what has lost its tables.
+        return Ok(vec![]);
+    }
     let silent = silent(store).await?;
     let held = store.all_held().await?.into_iter().map(|held| held.holder);
     let live: Vec<Holder> =
