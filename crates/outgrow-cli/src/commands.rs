@@ -8,7 +8,6 @@ pub mod db;
 pub mod doctor;
 pub mod eval;
 pub mod export;
-mod folder;
 pub mod grow;
 mod namesake;
 pub mod plan;

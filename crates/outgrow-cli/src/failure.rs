@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use outgrow_data::publish::FolderError;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -58,6 +60,17 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::Pipe,
             _ => Failure::Environment(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Exists(_) | FolderError::WorkingDirectory(_) => {
+                Failure::Input(error.to_string())
+            }
+            _ => Failure::Environment(error.to_string()),
         }
     }
 }

@@ -4,11 +4,11 @@ mod previous;
 
 use std::path::{Path, PathBuf};
 
+use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{Input, ReportError, escape::file_name, report as make};
 use serde_json::json;
 
 use self::previous::Previous;
-use super::folder::{Aside, There, is_there};
 use crate::{
     args::Report,
     failure::Failure,
@@ -31,11 +31,14 @@ pub fn report(place: &Place, args: &Report) -> Result<(), Failure> {
         _ => Failure::Input(error.to_string()),
     })?;
     let replaced = may_replace()?;
-    let aside = if replaced.is_some() { Aside::instead_of(&folder)? } else { Aside::new(&folder)? };
-    made.files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
+    let new = match replaced {
+        Some(_) => NewFolder::instead_of(&folder)?,
+        None => NewFolder::create(&folder)?,
+    };
+    made.files.iter().try_for_each(|(name, bytes)| new.write(name, bytes))?;
     let kept = match replaced {
-        Some(Replaced { is_kept }) => aside.replace(is_kept)?,
-        None => aside.put().map(|()| None)?,
+        Some(Replaced { is_kept }) => new.replace(is_kept)?,
+        None => new.finish().map(|()| None)?,
     };
     if let Some(kept) = kept {
         eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());
@@ -62,7 +65,7 @@ struct Replaced {
 
 /// Whether something is at the report's place, and may give way.
 fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<Replaced>, Failure> {
-    if is_there(folder)? != There::Something {
+    if Destination::of(folder)? != Destination::Occupied {
         return Ok(None);
     }
     if !folder.is_dir() {

@@ -4,6 +4,7 @@ use outgrow_core::model::n_parameters;
 use std::{path::Path, process::Command, time::Instant};
 
 use outgrow_core::{flops, sweep::Precision};
+use outgrow_data::publish::NewFolder;
 use outgrow_report::{Scaling, ScalingPoint, scaling};
 use outgrow_train::{
     Device,
@@ -15,7 +16,7 @@ use serde_json::json;
 use super::{median, preset::Sizes, with_folder};
 use crate::{
     args::Bench,
-    commands::{check_device, folder::Aside},
+    commands::check_device,
     failure::Failure,
     output::{count, print, print_json, scaled, table},
 };
@@ -36,14 +37,14 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Failure> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let aside = Aside::new(folder)?;
+    let new = NewFolder::create(folder)?;
     let (peak, steps) = tokens(args, device);
     let sweeps = sweeps(args, device)?;
     for figure in [&steps, &sweeps] {
         let files = scaling(figure).map_err(|error| Failure::Environment(error.to_string()))?;
-        files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
+        files.iter().try_for_each(|(name, bytes)| new.write(name, bytes))?;
     }
-    aside.put()?;
+    new.finish()?;
     if args.json {
         let points = |of: &Scaling| {
             let point = |p: &ScalingPoint| json!({ "size": p.size, "measured": p.measured, "expected": p.expected });
