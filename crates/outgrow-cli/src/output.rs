@@ -4,15 +4,14 @@ use std::{
     fs::{self, File},
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
-    path::{Path, PathBuf},
-    sync::Mutex,
+    path::Path,
     thread,
     time::Duration,
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use outgrow::Error;
-
+use outgrow_data::publish::{NewFile, discard_unfinished};
 use outgrow_report::escape::visible;
 
 /// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and
@@ -47,60 +46,37 @@ pub fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// Where a long answer goes: standard output, or a file that bears its name when it is whole.
+/// Where a long answer goes: standard output, or a file that has its name when it is whole.
 pub enum Output {
     /// Standard output.
     Standard(io::Stdout),
-    /// A file.
-    File {
-        /// It, under its first name if it has another.
-        file: File,
-        /// The name that it is to have.
-        path: PathBuf,
-    },
+    /// What has its name already and is no file, as /dev/stdout.
+    Device(File),
+    /// A file, and the name that it is to have, for messages.
+    File(NewFile, String),
 }
-
-/// The file of this process that is not whole yet.
-static ASIDE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 impl Output {
     /// Standard output where no path is given.
     pub fn new(path: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = path else { return Ok(Self::Standard(io::stdout())) };
-        let failed = Error::environment(format!("cannot write {}", path.display()));
-        // What is no file, as /dev/stdout, has no other name to be had.
-        let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{}", std::process::id()));
-        let aside = path.with_file_name(name);
-        let file =
-            if is_file { File::create_new(&aside) } else { File::options().write(true).open(path) };
-        let file = file.map_err(failed)?;
-        *ASIDE.lock().expect("nobody panics with it") = is_file.then_some(aside);
-        Ok(Self::File { file, path: path.to_owned() })
+        let name = path.display().to_string();
+        let failed = Error::environment(format!("cannot write {name}"));
+        match fs::metadata(path).map_or(true, |found| found.is_file()) {
+            true => NewFile::create(path).map(|file| Self::File(file, name)).map_err(failed),
+            false => File::options().write(true).open(path).map(Self::Device).map_err(failed),
+        }
     }
 
     /// All is written.
-    pub fn finish(mut self) -> Result<(), Error> {
-        let Self::File { path, .. } = &self else { return Ok(self.flush()?) };
-        let failed = Error::environment(format!("cannot write {}", path.display()));
-        match ASIDE.lock().expect("nobody panics with it").take() {
-            Some(aside) => fs::rename(aside, path).map_err(failed),
-            None => Ok(()),
+    pub fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::Standard(mut out) => Ok(out.flush()?),
+            Self::Device(_) => Ok(()),
+            Self::File(file, name) => {
+                file.finish().map_err(Error::environment(format!("cannot write {name}")))
+            }
         }
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        remove_what_is_not_whole();
-    }
-}
-
-fn remove_what_is_not_whole() {
-    if let Some(aside) = ASIDE.lock().expect("nobody panics with it").take() {
-        // It is litter, no more.
-        let _ = fs::remove_file(aside);
     }
 }
 
@@ -108,14 +84,16 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Standard(out) => out.write(bytes),
-            Self::File { file, .. } => file.write(bytes),
+            Self::Device(file) => file.write(bytes),
+            Self::File(file, _) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Standard(out) => out.flush(),
-            Self::File { file, .. } => file.flush(),
+            Self::Device(file) => file.flush(),
+            Self::File(file, _) => file.flush(),
         }
     }
 }
@@ -149,7 +127,7 @@ fn end(to: &tokio::sync::mpsc::Sender<Error>, failure: Error) {
     let code = exit_code(&failure);
     let _ = to.try_send(failure);
     thread::sleep(Duration::from_secs(1));
-    remove_what_is_not_whole();
+    discard_unfinished();
     signal_hook::low_level::exit(code.into());
 }
 

@@ -1,18 +1,8 @@
-//! What a strategy saves against the controls, seed by seed.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What a strategy saves against the controls.
 
 use serde::Serialize;
 
-use crate::{
-    Interval,
-    analysis::{Cost, Role, Run, Strategy, by_seed, interval},
-    interval::{holm, p_value, seeds_needed},
-};
-
-/// Budgets that differ by less than this count as equal: whole optimizer steps can't meet them
-/// better.
-const EQUAL: f64 = 0.03;
+use crate::interval::Interval;
 
 /// A strategy against the control, seed by seed. A trial that never reached the control's loss is
 /// censored: it counts with the most that it can have saved, and the means that it is in are upper
@@ -51,6 +41,18 @@ pub struct Comparison {
     pub best_fixed_size: Option<Gap>,
 }
 
+impl Comparison {
+    /// Whether some trial never reached the control's loss: the savings are upper bounds then.
+    pub fn is_censored(&self) -> bool {
+        self.reached[0] < self.reached[1]
+    }
+
+    /// Whether the saving is told from zero, all strategies asked at once.
+    pub fn is_significant(&self) -> bool {
+        self.p_corrected.is_some_and(|p| p <= 0.05)
+    }
+}
+
 /// A difference of final losses, seed by seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Gap {
@@ -79,190 +81,4 @@ pub struct Saving {
     pub tokens: f64,
     /// Fraction of the control's wall time.
     pub wall: f64,
-}
-
-impl Comparison {
-    /// Compares a strategy with the control, and with whatever has its budget.
-    pub fn new(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Self {
-        let savings: Vec<Saving> = strategy
-            .complete()
-            .filter_map(|run| saving(run, control.of_seed(run.replicate)?))
-            .collect();
-        let per_seed =
-            |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
-        let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
-        let compute: Vec<f64> = per_seed(|s| s.compute).into_values().collect();
-        Self {
-            loss_difference: difference(strategy, control),
-            reached: [savings.iter().filter(|s| s.reached).count(), savings.len()],
-            compute: over_seeds(|s| s.compute),
-            sunk: over_seeds(|s| s.sunk),
-            six_nd: over_seeds(|s| s.six_nd),
-            tokens: over_seeds(|s| s.tokens),
-            wall: over_seeds(|s| s.wall),
-            p: p_value(&compute),
-            p_corrected: None,
-            seeds_needed: seeds_needed(&compute),
-            same_flops: equal(strategy, all, |s| s.train_flops),
-            same_tokens: equal(strategy, all, |s| s.tokens),
-            best_fixed_size: best_fixed_size(strategy, all),
-            savings,
-        }
-    }
-
-    /// Whether some trial never reached the control's loss: the savings are upper bounds then.
-    pub fn is_censored(&self) -> bool {
-        self.reached[0] < self.reached[1]
-    }
-
-    /// Whether the saving is told from zero, all strategies asked at once.
-    pub fn is_significant(&self) -> bool {
-        self.p_corrected.is_some_and(|p| p <= 0.05)
-    }
-}
-
-/// Corrects the strategies' p-values for their number.
-pub fn correct(strategies: &mut [Strategy]) {
-    let p_values: Vec<f64> = strategies
-        .iter()
-        .filter_map(|s| s.comparison.as_ref().filter(|_| s.role == Role::Grown)?.p)
-        .collect();
-    let mut corrected = holm(&p_values).into_iter();
-    for strategy in strategies.iter_mut().filter(|strategy| strategy.role == Role::Grown) {
-        if let Some(comparison) =
-            strategy.comparison.as_mut().filter(|comparison| comparison.p.is_some())
-        {
-            comparison.p_corrected = corrected.next();
-        }
-    }
-}
-
-fn saving(run: &Run, control: &Run) -> Option<Saving> {
-    let target = control.last().loss;
-    let reached = run.reaches(Cost::TrainFlops, target).is_some();
-    let of = |cost: Cost| {
-        // Whoever has not reached it has spent all that it had, and would have to spend more.
-        let spent = run.reaches(cost, target).unwrap_or_else(|| cost.of(run.last()));
-        Some(1.0 - spent / control.reaches(cost, target)?)
-    };
-    Some(Saving {
-        plan: run.plan,
-        replicate: run.replicate,
-        reached,
-        compute: of(Cost::TrainFlops)?,
-        sunk: of(Cost::SunkFlops)?,
-        six_nd: of(Cost::SixNd)?,
-        tokens: of(Cost::Tokens)?,
-        wall: of(Cost::WallSeconds)?,
-    })
-}
-
-/// Mean difference of final losses over the seeds that both have.
-pub fn difference(strategy: &Strategy, control: &Strategy) -> Option<Interval> {
-    let base: BTreeMap<usize, f64> =
-        by_seed(control.complete().map(|run| (run.replicate, run.last().loss)));
-    let own = by_seed(strategy.complete().map(|run| (run.replicate, run.last().loss)));
-    interval(
-        &own.into_iter().filter_map(|(seed, loss)| Some((seed, loss - base.get(&seed)?))).collect(),
-    )
-}
-
-/// The gap to the control of the target size whose budget is nearest, if it is near enough.
-fn equal(
-    strategy: &Strategy,
-    all: &[Strategy],
-    budget: fn(&Strategy) -> Option<Interval>,
-) -> Option<Gap> {
-    let own = budget(strategy)?.mean;
-    let off = |other: &&Strategy| {
-        budget(other).map_or(f64::INFINITY, |theirs| (theirs.mean / own - 1.0).abs())
-    };
-    let controls = all.iter().filter(|other| matches!(other.role, Role::Control | Role::Annealed));
-    let nearest =
-        controls.min_by(|a, b| off(a).total_cmp(&off(b))).filter(|other| off(other) <= EQUAL)?;
-    Some(Gap { against: nearest.name.clone(), difference: difference(strategy, nearest)? })
-}
-
-/// The gap to the best of all sizes that never grow and cost as much; none where only the target
-/// size was tried.
-fn best_fixed_size(strategy: &Strategy, all: &[Strategy]) -> Option<Gap> {
-    let own = strategy.train_flops?.mean;
-    let near = |other: &&Strategy| {
-        other.train_flops.is_some_and(|theirs| (theirs.mean / own - 1.0).abs() <= EQUAL)
-    };
-    let fixed: Vec<&Strategy> =
-        all.iter().filter(|other| other.role != Role::Grown).filter(near).collect();
-    if fixed.iter().all(|other| other.role != Role::FixedSize) {
-        return None;
-    }
-    let loss = |other: &Strategy| other.final_loss.map_or(f64::INFINITY, |loss| loss.mean);
-    let best = fixed.into_iter().min_by(|a, b| loss(a).total_cmp(&loss(b)))?;
-    Some(Gap { against: best.name.clone(), difference: difference(strategy, best)? })
-}
-
-/// A group of strategies that grow by the same plans under different policies.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ablation {
-    /// The strategy that the others are compared with: the first of them in the sweep file.
-    pub base: String,
-    /// All of them, the first included.
-    pub rows: Vec<AblationRow>,
-}
-
-/// One policy of an ablation.
-#[derive(Clone, Debug, Serialize)]
-pub struct AblationRow {
-    /// The strategy.
-    pub strategy: String,
-    /// Initializer, optimizer and learning rate at growth.
-    pub policy: [String; 3],
-    /// Its final loss.
-    pub final_loss: Option<Interval>,
-    /// Its final loss minus the first one's, seed by seed; none for the first.
-    pub difference: Option<Interval>,
-    /// Its saving minus the first one's, seed by seed.
-    pub saving_difference: Option<Interval>,
-}
-
-/// Finds the ablations of a sweep.
-pub fn ablations(strategies: &[Strategy]) -> Vec<Ablation> {
-    let grown: Vec<&Strategy> = strategies.iter().filter(|s| s.role == Role::Grown).collect();
-    let mut groups: Vec<Vec<&Strategy>> = vec![];
-    for strategy in grown {
-        match groups.iter_mut().find(|group| group[0].plan_ids == strategy.plan_ids) {
-            Some(group) => group.push(strategy),
-            None => groups.push(vec![strategy]),
-        }
-    }
-    groups.retain(|group| group.iter().map(|s| &s.policy).collect::<BTreeSet<_>>().len() > 1);
-    groups.iter().map(|group| ablation(group)).collect()
-}
-
-fn ablation(group: &[&Strategy]) -> Ablation {
-    let base = group[0];
-    let savings = |strategy: &Strategy| {
-        let savings = strategy
-            .comparison
-            .iter()
-            .flat_map(|c| c.savings.iter().map(|s| (s.replicate, s.compute)));
-        by_seed(savings)
-    };
-    let row = |strategy: &&Strategy| {
-        let other = (strategy.name != base.name).then_some(strategy);
-        let of_base = savings(base);
-        let saved = |s: &&&Strategy| {
-            let pairs = savings(s)
-                .into_iter()
-                .filter_map(|(seed, value)| Some((seed, value - of_base.get(&seed)?)));
-            interval(&pairs.collect())
-        };
-        AblationRow {
-            strategy: strategy.name.clone(),
-            policy: strategy.policy.clone(),
-            final_loss: strategy.final_loss,
-            difference: other.and_then(|s| difference(s, base)),
-            saving_difference: other.as_ref().and_then(saved),
-        }
-    };
-    Ablation { base: base.name.clone(), rows: group.iter().map(row).collect() }
 }

@@ -1,5 +1,7 @@
 //! Means with their uncertainty.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -45,6 +47,21 @@ impl Interval {
         });
         Self { mean: f(self.mean), bounds, n: self.n }
     }
+}
+
+/// The mean of each seed's values, over the seeds.
+pub fn by_seed(values: impl Iterator<Item = (usize, f64)>) -> BTreeMap<usize, f64> {
+    let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    values.for_each(|(seed, value)| groups.entry(seed).or_default().push(value));
+    groups
+        .into_iter()
+        .map(|(seed, values)| (seed, values.iter().sum::<f64>() / values.len() as f64))
+        .collect()
+}
+
+/// The interval over the seeds.
+pub fn interval(by_seed: &BTreeMap<usize, f64>) -> Option<Interval> {
+    Interval::of(&by_seed.values().copied().collect::<Vec<_>>())
 }
 
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {

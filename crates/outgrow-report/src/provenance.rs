@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::{Analysis, Input};
+use crate::{analysis::Analysis, input::Input};
 
 /// The digest by which `provenance.json` knows a file.
 pub fn digest(bytes: &[u8]) -> String {

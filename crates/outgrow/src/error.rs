@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use outgrow_data::publish::FolderError;
+
 /// Why something was not done.
 #[derive(Debug)]
 pub enum Error {
@@ -49,6 +51,17 @@ impl From<io::Error> for Error {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Error::Closed,
             _ => Error::Environment(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl From<FolderError> for Error {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Exists(_) | FolderError::WorkingDirectory(_) => {
+                Error::Input(error.to_string())
+            }
+            _ => Error::Environment(error.to_string()),
         }
     }
 }

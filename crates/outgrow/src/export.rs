@@ -8,12 +8,12 @@ use arrow::{
     array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray},
     record_batch::RecordBatch,
 };
+use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_store::{Cell, Kind, Store, Table, VIEWS, View};
 use serde_json::{Map, Value};
 
 use crate::{
     error::Error,
-    folder::{Aside, There, is_there},
     tables::{as_csv, value, write_batch},
     workspace::{Workspace, runtime},
 };
@@ -43,7 +43,7 @@ impl Workspace {
         to: &Path,
         format: ExportFormat,
     ) -> Result<Files, Error> {
-        if is_there(to)? != There::Nothing {
+        if Destination::of(to)? != Destination::Free {
             return Err(Error::Input(format!(
                 "{} exists already; name a folder that does not",
                 to.display()
@@ -68,12 +68,12 @@ async fn write(
         None => None,
     };
     store.refuse_incomplete(sweep.as_deref()).await?;
-    let aside = Aside::new(to)?;
+    let new = NewFolder::create(to)?;
     let files = match format {
-        ExportFormat::Tensorboard => tensorboard::write(&store, sweep.as_deref(), &aside).await?,
-        format => tables(&store, sweep.as_deref(), format, &aside).await?,
+        ExportFormat::Tensorboard => tensorboard::write(&store, sweep.as_deref(), &new).await?,
+        format => tables(&store, sweep.as_deref(), format, &new).await?,
     };
-    aside.put()?;
+    new.finish()?;
     Ok(files)
 }
 
@@ -82,20 +82,21 @@ async fn tables(
     store: &Store,
     sweep: Option<&str>,
     format: ExportFormat,
-    to: &Aside,
+    to: &NewFolder,
 ) -> Result<Files, Error> {
     let mut files = Map::new();
     for view in &VIEWS {
         let table = store.view(view, sweep).await?;
-        let name = |ending: &str| format!("{}.{ending}", view.name);
-        let (name, written) = match format {
-            ExportFormat::Parquet => {
-                (name("parquet"), write_parquet(view, &table, to, &name("parquet")))
-            }
-            ExportFormat::Csv => (name("csv"), to.write(name("csv"), as_csv(&table).as_bytes())),
-            _ => (name("jsonl"), to.write(name("jsonl"), json_lines(view, &table).as_bytes())),
+        let name = match format {
+            ExportFormat::Parquet => format!("{}.parquet", view.name),
+            ExportFormat::Csv => format!("{}.csv", view.name),
+            _ => format!("{}.jsonl", view.name),
         };
-        written?;
+        match format {
+            ExportFormat::Parquet => write_parquet(view, &table, to, &name)?,
+            ExportFormat::Csv => to.write(&name, as_csv(&table).as_bytes())?,
+            _ => to.write(&name, json_lines(view, &table).as_bytes())?,
+        }
         files.insert(name, table.rows.len().into());
     }
     Ok(files)
@@ -117,7 +118,7 @@ fn json_lines(view: &View, table: &Table) -> String {
     table.rows.iter().map(line).collect()
 }
 
-fn write_parquet(view: &View, table: &Table, to: &Aside, name: &str) -> Result<(), Error> {
+fn write_parquet(view: &View, table: &Table, to: &NewFolder, name: &str) -> Result<(), Error> {
     let columns = view
         .all_columns()
         .enumerate()

@@ -28,7 +28,6 @@
 pub mod devices;
 mod error;
 pub mod export;
-pub mod folder;
 mod init;
 mod namesake;
 pub mod page;

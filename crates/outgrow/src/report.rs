@@ -4,12 +4,12 @@ mod previous;
 
 use std::path::{Path, PathBuf};
 
+use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{Input, Report, ReportError, escape::file_name, report as make};
 
 use self::previous::Previous;
 use crate::{
     error::Error,
-    folder::{Aside, There, is_there},
     workspace::{Workspace, runtime},
 };
 
@@ -52,12 +52,15 @@ impl Workspace {
             _ => Error::Input(error.to_string()),
         })?;
         let replaced = may_replace()?;
-        let aside =
-            if replaced.is_some() { Aside::instead_of(&folder)? } else { Aside::new(&folder)? };
-        report.files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
+        let new = if replaced.is_some() {
+            NewFolder::instead_of(&folder)?
+        } else {
+            NewFolder::create(&folder)?
+        };
+        report.files.iter().try_for_each(|(name, bytes)| new.write(name, bytes))?;
         let kept = match replaced {
-            Some(Replaced { is_kept }) => aside.replace(is_kept)?,
-            None => aside.put().map(|()| None)?,
+            Some(Replaced { is_kept }) => new.replace(is_kept)?,
+            None => new.finish().map(|()| None)?,
         };
         Ok(Written { folder, report, kept })
     }
@@ -71,7 +74,7 @@ struct Replaced {
 
 /// Whether something is at the report's workspace, and may give way.
 fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<Replaced>, Error> {
-    if is_there(folder)? != There::Something {
+    if Destination::of(folder)? != Destination::Occupied {
         return Ok(None);
     }
     if !folder.is_dir() {

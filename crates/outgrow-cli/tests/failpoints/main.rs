@@ -600,8 +600,9 @@ const EXCEPT: &[(&str, &str)] = &[
     ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
     ("outgrow-train/src/checkpoint.rs", "None =>"),
     // What a user asked to be written, aside first: a kill leaves that at most.
-    ("outgrow-cli/src/output.rs", "rename"),
-    ("outgrow/src/folder.rs", "rename"),
+    ("outgrow-data/src/publish/folder.rs", "rename"),
+    // Within the points of those who publish.
+    ("outgrow-data/src/publish/sync.rs", "sync_all"),
     // Before a database is mended: as long as it is not, the next repair does it.
     ("outgrow/src/repair/mend.rs", "rename(&path, aside)"),
 ];

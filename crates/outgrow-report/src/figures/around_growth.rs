@@ -1,13 +1,14 @@
 //! What the validation loss does around a growth event: the jump, and the recovery.
 
-use super::{Figure, cells, cost_unit, divisor, looks, spread};
-use crate::{
-    Interval,
-    analysis::{Analysis, Cost},
+use super::{
     axis::Axis,
-    sheet::{Column, PT, Sample, Sheet},
+    common::{cells, cost_unit, curves, divisor, looks, spread},
+    figure::Figure,
+    measures::{Column, PT},
+    sheet::{Sample, Sheet},
     style::{GREY, Look},
 };
+use crate::{analysis::Analysis, interval::Interval, runs::Cost};
 
 type Line = (String, Look, Vec<(f64, Interval)>);
 
@@ -43,7 +44,7 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     sheet.line([plot.at(0.0, y0), plot.at(0.0, y1)], GREY, 50, "150 150");
     sheet.line([plot.at(x0 / by, 0.0), plot.at(x1 / by, 0.0)], GREY, 50, "150 150");
-    super::curves(&plot, by, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
+    curves(&plot, by, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
     plot.horizontal_axis(&unit.1.replacen("Training tokens", "Tokens since growth", 1));
     plot.vertical_axis("Change of loss (nats)");
     sheet

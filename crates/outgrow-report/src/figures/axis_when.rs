@@ -1,19 +1,23 @@
 //! Which axis to grow when: the saving of the trials that grew an axis in a stretch of their
 //! training.
 
+use std::collections::BTreeSet;
+
 use outgrow_core::growth::TransformKind;
 use plotters::style::{
     RGBColor,
     text_anchor::{HPos, VPos},
 };
 
-use super::{Figure, cells};
-use crate::{
-    analysis::Analysis,
+use super::{
+    common::cells,
+    figure::Figure,
     font,
-    sheet::{Column, PT, Sheet, TICK},
+    measures::{At, Column, LABEL, PT, TICK},
+    sheet::Sheet,
     style::{GREY, INK},
 };
+use crate::{analysis::Analysis, runs::Run};
 
 /// Stretches of a trial.
 const STRETCHES: usize = 10;
@@ -57,94 +61,72 @@ fn savings(analysis: &Analysis) -> impl Iterator<Item = f64> {
 fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
     let mut sums = vec![vec![(0, 0.0); STRETCHES]; TransformKind::ALL.len()];
     for strategy in analysis.grown() {
-        let Some(comparison) = &strategy.comparison else { continue };
-        for saving in &comparison.savings {
-            let own = |run: &&crate::analysis::Run| {
-                (run.plan, run.replicate) == (saving.plan, saving.replicate)
-            };
+        for saving in strategy.comparison.iter().flat_map(|comparison| &comparison.savings) {
+            let own = |run: &&Run| (run.plan, run.replicate) == (saving.plan, saving.replicate);
             let Some(run) = strategy.complete().find(own) else { continue };
-            let mut counted = vec![[false; STRETCHES]; TransformKind::ALL.len()];
-            for (tokens, axes) in &run.growths {
-                // A growth stands at the step nearest to its place, perhaps just before it.
-                let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
-                let stretch = (place as usize).min(STRETCHES - 1);
-                for axis in axes {
-                    let row = TransformKind::ALL
-                        .iter()
-                        .position(|kind| kind == axis)
-                        .expect("ALL has all");
-                    if !std::mem::replace(&mut counted[row][stretch], true) {
-                        sums[row][stretch].0 += 1;
-                        sums[row][stretch].1 += saving.compute;
-                    }
-                }
+            for (row, stretch) in places(run) {
+                let cell: &mut Cell = &mut sums[row][stretch];
+                *cell = (cell.0 + 1, cell.1 + saving.compute);
             }
         }
     }
-    sums.into_iter()
-        .map(|row| row.into_iter().map(|(n, sum): Cell| (n, sum / n.max(1) as f64)).collect())
-        .collect()
+    let mean = |(n, sum): Cell| (n, sum / n.max(1) as f64);
+    sums.into_iter().map(|row| row.into_iter().map(mean).collect()).collect()
+}
+
+/// The cells that a trial counts in: which axis it grew in which stretch, each once.
+fn places(run: &Run) -> BTreeSet<(usize, usize)> {
+    let row = |axis| TransformKind::ALL.iter().position(|kind| kind == axis).expect("ALL has all");
+    let all = run.growths.iter().flat_map(|(tokens, axes)| {
+        // A growth stands at the step nearest to its place, perhaps just before it.
+        let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
+        let stretch = (place as usize).min(STRETCHES - 1);
+        axes.iter().map(move |axis| (row(axis), stretch))
+    });
+    all.collect()
 }
 
 fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
-    let left =
-        TransformKind::ALL.iter().map(|kind| font::width(kind.axis(), TICK)).max().unwrap_or(0)
-            + 12 * PT;
+    let names = TransformKind::ALL.iter().map(|kind| font::width(kind.axis(), TICK));
+    let left = names.max().unwrap_or(0) + 12 * PT;
     let (top, height) = (8 * PT, cells.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 32 * PT);
     let width = (sheet.size.0 - left - 8 * PT) / STRETCHES as i32;
     for (row, (kind, line)) in TransformKind::ALL.iter().zip(cells).enumerate() {
         let y = top + row as i32 * ROW;
         sheet.text((left - 5 * PT, y + ROW / 2), kind.axis(), TICK, INK, HPos::Right, VPos::Center);
-        for (stretch, &(n, saving)) in line.iter().enumerate() {
-            let x = left + stretch as i32 * width;
-            let frame = [(x, y), (x + width, y), (x + width, y + ROW), (x, y + ROW), (x, y)];
-            if n > 0 {
-                let off = (saving - mean) / widest;
-                sheet.fill(frame[..4].to_vec(), ENDS[usize::from(off > 0.0)], 0.75 * off.abs());
-                let middle = x + width / 2;
-                sheet.text(
-                    (middle, y + 7 * PT),
-                    &format!("{:.0}", 100.0 * saving),
-                    TICK,
-                    INK,
-                    HPos::Center,
-                    VPos::Center,
-                );
-                sheet.text(
-                    (middle, y + 15 * PT),
-                    &n.to_string(),
-                    5 * PT,
-                    INK,
-                    HPos::Center,
-                    VPos::Center,
-                );
-            }
-            sheet.line(frame, GREY, 30, "");
+        for (stretch, cell) in line.iter().enumerate() {
+            draw_cell(&sheet, (left + stretch as i32 * width, y), width, cell, mean, widest);
         }
     }
-    let bottom = top + height;
+    draw_axis(&sheet, left, width, top + height);
+    sheet
+}
+
+fn draw_cell(sheet: &Sheet, (x, y): At, width: i32, cell: &Cell, mean: f64, widest: f64) {
+    let frame = [(x, y), (x + width, y), (x + width, y + ROW), (x, y + ROW), (x, y)];
+    let &(n, saving) = cell;
+    if n > 0 {
+        let off = (saving - mean) / widest;
+        sheet.fill(frame[..4].to_vec(), ENDS[usize::from(off > 0.0)], 0.75 * off.abs());
+        let text = |down: i32, text: &str, size: i32| {
+            sheet.text((x + width / 2, y + down), text, size, INK, HPos::Center, VPos::Center);
+        };
+        text(7 * PT, &format!("{:.0}", 100.0 * saving), TICK);
+        text(15 * PT, &n.to_string(), 5 * PT);
+    }
+    sheet.line(frame, GREY, 30, "");
+}
+
+fn draw_axis(sheet: &Sheet, left: i32, width: i32, bottom: i32) {
+    let text = |x: i32, down: i32, text: &str, size: i32| {
+        sheet.text((x, bottom + down), text, size, INK, HPos::Center, VPos::Top);
+    };
     for tick in (0..=STRETCHES).step_by(2) {
-        let x = left + tick as i32 * width;
-        sheet.text(
-            (x, bottom + 4 * PT),
-            &format!("{}", 100 * tick / STRETCHES),
-            TICK,
-            INK,
-            HPos::Center,
-            VPos::Top,
-        );
+        text(left + tick as i32 * width, 4 * PT, &format!("{}", 100 * tick / STRETCHES), TICK);
     }
     let middle = left + STRETCHES as i32 * width / 2;
-    sheet.text(
-        (middle, bottom + 16 * PT),
-        "Grown at (% of the trial's tokens)",
-        crate::sheet::LABEL,
-        INK,
-        HPos::Center,
-        VPos::Top,
-    );
-    sheet
+    text(middle, 16 * PT, "Grown at (% of the trial's tokens)", LABEL);
 }
 
 fn numbers(table: &[Vec<Cell>]) -> Vec<Vec<String>> {

@@ -2,15 +2,16 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Figure, looks};
-use crate::{
-    analysis::{Analysis, Role},
+use super::{
     axis::Axis,
-    comparison::Comparison,
+    common::looks,
+    figure::Figure,
     font,
-    sheet::{Column, PT, Sheet, TICK},
+    measures::{Column, PT, TICK},
+    sheet::Sheet,
     style::{GREY, INK, Look},
 };
+use crate::{analysis::Analysis, comparison::Comparison, strategy::Role};
 
 const ROW: i32 = 18 * PT;
 
@@ -119,21 +120,9 @@ fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) ->
 }
 
 fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
-    let mut table = vec![
-        [
-            "strategy",
-            "plan",
-            "replicate",
-            "reached",
-            "compute_saving",
-            "sunk_saving",
-            "six_nd_saving",
-            "token_saving",
-            "wall_saving",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
+    let header = "strategy plan replicate reached compute_saving sunk_saving six_nd_saving \
+                  token_saving wall_saving";
+    let mut table = vec![header.split(' ').map(str::to_owned).collect()];
     for row in rows {
         for saving in &row.comparison.savings {
             let place = [

@@ -1,11 +1,17 @@
 //! Final loss of every trial against what it cost, with the way there and the Pareto front.
 
-use super::{Figure, MOST_THIN, cells, cost_unit, divisor, looks};
-use crate::{
-    analysis::{Analysis, Cost, Run, thinned},
+use super::{
     axis::Axis,
-    sheet::{Column, PT, Sample, Sheet},
+    common::{MOST_THIN, cells, cost_unit, divisor, looks},
+    figure::Figure,
+    measures::{Column, PT},
+    sheet::{Sample, Sheet},
     style::GREY,
+};
+use crate::{
+    analysis::Analysis,
+    curves::thinned,
+    runs::{Cost, Run},
 };
 
 /// The figure; none where no trial is complete.

@@ -1,12 +1,18 @@
 //! The difference of validation loss to the from-scratch control at the same compute, over compute.
 
-use super::{Figure, cells, cost_unit, divisor, looks, spread};
-use crate::{
-    Interval,
-    analysis::{Analysis, Cost, Role, Strategy},
+use super::{
     axis::Axis,
-    sheet::{Column, PT, Sample, Sheet},
+    common::{cells, cost_unit, curves, divisor, looks, spread},
+    figure::Figure,
+    measures::{Column, PT},
+    sheet::{Sample, Sheet},
     style::{GREY, Look},
+};
+use crate::{
+    analysis::Analysis,
+    interval::Interval,
+    runs::Cost,
+    strategy::{Role, Strategy},
 };
 
 struct Line {
@@ -56,7 +62,7 @@ fn draw(lines: &[Line], largest: f64, column: Column) -> Sheet {
     let (x, y) = (Axis::log(x0 / by, x1 / by, column.labels()), Axis::linear(y0, y1, 6));
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     sheet.line([plot.at(x0 / by, 0.0), plot.at(x1 / by, 0.0)], GREY, 50, "150 150");
-    super::curves(&plot, by, lines.iter().map(|line| (line.look, line.gaps.as_slice())));
+    curves(&plot, by, lines.iter().map(|line| (line.look, line.gaps.as_slice())));
     for line in lines {
         if let Some((x, y)) = line.annealed {
             sheet.marker(plot.at(x / by, y.mean), line.look, 290, 1.0);

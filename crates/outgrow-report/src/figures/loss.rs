@@ -1,12 +1,15 @@
 //! Validation loss against a cost: tokens, training FLOPs, or wall time.
 
-use super::{Figure, MOST_THIN, cells, cost_unit, divisor, looks, spread};
-use crate::{
-    Interval,
-    analysis::{Analysis, Beyond, Cost, Strategy},
+use super::{
     axis::Axis,
-    sheet::{Column, PT, Sample, Sheet},
+    common::{MOST_THIN, cells, cost_unit, curves, divisor, looks, spread},
+    figure::Figure,
+    measures::{Column, PT},
+    sheet::{Sample, Sheet},
     style::Look,
+};
+use crate::{
+    analysis::Analysis, curves::Beyond, interval::Interval, runs::Cost, strategy::Strategy,
 };
 
 /// A strategy: its mean curve, and what its trials do beyond the end of it.
@@ -84,7 +87,7 @@ fn draw(lines: &[Line], by: f64, name: &str, column: Column) -> Sheet {
         let curve: Vec<_> = curve.iter().map(|(x, y)| (x / by, *y)).collect();
         plot.series(&curve, Look { dash: "", ..*look }, 35);
     }
-    super::curves(&plot, by, lines.iter().map(|line| (line.look, line.mean.as_slice())));
+    curves(&plot, by, lines.iter().map(|line| (line.look, line.mean.as_slice())));
     plot.horizontal_axis(name);
     plot.vertical_axis("Validation loss (nats)");
     sheet

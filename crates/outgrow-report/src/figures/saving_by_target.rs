@@ -1,14 +1,15 @@
 //! Compute to reach a target loss, as a share of what the from-scratch control needs, over all
 //! targets.
 
-use super::{Figure, cells, looks};
-use crate::{
-    Interval,
-    analysis::Analysis,
+use super::{
     axis::Axis,
-    sheet::{Column, PT, Sample, Sheet},
+    common::{cells, curves, looks, spread},
+    figure::Figure,
+    measures::{Column, PT},
+    sheet::{Sample, Sheet},
     style::{GREY, Look},
 };
+use crate::{analysis::Analysis, interval::Interval};
 
 /// Target losses on the axis.
 const TARGETS: usize = 40;
@@ -40,7 +41,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let caption = format!(
         "Training compute to reach a validation loss, as a share of what the from-scratch control needs for it under the \
          same seed: below 1, growing is cheaper. {}; a line ends at the last loss that every trial reached.",
-        super::spread(analysis, lines.len()).replacen("mean", "Geometric mean", 1)
+        spread(analysis, lines.len()).replacen("mean", "Geometric mean", 1)
     );
     Some(Figure::new("compute_to_target", caption, numbers(&lines), |column| {
         draw(&lines, [first, last], column)
@@ -63,7 +64,7 @@ fn draw(lines: &[Line], [first, last]: [f64; 2], column: Column) -> Sheet {
         Axis::log(low, high, 7),
     );
     sheet.line([plot.at(first, 1.0), plot.at(last, 1.0)], GREY, 50, "150 150");
-    super::curves(&plot, 1.0, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
+    curves(&plot, 1.0, lines.iter().map(|(_, look, line)| (*look, line.as_slice())));
     plot.horizontal_axis("Target validation loss (nats)");
     plot.vertical_axis("Compute / from scratch");
     sheet

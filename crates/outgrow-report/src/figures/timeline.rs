@@ -3,14 +3,16 @@
 use outgrow_core::growth::TransformKind;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Figure, cells, cost_unit, divisor};
-use crate::{
-    analysis::{Analysis, Cost, Plan},
+use super::{
     axis::Axis,
+    common::{cells, cost_unit, divisor},
+    figure::Figure,
     font,
-    sheet::{Column, PT, Sample, Sheet, TICK},
+    measures::{Column, PT, TICK},
+    sheet::{Sample, Sheet},
     style::{self, GREY, INK},
 };
+use crate::{analysis::Analysis, plans::Plan, runs::Cost};
 
 /// More plans than fit on a page are not drawn; the table of numbers has all.
 const MOST: usize = 16;

@@ -7,11 +7,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use outgrow_data::publish::NewFolder;
 use outgrow_report::escape::file_name;
 use outgrow_store::{Cell, Store, Table};
 
 use super::{Files, by_trial, cell};
-use crate::{error::Error, folder::Aside};
+use crate::error::Error;
 
 /// Which columns of which view become which curves.
 const CURVES: [(&str, &[(&str, &str)]); 3] = [
@@ -36,7 +37,7 @@ const CURVES: [(&str, &[(&str, &str)]); 3] = [
 ];
 
 /// A folder with an event file for each trial: sweep, strategy, and the trial's place in it.
-pub async fn write(store: &Store, sweep: Option<&str>, to: &Aside) -> Result<Files, Error> {
+pub async fn write(store: &Store, sweep: Option<&str>, to: &NewFolder) -> Result<Files, Error> {
     let mut events: BTreeMap<PathBuf, Vec<Event>> = BTreeMap::new();
     for (view, tags) in CURVES {
         let (table, runs) = by_trial(store, view, sweep).await?;

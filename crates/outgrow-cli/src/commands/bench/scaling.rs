@@ -3,9 +3,10 @@
 use super::Bench;
 use std::{path::Path, process::Command, time::Instant};
 
-use outgrow::{Error, devices::check_device, folder::Aside};
+use outgrow::{Error, devices::check_device};
 use outgrow_core::model::n_parameters;
 use outgrow_core::{flops, sweep::Precision};
+use outgrow_data::publish::NewFolder;
 use outgrow_report::{Scaling, ScalingPoint, scaling};
 use outgrow_train::{
     Device,
@@ -33,14 +34,14 @@ pub fn bench(args: &Bench, folder: &Path) -> Result<(), Error> {
     let there = Device::all();
     let device = args.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let aside = Aside::new(folder)?;
+    let new = NewFolder::create(folder)?;
     let (peak, steps) = tokens(args, device);
     let sweeps = sweeps(args, device)?;
     for figure in [&steps, &sweeps] {
         let files = scaling(figure).map_err(|error| Error::Environment(error.to_string()))?;
-        files.iter().try_for_each(|(name, bytes)| aside.write(name, bytes))?;
+        files.iter().try_for_each(|(name, bytes)| new.write(name, bytes))?;
     }
-    aside.put()?;
+    new.finish()?;
     if args.json {
         let points = |of: &Scaling| {
             let point = |p: &ScalingPoint| json!({ "size": p.size, "measured": p.measured, "expected": p.expected });

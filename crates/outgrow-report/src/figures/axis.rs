@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged};
 
-use crate::canvas::RAISED;
+use super::font::RAISED;
 
 /// A linear or logarithmic axis.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,14 +7,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ttf_parser::Face;
 use usvg::fontdb::Database;
 
-use crate::{
-    escape::visible,
-    sheet::{PT, TICK},
-};
+use super::measures::{PT, TICK};
+use crate::escape::visible;
 
 /// Its name.
 pub const FAMILY: &str = "Outgrow Sans";
-static BYTES: &[u8] = include_bytes!("../fonts/outgrow-sans-regular.otf");
+static BYTES: &[u8] = include_bytes!("../../fonts/outgrow-sans-regular.otf");
 static FACE: LazyLock<Face> =
     LazyLock::new(|| Face::parse(BYTES, 0).expect("the embedded font is valid"));
 static ENCODED: LazyLock<String> = LazyLock::new(|| STANDARD.encode(BYTES));
@@ -64,6 +62,10 @@ pub fn label(name: &str) -> String {
     let fits = |text: &String| width(text, TICK) <= WIDEST;
     (1..signs.len().min(60)).rev().map(cut).find(fits).unwrap_or_else(|| digest.to_owned())
 }
+
+/// What stands around a text that is to be raised: characters that no name has once it is made
+/// [visible](crate::escape::visible).
+pub const RAISED: [char; 2] = ['\u{e}', '\u{f}'];
 
 /// Width of a text at a size; an exponent is as wide as it would be if it were not raised.
 pub fn width(text: &str, size: i32) -> i32 {

@@ -5,7 +5,8 @@ use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::tiny_skia::{Pixmap, Transform};
 use usvg::{Options, Tree};
 
-use crate::{ReportError, escape, figures::Figure, font};
+use super::{figure::Figure, font};
+use crate::{error::ReportError, escape};
 
 /// Dots per inch of a PNG.
 const DPI: f32 = 300.0;

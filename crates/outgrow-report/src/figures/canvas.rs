@@ -14,7 +14,8 @@ use plotters_backend::{
     text_anchor::{HPos, VPos},
 };
 
-use crate::{escape::xml as escape, font};
+use super::font::{self, RAISED};
+use crate::escape::xml as escape;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
@@ -76,10 +77,6 @@ fn paint(what: &str, color: BackendColor) -> String {
 fn points(points: impl IntoIterator<Item = BackendCoord>) -> String {
     points.into_iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
-
-/// What stands around a text that is to be raised: characters that no name has once it is made
-/// [visible](crate::escape::visible).
-pub const RAISED: [char; 2] = ['\u{e}', '\u{f}'];
 
 /// A power of ten with its exponent raised and smaller.
 fn raised(text: &str, size: f64) -> String {

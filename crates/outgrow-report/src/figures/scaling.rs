@@ -1,14 +1,15 @@
 //! Figures of how a cost grows with a size, for `outgrow bench`: measured, beside what would be
 //! proportional to the work.
 
-use crate::{
-    ReportError,
+use super::{
     axis::Axis,
-    figures::Figure,
+    figure::Figure,
+    measures::PT,
     render,
-    sheet::{PT, Sample, Sheet},
+    sheet::{Sample, Sheet},
     style::{self, GREY, Look},
 };
+use crate::error::ReportError;
 
 /// One cost against one size, both on logarithmic axes.
 pub struct Scaling {

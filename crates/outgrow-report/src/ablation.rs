@@ -1,0 +1,78 @@
+//! Strategies that differ in their policies only.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::{
+    compare::difference,
+    interval::{Interval, by_seed, interval},
+    strategy::{Role, Strategy},
+};
+
+/// A group of strategies that grow by the same plans under different policies.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ablation {
+    /// The strategy that the others are compared with: the first of them in the sweep file.
+    pub base: String,
+    /// All of them, the first included.
+    pub rows: Vec<AblationRow>,
+}
+
+/// One policy of an ablation.
+#[derive(Clone, Debug, Serialize)]
+pub struct AblationRow {
+    /// The strategy.
+    pub strategy: String,
+    /// Initializer, optimizer and learning rate at growth.
+    pub policy: [String; 3],
+    /// Its final loss.
+    pub final_loss: Option<Interval>,
+    /// Its final loss minus the first one's, seed by seed; none for the first.
+    pub difference: Option<Interval>,
+    /// Its saving minus the first one's, seed by seed.
+    pub saving_difference: Option<Interval>,
+}
+
+/// Finds the ablations of a sweep.
+pub fn ablations(strategies: &[Strategy]) -> Vec<Ablation> {
+    let grown: Vec<&Strategy> = strategies.iter().filter(|s| s.role == Role::Grown).collect();
+    let mut groups: Vec<Vec<&Strategy>> = vec![];
+    for strategy in grown {
+        match groups.iter_mut().find(|group| group[0].plan_ids == strategy.plan_ids) {
+            Some(group) => group.push(strategy),
+            None => groups.push(vec![strategy]),
+        }
+    }
+    groups.retain(|group| group.iter().map(|s| &s.policy).collect::<BTreeSet<_>>().len() > 1);
+    groups.iter().map(|group| ablation(group)).collect()
+}
+
+fn ablation(group: &[&Strategy]) -> Ablation {
+    let base = group[0];
+    let savings = |strategy: &Strategy| {
+        let savings = strategy
+            .comparison
+            .iter()
+            .flat_map(|c| c.savings.iter().map(|s| (s.replicate, s.compute)));
+        by_seed(savings)
+    };
+    let row = |strategy: &&Strategy| {
+        let other = (strategy.name != base.name).then_some(strategy);
+        let of_base = savings(base);
+        let saved = |s: &&&Strategy| {
+            let pairs = savings(s)
+                .into_iter()
+                .filter_map(|(seed, value)| Some((seed, value - of_base.get(&seed)?)));
+            interval(&pairs.collect())
+        };
+        AblationRow {
+            strategy: strategy.name.clone(),
+            policy: strategy.policy.clone(),
+            final_loss: strategy.final_loss,
+            difference: other.and_then(|s| difference(s, base)),
+            saving_difference: other.as_ref().and_then(saved),
+        }
+    };
+    Ablation { base: base.name.clone(), rows: group.iter().map(row).collect() }
+}

@@ -1,0 +1,105 @@
+//! What several figures have in common.
+
+use super::{
+    sheet::Plot,
+    style::{self, Look},
+};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost};
+
+/// Names and looks of the strategies, in their order.
+pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
+    let named = analysis.strategies.iter().enumerate();
+    named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
+}
+
+/// Trials of which each has a thin line of its own; with more of them, lines would only hide each
+/// other.
+pub const MOST_THIN: usize = 150;
+/// So many curves are drawn with bands; more bands than that hide one another and the lines.
+const BANDS: usize = 9;
+
+/// Means over seeds as lines, above their intervals as bands; `by` is the unit of their costs.
+pub fn curves<'a>(
+    plot: &Plot,
+    by: f64,
+    curves: impl Iterator<Item = (Look, &'a [(f64, Interval)])> + Clone,
+) {
+    if curves.clone().count() <= BANDS {
+        for (look, curve) in curves.clone() {
+            let band: Vec<_> =
+                curve.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
+            plot.band(&band, look);
+        }
+    }
+    for (look, curve) in curves {
+        plot.series(&curve.iter().map(|(x, y)| (x / by, y.mean)).collect::<Vec<_>>(), look, 110);
+    }
+}
+
+/// "mean over n = 3 seeds, bands are 95 % Student-t intervals", of so many curves.
+pub fn spread(analysis: &Analysis, curves: usize) -> String {
+    let seeds = analysis.strategies.iter().map(|strategy| strategy.seeds);
+    let (least, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
+    let n = if least == most { format!("n = {most}") } else { format!("n = {least} to {most}") };
+    match most {
+        0 | 1 => format!("{n} seed, so no spread is shown"),
+        _ if curves <= BANDS => {
+            format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds")
+        }
+        _ => format!(
+            "mean over {n} seeds (so many curves are drawn without their intervals, which are with the data)"
+        ),
+    }
+}
+
+/// A unit for large numbers: what to divide by, and its name.
+fn unit(largest: f64, units: &[(f64, &'static str)]) -> (f64, &'static str) {
+    units.iter().rev().find(|(size, _)| largest >= *size).copied().unwrap_or(units[0])
+}
+
+/// Units of an axis.
+pub fn cost_unit(cost: Cost, largest: f64) -> (f64, &'static str) {
+    match cost {
+        Cost::Tokens => unit(
+            largest,
+            &[
+                (1.0, "Training tokens"),
+                (1e3, "Training tokens (thousands)"),
+                (1e6, "Training tokens (millions)"),
+                (1e9, "Training tokens (billions)"),
+            ],
+        ),
+        Cost::TrainFlops | Cost::SunkFlops | Cost::SixNd => unit(
+            largest,
+            &[
+                (1.0, "Training compute (FLOP)"),
+                (1e9, "Training compute (GFLOP)"),
+                (1e12, "Training compute (TFLOP)"),
+                (1e15, "Training compute (PFLOP)"),
+                (1e18, "Training compute (EFLOP)"),
+            ],
+        ),
+        Cost::WallSeconds => unit(
+            largest,
+            &[
+                (1.0, "Training time (s)"),
+                (600.0, "Training time (min)"),
+                (36_000.0, "Training time (h)"),
+            ],
+        ),
+    }
+}
+
+/// What an axis of this unit divides by.
+pub fn divisor(cost: Cost, (size, _): (f64, &'static str)) -> f64 {
+    match (cost, size) {
+        (Cost::WallSeconds, 600.0) => 60.0,
+        (Cost::WallSeconds, 36_000.0) => 3600.0,
+        _ => size,
+    }
+}
+
+/// Numbers of a row.
+pub fn cells<const N: usize>(values: [String; N]) -> Vec<String> {
+    values.into()
+}

@@ -1,0 +1,24 @@
+//! The rows that a report is made of.
+
+use outgrow_core::rows::{CurveRow, GrowthRow, TrialRow};
+
+/// Everything that a report is made of.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The sweep's name.
+    pub sweep: String,
+    /// Its identity by content.
+    pub id: String,
+    /// The resolved sweep file.
+    pub spec: String,
+    /// Digest of its text.
+    pub data: String,
+    /// On what its trials were trained, one line each.
+    pub environments: Vec<String>,
+    /// Its trials in their order.
+    pub trials: Vec<TrialRow>,
+    /// Their validation curves, in the order of trial and step.
+    pub curves: Vec<CurveRow>,
+    /// Their growth events, in the order of trial and stage.
+    pub growths: Vec<GrowthRow>,
+}

@@ -1,0 +1,56 @@
+//! A whole report.
+
+use rayon::prelude::*;
+
+use crate::{
+    analysis::Analysis,
+    answer::answer,
+    error::ReportError,
+    escape::{csv, visible},
+    figures::{self, Figure},
+    input::Input,
+    latex, markdown, provenance, tables,
+};
+
+/// A finished report.
+pub struct Report {
+    /// Relative path and content of every file.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The answer in one paragraph.
+    pub answer: String,
+    /// The numbers behind it.
+    pub analysis: Analysis,
+}
+
+/// Makes the report.
+///
+/// # Errors
+/// If there is nothing to show.
+pub fn report(input: &Input) -> Result<Report, ReportError> {
+    let analysis = Analysis::new(input)?;
+    let figures = figures::all(&analysis);
+    let rendered: Vec<_> = figures.par_iter().map(figures::files).collect::<Result<_, _>>()?;
+    let mut files: Vec<(String, Vec<u8>)> = rendered.into_iter().flatten().collect();
+    let answer = answer(&analysis, visible);
+    files.extend(texts(&analysis, &figures));
+    files.sort();
+    let provenance = provenance::file(input, &analysis, &files);
+    files.push(("provenance.json".into(), provenance));
+    Ok(Report { files, answer, analysis })
+}
+
+/// The files beside the figures.
+fn texts(analysis: &Analysis, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
+    let tables = tables::all(analysis);
+    let mut files = vec![
+        ("README.md".into(), markdown::readme(analysis, figures, &tables).into_bytes()),
+        ("figures/figures.tex".into(), latex::figures(figures).into_bytes()),
+    ];
+    for table in &tables {
+        let path = |suffix: &str| format!("tables/{}.{suffix}", table.name);
+        files.push((path("csv"), csv(&table.rows)));
+        files.push((path("md"), markdown::table(&table.rows).into_bytes()));
+        files.push((path("tex"), latex::table(table).into_bytes()));
+    }
+    files
+}

@@ -1,0 +1,199 @@
+//! Strategies, each at the best of its learning rates.
+
+use std::collections::BTreeSet;
+
+use outgrow_core::rows::TrialRow;
+use serde::Serialize;
+
+use crate::{
+    comparison::Comparison,
+    input::Input,
+    interval::{Interval, by_seed, interval},
+    runs::{Point, Run, Runs},
+};
+
+/// A strategy and its trials.
+#[derive(Clone, Debug, Serialize)]
+pub struct Strategy {
+    /// Its name in the sweep.
+    pub name: String,
+    /// What it is there for.
+    pub role: Role,
+    /// Its learning rate: of those that were tried, and that most trials completed, the one with
+    /// the lowest mean final loss.
+    pub learning_rate: f64,
+    /// How many learning rates were tried.
+    pub learning_rates: usize,
+    /// Whether its learning rate is the lowest or the highest that was tried, of several.
+    pub is_at_the_edge: bool,
+    /// Its trials at that rate with at least one evaluation.
+    #[serde(skip)]
+    pub runs: Vec<Run>,
+    /// Plans and seeds.
+    pub plans: usize,
+    /// Seeds with an evaluation.
+    pub seeds: usize,
+    /// Trials, at any rate.
+    pub trials: usize,
+    /// Those of them that diverged or failed.
+    pub lost: usize,
+    /// Final validation loss over the complete trials, nats per token.
+    pub final_loss: Option<Interval>,
+    /// Training FLOPs of a complete trial.
+    pub train_flops: Option<Interval>,
+    /// Tokens of a complete trial.
+    pub tokens: Option<Interval>,
+    /// Against the control; none for the control, or without one.
+    pub comparison: Option<Comparison>,
+    /// Names of its plans by content.
+    #[serde(skip)]
+    pub plan_ids: BTreeSet<String>,
+    /// Initializer, optimizer and learning rate at growth.
+    #[serde(skip)]
+    pub policy: [String; 3],
+}
+
+impl Strategy {
+    /// The strategy at its best learning rate; none without an evaluation.
+    pub fn new(input: &Input, runs: &Runs, name: &str) -> Option<Self> {
+        let trials: Vec<&TrialRow> =
+            input.trials.iter().filter(|trial| trial.strategy == name).collect();
+        let arms = arms(&trials, runs);
+        let rates: Vec<f64> = arms.iter().map(|arm| arm.learning_rate).collect();
+        let Arm { learning_rate, runs } = best(arms)?;
+        let complete = || runs.iter().filter(|run| run.complete);
+        let over_seeds = |of: fn(&Point) -> f64| {
+            interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))))
+        };
+        let count = |of: fn(&Run) -> usize| runs.iter().map(of).collect::<BTreeSet<_>>().len();
+        let policy = &trials[0].policy;
+        Some(Self {
+            name: name.to_owned(),
+            role: Role::of(&trials[0].kind),
+            learning_rate,
+            learning_rates: rates.len(),
+            is_at_the_edge: is_at_the_edge(learning_rate, &rates),
+            plans: count(|run| run.plan),
+            seeds: count(|run| run.replicate),
+            trials: trials.len(),
+            lost: trials.iter().filter(|trial| is_lost(trial)).count(),
+            final_loss: over_seeds(|point| point.loss),
+            train_flops: over_seeds(|point| point.train_flops),
+            tokens: over_seeds(|point| point.tokens),
+            comparison: None,
+            plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
+            policy: [
+                text(&policy.initializer),
+                text(&policy.optimizer),
+                text(&policy.learning_rate),
+            ],
+            runs,
+        })
+    }
+
+    /// Its trials that were trained to their end.
+    pub fn complete(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.complete)
+    }
+
+    /// Its complete trial of a seed: the first plan's, where there are several.
+    pub fn of_seed(&self, replicate: usize) -> Option<&Run> {
+        self.complete().find(|run| run.replicate == replicate)
+    }
+}
+
+/// What a strategy is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The target size from its first token on.
+    Control,
+    /// The same on another budget, its schedule annealed to that.
+    Annealed,
+    /// Another size that never grows.
+    FixedSize,
+    /// A growing model.
+    Grown,
+}
+
+impl Role {
+    /// That of a strategy of this kind.
+    pub fn of(kind: &str) -> Self {
+        match kind {
+            "from_scratch" => Role::Control,
+            "from_scratch_annealed" => Role::Annealed,
+            "fixed_size" => Role::FixedSize,
+            _ => Role::Grown,
+        }
+    }
+}
+
+/// One learning rate of a strategy.
+struct Arm {
+    learning_rate: f64,
+    runs: Vec<Run>,
+}
+
+impl Arm {
+    /// For choosing: more complete trials first, then the lower mean final loss.
+    fn merit(&self) -> (usize, f64) {
+        let finals: Vec<f64> =
+            self.runs.iter().filter(|run| run.complete).map(|run| run.last().loss).collect();
+        (finals.len(), -finals.iter().sum::<f64>() / finals.len().max(1) as f64)
+    }
+}
+
+/// The learning rates of a strategy in the order of its trials.
+fn arms(trials: &[&TrialRow], runs: &Runs) -> Vec<Arm> {
+    let mut arms: Vec<Arm> = vec![];
+    for trial in trials {
+        let at = arms
+            .iter()
+            .position(|arm| arm.learning_rate == trial.learning_rate)
+            .unwrap_or_else(|| {
+                arms.push(Arm { learning_rate: trial.learning_rate, runs: vec![] });
+                arms.len() - 1
+            });
+        arms[at].runs.extend(runs.run(trial));
+    }
+    arms
+}
+
+/// The best of those with an evaluation; of equal ones the lowest learning rate.
+fn best(arms: Vec<Arm>) -> Option<Arm> {
+    let better = |a: &Arm, b: &Arm| {
+        let ((n_a, loss_a), (n_b, loss_b)) = (a.merit(), b.merit());
+        n_a.cmp(&n_b)
+            .then(loss_a.total_cmp(&loss_b))
+            .then(b.learning_rate.total_cmp(&a.learning_rate))
+    };
+    arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)
+}
+
+fn is_at_the_edge(rate: f64, rates: &[f64]) -> bool {
+    let is_lowest = rates.iter().all(|other| *other >= rate);
+    let is_highest = rates.iter().all(|other| *other <= rate);
+    rates.len() > 1 && (is_lowest || is_highest)
+}
+
+fn is_lost(trial: &TrialRow) -> bool {
+    ["diverged", "failed"].contains(&trial.state.as_str())
+}
+
+/// A part of a policy as the sweep file says it.
+fn text(part: &impl Serialize) -> String {
+    match serde_json::to_value(part).expect("a policy is plain data") {
+        serde_json::Value::String(name) => name,
+        serde_json::Value::Object(fields) => {
+            let value = |value: &serde_json::Value| {
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            };
+            let rest = fields
+                .iter()
+                .filter(|(key, _)| *key != "kind")
+                .map(|(key, v)| format!(" {key} {}", value(v)));
+            fields.get("kind").map(value).unwrap_or_default() + &rest.collect::<String>()
+        }
+        other => other.to_string(),
+    }
+}
