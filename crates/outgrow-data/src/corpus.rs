@@ -10,21 +10,15 @@ use outgrow_core::{
 use rand::RngExt;
 
 use crate::{
+    built_in::{self, BUILT_IN},
     documents::Part,
     error::{CorpusError, read_error},
     listener::Listener,
-    prepare::{self, Head, head_of, part_path},
+    prepared::{self, Head, head_of, part_path},
     reading::Reading,
-    summary::{Counts, Summary},
+    summary::{Counts, Summary, check_length},
     tokens::{Tokens, tokens},
 };
-
-/// The built-in corpus: Rust sources of pinned dependencies, found and digest-checked when this
-/// crate was built.
-pub const BUILT_IN: &str = "rust-crates";
-static BUILT_IN_TRAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/corpus.train"));
-static BUILT_IN_VALIDATION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/corpus.validation"));
-const BUILT_IN_DIGEST: &str = include_str!("../corpus.digest");
 
 /// Training and validation text.
 #[derive(Debug)]
@@ -90,12 +84,12 @@ impl Corpus {
                         "the prepared text {path} has changed since it was made; it is made anew"
                     ));
                 }
-                prepare::write(&reading, &digest, cache, listener)?;
+                prepared::write(&reading, &digest, cache, listener)?;
                 Self::verified(&digest, cache)?
             }
         };
         let checked = corpus.check(spec.seq_len);
-        checked.inspect_err(|_| prepare::discard(&digest, cache))?;
+        checked.inspect_err(|_| prepared::discard(&digest, cache))?;
         let counts = head.map_or_else(|| reading.raw_counts(), |head| Ok(head.counts))?;
         Ok((corpus, reading.summary(digest, counts, 0.0)))
     }
@@ -106,7 +100,7 @@ impl Corpus {
     /// # Errors
     /// If it is not there, has changed, or is shorter than a sequence.
     pub fn prepared(digest: &str, cache: &Path, seq_len: usize) -> Result<Self, CorpusError> {
-        let corpus = match digest == BUILT_IN_DIGEST.trim() {
+        let corpus = match digest == built_in::DIGEST.trim() {
             true => built_in(BUILT_IN)?,
             false => Self::verified(digest, cache)?.0,
         };
@@ -224,10 +218,10 @@ pub(crate) fn built_in(name: &str) -> Result<Corpus, CorpusError> {
         return Err(CorpusError::Unknown(name.to_owned()));
     }
     Ok(Corpus {
-        train: Text::Static(BUILT_IN_TRAIN),
-        validation: Text::Static(BUILT_IN_VALIDATION),
+        train: Text::Static(built_in::TRAIN),
+        validation: Text::Static(built_in::VALIDATION),
         width: 1,
-        digest: BUILT_IN_DIGEST.trim().to_owned(),
+        digest: built_in::DIGEST.trim().to_owned(),
     })
 }
 
@@ -261,12 +255,4 @@ impl Order {
         stream.set_word_pos(u128::from(number) * 16);
         stream.random_range(0..bound as u64) as usize
     }
-}
-
-pub(crate) fn check_length(
-    part: &'static str,
-    tokens: usize,
-    seq_len: usize,
-) -> Result<(), CorpusError> {
-    if tokens > seq_len { Ok(()) } else { Err(CorpusError::Short { part, tokens, seq_len }) }
 }

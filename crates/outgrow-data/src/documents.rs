@@ -1,18 +1,12 @@
 //! Documents in files of every format.
 
-use std::{io::Read, path::Path};
-
-use serde::{Deserialize, Serialize};
+use std::io::{BufRead, Read};
 
 use crate::{
-    columns,
     error::{CorpusError, read_error},
     files::Source,
-    json::Records,
-    kind::{Format, without_mark},
+    formats::{Format, Records, Skipped, Text, each_row, pieces, unpacked, without_mark},
     listener::Listener,
-    text::{Text, pieces},
-    unpack::unpacked,
 };
 
 /// Where a document belongs.
@@ -20,69 +14,6 @@ use crate::{
 pub(crate) enum Part {
     Train,
     Validation,
-}
-
-/// Entries of JSON and Parquet that were left out: one policy for all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// The field is not there.
-    pub missing: u64,
-    /// It is `null`, or NaN.
-    pub null: u64,
-    /// It has no character.
-    pub empty: u64,
-    /// It has half a surrogate pair, which stands for no character.
-    pub halves: u64,
-}
-
-impl Skipped {
-    /// How many were left out.
-    pub fn total(&self) -> u64 {
-        self.missing + self.null + self.empty + self.halves
-    }
-}
-
-/// A file of which no record has the field has another one.
-#[derive(Default)]
-pub(crate) struct Missing {
-    records: u64,
-    found: bool,
-    keys: Vec<String>,
-}
-
-/// When so many records have no text, none of them will.
-const ENOUGH_RECORDS: u64 = 1000;
-
-impl Missing {
-    /// A record was read, and has the field or not.
-    pub fn saw(
-        &mut self,
-        found: bool,
-        keys: impl Fn() -> Vec<String>,
-        path: &Path,
-        field: &str,
-    ) -> Result<(), CorpusError> {
-        if self.records == 0 && !found {
-            self.keys = keys();
-        }
-        self.found |= found;
-        self.records += 1;
-        if self.records >= ENOUGH_RECORDS { self.finish(path, field) } else { Ok(()) }
-    }
-
-    /// The file was read.
-    pub fn finish(&self, path: &Path, field: &str) -> Result<(), CorpusError> {
-        if self.found || self.records == 0 {
-            return Ok(());
-        }
-        let why = format!(
-            "none of its {} objects has a text `{field}`, but {}; name the field of the text (data.field), or read the file as plain text \
-             (data.format = \"text\")",
-            self.records,
-            if self.keys.is_empty() { "nothing".into() } else { self.keys.join(", ") }
-        );
-        Err(CorpusError::document(path, why))
-    }
 }
 
 /// How documents are divided.
@@ -129,7 +60,7 @@ impl Reader<'_> {
         let path = &source.path;
         let mut entry = |text: &[u8]| self.entry(text, take);
         if source.kind.format == Format::Parquet {
-            return columns::each(path, self.field, self.listener, skipped, &mut entry);
+            return each_row(path, self.field, self.listener, skipped, &mut entry);
         }
         let reader = unpacked(path, source.kind.packing, self.listener)?;
         let reader = without_mark(reader).map_err(read_error(path))?;
@@ -163,7 +94,7 @@ impl Reader<'_> {
     fn text(
         &self,
         source: &Source,
-        reader: impl std::io::BufRead,
+        reader: impl BufRead,
         take: TakePiece,
     ) -> Result<(), CorpusError> {
         let (cut, parts) = match self.division {

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use thiserror::Error;
 
-use crate::corpus::BUILT_IN;
+use crate::built_in::BUILT_IN;
 
 /// Why there is no text.
 #[derive(Debug, Error)]

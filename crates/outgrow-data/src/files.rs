@@ -13,8 +13,7 @@ use serde::Serialize;
 
 use crate::{
     error::{CorpusError, read_error},
-    json,
-    kind::{Format, Kind, kind_of},
+    formats::{Format, Kind, first_has, kind_of},
 };
 
 /// A file that is read.
@@ -289,7 +288,7 @@ fn is_data(source: &Source, field: &str) -> bool {
             true
         }
         Format::Lines | Format::Array | Format::Objects => {
-            json::first_has(source, field).unwrap_or(true)
+            first_has(&source.path, source.kind.packing, field).unwrap_or(true)
         }
     }
 }

@@ -5,32 +5,32 @@
 //! [`Corpus::open`] writes tokens once, [`Corpus::prepared`] finds them again, [`survey`] says what
 //! they would be; what a training sequence is depends on a seed and its number alone.
 
-mod columns;
+mod built_in;
 mod corpus;
 mod documents;
-mod ends;
 mod error;
 pub mod fetch;
 mod files;
+mod formats;
 mod guard;
-mod json;
-mod kind;
 mod listener;
-mod prepare;
+mod prepared;
 pub mod publish;
 mod reading;
 mod summary;
-mod text;
+mod survey;
 mod tokenizer;
 mod tokens;
-mod unpack;
 
-pub use corpus::{BUILT_IN, Corpus, Order};
-pub use documents::Skipped;
-pub use error::CorpusError;
-pub use files::{Files, LeftOut};
-pub use listener::Listener;
-pub use reading::{Survey, each_text, survey};
-pub use summary::{Counts, Summary};
-pub use tokenizer::{MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe};
-pub use tokens::Tokens;
+pub use self::{
+    built_in::BUILT_IN,
+    corpus::{Corpus, Order},
+    error::CorpusError,
+    files::{Files, LeftOut},
+    formats::Skipped,
+    listener::Listener,
+    summary::{Counts, Summary},
+    survey::{Survey, each_text, survey},
+    tokenizer::{MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
+    tokens::Tokens,
+};

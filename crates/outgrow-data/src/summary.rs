@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    corpus::check_length,
-    documents::{Part, Skipped},
+    documents::Part,
     error::CorpusError,
     files::{Files, LeftOut},
+    formats::Skipped,
 };
 
 /// What reading all documents gives; kept with prepared text.
@@ -145,16 +145,11 @@ impl Summary {
     }
 }
 
-impl Skipped {
-    /// For people.
-    fn describe(&self) -> String {
-        let kinds = [
-            (self.missing, "without the field"),
-            (self.null, "null"),
-            (self.empty, "empty"),
-            (self.halves, "with half a surrogate pair"),
-        ];
-        let there = kinds.into_iter().filter(|(n, _)| *n > 0);
-        there.map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
-    }
+/// Refuses a part that is shorter than a sequence and the token after it.
+pub(crate) fn check_length(
+    part: &'static str,
+    tokens: usize,
+    seq_len: usize,
+) -> Result<(), CorpusError> {
+    if tokens > seq_len { Ok(()) } else { Err(CorpusError::Short { part, tokens, seq_len }) }
 }

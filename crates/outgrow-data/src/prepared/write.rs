@@ -1,9 +1,4 @@
-//! Text written as tokens, once for all workers.
-//!
-//! Two files of token ids, `<digest>.train` and `<digest>.validation`, little-endian, one document
-//! after the other, each with its end behind it; and `<digest>.json`, written last, which says how
-//! wide an id is and what the files' digests are. Raw text, which is bytes as they are, has no
-//! third file: its name is its digest.
+//! Writing prepared text.
 
 use std::{
     fs::{self, File},
@@ -11,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-
+use super::head::{FORMAT, Head, head_path, part_path};
 use crate::{
     documents::Part,
     error::{CorpusError, write_error},
@@ -21,45 +15,6 @@ use crate::{
     reading::Reading,
     summary::Counts,
 };
-
-/// What is said about prepared tokens.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    format: String,
-    /// Bytes of an id.
-    pub width: usize,
-    /// BLAKE3 of the files of training and of validation text.
-    pub digests: [String; 2],
-    /// What was read.
-    pub counts: Counts,
-}
-
-const FORMAT: &str = "outgrow-prepared-2";
-
-/// The head of prepared tokens, if they are there.
-pub(crate) fn head_of(cache: &Path, digest: &str) -> Option<Head> {
-    let head: Head = serde_json::from_slice(&fs::read(head_path(cache, digest)).ok()?).ok()?;
-    let whole = |part: Part| {
-        let file = fs::metadata(part_path(cache, digest, part));
-        let bytes = head.counts.tokens[part as usize].checked_mul(head.width as u64);
-        file.is_ok_and(|file| Some(file.len()) == bytes)
-    };
-    let is_known = head.format == FORMAT && [1, 2, 4].contains(&head.width);
-    (is_known && whole(Part::Train) && whole(Part::Validation)).then_some(head)
-}
-
-fn head_path(cache: &Path, digest: &str) -> PathBuf {
-    cache.join(format!("{}.json", digest.get(..32).unwrap_or(digest)))
-}
-
-/// Where a part of a text is written.
-pub(crate) fn part_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
-    let suffix = match part {
-        Part::Train => "train",
-        Part::Validation => "validation",
-    };
-    cache.join(format!("{}.{suffix}", digest.get(..32).unwrap_or(digest)))
-}
 
 /// Writes the text of `digest` to `cache`, in place of what is there.
 pub(crate) fn write(
@@ -118,16 +73,6 @@ fn tokens(
     let tokens =
         reading.each_token(false, listener, &mut |part, bytes| out[part as usize].keep(bytes));
     tokens.map(|(counts, _)| counts)
-}
-
-/// Takes away what was written.
-pub(crate) fn discard(digest: &str, cache: &Path) {
-    let parts = [Part::Train, Part::Validation].map(|part| part_path(cache, digest, part));
-    for path in [head_path(cache, digest)].iter().chain(&parts) {
-        let _ = fs::remove_file(path);
-    }
-    // Only if nothing else is in it.
-    let _ = fs::remove_dir(cache);
 }
 
 /// Why text was not written: what it is made of, or the disk.

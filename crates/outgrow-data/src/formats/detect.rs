@@ -3,64 +3,18 @@
 
 use std::{
     fs::File,
-    io::{BufRead, Cursor, Read},
+    io::{BufRead, Read},
     path::Path,
 };
 
 use outgrow_core::sweep::TextFormat;
 
-use crate::{
-    error::{CorpusError, read_error},
+use super::{
     json,
-    unpack::unpacked,
+    kind::{Format, Kind, Packing},
+    unpack::{MARK, unpacked},
 };
-
-/// What an unpacked file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Format {
-    /// Plain text.
-    Text,
-    /// A JSON object a line.
-    Lines,
-    /// A JSON array of objects.
-    Array,
-    /// JSON objects over several lines, or a single one.
-    Objects,
-    Parquet,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Packing {
-    Plain,
-    Gzip,
-    Zstd,
-}
-
-/// How a file is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Kind {
-    pub format: Format,
-    pub packing: Packing,
-}
-
-impl Kind {
-    /// For people.
-    pub fn describe(self) -> String {
-        let format = match self.format {
-            Format::Text => "plain text",
-            Format::Lines => "JSON lines",
-            Format::Array => "JSON array",
-            Format::Objects => "JSON objects",
-            Format::Parquet => "Parquet",
-        };
-        let packing = match self.packing {
-            Packing::Plain => "",
-            Packing::Gzip => ", gzip",
-            Packing::Zstd => ", zstd",
-        };
-        format!("{format}{packing}")
-    }
-}
+use crate::error::{CorpusError, read_error};
 
 /// So much of a file is looked at.
 const HEAD: usize = 16 << 10;
@@ -115,8 +69,11 @@ const FOREIGN: &[(usize, &[u8], &str, &str)] = &[
         "fetch it: git annex get",
     ),
 ];
+
 const UNPACK: &str = "unpack it first; gzip and zstd are read as they are";
+
 const CONVERT: &str = "convert it to JSON lines or Parquet first";
+
 const OTHER: &str = "name files with text in them";
 
 /// Marks of encodings other than UTF-8; the longer ones first.
@@ -126,9 +83,6 @@ const ENCODINGS: [(&[u8], &str); 4] = [
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 ];
-
-/// The mark of UTF-8, which is no part of a text.
-pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Looks at a file. A `format` of the user's stands above what it seems to be. Gives the bytes of
 /// its mark of UTF-8, too, if it is not compressed.
@@ -297,14 +251,4 @@ fn object_lines(path: &Path, packing: Packing) -> Result<usize, CorpusError> {
         }
     }
     Ok(found)
-}
-
-/// A reader whose mark of UTF-8 is gone.
-pub(crate) fn without_mark<'a>(
-    mut reader: Box<dyn BufRead + 'a>,
-) -> std::io::Result<Box<dyn BufRead + 'a>> {
-    let mut head = vec![];
-    (&mut reader).take(MARK.len() as u64).read_to_end(&mut head)?;
-    let head = if head == MARK { vec![] } else { head };
-    Ok(Box::new(Cursor::new(head).chain(reader)))
 }

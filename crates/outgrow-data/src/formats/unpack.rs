@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     path::Path,
 };
 
+use super::kind::Packing;
 use crate::{
     error::{CorpusError, read_error},
-    kind::Packing,
     listener::Listener,
 };
 
@@ -94,4 +94,17 @@ fn only_zeros_are_left(reader: &mut impl BufRead) -> io::Result<bool> {
             return Ok(is_end);
         }
     }
+}
+
+/// The mark of UTF-8, which is no part of a text.
+pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A reader whose mark of UTF-8 is gone.
+pub(crate) fn without_mark<'a>(
+    mut reader: Box<dyn BufRead + 'a>,
+) -> io::Result<Box<dyn BufRead + 'a>> {
+    let mut head = vec![];
+    (&mut reader).take(MARK.len() as u64).read_to_end(&mut head)?;
+    let head = if head == MARK { vec![] } else { head };
+    Ok(Box::new(Cursor::new(head).chain(reader)))
 }

@@ -13,8 +13,8 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
+use super::skipped::Skipped;
 use crate::{
-    documents::Skipped,
     error::{CorpusError, read_error},
     guard::guarded,
     listener::Listener,

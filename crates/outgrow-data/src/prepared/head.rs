@@ -1,0 +1,62 @@
+//! The files of a prepared text, and the head that describes them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{documents::Part, summary::Counts};
+
+/// What is said about prepared tokens.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Bytes of an id.
+    pub width: usize,
+    /// BLAKE3 of the files of training and of validation text.
+    pub digests: [String; 2],
+    /// What was read.
+    pub counts: Counts,
+}
+
+/// Of the heads that are read.
+pub(super) const FORMAT: &str = "outgrow-prepared-2";
+
+/// The head of prepared tokens, if they are there.
+pub(crate) fn head_of(cache: &Path, digest: &str) -> Option<Head> {
+    let head: Head = serde_json::from_slice(&fs::read(head_path(cache, digest)).ok()?).ok()?;
+    let whole = |part: Part| {
+        let file = fs::metadata(part_path(cache, digest, part));
+        let bytes = head.counts.tokens[part as usize].checked_mul(head.width as u64);
+        file.is_ok_and(|file| Some(file.len()) == bytes)
+    };
+    let is_known = head.format == FORMAT && [1, 2, 4].contains(&head.width);
+    (is_known && whole(Part::Train) && whole(Part::Validation)).then_some(head)
+}
+
+/// Where the head is written.
+pub(super) fn head_path(cache: &Path, digest: &str) -> PathBuf {
+    cache.join(format!("{}.json", digest.get(..32).unwrap_or(digest)))
+}
+
+/// Where a part of a text is written.
+pub(crate) fn part_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
+    let suffix = match part {
+        Part::Train => "train",
+        Part::Validation => "validation",
+    };
+    cache.join(format!("{}.{suffix}", digest.get(..32).unwrap_or(digest)))
+}
+
+/// Takes away what was written.
+pub(crate) fn discard(digest: &str, cache: &Path) {
+    let parts = [Part::Train, Part::Validation].map(|part| part_path(cache, digest, part));
+    for path in [head_path(cache, digest)].iter().chain(&parts) {
+        let _ = fs::remove_file(path);
+    }
+    // Only if nothing else is in it.
+    let _ = fs::remove_dir(cache);
+}

@@ -1,0 +1,161 @@
+//! Text to tokens, a batch at a time on all cores.
+
+use std::{collections::HashMap, time::Instant};
+
+use rayon::prelude::*;
+
+use super::{shared::Both, sources::Reading};
+use crate::{
+    documents::{Part, Piece},
+    error::CorpusError,
+    formats::Skipped,
+    listener::Listener,
+    summary::Counts,
+};
+
+/// Text that is tokenized at a time, on all cores.
+const BATCH_BYTES: usize = 8 << 20;
+
+impl Reading<'_> {
+    /// Turns all documents into tokens and hands those over, encoded, in turn. Gives what was
+    /// counted, and the seconds that tokenizing took.
+    pub fn each_token(
+        &self,
+        round_trip: bool,
+        listener: &dyn Listener,
+        take: TakeTokens,
+    ) -> Result<(Counts, f64), CorpusError> {
+        let mut counts = Counts::default();
+        let mut skipped = Skipped::default();
+        let mut batch = Batch {
+            reading: self,
+            round_trip,
+            pieces: vec![],
+            bytes: 0,
+            seen: 0,
+            both: Both::default(),
+            seconds: 0.0,
+        };
+        self.each_piece(listener, &mut skipped, &mut |piece| {
+            batch.bytes += piece.text.len();
+            batch.pieces.push(piece);
+            if batch.bytes >= BATCH_BYTES { batch.flush(&mut counts, take) } else { Ok(()) }
+        })?;
+        batch.flush(&mut counts, take)?;
+        Ok((Counts { skipped, ..counts }, batch.seconds))
+    }
+
+    /// The tokens of a piece, and what can be said of it alone.
+    fn tokenize(&self, piece: &Piece, is_sample: bool) -> Result<Tokenized, CorpusError> {
+        let Some(tokenizer) = &self.tokenizer else {
+            return Ok(Tokenized {
+                ids: piece.text.iter().map(|&byte| byte.into()).collect(),
+                ..Tokenized::default()
+            });
+        };
+        let text = std::str::from_utf8(&piece.text).expect("readers check it");
+        let ids = tokenizer.encode_one(text)?;
+        let unknown = ids.iter().filter(|&&id| Some(id) == tokenizer.unknown()).count() as u64;
+        let mut tokenized = Tokenized { ids, unknown, ..Tokenized::default() };
+        if is_sample {
+            let again = tokenizer.decode(&tokenized.ids)?;
+            tokenized.sampled = text.len() as u64;
+            tokenized.lost = lost_bytes(text, &again);
+            tokenized.changed = u64::from(again != text);
+        }
+        Ok(tokenized)
+    }
+}
+
+/// What [`Reading::each_token`] hands over: encoded tokens of a part.
+pub(crate) type TakeTokens<'a> = &'a mut dyn FnMut(Part, &[u8]) -> Result<(), CorpusError>;
+
+#[derive(Default)]
+struct Tokenized {
+    ids: Vec<u32>,
+    unknown: u64,
+    sampled: u64,
+    lost: u64,
+    changed: u64,
+}
+
+/// Pieces that wait for their turn.
+struct Batch<'a> {
+    reading: &'a Reading<'a>,
+    /// Whether every piece is turned into text again, not samples alone.
+    round_trip: bool,
+    pieces: Vec<Piece>,
+    bytes: usize,
+    /// Pieces before these.
+    seen: u64,
+    both: Both,
+    seconds: f64,
+}
+
+/// One piece in so many is turned into text again, and the first ones.
+const SAMPLE_ONE_IN: u64 = 64;
+const FIRST_SAMPLES: u64 = 16;
+
+impl Batch<'_> {
+    fn flush(&mut self, counts: &mut Counts, take: TakeTokens) -> Result<(), CorpusError> {
+        let pieces = std::mem::take(&mut self.pieces);
+        let (seen, began) = (self.seen, Instant::now());
+        let is_sample = |number: u64| {
+            self.round_trip || number < FIRST_SAMPLES || number.is_multiple_of(SAMPLE_ONE_IN)
+        };
+        let tokenized = pieces.par_iter().enumerate();
+        let tokenized =
+            tokenized.map(|(n, piece)| self.reading.tokenize(piece, is_sample(seen + n as u64)));
+        let tokenized: Vec<Tokenized> = tokenized.collect::<Result<_, _>>()?;
+        self.seconds += began.elapsed().as_secs_f64();
+        self.seen += pieces.len() as u64;
+        self.bytes = 0;
+        pieces
+            .iter()
+            .zip(tokenized)
+            .try_for_each(|(piece, tokenized)| self.add(piece, tokenized, counts, take))
+    }
+
+    fn add(
+        &mut self,
+        piece: &Piece,
+        mut own: Tokenized,
+        counts: &mut Counts,
+        take: TakeTokens,
+    ) -> Result<(), CorpusError> {
+        let (end, part, joined) = (self.reading.end, piece.part, self.reading.spec.joined);
+        let ends = end.map_or(0, |end| own.ids.iter().filter(|&&id| id == end).count() as u64);
+        counts.bytes[part as usize] += piece.text.len() as u64;
+        counts.unknown += own.unknown;
+        counts.sampled += own.sampled;
+        counts.lost += own.lost;
+        counts.changed += own.changed;
+        if joined {
+            counts.documents[part as usize] += ends;
+        } else {
+            counts.ends_in_text += ends;
+        }
+        if let Some(hash) = piece.ends {
+            let has_ended = joined && end.is_some() && own.ids.last().copied() == end;
+            counts.documents[part as usize] += u64::from(!has_ended);
+            counts.in_both += self.both.saw(part, hash);
+            if let Some(end) = end.filter(|_| !has_ended) {
+                own.ids.push(end);
+                counts.ends += 1;
+            }
+        }
+        counts.tokens[part as usize] += own.ids.len() as u64;
+        take(part, &self.reading.encoding().encode(&own.ids))
+    }
+}
+
+/// Bytes of the characters of a text that another one has fewer of.
+fn lost_bytes(text: &str, again: &str) -> u64 {
+    if text == again {
+        return 0;
+    }
+    let mut left: HashMap<char, i64> = HashMap::new();
+    text.chars().for_each(|c| *left.entry(c).or_default() += 1);
+    again.chars().for_each(|c| *left.entry(c).or_default() -= 1);
+    left.into_iter().map(|(c, n)| c.len_utf8() as u64 * n.max(0) as u64).sum()
+}
