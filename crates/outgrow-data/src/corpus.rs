@@ -1,6 +1,10 @@
 //! Training and validation text as tokens, mapped into memory and shared by all workers.
 
-use std::{fs::File, ops::Range, path::Path};
+use std::{
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use memmap2::Mmap;
 use outgrow_core::{
@@ -52,17 +56,19 @@ impl Corpus {
     /// # Errors
     /// If something is missing, empty, no text, or shorter than a sequence.
     pub fn open(spec: &DataSpec, cache: &Path) -> Result<Self, CorpusError> {
-        Self::open_told(spec, cache, &()).map(|(corpus, _)| corpus)
+        Self::open_told(spec, cache, &[], &()).map(|(corpus, _)| corpus)
     }
 
-    /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of
-    /// prepared text that was found changed.
+    /// As [`Corpus::open`], and gives what was read. `own` are files and folders of the database at
+    /// hand, which are left out and never opened. `listener` is told of progress, and of prepared
+    /// text that was found changed.
     ///
     /// # Errors
     /// As [`Corpus::open`].
     pub fn open_told(
         spec: &DataSpec,
         cache: &Path,
+        own: &[PathBuf],
         listener: &dyn Listener,
     ) -> Result<(Self, Summary), CorpusError> {
         if let Some(name) = &spec.corpus {
@@ -71,7 +77,7 @@ impl Corpus {
             let summary = corpus.built_in_summary(name);
             return Ok((corpus, summary));
         }
-        let reading = Reading::of(spec)?;
+        let reading = Reading::of(spec, own)?;
         let digest = reading.digest(listener)?;
         if reading.is_raw() {
             reading.summary(digest.clone(), reading.raw_counts()?, 0.0).check(spec.seq_len)?;

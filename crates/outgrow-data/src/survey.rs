@@ -1,6 +1,6 @@
 //! The text of a sweep, looked at before it is prepared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outgrow_core::sweep::DataSpec;
 
@@ -18,6 +18,8 @@ use crate::{
 pub struct Survey<'a> {
     /// Where text may have been prepared before, which is not read again then.
     pub cache: Option<&'a Path>,
+    /// Files and folders of the database at hand, which are left out and never opened.
+    pub own: &'a [PathBuf],
     /// Turn all tokens into text again, not those of samples alone.
     pub round_trip: bool,
 }
@@ -34,7 +36,7 @@ pub fn survey(
     if let Some(name) = &spec.corpus {
         return built_in(name).map(|corpus| corpus.built_in_summary(name));
     }
-    let reading = Reading::of(spec)?;
+    let reading = Reading::of(spec, how.own)?;
     let digest = reading.digest(listener)?;
     let known = || Some(prepared::head_of(how.cache?, &digest)?.counts);
     let (counts, seconds) = match reading.is_raw() {
@@ -47,16 +49,18 @@ pub fn survey(
     Ok(reading.summary(digest, counts, seconds))
 }
 
-/// Hands over each text of a sweep's files in turn: documents, or pieces of them.
+/// Hands over each text of a sweep's files in turn: documents, or pieces of them. `own` files are
+/// left out, as in [`Survey::own`].
 ///
 /// # Errors
 /// If a file is damaged or no text, or `take` fails.
 pub fn each_text(
     spec: &DataSpec,
+    own: &[PathBuf],
     listener: &dyn Listener,
     take: &mut dyn FnMut(String) -> Result<(), CorpusError>,
 ) -> Result<Summary, CorpusError> {
-    let reading = Reading::of(spec)?.checked();
+    let reading = Reading::of(spec, own)?.checked();
     let mut counts = Counts::default();
     listener.begin(reading.bytes());
     reading.each_piece(listener, &mut counts.skipped, &mut |piece| {

@@ -113,6 +113,16 @@ fn read(path: &Path) -> Result<SweepFile, Error> {
     let named =
         |error: &dyn std::fmt::Display| Error::Input(format!("{}: {error}", path.display()));
     let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
+    let data = &spec.data;
+    for (field, paths) in
+        [("data.paths", &data.paths), ("data.validation_paths", &data.validation_paths)]
+    {
+        // Joined to the file's folder it would be all of that.
+        if paths.iter().flatten().any(String::is_empty) {
+            let nameless = CorpusError::Nameless;
+            return Err(named(&format!("{field}: {nameless}")));
+        }
+    }
     if let Some(tokenizer) = &spec.data.tokenizer {
         let read = Tokenizer::read(&beside(path, tokenizer));
         let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;

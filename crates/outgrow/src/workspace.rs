@@ -131,7 +131,7 @@ impl Workspace {
     pub fn prepare(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let read = Corpus::open_told(&file.data(), &self.text(), listener);
+        let read = Corpus::open_told(&file.data(), &self.text(), &self.own(), listener);
         let (_, summary) = read.map_err(file.refused()).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
@@ -153,7 +153,8 @@ impl Workspace {
     /// If the text is refused, as a run would refuse it.
     pub fn survey(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         let cache = self.text();
-        let how = Survey { cache: Some(&cache), round_trip: false };
+        let own = self.own();
+        let how = Survey { cache: Some(&cache), own: &own, round_trip: false };
         let data = file.data();
         let summary = survey(&data, how, listener).map_err(file.refused())?;
         summary.check(data.seq_len).map_err(file.refused())?;
@@ -173,16 +174,21 @@ impl Workspace {
         Ok(())
     }
 
-    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
-    /// is written there would be lost, or would take its place.
-    pub fn owns(&self, path: &Path) -> bool {
+    /// The files and folders of this workspace, whether they are there or not.
+    pub fn own(&self) -> Vec<PathBuf> {
         let mut own: Vec<PathBuf> =
             ["checkpoints", "text", "initial", "jobs"].map(|what| self.beside(what)).into();
         if let Ok(Address::File(file)) = Address::parse(&self.db) {
             own.extend(["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}").into()));
         }
+        own
+    }
+
+    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
+    /// is written there would be lost, or would take its place.
+    pub fn owns(&self, path: &Path) -> bool {
         let place = real(path);
-        own.iter().any(|own| {
+        self.own().iter().any(|own| {
             let there = real(own);
             place.starts_with(&there)
                 || own.exists() && there.starts_with(&place)

@@ -1,6 +1,6 @@
 //! The files of a sweep, and how they are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outgrow_core::sweep::DataSpec;
 
@@ -33,8 +33,9 @@ pub(crate) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Finds the files and looks at each, reads the tokenizer.
-    pub fn of(spec: &'a DataSpec) -> Result<Self, CorpusError> {
+    /// Finds the files and looks at each, reads the tokenizer. `own` files and folders are never
+    /// opened.
+    pub fn of(spec: &'a DataSpec, own: &[PathBuf]) -> Result<Self, CorpusError> {
         let mut tokenizer =
             spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
         let end = match (&mut tokenizer, &spec.end_of_text) {
@@ -42,7 +43,7 @@ impl<'a> Reading<'a> {
             (Some(_), None) => None,
             (None, _) => Some(ZERO_BYTE),
         };
-        let mut finder = Finder::new(field(spec), spec.format);
+        let mut finder = Finder::new(field(spec), spec.format, own);
         // Those first: what they have is not trained on.
         let validation =
             spec.validation_paths.as_deref().map(|paths| finder.find(paths)).transpose()?;
