@@ -90,12 +90,11 @@ impl Corpus {
                         "the prepared text {path} has changed since it was made; it is made anew"
                     ));
                 }
-                prepared::write(&reading, &digest, cache, listener)?;
+                prepared::write(&reading, &digest, cache, spec.seq_len, listener)?;
                 Self::verified(&digest, cache)?
             }
         };
-        let checked = corpus.check(spec.seq_len);
-        checked.inspect_err(|_| prepared::discard(&digest, cache))?;
+        corpus.check(spec.seq_len)?;
         let counts = head.map_or_else(|| reading.raw_counts(), |head| Ok(head.counts))?;
         Ok((corpus, reading.summary(digest, counts, 0.0)))
     }

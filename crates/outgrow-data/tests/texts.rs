@@ -683,6 +683,52 @@ fn prepared_text_is_verified() {
     }
 }
 
+#[test]
+fn a_refusal_leaves_prepared_text_of_others_as_it_is() {
+    let desk = Desk::new();
+    let line = |n: usize| format!("{{\"text\": \"models grow {n} while others wait\"}}\n");
+    desk.write("a.jsonl", (0..200).map(line).collect::<String>());
+    desk.write("a.txt", (0..200).map(line).collect::<String>().replace('"', ""));
+    let listed = |cache: &Path| {
+        let entries = fs::read_dir(cache).into_iter().flatten();
+        let files = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<_> =
+            files.map(|path| (path.clone(), fs::read(path).expect("read"))).collect();
+        files.sort();
+        files
+    };
+    for (n, spec) in [desk.spec(&["a.jsonl"]), desk.bytes(&["a.jsonl"]), desk.bytes(&["a.txt"])]
+        .into_iter()
+        .enumerate()
+    {
+        let cache = desk.path(&format!("cache-{n}"));
+        let with = |share: f64, seq_len: usize| DataSpec {
+            validation: Some(share),
+            seq_len,
+            ..spec.clone()
+        };
+        // Alone, a refusal leaves nothing at all.
+        Corpus::open(&with(0.1, 1 << 20), &cache).expect_err("too short");
+        assert!(!cache.exists(), "{n}");
+        let digest = Corpus::open(&with(0.1, 16), &cache).expect("prepared").digest().to_owned();
+        let before = listed(&cache);
+        assert!(before.len() >= 2);
+        // The same text for longer sequences, and one that is never valid.
+        for refused in [with(0.1, 1 << 20), with(0.0, 16)] {
+            Corpus::open(&refused, &cache).expect_err("too short");
+            assert_eq!(listed(&cache), before, "{n}");
+            Corpus::prepared(&digest, &cache, 16).expect("it is there");
+        }
+        // Nor does one take what was damaged: whoever needs it makes it anew.
+        let (damaged, bytes) = &before[before.len() - 1];
+        fs::write(damaged, vec![0xff; bytes.len()]).expect("written");
+        Corpus::open(&with(0.1, 1 << 20), &cache).expect_err("too short");
+        assert_eq!(listed(&cache).len(), before.len());
+        Corpus::open(&with(0.1, 16), &cache).expect("made anew");
+        assert_eq!(listed(&cache), before);
+    }
+}
+
 fn with_own_validation(desk: &Desk, spec: DataSpec) -> DataSpec {
     desk.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
     DataSpec {
