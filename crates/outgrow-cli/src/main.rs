@@ -58,7 +58,7 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Bench(bench) => commands::bench::bench(workspace, &bench),
         Command::BenchServe(serve) => commands::bench::serve(&serve),
         Command::Submit(submit) => commands::submit::submit(workspace, &submit),
-        Command::Data(data) => commands::data::data(&data),
+        Command::Data(data) => commands::data::data(workspace, &data),
         Command::Db(db) => commands::db::db(workspace, &db),
         Command::Worker(worker) => commands::worker::worker(workspace, &worker),
     }

@@ -1,6 +1,10 @@
 //! Training and validation text as tokens, mapped into memory and shared by all workers.
 
-use std::{fs::File, ops::Range, path::Path};
+use std::{
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use memmap2::Mmap;
 use outgrow_core::{
@@ -13,7 +17,6 @@ use crate::{
     built_in::{self, BUILT_IN},
     documents::Part,
     error::{CorpusError, read_error},
-    files::Own,
     listener::Listener,
     prepared::{self, Head, head_of, part_path},
     reading::Reading,
@@ -53,18 +56,19 @@ impl Corpus {
     /// # Errors
     /// If something is missing, empty, no text, or shorter than a sequence.
     pub fn open(spec: &DataSpec, cache: &Path) -> Result<Self, CorpusError> {
-        Self::open_told(spec, cache, &|_| false, &()).map(|(corpus, _)| corpus)
+        Self::open_told(spec, cache, &[], &()).map(|(corpus, _)| corpus)
     }
 
-    /// As [`Corpus::open`], and gives what was read. `listener` is told of progress, and of
-    /// prepared text that was found changed.
+    /// As [`Corpus::open`], and gives what was read. `own` are files and folders of the database at
+    /// hand, which are left out and never opened. `listener` is told of progress, and of prepared
+    /// text that was found changed.
     ///
     /// # Errors
     /// As [`Corpus::open`].
     pub fn open_told(
         spec: &DataSpec,
         cache: &Path,
-        own: Own,
+        own: &[PathBuf],
         listener: &dyn Listener,
     ) -> Result<(Self, Summary), CorpusError> {
         if let Some(name) = &spec.corpus {
@@ -78,7 +82,6 @@ impl Corpus {
         if reading.is_raw() {
             reading.summary(digest.clone(), reading.raw_counts()?, 0.0).check(spec.seq_len)?;
         }
-        let mut is_new = false;
         let (corpus, head) = match Self::verified(&digest, cache) {
             Ok(found) => found,
             Err(error) => {
@@ -87,18 +90,11 @@ impl Corpus {
                         "the prepared text {path} has changed since it was made; it is made anew"
                     ));
                 }
-                prepared::write(&reading, &digest, cache, listener)?;
-                is_new = true;
+                prepared::write(&reading, &digest, cache, spec.seq_len, listener)?;
                 Self::verified(&digest, cache)?
             }
         };
-        let checked = corpus.check(spec.seq_len);
-        // What was there before is another sweep's.
-        checked.inspect_err(|_| {
-            if is_new {
-                prepared::discard(&digest, cache)
-            }
-        })?;
+        corpus.check(spec.seq_len)?;
         let counts = head.map_or_else(|| reading.raw_counts(), |head| Ok(head.counts))?;
         Ok((corpus, reading.summary(digest, counts, 0.0)))
     }

@@ -41,6 +41,11 @@ pub enum CorpusError {
     /// A path without a byte of text in it.
     #[error("{0} is empty; name files with text in them")]
     Empty(String),
+    /// A path of no characters.
+    #[error(
+        "a path is empty, and leads nowhere; name files and folders (`.` is the folder at hand)"
+    )]
+    Nameless,
     /// Less text than one sequence and the token after it.
     #[error(
         "the {part} text has {tokens} tokens, but seq_len {seq_len} needs at least {}: give more text, a larger share, or a smaller seq_len",

@@ -9,6 +9,6 @@ mod head;
 mod write;
 
 pub(crate) use self::{
-    head::{Head, discard, head_of, part_path},
+    head::{Head, head_of, part_path},
     write::write,
 };

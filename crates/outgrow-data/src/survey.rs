@@ -1,13 +1,12 @@
 //! The text of a sweep, looked at before it is prepared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outgrow_core::sweep::DataSpec;
 
 use crate::{
     corpus::built_in,
     error::CorpusError,
-    files::Own,
     listener::Listener,
     prepared,
     reading::Reading,
@@ -19,10 +18,10 @@ use crate::{
 pub struct Survey<'a> {
     /// Where text may have been prepared before, which is not read again then.
     pub cache: Option<&'a Path>,
+    /// Files and folders of the database at hand, which are left out and never opened.
+    pub own: &'a [PathBuf],
     /// Turn all tokens into text again, not those of samples alone.
     pub round_trip: bool,
-    /// What is not to be opened.
-    pub own: Option<Own<'a>>,
 }
 
 /// What the data of a sweep is: its files are read through, as [`crate::Corpus::open`] reads them.
@@ -37,7 +36,7 @@ pub fn survey(
     if let Some(name) = &spec.corpus {
         return built_in(name).map(|corpus| corpus.built_in_summary(name));
     }
-    let reading = Reading::of(spec, how.own.unwrap_or(&|_| false))?;
+    let reading = Reading::of(spec, how.own)?;
     let digest = reading.digest(listener)?;
     let known = || Some(prepared::head_of(how.cache?, &digest)?.counts);
     let (counts, seconds) = match reading.is_raw() {
@@ -50,16 +49,18 @@ pub fn survey(
     Ok(reading.summary(digest, counts, seconds))
 }
 
-/// Hands over each text of a sweep's files in turn: documents, or pieces of them.
+/// Hands over each text of a sweep's files in turn: documents, or pieces of them. `own` files are
+/// left out, as in [`Survey::own`].
 ///
 /// # Errors
 /// If a file is damaged or no text, or `take` fails.
 pub fn each_text(
     spec: &DataSpec,
+    own: &[PathBuf],
     listener: &dyn Listener,
     take: &mut dyn FnMut(String) -> Result<(), CorpusError>,
 ) -> Result<Summary, CorpusError> {
-    let reading = Reading::of(spec, &|_| false)?.checked();
+    let reading = Reading::of(spec, own)?.checked();
     let mut counts = Counts::default();
     listener.begin(reading.bytes());
     reading.each_piece(listener, &mut counts.skipped, &mut |piece| {

@@ -465,6 +465,62 @@ fn each_file_is_read_once() {
 }
 
 #[test]
+fn files_of_the_database_are_left_out_and_never_opened() {
+    let desk = Desk::new();
+    let own = ["o.db", "o.db-wal", "o.db-shm", "o.db-journal", "o.db.text", "o.db.checkpoints"]
+        .map(|name| desk.path("d").join(name));
+    desk.write("v.txt", "models wait");
+    desk.write("d/x.jsonl", LINES);
+    let alone = desk.survey("d").expect("read");
+    desk.write("d/o.db.text/a.train", "prepared");
+    desk.write("d/o.db.checkpoints/t/model.json", "{}");
+    desk.write("d/o.db", b"SQLite format 3\0");
+    // Whoever opens a pipe waits for ever; so does a socket's reader fail.
+    for name in ["d/o.db-wal", "d/o.db-shm"] {
+        let made = std::process::Command::new("mkfifo").arg(desk.path(name)).status();
+        assert!(made.expect("it runs").success());
+    }
+    // By another name, they are the same files.
+    fs::hard_link(desk.path("d/o.db"), desk.path("d/copy.db")).expect("a link");
+    symlink("o.db-wal", desk.path("d/log")).expect("a link");
+    symlink("o.db.text/a.train", desk.path("d/prepared.txt")).expect("a link");
+    symlink("d", desk.path("e")).expect("a link");
+    for name in ["d", "e"] {
+        let how = Survey { own: &own, ..Survey::default() };
+        let found = survey(&desk.spec(&[name]), how, &()).expect("read");
+        assert_eq!((&found.digest, &found.counts), (&alone.digest, &alone.counts), "{name}");
+        let mut left: Vec<String> = found.left_out.iter().map(|file| file.path.clone()).collect();
+        left.sort();
+        let expected = [
+            "copy.db",
+            "log",
+            "o.db",
+            "o.db-shm",
+            "o.db-wal",
+            "o.db.checkpoints",
+            "o.db.text",
+            "prepared.txt",
+        ];
+        let expected = expected.map(|file| desk.path(name).join(file).display().to_string());
+        assert_eq!(left, expected);
+        assert!(found.left_out.iter().all(|file| file.why == "it belongs to this database"));
+        let spec = DataSpec {
+            validation_paths: Some(vec![desk.path("v.txt").display().to_string()]),
+            ..desk.spec(&[name])
+        };
+        let (_, opened) =
+            Corpus::open_told(&spec, &desk.path("c"), &own, &()).expect("it is prepared");
+        assert_eq!(opened.left_out, found.left_out);
+    }
+    // Named by hand they are refused.
+    for name in ["d/o.db", "d/o.db-wal", "d/o.db.text", "d/o.db.text/a.train", "d/copy.db"] {
+        let how = Survey { own: &own, ..Survey::default() };
+        let error = survey(&desk.spec(&[name]), how, &()).expect_err(name).to_string();
+        assert!(error.contains(name) && error.contains("belongs to this database"), "{error}");
+    }
+}
+
+#[test]
 fn a_hubs_cache_is_read_through_its_links() {
     let desk = Desk::new();
     desk.write("hub/blobs/0a1b", LINES);
@@ -627,6 +683,52 @@ fn prepared_text_is_verified() {
     }
 }
 
+#[test]
+fn a_refusal_leaves_prepared_text_of_others_as_it_is() {
+    let desk = Desk::new();
+    let line = |n: usize| format!("{{\"text\": \"models grow {n} while others wait\"}}\n");
+    desk.write("a.jsonl", (0..200).map(line).collect::<String>());
+    desk.write("a.txt", (0..200).map(line).collect::<String>().replace('"', ""));
+    let listed = |cache: &Path| {
+        let entries = fs::read_dir(cache).into_iter().flatten();
+        let files = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<_> =
+            files.map(|path| (path.clone(), fs::read(path).expect("read"))).collect();
+        files.sort();
+        files
+    };
+    for (n, spec) in [desk.spec(&["a.jsonl"]), desk.bytes(&["a.jsonl"]), desk.bytes(&["a.txt"])]
+        .into_iter()
+        .enumerate()
+    {
+        let cache = desk.path(&format!("cache-{n}"));
+        let with = |share: f64, seq_len: usize| DataSpec {
+            validation: Some(share),
+            seq_len,
+            ..spec.clone()
+        };
+        // Alone, a refusal leaves nothing at all.
+        Corpus::open(&with(0.1, 1 << 20), &cache).expect_err("too short");
+        assert!(!cache.exists(), "{n}");
+        let digest = Corpus::open(&with(0.1, 16), &cache).expect("prepared").digest().to_owned();
+        let before = listed(&cache);
+        assert!(before.len() >= 2);
+        // The same text for longer sequences, and one that is never valid.
+        for refused in [with(0.1, 1 << 20), with(0.0, 16)] {
+            Corpus::open(&refused, &cache).expect_err("too short");
+            assert_eq!(listed(&cache), before, "{n}");
+            Corpus::prepared(&digest, &cache, 16).expect("it is there");
+        }
+        // Nor does one take what was damaged: whoever needs it makes it anew.
+        let (damaged, bytes) = &before[before.len() - 1];
+        fs::write(damaged, vec![0xff; bytes.len()]).expect("written");
+        Corpus::open(&with(0.1, 1 << 20), &cache).expect_err("too short");
+        assert_eq!(listed(&cache).len(), before.len());
+        Corpus::open(&with(0.1, 16), &cache).expect("made anew");
+        assert_eq!(listed(&cache), before);
+    }
+}
+
 fn with_own_validation(desk: &Desk, spec: DataSpec) -> DataSpec {
     desk.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
     DataSpec {
@@ -660,7 +762,7 @@ proptest! {
         let spec = DataSpec { validation: Some(share), ..spec };
         let cache = desk.path("cache");
         let surveyed = survey(&spec, Survey::default(), &());
-        let opened = Corpus::open_told(&spec, &cache, &|_| false, &());
+        let opened = Corpus::open_told(&spec, &cache, &[], &());
         match (surveyed, opened) {
             (Ok(surveyed), Ok((corpus, summary))) => {
                 prop_assert_eq!(&surveyed.digest, &summary.digest);
@@ -688,5 +790,8 @@ fn a_path_is_a_path() {
     let spec = DataSpec { tokenizer: Some("/no/tokenizer.json".into()), ..desk.spec(&["t.json"]) };
     let error = survey(&spec, Survey::default(), &()).expect_err("missing").to_string();
     assert!(error.starts_with("/no/tokenizer.json: cannot read the tokenizer"), "{error}");
+    let spec = DataSpec { paths: Some(vec![String::new()]), ..DataSpec::of_paths(1) };
+    let error = survey(&spec, Survey::default(), &()).expect_err("nameless").to_string();
+    assert!(error.contains("a path is empty"), "{error}");
     assert!(Path::new("/no/tokenizer.json").parent().is_some_and(|folder| !folder.exists()));
 }

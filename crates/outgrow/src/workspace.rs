@@ -131,7 +131,7 @@ impl Workspace {
     pub fn prepare(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
-        let read = Corpus::open_told(&file.data(), &self.text(), &self.own_files(), listener);
+        let read = Corpus::open_told(&file.data(), &self.text(), &self.own(), listener);
         let (_, summary) = read.map_err(file.refused()).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
@@ -153,8 +153,8 @@ impl Workspace {
     /// If the text is refused, as a run would refuse it.
     pub fn survey(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
         let cache = self.text();
-        let own = self.own_files();
-        let how = Survey { cache: Some(&cache), round_trip: false, own: Some(&own) };
+        let own = self.own();
+        let how = Survey { cache: Some(&cache), own: &own, round_trip: false };
         let data = file.data();
         let summary = survey(&data, how, listener).map_err(file.refused())?;
         summary.check(data.seq_len).map_err(file.refused())?;
@@ -174,35 +174,26 @@ impl Workspace {
         Ok(())
     }
 
-    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
-    /// is written there would be lost, or would take its place.
-    pub fn owns(&self, path: &Path) -> bool {
-        let place = real(path);
-        let is_in_it = |own: &PathBuf| own.exists() && real(own).starts_with(&place);
-        self.own_files()(path) || self.own_paths().iter().any(is_in_it)
-    }
-
-    /// Whether a path is a file of this workspace, by any name, or lies in one of its folders.
-    fn own_files(&self) -> impl Fn(&Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let id = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
-        let own = self.own_paths();
-        let ids: Vec<_> = own.iter().filter_map(|own| id(own)).collect();
-        let places: Vec<PathBuf> = own.iter().map(|own| real(own)).collect();
-        move |path| {
-            let place = real(path);
-            places.iter().any(|own| place.starts_with(own))
-                || id(path).is_some_and(|id| ids.contains(&id))
-        }
-    }
-
-    fn own_paths(&self) -> Vec<PathBuf> {
+    /// The files and folders of this workspace, whether they are there or not.
+    pub fn own(&self) -> Vec<PathBuf> {
         let mut own: Vec<PathBuf> =
             ["checkpoints", "text", "initial", "jobs"].map(|what| self.beside(what)).into();
         if let Ok(Address::File(file)) = Address::parse(&self.db) {
             own.extend(["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}").into()));
         }
         own
+    }
+
+    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
+    /// is written there would be lost, or would take its place.
+    pub fn owns(&self, path: &Path) -> bool {
+        let place = real(path);
+        self.own().iter().any(|own| {
+            let there = real(own);
+            place.starts_with(&there)
+                || own.exists() && there.starts_with(&place)
+                || is_same_file(own, path)
+        })
     }
 
     /// The folder of what the scheduler's jobs say.
@@ -238,6 +229,14 @@ fn real(path: &Path) -> PathBuf {
         (Ok(real), ..) => real,
         (Err(_), Some(folder), Some(name)) => real(folder).join(name),
         _ => path,
+    }
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
     }
 }
 

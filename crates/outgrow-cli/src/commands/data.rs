@@ -10,7 +10,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use outgrow::Error;
+use outgrow::{Error, Workspace};
 use outgrow_core::sweep::{DataSpec, TextFormat};
 use outgrow_data::{
     CorpusError, Survey, Tokenizer, check_vocab_size, each_text,
@@ -120,12 +120,12 @@ pub struct Count {
 }
 
 /// Text and tokenizers.
-pub fn data(args: &Data) -> Result<(), Error> {
+pub fn data(workspace: &Workspace, args: &Data) -> Result<(), Error> {
     match args {
         Data::Fetch(args) => fetch(args),
         Data::List(args) => list(args),
-        Data::Tokenize(args) => tokenize(args),
-        Data::Count(args) => count_tokens(args),
+        Data::Tokenize(args) => tokenize(workspace, args),
+        Data::Count(args) => count_tokens(workspace, args),
     }
 }
 
@@ -195,7 +195,7 @@ fn refused(error: CorpusError) -> Error {
     Error::Input(error.to_string())
 }
 
-fn tokenize(args: &Tokenize) -> Result<(), Error> {
+fn tokenize(workspace: &Workspace, args: &Tokenize) -> Result<(), Error> {
     check_vocab_size(args.vocab_size).map_err(Error::input("--vocab-size"))?;
     if args.to.exists() {
         return Err(Error::Input(format!(
@@ -203,11 +203,11 @@ fn tokenize(args: &Tokenize) -> Result<(), Error> {
             args.to.display()
         )));
     }
-    let spec = spec_of(&args.texts);
+    let (spec, own) = (spec_of(&args.texts), workspace.own());
     let (send, receive) = sync_channel(WAITING);
     let (read, trained) = thread::scope(|scope| {
         let reader = scope.spawn(move || {
-            each_text(&spec, &Telling::new(), &mut |text| {
+            each_text(&spec, &own, &Telling::new(), &mut |text| {
                 // The trainer says itself why it wants no more.
                 let _ = send.send(text);
                 Ok(())
@@ -234,7 +234,7 @@ fn tokenize(args: &Tokenize) -> Result<(), Error> {
 /// Pieces of text that wait for the trainer.
 const WAITING: usize = 16;
 
-fn count_tokens(args: &Count) -> Result<(), Error> {
+fn count_tokens(workspace: &Workspace, args: &Count) -> Result<(), Error> {
     let mut spec = spec_of(&args.texts);
     spec.joined = args.joined;
     let mut vocab_size = 256;
@@ -245,7 +245,8 @@ fn count_tokens(args: &Count) -> Result<(), Error> {
         spec.end_of_text =
             args.end_of_text.clone().or_else(|| tokenizer.end_of_text().map(str::to_owned));
     }
-    let how = Survey { round_trip: args.round_trip, ..Survey::default() };
+    let own = workspace.own();
+    let how = Survey { cache: None, own: &own, round_trip: args.round_trip };
     let summary = survey(&spec, how, &Telling::new()).map_err(refused)?;
     let counts = &summary.counts;
     // What stands behind documents is no text.

@@ -180,3 +180,36 @@ fn tokenizers_are_trained_within_bounds() {
         300
     );
 }
+
+#[test]
+fn a_database_may_lie_among_its_text() {
+    let desk = desk();
+    fs::create_dir(desk.path("ds")).expect("a folder");
+    fs::rename(desk.path("x.jsonl"), desk.path("ds/x.jsonl")).expect("moved");
+    own(&desk, r#"paths = ["ds"], validation = 0.1"#);
+    let before = desk.json(&["plan", "own.toml", "--json"])["text"]["digest"].clone();
+    let db = ["--db", "ds/o.db"];
+    desk.ok(&[&["run", "own.toml"], &db[..]].concat());
+    assert!(desk.path("ds/o.db").exists() && desk.path("ds/o.db.text").exists());
+    // Again, as the same text, and with it open.
+    desk.ok(&[&["run", "own.toml"], &db[..]].concat());
+    let plan = desk.json(&[&["plan", "own.toml", "--json"], &db[..]].concat());
+    assert_eq!(plan["text"]["digest"], before);
+    let left = plan["text"]["left_out"].as_array().expect("a list");
+    let is_own = |file: &&Value| {
+        file["path"].as_str().is_some_and(|path| path.contains("ds/o.db"))
+            && file["why"] == "it belongs to this database"
+    };
+    assert!(left.iter().filter(is_own).count() >= 3, "{left:?}");
+    desk.ok(&[&["data", "count", "ds"], &db[..]].concat());
+    for data in [
+        r#"paths = [""], validation = 0.1"#,
+        r#"paths = ["ds"], validation_paths = ["ds/x.jsonl", ""]"#,
+    ] {
+        own(&desk, data);
+        for command in ["plan", "run"] {
+            let (code, errors) = desk.wrong(&[command, "own.toml"]);
+            assert!(code == 2 && errors.contains("paths: a path is empty"), "{errors}");
+        }
+    }
+}

@@ -50,13 +50,3 @@ pub(crate) fn part_path(cache: &Path, digest: &str, part: Part) -> PathBuf {
     };
     cache.join(format!("{}.{suffix}", digest.get(..32).unwrap_or(digest)))
 }
-
-/// Takes away what was written.
-pub(crate) fn discard(digest: &str, cache: &Path) {
-    let parts = [Part::Train, Part::Validation].map(|part| part_path(cache, digest, part));
-    for path in [head_path(cache, digest)].iter().chain(&parts) {
-        let _ = fs::remove_file(path);
-    }
-    // Only if nothing else is in it.
-    let _ = fs::remove_dir(cache);
-}

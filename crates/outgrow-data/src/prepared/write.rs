@@ -13,26 +13,49 @@ use crate::{
     listener::Listener,
     publish,
     reading::Reading,
-    summary::Counts,
+    summary::{Counts, check_length},
 };
 
-/// Writes the text of `digest` to `cache`, in place of what is there.
+/// Writes the text of `digest` to `cache`, in place of what is there. Text that is refused, as that
+/// is which is shorter than a sequence, leaves nothing, and what is there as it is.
 pub(crate) fn write(
     reading: &Reading,
     digest: &str,
     cache: &Path,
+    seq_len: usize,
     listener: &dyn Listener,
 ) -> Result<(), CorpusError> {
     fs::create_dir_all(cache).map_err(write_error(cache))?;
+    write_parts(reading, digest, cache, seq_len, listener).inspect_err(|_| {
+        // Only if nothing else is in it.
+        let _ = fs::remove_dir(cache);
+    })
+}
+
+fn write_parts(
+    reading: &Reading,
+    digest: &str,
+    cache: &Path,
+    seq_len: usize,
+    listener: &dyn Listener,
+) -> Result<(), CorpusError> {
     let path = |part: Part| part_path(cache, digest, part);
     let written = publish::file(&path(Part::Train), |train| {
         publish::file(&path(Part::Validation), |validation| {
-            let new = |file, part| Out { file, path: path(part), hasher: blake3::Hasher::new() };
+            let new = |file, part| Out {
+                file,
+                path: path(part),
+                bytes: 0,
+                hasher: blake3::Hasher::new(),
+            };
             let mut out = [new(train, Part::Train), new(validation, Part::Validation)];
             let counts = match reading.is_raw() {
                 true => raw(reading, &mut out, listener)?,
                 false => tokens(reading, &mut out, listener)?,
             };
+            let tokens = |part: Part| out[part as usize].bytes / reading.encoding().width as u64;
+            check_length("training", tokens(Part::Train) as usize, seq_len)?;
+            check_length("validation", tokens(Part::Validation) as usize, seq_len)?;
             Ok::<_, Failed>(Head {
                 format: FORMAT.into(),
                 width: reading.encoding().width,
@@ -97,12 +120,14 @@ impl From<CorpusError> for Failed {
 struct Out<'a> {
     file: &'a mut BufWriter<File>,
     path: PathBuf,
+    bytes: u64,
     hasher: blake3::Hasher,
 }
 
 impl Out<'_> {
     fn keep(&mut self, bytes: &[u8]) -> Result<(), CorpusError> {
         self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
         self.file.write_all(bytes).map_err(write_error(&self.path))
     }
 }

@@ -1,6 +1,6 @@
 //! The files of a sweep, and how they are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outgrow_core::sweep::DataSpec;
 
@@ -8,7 +8,7 @@ use super::shared::field;
 use crate::{
     documents::{Division, Part, Reader, TakePiece},
     error::CorpusError,
-    files::{Finder, LeftOut, Own, Source, by_kind},
+    files::{Finder, LeftOut, Source, by_kind},
     formats::{Format, Kind, Packing, Skipped},
     listener::Listener,
     summary::{Counts, Summary},
@@ -33,9 +33,9 @@ pub(crate) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Finds the files and looks at each, reads the tokenizer.
-    /// What `own` knows is not opened: the results that lie beside the text.
-    pub fn of(spec: &'a DataSpec, own: Own) -> Result<Self, CorpusError> {
+    /// Finds the files and looks at each, reads the tokenizer. `own` files and folders are never
+    /// opened.
+    pub fn of(spec: &'a DataSpec, own: &[PathBuf]) -> Result<Self, CorpusError> {
         let mut tokenizer =
             spec.tokenizer.as_deref().map(|path| Tokenizer::read(Path::new(path))).transpose()?;
         let end = match (&mut tokenizer, &spec.end_of_text) {
