@@ -26,7 +26,7 @@ pub use self::{
     built_in::BUILT_IN,
     corpus::{Corpus, Order},
     error::CorpusError,
-    files::{Files, LeftOut, Own},
+    files::{Files, LeftOut},
     formats::Skipped,
     listener::Listener,
     summary::{Counts, Summary},
