@@ -35,6 +35,6 @@ pub use self::{
     regular::read_regular,
     summary::{Counts, Summary},
     survey::{Survey, each_text, survey},
-    tokenizer::{MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
+    tokenizer::{LARGEST_TOKENIZER, MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
     tokens::Tokens,
 };
