@@ -1,6 +1,6 @@
 //! Why there is no text.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use thiserror::Error;
 
@@ -88,6 +88,25 @@ impl CorpusError {
 pub(crate) fn read_error(path: &Path) -> impl Fn(io::Error) -> CorpusError {
     let path = path.display().to_string();
     move |error| CorpusError::Read { path: path.clone(), error }
+}
+
+/// For `map_err`: this path of a user's leads to nothing that can be read.
+pub(crate) fn missing_error(path: &Path) -> impl Fn(io::Error) -> CorpusError {
+    let path = path.to_owned();
+    move |error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let is_pattern = path.to_string_lossy().contains(['*', '?', '[', '{']);
+        let why = match fs::read_link(&path) {
+            Ok(to) if is_missing => {
+                format!("it is a link to {}, and nothing is there", to.display())
+            }
+            _ if is_missing && is_pattern => {
+                format!("{error}; patterns are not expanded here: name files and folders")
+            }
+            _ => return read_error(&path)(error),
+        };
+        read_error(&path)(io::Error::new(error.kind(), why))
+    }
 }
 
 /// For `map_err`: prepared text can't be written here.

@@ -1,12 +1,14 @@
 //! Which files text is read from.
 
 mod finder;
+mod looked;
 mod names;
 mod own;
 mod source;
+mod walk;
 
 pub use self::source::{Files, LeftOut};
 pub(crate) use self::{
-    finder::Finder,
+    finder::find,
     source::{Source, by_kind},
 };

@@ -12,7 +12,7 @@ pub use self::skipped::Skipped;
 pub(crate) use self::{
     columns::each as each_row,
     detect::kind_of,
-    json::{Records, first_has},
+    json::{Records, lacks},
     kind::{Format, Kind, Packing},
     text::{Text, pieces},
     unpack::{unpacked, without_mark},

@@ -14,9 +14,11 @@ mod files;
 mod formats;
 mod guard;
 mod listener;
+mod plain;
 mod prepared;
 pub mod publish;
 mod reading;
+mod regular;
 mod summary;
 mod survey;
 mod tokenizer;
@@ -29,8 +31,10 @@ pub use self::{
     files::{Files, LeftOut},
     formats::Skipped,
     listener::Listener,
+    plain::plain_text,
+    regular::read_regular,
     summary::{Counts, Summary},
     survey::{Survey, each_text, survey},
-    tokenizer::{MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
+    tokenizer::{LARGEST_TOKENIZER, MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
     tokens::Tokens,
 };

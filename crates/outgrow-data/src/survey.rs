@@ -68,5 +68,6 @@ pub fn each_text(
         counts.bytes[piece.part as usize] += piece.text.len() as u64;
         take(String::from_utf8(piece.text).expect("checked"))
     })?;
+    reading.is_something(&counts)?;
     Ok(reading.summary(String::new(), counts, 0.0))
 }

@@ -2,9 +2,10 @@
 
 mod encode;
 mod ends;
+mod others;
 mod train;
 
 pub use self::{
-    encode::Tokenizer,
+    encode::{LARGEST_TOKENIZER, Tokenizer},
     train::{MAX_VOCAB_SIZE, check_vocab_size, train_bpe},
 };

@@ -17,7 +17,7 @@ use arrow::{
     datatypes::{DataType, Field, Int32Type, Schema},
 };
 use outgrow_core::sweep::{DataSpec, TextFormat};
-use outgrow_data::{Corpus, CorpusError, Summary, Survey, survey, train_bpe};
+use outgrow_data::{Corpus, CorpusError, Summary, Survey, plain_text, survey, train_bpe};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -276,6 +276,12 @@ fn what_is_no_text_is_refused_by_name() {
     tar[257..262].copy_from_slice(b"ustar");
     let (tar_gz, twice) = (gzip(&tar), gzip(&gzip(lines)));
     let (parquet_gz, lines_gz) = (gzip(&whole), gzip(lines));
+    let garbage = [gzip(lines), b"garbage".to_vec()].concat();
+    let nothing = gzip(b"");
+    let rows = |rows: Vec<Option<&str>>| {
+        parquet(&column(Arc::new(StringArray::from(rows))), Compression::SNAPPY)
+    };
+    let (no_rows, nulls) = (rows(vec![]), rows(vec![None, None]));
     let cases: Vec<(&str, &[u8], &str)> = vec![
         ("utf16.txt", &utf16, "UTF-16"),
         ("utf16be.jsonl", &utf16_be, "UTF-16"),
@@ -320,6 +326,27 @@ fn what_is_no_text_is_refused_by_name() {
         ("other.json", b"[{\"body\": \"a\"}]", "but body"),
         ("settings.json", b"{\n \"name\": 1\n}", "but name"),
         ("empty.jsonl", b"", "is empty"),
+        ("commas.json", b"[,,{\"text\": \"a\"},,]", "array is broken"),
+        (
+            "two-commas.json",
+            b"[{\"text\": \"a\"},\n,{\"text\": \"b\"}]",
+            "line 2: its array is broken",
+        ),
+        ("no-comma.json", b"[{\"text\": \"a\"} {\"text\": \"b\"}]", "array is broken"),
+        ("last-comma.json", b"[{\"text\": \"a\"},]", "array is broken"),
+        ("only-comma.json", b"[,]", "array is broken"),
+        ("joined.json", b"{\"text\": \"a\"},{\"text\": \"b\"}", "something else"),
+        ("a.ipynb", b"{\n \"cells\": []\n}", "notebook"),
+        ("garbage.jsonl.gz", &garbage, "behind its gzip stands something else"),
+        ("mark.txt", b"\xef\xbb\xbf", "no text in it"),
+        ("mark.jsonl", b"\xef\xbb\xbf\n", "no text in it"),
+        ("blank.jsonl", b"\n \n", "no text in it"),
+        ("empty.txt.gz", &nothing, "no text in it"),
+        ("empty.json.gz", &nothing, "no text in it"),
+        ("empty-array.json", b"[]", "no text in it"),
+        ("rows.parquet", &no_rows, "no text in it"),
+        ("nulls.parquet", &nulls, "no text in it (2 entries: 2 null)"),
+        ("nulls.jsonl", b"{\"text\": null}\n{\"text\": \"\"}\n", "(2 entries: 1 null, 1 empty)"),
     ];
     desk.refused(&cases);
     // Also as bytes, but for text in an encoding that none of these marks tells: that is bytes like
@@ -413,11 +440,185 @@ fn folders_of_data_are_their_data() {
     ] {
         desk.write(name, bytes);
     }
-    assert_eq!(desk.documents("code"), 3);
+    // Settings are no text.
+    let code = desk.survey("code").expect("read");
+    assert_eq!(code.counts.documents, [2, 0]);
+    assert!(code.left_out[0].path.ends_with("package.json"), "{:?}", code.left_out);
+    assert!(code.left_out[0].why.contains("but name"), "{:?}", code.left_out);
     // But not if it is data whose field is another one.
     desk.write("mistaken/README.md", "# Card");
     desk.write("mistaken/a.json", LINES.replace("\"text\"", "\"content\""));
     assert!(desk.survey("mistaken").expect_err("refused").to_string().contains("but content"));
+}
+
+#[test]
+fn json_without_the_text_is_never_trained_on() {
+    let desk = Desk::new();
+    let one = b"{\"content\": \"real\"}".as_slice();
+    let pretty = b"{\n \"content\": \"real\",\n \"n\": [{\"text\": 1}]\n}\n".as_slice();
+    let array = b"[{\"content\": \"a\"}, {\"content\": \"b\"}]".as_slice();
+    let lines = b"{\"content\": \"a\"}\n{\"content\": \"b\"}\n".as_slice();
+    let notebook = b"{\n \"cells\": []\n}".as_slice();
+    let packed = [one, pretty, array, lines].map(gzip);
+    let mut cases = vec![
+        ("one.json", one, "its object has no text `text`, but content"),
+        ("pretty.json", pretty, "its object has no text `text`, but content, n"),
+        ("array.json", array, "none of its 2 objects has a text `text`, but content"),
+        ("lines.json", lines, "none of its 2 objects has a text `text`, but content"),
+        ("part-0", lines, "none of its 2 objects"),
+        ("none.json", b"[]", "no object"),
+        ("a.ipynb", notebook, "notebook"),
+    ];
+    for (packed, name) in
+        packed.iter().zip(["one.json.gz", "pretty.json.gz", "array.json.gz", "lines.json.gz"])
+    {
+        cases.push((name, packed, "but content"));
+    }
+    for (n, (name, bytes, words)) in cases.into_iter().enumerate() {
+        for (beside, text) in [("a.txt", "models wait"), ("a.jsonl", "{\"text\": \"a\"}\n")] {
+            let folder = format!("{n}-{beside}");
+            desk.write(&format!("{folder}/{beside}"), text);
+            desk.write(&format!("{folder}/{name}"), bytes);
+            for spec in [desk.spec(&[&folder]), desk.bytes(&[&folder])] {
+                let found = survey(&spec, Survey::default(), &()).expect(name);
+                assert_eq!(found.counts.documents, [1, 0], "{name} beside {beside}");
+                assert_eq!(found.left_out.len(), 1, "{name} beside {beside}");
+                let left = &found.left_out[0];
+                assert!(left.path.ends_with(name) && left.why.contains(words), "{left:?}");
+            }
+        }
+        // Alone, or named by hand, it is refused.
+        let alone = format!("{n}-alone");
+        desk.write(&format!("{alone}/{name}"), bytes);
+        let (by_hand, text) = (format!("{n}-a.txt/{name}"), format!("{n}-a.txt/a.txt"));
+        let mut all = vec![vec![&*alone], vec![&*by_hand]];
+        // What has no entry has no other text, either.
+        if name != "none.json" {
+            all.extend([vec![&*text, &*by_hand], vec![&*alone, &*text]]);
+        }
+        for names in &all {
+            for spec in [desk.spec(names), desk.bytes(names)] {
+                let error = survey(&spec, Survey::default(), &()).expect_err(name).to_string();
+                assert!(error.contains(name), "{names:?}: {error}");
+            }
+        }
+    }
+    // As it stands, if the user wants that.
+    let spec = DataSpec { format: Some(TextFormat::Text), ..desk.spec(&["0-a.txt"]) };
+    assert_eq!(survey(&spec, Survey::default(), &()).expect("read").counts.documents, [2, 0]);
+}
+
+#[test]
+fn data_is_data_whichever_of_its_entries_has_the_text() {
+    let desk = Desk::new();
+    let packed = gzip(b"[{\"id\": 0}, {\"text\": \"real\"}]");
+    let many = "{\"id\": 0}\n".repeat(900) + "{\"text\": \"real\"}\n";
+    let late = "{\"id\": 0}\n".repeat(1100) + "{\"text\": \"real\"}\n";
+    for (beside, text) in [("a.jsonl", "{\"text\": \"real one\"}\n"), ("a.txt", "real one")] {
+        for (name, bytes, missing) in [
+            ("c.json", &b"{\"id\": 0}\n{\"text\": \"real\"}"[..], 1),
+            ("d.json", b"[{\"id\": 0}, {\"text\": \"real\"}]", 1),
+            ("e.json", b"{\n\"id\": 0}\n{\n\"text\": \"real\"}", 1),
+            ("f.json.gz", &packed, 1),
+            ("g", b"{\"id\": 0}\n{\"id\": 1}\n{\"text\": \"real\"}", 2),
+            ("h.json", many.as_bytes(), 900),
+        ] {
+            let folder = format!("{beside}-{name}");
+            desk.write(&format!("{folder}/{beside}"), text);
+            desk.write(&format!("{folder}/{name}"), bytes);
+            let found = desk.survey(&folder).expect(name);
+            let skipped = found.counts.skipped.missing;
+            assert_eq!((found.counts.documents, skipped), ([2, 0], missing), "{folder}");
+            assert!(found.left_out.is_empty(), "{folder}: {:?}", found.left_out);
+        }
+        // What is damaged is no less data, nor is what is cut off.
+        for (name, bytes) in [
+            ("x.json", &b"{\"id\": 0}\n{\"text\": \"real\"}\n{\"text\": \"re"[..]),
+            ("y.json", b"[{\"text\": \"re"),
+            ("z.json", b"[{\"text\": \"real\"} nonsense]"),
+        ] {
+            let folder = format!("{beside}-{name}");
+            desk.write(&format!("{folder}/{beside}"), text);
+            desk.write(&format!("{folder}/{name}"), bytes);
+            let error = desk.survey(&folder).expect_err(name).to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+    // So many without one are none, and that is said.
+    desk.write("late/a.jsonl", "{\"text\": \"real one\"}\n");
+    desk.write("late/b.json", late);
+    let left = desk.survey("late").expect("read").left_out;
+    assert!(left[0].why.contains("none of its 1000 objects"), "{left:?}");
+}
+
+#[test]
+fn all_paths_decide_together_what_is_read() {
+    let desk = Desk::new();
+    for (name, bytes) in [
+        ("w/data/x.jsonl", LINES),
+        ("w/README.md", "# Card\n"),
+        ("w/LICENSE", "free\n"),
+        ("w/docs/a.md", "words\n"),
+        ("w/docs/b.rs", "fn b() {}\n"),
+        ("notes/README.md", "# notes\n"),
+        ("v/y.jsonl", "{\"text\": \"held out\"}\n"),
+    ] {
+        desk.write(name, bytes);
+    }
+    fs::create_dir(desk.path("links")).expect("a folder");
+    symlink("../w/data", desk.path("links/data")).expect("a link");
+    desk.write("links/README.md", "# Card\n");
+    // Documents, and whether the card, the license and two texts are left out.
+    let cases: [(&[&str], u64, &[&str]); 14] = [
+        (&["w"], 3, &["README.md", "LICENSE", "a.md", "b.rs"]),
+        (&["w/data", "w"], 3, &["README.md", "LICENSE", "a.md", "b.rs"]),
+        (&["w", "w/data"], 3, &["README.md", "LICENSE", "a.md", "b.rs"]),
+        (&["w/data/x.jsonl", "w"], 3, &["README.md", "LICENSE", "a.md", "b.rs"]),
+        // What is named by hand is read.
+        (&["w", "w/README.md"], 4, &["LICENSE", "a.md", "b.rs"]),
+        (&["w/README.md", "w"], 4, &["LICENSE", "a.md", "b.rs"]),
+        (&["w", "w/docs"], 5, &["README.md", "LICENSE"]),
+        (&["w/docs", "w"], 5, &["README.md", "LICENSE"]),
+        (&["w", "w/docs/a.md"], 4, &["README.md", "LICENSE", "b.rs"]),
+        (&["w/data", "w/README.md"], 4, &[]),
+        // Another folder is not beside it.
+        (&["w", "notes"], 4, &["w/README.md", "LICENSE", "a.md", "b.rs"]),
+        (&["notes", "w/data"], 4, &[]),
+        (&["w/data", "links"], 3, &["links/README.md"]),
+        (&["links", "w"], 3, &["links/README.md", "w/README.md", "LICENSE", "a.md", "b.rs"]),
+    ];
+    for (names, documents, left_out) in cases {
+        let found = survey(&desk.spec(names), Survey::default(), &()).expect("read");
+        assert_eq!(found.counts.documents, [documents, 0], "{names:?}");
+        let left = found.left_out.iter().filter(|file| !file.why.contains("already"));
+        let left: Vec<&str> = left.map(|file| &*file.path).collect();
+        assert_eq!(left.len(), left_out.len(), "{names:?}: {left:?}");
+        for name in left_out {
+            assert!(left.iter().any(|path| path.ends_with(name)), "{names:?}: {left:?}");
+        }
+    }
+    // Validation text is beside it, too.
+    let with = |validation: &[&str], names: &[&str]| {
+        let paths = desk.bytes(validation).paths;
+        let spec = DataSpec { validation_paths: paths, ..desk.spec(names) };
+        survey(&spec, Survey::default(), &())
+    };
+    let documents = |validation: &[&str], names: &[&str]| {
+        with(validation, names).expect("read").counts.documents
+    };
+    assert_eq!(documents(&["v"], &["w"]), [3, 1]);
+    assert_eq!(documents(&["w/data"], &["w", "v"]), [1, 3]);
+    assert_eq!(documents(&["w"], &["w/README.md", "w/docs/a.md"]), [2, 3]);
+    assert_eq!(documents(&["w/README.md"], &["w"]), [3, 1]);
+    for (validation, names) in [
+        (&["w"][..], &["w"][..]),
+        (&["w/data"], &["w"]),
+        (&["w"], &["w/data", "w/data/x.jsonl"]),
+        (&["w/data/x.jsonl"], &["w", "links"]),
+    ] {
+        let error = with(validation, names).expect_err("no training text").to_string();
+        assert!(error.contains("all of its files are validation text"), "{error}");
+    }
 }
 
 #[test]
@@ -454,6 +655,22 @@ fn each_file_is_read_once() {
         let error = desk.survey("l").expect_err(link).to_string();
         assert!(error.contains(link) && error.contains(words) && error.len() < 300, "{error}");
         fs::remove_file(desk.path("l").join(link)).expect("removed");
+    }
+    // Each is told as what it is.
+    fs::create_dir(desk.path("hidden")).expect("a folder");
+    desk.write("hidden/.a.txt", "a");
+    desk.write("hidden/.b.txt", "b");
+    symlink("nowhere", desk.path("dangling")).expect("a link");
+    for (name, words) in [
+        ("hidden", "nothing in it is read"),
+        ("hidden", ".a.txt (hidden) and 1 more"),
+        ("dangling", "it is a link to nowhere, and nothing is there"),
+        ("l/*.jsonl", "patterns are not expanded"),
+        ("l/[ab].jsonl", "patterns are not expanded"),
+        ("l/none.jsonl", "l/none.jsonl: No such file or directory (os error 2)"),
+    ] {
+        let error = desk.survey(name).expect_err(name).to_string();
+        assert!(error.contains(name) && error.contains(words), "{error}");
     }
     let pipe = desk.path("l/pipe.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
@@ -794,4 +1011,50 @@ fn a_path_is_a_path() {
     let error = survey(&spec, Survey::default(), &()).expect_err("nameless").to_string();
     assert!(error.contains("a path is empty"), "{error}");
     assert!(Path::new("/no/tokenizer.json").parent().is_some_and(|folder| !folder.exists()));
+}
+
+#[test]
+fn a_plain_text_is_held_to_the_same_rules() {
+    let desk = Desk::new();
+    let whole = parquet(&column(Arc::new(StringArray::from(vec!["a"]))), Compression::SNAPPY);
+    let packed = gzip(b"models grow");
+    let cases: [(&str, &[u8], &str); 11] = [
+        ("a.jsonl", LINES.as_bytes(), "JSON lines, and plain text is read here"),
+        ("a.json", LINES.as_bytes(), "jq -r .text"),
+        ("b.json", b"{\n \"text\": \"a\"\n}", "JSON objects"),
+        ("c.json", b"[{\"text\": \"a\"}]", "JSON array"),
+        ("a.txt", LINES.as_bytes(), "JSON lines"),
+        ("a.parquet", &whole, "Parquet"),
+        ("a.txt.gz", &packed, "unpack it"),
+        ("utf16.txt", b"\xff\xfea\0", "UTF-16"),
+        ("latin1.txt", b"caf\xe9", "byte 3"),
+        ("empty.txt", b"", "is empty"),
+        ("mark.txt", b"\xef\xbb\xbf", "is empty"),
+    ];
+    for (name, bytes, words) in cases {
+        let path = desk.write(name, bytes);
+        for is_tokenized in [true, false] {
+            let error = plain_text(&path, is_tokenized).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains(words), "{error}");
+        }
+    }
+    // A tokenizer has no NUL; bytes have.
+    let nul = desk.write("nul.txt", "a\nb\0c");
+    let error = plain_text(&nul, true).expect_err("NUL").to_string();
+    assert!(error.contains("nul.txt, line 2: byte 3 is NUL"), "{error}");
+    assert_eq!(plain_text(&nul, false).expect("bytes"), "a\nb\0c");
+    for (name, bytes, text) in [
+        ("b.txt", &b"\xef\xbb\xbfmodels\r\n"[..], "models\r\n"),
+        ("c.csv", b"a,b\n", "a,b\n"),
+        ("d", b"{curly} words", "{curly} words"),
+    ] {
+        let path = desk.write(name, bytes);
+        for is_tokenized in [true, false] {
+            assert_eq!(plain_text(&path, is_tokenized).expect(name), text);
+        }
+    }
+    for (path, words) in [("/dev/zero", "a device"), ("/", "a folder"), ("/none", "cannot read")] {
+        let error = plain_text(Path::new(path), true).expect_err(path).to_string();
+        assert!(error.contains(path) && error.contains(words), "{error}");
+    }
 }

@@ -1,7 +1,11 @@
 //! Tokenizers of other people: what their files store for another use does not touch training text,
 //! and what they lose is said.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use outgrow_core::sweep::DataSpec;
 use outgrow_data::{Corpus, Summary, Survey, Tokenizer, check_vocab_size, survey, train_bpe};
@@ -174,7 +178,36 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
             Some("[END]"),
             "",
         ),
-        ("a word's number", vec![("config.json", config(json!({ "eos_token_id": 77 })))], None, ""),
+        (
+            "a word's number",
+            vec![("config.json", config(json!({ "eos_token_id": 77 })))],
+            None,
+            "config.json says that token 77 ends a text, which is",
+        ),
+        (
+            "no token's number",
+            vec![("generation_config.json", config(json!({ "eos_token_id": 50_256 })))],
+            None,
+            "token 50256 ends a text, which tokenizer.json does not have",
+        ),
+        (
+            "no tokens' numbers",
+            vec![
+                ("tokenizer_config.json", config(json!({ "eos_token": "[END]" }))),
+                (
+                    "generation_config.json",
+                    config(json!({ "eos_token_id": [5_000_000_000u64, 50_256] })),
+                ),
+            ],
+            Some("[END]"),
+            "token 5000000000 ends a text, which tokenizer.json does not have",
+        ),
+        (
+            "a number among others",
+            vec![("generation_config.json", config(json!({ "eos_token_id": [77, 280] })))],
+            Some("[STOP]"),
+            "",
+        ),
         (
             "agreeing",
             vec![
@@ -217,6 +250,7 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
         assert_eq!(separated, expected.is_some(), "{name}");
         assert_eq!(found.counts.ends, if separated { 2 } else { 0 }, "{name}");
         assert!(found.warnings().concat().contains(note), "{name}: {:?}", found.warnings());
+        assert!(!note.is_empty() || !found.warnings().concat().contains("ends a text, "), "{name}");
         // What lies beside a file of another name does not speak of it.
         let other = desk.write(&format!("{name}/t.json"), own.to_string());
         assert_eq!(Tokenizer::read(&other).expect("a tokenizer").end_of_text(), None, "{name}");
@@ -265,6 +299,24 @@ fn a_control_tokens_name_within_a_document_is_text() {
             survey(&DataSpec { joined: true, ..spec }, Survey::default(), &()).expect("read");
         assert_eq!((joined.counts.ends, joined.counts.documents), (1, [3, 0]), "{name}");
         assert!(joined.counts.tokens[0] < found.counts.tokens[0]);
+        assert!(!joined.warnings().concat().contains("stands nowhere"), "{:?}", joined.warnings());
+        // Where it never stands, the user was mistaken.
+        for (file, text) in [
+            ("never.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n"),
+            ("never.txt", "models"),
+        ] {
+            desk.write(file, text);
+            for joined in [true, false] {
+                let spec = DataSpec { joined, ..desk.spec(file, name) };
+                let found = survey(&spec, Survey::default(), &()).expect("read");
+                assert_eq!(
+                    found.warnings().concat().contains("<|endoftext|> stands between"),
+                    joined,
+                    "{:?}",
+                    found.warnings()
+                );
+            }
+        }
     }
     // Some tokenizers have no other tokens for it: that is said.
     let words = json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
@@ -350,4 +402,89 @@ fn vocabularies_are_bounded() {
     assert!(check_vocab_size(256).is_err() && check_vocab_size(257).is_ok());
     assert!(check_vocab_size(1_000_000_000).expect_err("too large").contains("at most 1048576"));
     assert!(train_bpe(std::iter::empty(), usize::MAX).is_err());
+}
+
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().expect("it runs");
+    assert!(made.success());
+}
+
+#[test]
+fn pipes_and_devices_are_no_tokenizers() {
+    let desk = Desk::new();
+    let tokenizer = desk.write("whole/tokenizer.json", bpe().to_string());
+    let folder = tokenizer.parent().expect("a folder");
+    Tokenizer::read(folder).expect("a tokenizer");
+    for name in [
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "generation_config.json",
+        "config.json",
+        "tokenizer.json",
+    ] {
+        let path = folder.join(name);
+        let kept = fs::read(&path).ok();
+        let _ = fs::remove_file(&path);
+        for kind in ["a pipe", "a device", "a folder", "a large file"] {
+            match kind {
+                "a pipe" => pipe(&path),
+                "a device" => symlink("/dev/zero", &path).expect("a link"),
+                "a folder" => fs::create_dir(&path).expect("a folder"),
+                _ => {
+                    let file = fs::File::create(&path).expect("a file");
+                    file.set_len((16 << 20) + 1).expect("sparse");
+                }
+            }
+            let error = Tokenizer::read(folder).err().expect("refused").to_string();
+            let words = match (kind, name) {
+                // It may be as large, but has no such text in it.
+                ("a large file", "tokenizer.json") => "no tokenizer.json",
+                ("a large file", _) => "it has 16777217 bytes; at most 16777216 are read",
+                _ => kind,
+            };
+            assert!(error.contains(name) && error.contains(words), "{name}, {kind}: {error}");
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+        if let Some(kept) = kept {
+            fs::write(&path, kept).expect("written");
+        }
+    }
+    let error = Tokenizer::read(Path::new("/dev/zero")).err().expect("refused").to_string();
+    assert!(error.contains("/dev/zero: cannot read the tokenizer: it is a device"), "{error}");
+    let vast = desk.write("vast.json", "");
+    fs::File::create(&vast).expect("a file").set_len(1 << 40).expect("sparse");
+    let began = std::time::Instant::now();
+    let error = outgrow_data::read_regular(&vast, 1 << 20).expect_err("too large").to_string();
+    assert!(error.contains("at most 1048576") && began.elapsed().as_secs() < 60, "{error}");
+}
+
+#[test]
+fn tokenizers_of_other_formats_are_told_how_to_become_one() {
+    let desk = Desk::new();
+    for (n, (names, word)) in [
+        (&["tokenizer.model"][..], "SentencePiece"),
+        (&["spiece.model"], "SentencePiece"),
+        (&["qwen.tiktoken"], "tiktoken"),
+        (&["vocab.json", "merges.txt"], "slow tokenizer"),
+        (&["vocab.txt"], "WordPiece"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let files: Vec<PathBuf> =
+            names.iter().map(|name| desk.write(&format!("{n}/{name}"), "{\"a\": 0}")).collect();
+        let folder = files[0].parent().expect("a folder").to_owned();
+        for path in [&folder].into_iter().chain(&files) {
+            let error = Tokenizer::read(path).err().expect("refused").to_string();
+            assert!(error.contains(word) && error.contains("save_pretrained"), "{error}");
+        }
+        // Beside what is read they do not matter.
+        fs::write(folder.join("tokenizer.json"), bpe().to_string()).expect("written");
+        Tokenizer::read(&folder).expect("a tokenizer");
+        fs::write(folder.join("tokenizer.json"), "{}").expect("written");
+        let error = Tokenizer::read(&folder).err().expect("refused").to_string();
+        assert!(!error.contains("save_pretrained"), "{error}");
+    }
+    let error = Tokenizer::read(&desk.0.path().join("none")).err().expect("refused").to_string();
+    assert!(!error.contains("save_pretrained"), "{error}");
 }

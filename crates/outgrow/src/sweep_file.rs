@@ -10,7 +10,7 @@ use outgrow_core::{
     Sweep,
     sweep::{DataSpec, Member, SweepSpec},
 };
-use outgrow_data::{CorpusError, Tokenizer};
+use outgrow_data::{CorpusError, LARGEST_TOKENIZER, Tokenizer, read_regular};
 use outgrow_train::{
     Checkpoint,
     hub::{self, is_hub},
@@ -149,7 +149,8 @@ fn tell_of_other_tokenizer(file: &Path, spec: &SweepSpec, model: &Path) {
     let Some(named) = spec.data.tokenizer.as_ref().map(|named| beside(file, named)) else { return };
     let named = if named.is_dir() { named.join("tokenizer.json") } else { named };
     // What can't be read is refused where it is needed.
-    if let (Ok(own_text), Ok(text)) = (fs::read(&own), fs::read(&named))
+    let read = |path| read_regular(path, LARGEST_TOKENIZER);
+    if let (Ok(own_text), Ok(text)) = (read(&own), read(&named))
         && own_text != text
     {
         tracing::warn!(

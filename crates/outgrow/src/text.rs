@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use outgrow_core::Architecture;
-use outgrow_data::{CorpusError, Tokenizer};
+use outgrow_data::{CorpusError, Tokenizer, plain_text, read_regular};
 
 use crate::error::Error;
 
@@ -15,28 +15,36 @@ pub struct Text {
     pub bytes: usize,
 }
 
-/// A file as token ids: by the tokenizer that the user named, or that lies in the model's folder;
-/// byte by byte for a model of bytes.
+/// A file of plain text as token ids: by the tokenizer that the user named, or that lies in the
+/// model's folder; byte by byte for a model of bytes. Tells of much that a tokenizer does not know.
 ///
 /// # Errors
-/// If it is no such file, or the model has tokens and no tokenizer.
+/// If it is no such file, as text of a sweep would not be, or the model has tokens and no
+/// tokenizer.
 pub fn text_ids(
     path: &Path,
     tokenizer: Option<&Path>,
     model: &Path,
     architecture: &Architecture,
 ) -> Result<Text, Error> {
-    let text = read_text(path)?;
     let own = model.join("tokenizer.json");
     let refused = |error: CorpusError| Error::Input(error.to_string());
-    match tokenizer.or_else(|| own.exists().then_some(&own)) {
+    let tokenizer = tokenizer.or_else(|| own.exists().then_some(&own));
+    let text = plain_text(path, tokenizer.is_some()).map_err(refused)?;
+    match tokenizer {
         Some(tokenizer) => {
             let tokenizer = Tokenizer::read(tokenizer).map_err(refused)?;
-            let encoded = tokenizer.encode(&[&text]).map_err(refused)?;
-            Ok(Text {
-                ids: encoded.concat().into_iter().map(i64::from).collect(),
-                bytes: text.len(),
-            })
+            let ids = tokenizer.encode(&[&text]).map_err(refused)?.concat();
+            let unknown = tokenizer.unknown_share(&ids);
+            if unknown >= LARGE {
+                tracing::warn!(
+                    "{}: this tokenizer does not fit this text: {:.3} % of all tokens stand for what the tokenizer does \
+                     not know",
+                    path.display(),
+                    unknown * 100.0
+                );
+            }
+            Ok(Text { ids: ids.into_iter().map(i64::from).collect(), bytes: text.len() })
         }
         None if (architecture.vocab_size, architecture.n_outputs) == (256, 256) => {
             Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
@@ -48,7 +56,10 @@ pub fn text_ids(
     }
 }
 
-/// No text or list of tokens that is held in memory at once is longer.
+/// From this share on, what a tokenizer does not know is worth a word.
+const LARGE: f64 = 0.01;
+
+/// No list of tokens that is held in memory at once is longer.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The whole of a text file in UTF-8, of at most a gibibyte.
@@ -58,17 +69,11 @@ const MAX_BYTES: u64 = 1 << 30;
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let named = path.display();
     let refuse = |why: String| Err(Error::Input(format!("{named}: {why}")));
-    let about = std::fs::metadata(path).map_err(Error::input(format!("cannot read {named}")))?;
-    // A pipe would be waited for, a device may have no end.
-    match about.len() {
-        _ if !about.is_file() => return refuse("it is no regular file".into()),
-        0 => return refuse("it is empty".into()),
-        n if n > MAX_BYTES => {
-            return refuse(format!("it has {n} bytes; up to {MAX_BYTES} are read at once"));
-        }
-        _ => {}
+    let bytes =
+        read_regular(path, MAX_BYTES).map_err(Error::input(format!("cannot read {named}")))?;
+    if bytes.is_empty() {
+        return refuse("it is empty".into());
     }
-    let bytes = std::fs::read(path).map_err(Error::input(format!("cannot read {named}")))?;
     match String::from_utf8(bytes) {
         // A mark of byte order is no text.
         Ok(mut text) => {

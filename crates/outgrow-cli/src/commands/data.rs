@@ -261,12 +261,16 @@ fn count_tokens(workspace: &Workspace, args: &Count) -> Result<(), Error> {
             "unknown_share": summary.unknown_share(), "lost_share": summary.lost_share(), "text": summary }),
         )?;
     } else {
+        // Of what took no time there is no speed.
+        let speed = match seconds {
+            0.001.. => format!(", {}B/s", count(bytes as f64 / seconds)),
+            _ => String::new(),
+        };
         print(&format!(
-            "{documents} documents, {}B, {} tokens of {vocab_size}: {:.2} bytes per token, {}B/s\n{}",
+            "{documents} documents, {}B, {} tokens of {vocab_size}: {:.2} bytes per token{speed}\n{}",
             count(bytes as f64),
             count(tokens as f64),
-            bytes as f64 / tokens as f64,
-            count(bytes as f64 / seconds),
+            bytes as f64 / tokens.max(1) as f64,
             files(&summary)
         ))?;
     }

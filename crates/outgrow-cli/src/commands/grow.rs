@@ -13,6 +13,7 @@ use outgrow_core::{
     growth::{Application, Sizes, TargetShape, reach},
     model::{MAX_COUNT, MAX_SIZE},
 };
+use outgrow_data::read_regular;
 use outgrow_train::{
     Checkpoint, Device, GrowError, GrownCheckpoint, check_room,
     hub::{self, LeftOut, is_hub},
@@ -273,10 +274,10 @@ fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Error> {
     let growths: Vec<Growth> = match &how.apply {
         Some(path) => {
             let named = path.display();
-            let text = std::fs::read_to_string(path)
+            let text = read_regular(path, LARGEST_LIST)
                 .map_err(Error::input(format!("cannot read {named}")))?;
             let what = format!("{named} is no JSON list of transforms and operators");
-            serde_json::from_str(&text).map_err(Error::input(what))?
+            serde_json::from_slice(&text).map_err(Error::input(what))?
         }
         None => to_sizes(from, how)?,
     };
@@ -350,6 +351,9 @@ fn check_sizes(architecture: &Architecture, how: &How) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+/// No list of transforms has more bytes.
+const LARGEST_LIST: u64 = 16 << 20;
 
 /// Each new layer is a growth of its own, whose sizes are all checked again: with more of them that
 /// takes minutes.

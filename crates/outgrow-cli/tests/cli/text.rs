@@ -213,3 +213,69 @@ fn a_database_may_lie_among_its_text() {
         }
     }
 }
+
+#[test]
+fn a_text_for_a_model_is_held_to_the_rules_of_a_sweeps_text() {
+    let desk = desk();
+    own(&desk, r#"paths = ["text.txt"], validation = 0.1"#);
+    desk.ok(&["run", "own.toml"]);
+    let model = desk.a_checkpoint();
+    desk.write("nul.txt", "w001 w002\0");
+    desk.write("lines.txt", &fs::read_to_string(desk.path("x.jsonl")).expect("read"));
+    let made = std::process::Command::new("mkfifo").arg(desk.path("pipe")).status();
+    assert!(made.expect("it runs").success());
+    for (text, more, words) in [
+        ("x.jsonl", &[][..], "plain text is read here"),
+        ("lines.txt", &[], "jq -r .text"),
+        ("nul.txt", &["--tokenizer", "t.json"], "line 1: byte 9 is NUL"),
+        ("pipe", &[], "a pipe"),
+        ("/dev/zero", &[], "a device"),
+    ] {
+        for command in [&["eval", &*model][..], &["doctor", &*model, "--d-ff", "99"]] {
+            let (code, errors) = desk.wrong(&[command, &["--text", text], more].concat());
+            assert!(code == 2 && errors.contains(text) && errors.contains(words), "{errors}");
+        }
+    }
+    desk.ok(&["eval", &model, "--text", "nul.txt"]);
+    let unknown = serde_json::json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "the": 1 }, "unk_token": "[UNK]" } });
+    desk.write("none.json", &unknown.to_string());
+    let output =
+        desk.run(&["eval", &model, "--text", "text.txt", "--tokenizer", "none.json", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("100.000 % of all tokens"), "{said}");
+    for file in ["pipe", "/dev/zero"] {
+        let (code, errors) = desk.wrong(&["grow", &model, "grown", "--apply", file]);
+        assert!(code == 2 && errors.contains(file) && errors.contains("not a file"), "{errors}");
+    }
+}
+
+#[test]
+fn nothing_is_made_of_files_without_text() {
+    let desk = desk();
+    desk.write("nulls.jsonl", "{\"text\": null}\n");
+    desk.write("none.json", "[]");
+    desk.write("mark.txt", "\u{feff}");
+    for name in ["nulls.jsonl", "none.json", "mark.txt"] {
+        own(&desk, &format!("paths = [{name:?}], validation = 0.1"));
+        for args in [
+            &["data", "count", name][..],
+            &["data", "count", name, "--tokenizer", "t.json"],
+            &["data", "tokenize", name, "--vocab-size", "300", "--to", "u.json"],
+            &["plan", "own.toml"],
+            &["run", "own.toml"],
+        ] {
+            let (code, errors) = desk.wrong(args);
+            assert!(code == 2 && errors.contains("there is no text in it"), "{args:?}: {errors}");
+            assert!(!desk.path("u.json").exists() && !desk.path("outgrow.db.text").exists());
+        }
+    }
+    desk.write("short.txt", "a few words");
+    let counted = desk.ok(&["data", "count", "short.txt"]);
+    assert!(counted.contains("bytes per token\n") && !counted.contains("inf"), "{counted}");
+    // Everything validates, and nothing trains.
+    own(&desk, r#"paths = ["x.jsonl"], validation_paths = ["x.jsonl"]"#);
+    let (code, errors) = desk.wrong(&["plan", "own.toml"]);
+    assert!(code == 2 && errors.contains("all of its files are validation text"), "{errors}");
+}

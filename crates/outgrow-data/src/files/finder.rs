@@ -1,235 +1,167 @@
-//! Finding files in folders.
+//! Which files some paths lead to: all of them are found first, and then it is decided which are
+//! read.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, FileType},
-    io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use outgrow_core::sweep::TextFormat;
+use outgrow_core::sweep::{DataSpec, TextFormat};
 
 use super::{
-    names::{is_about, is_named_data, name},
-    own::{self, Own},
-    source::{LeftOut, Source, Stamp, stamp},
+    looked::{Holds, Looked},
+    names::{is_about, is_named_data, is_named_text},
+    source::{LeftOut, Source},
+    walk::Walk,
 };
-use crate::{
-    error::{CorpusError, read_error},
-    formats::{Format, first_has, kind_of},
-};
+use crate::error::CorpusError;
 
-/// Finds files, each once, however many links lead to it.
-pub(crate) struct Finder<'a> {
-    field: &'a str,
-    format: Option<TextFormat>,
-    seen: HashMap<(u64, u64), PathBuf>,
-    folders: HashSet<(u64, u64)>,
-    /// How often something was found that had been found before.
-    doubles: usize,
-    own: Own,
+/// The files of a sweep's data.
+pub(crate) struct Found {
+    pub train: Vec<Source>,
+    /// Files of validation text, if they are named.
+    pub validation: Option<Vec<Source>>,
     /// What was found and is not read.
     pub left_out: Vec<LeftOut>,
 }
 
-impl<'a> Finder<'a> {
-    /// `field` is the name of the text in JSON and Parquet; a `format` of the user's stands above
-    /// what files seem to be; `own` files and folders are never opened.
-    pub fn new(field: &'a str, format: Option<TextFormat>, own: &[PathBuf]) -> Self {
-        Self {
-            field,
-            format,
-            seen: HashMap::new(),
-            folders: HashSet::new(),
-            doubles: 0,
-            own: Own::new(own),
-            left_out: vec![],
-        }
-    }
+/// A path of the user's.
+struct Named {
+    is_folder: bool,
+    is_validation: bool,
+    /// The numbers of the files that it leads to.
+    files: Vec<usize>,
+}
 
-    /// The files of some paths: folders in the order of the names in them. Hidden entries are left
-    /// out, and in folders with files of data what is none; so is what was found before.
-    ///
-    /// # Errors
-    /// If one can't be read, is no file, holds what is not read, or there is nothing in it.
-    pub fn find(&mut self, paths: &[String]) -> Result<Vec<Source>, CorpusError> {
-        let mut sources = vec![];
-        for path in paths {
-            if path.is_empty() {
-                return Err(CorpusError::Nameless);
+/// The files of all paths, each once, however many links and paths lead to it: folders in the order
+/// of the names in them, validation text first, so that what both name is not trained on. What is
+/// named by hand is read. In folders hidden entries are left out, and `own` files; beside files of
+/// data what is none; and JSON without a text of the name `field`.
+///
+/// # Errors
+/// If one can't be read, is no file, holds what is not read, or there is nothing in it.
+pub(crate) fn find(spec: &DataSpec, field: &str, own: &[PathBuf]) -> Result<Found, CorpusError> {
+    let mut walk = Walk::new(own);
+    let mut all = vec![];
+    let validation = spec.validation_paths.iter().flatten().map(|path| (path, true));
+    let train = spec.paths.iter().flatten().map(|path| (path, false));
+    for (path, is_validation) in validation.chain(train) {
+        let (is_folder, files) = walk.named(path)?;
+        all.push(Named { is_folder, is_validation, files });
+    }
+    let mut looked: Vec<Option<Looked>> = walk.files.iter().map(|_| None).collect();
+    let mut places: Vec<Place> = walk.files.iter().map(|_| Place::Nowhere).collect();
+    let mut parts = [vec![], vec![]];
+    for named in &all {
+        for &n in named.files.iter().filter(|&&n| walk.files[n].bytes > 0) {
+            looked[n].get_or_insert_with(|| Looked::at(&walk.files[n], spec.format));
+        }
+        let rule = Rule::of(named, spec.format, field, &mut looked);
+        for &n in &named.files {
+            if walk.files[n].bytes == 0 {
+                places[n] = Place::LeftOut("empty".into());
+                continue;
             }
-            let doubles = self.doubles;
-            let mut found = vec![];
-            let metadata = fs::metadata(path).map_err(read_error(Path::new(path)))?;
-            if self.own.has(Path::new(path), &metadata) {
-                let why = format!("{}; name files with text in them", own::WHY);
-                return Err(CorpusError::document(Path::new(path), why));
-            }
-            self.collect(Path::new(path), &mut vec![], &mut found)?;
-            if found.iter().all(|file| file.bytes == 0) && self.doubles == doubles {
-                return Err(CorpusError::Empty(path.clone()));
-            }
-            let (full, empty): (Vec<_>, Vec<_>) =
-                found.into_iter().partition(|file| file.bytes > 0);
-            empty.iter().for_each(|file| self.leave_out(&file.path, "empty"));
-            sources.extend(if Path::new(path).is_dir() {
-                self.data_of(full)?
-            } else {
-                self.looked_at(full)?
-            });
-        }
-        Ok(sources)
-    }
-
-    fn leave_out(&mut self, path: &Path, why: impl Into<String>) {
-        self.left_out.push(LeftOut { path: path.display().to_string(), why: why.into() });
-    }
-
-    /// Walks; `above` are the folders on the way, as they are named without links.
-    fn collect(
-        &mut self,
-        path: &Path,
-        above: &mut Vec<PathBuf>,
-        found: &mut Vec<Found>,
-    ) -> Result<(), CorpusError> {
-        let metadata = fs::metadata(path).map_err(read_error(path))?;
-        if self.own.has(path, &metadata) {
-            self.leave_out(path, own::WHY);
-            return Ok(());
-        }
-        let id = (metadata.dev(), metadata.ino());
-        if metadata.is_dir() {
-            return self.folder(path, id, above, found);
-        }
-        if !metadata.is_file() {
-            let kind = special(metadata.file_type());
-            let why = format!("it is {kind}, not a file; write its text to a file and name that");
-            return Err(CorpusError::document(path, why));
-        }
-        if let Some(other) = self.seen.get(&id) {
-            let why = format!("it is read as {} already", other.display());
-            self.doubles += 1;
-            self.leave_out(path, why);
-            return Ok(());
-        }
-        self.seen.insert(id, path.to_owned());
-        found.push(Found { path: path.to_owned(), bytes: metadata.len(), stamp: stamp(&metadata) });
-        Ok(())
-    }
-
-    fn folder(
-        &mut self,
-        path: &Path,
-        id: (u64, u64),
-        above: &mut Vec<PathBuf>,
-        found: &mut Vec<Found>,
-    ) -> Result<(), CorpusError> {
-        let whole = fs::canonicalize(path).map_err(read_error(path))?;
-        if above.iter().any(|folder| folder.starts_with(&whole)) {
-            let why =
-                "this link leads back to a folder that it lies in; remove it, or name the files";
-            return Err(CorpusError::document(path, why));
-        }
-        if !self.folders.insert(id) {
-            self.doubles += 1;
-            self.leave_out(path, "this folder is read by another name already");
-            return Ok(());
-        }
-        above.push(whole);
-        let walked =
-            self.entries(path)?.iter().try_for_each(|entry| self.collect(entry, above, found));
-        above.pop();
-        walked
-    }
-
-    fn entries(&mut self, path: &Path) -> Result<Vec<PathBuf>, CorpusError> {
-        let entries = fs::read_dir(path)
-            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-            .map_err(read_error(path))?;
-        let mut inner: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        inner.sort();
-        let (hidden, inner): (Vec<_>, Vec<_>) =
-            inner.into_iter().partition(|path| name(path).starts_with('.'));
-        hidden.iter().for_each(|path| self.leave_out(path, "hidden"));
-        Ok(inner)
-    }
-
-    fn looked_at(&self, found: Vec<Found>) -> Result<Vec<Source>, CorpusError> {
-        found.into_iter().map(|found| found.look(self.format)).collect()
-    }
-
-    /// The files of a folder; where there are any of data, texts and nothing else beside them.
-    fn data_of(&mut self, found: Vec<Found>) -> Result<Vec<Source>, CorpusError> {
-        if self.format == Some(TextFormat::Text) {
-            return self.looked_at(found);
-        }
-        // What can't be read matters only if it is to be read.
-        let looked = found.into_iter().map(|found| {
-            let path = found.path.clone();
-            let source = found.look(self.format);
-            let is_data = source.as_ref().is_ok_and(|source| is_data(source, self.field));
-            (path, source, is_data)
-        });
-        let looked: Vec<(PathBuf, Result<Source, CorpusError>, bool)> = looked.collect();
-        let has_data = looked.iter().any(|(path, _, is_data)| *is_data && !is_about(path));
-        let has_text = looked.iter().any(|(path, source, _)| {
-            source.as_ref().is_ok_and(|source| source.kind.format == Format::Text)
-                && !is_about(path)
-        });
-        let mut sources = vec![];
-        for (path, source, is_data) in looked {
-            if has_data && is_about(&path) {
-                self.leave_out(&path, "it is about the data");
-            } else if has_data && !is_data && !is_named_data(&path) {
-                self.leave_out(&path, "beside files of data");
-            } else {
-                let mut source = source?;
-                // Settings among source code and the like: one object that is no document.
-                if !is_data && has_text && source.kind.format == Format::Objects {
-                    source.kind.format = Format::Text;
+            match (&places[n], rule.why_not(looked[n].as_ref().expect("looked at"))) {
+                (Place::Read { .. }, _) => {}
+                (Place::Nowhere, Some(why)) => places[n] = Place::LeftOut(why),
+                (Place::LeftOut(_), Some(_)) => {}
+                (_, None) => {
+                    places[n] = Place::Read { validates: named.is_validation };
+                    parts[usize::from(named.is_validation)].push(n);
                 }
-                sources.push(source);
             }
         }
-        Ok(sources)
     }
-}
-
-struct Found {
-    path: PathBuf,
-    bytes: u64,
-    stamp: Stamp,
-}
-
-impl Found {
-    fn look(self, format: Option<TextFormat>) -> Result<Source, CorpusError> {
-        let (kind, mark) = kind_of(&self.path, format)?;
-        Ok(Source { path: self.path, kind, bytes: self.bytes, mark, stamp: self.stamp })
-    }
-}
-
-fn special(kind: FileType) -> &'static str {
-    match kind {
-        kind if kind.is_fifo() => "a pipe",
-        kind if kind.is_socket() => "a socket",
-        kind if kind.is_char_device() || kind.is_block_device() => "a device",
-        _ => "something else",
-    }
-}
-
-/// Whether a file holds documents with a text of this name.
-fn is_data(source: &Source, field: &str) -> bool {
-    match source.kind.format {
-        Format::Text => false,
-        Format::Parquet => true,
-        Format::Lines
-            if name(&source.path).contains(".jsonl") || name(&source.path).contains(".ndjson") =>
-        {
-            true
+    let mut left_out = walk.left_out;
+    for (n, place) in places.iter().enumerate() {
+        if let Place::LeftOut(why) = place {
+            left_out.push(LeftOut::new(&walk.files[n].path, why));
         }
-        Format::Lines | Format::Array | Format::Objects => {
-            first_has(&source.path, source.kind.packing, field).unwrap_or(true)
+    }
+    for (path, n) in walk.doubles {
+        let known = &walk.files[n].path;
+        let why = match &places[n] {
+            Place::LeftOut(_) if path == *known => continue,
+            Place::LeftOut(why) => why.clone(),
+            Place::Read { validates: true } => {
+                format!("it is read as {} already, as validation text", known.display())
+            }
+            _ if path == *known => continue,
+            _ => format!("it is read as {} already", known.display()),
+        };
+        left_out.push(LeftOut::new(&path, &why));
+    }
+    let mut sources = |numbers: &[usize]| -> Result<Vec<Source>, CorpusError> {
+        numbers.iter().map(|&n| looked[n].take().expect("looked at").source).collect()
+    };
+    let validation = sources(&parts[1])?;
+    let train = sources(&parts[0])?;
+    if train.is_empty() && !validation.is_empty() {
+        let paths: Vec<_> = spec.paths.iter().flatten().map(String::as_str).collect();
+        return Err(CorpusError::Document {
+            place: paths.join(", "),
+            why: "all of its files are validation text, as data.validation_paths names them, and none is left to train \
+                  on; name others there, or give a share instead (data.validation = 0.1)"
+                .into(),
+        });
+    }
+    let validation = spec.validation_paths.as_ref().map(|_| validation);
+    Ok(Found { train, validation, left_out })
+}
+
+/// What becomes of a file.
+enum Place {
+    /// It was not decided yet.
+    Nowhere,
+    /// As validation text, or as training text.
+    Read { validates: bool },
+    /// And why.
+    LeftOut(String),
+}
+
+/// Which files of a path are read.
+struct Rule {
+    /// Whether all are: they are named by hand, or the user says what they hold.
+    takes_all: bool,
+    has_data: bool,
+    has_text: bool,
+}
+
+impl Rule {
+    fn of(
+        named: &Named,
+        format: Option<TextFormat>,
+        field: &str,
+        looked: &mut [Option<Looked>],
+    ) -> Self {
+        let takes_all = !named.is_folder || format == Some(TextFormat::Text);
+        let mut rule = Self { takes_all, has_data: false, has_text: false };
+        if takes_all {
+            return rule;
+        }
+        for &n in &named.files {
+            let Some(looked) = &mut looked[n] else { continue };
+            let holds = looked.holds(field);
+            let (is_data, is_text) = (*holds == Holds::Data, *holds == Holds::Text);
+            let counts = !is_about(&looked.path);
+            rule.has_data |= is_data && counts;
+            rule.has_text |= is_text && counts;
+        }
+        rule
+    }
+
+    /// Why a file is not read.
+    fn why_not(&self, looked: &Looked) -> Option<String> {
+        let path = &looked.path;
+        match looked.known() {
+            _ if self.takes_all => None,
+            _ if self.has_data && is_about(path) => Some("it is about the data".into()),
+            Holds::Data => None,
+            Holds::None(why) => {
+                ((self.has_data || self.has_text) && !is_named_text(path)).then(|| why.clone())
+            }
+            // What can't be read matters only if it is to be read.
+            Holds::Text | Holds::Unknown => {
+                (self.has_data && !is_named_data(path)).then(|| "beside files of data".into())
+            }
         }
     }
 }

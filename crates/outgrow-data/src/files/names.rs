@@ -15,6 +15,12 @@ pub(super) fn is_named_data(path: &Path) -> bool {
     endings.iter().any(|ending| name.contains(ending))
 }
 
+/// Whether a name says that a file is text, whatever it holds.
+pub(super) fn is_named_text(path: &Path) -> bool {
+    let name = name(path);
+    [".txt", ".text"].iter().any(|ending| name.contains(ending))
+}
+
 /// Whether a name says that a file is about the data beside it.
 pub(super) fn is_about(path: &Path) -> bool {
     let name = name(path);

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -53,6 +53,12 @@ pub struct LeftOut {
     pub path: String,
     /// Why.
     pub why: String,
+}
+
+impl LeftOut {
+    pub(super) fn new(path: &Path, why: &str) -> Self {
+        Self { path: path.display().to_string(), why: why.to_owned() }
+    }
 }
 
 /// Files of one kind.

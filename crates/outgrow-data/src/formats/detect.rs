@@ -210,6 +210,11 @@ fn guessed(
             path,
             "tables of this kind are not read; convert it to JSON lines or Parquet, or say format = \"text\" to read it as it stands",
         )),
+        "ipynb" => Err(CorpusError::document(
+            path,
+            "notebooks are not read; convert it, for example by `jupyter nbconvert --to script`, or say format = \"text\" \
+             to read it as it stands",
+        )),
         "jsonl" | "ndjson" | "jsonlines" => {
             Ok(if is_array { Format::Array } else { Format::Lines })
         }

@@ -5,5 +5,5 @@ mod field;
 mod records;
 mod scanner;
 
-pub(crate) use self::records::{Records, first_has};
+pub(crate) use self::records::{Records, lacks};
 pub(super) use self::{field::is_object, scanner::MOST_BYTES};

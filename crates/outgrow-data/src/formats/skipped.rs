@@ -51,31 +51,36 @@ const ENOUGH_RECORDS: u64 = 1000;
 
 impl Missing {
     /// A record was read, and has the field or not.
-    pub fn saw(
-        &mut self,
-        found: bool,
-        keys: impl Fn() -> Vec<String>,
-        path: &Path,
-        field: &str,
-    ) -> Result<(), CorpusError> {
+    pub fn saw(&mut self, found: bool, keys: impl Fn() -> Vec<String>) {
         if self.records == 0 && !found {
             self.keys = keys();
         }
         self.found |= found;
         self.records += 1;
-        if self.records >= ENOUGH_RECORDS { self.finish(path, field) } else { Ok(()) }
+    }
+
+    /// Whether no record will have it.
+    pub fn is_enough(&self) -> bool {
+        !self.found && self.records >= ENOUGH_RECORDS
+    }
+
+    /// What is wrong with a file of such records, if something is.
+    pub fn why(&self, field: &str) -> Option<String> {
+        let which = match self.records {
+            _ if self.found => return None,
+            0 => return Some("there is no object in it".into()),
+            1 => "its object has no text".into(),
+            n => format!("none of its {n} objects has a text"),
+        };
+        let keys = if self.keys.is_empty() { "nothing".into() } else { self.keys.join(", ") };
+        Some(format!("{which} `{field}`, but {keys}"))
     }
 
     /// The file was read.
     pub fn finish(&self, path: &Path, field: &str) -> Result<(), CorpusError> {
-        if self.found || self.records == 0 {
-            return Ok(());
-        }
+        let Some(why) = self.why(field).filter(|_| self.records > 0) else { return Ok(()) };
         let why = format!(
-            "none of its {} objects has a text `{field}`, but {}; name the field of the text (data.field), or read the file as plain text \
-             (data.format = \"text\")",
-            self.records,
-            if self.keys.is_empty() { "nothing".into() } else { self.keys.join(", ") }
+            "{why}; name the field of the text (data.field), or read the file as plain text (data.format = \"text\")"
         );
         Err(CorpusError::document(path, why))
     }

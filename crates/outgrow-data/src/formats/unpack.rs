@@ -76,12 +76,20 @@ impl<R: BufRead> Read for Members<R> {
             }
             let mut reader = self.member.take().expect("it was there").into_inner();
             if !only_zeros_are_left(&mut reader)? {
+                if reader.fill_buf()?.first() != Some(&GZIP) {
+                    let why = "behind its gzip stands something else; unpack it with `gzip -d`, which leaves that out, or \
+                               make it anew";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
                 self.member = Some(flate2::bufread::GzDecoder::new(reader));
             }
         }
         Ok(0)
     }
 }
+
+/// What each member begins with.
+const GZIP: u8 = 0x1f;
 
 /// Whether a reader is at its end, or has nothing but zeros.
 fn only_zeros_are_left(reader: &mut impl BufRead) -> io::Result<bool> {

@@ -65,6 +65,7 @@ impl Reading<'_> {
             }
         }
         counts.tokens = counts.bytes;
+        self.is_something(&counts)?;
         Ok(counts)
     }
 }

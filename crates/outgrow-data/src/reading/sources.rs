@@ -8,7 +8,7 @@ use super::shared::field;
 use crate::{
     documents::{Division, Part, Reader, TakePiece},
     error::CorpusError,
-    files::{Finder, LeftOut, Source, by_kind},
+    files::{LeftOut, Source, by_kind, find},
     formats::{Format, Kind, Packing, Skipped},
     listener::Listener,
     summary::{Counts, Summary},
@@ -43,16 +43,12 @@ impl<'a> Reading<'a> {
             (Some(_), None) => None,
             (None, _) => Some(ZERO_BYTE),
         };
-        let mut finder = Finder::new(field(spec), spec.format, own);
-        // Those first: what they have is not trained on.
-        let validation =
-            spec.validation_paths.as_deref().map(|paths| finder.find(paths)).transpose()?;
-        let train = finder.find(spec.paths.as_deref().unwrap_or_default())?;
+        let found = find(spec, field(spec), own)?;
         Ok(Self {
             spec,
-            train,
-            validation,
-            left_out: finder.left_out,
+            train: found.train,
+            validation: found.validation,
+            left_out: found.left_out,
             checked: tokenizer.is_some(),
             tokenizer,
             end,
@@ -91,12 +87,42 @@ impl<'a> Reading<'a> {
         self.files().map(|(source, _)| source.bytes).sum()
     }
 
+    /// Refuses files in which there is no text at all.
+    pub fn is_something(&self, counts: &Counts) -> Result<(), CorpusError> {
+        if counts.bytes.iter().any(|&bytes| bytes > 0) {
+            return Ok(());
+        }
+        let files: Vec<String> =
+            self.files().map(|(source, _)| source.path.display().to_string()).collect();
+        let place = match &*files {
+            [] => return Ok(()),
+            [one] => one.clone(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        };
+        let skipped = match counts.skipped.total() {
+            0 => String::new(),
+            n => format!(" ({n} entries: {})", counts.skipped.describe()),
+        };
+        let why = format!("there is no text in it{skipped}; name files with text in them");
+        Err(CorpusError::Document { place, why })
+    }
+
     pub fn summary(&self, digest: String, counts: Counts, seconds: f64) -> Summary {
         let end = match (&self.tokenizer, self.is_raw()) {
             (Some(_), _) => self.spec.end_of_text.clone(),
             (None, true) => None,
             (None, false) => Some("U+0000".into()),
         };
+        let mut notes =
+            self.tokenizer.as_ref().map_or_else(Vec::new, |tokenizer| tokenizer.notes().to_vec());
+        // Each document has one then, and each one was put there.
+        let never = counts.documents.iter().sum::<u64>() == counts.ends;
+        if let Some(end) = end.as_deref().filter(|_| self.spec.joined && never) {
+            notes.push(format!(
+                "data.joined says that {end} stands between documents already, and it stands nowhere in the text: nothing \
+                 separates them; leave data.joined out, or name the token that does (data.end_of_text)"
+            ));
+        }
         Summary {
             digest,
             corpus: None,
@@ -106,10 +132,7 @@ impl<'a> Reading<'a> {
             counts,
             is_bytes: self.tokenizer.is_none(),
             end_of_text: end,
-            notes: self
-                .tokenizer
-                .as_ref()
-                .map_or_else(Vec::new, |tokenizer| tokenizer.notes().to_vec()),
+            notes,
             seconds,
         }
     }

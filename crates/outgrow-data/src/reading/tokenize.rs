@@ -42,7 +42,9 @@ impl Reading<'_> {
             if batch.bytes >= BATCH_BYTES { batch.flush(&mut counts, take) } else { Ok(()) }
         })?;
         batch.flush(&mut counts, take)?;
-        Ok((Counts { skipped, ..counts }, batch.seconds))
+        let counts = Counts { skipped, ..counts };
+        self.is_something(&counts)?;
+        Ok((counts, batch.seconds))
     }
 
     /// The tokens of a piece, and what can be said of it alone.

@@ -1,13 +1,19 @@
 //! A tokenizer of somebody else, read for training text.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
-use super::ends::{self, End};
-use crate::{error::CorpusError, guard::guarded};
+use super::{
+    ends::{self, End},
+    others,
+};
+use crate::{error::CorpusError, guard::guarded, regular::read_regular};
+
+/// No `tokenizer.json` has more bytes.
+pub const LARGEST_TOKENIZER: u64 = 1 << 30;
 
 /// A tokenizer, ready to be used from many threads. It turns a text into tokens and nothing else:
 /// truncation, padding, dropout and tokens around a text, which someone stored for another use, are
@@ -28,14 +34,15 @@ impl Tokenizer {
     /// # Errors
     /// If it is missing, or not one.
     pub fn read(path: &Path) -> Result<Self, CorpusError> {
+        let hint = others::hint(path);
         let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
         let shown = path.display().to_string();
         let refused = |why: String| CorpusError::Tokenizer { path: shown.clone(), why };
         let foreign = |error: &dyn std::fmt::Display| {
-            refused(format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}"))
+            refused(format!("it is no tokenizer.json of Hugging Face's tokenizers: {error}{hint}"))
         };
-        let bytes = fs::read(&path)
-            .map_err(|error| refused(format!("cannot read the tokenizer: {error}")))?;
+        let bytes = read_regular(&path, LARGEST_TOKENIZER)
+            .map_err(|error| refused(format!("cannot read the tokenizer: {error}{hint}")))?;
         // JSON first: of what is none, the library would panic.
         let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| foreign(&error))?;
         let mut notes = put_aside(&mut value);
@@ -69,6 +76,12 @@ impl Tokenizer {
     /// What was put aside or found to disagree, in words.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Which share of tokens stands for what it does not know.
+    pub fn unknown_share(&self, ids: &[u32]) -> f64 {
+        let unknown = ids.iter().filter(|&&id| Some(id) == self.unknown).count();
+        unknown as f64 / ids.len().max(1) as f64
     }
 
     /// The token of what it does not know, if it has one.

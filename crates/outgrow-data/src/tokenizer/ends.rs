@@ -1,10 +1,13 @@
 //! The token that ends a document, where the owners of a tokenizer write it.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use serde_json::Value;
 
-use crate::error::CorpusError;
+use crate::{error::CorpusError, regular::read_regular};
+
+/// No file that says it has more bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// Tokens that end a document in tokenizers of today; the first that a tokenizer has is its own, if
 /// its owners say nothing.
@@ -46,7 +49,7 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
     // Another name is that of a single file, which has nothing to do with what lies beside it.
     let is_whole = tokenizer.file_name().is_some_and(|name| name == "tokenizer.json");
     for (file, field) in SAYING.into_iter().filter(|_| is_whole) {
-        let said = said_in(&tokenizer.with_file_name(file), field, inner)?;
+        let (said, numbers) = said_in(&tokenizer.with_file_name(file), field, inner)?;
         let known = |token: &&String| inner.token_to_id(token).is_some();
         match (said.iter().find(known).cloned(), end.token.clone()) {
             (Some(token), None) => (end.token, by) = (Some(token), file),
@@ -57,6 +60,13 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
                 let tokens = said.join(", ");
                 end.notes.push(format!("{file} says that {tokens} ends a text, which tokenizer.json does not have"));
             }
+            (None, _) => end.notes.extend(numbers.first().map(|&id| {
+                let what = match u32::try_from(id).ok().and_then(|id| inner.id_to_token(id)) {
+                    Some(word) => format!("which is {word:?} in tokenizer.json and no control token"),
+                    None => "which tokenizer.json does not have".into(),
+                };
+                format!("{file} says that token {id} ends a text, {what}; data.end_of_text names one")
+            })),
             _ => {}
         }
     }
@@ -66,33 +76,44 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
     Ok(end)
 }
 
-/// The tokens that a file names: as text, as an object with a text, or by their numbers.
+/// The tokens that a file names: as text, as an object with a text, or by their numbers; and numbers
+/// that are those of no control token.
 fn said_in(
     path: &Path,
     field: &str,
     inner: &tokenizers::Tokenizer,
-) -> Result<Vec<String>, CorpusError> {
+) -> Result<(Vec<String>, Vec<u64>), CorpusError> {
     let refused = |why: String| CorpusError::Tokenizer { path: path.display().to_string(), why };
-    let text = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+    let text = match read_regular(path, LARGEST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
         read => read.map_err(|error| refused(format!("cannot read it: {error}")))?,
     };
     let value: Value = serde_json::from_slice(&text)
         .map_err(|error| refused(format!("it is no JSON: {error}")))?;
-    let one = |value: &Value| match value {
-        Value::String(token) => Some(token.clone()),
-        Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
-        Value::Number(id) => id.as_u64().and_then(|id| control_token(id, inner)),
-        _ => None,
+    let (mut tokens, mut numbers) = (vec![], vec![]);
+    let mut one = |value: &Value| match value {
+        Value::String(token) => tokens.push(token.clone()),
+        Value::Object(token) => {
+            tokens.extend(token.get("content").and_then(Value::as_str).map(str::to_owned));
+        }
+        Value::Number(id) => {
+            let Some(id) = id.as_u64() else { return };
+            match control_token(id, inner) {
+                Some(token) => tokens.push(token),
+                None => numbers.push(id),
+            }
+        }
+        _ => {}
     };
     // Models of several kinds of input keep that of text apart.
     let value =
         value.get(field).or_else(|| value.get("text_config").and_then(|text| text.get(field)));
-    Ok(match value {
-        Some(Value::Array(several)) => several.iter().filter_map(one).collect(),
-        Some(value) => one(value).into_iter().collect(),
-        None => vec![],
-    })
+    match value {
+        Some(Value::Array(several)) => several.iter().for_each(one),
+        Some(value) => one(value),
+        None => {}
+    }
+    Ok((tokens, numbers))
 }
 
 /// A token by its number, if it is one for control: the number of another tokenizer's would be any

@@ -85,7 +85,10 @@ impl<'a> Records<'a> {
         })?;
         let found = field(text, self.field)
             .map_err(|error| place.refused(format!("it is no JSON object: {error}")))?;
-        self.missing.saw(!matches!(found, Field::Missing), || keys(text), self.path, self.field)?;
+        self.missing.saw(found != Field::Missing, || keys(text));
+        if self.missing.is_enough() {
+            self.missing.finish(self.path, self.field)?;
+        }
         match found {
             Field::Text(text) if text.is_empty() => self.skipped.empty += 1,
             Field::Text(text) => (self.take)(text.as_bytes())?,
@@ -104,25 +107,37 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Whether the first record of a file has a field; not if it has no record.
+/// Why a file has no text of this name, if none of its records has one, as far as they are looked
+/// at: mostly that is the first.
 ///
 /// # Errors
-/// If it can't be read.
-pub(crate) fn first_has(path: &Path, packing: Packing, name: &str) -> Result<bool, CorpusError> {
+/// If it can't be read, or is no JSON.
+pub(crate) fn lacks(
+    path: &Path,
+    packing: Packing,
+    name: &str,
+) -> Result<Option<String>, CorpusError> {
     let reader = unpacked(path, packing, &())?;
     let mut reader = without_mark(reader).map_err(read_error(path))?;
-    let mut scanner = Scanner::new(path);
+    let (mut scanner, mut missing) = (Scanner::new(path), Missing::default());
     loop {
         let bytes = reader.fill_buf().map_err(read_error(path))?;
-        let read = bytes.len();
         for &byte in bytes {
-            if scanner.push(byte)?.is_some() {
-                let text = String::from_utf8_lossy(&scanner.object);
-                return Ok(field(&text, name).is_ok_and(|found| found != Field::Missing));
+            if scanner.push(byte)?.is_none() {
+                continue;
+            }
+            let object = std::mem::take(&mut scanner.object);
+            let text = String::from_utf8_lossy(&object);
+            let has = field(&text, name).is_ok_and(|found| found != Field::Missing);
+            missing.saw(has, || keys(&text));
+            if has || missing.is_enough() {
+                return Ok(missing.why(name));
             }
         }
+        let read = bytes.len();
         if read == 0 {
-            return Ok(false);
+            scanner.finish()?;
+            return Ok(missing.why(name));
         }
         reader.consume(read);
     }

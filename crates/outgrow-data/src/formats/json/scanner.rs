@@ -40,6 +40,15 @@ pub(super) struct Scanner<'a> {
     in_string: bool,
     escaped: bool,
     array: Array,
+    last: Last,
+}
+
+/// What stands before, in an array.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Begin,
+    Object,
+    Comma,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,6 +71,7 @@ impl<'a> Scanner<'a> {
             in_string: false,
             escaped: false,
             array: Array::Unknown,
+            last: Last::Begin,
         }
     }
 
@@ -88,15 +98,30 @@ impl<'a> Scanner<'a> {
             b'}' | b']' => self.depth -= 1,
             _ => {}
         }
-        Ok((self.depth == 0).then_some(self.began))
+        if self.depth > 0 {
+            return Ok(None);
+        }
+        self.last = Last::Object;
+        Ok(Some(self.began))
     }
 
     fn between(&mut self, byte: u8) -> Result<(), CorpusError> {
+        let is_misplaced = match byte {
+            b'{' => self.last == Last::Object,
+            b',' => self.last != Last::Object,
+            b']' => self.last == Last::Comma,
+            _ => false,
+        };
+        if self.array == Array::Open && is_misplaced {
+            return self.refused(
+                "its array is broken: one comma stands between two objects, and none elsewhere",
+            );
+        }
         match (byte, self.array) {
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
             (b'[', Array::Unknown) => self.array = Array::Open,
             (b']', Array::Open) => self.array = Array::Closed,
-            (b',', Array::Open) => {}
+            (b',', Array::Open) => self.last = Last::Comma,
             (b'{', Array::Unknown | Array::None | Array::Open) => {
                 self.array = if self.array == Array::Open { Array::Open } else { Array::None };
                 self.object.push(byte);
