@@ -161,6 +161,12 @@ impl StoreError {
         move |error| StoreError::Corrupt { what, error: error.to_string() }
     }
 
+    /// Whether a server has just been started, and will answer in a moment.
+    pub fn is_starting_up(&self) -> bool {
+        let (StoreError::Sql(error) | StoreError::Open { error, .. }) = self else { return false };
+        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57P03")
+    }
+
     /// Whether the database may be back, or free again, in a while: the same call can then go
     /// through.
     pub fn is_passing(&self) -> bool {

@@ -3,14 +3,19 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use outgrow_core::{Sweep, Trial, event::Receiver, sweep::memory};
 use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
-use outgrow_store::{Claim, Environment, Memory, Recorded, Snapshot, Store};
+use outgrow_store::{
+    Claim, Environment, Memory, Recorded, Snapshot, Store, StoreError, SweepSummary,
+};
 use outgrow_train::{
     Begin, Device, Job, Options, Saved, TrainError, backward,
     device::{self, MemoryGauge},
@@ -96,12 +101,7 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
     let there = Device::all();
     let device = options.device.unwrap_or(there[0]);
     check_device(device, &there)?;
-    let summary = runtime()?.block_on(async {
-        let store = Store::open_read_only(&workspace.db).await?;
-        let found = store.find_sweep(sweep).await;
-        store.close().await;
-        Ok::<_, Error>(found?)
-    })?;
+    let summary = runtime()?.block_on(find(workspace, sweep, &stop))?;
     let corrupt = Error::environment(format!("sweep {} in the database", summary.name));
     let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
     let corpus =
@@ -130,6 +130,37 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         false => Ok(()),
     }
 }
+
+/// The sweep in the database. A server that was just started is waited for: whoever started this
+/// worker talks to it already.
+async fn find(
+    workspace: &Workspace,
+    sweep: &str,
+    stop: &AtomicBool,
+) -> Result<SweepSummary, StoreError> {
+    let began = Instant::now();
+    loop {
+        let found = async {
+            let store = Store::open_read_only(&workspace.db).await?;
+            let found = store.find_sweep(sweep).await;
+            store.close().await;
+            found
+        };
+        match found.await {
+            Err(error)
+                if error.is_starting_up()
+                    && began.elapsed() < STARTING_UP
+                    && !stop.load(Ordering::Relaxed) =>
+            {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            found => return found,
+        }
+    }
+}
+
+/// No server takes longer to start.
+const STARTING_UP: Duration = Duration::from_secs(60);
 
 /// What all attempts of a worker have in common.
 struct Attempts<'a> {
