@@ -1,0 +1,8 @@
+//! Tests and examples find libtorch at run time where it was found at build time.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let lib = std::env::var("DEP_OUTGROW_TRAIN_LIBTORCH_LIB")
+        .expect("outgrow-train says where libtorch lies");
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
+}
