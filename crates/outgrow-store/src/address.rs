@@ -138,12 +138,12 @@ fn scheme(text: &str) -> Option<(String, &str)> {
 fn path(text: &str) -> Result<Address, StoreError> {
     let odd = match text {
         _ if text.trim().is_empty() => Some("it is empty"),
-        _ if text.trim_matches(['\'', '"']).trim() != text => {
-            Some("blanks or quotes stand around it")
-        }
         ":memory:" => Some("a database in memory is gone when the command ends"),
         _ if text.contains('\0') => Some("it holds a NUL character"),
         _ if is_clearly_a_path(text) => None,
+        _ if text.trim_matches(['\'', '"']).trim() != text => {
+            Some("blanks or quotes stand around it")
+        }
         _ if is_list_of_keywords(text) => Some(
             "it looks like a list of keywords; write ./ before the name of a file that has an =",
         ),

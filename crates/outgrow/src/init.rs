@@ -160,8 +160,7 @@ fn quoted(file: &Path, path: &Path) -> Result<String, Error> {
 
 /// A string as TOML writes it.
 fn toml_string(text: &str) -> String {
-    // What JSON escapes, TOML escapes alike.
-    serde_json::Value::from(text).to_string()
+    toml::Value::from(text).to_string()
 }
 
 /// `1_234_567`.

@@ -259,7 +259,7 @@ mod tests {
         }
 
         #[test]
-        fn every_script_is_one(folder in "/[^\\x00-\\x1f\\x7f-\\u{9f}\\\\]{0,30}", option in "--comment=[ -~]{0,30}", database in "[^\\x00:?]{1,30}") {
+        fn every_script_is_one(folder in "/[^\\x00-\\x1f\\x7f-\\u{9f}\\\\]{0,30}", option in "--comment=[ -~]{0,30}", database in "\\./[^\\x00:?]{1,30}") {
             let text = script(&database, &[&option], &folder).expect("a script").text();
             let output = bash("bash -n /dev/stdin <<<\"$0\"", &[&text]);
             prop_assert!(output.status.success(), "{}\n{}", text, String::from_utf8_lossy(&output.stderr));
