@@ -72,7 +72,7 @@ pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
 /// How many replicates of a trial are worth training as one model on a GPU, the trial among them.
 ///
 /// Small steps leave a GPU idle, for it takes longer to launch their kernels than to run them:
-/// about 500 launches of 6 µs, in which it could do [`BUSY_FLOPS`]. Replicates fill a step up to
+/// about 500 launches of 6 µs, in which it could do `BUSY_FLOPS`. Replicates fill a step up to
 /// there. (An estimate from those figures, not a measurement.)
 pub fn replicates_that_pay(trial: &Trial) -> usize {
     let target = trial.plan.target();
