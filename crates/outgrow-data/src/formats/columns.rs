@@ -1,6 +1,6 @@
 //! Documents in Parquet, a few rows at a time.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
@@ -9,7 +9,9 @@ use arrow::{
 };
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
-    basic::Compression,
+    basic::{Compression, Type},
+    column::page::{Page, PageReader},
+    file::{metadata::RowGroupMetaData, serialized_reader::SerializedPageReader},
     schema::types::SchemaDescriptor,
 };
 
@@ -33,10 +35,12 @@ pub(crate) fn each(
 ) -> Result<(), CorpusError> {
     let file = File::open(path).map_err(read_error(path))?;
     let bytes = file.metadata().map_err(read_error(path))?.len();
+    let pages = Arc::new(file.try_clone().map_err(read_error(path))?);
     let builder = whole(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
     let column = Column::find(path, field, builder.parquet_schema())?;
     for group in builder.metadata().row_groups() {
         readable(path, group.column(column.leaf).compression())?;
+        check_dictionaries(path, &pages, group, column.leaf)?;
     }
     let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
     let mask = ProjectionMask::leaves(builder.parquet_schema(), [column.leaf]);
@@ -44,6 +48,37 @@ pub(crate) fn each(
     while let Some(batch) = whole(path, || batches.next().transpose())? {
         column.each(path, &batch, skipped, take)?;
         listener.read((u128::from(bytes) * batch.num_rows() as u128 / u128::from(rows)) as u64);
+    }
+    Ok(())
+}
+
+/// Refuses a dictionary that says it has more values than its bytes can hold: the library lays out
+/// memory for as many, before it reads them.
+fn check_dictionaries(
+    path: &Path,
+    file: &Arc<File>,
+    group: &RowGroupMetaData,
+    leaf: usize,
+) -> Result<(), CorpusError> {
+    let column = group.column(leaf);
+    if column.column_type() != Type::BYTE_ARRAY {
+        return Ok(());
+    }
+    let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+    let mut pages = whole(path, || SerializedPageReader::new(file.clone(), column, rows, None))?;
+    while let Some(next) = whole(path, || pages.peek_next_page())? {
+        if !next.is_dict {
+            whole(path, || pages.skip_next_page())?;
+            continue;
+        }
+        if let Some(Page::DictionaryPage { buf, num_values, .. }) =
+            whole(path, || pages.get_next_page())?
+            // Each value has its length before it, in four bytes.
+            && num_values as usize > buf.len() / 4
+        {
+            let why = format!("its dictionary has {} bytes for {num_values} values", buf.len());
+            return Err(CorpusError::document(path, format!("it is no whole Parquet file: {why}")));
+        }
     }
     Ok(())
 }
