@@ -209,7 +209,7 @@ fn a_database_may_lie_among_its_text() {
         own(&desk, data);
         for command in ["plan", "run"] {
             let (code, errors) = desk.wrong(&[command, "own.toml"]);
-            assert!(code == 2 && errors.contains("paths: a path is empty"), "{errors}");
+            assert!(code == 2 && errors.contains("an empty name"), "{errors}");
         }
     }
 }
