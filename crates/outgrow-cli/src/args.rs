@@ -50,7 +50,7 @@ A first hour:
   outgrow init SWEEP.toml --text FOLDER   a sweep for your own text
   outgrow plan SWEEP.toml      what would be trained, and what it would cost
   outgrow run SWEEP.toml       train it; Ctrl-C stops, the same command goes on
-  outgrow report NAME          figures, tables, and the answer in one paragraph
+  outgrow report NAME          figures, tables, and the answer in a table
   outgrow query \"SELECT * FROM speedups\"
 
 Exit codes:
