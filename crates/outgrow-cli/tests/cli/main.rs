@@ -116,8 +116,8 @@ fn without_enough_memory_the_batch_is_cut() {
 #[test]
 fn a_common_beginning_is_trained_once_with_the_same_bits() {
     let sweep = SWEEP.replace(
-        "plans = 1, max_stages = 3, window = [0.1, 0.6]",
-        "plans = 5, max_stages = 4, window = [0.3, 0.9]",
+        "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
+        "plans = 5, max_stages = 4, grow_between = [0.3, 0.9]",
     );
     let (alone, shared) = (Desk::new(), Desk::new());
     for (desk, more) in [(&alone, &["--alone"][..]), (&shared, &["-j2"])] {
@@ -148,8 +148,8 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
 fn replicates_are_trained_together_with_the_same_numbers() {
     let sweep = SWEEP
         .replace(
-            "plans = 1, max_stages = 3, window = [0.1, 0.6]",
-            "plans = 3, max_stages = 3, window = [0.3, 0.9]",
+            "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
+            "plans = 3, max_stages = 3, grow_between = [0.3, 0.9]",
         )
         .replace("float32", "float64");
     let (alone, together) = (Desk::new(), Desk::new());
@@ -233,7 +233,7 @@ fn wrong_sweeps_are_told_so() {
         ("n_layers = 2", "n_layers = 0".to_owned(), "target"),
         ("batch_size = 4", "batch_size = 0".to_owned(), "training.batch_size"),
         ("learning_rate = 5e-3", "learning_rate = -1.0".to_owned(), "training.learning_rate"),
-        ("window = [0.1, 0.6]", "window = [0.6, 0.1]".to_owned(), "window"),
+        ("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]".to_owned(), "window"),
         (
             "kind = \"normal\", scale = 1.0",
             "kind = \"normal\", scale = 0.0".to_owned(),
