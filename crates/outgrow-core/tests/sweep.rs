@@ -291,7 +291,8 @@ fn trials_that_begin_alike_are_found() {
 #[test]
 fn memory_is_predicted_and_cut_to_fit() {
     use outgrow_core::sweep::memory::{
-        Backward::*, more_parts, parts_that_fit, replicates_that_pay, training_bytes,
+        Backward::*, micro_batches_that_fit, more_micro_batches, replicates_that_pay,
+        training_bytes,
     };
     let text = SWEEP.replace("batch_size = 4", "batch_size = 12");
     let trials: Vec<_> = Sweep::parse(&text).expect("a sweep").members("d").expect("members");
@@ -301,15 +302,15 @@ fn memory_is_predicted_and_cut_to_fit() {
         assert!(all.is_sorted_by(|more, less| more >= less), "{all:?}");
         assert!(training_bytes(trial, 1, Autograd) >= all[0]);
         // The first that fits, of those that cut the batch into equal parts.
-        assert_eq!(parts_that_fit(trial, all[0], 1, ByHand), Some(1));
-        let two = more_parts(batch, 1).expect("a batch of more than one");
-        assert_eq!(parts_that_fit(trial, all[0], two, ByHand), Some(two));
-        let fits = parts_that_fit(trial, all[0] - 1, 1, ByHand);
+        assert_eq!(micro_batches_that_fit(trial, all[0], 1, ByHand), Some(1));
+        let two = more_micro_batches(batch, 1).expect("a batch of more than one");
+        assert_eq!(micro_batches_that_fit(trial, all[0], two, ByHand), Some(two));
+        let fits = micro_batches_that_fit(trial, all[0] - 1, 1, ByHand);
         assert!(
             fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]),
             "{fits:?}"
         );
-        assert_eq!(parts_that_fit(trial, 0, 1, ByHand), None);
+        assert_eq!(micro_batches_that_fit(trial, 0, 1, ByHand), None);
         assert_eq!(replicates_that_pay(trial), 32, "a small model leaves a GPU idle");
     }
 }

@@ -384,7 +384,7 @@ both! {
             }
         }
         assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
-        let kept = f.query("SELECT DISTINCT together, predicted_bytes, peak_bytes FROM attempt").await;
+        let kept = f.query("SELECT DISTINCT stacked_replicates, predicted_bytes, peak_bytes FROM attempt").await;
         assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
     }
 

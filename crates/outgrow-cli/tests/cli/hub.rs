@@ -274,6 +274,12 @@ fn a_sweep_goes_on_from_a_checkpoint() {
     let (loss, bits) =
         (asked["loss"].as_f64().expect("a loss"), asked["bits_per_byte"].as_f64().expect("bits"));
     assert!((0.5..4.0).contains(&loss) && bits < loss / std::f64::consts::LN_2, "{asked}");
+    // A byte is less than a token: the views know both.
+    let bits = "SELECT bits_per_token, bits_per_byte FROM finals WHERE sweep = 'on' LIMIT 1";
+    let row = &desk.json(&["query", bits, "--format", "json"])[0];
+    let [token, byte] =
+        ["bits_per_token", "bits_per_byte"].map(|name| row[name].as_f64().expect("bits"));
+    assert!(0.0 < byte && byte < 0.9 * token, "{row}");
     // The same again is the same sweep; what was laid down is enough, even if the checkpoint is
     // gone.
     desk.ok(&["run", "on.toml"]);

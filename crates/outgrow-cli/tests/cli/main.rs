@@ -106,11 +106,11 @@ fn without_enough_memory_the_batch_is_cut() {
     assert!(!errors.contains("panicked"), "{errors}");
     let trial = &desk.json(&[
         "query",
-        "SELECT state, parts FROM trial ORDER BY parts DESC",
+        "SELECT state, micro_batches FROM trial ORDER BY micro_batches DESC",
         "--format",
         "json",
     ])[0];
-    assert!(trial["state"] == "complete" && trial["parts"].as_u64() > Some(1), "{trial}");
+    assert!(trial["state"] == "complete" && trial["micro_batches"].as_u64() > Some(1), "{trial}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
         "plans = 5, max_stages = 4, grow_between = [0.3, 0.9]",
     );
     let (alone, shared) = (Desk::new(), Desk::new());
-    for (desk, more) in [(&alone, &["--alone"][..]), (&shared, &["-j2"])] {
+    for (desk, more) in [(&alone, &["--no-shared-prefix"][..]), (&shared, &["-j2"])] {
         desk.write("s.toml", &sweep);
         desk.ok(&[&["run", "s.toml"], more].concat());
     }
@@ -158,7 +158,7 @@ fn replicates_are_trained_together_with_the_same_numbers() {
     }
     alone.ok(&["run", "s.toml", "-j2"]);
     // The worker is killed in the middle: what it held may stand at different steps then.
-    let run = ["run", "s.toml", "-j1", "--together", "4"];
+    let run = ["run", "s.toml", "-j1", "--stacked-replicates", "4"];
     let mut killed = together.command(&run).stderr(Stdio::null()).spawn().expect("it runs");
     together.wait_for_rows(150);
     let workers = workers_of(killed.id());
@@ -179,7 +179,7 @@ fn replicates_are_trained_together_with_the_same_numbers() {
         together.json(&["query", &sql, "--format", "json"])[0]["n"].as_u64().expect("a number")
     };
     // All plans have two replicates, and two attempts died.
-    assert_eq!((attempts("together = 2"), attempts("outcome = 'died'")), (10, 2));
+    assert_eq!((attempts("stacked_replicates = 2"), attempts("outcome = 'died'")), (10, 2));
     assert_eq!(
         attempts("outcome = 'complete' AND coalesce(peak_bytes > predicted_bytes, 1)"),
         0,

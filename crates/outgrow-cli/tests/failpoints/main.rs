@@ -109,7 +109,7 @@ const WALKS: &[Walk] = &[
         name: "memory runs out",
         points: &[(CommitRequeue, 1)],
         prepare: sweep_of_replicates,
-        args: &["run", "sweep.toml", "-j1", "--together", "2"],
+        args: &["run", "sweep.toml", "-j1", "--stacked-replicates", "2"],
         meanwhile: || {
             format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name())
         },
@@ -363,7 +363,7 @@ fn numbers(desk: &Desk) -> String {
             "begins",
             "t.id",
             ["x.step", "p.id", none, none, none, none, none],
-            &format!("beginning x {trial} JOIN trial p ON p.number = x.parent"),
+            &format!("shared_prefix x {trial} JOIN trial p ON p.number = x.parent"),
         ),
         of(
             "step",
