@@ -110,9 +110,8 @@ const CONVENTIONS: &str = "\
 
 /// The same saving as others would state it.
 fn conventions(analysis: &Analysis) -> Option<Table> {
-    let mut rows = header(
-        "strategy | all-in (%) | sunk (%) | 6ND (%) | tokens (%) | time (%) | ratio",
-    );
+    let mut rows =
+        header("strategy | all-in (%) | sunk (%) | 6ND (%) | tokens (%) | time (%) | ratio");
     for strategy in analysis.grown() {
         let comparison = strategy.comparison.as_ref()?;
         let some = Some(comparison);

@@ -1,4 +1,4 @@
-//! For tests only: reads the reference cases of the paper's mathematics.
+//! For tests only: the reference cases of the paper's mathematics, and skipped tests.
 //!
 //! The cases lie in `crates/outgrow-testkit/cases`, and further ones may lie in `../shared/fixtures`
 //! beside the checkout. Each is a pair `<CONFIG>_<case>.safetensors` and `.json`: parameters, logits
@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -35,6 +36,20 @@ pub struct Case {
 
 /// A form under which a case gives logits: the suffix of their name, and the form.
 pub type Variant = (String, Form);
+
+/// Tells that the running test is skipped, and why: on standard error, and in the file that the
+/// environment variable `OUTGROW_TEST_SKIPS` names, where `scripts/test` counts them.
+///
+/// # Panics
+/// If that file can't be written.
+pub fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    let Some(file) = std::env::var_os("OUTGROW_TEST_SKIPS") else { return };
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(file).expect("a file");
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    // One write: tests of other processes append, too.
+    file.write_all(format!("{why}\t{test}\n").as_bytes()).expect("a skip is noted");
+}
 
 /// Every case: those of the project, and further ones beside the checkout.
 pub fn cases() -> Vec<Case> {

@@ -141,8 +141,7 @@ fn file(events: &[Event]) -> Vec<u8> {
         let scalar =
             |(tag, value): &(&str, f32)| Scalar { tag: (*tag).into(), simple_value: Some(*value) };
         let summary = Some(Summary { values: event.values.iter().map(scalar).collect() });
-        let record =
-            Record { wall_time: latest, step: event.tokens, summary, ..Record::default() };
+        let record = Record { wall_time: latest, step: event.tokens, summary, ..Record::default() };
         file.extend(framed(&record.encode_to_vec()));
     }
     file
