@@ -8,8 +8,8 @@ use outgrow_data::{CorpusError, Tokenizer, plain_text, read_regular};
 use crate::error::Error;
 
 /// A text as a model reads it.
+#[allow(missing_docs)]
 pub struct Text {
-    /// Token ids.
     pub ids: Vec<i64>,
     /// How long the text is.
     pub bytes: usize,
