@@ -101,6 +101,9 @@ macro_rules! operators {
         }
 
         impl Operator {
+            /// The names of all operators.
+            pub const KINDS: &[&str] = &[$($name),*];
+
             /// What files, databases and figures call it.
             pub fn name(&self) -> &'static str {
                 match self {

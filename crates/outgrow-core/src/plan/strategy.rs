@@ -55,6 +55,9 @@ macro_rules! strategies {
         }
 
         impl Strategy {
+            /// The kinds of all strategies.
+            pub const KINDS: &[&str] = &[$($name),*];
+
             /// Its kind.
             pub fn name(&self) -> &'static str {
                 match self {
