@@ -34,8 +34,8 @@ pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use finite::NotFinite;
 pub use grow_verified::{
-    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint,
-    GrownFolder, check_checkpoint, check_compositions, grow_folder,
+    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint, GrownModel,
+    check_checkpoint, check_compositions, grow_verified,
 };
 pub use model::{Model, cross_entropy};
 pub use origin::{begin_with, model_digest};

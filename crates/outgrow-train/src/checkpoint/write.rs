@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use outgrow_data::publish::sync_folder_of;
 use outgrow_failpoint::Point;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     read::Checkpoint,
     tensors::{named, store},
 };
-use crate::aside::{asides, sync_parent};
+use crate::aside::asides;
 
 impl Checkpoint {
     /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and
@@ -42,7 +43,7 @@ impl Checkpoint {
         let moved = written.and_then(|sizes| {
             let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
             let synced =
-                renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_parent(folder)));
+                renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_folder_of(folder)));
             synced.map_err(file_error(folder))?;
             Ok(sizes)
         });
