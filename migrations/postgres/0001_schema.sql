@@ -8,7 +8,8 @@ CREATE TABLE sweep (
   name        TEXT NOT NULL,
   spec        TEXT NOT NULL,            -- the resolved sweep, TOML
   data_digest TEXT NOT NULL,
-  created_at  DOUBLE PRECISION NOT NULL
+  created_at  DOUBLE PRECISION NOT NULL,
+  bytes_per_token DOUBLE PRECISION CHECK (bytes_per_token > 0) -- of the validation text
 );
 
 CREATE TABLE trial (
@@ -24,7 +25,7 @@ CREATE TABLE trial (
   crashes       BIGINT NOT NULL DEFAULT 0, -- attempts whose worker died
   error         TEXT,                   -- why it failed
   learning_rate DOUBLE PRECISION,       -- the peak
-  parts         BIGINT NOT NULL DEFAULT 1, -- its batch is trained in so many parts, for memory
+  micro_batches BIGINT NOT NULL DEFAULT 1, -- that its batch is cut into, for memory
   not_before    DOUBLE PRECISION        -- a trial whose worker died waits until then
 );
 CREATE INDEX trial_state ON trial (state);
@@ -66,7 +67,7 @@ CREATE TABLE attempt (
   -- charged from the last recorded step on.
   train_flops  NUMERIC(39, 0) NOT NULL DEFAULT 0,
   note            TEXT,                 -- why it stopped, where that is not obvious
-  together        BIGINT NOT NULL DEFAULT 1, -- so many replicates were trained as one model
+  stacked_replicates BIGINT NOT NULL DEFAULT 1, -- trained as one model
   predicted_bytes BIGINT,               -- of memory, for all of them
   peak_bytes      BIGINT,               -- as measured, of the worker's process
   batch           BIGINT NOT NULL DEFAULT 0, -- the last batch of events that is written
@@ -137,14 +138,14 @@ CREATE TABLE checkpoint (
   PRIMARY KEY (trial, step)
 );
 
-CREATE TABLE beginning ( -- a trial begins as an earlier one of the sweep does
+CREATE TABLE shared_prefix ( -- trials whose first steps are those of an earlier trial of the sweep
   sweep_id TEXT NOT NULL REFERENCES sweep (id),
   trial    BIGINT NOT NULL REFERENCES trial (number),
   parent   BIGINT NOT NULL REFERENCES trial (number),
   step     BIGINT NOT NULL,             -- steps in common
   PRIMARY KEY (sweep_id, trial)
 );
-CREATE INDEX beginning_parent ON beginning (parent);
+CREATE INDEX shared_prefix_parent ON shared_prefix (parent);
 
 -- A state that other trials begin from; it goes when none of them is left to train.
 CREATE TABLE snapshot (
@@ -160,7 +161,9 @@ CREATE TABLE snapshot (
 
 CREATE VIEW curves AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
-       e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss, e.val_loss / 0.6931471805599453 AS bits_per_byte,
+       e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
+       e.val_loss / 0.6931471805599453 AS bits_per_token,
+       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
        m.learning_rate
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
@@ -169,7 +172,9 @@ JOIN eval_metric e ON e.trial = m.trial;
 
 CREATE VIEW finals AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial, t.state, t.parameters,
-       e.tokens, e.train_flops, e.wall_seconds, e.val_loss, e.val_loss / 0.6931471805599453 AS bits_per_byte,
+       e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
+       e.val_loss / 0.6931471805599453 AS bits_per_token,
+       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
        m.learning_rate
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id

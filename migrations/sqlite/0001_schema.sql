@@ -10,7 +10,8 @@ CREATE TABLE sweep (
   name        TEXT NOT NULL,
   spec        TEXT NOT NULL,            -- the resolved sweep, TOML
   data_digest TEXT NOT NULL,
-  created_at  REAL NOT NULL
+  created_at  REAL NOT NULL,
+  bytes_per_token REAL CHECK (bytes_per_token > 0) -- of the validation text
 ) STRICT;
 
 CREATE TABLE trial (
@@ -25,7 +26,7 @@ CREATE TABLE trial (
   crashes       INTEGER NOT NULL DEFAULT 0, -- attempts whose worker died
   error         TEXT,                   -- why it failed
   learning_rate REAL,                   -- the peak
-  parts         INTEGER NOT NULL DEFAULT 1, -- its batch is trained in so many parts, for memory
+  micro_batches INTEGER NOT NULL DEFAULT 1, -- that its batch is cut into, for memory
   not_before    REAL,                   -- a trial whose worker died waits until then
   train_flops   ANY NOT NULL DEFAULT 0  -- to spend
                 CHECK (typeof(train_flops) IN ('integer', 'real') AND train_flops >= 0)
@@ -66,7 +67,7 @@ CREATE TABLE attempt (
   ended_at     REAL,
   outcome      TEXT CHECK (outcome IN ('complete', 'diverged', 'stopped', 'failed', 'died')),
   note         TEXT,                    -- why it stopped, where that is not obvious
-  together     INTEGER NOT NULL DEFAULT 1, -- so many replicates were trained as one model
+  stacked_replicates INTEGER NOT NULL DEFAULT 1, -- trained as one model
   predicted_bytes INTEGER,              -- of memory, for all of them
   peak_bytes   INTEGER,                 -- as measured, of the worker's process
   batch        INTEGER NOT NULL DEFAULT 0, -- the last batch of events that is written
@@ -145,14 +146,14 @@ CREATE TABLE checkpoint (
   PRIMARY KEY (trial, step)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE beginning ( -- a trial begins as an earlier one of the sweep does
+CREATE TABLE shared_prefix ( -- trials whose first steps are those of an earlier trial of the sweep
   sweep_id TEXT NOT NULL REFERENCES sweep (id),
   trial    INTEGER NOT NULL REFERENCES trial (number),
   parent   INTEGER NOT NULL REFERENCES trial (number),
   step     INTEGER NOT NULL,            -- steps in common
   PRIMARY KEY (sweep_id, trial)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX beginning_parent ON beginning (parent);
+CREATE INDEX shared_prefix_parent ON shared_prefix (parent);
 
 -- A state that other trials begin from; it goes when none of them is left to train.
 CREATE TABLE snapshot (
@@ -169,7 +170,9 @@ CREATE TABLE snapshot (
 
 CREATE VIEW curves AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
-       e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss, e.val_loss / 0.6931471805599453 AS bits_per_byte,
+       e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
+       e.val_loss / 0.6931471805599453 AS bits_per_token,
+       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
        m.learning_rate
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
@@ -178,7 +181,9 @@ JOIN eval_metric e ON e.trial = m.trial;
 
 CREATE VIEW finals AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial, t.state, t.parameters,
-       e.tokens, e.train_flops, e.wall_seconds, e.val_loss, e.val_loss / 0.6931471805599453 AS bits_per_byte,
+       e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
+       e.val_loss / 0.6931471805599453 AS bits_per_token,
+       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
        m.learning_rate
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id

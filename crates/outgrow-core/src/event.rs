@@ -183,7 +183,7 @@ pub trait Receiver {
 
     /// What it wants of that trial now: asked after each step, and within what takes long. Must be
     /// cheap.
-    fn wish(&self, _number: usize) -> Control {
+    fn request(&self, _number: usize) -> Control {
         Control::Continue
     }
 }

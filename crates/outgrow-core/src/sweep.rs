@@ -10,10 +10,12 @@ mod controls;
 mod differences;
 mod error;
 mod expected;
+mod form;
 mod members;
 pub mod memory;
 mod names;
 mod prefix;
+mod renamed;
 mod resolved;
 mod schedule;
 mod settings;
@@ -24,6 +26,7 @@ pub use self::{
     differences::{Difference, differences},
     error::SweepError,
     expected::ExpectedGrowth,
+    form::ModelSpec,
     members::Member,
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
@@ -31,7 +34,7 @@ pub use self::{
     settings::{Settings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{
-        CheckpointSpec, ControlsSpec, DataSpec, Equal, EvaluationSpec, OptimizerSpec, Precision,
+        Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,
         StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
     },
 };

@@ -20,13 +20,13 @@ const TOKENS: u64 = 64_000;
 const STEP: u64 = 64;
 
 fn strategies(stages: usize, from: f64, to: f64) -> [Strategy; 5] {
-    let window = [from.min(to), from.max(to)];
+    let grow_between = [from.min(to), from.max(to)];
     [
         Strategy::FromScratch(FromScratch {}),
         Strategy::AllAtOnce(AllAtOnce { plans: 1, at: from }),
-        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages, window }),
-        Strategy::RandomOrder(RandomOrder { plans: 1, window }),
-        Strategy::Random(Random { plans: 1, max_stages: stages, window }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages, grow_between }),
+        Strategy::RandomOrder(RandomOrder { plans: 1, grow_between }),
+        Strategy::Random(Random { plans: 1, max_stages: stages, grow_between }),
     ]
 }
 
@@ -120,7 +120,7 @@ fn an_axis_can_be_the_first() {
     );
     let task = Task { initial: &initial, target: &target };
     for first in TransformKind::ALL {
-        let rule = Strategy::AxisFirst(AxisFirst { plans: 1, first, window: [0.1, 0.5] });
+        let rule = Strategy::AxisFirst(AxisFirst { plans: 1, first, grow_between: [0.1, 0.5] });
         let plan = rule
             .sample(&task, &mut stream(1, "plan"))
             .expect("reachable")
@@ -133,7 +133,8 @@ fn an_axis_can_be_the_first() {
         );
         assert_eq!((early.tokens, late.tokens, plan.target()), (6_400, 32_000, &target));
     }
-    let there = AxisFirst { plans: 1, first: TransformKind::MlpExpansion, window: [0.1, 0.5] };
+    let there =
+        AxisFirst { plans: 1, first: TransformKind::MlpExpansion, grow_between: [0.1, 0.5] };
     let initial = small(8, 1, LayerShape::uniform(1, 4, 4, 32));
     let refused = Strategy::AxisFirst(there)
         .sample(&Task { initial: &initial, target: &target }, &mut stream(1, "plan"));
@@ -148,10 +149,10 @@ fn wrong_parameters_are_refused() {
     let task = Task { initial: &initial, target: &target };
     let wrong = [
         Strategy::AllAtOnce(AllAtOnce { plans: 1, at: 1.5 }),
-        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 0, window: [0.1, 0.6] }),
-        Strategy::RandomOrder(RandomOrder { plans: 0, window: [0.1, 0.6] }),
-        Strategy::Random(Random { plans: 1, max_stages: 2, window: [0.6, 0.1] }),
-        Strategy::Random(Random { plans: 1, max_stages: 0, window: [0.1, 0.6] }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 0, grow_between: [0.1, 0.6] }),
+        Strategy::RandomOrder(RandomOrder { plans: 0, grow_between: [0.1, 0.6] }),
+        Strategy::Random(Random { plans: 1, max_stages: 2, grow_between: [0.6, 0.1] }),
+        Strategy::Random(Random { plans: 1, max_stages: 0, grow_between: [0.1, 0.6] }),
     ];
     for strategy in wrong {
         let refused = strategy.sample(&task, &mut stream(0, "plan"));

@@ -115,7 +115,7 @@ fn the_three_controls_are_scheduled_by_themselves() {
     let swapped = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 2 }\nname";
     let text = SWEEP
         .replace("name", swapped)
-        .replace("equal = \"tokens\"", "equal = \"train_flops\"")
+        .replace("match_budget = \"tokens\"", "match_budget = \"flops\"")
         .replace(longer.0, longer.1);
     let text = text
         .replace("controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }", "");
@@ -236,13 +236,16 @@ fn step_depends_on(trial: &Trial, step: u64) -> String {
 
 /// The CLI's sweep with more ways to grow: 15 plans under 2 seeds, all from one initial
 /// architecture.
-fn many_plans(equal: &str, schedule: &str) -> Vec<Member> {
-    let more = r#"{ kind = "random", plans = 10, max_stages = 4, window = [0.1, 0.9] },
-        { kind = "random", name = "warmed", plans = 4, max_stages = 4, window = [0.1, 0.9], growth = { initializer = { kind = "normal", scale = 1.0 },
+fn many_plans(budget: &str, schedule: &str) -> Vec<Member> {
+    let more = r#"{ kind = "random", plans = 10, max_stages = 4, grow_between = [0.1, 0.9] },
+        { kind = "random", name = "warmed", plans = 4, max_stages = 4, grow_between = [0.1, 0.9], growth = { initializer = { kind = "normal", scale = 1.0 },
           optimizer = "keep_entry_age", learning_rate = { kind = "rewind", to = 0.1, tokens = 640 } } }, { kind = "all_at_once", plans = 1, at = 0.5 }]"#;
     let text = include_str!("../../outgrow-cli/tests/sweep.toml")
-        .replace("{ kind = \"random\", plans = 1, max_stages = 3, window = [0.1, 0.6] }]", more)
-        .replace("equal = \"tokens\"", &format!("equal = \"{equal}\""))
+        .replace(
+            "{ kind = \"random\", plans = 1, max_stages = 3, grow_between = [0.1, 0.6] }]",
+            more,
+        )
+        .replace("match_budget = \"tokens\"", &format!("match_budget = \"{budget}\""))
         .replace(r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#, schedule);
     Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}")).members("text").expect("members")
 }
@@ -252,13 +255,10 @@ fn trials_that_begin_alike_are_found() {
     let cosine = r#"{ kind = "cosine", warmup = 0.1, end = 0.1 }"#;
     let constant = r#"{ kind = "constant", warmup = 0.0 }"#;
     let wsd = r#"{ kind = "wsd", warmup = 1280, decay = 0.2, end = 0.1 }"#;
-    for (equal, schedule, expected) in [
-        ("tokens", cosine, 28),
-        ("train_flops", constant, 28),
-        ("train_flops", wsd, 28),
-        ("train_flops", cosine, 0),
-    ] {
-        let members = many_plans(equal, schedule);
+    for (budget, schedule, expected) in
+        [("tokens", cosine, 28), ("flops", constant, 28), ("flops", wsd, 28), ("flops", cosine, 0)]
+    {
+        let members = many_plans(budget, schedule);
         let order = in_order(&members);
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
         let found = shared_prefixes(&trials);
@@ -284,14 +284,15 @@ fn trials_that_begin_alike_are_found() {
                 "{number}: {beginning:?}"
             );
         }
-        assert_eq!(found.iter().flatten().count(), expected, "{equal} {schedule}");
+        assert_eq!(found.iter().flatten().count(), expected, "{budget} {schedule}");
     }
 }
 
 #[test]
 fn memory_is_predicted_and_cut_to_fit() {
     use outgrow_core::sweep::memory::{
-        Backward::*, more_parts, parts_that_fit, replicates_that_pay, training_bytes,
+        Backward::*, micro_batches_that_fit, more_micro_batches, replicates_that_pay,
+        training_bytes,
     };
     let text = SWEEP.replace("batch_size = 4", "batch_size = 12");
     let trials: Vec<_> = Sweep::parse(&text).expect("a sweep").members("d").expect("members");
@@ -301,15 +302,15 @@ fn memory_is_predicted_and_cut_to_fit() {
         assert!(all.is_sorted_by(|more, less| more >= less), "{all:?}");
         assert!(training_bytes(trial, 1, Autograd) >= all[0]);
         // The first that fits, of those that cut the batch into equal parts.
-        assert_eq!(parts_that_fit(trial, all[0], 1, ByHand), Some(1));
-        let two = more_parts(batch, 1).expect("a batch of more than one");
-        assert_eq!(parts_that_fit(trial, all[0], two, ByHand), Some(two));
-        let fits = parts_that_fit(trial, all[0] - 1, 1, ByHand);
+        assert_eq!(micro_batches_that_fit(trial, all[0], 1, ByHand), Some(1));
+        let two = more_micro_batches(batch, 1).expect("a batch of more than one");
+        assert_eq!(micro_batches_that_fit(trial, all[0], two, ByHand), Some(two));
+        let fits = micro_batches_that_fit(trial, all[0] - 1, 1, ByHand);
         assert!(
             fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]),
             "{fits:?}"
         );
-        assert_eq!(parts_that_fit(trial, 0, 1, ByHand), None);
+        assert_eq!(micro_batches_that_fit(trial, 0, 1, ByHand), None);
         assert_eq!(replicates_that_pay(trial), 32, "a small model leaves a GPU idle");
     }
 }
@@ -325,7 +326,7 @@ fn changed(changes: &[(&str, &str)]) -> String {
 #[test]
 fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
     let initializer = "{ kind = \"normal\", scale = 1.0 }";
-    let positions = "eps_sum = 1e-5, positions = { kind = \"rotary\", theta = 1e4, width = 4 }";
+    let positions = "norm_eps = 1e-5, positions = { kind = \"rotary\", theta = 1e4, width = 4 }";
     let rotary = |from: &str, to: &str| positions.replace(from, to);
     for (from, to, words) in [
         // Numbers that float32 does not hold, or that divide by nothing.
@@ -353,17 +354,21 @@ fn what_no_worker_could_train_is_refused_when_the_sweep_is_read() {
         ("clip_norm = 1.0", "clip_norm = inf", "`training.optimizer.clip_norm` is inf".into()),
         ("beta1 = 0.9", "beta1 = 1.0", "`training.optimizer.beta1` is 1".into()),
         ("beta2 = 0.99", "beta2 = nan", "`training.optimizer.beta2` is NaN".into()),
-        ("eps_sum = 1e-5", "eps_sum = 1e300", "eps_sum is 1e300".into()),
-        ("eps_sum = 1e-5", "eps_sum = nan", "eps_sum is NaN".into()),
-        ("eps_sum = 1e-5", "eps_sum = 1e-5, qk_norm_eps = -1.0", "qk_norm_eps is -1".into()),
-        ("eps_sum = 1e-5", &rotary("1e4", "nan"), "theta of the rotary positions is NaN".into()),
         (
-            "eps_sum = 1e-5",
+            "norm_eps = 1e-5",
+            "norm_eps = 1e300",
+            "`model.norm_eps` is 1e300; it must be a number from 0 to 1".into(),
+        ),
+        ("norm_eps = 1e-5", "norm_eps = nan", "`model.norm_eps` is NaN".into()),
+        ("norm_eps = 1e-5", "norm_eps = 1e-5, qk_norm_eps = -1.0", "qk_norm_eps is -1".into()),
+        ("norm_eps = 1e-5", &rotary("1e4", "nan"), "theta of the rotary positions is NaN".into()),
+        (
+            "norm_eps = 1e-5",
             &rotary("1e4", "1e300"),
             "theta of the rotary positions is 1e300".into(),
         ),
         (
-            "eps_sum = 1e-5",
+            "norm_eps = 1e-5",
             &rotary("width = 4", "width = 0"),
             "width of the rotary positions is 0".into(),
         ),
@@ -468,7 +473,7 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
     );
     let long = [
         ("tokens = 800", "tokens = 9_000_000_000_000_000"),
-        ("equal = \"tokens\"", "equal = \"train_flops\""),
+        ("match_budget = \"tokens\"", "match_budget = \"flops\""),
         ("target = { d_model = 12", "target = { d_model = 1200"),
     ];
     let error = Sweep::parse(&changed(&long))
@@ -613,7 +618,7 @@ fn controls_of_close_budgets_have_names_of_their_own() {
             &format!("initial = {small}"),
         ),
         (
-            "{ kind = \"random\", plans = 2, max_stages = 3, window = [0.1, 0.6] }",
+            "{ kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }",
             "{ kind = \"all_at_once\", plans = 1, at = 0.9485 }, { kind = \"all_at_once\", name = \"later\", plans = 1, at = 0.952 }, \
           { kind = \"all_at_once\", name = \"half\", plans = 1, at = 0.5 }",
         ),
@@ -650,7 +655,7 @@ fn random_sweep() -> impl Strategy<Value = String> {
     (proptest::collection::vec(arm, 1..6), any::<[bool; 3]>(), 0usize..4, 1usize..4, 400u64..40_000, shape).prop_map(
         |(arms, [tokens, compute, equal], fixed, rates, budget, (d, n, e, f))| {
             let arm = |(number, (kind, a, b, plans)): (usize, &(i32, f64, f64, usize))| {
-                let window = format!("window = [{}, {}]", a.min(*b), a.max(*b));
+                let window = format!("grow_between = [{}, {}]", a.min(*b), a.max(*b));
                 let rule = match kind {
                     0 => format!("kind = \"all_at_once\", at = {a}"),
                     1 => format!("kind = \"evenly_spaced\", stages = 3, {window}"),
@@ -671,9 +676,9 @@ fn random_sweep() -> impl Strategy<Value = String> {
                 ("initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }", &initial),
                 ("target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }", &target),
                 ("same_tokens = false, same_compute = false, fixed_sizes = 0", &controls),
-                ("strategies = [{ kind = \"from_scratch\" }, { kind = \"random\", plans = 2, max_stages = 3, window = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
+                ("strategies = [{ kind = \"from_scratch\" }, { kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
                 ("tokens = 800", &format!("tokens = {budget}")),
-                ("equal = \"tokens\"", if equal { "equal = \"tokens\"" } else { "equal = \"train_flops\"" }),
+                ("match_budget = \"tokens\"", if equal { "match_budget = \"tokens\"" } else { "match_budget = \"flops\"" }),
             ])
         },
     )
@@ -734,7 +739,7 @@ proptest! {
 fn budgets_of_ten_to_the_22_are_right() {
     let large =
         "{ d_model = 2048, n_layers = 24, n_heads = 16, d_k = 128, d_v = 128, d_ff = 8192 }";
-    let text = |tokens: &str, equal: &str| {
+    let text = |tokens: &str, budget: &str| {
         changed(&[
             (
                 "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }",
@@ -747,7 +752,7 @@ fn budgets_of_ten_to_the_22_are_right() {
             ("seq_len = 8", "seq_len = 1024"),
             ("batch_size = 2", "batch_size = 4"),
             ("tokens = 800", &format!("tokens = {tokens}")),
-            ("equal = \"tokens\"", &format!("equal = \"{equal}\"")),
+            ("match_budget = \"tokens\"", &format!("match_budget = \"{budget}\"")),
             (
                 "same_tokens = false, same_compute = false, fixed_sizes = 0",
                 "same_tokens = true, same_compute = true, fixed_sizes = 1",
@@ -758,16 +763,18 @@ fn budgets_of_ten_to_the_22_are_right() {
         ("200_000_000_000", 1_570_976_563_200_000_000_000),
         ("22_000_000_000_000", 172_807_421_952_000_000_000_000),
     ] {
-        for equal in ["tokens", "train_flops"] {
-            let members =
-                Sweep::parse(&text(tokens, equal)).expect("a sweep").members("d").expect("members");
+        for budget in ["tokens", "flops"] {
+            let members = Sweep::parse(&text(tokens, budget))
+                .expect("a sweep")
+                .members("d")
+                .expect("members");
             let spent = |m: &Member| m.trial.plan.train_flops(m.trial.settings.tokens);
             let control =
                 members.iter().find(|m| m.strategy == "from_scratch").expect("the control");
             assert_eq!(spent(control), expected);
             for member in members
                 .iter()
-                .filter(|m| equal == "train_flops" && matches!(m.kind, "random" | "fixed_size"))
+                .filter(|m| budget == "flops" && matches!(m.kind, "random" | "fixed_size"))
             {
                 let off = spent(member) as f64 / expected as f64 - 1.0;
                 assert!(off.abs() < 1e-4, "{} spends {off} more", member.strategy);
@@ -815,7 +822,7 @@ fn a_training_from_scratch_is_the_same_in_every_sweep() {
     let plain = born(SWEEP);
     assert_eq!(plain.len(), 2, "one of each replicate");
     for (from, to) in [
-        ("equal = \"tokens\"", "equal = \"train_flops\""),
+        ("match_budget = \"tokens\"", "match_budget = \"flops\""),
         ("\"keep_entry_age\"", "\"reset\""),
         ("{ kind = \"unchanged\" }", "{ kind = \"rewarm_all\", tokens = 100 }"),
         ("kind = \"normal\", scale = 1.0", "kind = \"copy\""),
@@ -831,4 +838,39 @@ fn a_training_from_scratch_is_the_same_in_every_sweep() {
     // A control of another name is the same training.
     let long = SWEEP.replace("tokens = 800", "tokens = 1600");
     assert!(born(&long).is_disjoint(&plain));
+}
+
+#[test]
+fn a_field_under_its_old_name_is_refused_with_the_new_one() {
+    for (from, to, words) in [
+        (
+            "match_budget = \"tokens\"",
+            "equal = \"train_flops\"",
+            "`training.equal` is not known under this name; write match_budget, with \"tokens\" or \"flops\"",
+        ),
+        (
+            "norm_eps = 1e-5",
+            "eps_sum = 1e-5",
+            "`model.eps_sum` is not known under this name; write norm_eps, on the mean of squares: eps_sum divided by target.d_model",
+        ),
+        (
+            "grow_between",
+            "window",
+            "`strategies.window` is not known under this name; write grow_between",
+        ),
+    ] {
+        assert!(SWEEP.contains(from), "{from}");
+        let error = Sweep::parse(&SWEEP.replace(from, to)).expect_err(to).to_string();
+        assert_eq!(error, words);
+    }
+}
+
+#[test]
+fn norms_have_their_eps_on_the_mean_at_the_width_of_the_target() {
+    let sweep = Sweep::parse(SWEEP).expect("a sweep");
+    let target = sweep.target();
+    assert_eq!(target.form.eps_sum, 1e-5 * target.d_model as f64);
+    // On the sum it is one for all models of the sweep: what grows keeps its function.
+    assert_eq!(sweep.initial().form, target.form);
+    assert_ne!(sweep.initial().d_model, target.d_model);
 }

@@ -70,6 +70,13 @@ pub struct Summary {
 const LARGE: f64 = 0.01;
 
 impl Summary {
+    /// Bytes of validation text per token of it.
+    pub fn validation_bytes_per_token(&self) -> f64 {
+        let [_, bytes] = self.counts.bytes;
+        let [_, tokens] = self.counts.tokens;
+        bytes as f64 / tokens.max(1) as f64
+    }
+
     /// Refuses a text that is shorter than a sequence.
     ///
     /// # Errors

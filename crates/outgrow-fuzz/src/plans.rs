@@ -68,7 +68,7 @@ fn examine(trial: &Trial) {
         trial.plan.operator_flops(stage);
     }
     memory::training_bytes(trial, 1, Backward::Autograd);
-    memory::parts_that_fit(trial, 1 << 30, 1, Backward::Autograd);
+    memory::micro_batches_that_fit(trial, 1 << 30, 1, Backward::Autograd);
 }
 
 pub(crate) fn trials() -> Vec<Vec<u8>> {

@@ -40,6 +40,33 @@ pub struct Analysis {
     pub locked: usize,
 }
 
+/// How far a sweep's trials are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// None waits or runs, and some are complete.
+    Done,
+    /// So many wait or run.
+    Preliminary(usize),
+    /// All diverged or failed: how many are in which state.
+    NoneComplete(BTreeMap<String, usize>),
+}
+
+impl Progress {
+    /// What a reader must know; none where all is done.
+    pub fn words(&self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Preliminary(open) => {
+                Some(format!("Preliminary: {open} trials are not trained to their end yet"))
+            }
+            Self::NoneComplete(states) => {
+                Some(format!("No trial came to its end: {}", list(states)))
+            }
+        }
+    }
+}
+
 impl Analysis {
     /// Understands the rows of a sweep.
     ///
@@ -83,20 +110,23 @@ impl Analysis {
         states.iter().filter_map(|state| self.states.get(*state)).sum()
     }
 
-    /// What whoever sees only a part of the report must know: that it is preliminary, or that no
-    /// trial came to its end.
-    pub fn note(&self) -> Option<String> {
-        let (open, all) =
-            (self.count(&["waiting", "running"]), self.states.values().sum::<usize>());
-        match (open, self.count(&["diverged", "failed"])) {
-            (0, lost) if lost == all => {
-                Some(format!("No trial came to its end: {}.", list(&self.states)))
+    /// How far the trials are.
+    pub fn progress(&self) -> Progress {
+        let open = self.count(&["waiting", "running"]);
+        let lost = self.count(&["diverged", "failed"]);
+        match open {
+            0 if lost == self.states.values().sum::<usize>() => {
+                Progress::NoneComplete(self.states.clone())
             }
-            (0, _) => None,
-            (open, _) => {
-                Some(format!("Preliminary: {open} trials are not trained to their end yet."))
-            }
+            0 => Progress::Done,
+            open => Progress::Preliminary(open),
         }
+    }
+
+    /// What a reader of a part of the report must know: that it is preliminary, or that no trial is
+    /// complete.
+    pub fn note(&self) -> Option<String> {
+        self.progress().words().map(|words| format!("{words}."))
     }
 
     /// The growing strategies.

@@ -27,7 +27,8 @@ mod tables;
 
 pub use self::{
     ablation::{Ablation, AblationRow},
-    analysis::Analysis,
+    analysis::{Analysis, Progress},
+    answer::{Answer, ControlState, Finding, Preserved, Quantity, Verdict},
     comparison::{Comparison, Gap, Saving},
     error::ReportError,
     figures::{Scaling, ScalingPoint, scaling},

@@ -4,16 +4,22 @@ use std::fmt::Write;
 
 use crate::{
     analysis::Analysis,
-    answer::answer,
+    answer::Answer,
     escape::markdown,
     figures::{Figure, label},
     tables::Table,
 };
 
 /// The front page of a report.
-pub fn readme(analysis: &Analysis, figures: &[Figure], tables: &[Table]) -> String {
+pub fn readme(
+    analysis: &Analysis,
+    answer: &Answer,
+    figures: &[Figure],
+    tables: &[Table],
+) -> String {
     let mut text = format!("# {}\n\n", markdown(&analysis.sweep));
-    for part in [Some(answer(analysis, markdown)), other_names(analysis)].into_iter().flatten() {
+    let names = other_names(analysis);
+    for part in self::answer(answer).into_iter().chain(names) {
         text += &format!("{part}\n\n");
     }
     for table in tables {
@@ -55,4 +61,13 @@ fn other_names(analysis: &Analysis) -> Option<String> {
             said.join("; ")
         )
     })
+}
+
+/// The answer in parts: a sentence, the table where there is one, and the notes.
+fn answer(answer: &Answer) -> Vec<String> {
+    let header = Answer::HEADER.map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = [header].into_iter().chain(answer.rows()).collect();
+    let table = (rows.len() > 1).then(|| table(&rows).trim_end().to_owned());
+    let notes = Some(answer.notes(markdown).join(" ")).filter(|notes| !notes.is_empty());
+    [Some(answer.headline(markdown)), table, notes].into_iter().flatten().collect()
 }

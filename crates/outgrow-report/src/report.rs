@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use crate::{
     analysis::Analysis,
-    answer::answer,
+    answer::Answer,
     error::ReportError,
-    escape::{csv, visible},
+    escape::csv,
     figures::{self, Figure},
     input::Input,
     latex, markdown, provenance, tables,
@@ -16,8 +16,8 @@ use crate::{
 pub struct Report {
     /// Relative path and content of every file.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The answer in one paragraph.
-    pub answer: String,
+    /// What the sweep says about growing.
+    pub answer: Answer,
     /// The numbers behind it.
     pub analysis: Analysis,
 }
@@ -31,8 +31,8 @@ pub fn report(input: &Input) -> Result<Report, ReportError> {
     let figures = figures::all(&analysis);
     let rendered: Vec<_> = figures.par_iter().map(figures::files).collect::<Result<_, _>>()?;
     let mut files: Vec<(String, Vec<u8>)> = rendered.into_iter().flatten().collect();
-    let answer = answer(&analysis, visible);
-    files.extend(texts(&analysis, &figures));
+    let answer = Answer::new(&analysis);
+    files.extend(texts(&analysis, &answer, &figures));
     files.sort();
     let provenance = provenance::file(input, &analysis, &files);
     files.push(("provenance.json".into(), provenance));
@@ -40,10 +40,10 @@ pub fn report(input: &Input) -> Result<Report, ReportError> {
 }
 
 /// The files beside the figures.
-fn texts(analysis: &Analysis, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
+fn texts(analysis: &Analysis, answer: &Answer, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
     let tables = tables::all(analysis);
     let mut files = vec![
-        ("README.md".into(), markdown::readme(analysis, figures, &tables).into_bytes()),
+        ("README.md".into(), markdown::readme(analysis, answer, figures, &tables).into_bytes()),
         ("figures/figures.tex".into(), latex::figures(figures).into_bytes()),
     ];
     for table in &tables {

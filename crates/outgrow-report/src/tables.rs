@@ -45,14 +45,17 @@ fn saved(comparison: Option<&Comparison>, of: fn(&Comparison) -> Option<Interval
     value.map_or_else(dash, |value| format!("{bound}{}", plus_minus(&value, 1)))
 }
 
-const SUMMARY: &str = "Growth strategies against training from scratch, each at the best of its learning rates; compute and time saved on \
-                   the way to the final loss of the control, every FLOP counted; p-values after Holm's correction; seeds with which a saving of \
-                   this size would be found four times out of five.";
+const SUMMARY: &str = "\
+    Growth strategies against training from scratch, each at the best of its learning rates; \
+    compute and time saved on the way to the final loss of the control, every FLOP counted; \
+    p-values after Holm's correction; seeds with which a saving of this size would be found four \
+    times out of five.";
 
 /// One row for each strategy.
 fn summary(analysis: &Analysis) -> Table {
     let mut rows = header(
-        "strategy | plans | seeds | learning rate | final loss | vs control | compute (TFLOP) | reached | compute saved (%) | p (Holm) | seeds needed | time saved (%)",
+        "strategy | plans | seeds | learning rate | final loss | vs control | compute (TFLOP) \
+         | reached | compute saved (%) | p (Holm) | seeds needed | time saved (%)",
     );
     for strategy in &analysis.strategies {
         let comparison = strategy.comparison.as_ref().filter(|_| strategy.role != Role::Annealed);
@@ -74,14 +77,16 @@ fn summary(analysis: &Analysis) -> Table {
     Table { name: "summary", caption: SUMMARY.into(), rows }
 }
 
-const CONTROLS: &str = "Final loss minus that of three controls, in nats, paired by seed: the target size after the same tokens; the target size \
-                   with the same compute and a schedule annealed to it; the best size that never grows, with the same compute. Below 0, growing \
-                   is better.";
+const CONTROLS: &str = "\
+    Final loss minus that of three controls, in nats, paired by seed: the target size after the \
+    same tokens; the target size with the same compute and a schedule annealed to it; the best \
+    size that never grows, with the same compute. Below 0, growing is better.";
 
 /// The growing strategies against the three controls that reviewers ask for; none without one.
 fn controls(analysis: &Analysis) -> Option<Table> {
     let mut rows = header(
-        "strategy | same tokens | against | same compute, annealed | against | best fixed size | against",
+        "strategy | same tokens | against | same compute, annealed | against | best fixed size \
+         | against",
     );
     for strategy in analysis.grown() {
         let comparison = strategy.comparison.as_ref()?;
@@ -95,16 +100,20 @@ fn controls(analysis: &Analysis) -> Option<Table> {
     (rows.len() > 1).then(|| Table { name: "controls", caption: CONTROLS.into(), rows })
 }
 
-const CONVENTIONS: &str = "The saving on the way to the control's final loss as different papers would state it. All-in counts every FLOP since the \
-                   smallest model, what an operator spends on itself included; sunk takes the model before its first growth as given (bert2BERT, LiGO, \
-                   LEMON). A multiply-add counts 2 and the backward pass twice the forward; 6ND is six times the parameters without \
-                   embeddings times the tokens; a backward pass that counts once (LiGO's script) divides all compute by the same 3/2 and so changes no saving. \
-                   The ratio of computes is 1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
+const CONVENTIONS: &str = "\
+    The saving on the way to the control's final loss as different papers would state it. \
+    All-in counts every FLOP since the smallest model, what an operator spends on itself \
+    included; sunk takes the model before its first growth as given (bert2BERT, LiGO, LEMON). A \
+    multiply-add counts 2 and the backward pass twice the forward; 6ND is six times the \
+    parameters without embeddings times the tokens; a backward pass that counts once (LiGO's \
+    script) divides all compute by the same 3/2 and so changes no saving. The ratio of computes \
+    is 1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
 
 /// The same saving as others would state it.
 fn conventions(analysis: &Analysis) -> Option<Table> {
     let mut rows = header(
-        "strategy | all-in (%) | sunk (%) | 6ND (%) | backward = 1 × forward (%) | tokens (%) | time (%) | ratio | ratio − 1 (%)",
+        "strategy | all-in (%) | sunk (%) | 6ND (%) | backward = 1 × forward (%) | tokens (%) \
+         | time (%) | ratio | ratio − 1 (%)",
     );
     for strategy in analysis.grown() {
         let comparison = strategy.comparison.as_ref()?;
@@ -126,13 +135,15 @@ fn conventions(analysis: &Analysis) -> Option<Table> {
     (rows.len() > 1).then(|| Table { name: "conventions", caption: CONVENTIONS.into(), rows })
 }
 
-const POLICIES: &str =
-    "Growth policies under the same plans: differences to the first of each group, paired by seed.";
+const POLICIES: &str = "\
+    Growth policies under the same plans: differences to the first of each group, paired by \
+    seed.";
 
 /// Strategies that differ in their policies only; none where there are none.
 fn policies(analysis: &Analysis) -> Option<Table> {
     let mut rows = header(
-        "strategy | initializer | optimizer | learning rate | final loss | vs first | saving vs first (points)",
+        "strategy | initializer | optimizer | learning rate | final loss | vs first | saving \
+         vs first (points)",
     );
     for ablation in &analysis.ablations {
         for row in &ablation.rows {

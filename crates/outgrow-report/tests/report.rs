@@ -9,7 +9,8 @@ use outgrow_core::{
     stream::{Stream, stream},
 };
 use outgrow_report::{
-    Analysis, Input, Interval, ReportError, Scaling, ScalingPoint, Strategy, report, scaling,
+    Analysis, ControlState, Finding, Input, Interval, Quantity, Report, ReportError, Scaling,
+    ScalingPoint, Strategy, Verdict, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
 
@@ -90,6 +91,14 @@ fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
     analysis.strategies.iter().find(|strategy| strategy.name == name).expect("the strategy")
 }
 
+/// The answer in words, a row a line.
+fn said(made: &Report) -> String {
+    let answer = &made.answer;
+    let rows = answer.rows().into_iter().map(|row| row.join(" | "));
+    let parts = [answer.headline(str::to_owned)].into_iter().chain(rows);
+    parts.chain(answer.notes(str::to_owned)).collect::<Vec<_>>().join("\n")
+}
+
 fn mean(interval: Option<Interval>) -> f64 {
     interval.expect("an interval").mean
 }
@@ -110,11 +119,12 @@ fn a_planted_saving_is_found() {
     assert_eq!((found("wastes_20").reached, found("wastes_20").is_censored()), ([0, 3], true));
     assert!(mean(found("wastes_20").compute).abs() < 1e-12);
     for text in [
-        "less compute than from scratch: saves_30 30 %",
-        "Did not reach it in every seed: wastes_20 (0 of 3 trials did; at most 0 % saved)",
+        "; of the growing strategies, 1 of 3 reach it with less compute, ",
+        "saves_30 vs from_scratch: compute saved | 30 % | [30, 30] | 3 | less compute\n",
+        "wastes_20 vs from_scratch: compute saved | at most 0 % | – | 3 | reached it in 0 of 3 trials\n",
         "All 9 growth events that claim to preserve the function were within",
     ] {
-        assert!(made.answer.contains(text), "{text:?} is missing in: {}", made.answer);
+        assert!(said(&made).contains(text), "{text:?} is missing in: {}", said(&made));
     }
 }
 
@@ -293,10 +303,8 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
         "of two rates each is at the edge"
     );
     assert!(
-        report(&made)
-            .expect("a report")
-            .answer
-            .contains("Not tuned for certain: from_scratch, grown did best")
+        said(&report(&made).expect("a report"))
+            .contains("ot tuned for certain: from_scratch, grown did best")
     );
     // One good trial of a rate whose others were lost does not make it the best.
     let lost = |trial: &&mut TrialRow| trial.learning_rate > 2e-3 && trial.replicate > 0;
@@ -367,13 +375,50 @@ fn policies_under_the_same_plans_are_compared_with_each_other() {
 }
 
 #[test]
+fn the_answer_is_values_before_it_is_words() {
+    let made = report(&input(&[("saves_30", 0.3), ("wastes_20", -0.2)])).expect("a report");
+    let answer = &made.answer;
+    assert!(matches!(&answer.control, ControlState::Trained { loss, .. } if loss.n == SEEDS));
+    let found = |name: &str, quantity| -> &Finding {
+        let is_it = |one: &&Finding| one.strategy == name && one.quantity == quantity;
+        answer.findings.iter().find(is_it).expect("a finding")
+    };
+    let saving = found("saves_30", Quantity::ComputeSaved);
+    assert!((saving.value.mean - 0.3).abs() < 0.005 && saving.verdict == Verdict::Cheaper);
+    let (reached, of) = (0, SEEDS);
+    let lost = found("wastes_20", Quantity::ComputeSaved);
+    assert_eq!(lost.verdict, Verdict::NotReached { reached, of });
+    let verdict = |name| found(name, Quantity::LossAtSameCompute).verdict;
+    assert_eq!([verdict("saves_30"), verdict("wastes_20")], [Verdict::Lower, Verdict::Higher]);
+    // On a terminal, too, each comparison is one line.
+    let text = answer.to_string();
+    assert_eq!(text.lines().filter(|line| line.contains(" vs ")).count(), 4, "{text}");
+    // Where nothing grows there is nothing to compare.
+    let alone = report(&input(&[])).expect("a report").answer;
+    assert!(alone.findings.is_empty() && alone.notes(str::to_owned).len() <= 2, "{alone:?}");
+}
+
+#[test]
+fn of_many_strategies_the_extremes_of_their_losses_are_given() {
+    let names: Vec<String> = (0..10).map(|n| format!("s{n}")).collect();
+    let all: Vec<(&str, f64)> =
+        names.iter().zip(1..).map(|(name, n)| (name.as_str(), 0.03 * f64::from(n))).collect();
+    let answer = report(&input(&all)).expect("a report").answer;
+    let losses = answer.findings.iter().filter(|f| f.quantity == Quantity::LossAtSameCompute);
+    let losses: Vec<_> = losses.map(|f| (f.strategy.as_str(), f.extreme_of)).collect();
+    assert_eq!(losses, [("s9", Some(10)), ("s0", Some(10))]);
+    let savings = answer.findings.iter().filter(|f| f.quantity == Quantity::ComputeSaved);
+    assert_eq!(savings.count(), 10);
+}
+
+#[test]
 fn a_locked_growth_is_told() {
     let mut made = input(&[("copies", 0.2)]);
     let locked = Diagnosis { symmetry: Some([1.0, 1.0]), ..Diagnosis::default() };
     made.growths
         .iter_mut()
         .for_each(|growth| (growth.diagnosis, growth.preserving) = (Some(locked.clone()), false));
-    let answer = report(&made).expect("a report").answer;
+    let answer = said(&report(&made).expect("a report"));
     assert!(answer.contains("At 3 growth events copied units got equal gradients"), "{answer}");
     assert!(!answer.contains("claim to preserve"), "{answer}");
 }
@@ -477,16 +522,16 @@ fn lost_trials_are_no_preliminary_ones() {
     lost.trials.iter_mut().for_each(|trial| trial.state = "diverged".into());
     let made = report(&lost).expect("a report");
     assert!(
-        made.answer.starts_with(
-            "No trial came to its end: 6 diverged. made_up: every from-scratch control diverged"
+        said(&made).starts_with(
+            "No trial came to its end: 6 diverged; made_up: every from-scratch control diverged"
         ),
         "{}",
-        made.answer
+        said(&made)
     );
     assert!(
-        !made.answer.contains("Preliminary") && !made.answer.contains("yet"),
+        !said(&made).contains("Preliminary") && !said(&made).contains("yet"),
         "{}",
-        made.answer
+        said(&made)
     );
 }
 
@@ -495,7 +540,7 @@ fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     let mut half = input(&[("a", 0.3)]);
     half.trials.last_mut().expect("a trial").state = "running".into();
     let made = report(&half).expect("a report");
-    assert!(made.answer.starts_with("Preliminary: 1 trials"), "{}", made.answer);
+    assert!(said(&made).starts_with("Preliminary: 1 trials"), "{}", said(&made));
     // Whoever sees a table or a figure alone sees it, too.
     let text = |name: &str| {
         let (_, bytes) =
@@ -518,7 +563,7 @@ fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     assert!(text("figures/figures.tex").contains("Preliminary: 1 trials"));
     let mut without = input(&[("a", 0.3)]);
     without.trials.retain(|trial| trial.kind != "from_scratch");
-    assert!(report(&without).expect("a report").answer.contains("nothing to compare with"));
+    assert!(said(&report(&without).expect("a report")).contains("nothing to compare with"));
     // One seed and one evaluation each: no spread, no curve, and no panic.
     let mut small = input(&[("a", 0.3)]);
     small.trials.retain(|trial| trial.replicate == 0);

@@ -4,8 +4,8 @@
 //! tests use a fake one. It knows no libtorch and no SQL text. A worker is a process: what kills it
 //! costs one attempt, never the sweep.
 
+mod backoff;
 mod holder;
-mod patience;
 mod reaper;
 mod recorder;
 mod spool;
@@ -15,7 +15,7 @@ mod worker;
 pub use holder::{is_dead, this_process};
 pub use reaper::HEARTBEAT_EVERY;
 pub use spool::Spool;
-pub use supervise::{Crew, Ended, News, supervise};
+pub use supervise::{Ended, SupervisorEvent, WorkerPool, supervise};
 pub use worker::{Failure, Train, Trained, Work, work};
 
 use thiserror::Error;
@@ -31,5 +31,5 @@ pub enum RunnerError {
     Process(#[from] std::io::Error),
     /// A trial can't be trained here, through no fault of its own.
     #[error("{0}")]
-    Place(String),
+    Environment(String),
 }

@@ -54,17 +54,17 @@ impl Reaper {
     }
 
     /// Takes their trials from the dead; `log` is what a worker said last, if that is known. Before
-    /// that `bury` is told of each: one that was stopped in the middle of writing holds the lock of
+    /// that `reap` is told of each: one that was stopped in the middle of writing holds the lock of
     /// a SQLite file, and as long as it is there nobody can write.
     pub async fn reap(
         &mut self,
         store: &Store,
         sweep: &str,
         log: impl Fn(&Holder) -> Option<String>,
-        mut bury: impl FnMut(&Holder),
+        mut reap: impl FnMut(&Holder),
     ) -> Result<(), StoreError> {
         for dead in self.dead(store.held(sweep).await?, Instant::now(), is_dead) {
-            bury(&dead.holder);
+            reap(&dead.holder);
             store.release(&dead, log(&dead.holder).as_deref()).await?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{patience::Pauses, reaper::HEARTBEAT_EVERY, spool::Spool};
+use crate::{backoff::Backoff, reaper::HEARTBEAT_EVERY, spool::Spool};
 
 /// How long an event may wait for others to share its transaction.
 const BATCH_EVERY: Duration = Duration::from_millis(250);
@@ -27,12 +27,12 @@ const BATCH_EVERY: Duration = Duration::from_millis(250);
 struct Message {
     event: Event,
     /// Told once the event and all before it are safe.
-    safe: Option<oneshot::Sender<Pushed>>,
+    safe: Option<oneshot::Sender<Enqueued>>,
 }
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(crate) enum Enqueued {
     /// It is in the database, or will be in a moment.
     Taken,
     /// The database is away; the event is safe on disk and gets there later.
@@ -96,16 +96,20 @@ impl Recorder {
 
     /// Takes an event. A checkpoint is in the database when this returns, for the one before it may
     /// be removed then; or on disk, and must not be.
-    pub fn push(&self, event: Event) -> Pushed {
+    pub fn push(&self, event: Event) -> Enqueued {
         let now = self.shared.began.elapsed().as_millis() as u64;
         self.shared.last_event.store(now, Ordering::Relaxed);
         let (safe, wait) = oneshot::channel();
         let is_checkpoint = matches!(event, Event::Checkpoint(_) | Event::Snapshot(_));
         let message = Message { event, safe: is_checkpoint.then_some(safe) };
         if self.events.send(message).is_err() || self.is_broken() {
-            return Pushed::Refused;
+            return Enqueued::Refused;
         }
-        if is_checkpoint { wait.blocking_recv().unwrap_or(Pushed::Refused) } else { Pushed::Taken }
+        if is_checkpoint {
+            wait.blocking_recv().unwrap_or(Enqueued::Refused)
+        } else {
+            Enqueued::Taken
+        }
     }
 
     /// Whether writing has failed, or the trial is another's.
@@ -142,7 +146,7 @@ struct Writer {
     pending: VecDeque<(i64, Vec<Event>)>,
     spool: Spool,
     away: Option<Away>,
-    waiting: Vec<oneshot::Sender<Pushed>>,
+    waiting: Vec<oneshot::Sender<Enqueued>>,
     last: Instant,
     shared: Arc<Shared>,
 }
@@ -150,7 +154,7 @@ struct Writer {
 /// The database is away.
 struct Away {
     since: Instant,
-    pauses: Pauses,
+    backoff: Backoff,
     try_again: Instant,
     /// The number of the last batch that is on disk.
     spooled: i64,
@@ -239,10 +243,10 @@ impl Writer {
             true => self.is_back(),
             false => self.keep(),
         }
-        let pushed = if self.away.is_some() { Pushed::Spooled } else { Pushed::Taken };
+        let enqueued = if self.away.is_some() { Enqueued::Spooled } else { Enqueued::Taken };
         for waiting in self.waiting.drain(..) {
             // Whoever waited may have gone.
-            let _ = waiting.send(pushed);
+            let _ = waiting.send(enqueued);
         }
         Ok(())
     }
@@ -250,14 +254,14 @@ impl Writer {
     fn went_away(&mut self, error: &StoreError) {
         let now = Instant::now();
         let away = self.away.get_or_insert_with(|| {
-            eprintln!(
-                "note: trial {}: the database does not answer ({error}); training goes on, and what it records waits in {}",
+            tracing::info!(
+                "trial {}: the database does not answer ({error}); training goes on, and what it records waits in {}",
                 self.claim.trial.id(),
                 self.spool.path().display()
             );
-            Away { since: now, pauses: Pauses::new(), try_again: now, spooled: 0 }
+            Away { since: now, backoff: Backoff::new(), try_again: now, spooled: 0 }
         });
-        away.try_again = now + away.pauses.next();
+        away.try_again = now + away.backoff.next();
     }
 
     fn is_back(&mut self) {
@@ -265,8 +269,8 @@ impl Writer {
         if let Some(away) = self.away.take() {
             self.spool.clear();
             let seconds = away.since.elapsed().as_secs_f64();
-            eprintln!(
-                "note: trial {}: the database is back after {seconds:.0} s, all is written",
+            tracing::info!(
+                "trial {}: the database is back after {seconds:.0} s, all is written",
                 self.claim.trial.id()
             );
         }
@@ -281,7 +285,7 @@ impl Writer {
                 Ok(()) => away.spooled = *number,
                 Err(error) => {
                     // It stays in memory; what is lost with the process is trained again.
-                    eprintln!("warning: cannot write {}: {error}", self.spool.path().display());
+                    tracing::warn!("cannot write {}: {error}", self.spool.path().display());
                     break;
                 }
             }

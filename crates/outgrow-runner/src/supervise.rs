@@ -1,4 +1,4 @@
-//! The crew: worker processes started, watched, replaced when they die, and stopped together.
+//! The pool: worker processes started, watched, replaced when they die, and stopped together.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,7 +29,7 @@ use crate::{
     this_process,
 };
 
-/// How often the crew and the database are looked at.
+/// How often the pool and the database are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Lines of what a worker said that are kept for the record of its death.
 const LAST_LINES: usize = 40;
@@ -37,7 +37,7 @@ const LAST_LINES: usize = 40;
 const MOST_DEATHS_WITHOUT_PROGRESS: usize = 8;
 
 /// Which workers to run.
-pub struct Crew<'a> {
+pub struct WorkerPool<'a> {
     /// How many at once.
     pub size: usize,
     /// The command of the worker of this number.
@@ -45,7 +45,7 @@ pub struct Crew<'a> {
 }
 
 /// What the supervisor has to tell while it runs.
-pub enum News<'a> {
+pub enum SupervisorEvent<'a> {
     /// Where the sweep stands.
     Status(&'a SweepStatus),
     /// A line that a worker said.
@@ -65,9 +65,9 @@ pub enum Ended {
     Broken,
 }
 
-/// Runs a crew on a sweep until it is done. The first interrupt lets every worker save and stop; a
-/// second kills them. Workers that died, of this crew or another, lose their trials, and of those
-/// of this crew it is recorded what they said last.
+/// Runs a pool on a sweep until it is done. The first interrupt lets every worker save and stop; a
+/// second kills them. Workers that died, of this pool or another, lose their trials, and of those
+/// of this pool it is recorded what they said last.
 ///
 /// Must be called on a thread that outlives the workers (the main thread): they are told when it
 /// ends.
@@ -77,15 +77,15 @@ pub enum Ended {
 pub async fn supervise(
     store: &Store,
     sweep: &str,
-    crew: &Crew<'_>,
-    tell: &mut dyn FnMut(News),
+    pool: &WorkerPool<'_>,
+    tell: &mut dyn FnMut(SupervisorEvent),
 ) -> Result<Ended, RunnerError> {
     let mut signals = signals()?;
-    let mut watch = Watch::new(crew);
+    let mut watch = Watch::new(pool);
     let (mut interrupts, mut away) = (0, false);
     loop {
-        watch.bury(tell)?;
-        watch.lines().for_each(|line| tell(News::Line(line)));
+        watch.reap(tell)?;
+        watch.lines().for_each(|line| tell(SupervisorEvent::Line(line)));
         if interrupts > 1 && watch.workers.is_empty() {
             return Ok(Ended::Interrupted);
         }
@@ -102,7 +102,7 @@ pub async fn supervise(
             }
             Some(Err(error)) if error.is_passing() => {
                 if !std::mem::replace(&mut away, true) {
-                    tell(News::Note(format!(
+                    tell(SupervisorEvent::Note(format!(
                         "the database does not answer ({error}); workers go on, and it is asked again"
                     )));
                 }
@@ -112,10 +112,10 @@ pub async fn supervise(
         };
         if let Some(status) = &status {
             if std::mem::take(&mut away) {
-                tell(News::Note("the database is back".into()));
+                tell(SupervisorEvent::Note("the database is back".into()));
             }
             watch.progressed(status);
-            tell(News::Status(status));
+            tell(SupervisorEvent::Status(status));
         }
         let open = status.as_ref().is_none_or(|status| status.total() > status.ended());
         let works = !watch.workers.is_empty() || (open && interrupts == 0 && watch.fill(tell)?);
@@ -141,7 +141,7 @@ async fn look(
     store: &Store,
     sweep: &str,
     watch: &mut Watch<'_>,
-    tell: &mut dyn FnMut(News<'_>),
+    tell: &mut dyn FnMut(SupervisorEvent<'_>),
 ) -> Result<SweepStatus, StoreError> {
     if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
         watch.reaped = Some(Instant::now());
@@ -151,7 +151,7 @@ async fn look(
                 store,
                 sweep,
                 |holder| logs.said_by(holder),
-                |holder| lost(workers, logs, holder, tell),
+                |holder| kill_silent(workers, logs, holder, tell),
             )
             .await?;
     }
@@ -162,10 +162,10 @@ async fn conclude(
     store: &Store,
     sweep: &str,
     interrupts: usize,
-    tell: &mut dyn FnMut(News<'_>),
+    tell: &mut dyn FnMut(SupervisorEvent<'_>),
 ) -> Result<Ended, RunnerError> {
     let status = store.status(sweep).await?;
-    tell(News::Status(&status));
+    tell(SupervisorEvent::Status(&status));
     Ok(match (interrupts, status.total() > status.ended()) {
         (_, false) => Ended::Done,
         (0, true) => Ended::Broken,
@@ -173,14 +173,14 @@ async fn conclude(
     })
 }
 
-/// What each worker of the crew said last, also after its end.
+/// What each worker of the pool said last, also after its end.
 struct Logs {
     here: Holder,
     of: BTreeMap<u32, Arc<Mutex<VecDeque<String>>>>,
 }
 
 impl Logs {
-    /// The last lines of a worker, if it was one of this crew and said any.
+    /// The last lines of a worker, if it was one of this pool and said any.
     fn said_by(&self, holder: &Holder) -> Option<String> {
         let is_here = holder.host == self.here.host && holder.boot == self.here.boot;
         let lines =
@@ -191,7 +191,7 @@ impl Logs {
 
 /// The living workers and how it goes with them.
 struct Watch<'a> {
-    crew: &'a Crew<'a>,
+    pool: &'a WorkerPool<'a>,
     workers: BTreeMap<usize, Child>,
     stopping: bool,
     /// A worker ended by itself with an error: the next would too.
@@ -205,10 +205,10 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(crew: &'a Crew) -> Self {
+    fn new(pool: &'a WorkerPool) -> Self {
         let said = channel();
         Self {
-            crew,
+            pool,
             workers: BTreeMap::new(),
             stopping: false,
             broken: false,
@@ -222,10 +222,10 @@ impl<'a> Watch<'a> {
     }
 
     /// Starts the workers that are missing; says whether any runs.
-    fn fill(&mut self, tell: &mut dyn FnMut(News)) -> Result<bool, RunnerError> {
+    fn fill(&mut self, tell: &mut dyn FnMut(SupervisorEvent)) -> Result<bool, RunnerError> {
         if self.deaths >= MOST_DEATHS_WITHOUT_PROGRESS && !self.broken {
             self.broken = true;
-            tell(News::Note(format!(
+            tell(SupervisorEvent::Note(format!(
                 "{} workers ended without any progress; giving up",
                 self.deaths
             )));
@@ -233,7 +233,7 @@ impl<'a> Watch<'a> {
         if self.stopping || self.broken {
             return Ok(!self.workers.is_empty());
         }
-        for number in 0..self.crew.size {
+        for number in 0..self.pool.size {
             if !self.workers.contains_key(&number) {
                 let child = self.start(number)?;
                 self.workers.insert(number, child);
@@ -243,7 +243,7 @@ impl<'a> Watch<'a> {
     }
 
     fn start(&mut self, number: usize) -> Result<Child, RunnerError> {
-        let mut command = (self.crew.command)(number);
+        let mut command = (self.pool.command)(number);
         // A group of its own, so that Ctrl-C reaches the supervisor alone, which then lets the
         // worker save.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -270,7 +270,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes leave of workers that ended; replaces those that died.
-    fn bury(&mut self, tell: &mut dyn FnMut(News)) -> Result<(), RunnerError> {
+    fn reap(&mut self, tell: &mut dyn FnMut(SupervisorEvent)) -> Result<(), RunnerError> {
         let mut died = false;
         for (number, mut child) in std::mem::take(&mut self.workers) {
             match child.try_wait()? {
@@ -286,7 +286,7 @@ impl<'a> Watch<'a> {
                     self.deaths += 1;
                     self.reaped = None;
                     if !self.stopping {
-                        tell(News::Note(format!(
+                        tell(SupervisorEvent::Note(format!(
                             "worker {number} died ({status}); its trial goes on in another"
                         )));
                     }
@@ -306,7 +306,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn interrupt(&mut self, times: usize, tell: &mut dyn FnMut(News)) {
+    fn interrupt(&mut self, times: usize, tell: &mut dyn FnMut(SupervisorEvent)) {
         self.stopping = true;
         let (signal, note) = match times {
             1 => {
@@ -314,7 +314,7 @@ impl<'a> Watch<'a> {
             }
             _ => (Signal::SIGKILL, "stopped at once: trials go on from their last checkpoints"),
         };
-        tell(News::Note(note.into()));
+        tell(SupervisorEvent::Note(note.into()));
         for child in self.workers.values() {
             // It may have ended in this moment.
             let _ = kill(Pid::from_raw(child.id() as i32), signal);
@@ -339,17 +339,17 @@ impl Drop for Watch<'_> {
 
 /// A worker that loses its trials for its silence and is still there has stopped or hangs: another
 /// takes its place.
-fn lost(
+fn kill_silent(
     workers: &BTreeMap<usize, Child>,
     logs: &Logs,
     holder: &Holder,
-    tell: &mut dyn FnMut(News),
+    tell: &mut dyn FnMut(SupervisorEvent),
 ) {
     let is_here = holder.host == logs.here.host && holder.boot == logs.here.boot;
     if let Some((number, child)) =
         workers.iter().find(|(_, child)| is_here && child.id() == holder.pid)
     {
-        tell(News::Note(format!(
+        tell(SupervisorEvent::Note(format!(
             "worker {number} gave no sign of life; its trial goes on in another"
         )));
         let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);

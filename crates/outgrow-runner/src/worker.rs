@@ -9,7 +9,7 @@ use std::{
 use outgrow_core::{
     Event, Trial,
     event::{Control, Outcome, Receiver},
-    sweep::memory::more_parts,
+    sweep::memory::more_micro_batches,
 };
 use outgrow_failpoint::Point;
 use outgrow_store::{Claim, Environment, Holder, Memory, Store, StoreError};
@@ -17,9 +17,9 @@ use tokio::runtime::Runtime;
 
 use crate::{
     RunnerError,
-    patience::until_back,
+    backoff::retry_until_available,
     reaper::{LOOK_EVERY, Reaper},
-    recorder::{Pushed, Recorder},
+    recorder::{Enqueued, Recorder},
     spool::{Contents, Spool},
     this_process,
 };
@@ -45,12 +45,12 @@ pub enum Failure {
     /// It can't be, here or elsewhere: the trial has failed.
     Trial(String),
     /// There was not enough memory: the trial waits for an attempt with fewer neighbours or, where
-    /// it had none, one that trains the batch in more parts; if it can't be cut further, it has
+    /// it had none, one that trains the batch in more micro_batches; if it can't be cut further, it has
     /// failed.
     Memory(String),
     /// This place is at fault (a full disk, a missing text): the trial waits for a better one, and
     /// the worker ends.
-    Place(String),
+    Environment(String),
 }
 
 /// What a worker works on.
@@ -61,8 +61,8 @@ pub struct Work<'a> {
     pub sweep: &'a str,
     /// On what it computes.
     pub environment: Environment,
-    /// How many replicates of a trial are to be trained together, the trial among them.
-    pub together: &'a dyn Fn(&Trial) -> usize,
+    /// How many replicates are trained as one model, the trial among them.
+    pub stacked: &'a dyn Fn(&Trial) -> usize,
     /// A trial's folder, for what the database can't take yet.
     pub folder: &'a dyn Fn(&Trial) -> PathBuf,
     /// A training that tells of nothing for so long hangs, and loses its trial.
@@ -80,8 +80,9 @@ pub struct Work<'a> {
 pub fn work(work: &Work, train: &mut Train) -> Result<bool, RunnerError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = runtime
-        .block_on(until_back(work.stop, async || Store::open_existing(work.database).await))?;
+    let store = runtime.block_on(retry_until_available(work.stop, async || {
+        Store::open_existing(work.database).await
+    }))?;
     let keeper = runtime.spawn(keep(store.clone(), work.sweep.to_owned()));
     let worker = Worker { work, runtime, store, holder: this_process() };
     let done = worker.work(train);
@@ -134,13 +135,13 @@ impl Worker<'_> {
 
     /// Waits for a database that is away, as long as it is not told to stop.
     fn ask<T>(&self, ask: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.runtime.block_on(until_back(self.work.stop, ask))
+        self.runtime.block_on(retry_until_available(self.work.stop, ask))
     }
 
     fn claim(&self, most: usize) -> Result<Vec<Claim>, StoreError> {
-        let together = |trial: &Trial| (self.work.together)(trial).min(most);
+        let stacked = |trial: &Trial| (self.work.stacked)(trial).min(most);
         let Work { sweep, environment, .. } = self.work;
-        self.ask(async || self.store.claim(sweep, &self.holder, environment, together).await)
+        self.ask(async || self.store.claim(sweep, &self.holder, environment, stacked).await)
     }
 
     /// Trains what was claimed and writes down how it ended; says whether memory ran out.
@@ -170,13 +171,13 @@ impl Worker<'_> {
                 // Told to stop while the database was away: the rest waits on disk for the next
                 // attempt.
                 (Err(error), _) if error.is_passing() => {
-                    eprintln!(
-                        "note: trial {}: the next attempt writes what waits on disk",
+                    tracing::info!(
+                        "trial {}: the next attempt writes what waits on disk",
                         claim.trial.id()
                     );
                 }
                 (Err(error), _) => broken = Some(error),
-                (Ok(()), Err(Failure::Place(error))) => place = Some(error),
+                (Ok(()), Err(Failure::Environment(error))) => place = Some(error),
                 (Ok(()), _) => {}
             }
         }
@@ -184,7 +185,7 @@ impl Worker<'_> {
             return Err(error.into());
         }
         if let Some(error) = place {
-            return Err(RunnerError::Place(error));
+            return Err(RunnerError::Environment(error));
         }
         for folder in self.runtime.block_on(self.store.forget_snapshots()).unwrap_or_default() {
             // What can't be removed costs disk, no more.
@@ -220,14 +221,14 @@ struct Telling<'a> {
 impl Receiver for Telling<'_> {
     fn tell(&mut self, number: usize, event: Event) -> Control {
         match self.recorders[number].push(event) {
-            Pushed::Refused => Control::Abandon,
+            Enqueued::Refused => Control::Abandon,
             _ if self.stop.load(Ordering::Relaxed) => Control::Stop,
-            Pushed::Spooled => Control::Spooled,
-            Pushed::Taken => Control::Continue,
+            Enqueued::Spooled => Control::Spooled,
+            Enqueued::Taken => Control::Continue,
         }
     }
 
-    fn wish(&self, number: usize) -> Control {
+    fn request(&self, number: usize) -> Control {
         match (self.recorders[number].is_broken(), self.stop.load(Ordering::Relaxed)) {
             (true, _) => Control::Abandon,
             (false, true) => Control::Stop,
@@ -250,7 +251,7 @@ async fn recover(
         let Contents { batches, damage } = Spool::read(path);
         if let Some(damage) = damage {
             let (trial, path) = (claim.trial.id(), path.display());
-            eprintln!("warning: trial {trial}: {path}: {damage}; what is missing is trained again");
+            tracing::warn!("trial {trial}: {path}: {damage}; what is missing is trained again");
         }
         // An attempt between that has written something went on from an earlier state; what it
         // wrote is newer.
@@ -280,12 +281,15 @@ async fn finish(
 ) -> Result<(), StoreError> {
     match ended {
         Ok(outcome) => store.finish(claim, Ok(*outcome)).await,
-        Err(Failure::Place(_)) => store.finish(claim, Ok(Outcome::Stopped)).await,
+        Err(Failure::Environment(_)) => store.finish(claim, Ok(Outcome::Stopped)).await,
         Err(Failure::Trial(error)) => store.finish(claim, Err(error)).await,
-        Err(Failure::Memory(error)) if neighbours => store.requeue(claim, claim.parts, error).await,
+        Err(Failure::Memory(error)) if neighbours => {
+            store.requeue(claim, claim.micro_batches, error).await
+        }
         Err(Failure::Memory(error)) => {
-            match more_parts(claim.trial.settings.training.batch_size, claim.parts) {
-                Some(parts) => store.requeue(claim, parts, error).await,
+            match more_micro_batches(claim.trial.settings.training.batch_size, claim.micro_batches)
+            {
+                Some(micro_batches) => store.requeue(claim, micro_batches, error).await,
                 None => store.finish(claim, Err(error)).await,
             }
         }

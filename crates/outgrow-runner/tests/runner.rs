@@ -14,7 +14,7 @@ use outgrow_core::{
     Event, Sweep, Trial,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
 };
-use outgrow_runner::{Crew, Ended, Failure, News, Trained, Work, supervise, work};
+use outgrow_runner::{Ended, Failure, SupervisorEvent, Trained, Work, WorkerPool, supervise, work};
 use outgrow_store::{Cell, Claim, Environment, Store};
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
@@ -36,15 +36,15 @@ fn fake(claim: &Claim, on_event: &mut dyn FnMut(Event) -> Control) -> Result<Out
             wall_seconds: step as f64,
         };
         let loss = 1.0 / (step as f64 + claim.trial.seed as f64 / 1e18);
-        let mut wish =
+        let mut request =
             on_event(Event::Step(StepEvent { at, loss, learning_rate: 0.1, gradient_norm: 1.0 }));
         if step % 5 == 0 {
             on_event(Event::Eval(EvalEvent { at, val_loss: loss, last: step == 20 }));
             let checkpoint =
                 CheckpointEvent { at, path: step.to_string(), digest: String::new(), bytes: 0 };
-            wish = on_event(Event::Checkpoint(checkpoint));
+            request = on_event(Event::Checkpoint(checkpoint));
         }
-        match wish {
+        match request {
             Control::Continue | Control::Spooled => {}
             Control::Stop | Control::Abandon => return Ok(Outcome::Stopped),
         }
@@ -78,7 +78,7 @@ fn worker_process() {
         database: &database,
         sweep: &sweep,
         environment: environment(),
-        together: &|_| 1,
+        stacked: &|_| 1,
         folder: &spools,
         hung_after: Duration::MAX,
         stop: &stop,
@@ -132,13 +132,13 @@ async fn what_workers_are_killed_at_goes_on_from_its_checkpoint() {
     for (folder, suicide) in folders.iter().zip([false, true]) {
         let (database, store, sweep) = planned(folder.path()).await;
         let command = |_| worker(&database, &sweep, suicide);
-        let crew = Crew { size: 2, command: &command };
-        let mut tell = |news: News| {
-            if let News::Note(note) = news {
+        let pool = WorkerPool { size: 2, command: &command };
+        let mut tell = |event: SupervisorEvent| {
+            if let SupervisorEvent::Note(note) = event {
                 notes.push(note);
             }
         };
-        let ended = supervise(&store, &sweep, &crew, &mut tell).await.expect("supervised");
+        let ended = supervise(&store, &sweep, &pool, &mut tell).await.expect("supervised");
         assert_eq!(ended, Ended::Done);
         let status = store.status(&sweep).await.expect("status");
         assert_eq!(status.count("complete"), status.total());
@@ -159,14 +159,14 @@ async fn a_crew_that_can_not_work_is_given_up() {
             command.args(["-c", &format!("echo trouble >&2; {script}")]);
             command
         };
-        let crew = Crew { size: 2, command: &command };
+        let pool = WorkerPool { size: 2, command: &command };
         let mut lines = vec![];
-        let mut tell = |news: News| {
-            if let News::Line(line) = news {
+        let mut tell = |event: SupervisorEvent| {
+            if let SupervisorEvent::Line(line) = event {
                 lines.push(line);
             }
         };
-        let ended = supervise(&store, &sweep, &crew, &mut tell).await.expect("supervised");
+        let ended = supervise(&store, &sweep, &pool, &mut tell).await.expect("supervised");
         assert_eq!(ended, Ended::Broken, "{script}");
         assert_eq!(
             lines.first().map(String::as_str),
@@ -187,7 +187,7 @@ fn a_worker_obeys() {
         database: &database,
         sweep: &sweep,
         environment: environment(),
-        together: &|_| 1,
+        stacked: &|_| 1,
         folder: &spools,
         hung_after: Duration::MAX,
         stop: &stop,
@@ -221,7 +221,7 @@ fn a_worker_obeys() {
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
     // A place that is at fault keeps its trial for a better one.
     runtime.block_on(store.retry_failed(&sweep)).expect("retried");
-    let mut train = each(|_, _| Err(Failure::Place("disk full".into())));
+    let mut train = each(|_, _| Err(Failure::Environment("disk full".into())));
     assert!(work(&job, &mut train).is_err_and(|error| error.to_string() == "disk full"));
     assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 1);
 }
@@ -236,7 +236,7 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
         database: &database,
         sweep: &sweep,
         environment: environment(),
-        together: &|_| 1,
+        stacked: &|_| 1,
         folder: &spools,
         hung_after: Duration::MAX,
         stop: &stop,
@@ -244,8 +244,8 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
     let mut hopeless = None;
     let mut train = each(|claim, on_event| {
         let hopeless = *hopeless.get_or_insert(claim.number);
-        match claim.parts == 1 || claim.number == hopeless {
-            true => Err(Failure::Memory(format!("too small for {}", claim.parts))),
+        match claim.micro_batches == 1 || claim.number == hopeless {
+            true => Err(Failure::Memory(format!("too small for {}", claim.micro_batches))),
             false => fake(claim, on_event),
         }
     });
@@ -275,7 +275,7 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         database: &database,
         sweep: &sweep,
         environment: environment(),
-        together: &|_| 2,
+        stacked: &|_| 2,
         folder: &spools,
         hung_after: Duration::MAX,
         stop: &stop,
@@ -283,7 +283,7 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
     let mut sizes = vec![];
     let mut train = |claims: &[Claim], receiver: &mut dyn Receiver| {
         sizes.push(claims.len());
-        assert!(claims.iter().all(|claim| claim.parts == 1), "no batch need be cut");
+        assert!(claims.iter().all(|claim| claim.micro_batches == 1), "no batch need be cut");
         match claims.len() {
             1 => each(fake)(claims, receiver),
             n => Trained {
@@ -309,21 +309,22 @@ fn a_lost_trial_is_learned_of_between_events() {
         database: &database,
         sweep: &sweep,
         environment: environment(),
-        together: &|_| 1,
+        stacked: &|_| 1,
         folder: &spools,
         hung_after: Duration::MAX,
         stop: &stop,
     };
     let mut wishes = vec![];
     let mut train = |_: &[Claim], receiver: &mut dyn Receiver| {
-        wishes.push(receiver.wish(0));
+        wishes.push(receiver.request(0));
         let held = runtime.block_on(store.held(&sweep)).expect("held");
         assert!(runtime.block_on(store.release(&held[0], None)).expect("released"));
         let began = std::time::Instant::now();
-        while receiver.wish(0) == Control::Continue && began.elapsed() < Duration::from_secs(120) {
+        while receiver.request(0) == Control::Continue && began.elapsed() < Duration::from_secs(120)
+        {
             sleep(Duration::from_millis(20));
         }
-        wishes.push(receiver.wish(0));
+        wishes.push(receiver.request(0));
         stop.store(true, Ordering::Relaxed);
         Trained { ended: vec![Ok(Outcome::Stopped)], memory: None }
     };

@@ -8,7 +8,7 @@ use crate::{
     Store, StoreError,
     driver::{Row, Tx, args},
     open::now,
-    prefix::{Snapshot, awaited, begin},
+    prefix::{Snapshot, begin, missing_snapshots},
     schema::ENVIRONMENT,
 };
 
@@ -71,8 +71,8 @@ pub struct Claim {
     pub begin: Option<Snapshot>,
     /// Steps whose state other trials wait for.
     pub snapshots: Vec<u64>,
-    /// The batch is to be trained in so many parts, for an earlier attempt ran out of memory.
-    pub parts: usize,
+    /// The batch is to be trained in so many micro_batches, for an earlier attempt ran out of memory.
+    pub micro_batches: usize,
     /// Batches of events that the attempt before has in the database: what it left elsewhere may be
     /// more.
     pub batches_before: i64,
@@ -107,9 +107,9 @@ impl Store {
         for next in chosen {
             claims.push(take(&mut tx, sweep, next, holder, environment).await?);
         }
-        let together = "UPDATE attempt SET together = $1 WHERE id = $2";
+        let stacked = "UPDATE attempt SET stacked_replicates = $1 WHERE id = $2";
         for claim in &claims {
-            tx.execute(together, args![claims.len(), claim.attempt]).await?;
+            tx.execute(stacked, args![claims.len(), claim.attempt]).await?;
         }
         tx.commit(Point::CommitClaim).await?;
         Ok(claims)
@@ -129,7 +129,7 @@ impl Store {
 struct Claimable {
     number: i64,
     trial: Trial,
-    parts: usize,
+    micro_batches: usize,
     strategy: String,
     plan: i64,
 }
@@ -143,8 +143,8 @@ async fn claimable(
     limit: i64,
 ) -> Result<Vec<Claimable>, StoreError> {
     let waiting =
-        "SELECT t.number, t.definition, t.parts, m.strategy, m.plan FROM member m JOIN trial t ON t.number = m.trial
-         LEFT JOIN beginning b ON b.sweep_id = m.sweep_id AND b.trial = t.number
+        "SELECT t.number, t.definition, t.micro_batches, m.strategy, m.plan FROM member m JOIN trial t ON t.number = m.trial
+         LEFT JOIN shared_prefix b ON b.sweep_id = m.sweep_id AND b.trial = t.number
          LEFT JOIN trial p ON p.number = b.parent
          WHERE m.sweep_id = $1 AND t.state = 'waiting'
            AND (t.not_before IS NULL OR t.not_before <= $5 OR t.not_before > $5 + $6)
@@ -157,8 +157,8 @@ async fn claimable(
     let read = |row: Row| {
         let trial =
             serde_json::from_str(&row.get::<String>(1)?).map_err(StoreError::corrupt("trial"))?;
-        let (number, parts) = (row.get(0)?, row.get(2)?);
-        Ok(Claimable { number, trial, parts, strategy: row.get(3)?, plan: row.get(4)? })
+        let (number, micro_batches) = (row.get(0)?, row.get(2)?);
+        Ok(Claimable { number, trial, micro_batches, strategy: row.get(3)?, plan: row.get(4)? })
     };
     tx.map(waiting, args![sweep, strategy, plan, limit, now(), LONGEST_PAUSE], read).await
 }
@@ -170,7 +170,7 @@ async fn take(
     holder: &Holder,
     environment: &Environment,
 ) -> Result<Claim, StoreError> {
-    let Claimable { number, trial, parts, .. } = next;
+    let Claimable { number, trial, micro_batches, .. } = next;
     let taken =
         "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = $1 RETURNING epoch";
     let epoch: i64 = tx.value(taken, args![number]).await?;
@@ -182,7 +182,7 @@ async fn take(
         true => begin(tx, sweep, number, attempt).await?,
         false => None,
     };
-    let snapshots = awaited(tx, number).await?;
+    let snapshots = missing_snapshots(tx, number).await?;
     Ok(Claim {
         number,
         epoch,
@@ -191,7 +191,7 @@ async fn take(
         checkpoints,
         begin,
         snapshots,
-        parts,
+        micro_batches,
         batches_before,
     })
 }

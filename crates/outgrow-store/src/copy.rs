@@ -9,8 +9,8 @@ use crate::{
     driver::{Arg, Cell, Row, Tx, args},
     insert::numbers,
     schema::{
-        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SNAPSHOT,
-        STEP_METRIC, SWEEP, TRIAL, Table,
+        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SHARED_PREFIX,
+        SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
     },
 };
 
@@ -81,7 +81,7 @@ impl Copy {
             self.trial(row, &trial, numbers[&trial], there.contains(&trial)).await?;
         }
         let owned = args![id];
-        for (table, places) in [(&MEMBER, &[2][..]), (&BEGINNING, &[1, 2])] {
+        for (table, places) in [(&MEMBER, &[2][..]), (&SHARED_PREFIX, &[1, 2])] {
             let mut rows = select(&mut self.from, table, "sweep_id = $1", owned).await?;
             rows.iter_mut().for_each(|row| {
                 places.iter().for_each(|&place| renumber(&mut row[place], &renumbered))

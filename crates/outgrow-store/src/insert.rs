@@ -28,24 +28,41 @@ pub struct Inserted {
     pub new: usize,
 }
 
+/// The text of a sweep, as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct TextRecord<'a> {
+    /// Its digest.
+    pub digest: &'a str,
+    /// Bytes of validation text per token of it, where they are known.
+    pub bytes_per_token: Option<f64>,
+}
+
+impl<'a> From<&'a str> for TextRecord<'a> {
+    fn from(digest: &'a str) -> Self {
+        Self { digest, bytes_per_token: None }
+    }
+}
+
 impl Store {
     /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice
-    /// changes nothing. Unless `alone`, it is noted which trials begin alike, and workers train
-    /// their common beginning once.
+    /// changes nothing. Unless `no_shared_prefix`, trials that share a prefix are recorded, and
+    /// workers train each prefix once.
     ///
     /// # Errors
     /// If the database can't be written.
     pub async fn insert_sweep(
         &self,
         sweep: &Sweep,
-        data: &str,
+        text: impl Into<TextRecord<'_>>,
         members: &[Member],
-        alone: bool,
+        no_shared_prefix: bool,
     ) -> Result<Inserted, StoreError> {
-        let id = sweep.id(data);
+        let TextRecord { digest, bytes_per_token } = text.into();
+        let id = sweep.id(digest);
         let order = in_order(members);
         let mut tx = self.write().await?;
-        let row = args![&id, &sweep.spec().name, sweep.resolved(), data, now()].to_vec();
+        let text = args![digest, now(), Arg::Real(bytes_per_token)];
+        let row = [&args![&id, &sweep.spec().name, sweep.resolved()][..], text].concat();
         SWEEP.insert(&mut tx, &[row]).await?;
         let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
         let new = TRIAL.insert(&mut tx, &rows).await? as usize;
@@ -54,8 +71,8 @@ impl Store {
             member_row(&id, position, member, numbers[&member.trial.id()])
         };
         MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
-        tx.execute("DELETE FROM beginning WHERE sweep_id = $1", args![&id]).await?;
-        if !alone {
+        tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![&id]).await?;
+        if !no_shared_prefix {
             let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
             insert_shared_prefixes(&mut tx, &id, &trials, &numbers).await?;
         }

@@ -118,15 +118,23 @@ impl Store {
     }
 
     /// Ends an attempt that ran out of memory: the trial waits for another, which trains the batch
-    /// in `parts` parts.
+    /// in `micro_batches` micro_batches.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the trial is another attempt's by now.
-    pub async fn requeue(&self, claim: &Claim, parts: usize, note: &str) -> Result<(), StoreError> {
+    pub async fn requeue(
+        &self,
+        claim: &Claim,
+        micro_batches: usize,
+        note: &str,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         check_epoch(&mut tx, claim).await?;
-        tx.execute("UPDATE trial SET parts = $1 WHERE number = $2", args![parts, claim.number])
-            .await?;
+        tx.execute(
+            "UPDATE trial SET micro_batches = $1 WHERE number = $2",
+            args![micro_batches, claim.number],
+        )
+        .await?;
         tx.execute("UPDATE attempt SET note = $1 WHERE id = $2", args![note, claim.attempt])
             .await?;
         end(&mut tx, claim, Ok(Outcome::Stopped)).await?;

@@ -43,7 +43,7 @@ pub use copy::Copied;
 pub use driver::Cell;
 pub use error::StoreError;
 pub use find::Namesake;
-pub use insert::Inserted;
+pub use insert::{Inserted, TextRecord};
 pub use lease::{Held, Memory};
 pub use open::Store;
 pub use prefix::Snapshot;

@@ -12,7 +12,7 @@ use outgrow_failpoint::Point;
 use crate::{
     Store, StoreError,
     driver::{Tx, args},
-    schema::{BEGINNING, EVAL_METRIC, GROWTH_EVENT, STEP_METRIC},
+    schema::{EVAL_METRIC, GROWTH_EVENT, SHARED_PREFIX, STEP_METRIC},
 };
 
 /// A state that another trial left, as it was recorded.
@@ -32,7 +32,7 @@ impl Store {
     pub async fn forget_snapshots(&self) -> Result<Vec<String>, StoreError> {
         let mut tx = self.write().await?;
         let forgotten = "DELETE FROM snapshot WHERE NOT EXISTS (
-                           SELECT 1 FROM beginning b JOIN trial t ON t.number = b.trial
+                           SELECT 1 FROM shared_prefix b JOIN trial t ON t.number = b.trial
                            WHERE b.parent = snapshot.trial AND b.step = snapshot.step AND t.state IN ('waiting', 'running'))
                          RETURNING path";
         let folders = tx.column(forgotten, &[]).await?;
@@ -48,13 +48,13 @@ pub(crate) async fn insert_shared_prefixes(
     trials: &[&Trial],
     numbers: &BTreeMap<String, i64>,
 ) -> Result<(), StoreError> {
-    let row = |(trial, beginning): (&&Trial, Option<SharedPrefix>)| {
-        let SharedPrefix { of, step } = beginning?;
+    let row = |(trial, shared): (&&Trial, Option<SharedPrefix>)| {
+        let SharedPrefix { of, step } = shared?;
         let (own, other) = (numbers[&trial.id()], numbers[&trials[of].id()]);
         (own != other).then(|| args![sweep, own, other, step].to_vec())
     };
     let rows: Vec<_> = trials.iter().zip(shared_prefixes(trials)).filter_map(row).collect();
-    BEGINNING.insert(tx, &rows).await?;
+    SHARED_PREFIX.insert(tx, &rows).await?;
     Ok(())
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn begin(
     trial: i64,
     attempt: i64,
 ) -> Result<Option<Snapshot>, StoreError> {
-    let found = "SELECT s.path, s.trial, s.step, s.train_flops, s.digest FROM beginning b
+    let found = "SELECT s.path, s.trial, s.step, s.train_flops, s.digest FROM shared_prefix b
                  JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 AND b.trial = $2";
     let Some(row) = tx.row(found, args![sweep, trial]).await? else { return Ok(None) };
     let (parent, step, flops): (i64, i64, i128) = (row.get(1)?, row.get(2)?, row.get(3)?);
@@ -85,8 +85,8 @@ pub(crate) async fn begin(
 
 /// Steps of a trial at which others that are still to be trained leave it, and whose state is not
 /// there yet.
-pub(crate) async fn awaited(tx: &mut Tx, trial: i64) -> Result<Vec<u64>, StoreError> {
-    let steps = "SELECT DISTINCT b.step FROM beginning b JOIN trial t ON t.number = b.trial
+pub(crate) async fn missing_snapshots(tx: &mut Tx, trial: i64) -> Result<Vec<u64>, StoreError> {
+    let steps = "SELECT DISTINCT b.step FROM shared_prefix b JOIN trial t ON t.number = b.trial
          WHERE b.parent = $1 AND t.state IN ('waiting', 'running')
            AND NOT EXISTS (SELECT 1 FROM checkpoint WHERE trial = t.number)
            AND NOT EXISTS (SELECT 1 FROM snapshot WHERE trial = $1 AND step = b.step)";

@@ -21,7 +21,7 @@ use crate::{
     driver::{Arg, Pool, Row, Tx, args},
     migrations::{APPLICATION_ID, SQLITE, refuse_unreleased},
     schema::{
-        ATTEMPT, BEGINNING, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER,
+        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER, SHARED_PREFIX,
         SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
     },
 };
@@ -199,7 +199,7 @@ impl Saved {
             Self::new(&ENVIRONMENT, Some("id"), None, "id"),
             Self::new(&ATTEMPT, Some("id"), None, "id"),
             Self::new(&MEMBER, None, sweep, "position"),
-            Self::new(&BEGINNING, None, sweep, "trial"),
+            Self::new(&SHARED_PREFIX, None, sweep, "trial"),
             Self::new(&STEP_METRIC, None, trial, "step"),
             Self::new(&EVAL_METRIC, None, trial, "step"),
             Self::new(&GROWTH_EVENT, None, trial, "stage"),

@@ -50,6 +50,7 @@ pub(crate) static SWEEP: Table = Table {
         ("spec", Text),
         ("data_digest", Text),
         ("created_at", Real),
+        ("bytes_per_token", Real),
     ],
 };
 
@@ -68,7 +69,7 @@ pub(crate) static TRIAL: Table = Table {
         ("epoch", Integer),
         ("crashes", Integer),
         ("error", Text),
-        ("parts", Integer),
+        ("micro_batches", Integer),
         ("not_before", Real),
     ],
 };
@@ -108,7 +109,7 @@ pub(crate) static ATTEMPT: Table = Table {
         ("outcome", Text),
         ("train_flops", Flops),
         ("note", Text),
-        ("together", Integer),
+        ("stacked_replicates", Integer),
         ("predicted_bytes", Integer),
         ("peak_bytes", Integer),
         ("batch", Integer),
@@ -203,8 +204,8 @@ pub(crate) static SNAPSHOT: Table = Table {
     ],
 };
 
-pub(crate) static BEGINNING: Table = Table {
-    name: "beginning",
+pub(crate) static SHARED_PREFIX: Table = Table {
+    name: "shared_prefix",
     key: 2,
     columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
 };

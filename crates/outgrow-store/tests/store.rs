@@ -384,7 +384,7 @@ both! {
             }
         }
         assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
-        let kept = f.query("SELECT DISTINCT together, predicted_bytes, peak_bytes FROM attempt").await;
+        let kept = f.query("SELECT DISTINCT stacked_replicates, predicted_bytes, peak_bytes FROM attempt").await;
         assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
     }
 
@@ -640,8 +640,8 @@ async fn two_that_begin_alike(f: Fixture) -> (Fixture, Claim) {
         .replace("replicates = 2", "replicates = 1")
         .replace("{ kind = \"from_scratch\" }, ", "")
         .replace(
-            "plans = 1, max_stages = 3, window = [0.1, 0.6]",
-            "plans = 2, max_stages = 3, window = [0.2, 0.6]",
+            "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
+            "plans = 2, max_stages = 3, grow_between = [0.2, 0.6]",
         );
     let sweep = Sweep::parse(&text).unwrap_or_else(|error| panic!("{error}"));
     let members = sweep.members("d").expect("members");

@@ -608,7 +608,7 @@ impl Receiver for Impatient<'_> {
         Control::Continue
     }
 
-    fn wish(&self, _number: usize) -> Control {
+    fn request(&self, _number: usize) -> Control {
         self.asked.set(self.asked.get() + 1);
         if self.asked.get() >= self.stop_at { Control::Stop } else { Control::Continue }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use outgrow_core::sweep::{Member, memory};
 use outgrow_data::Listener;
-use outgrow_runner::{Crew, Ended, News, supervise};
+use outgrow_runner::{Ended, SupervisorEvent, WorkerPool, supervise};
 use outgrow_store::{Store, SweepStatus};
 use outgrow_train::{Device, backward};
 
@@ -17,7 +17,7 @@ use crate::{
     namesake,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
-    workspace::{DB, FILES, Workspace, runtime},
+    workspace::{DB, FILES, Workspace, record, runtime},
 };
 
 /// How a sweep is run.
@@ -33,8 +33,8 @@ pub struct RunOptions {
     pub devices: Vec<Device>,
     /// What each worker is told; its device and share follow from the above.
     pub worker: WorkerOptions,
-    /// Train every trial from its beginning, also where it shares a prefix with another.
-    pub alone: bool,
+    /// Train every trial from its first step, also where it shares a prefix with another.
+    pub no_shared_prefix: bool,
     /// Train failed trials again.
     pub retry_failed: bool,
 }
@@ -67,22 +67,23 @@ impl Workspace {
         file: &SweepFile,
         options: &RunOptions,
         listener: &dyn Listener,
-        tell: &mut dyn FnMut(News),
+        tell: &mut dyn FnMut(SupervisorEvent),
     ) -> Result<Finished, Error> {
         let devices = devices(&options.devices)?;
         let members = file.members("")?;
         let runtime = runtime()?;
         let existing = runtime.block_on(self.existing())?;
-        let digest = self.prepare(file, listener)?.digest;
-        let members = trained_on(members, &digest);
+        let text = self.prepare(file, listener)?;
+        let members = trained_on(members, &text.digest);
         let (store, sweep) = runtime.block_on(async {
             let store = match existing {
                 Some(store) => store,
                 None => self.store().await?,
             };
-            namesake::tell(&store, file.sweep(), &digest).await;
-            let inserted =
-                store.insert_sweep(file.sweep(), &digest, &members, options.alone).await?;
+            namesake::tell(&store, file.sweep(), &text.digest).await;
+            let inserted = store
+                .insert_sweep(file.sweep(), record(&text), &members, options.no_shared_prefix)
+                .await?;
             if options.retry_failed {
                 store.retry_failed(&inserted.sweep).await?;
             }
@@ -119,7 +120,7 @@ impl Workspace {
         store: &Store,
         sweep: &str,
         workers: &Workers<'_>,
-        tell: &mut dyn FnMut(News<'_>),
+        tell: &mut dyn FnMut(SupervisorEvent<'_>),
     ) -> Result<Ended, Error> {
         let status = store.status(sweep).await?;
         let open = (status.total() - status.ended()) as usize;
@@ -128,8 +129,8 @@ impl Workspace {
         }
         let size = workers.number().min(open);
         let command = |number: usize| workers.command(self, sweep, size, number);
-        let crew = Crew { size, command: &command };
-        Ok(supervise(store, sweep, &crew, &mut |news| tell(news)).await?)
+        let pool = WorkerPool { size, command: &command };
+        Ok(supervise(store, sweep, &pool, &mut |event| tell(event)).await?)
     }
 }
 

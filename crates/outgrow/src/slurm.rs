@@ -20,7 +20,7 @@ use crate::{
     namesake,
     sweep_file::SweepFile,
     worker::WorkerOptions,
-    workspace::{Workspace, runtime},
+    workspace::{Workspace, record, runtime},
 };
 
 /// How a sweep is submitted.
@@ -32,8 +32,8 @@ pub struct SlurmOptions {
     pub workers: u16,
     /// What each worker is told.
     pub worker: WorkerOptions,
-    /// Train every trial from its beginning, also where it shares a prefix with another.
-    pub alone: bool,
+    /// Train every trial from its first step, also where it shares a prefix with another.
+    pub no_shared_prefix: bool,
     /// Train failed trials again.
     pub retry_failed: bool,
     /// Further options for sbatch, as `--partition=gpu`.
@@ -82,14 +82,14 @@ impl Workspace {
     ) -> Result<Submitted, Error> {
         sbatch::check()?;
         let sweep = file.sweep();
-        let digest = self.prepare(file, listener)?.digest;
-        let id = sweep.id(&digest);
+        let text = self.prepare(file, listener)?;
+        let id = sweep.id(&text.digest);
         let script = self.script(file, options, &id)?;
-        let members = file.members(&digest)?;
+        let members = file.members(&text.digest)?;
         let open = runtime()?.block_on(async {
             let store = self.store().await?;
-            namesake::tell(&store, sweep, &digest).await;
-            store.insert_sweep(sweep, &digest, &members, options.alone).await?;
+            namesake::tell(&store, sweep, &text.digest).await;
+            store.insert_sweep(sweep, record(&text), &members, options.no_shared_prefix).await?;
             if options.retry_failed {
                 store.retry_failed(&id).await?;
             }

@@ -38,7 +38,7 @@ pub struct WorkerOptions {
     pub threads: u16,
     /// How many replicates are trained as one model; as many as keep the device busy if none is
     /// named.
-    pub together: Option<u16>,
+    pub stacked_replicates: Option<u16>,
     /// How many workers share the device.
     pub share: usize,
     /// Checkpoints of each trial that are kept.
@@ -54,7 +54,7 @@ impl Default for WorkerOptions {
         Self {
             device: None,
             threads: 1,
-            together: None,
+            stacked_replicates: None,
             share: 1,
             keep: 2,
             hung_after: 120,
@@ -73,8 +73,8 @@ impl WorkerOptions {
         option("threads", self.threads);
         option("keep", self.keep);
         option("hung-after", self.hung_after);
-        if let Some(together) = self.together {
-            option("together", together);
+        if let Some(stacked) = self.stacked_replicates {
+            option("stacked-replicates", stacked);
         }
         arguments
     }
@@ -120,7 +120,7 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         database: &workspace.db,
         sweep: &summary.id,
         environment: attempts.environment(),
-        together: &|trial| attempts.together(trial),
+        stacked: &|trial| attempts.stacked(trial),
         folder: &|trial| workspace.checkpoints(&trial.id()),
         hung_after: Duration::from_secs(60 * u64::from(options.hung_after)),
         stop: &stop,
@@ -187,7 +187,7 @@ impl Attempts<'_> {
         let options = Options {
             device: self.device,
             checkpoint_every_tokens: self.checkpoint_every_tokens,
-            parts: self.parts(claims),
+            parts: self.micro_batches(claims),
             keep: usize::from(self.options.keep),
         };
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
@@ -239,45 +239,45 @@ impl Attempts<'_> {
     }
 
     /// How many replicates of a trial are trained as one model: as many as the user says, or as pay
-    /// on this device and fit into its memory, as predicted. On a processor, where a step by hand
-    /// is faster than any of theirs together, each is trained alone.
-    fn together(&self, trial: &Trial) -> usize {
+    /// on this device and fit into its memory, as predicted. On a CPU, where a fused step is
+    /// faster than any stacked one, each is trained alone.
+    fn stacked(&self, trial: &Trial) -> usize {
         let automatic = || match self.device {
             Device::Cpu => 1,
             Device::Cuda(_) => {
-                let fits = |&together: &usize| {
+                let fits = |&stacked: &usize| {
                     let share = self.device.share_bytes(self.options.share);
-                    share.is_some_and(|share| predicted(self.device, trial, together, 1) <= share)
+                    share.is_some_and(|share| predicted(self.device, trial, stacked, 1) <= share)
                 };
                 (1..=memory::replicates_that_pay(trial)).rev().find(fits).unwrap_or(1)
             }
         };
-        self.options.together.map_or_else(automatic, usize::from)
+        self.options.stacked_replicates.map_or_else(automatic, usize::from)
     }
 
-    /// Into how many parts the batches must be cut here, as it is predicted. Where not even one
-    /// sequence is predicted to fit, one at a time is tried all the same: predictions err on the
-    /// safe side.
-    fn parts(&self, claims: &[Claim]) -> usize {
+    /// How many micro-batches each batch must be cut into here, as it is predicted. Where not even
+    /// one sequence is predicted to fit, one at a time is tried all the same: predictions err on
+    /// the safe side.
+    fn micro_batches(&self, claims: &[Claim]) -> usize {
         let (trial, device) = (&claims[0].trial, self.device);
         let (most, least) = (
             trial.settings.training.batch_size,
-            claims.iter().map(|claim| claim.parts).max().unwrap_or(1),
+            claims.iter().map(|claim| claim.micro_batches).max().unwrap_or(1),
         );
         let each = device.share_bytes(self.options.share);
         let each =
             each.map(|share| share.saturating_sub(device.base_bytes()) / claims.len() as u64);
         let backward = backward(trial, device, claims.len());
-        let parts = each.map_or(least, |each| {
-            memory::parts_that_fit(trial, each, least, backward).unwrap_or(most)
+        let micro_batches = each.map_or(least, |each| {
+            memory::micro_batches_that_fit(trial, each, least, backward).unwrap_or(most)
         });
-        if parts > least {
+        if micro_batches > least {
             tracing::info!(
-                "trial {}: its batch is trained in {parts} parts to fit into the memory of {device}",
+                "trial {}: its batch is trained in {micro_batches} micro-batches to fit into the memory of {device}",
                 trial.id()
             );
         }
-        parts
+        micro_batches
     }
 
     fn failure(&self, trial: &Trial, error: TrainError) -> outgrow_runner::Failure {
@@ -288,16 +288,16 @@ impl Attempts<'_> {
                 outgrow_runner::Failure::Memory(error.to_string())
             }
             // The disk is full, or a folder is read-only: not the trial's fault.
-            TrainError::Checkpoint(_) => outgrow_runner::Failure::Place(text),
+            TrainError::Checkpoint(_) => outgrow_runner::Failure::Environment(text),
             _ => outgrow_runner::Failure::Trial(error.to_string()),
         }
     }
 }
 
 /// Bytes that so many replicates of a trial take as one model.
-fn predicted(device: Device, trial: &Trial, together: usize, parts: usize) -> u64 {
-    let each = memory::training_bytes(trial, parts, backward(trial, device, together));
-    device.base_bytes() + each.saturating_mul(together as u64)
+fn predicted(device: Device, trial: &Trial, stacked: usize, micro_batches: usize) -> u64 {
+    let each = memory::training_bytes(trial, micro_batches, backward(trial, device, stacked));
+    device.base_bytes() + each.saturating_mul(stacked as u64)
 }
 
 /// Running out of memory is an outcome, told in a line; a panic's long message would hide it.

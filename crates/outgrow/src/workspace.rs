@@ -8,7 +8,7 @@ use std::{
 
 use outgrow_core::Sweep;
 use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
-use outgrow_store::{Address, Store, StoreError};
+use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::begin_with;
 
 use crate::{error::Error, namesake, sweep_file::SweepFile};
@@ -287,4 +287,12 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
 pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::environment("cannot start"))
+}
+
+/// A prepared text, as the database records it.
+pub(crate) fn record(text: &Summary) -> TextRecord<'_> {
+    TextRecord {
+        digest: &text.digest,
+        bytes_per_token: Some(text.validation_bytes_per_token()).filter(|ratio| *ratio > 0.0),
+    }
 }

@@ -2,7 +2,7 @@
 
 use outgrow::WorkerOptions;
 use outgrow::{Error, Finished, RunOptions, SweepFile, Workspace};
-use outgrow_runner::{Ended, News};
+use outgrow_runner::{Ended, SupervisorEvent};
 use outgrow_train::Device;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::{
     reading::{Telling, read_sweep},
 };
 
-/// Train what a sweep file means and the database does not have yet; again goes on where it stopped
+/// Train every missing trial of a sweep. Rerun to resume
 ///
 /// Every trial trains in a worker process. Ctrl-C lets the workers save and stop; the same command
 /// goes on from there, as it does after a crash or a kill. Two runs of one sweep share the work.
@@ -32,14 +32,14 @@ pub struct Run {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
-    /// Train so many replicates of a plan as one model; results agree but for rounding [default: on
-    /// a GPU as many as keep it busy, 1 on a CPU]
+    /// Replicates of a plan that are trained as one model; results agree up to rounding [default:
+    /// on a GPU as many as keep it busy, 1 on a CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub together: Option<u16>,
-    /// Train every trial from its beginning, also where it begins as another does; the results are
-    /// the same
+    pub stacked_replicates: Option<u16>,
+    /// Train every trial from its first step, also where it shares a prefix with another; the
+    /// results are the same
     #[arg(long)]
-    pub alone: bool,
+    pub no_shared_prefix: bool,
     #[command(flatten)]
     pub keeping: Keeping,
     /// Train failed trials again
@@ -56,17 +56,25 @@ pub struct Keeping {
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
-    /// A training that records nothing for so many minutes hangs: its trial goes to another worker
+    /// Minutes without a record after which a training counts as hung: its trial goes to another
+    /// worker
     #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..))]
     pub hung_after: u16,
 }
 
 impl Keeping {
     /// What a worker is told.
-    pub fn worker(&self, threads: u16, together: Option<u16>) -> WorkerOptions {
+    pub fn worker(&self, threads: u16, stacked_replicates: Option<u16>) -> WorkerOptions {
         let program = format!("outgrow {} ({})", env!("CARGO_PKG_VERSION"), env!("OUTGROW_COMMIT"));
         let &Self { keep, hung_after } = self;
-        WorkerOptions { threads, together, keep, hung_after, program, ..WorkerOptions::default() }
+        WorkerOptions {
+            threads,
+            stacked_replicates,
+            keep,
+            hung_after,
+            program,
+            ..WorkerOptions::default()
+        }
     }
 }
 
@@ -77,16 +85,16 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
         program: Some(this_program()?),
         workers: args.workers,
         devices: args.devices.clone(),
-        worker: args.keeping.worker(args.threads, args.together),
-        alone: args.alone,
+        worker: args.keeping.worker(args.threads, args.stacked_replicates),
+        no_shared_prefix: args.no_shared_prefix,
         retry_failed: args.retry_failed,
     };
     let mut progress = None;
-    let mut tell = |news: News| {
+    let mut tell = |event: SupervisorEvent| {
         let progress = progress.get_or_insert_with(Progress::new);
-        match news {
-            News::Status(status) => progress.show(status),
-            News::Line(line) | News::Note(line) => progress.note(&line),
+        match event {
+            SupervisorEvent::Status(status) => progress.show(status),
+            SupervisorEvent::Line(line) | SupervisorEvent::Note(line) => progress.note(&line),
         }
     };
     let finished = workspace.run(&file, &options, &Telling::new(), &mut tell);

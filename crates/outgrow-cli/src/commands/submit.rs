@@ -11,7 +11,7 @@ use crate::{
     reading::{Telling, read_sweep},
 };
 
-/// Train a sweep on a cluster: writes a job array of workers and submits it
+/// Train a sweep on a Slurm cluster: write a job array of workers and submit it
 ///
 /// The workers take trials from the database as those of `outgrow run` do; their number may change
 /// at any time, and jobs may be preempted or lose their node: what they were at goes on elsewhere
@@ -33,12 +33,12 @@ pub struct Submit {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
-    /// Train so many replicates of a plan as one model
+    /// Replicates of a plan that are trained as one model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub together: Option<u16>,
-    /// Train every trial from its beginning, also where it begins as another does
+    pub stacked_replicates: Option<u16>,
+    /// Train every trial from its first step, also where it shares a prefix with another
     #[arg(long)]
-    pub alone: bool,
+    pub no_shared_prefix: bool,
     /// Train failed trials again
     #[arg(long)]
     pub retry_failed: bool,
@@ -55,13 +55,13 @@ pub struct Submit {
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
 pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
     let file = read_sweep(&args.sweep)?;
-    let mut worker = args.keeping.worker(args.threads, args.together);
+    let mut worker = args.keeping.worker(args.threads, args.stacked_replicates);
     worker.device = args.device;
     let options = SlurmOptions {
         program: this_program()?,
         workers: args.workers,
         worker,
-        alone: args.alone,
+        no_shared_prefix: args.no_shared_prefix,
         retry_failed: args.retry_failed,
         sbatch: args.options.clone(),
     };

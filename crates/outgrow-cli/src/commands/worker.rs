@@ -4,7 +4,7 @@ use super::run::Keeping;
 use outgrow::{Error, WorkerOptions, Workspace, work_on};
 use outgrow_train::Device;
 
-/// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start
+/// Train trials of a sweep until none is left; started by `outgrow run` and `outgrow submit`
 #[derive(clap::Args)]
 pub struct Worker {
     /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the
@@ -16,9 +16,9 @@ pub struct Worker {
     /// CPU threads
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
-    /// How many replicates to train as one model
+    /// Replicates of a plan that are trained as one model
     #[arg(long)]
-    pub together: Option<u16>,
+    pub stacked_replicates: Option<u16>,
     /// How many workers share the device
     #[arg(long, default_value_t = 1)]
     pub share: usize,
@@ -31,7 +31,7 @@ pub fn worker(workspace: &Workspace, args: &Worker) -> Result<(), Error> {
     let options = WorkerOptions {
         device: args.device,
         share: args.share,
-        ..args.keeping.worker(args.threads, args.together)
+        ..args.keeping.worker(args.threads, args.stacked_replicates)
     };
     work_on(workspace, &args.sweep, &options)
 }

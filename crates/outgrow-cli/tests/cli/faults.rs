@@ -280,7 +280,8 @@ fn what_is_refused_leaves_nothing() {
     desk.write("no-text.toml", &own("paths = [\"nowhere.txt\"]"));
     desk.write(
         "impossible.toml",
-        &own("paths = [\"text.txt\"]").replace("window = [0.1, 0.6]", "window = [0.6, 0.1]"),
+        &own("paths = [\"text.txt\"]")
+            .replace("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]"),
     );
     desk.write("foreign.db", &"not a database, but long enough to be one. ".repeat(100));
     fs::create_dir(desk.path("folder.db")).expect("a folder");

@@ -158,9 +158,9 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
 #[test]
 fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
     let desk = Desk::new();
-    let form = "activation = \"silu\", gated = true, mlp_bias = false, eps_sum = 1e-5,
+    let form = "activation = \"silu\", gated = true, mlp_bias = false, norm_eps = 1e-5,
         positions = { kind = \"rotary\", theta = 10000.0, width = 4 } }";
-    let sweep = crate::desk::SWEEP.replace("eps_sum = 1e-5 }", &form.replace('\n', " "));
+    let sweep = crate::desk::SWEEP.replace("norm_eps = 1e-5 }", &form.replace('\n', " "));
     desk.write("sweep.toml", &sweep);
     desk.ok(&["run", "sweep.toml", "-j", "1"]);
     let checkpoint = desk.a_checkpoint();
@@ -218,12 +218,12 @@ fn a_sweep_goes_on_from_a_checkpoint() {
     desk.write("text.txt", &(0..4000).map(line).collect::<String>());
     desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "300"]);
     let data = r#"data = { paths = ["text.txt"], validation = 0.1, tokenizer = "tokenizer.json", seq_len = 16 }"#;
-    let form = r#"model = { causal = true, final_norm = true, eps_sum = 1e-5, activation = "silu", gated = true, mlp_bias = false,
+    let form = r#"model = { causal = true, final_norm = true, norm_eps = 1e-5, activation = "silu", gated = true, mlp_bias = false,
         positions = { kind = "rotary", theta = 1e4, width = 4 } }"#;
     let form = form.replace('\n', " ");
     let first = crate::desk::SWEEP
         .replace(r#"data = { corpus = "rust-crates", seq_len = 16 }"#, data)
-        .replace("model = { causal = true, final_norm = true, eps_sum = 1e-5 }", &form)
+        .replace("model = { causal = true, final_norm = true, norm_eps = 1e-5 }", &form)
         .replace("d_k = 6, d_v = 6", "d_k = 4, d_v = 4");
     desk.write("sweep.toml", &first);
     let planned = desk.json(&["plan", "sweep.toml", "--json"]).to_string();
@@ -274,6 +274,12 @@ fn a_sweep_goes_on_from_a_checkpoint() {
     let (loss, bits) =
         (asked["loss"].as_f64().expect("a loss"), asked["bits_per_byte"].as_f64().expect("bits"));
     assert!((0.5..4.0).contains(&loss) && bits < loss / std::f64::consts::LN_2, "{asked}");
+    // A byte is less than a token: the views know both.
+    let bits = "SELECT bits_per_token, bits_per_byte FROM finals WHERE sweep = 'on' LIMIT 1";
+    let row = &desk.json(&["query", bits, "--format", "json"])[0];
+    let [token, byte] =
+        ["bits_per_token", "bits_per_byte"].map(|name| row[name].as_f64().expect("bits"));
+    assert!(0.0 < byte && byte < 0.9 * token, "{row}");
     // The same again is the same sweep; what was laid down is enough, even if the checkpoint is
     // gone.
     desk.ok(&["run", "on.toml"]);

@@ -106,21 +106,21 @@ fn without_enough_memory_the_batch_is_cut() {
     assert!(!errors.contains("panicked"), "{errors}");
     let trial = &desk.json(&[
         "query",
-        "SELECT state, parts FROM trial ORDER BY parts DESC",
+        "SELECT state, micro_batches FROM trial ORDER BY micro_batches DESC",
         "--format",
         "json",
     ])[0];
-    assert!(trial["state"] == "complete" && trial["parts"].as_u64() > Some(1), "{trial}");
+    assert!(trial["state"] == "complete" && trial["micro_batches"].as_u64() > Some(1), "{trial}");
 }
 
 #[test]
 fn a_common_beginning_is_trained_once_with_the_same_bits() {
     let sweep = SWEEP.replace(
-        "plans = 1, max_stages = 3, window = [0.1, 0.6]",
-        "plans = 5, max_stages = 4, window = [0.3, 0.9]",
+        "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
+        "plans = 5, max_stages = 4, grow_between = [0.3, 0.9]",
     );
     let (alone, shared) = (Desk::new(), Desk::new());
-    for (desk, more) in [(&alone, &["--alone"][..]), (&shared, &["-j2"])] {
+    for (desk, more) in [(&alone, &["--no-shared-prefix"][..]), (&shared, &["-j2"])] {
         desk.write("s.toml", &sweep);
         desk.ok(&[&["run", "s.toml"], more].concat());
     }
@@ -148,8 +148,8 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
 fn replicates_are_trained_together_with_the_same_numbers() {
     let sweep = SWEEP
         .replace(
-            "plans = 1, max_stages = 3, window = [0.1, 0.6]",
-            "plans = 3, max_stages = 3, window = [0.3, 0.9]",
+            "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
+            "plans = 3, max_stages = 3, grow_between = [0.3, 0.9]",
         )
         .replace("float32", "float64");
     let (alone, together) = (Desk::new(), Desk::new());
@@ -158,7 +158,7 @@ fn replicates_are_trained_together_with_the_same_numbers() {
     }
     alone.ok(&["run", "s.toml", "-j2"]);
     // The worker is killed in the middle: what it held may stand at different steps then.
-    let run = ["run", "s.toml", "-j1", "--together", "4"];
+    let run = ["run", "s.toml", "-j1", "--stacked-replicates", "4"];
     let mut killed = together.command(&run).stderr(Stdio::null()).spawn().expect("it runs");
     together.wait_for_rows(150);
     let workers = workers_of(killed.id());
@@ -179,7 +179,7 @@ fn replicates_are_trained_together_with_the_same_numbers() {
         together.json(&["query", &sql, "--format", "json"])[0]["n"].as_u64().expect("a number")
     };
     // All plans have two replicates, and two attempts died.
-    assert_eq!((attempts("together = 2"), attempts("outcome = 'died'")), (10, 2));
+    assert_eq!((attempts("stacked_replicates = 2"), attempts("outcome = 'died'")), (10, 2));
     assert_eq!(
         attempts("outcome = 'complete' AND coalesce(peak_bytes > predicted_bytes, 1)"),
         0,
@@ -233,7 +233,7 @@ fn wrong_sweeps_are_told_so() {
         ("n_layers = 2", "n_layers = 0".to_owned(), "target"),
         ("batch_size = 4", "batch_size = 0".to_owned(), "training.batch_size"),
         ("learning_rate = 5e-3", "learning_rate = -1.0".to_owned(), "training.learning_rate"),
-        ("window = [0.1, 0.6]", "window = [0.6, 0.1]".to_owned(), "window"),
+        ("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]".to_owned(), "window"),
         (
             "kind = \"normal\", scale = 1.0",
             "kind = \"normal\", scale = 0.0".to_owned(),
@@ -392,7 +392,7 @@ fn report(desk: &Desk) {
     let answers = ["first", "second"]
         .map(|folder| desk.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
     assert!(
-        answers[0].as_str().expect("a text").contains("from scratch ends at a validation loss of"),
+        answers[0]["control"]["trained"]["loss"]["mean"].as_f64().is_some_and(|loss| loss > 0.0),
         "{answers:?}"
     );
     let files = |folder: &str| {

@@ -159,7 +159,7 @@ fn hosts_are_named_one_by_one() {
 fn of_different_lengths() -> Desk {
     let desk = Desk::new();
     let sweep = crate::desk::SWEEP
-        .replace("equal = \"tokens\"", "equal = \"train_flops\"")
+        .replace("match_budget = \"tokens\"", "match_budget = \"flops\"")
         .replace("plans = 1", "plans = 3");
     desk.write("sweep.toml", &sweep.replace("25_600", "12_800"));
     desk.ok(&["run", "sweep.toml", "-j", "2"]);

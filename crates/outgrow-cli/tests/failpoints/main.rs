@@ -109,7 +109,7 @@ const WALKS: &[Walk] = &[
         name: "memory runs out",
         points: &[(CommitRequeue, 1)],
         prepare: sweep_of_replicates,
-        args: &["run", "sweep.toml", "-j1", "--together", "2"],
+        args: &["run", "sweep.toml", "-j1", "--stacked-replicates", "2"],
         meanwhile: || {
             format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name())
         },
@@ -225,7 +225,7 @@ fn sweep_from_a_model(desk: &Desk) {
         }
         Some("replicates") => "replicates = 1",
         Some("strategies") => {
-            "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, window = [0.5, 0.9] }]"
+            "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, grow_between = [0.5, 0.9] }]"
         }
         Some("tokens") => "tokens = 3_200",
         _ => line,
@@ -235,15 +235,16 @@ fn sweep_from_a_model(desk: &Desk) {
 
 /// The usual sweep, of models that transformers knows.
 fn of_the_form_of_llama() -> String {
-    let form = "activation = \"silu\", gated = true, mlp_bias = false, eps_sum = 1e-5,
+    let form = "activation = \"silu\", gated = true, mlp_bias = false, norm_eps = 1e-5,
         positions = { kind = \"rotary\", theta = 10000.0, width = 8 } }";
-    SWEEP.replace("eps_sum = 1e-5 }", &form.replace('\n', " "))
+    SWEEP.replace("norm_eps = 1e-5 }", &form.replace('\n', " "))
 }
 
 fn sweep_of_replicates(desk: &Desk) {
-    let sweep = SWEEP
-        .replace("25_600", "1_920")
-        .replace(", { kind = \"random\", plans = 1, max_stages = 3, window = [0.1, 0.6] }", "");
+    let sweep = SWEEP.replace("25_600", "1_920").replace(
+        ", { kind = \"random\", plans = 1, max_stages = 3, grow_between = [0.1, 0.6] }",
+        "",
+    );
     desk.write("sweep.toml", &sweep);
 }
 
@@ -362,7 +363,7 @@ fn numbers(desk: &Desk) -> String {
             "begins",
             "t.id",
             ["x.step", "p.id", none, none, none, none, none],
-            &format!("beginning x {trial} JOIN trial p ON p.number = x.parent"),
+            &format!("shared_prefix x {trial} JOIN trial p ON p.number = x.parent"),
         ),
         of(
             "step",

@@ -181,12 +181,12 @@ impl Sampled {
 }
 
 /// Checks a window of fractions: two numbers with 0 ≤ from ≤ to ≤ 1.
-fn check_window(window: [f64; 2]) -> Result<(), StrategyError> {
+fn check_grow_between(window: [f64; 2]) -> Result<(), StrategyError> {
     let [from, to] = window;
     match 0.0 <= from && from <= to && to <= 1.0 {
         true => Ok(()),
         false => Err(StrategyError::Parameter {
-            field: "window",
+            field: "grow_between",
             value: format!("[{from:?}, {to:?}]"),
             allowed: "two fractions of the trial's tokens, the first at most the second, both from 0 to 1",
         }),

@@ -3,7 +3,7 @@
 use super::{
     error::{SweepError, bad},
     resolved::Sweep,
-    spec::{Equal, StrategySpec},
+    spec::{Budget, StrategySpec},
 };
 use crate::{
     flops,
@@ -32,9 +32,9 @@ impl Sweep {
     /// A plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
     pub(super) fn arm(&self, strategy: &StrategySpec, number: usize) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, number)?;
-        let tokens = match self.spec.training.equal {
-            Equal::Tokens => self.whole_steps(self.spec.training.tokens),
-            Equal::TrainFlops => self.budget(&strategy.name, self.equal_flops_tokens(&sampled))?,
+        let tokens = match self.spec.training.match_budget {
+            Budget::Tokens => self.whole_steps(self.spec.training.tokens),
+            Budget::Flops => self.budget(&strategy.name, self.equal_flops_tokens(&sampled))?,
         };
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
@@ -67,6 +67,8 @@ impl Sweep {
         // Named by the rule and not by the strategy's name: the same rule under two policies
         // samples the same plans.
         let rule = serde_json::to_string(&strategy.strategy).expect("a strategy is plain data");
+        // The name that this field had when the published plans were drawn.
+        let rule = rule.replace("\"grow_between\":", "\"window\":");
         let mut rng = stream(self.spec.seed, &format!("sampling/{rule}/{number}"));
         let named = |error| SweepError::Strategy { name: strategy.name.clone(), error };
         strategy.strategy.sample(&task, &mut rng).map_err(named)

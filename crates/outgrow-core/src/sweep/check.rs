@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     error::{SweepError, at_least_one, at_most, bad, positive, share, shown},
+    form::ModelSpec,
     names,
     sizes::SizesSpec,
     spec::{
@@ -37,7 +38,8 @@ impl SweepSpec {
     ) -> Result<(), SweepError> {
         let checkpoint = self.initial.checkpoint.clone();
         let said = SizesSpec { checkpoint: checkpoint.clone(), ..SizesSpec::none() };
-        let filled = SizesSpec { checkpoint, digest: Some(digest), ..SizesSpec::of(architecture) };
+        let (digest, eps_sum) = (Some(digest), Some(architecture.form.eps_sum));
+        let filled = SizesSpec { checkpoint, digest, eps_sum, ..SizesSpec::of(architecture) };
         if self.initial != said && self.initial != filled {
             return bad(
                 "initial",
@@ -46,14 +48,13 @@ impl SweepSpec {
             );
         }
         self.initial = filled;
-        if self.model.is_some_and(|form| form != architecture.form) {
-            return bad(
-                "model",
-                "another form than the checkpoint's",
-                "leave it out: it is that of the checkpoint",
-            );
+        let width = self.target.d_model.unwrap_or(architecture.d_model);
+        let model = ModelSpec::of(&architecture.form, width);
+        if self.model.is_some_and(|given| !given.is_like(&model)) {
+            let allowed = "leave it out: it is that of the checkpoint";
+            return bad("model", "another form than the checkpoint's", allowed);
         }
-        self.model = Some(architecture.form);
+        self.model = Some(model);
         let known = architecture.vocab_size;
         if architecture.n_outputs != known {
             return bad(
@@ -99,6 +100,7 @@ impl SweepSpec {
             return bad("version", self.version, "this outgrow reads version 1");
         }
         names::check_sweep(&self.name)?;
+        self.model.iter().try_for_each(ModelSpec::check)?;
         if self.seed >> 53 != 0 {
             return bad("seed", self.seed, "it must be below 2^53");
         }

@@ -15,13 +15,13 @@ pub enum Backward {
     Autograd,
 }
 
-/// Bytes that training a trial takes at its peak, as they are predicted, the batch in so many
-/// parts: the largest of its steps and growths, from above; saturates instead of overflowing. The
-/// tests hold it to what is measured.
-pub fn training_bytes(trial: &Trial, parts: usize, backward: Backward) -> u64 {
+/// Predicted peak bytes of training a trial with its batch in `micro_batches`: the largest of its
+/// steps and growths, from above; saturates instead of overflowing. The tests hold it to what is
+/// measured.
+pub fn training_bytes(trial: &Trial, micro_batches: usize, backward: Backward) -> u64 {
     let training = &trial.settings.training;
     let number = number_bytes(training.precision);
-    let batch = training.batch_size.div_ceil(parts);
+    let batch = training.batch_size.div_ceil(micro_batches);
     let target = trial.plan.target();
     let activations = match backward {
         Backward::ByHand => activation_bytes(target, batch, number),
@@ -52,21 +52,23 @@ fn number_bytes(precision: Precision) -> usize {
     }
 }
 
-/// Into how many parts a trial's batch must be cut so that it is predicted to train within
-/// `available` bytes, at least `from`; none if not even one sequence at a time fits.
-pub fn parts_that_fit(
+/// The fewest micro-batches, at least `from`, with which a trial is predicted to train within
+/// `available` bytes; none if not even one sequence at a time fits.
+pub fn micro_batches_that_fit(
     trial: &Trial,
     available: u64,
     from: usize,
     backward: Backward,
 ) -> Option<usize> {
-    let fits = |parts: &usize| training_bytes(trial, *parts, backward) <= available;
-    parts_of(trial.settings.training.batch_size).filter(|parts| *parts >= from).find(fits)
+    let fits = |micro_batches: &usize| training_bytes(trial, *micro_batches, backward) <= available;
+    cuts(trial.settings.training.batch_size)
+        .filter(|micro_batches| *micro_batches >= from)
+        .find(fits)
 }
 
-/// The next larger number of equal parts that a batch can be cut into.
-pub fn more_parts(batch_size: usize, parts: usize) -> Option<usize> {
-    parts_of(batch_size).find(|more| *more > parts)
+/// The next larger number of equal micro-batches that a batch can be cut into.
+pub fn more_micro_batches(batch_size: usize, micro_batches: usize) -> Option<usize> {
+    cuts(batch_size).find(|more| *more > micro_batches)
 }
 
 /// How many replicates of a trial are worth training as one model on a GPU, the trial among them.
@@ -86,8 +88,8 @@ const BUSY_FLOPS: u128 = 1_000_000_000_000;
 /// More replicates than a comparison needs.
 const MOST_REPLICATES: u128 = 32;
 
-fn parts_of(batch_size: usize) -> impl Iterator<Item = usize> {
-    (1..=batch_size).filter(move |parts| batch_size.is_multiple_of(*parts))
+fn cuts(batch_size: usize) -> impl Iterator<Item = usize> {
+    (1..=batch_size).filter(move |micro_batches| batch_size.is_multiple_of(*micro_batches))
 }
 
 /// Bytes that a training step keeps for its backward pass, for `batch` sequences in a dtype of

@@ -89,9 +89,11 @@ impl SweepSpec {
             let allowed = "say how wide the residual stream is";
             return bad(&format!("{table}.d_model"), "missing", allowed);
         };
-        let Some(form) = self.model else {
-            return bad("model", "missing", "say at least `causal`, `final_norm` and `eps_sum`");
+        let Some(model) = self.model else {
+            return bad("model", "missing", "say at least `causal`, `final_norm` and `norm_eps`");
         };
+        let mut form = model.form(self.target.d_model.unwrap_or(d_model));
+        form.eps_sum = self.initial.eps_sum.unwrap_or(form.eps_sum);
         let n_tokens = self.data.vocab_size.unwrap_or(VOCAB_SIZE);
         let (layers, seq_len) = (sizes.shapes(table)?, self.data.seq_len);
         let architecture = Architecture {

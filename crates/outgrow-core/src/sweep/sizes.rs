@@ -38,6 +38,9 @@ pub struct SizesSpec {
     /// Digest of its weights; filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// ε of its norms on the sum of squares, to the last bit; filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eps_sum: Option<f64>,
 }
 
 /// The sizes of one layer whose heads may differ.
@@ -63,6 +66,7 @@ impl SizesSpec {
             layers: None,
             checkpoint: None,
             digest: None,
+            eps_sum: None,
         }
     }
 
@@ -88,19 +92,24 @@ impl SizesSpec {
             layers: (!uniform).then(list),
             checkpoint: None,
             digest: None,
+            eps_sum: None,
         }
     }
 
     /// Refuses what only the sweep's own `initial` may say, and half of it there.
     pub(super) fn check_checkpoint(&self, table: &str) -> Result<(), SweepError> {
-        if table != "initial" && (self.checkpoint.is_some() || self.digest.is_some()) {
+        let filled = self.digest.is_some() || self.eps_sum.is_some();
+        if table != "initial" && (self.checkpoint.is_some() || filled) {
             let allowed = "only the sweep's `initial` may be a checkpoint";
             return bad(&format!("{table}.checkpoint"), "given", allowed);
         }
-        if self.checkpoint.is_some() != self.digest.is_some() {
-            let allowed =
-                "it stands beside `checkpoint`, and is filled in when the sweep file is read";
+        let is_given = self.checkpoint.is_some();
+        let allowed = "it stands beside `checkpoint`, and is filled in when the sweep file is read";
+        if is_given != self.digest.is_some() {
             return bad("initial.digest", "incomplete", allowed);
+        }
+        if is_given != self.eps_sum.is_some() {
+            return bad("initial.eps_sum", "incomplete", allowed);
         }
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::SweepError, schedule::LearningRateSchedule, sizes::SizesSpec};
-use crate::{
-    model::Form,
-    plan::{GrowthPolicy, Strategy},
+use super::{
+    error::SweepError, form::ModelSpec, renamed, schedule::LearningRateSchedule, sizes::SizesSpec,
 };
+use crate::plan::{GrowthPolicy, Strategy};
 
 /// Of text that is read as bytes.
 pub const VOCAB_SIZE: usize = 256;
@@ -29,7 +28,7 @@ pub struct SweepSpec {
     pub training: TrainingSpec,
     /// What does not grow; that of the initial checkpoint, where there is one and it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<Form>,
+    pub model: Option<ModelSpec>,
     pub initial: SizesSpec,
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
@@ -95,14 +94,14 @@ pub enum TextFormat {
     Parquet,
 }
 
-/// What every trial gets as much of as the control.
+/// The budget that every trial shares with the control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Equal {
+pub enum Budget {
     /// The same tokens; growing then costs less compute.
     Tokens,
     /// The same training FLOPs; growing then sees more tokens.
-    TrainFlops,
+    Flops,
 }
 
 /// The number type of activations and matrix products; master weights are float32 (float64 under
@@ -122,8 +121,8 @@ pub enum Precision {
 pub struct TrainingSpec {
     /// Training tokens of a control of the target size.
     pub tokens: u64,
-    /// What the other trials get as much of.
-    pub equal: Equal,
+    /// The budget in which the other trials match that control.
+    pub match_budget: Budget,
     /// Sequences per optimizer step.
     pub batch_size: usize,
     /// Peak learning rate.
@@ -213,7 +212,10 @@ impl SweepSpec {
     /// # Errors
     /// If it is no TOML, or has unknown or missing fields.
     pub fn parse(text: &str) -> Result<Self, SweepError> {
-        Ok(toml::from_str(text)?)
+        toml::from_str(text).map_err(|error| match renamed::find(text) {
+            Some(renamed) => renamed,
+            None => error.into(),
+        })
     }
 
     /// Learning rates that everything is trained at.

@@ -14,8 +14,8 @@ const OF_TRIALS: [(&str, &str); 9] = [
     ("growth_event", "trial"),
     ("checkpoint", "trial"),
     ("snapshot", "trial"),
-    ("beginning", "trial"),
-    ("beginning", "parent"),
+    ("shared_prefix", "trial"),
+    ("shared_prefix", "parent"),
     ("member", "trial"),
     ("attempt", "trial"),
 ];
@@ -49,7 +49,7 @@ impl Walk<'_> {
         for named in &OF_TRIALS {
             self.remove_dangling(named.0, &of_no_trial(named), again, "a trial").await?;
         }
-        for table in ["member", "beginning"] {
+        for table in ["member", "shared_prefix"] {
             // Those of no trial are removed already, or will be.
             let others = OF_TRIALS.iter().filter(|(other, _)| *other == table).map(of_no_trial);
             let gone = format!("NOT EXISTS (SELECT 1 FROM sweep WHERE id = {table}.sweep_id)");

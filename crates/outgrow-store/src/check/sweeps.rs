@@ -67,7 +67,7 @@ impl Walk<'_> {
 
     async fn forget_sweep(&mut self, id: &str, name: String) -> Result<(), StoreError> {
         self.found(Finding::SweepText { sweep: id.into(), name });
-        for table in ["member", "beginning"] {
+        for table in ["member", "shared_prefix"] {
             self.mend(&format!("DELETE FROM {table} WHERE sweep_id = $1"), args![id]).await?;
         }
         self.mend("DELETE FROM sweep WHERE id = $1", args![id]).await
@@ -242,7 +242,7 @@ impl Walk<'_> {
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         let right = right_prefixes(order, numbers);
-        let noted = "SELECT trial, parent, step FROM beginning WHERE sweep_id = $1";
+        let noted = "SELECT trial, parent, step FROM shared_prefix WHERE sweep_id = $1";
         let read = |row: Row| {
             Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<u64>(2).unwrap_or(u64::MAX)))
         };
@@ -253,7 +253,7 @@ impl Walk<'_> {
             self.found(Finding::Beginnings { sweep, name, rows });
         }
         for (trial, ..) in wrong {
-            let forgotten = "DELETE FROM beginning WHERE sweep_id = $1 AND trial = $2";
+            let forgotten = "DELETE FROM shared_prefix WHERE sweep_id = $1 AND trial = $2";
             self.mend(forgotten, args![id, trial]).await?;
         }
         Ok(())

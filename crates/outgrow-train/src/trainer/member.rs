@@ -44,13 +44,13 @@ impl<'a> Member<'a> {
         if self.ended.is_some() {
             return Control::Abandon;
         }
-        let wish = receiver.tell(self.number, event);
-        self.obey(wish);
-        wish
+        let request = receiver.tell(self.number, event);
+        self.obey(request);
+        request
     }
 
-    pub(super) fn obey(&mut self, wish: Control) {
-        match wish {
+    pub(super) fn obey(&mut self, request: Control) {
+        match request {
             Control::Continue | Control::Spooled => {}
             Control::Stop => self.stop = true,
             Control::Abandon => self.end(Ok(Outcome::Stopped)),
@@ -65,7 +65,7 @@ impl<'a> Member<'a> {
 
 /// Asks the receiver what it wants of each member.
 pub(super) fn obey(members: &mut [Member], receiver: &dyn Receiver) {
-    members.iter_mut().for_each(|member| member.obey(receiver.wish(member.number)));
+    members.iter_mut().for_each(|member| member.obey(receiver.request(member.number)));
 }
 
 /// Whether nobody is left who wants to go on.

@@ -43,9 +43,9 @@ impl Member<'_> {
         keep: usize,
         receiver: &mut dyn Receiver,
     ) {
-        let wish = self.tell(receiver, Event::Checkpoint(event));
+        let request = self.tell(receiver, Event::Checkpoint(event));
         self.saved.push(folder);
-        if wish == Control::Continue {
+        if request == Control::Continue {
             let kept = self.saved.split_off(self.saved.len().saturating_sub(keep));
             checkpoint::remove_others(&self.job.checkpoints, &kept, self.job.epoch);
             self.saved = kept;

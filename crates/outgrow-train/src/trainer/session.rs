@@ -353,7 +353,7 @@ impl<'a> Session<'a> {
             device: self.options.device,
         };
         let goes_on =
-            || matches!(receiver.wish(member.number), Control::Continue | Control::Spooled);
+            || matches!(receiver.request(member.number), Control::Continue | Control::Spooled);
         stage.grow(&member.job.trial, &self.state.replicate(number), &goes_on)
     }
 

@@ -229,7 +229,7 @@ mod tests {
             program: "/usr/bin/outgrow".into(),
             workers: 3,
             worker: WorkerOptions::default(),
-            alone: false,
+            no_shared_prefix: false,
             retry_failed: false,
             sbatch: sbatch.iter().map(|&option| option.to_owned()).collect(),
         };

@@ -208,12 +208,12 @@ impl Job<'_> {
     fn workers(&self, steps: usize) -> Result<Vec<(u16, f64)>, Error> {
         let mut measured = vec![];
         for &n in &self.args.workers {
-            let mut crew = (0..n).map(|_| self.ours(1)).collect::<Result<Vec<_>, _>>()?;
-            warm_up(&mut crew)?;
+            let mut pool = (0..n).map(|_| self.ours(1)).collect::<Result<Vec<_>, _>>()?;
+            warm_up(&mut pool)?;
             let mut speeds = vec![];
             for _ in 0..self.args.runs {
-                crew.iter_mut().try_for_each(|worker| worker.tell(&steps.to_string()))?;
-                let seconds = crew
+                pool.iter_mut().try_for_each(|worker| worker.tell(&steps.to_string()))?;
+                let seconds = pool
                     .iter_mut()
                     .map(|worker| Ok(worker.answer()?["seconds"].as_f64().unwrap_or(f64::NAN)));
                 let seconds = seconds.collect::<Result<Vec<f64>, Error>>()?;

@@ -117,7 +117,7 @@ impl Job<'_> {
             database: &database,
             sweep: &sweep,
             environment,
-            together: &|_| 1,
+            stacked: &|_| 1,
             folder: &|_| spool.clone(),
             hung_after: Duration::MAX,
             stop: &AtomicBool::new(false),

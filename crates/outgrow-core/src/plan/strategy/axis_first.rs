@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath};
+use super::{Rule, Sampled, StrategyError, Task, check_grow_between, path::GrowthPath};
 use crate::{growth::TransformKind, stream::Stream};
 
 /// One axis grows to the target early, all the others in one stage later: what is it worth to have
@@ -13,7 +13,7 @@ pub struct AxisFirst {
     /// The transform of the early axis: `mlp_expansion`, `head_addition`, ...
     pub first: TransformKind,
     /// When it grows, and when the rest does, as fractions of the trial's tokens.
-    pub window: [f64; 2],
+    pub grow_between: [f64; 2],
 }
 
 impl Rule for AxisFirst {
@@ -26,7 +26,7 @@ impl Rule for AxisFirst {
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_window(self.window)?;
+        check_grow_between(self.grow_between)?;
         let mut route = GrowthPath::new(task, rng)?;
         if !route.missing().contains(&self.first) {
             let why = format!(
@@ -38,7 +38,8 @@ impl Rule for AxisFirst {
         route.close(self.first, rng);
         let first = route.transforms();
         route.close_all(rng);
-        let mut stages = vec![(self.window[0], first), (self.window[1], route.transforms())];
+        let mut stages =
+            vec![(self.grow_between[0], first), (self.grow_between[1], route.transforms())];
         stages.retain(|(_, growths)| !growths.is_empty());
         Ok(Sampled { initial: task.initial.clone(), stages })
     }

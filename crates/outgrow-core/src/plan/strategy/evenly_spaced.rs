@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath, spaced};
+use super::{Rule, Sampled, StrategyError, Task, check_grow_between, path::GrowthPath, spaced};
 use crate::{model::MAX_COUNT, stream::Stream};
 
 /// Every axis grows by an equal share at each of `stages` places, evenly spaced over the window.
@@ -12,7 +12,7 @@ pub struct EvenlySpaced {
     /// How many stages.
     pub stages: usize,
     /// First and last place, as fractions of the trial's tokens.
-    pub window: [f64; 2],
+    pub grow_between: [f64; 2],
 }
 
 impl Rule for EvenlySpaced {
@@ -25,7 +25,7 @@ impl Rule for EvenlySpaced {
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_window(self.window)?;
+        check_grow_between(self.grow_between)?;
         if self.stages == 0 || self.stages > MAX_COUNT {
             let value = self.stages.to_string();
             return Err(StrategyError::Parameter {
@@ -36,7 +36,7 @@ impl Rule for EvenlySpaced {
         }
         let mut route = GrowthPath::new(task, rng)?;
         let mut stages = vec![];
-        for (number, at) in spaced(self.window, self.stages).into_iter().enumerate() {
+        for (number, at) in spaced(self.grow_between, self.stages).into_iter().enumerate() {
             // An equal share of what is left at each of the stages left is an equal share of the
             // whole.
             let left = self.stages - number;

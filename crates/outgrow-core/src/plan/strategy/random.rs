@@ -1,7 +1,7 @@
 use rand::{RngExt, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath};
+use super::{Rule, Sampled, StrategyError, Task, check_grow_between, path::GrowthPath};
 use crate::{growth::Growth, stream::Stream};
 
 /// Random transforms of random sizes at random places: until the target is reached, an axis that
@@ -16,7 +16,7 @@ pub struct Random {
     /// The sequence falls into at most this many stages (the number is drawn, too).
     pub max_stages: usize,
     /// Where stages may fall, as fractions of the trial's tokens.
-    pub window: [f64; 2],
+    pub grow_between: [f64; 2],
 }
 
 impl Rule for Random {
@@ -29,7 +29,7 @@ impl Rule for Random {
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_window(self.window)?;
+        check_grow_between(self.grow_between)?;
         if self.max_stages == 0 {
             return Err(StrategyError::Parameter {
                 field: "max_stages",
@@ -61,7 +61,7 @@ impl Random {
             return vec![];
         }
         let n_stages = rng.random_range(1..=self.max_stages.min(sequence.len()));
-        let [from, to] = self.window;
+        let [from, to] = self.grow_between;
         let mut places: Vec<f64> =
             (0..n_stages).map(|_| from + (to - from) * rng.random::<f64>()).collect();
         places.sort_by(f64::total_cmp);

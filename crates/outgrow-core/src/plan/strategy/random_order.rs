@@ -1,7 +1,7 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_window, path::GrowthPath, spaced};
+use super::{Rule, Sampled, StrategyError, Task, check_grow_between, path::GrowthPath, spaced};
 use crate::{growth::TransformKind, stream::Stream};
 
 /// One axis at a time grows to the target, everywhere at once; the order of the axes is shuffled,
@@ -12,7 +12,7 @@ pub struct RandomOrder {
     /// How many plans, each with an order of its own.
     pub plans: usize,
     /// First and last place, as fractions of the trial's tokens.
-    pub window: [f64; 2],
+    pub grow_between: [f64; 2],
 }
 
 impl Rule for RandomOrder {
@@ -25,11 +25,11 @@ impl Rule for RandomOrder {
     }
 
     fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_window(self.window)?;
+        check_grow_between(self.grow_between)?;
         let mut route = GrowthPath::new(task, rng)?;
         let mut order = route.missing();
         order.shuffle(rng);
-        let places = spaced(self.window, order.len().max(1));
+        let places = spaced(self.grow_between, order.len().max(1));
         let mut stages = vec![];
         for (number, (&kind, at)) in order.iter().zip(places).enumerate() {
             route.close(kind, rng);

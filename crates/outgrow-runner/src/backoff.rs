@@ -15,10 +15,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Within a pause it is looked so often whether it is time to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Pauses that grow from try to try.
-pub(crate) struct Pauses(Duration);
+/// Backoff that grow from try to try.
+pub(crate) struct Backoff(Duration);
 
-impl Pauses {
+impl Backoff {
     pub fn new() -> Self {
         Self(FIRST)
     }
@@ -40,25 +40,25 @@ async fn pause(stop: &AtomicBool, time: Duration) {
 
 /// Asks the database until it answers, however long it is away, or until told to stop. Says so when
 /// it begins to wait, and when it is back.
-pub(crate) async fn until_back<T>(
+pub(crate) async fn retry_until_available<T>(
     stop: &AtomicBool,
     mut ask: impl AsyncFnMut() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let (mut pauses, mut since) = (Pauses::new(), None);
+    let (mut backoff, mut since) = (Backoff::new(), None);
     loop {
         let answer = ask().await;
         match &answer {
             Err(error) if error.is_passing() && !stop.load(Ordering::Relaxed) => {
                 if since.is_none() {
-                    eprintln!("note: the database does not answer ({error}); waiting for it");
+                    tracing::info!("the database does not answer ({error}); waiting for it");
                     since = Some(Instant::now());
                 }
-                pause(stop, pauses.next()).await;
+                pause(stop, backoff.next()).await;
             }
             _ => {
                 if let (Ok(_), Some(since)) = (&answer, since) {
-                    eprintln!(
-                        "note: the database is back after {:.0} s",
+                    tracing::info!(
+                        "the database is back after {:.0} s",
                         since.elapsed().as_secs_f64()
                     );
                 }

@@ -1,0 +1,120 @@
+//! From an analysis to the answer.
+
+use super::value::{Answer, ControlState, Finding, Preserved, Quantity, Verdict};
+use crate::{
+    analysis::Analysis,
+    comparison::{Comparison, Gap},
+    interval::Interval,
+    strategy::{Role, Strategy},
+};
+
+/// Of more strategies than these, the extremes of their losses are given.
+const LISTED: usize = 8;
+
+impl Answer {
+    /// The answer that an analysis gives.
+    pub fn new(analysis: &Analysis) -> Self {
+        let control = ControlState::of(analysis);
+        let grown: Vec<&Strategy> = analysis.grown().collect();
+        let is_trained = matches!(control, ControlState::Trained { .. });
+        let edge = analysis.strategies.iter().filter(|s| is_trained && s.is_at_the_edge);
+        Self {
+            sweep: analysis.sweep.clone(),
+            progress: analysis.progress(),
+            control,
+            grown: grown.len(),
+            findings: if is_trained { findings(analysis, &grown) } else { vec![] },
+            preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
+            locked: analysis.locked,
+            lost: analysis.count(&["diverged", "failed"]),
+            at_the_edge: edge.map(|strategy| strategy.name.clone()).collect(),
+        }
+    }
+}
+
+impl ControlState {
+    fn of(analysis: &Analysis) -> Self {
+        let is_control = |strategy: &&Strategy| strategy.role == Role::Control;
+        let Some(control) = analysis.strategies.iter().find(is_control) else {
+            return Self::Missing;
+        };
+        let &Strategy { learning_rate, learning_rates, .. } = control;
+        match control.final_loss {
+            Some(loss) => Self::Trained { loss, learning_rate, learning_rates },
+            None if control.lost == control.trials => Self::Lost,
+            None => Self::Open,
+        }
+    }
+}
+
+fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Finding> {
+    let control = analysis.control.as_deref().unwrap_or_default();
+    let mut all: Vec<Finding> = grown.iter().filter_map(|s| saving(s, control)).collect();
+    all.extend(losses(grown, Quantity::LossAtSameCompute, |c| c.same_flops.as_ref()));
+    all.extend(losses(grown, Quantity::LossToBestFixedSize, |c| c.best_fixed_size.as_ref()));
+    all
+}
+
+fn saving(strategy: &Strategy, control: &str) -> Option<Finding> {
+    let comparison = strategy.comparison.as_ref()?;
+    let value = comparison.compute?;
+    Some(Finding {
+        strategy: strategy.name.clone(),
+        plans: strategy.plans,
+        quantity: Quantity::ComputeSaved,
+        against: control.to_owned(),
+        value,
+        verdict: judged(comparison, &value),
+        extreme_of: None,
+    })
+}
+
+fn judged(comparison: &Comparison, saving: &Interval) -> Verdict {
+    let [reached, of] = comparison.reached;
+    match (comparison.is_significant() && saving.n > 1, saving.mean > 0.0) {
+        _ if comparison.is_censored() => Verdict::NotReached { reached, of },
+        (true, true) => Verdict::Cheaper,
+        (true, false) => Verdict::Dearer,
+        (false, _) => {
+            let seeds_needed = comparison.seeds_needed.filter(|seeds| *seeds > saving.n);
+            Verdict::Unclear { seeds_needed }
+        }
+    }
+}
+
+/// How the growing models end against a control of their budget.
+fn losses(
+    grown: &[&Strategy],
+    quantity: Quantity,
+    gap: fn(&Comparison) -> Option<&Gap>,
+) -> Vec<Finding> {
+    let one = |strategy: &&Strategy| {
+        let gap = gap(strategy.comparison.as_ref()?)?;
+        Some(Finding {
+            strategy: strategy.name.clone(),
+            plans: strategy.plans,
+            quantity,
+            against: gap.against.clone(),
+            value: gap.difference,
+            verdict: sign(gap.difference.mean),
+            extreme_of: None,
+        })
+    };
+    let all: Vec<Finding> = grown.iter().filter_map(one).collect();
+    if all.len() <= LISTED {
+        return all;
+    }
+    let mean = |finding: &&Finding| finding.value.mean;
+    let lowest = all.iter().min_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let highest = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let extremes = lowest.into_iter().chain(highest);
+    extremes.map(|one| Finding { extreme_of: Some(all.len()), ..one.clone() }).collect()
+}
+
+fn sign(mean: f64) -> Verdict {
+    match mean {
+        0.0 => Verdict::Equal,
+        mean if mean > 0.0 => Verdict::Higher,
+        _ => Verdict::Lower,
+    }
+}

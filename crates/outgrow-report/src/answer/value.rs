@@ -1,0 +1,119 @@
+//! The answer before any words.
+
+use serde::Serialize;
+
+use crate::{analysis::Progress, interval::Interval};
+
+/// What a sweep says about growing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The sweep's name.
+    pub sweep: String,
+    /// How far its trials are.
+    pub progress: Progress,
+    /// The from-scratch control.
+    pub control: ControlState,
+    /// How many strategies grow: p-values are corrected for so many.
+    pub grown: usize,
+    /// One for each comparison; none without a final loss of the control.
+    pub findings: Vec<Finding>,
+    /// The growth events that claim to preserve the function; none if no event does.
+    pub preserved: Option<Preserved>,
+    /// Growth events whose copied units got equal gradients and stay equal.
+    pub locked: usize,
+    /// Trials that diverged or failed; no mean has them.
+    pub lost: usize,
+    /// Strategies whose learning rate is the lowest or the highest of several that were tried.
+    pub at_the_edge: Vec<String>,
+}
+
+/// What is known of the from-scratch control.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlState {
+    /// The sweep has none with an evaluation.
+    Missing,
+    /// Every trial of it diverged or failed.
+    Lost,
+    /// No trial of it is complete yet.
+    Open,
+    /// It is trained.
+    Trained {
+        /// Final validation loss, nats per token.
+        loss: Interval,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// How many learning rates were tried.
+        learning_rates: usize,
+    },
+}
+
+/// A growing strategy against a control.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The growing strategy.
+    pub strategy: String,
+    /// How many plans it has.
+    pub plans: usize,
+    /// What is compared.
+    pub quantity: Quantity,
+    /// The control.
+    pub against: String,
+    /// The mean over seeds; an upper bound where the verdict is [`Verdict::NotReached`].
+    pub value: Interval,
+    /// What it means.
+    pub verdict: Verdict,
+    /// Where only the lowest and the highest of several strategies are given: of how many.
+    pub extreme_of: Option<usize>,
+}
+
+/// What two strategies are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Fraction of the control's compute saved on the way to its final loss.
+    ComputeSaved,
+    /// Final loss minus that of the target size with the same compute, annealed to it; nats.
+    LossAtSameCompute,
+    /// Final loss minus that of the best size that never grows, with the same compute; nats.
+    LossToBestFixedSize,
+}
+
+/// What the numbers of a comparison mean. Savings are told from zero at the 5 % level after Holm's
+/// correction; of losses it is the sign of the mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Less compute than the control.
+    Cheaper,
+    /// More compute than the control.
+    Dearer,
+    /// The saving is not told from zero.
+    Unclear {
+        /// With how many seeds a saving of this size would be found four times out of five, if
+        /// with more than there are.
+        seeds_needed: Option<usize>,
+    },
+    /// Some trial did not reach the control's final loss.
+    NotReached {
+        /// Trials that did.
+        reached: usize,
+        /// All complete trials.
+        of: usize,
+    },
+    /// It ends at a lower loss than the control.
+    Lower,
+    /// It ends at the same loss.
+    Equal,
+    /// It ends at a higher loss.
+    Higher,
+}
+
+/// Growth events that claim to preserve the function.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Preserved {
+    /// How many.
+    pub events: usize,
+    /// The largest change of logits, relative to the tolerance.
+    pub worst: f64,
+}
