@@ -68,7 +68,7 @@ fn check_outside_trials(growth: &Growth) -> Result<(), Error> {
             "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens = 0 has no mask"
         )));
     }
-    match growth.learning() {
+    match growth.data_driven() {
         None => Ok(()),
         Some(operator) => Err(Error::Input(format!(
             "{}: it learns from the training text, so it grows in sweeps only",
