@@ -6,36 +6,41 @@
 //! returns. Which edits a growth consists of it takes from `outgrow-core`; the same list is
 //! executed on weights and optimizer moments.
 
+mod aside;
 pub mod bench;
-mod by_hand;
 pub mod checkpoint;
+mod data_driven;
 pub mod device;
 pub mod doctor;
+mod dtype;
 mod evaluate;
+mod finite;
+mod fused;
+mod grow_verified;
 pub mod hub;
-mod learn;
+mod initial_weights;
 mod mask;
 mod model;
 mod optimizer;
-mod origin;
 mod room;
 mod state;
 mod step;
 mod tensor;
 mod trainer;
-mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Verified, asides};
+pub use aside::asides;
+pub use checkpoint::{Checkpoint, CheckpointError, Verified};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
+pub use finite::NotFinite;
+pub use grow_verified::{
+    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint, GrownModel,
+    check_checkpoint, check_compositions, grow_verified,
+};
+pub use initial_weights::{copy_initial_weights, model_digest};
 pub use model::{Model, cross_entropy};
-pub use origin::{begin_with, model_digest};
 pub use room::{NoRoom, check_room};
-pub use state::{How, Layout, TrainingState};
+pub use state::{GrowOptions, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
-pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
-pub use verify::{
-    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, NotFinite, check_checkpoint,
-    check_compositions,
-};
+pub use trainer::{Job, Options, Prefix, Saved, TrainError, train, train_together};

@@ -15,13 +15,14 @@ use tch::{Tensor, no_grad};
 
 use super::{job::TrainError, member::Member, window::Clock};
 use crate::{
+    data_driven,
     device::Device,
-    doctor, learn,
+    doctor,
+    grow_verified::compare,
     mask::Mask,
     optimizer,
-    state::{How, TrainingState},
+    state::{GrowOptions, TrainingState},
     step::batch_of,
-    verify,
 };
 
 /// Sequences of the probe batch around a growth.
@@ -91,16 +92,16 @@ impl DueStage<'_> {
         goes_on: &dyn Fn() -> bool,
     ) -> Option<TrainingState> {
         let policy = trial.policy();
-        let how = How {
+        let options = GrowOptions {
             initializer: &policy.initializer,
             copies: policy.optimizer == OptimizerAtGrowth::ScaledCopy,
             seed: trial.seed,
             event: self.number as u64,
         };
-        let next = no_grad(|| before.grown(grown, &how));
+        let next = no_grad(|| before.grown(grown, &options));
         let growths = &trial.plan.stages()[self.number].growths;
-        match growths.iter().find_map(Growth::learning) {
-            Some(operator) => self.learn(trial, operator, before, next, goes_on),
+        match growths.iter().find_map(Growth::data_driven) {
+            Some(operator) => self.fit(trial, operator, before, next, goes_on),
             None => Some(next),
         }
     }
@@ -115,7 +116,7 @@ impl DueStage<'_> {
         let seq_len = before.architecture().seq_len;
         let windows = self.corpus.validation((PROBE_SEQUENCES * seq_len) as u64, seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), seq_len, self.device);
-        let preservation = verify::compare(before, grown, &inputs, &targets);
+        let preservation = compare(before, grown, &inputs, &targets);
         if preserving && !preservation.holds() {
             return Err(TrainError::NotPreserved {
                 stage: self.number,
@@ -127,7 +128,7 @@ impl DueStage<'_> {
     }
 
     /// Lets an operator learn from training text, in an order of its own, as long as it `goes_on`.
-    fn learn(
+    fn fit(
         &self,
         trial: &Trial,
         operator: &Operator,
@@ -143,7 +144,7 @@ impl DueStage<'_> {
                 (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
             goes_on().then(|| batch_of(sequences, seq_len, self.device))
         };
-        learn::learn(operator, before, grown, seed, &batch)
+        data_driven::fit(operator, before, grown, seed, &batch)
     }
 
     /// Asks the doctor about a growth; refuses what can never learn.
@@ -162,11 +163,11 @@ impl DueStage<'_> {
         let batches = std::array::from_fn(|_| {
             batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.device)
         });
-        let rate = trial.learning_rate(self.at.tokens);
+        let learning_rate = trial.learning_rate(self.at.tokens);
         let set_mask = |state: &mut TrainingState, step: usize| {
             set_mask(state, mask, self.at.tokens + (step + 1) as u64 * trial.step_tokens());
         };
-        let diagnosis = doctor::examine(before, grown, &batches, trial, rate, &set_mask);
+        let diagnosis = doctor::examine(before, grown, &batches, trial, learning_rate, &set_mask);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
             return Err(TrainError::Dead {

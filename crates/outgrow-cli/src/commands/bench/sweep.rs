@@ -143,7 +143,8 @@ impl Job<'_> {
         on_event: &mut dyn FnMut(Event) -> Control,
     ) -> Result<Outcome, String> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
-        let options = Options { device: self.device, checkpoint_every_tokens, parts: 1, keep: 2 };
+        let options =
+            Options { device: self.device, checkpoint_every_tokens, micro_batches: 1, keep: 2 };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
         let initial = self.initial.clone();
         let job = outgrow_train::Job {
@@ -151,7 +152,7 @@ impl Job<'_> {
             checkpoints,
             epoch: 1,
             resume: vec![],
-            begin: None,
+            prefix: None,
             initial,
             snapshots: vec![],
         };

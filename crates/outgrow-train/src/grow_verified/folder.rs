@@ -1,115 +1,86 @@
-//! A folder of transformers, grown.
+//! A folder of transformers, grown by maps: in little more memory than what is written takes.
 
-use outgrow_core::model::n_parameters;
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, Growth, ParamId,
-    edit::{Edit, Fill, Initializer, Role, apply},
+    ParamId,
+    edit::{Edit, Fill, Role, apply},
     event::Preservation,
-    growth::{Grown, all_preserve, grow_all},
+    growth::Grown,
+    model::n_parameters,
 };
 use tch::{Kind, Tensor, no_grad};
 
 use super::{
-    Dtype, Family, HubError, HubModel, Written, format_error,
-    write::{Aside, Draft},
+    candidate::{Candidate, Unpublished},
+    error::GrowError,
+    probe::{preservation, probe},
+    request::GrowRequest,
 };
 use crate::{
-    Device,
+    device::Device,
+    dtype::Dtype,
+    finite::not_finite,
+    hub::{Aside, FolderSource, HubError, HubModel, Written, format_error},
     model::Model,
     room::{self, Need},
     tensor::Growable,
-    verify::{not_finite, preservation, probe},
 };
-
-/// What growing a folder gave.
-#[derive(Debug)]
-pub struct GrownFolder {
-    /// Its family.
-    pub family: Family,
-    /// Before.
-    pub before: Architecture,
-    /// After, as what was written says it.
-    pub after: Architecture,
-    /// The type that the weights are stored in.
-    pub dtype: Dtype,
-    /// Whether all growths claim to preserve the function.
-    pub preserving: bool,
-    /// Logits of a probe of random tokens: of what was read, and of what was written and read
-    /// again.
-    pub preservation: Preservation,
-    /// What was written.
-    pub written: Written,
-    /// What a user should know of the folder that was grown.
-    pub notes: Vec<String>,
-}
 
 /// Sequences of the probe, and how long they are at most: a model of a billion parameters computes
 /// them in seconds.
 const PROBE: [usize; 2] = [2, 32];
 
-/// Grows the model in `from` and writes it to `to`, in the type of its weights or in `dtype`. What
-/// was written is read again and compared; if the growths claim to preserve the function and it
-/// moved, it is removed. `tell` hears what is being done.
-///
-/// # Errors
-/// If something can't be read, applied, said in the family's format or written, or if the function
-/// moved. Nothing is left behind then.
-pub fn grow(
+/// Grows the model in a folder, writes it beside `to`, in the type of its weights or in another, and
+/// reads what was written again.
+pub(super) fn grow(
     from: &Path,
     to: &Path,
-    growths: &[Growth],
-    initializer: &Initializer,
-    seed: u64,
-    dtype: Option<Dtype>,
+    request: &GrowRequest,
     tell: &dyn Fn(String),
-) -> Result<GrownFolder, HubError> {
-    if to.symlink_metadata().is_ok() {
-        return Err(HubError::Exists(to.display().to_string()));
-    }
-    tell(format!("reading {}", from.display()));
+) -> Result<Candidate, GrowError> {
     let model = HubModel::read(from)?;
-    let (family, before, stored, notes) =
-        (model.family, model.architecture.clone(), model.dtype, model.notes());
-    let grown = grow_all(&before, growths, seed)
-        .map_err(|(number, error)| HubError::Growth { number, error })?;
-    family.check(&grown.architecture)?;
-    let dtype = dtype.unwrap_or(stored);
+    let (before, stored, notes) = (model.architecture.clone(), model.dtype, model.notes());
+    let grown = request.apply_to(&before)?;
+    model.family.check(&grown.architecture)?;
+    let dtype = request.dtype.unwrap_or(stored);
     let need = Need { each: stored.bytes(), device: Device::Cpu, disk: Some((to, dtype.bytes())) };
     room::check(&grown.architecture, need)?;
     tell("computing what it says to a probe".into());
-    let probe = Probe::of(&model, dtype, seed)?;
+    let probe = Probe::of(&model, dtype, request.seed)?;
     tell(format!("growing it to {} parameters", n_parameters(&grown.architecture)));
-    let (aside, written) =
-        write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
+    let (aside, written) = write(model, &grown, request, Target { to, dtype }, tell)?;
     tell("reading and comparing what was written".into());
     let again = aside.read(to, dtype)?;
     let preservation = probe.compare(&again);
-    let preserving = all_preserve(&before, growths);
-    if preserving && !preservation.holds() {
-        let hint = hint(stored, dtype, &grown.edits);
-        return Err(HubError::NotPreserved {
-            error: preservation.error(),
-            tolerance: preservation.tolerance,
-            hint,
-        });
-    }
-    let after = again.architecture.clone();
-    drop(again);
-    aside.settle(to)?;
-    Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written, notes })
+    Ok(Candidate {
+        before,
+        after: again.architecture.clone(),
+        dtype,
+        preservation,
+        hint: hint(stored, dtype, &grown.edits),
+        notes,
+        unpublished: Unpublished::Folder(aside, written),
+    })
+}
+
+/// Where a model is written, and in which type.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    to: &'a Path,
+    dtype: Dtype,
 }
 
 /// Applies the edits of a growth, and writes what they give aside of `to`.
 fn write(
     model: HubModel,
     grown: &Grown,
-    role: Role,
-    dtype: Dtype,
-    to: &Path,
+    request: &GrowRequest,
+    Target { to, dtype }: Target,
     tell: &dyn Fn(String),
 ) -> Result<(Aside, Written), HubError> {
+    let GrowRequest { initializer, seed, .. } = *request;
+    let role = Role::Weights { initializer, seed, event: 0 };
     // The weights are views of the maps, which are dropped last.
     let HubModel { maps: _maps, family, config, weights, folder, .. } = model;
     no_grad(|| {
@@ -123,7 +94,8 @@ fn write(
             "writing {:.1} GB",
             (n_parameters(architecture) * dtype.bytes()) as f64 / 1e9
         ));
-        Draft { family, architecture, weights: &weights, dtype, base, beside }.write_aside(to)
+        FolderSource { family, architecture, weights: &weights, dtype, base, beside }
+            .write_aside(to)
     })
 }
 
