@@ -62,13 +62,13 @@ fn verdict(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> Result<(), Error> 
     if diagnosis.is_dead() {
         let dead = diagnosis.dead.join(", ");
         return Err(Error::Outcome(format!(
-            "this growth can never learn: no new entry of {dead} gets a gradient within three steps, because what they are multiplied by is zero"
+            "no gradient reaches the new weights of {dead} within 3 steps, because they are multiplied by zero"
         )));
     }
     if grown.preserving && !grown.preservation.holds() {
         let (error, tolerance) = (grown.preservation.error(), grown.preservation.tolerance);
         return Err(Error::Outcome(format!(
-            "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}"
+            "the function was not preserved: logits changed by {error:.1e} (tolerance {tolerance:.0e})"
         )));
     }
     Ok(())
@@ -106,7 +106,7 @@ fn as_text(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> String {
         (
             "function",
             format!(
-                "{exactness}: logits moved by {:.1e} (tolerance {:.0e})",
+                "{exactness}: logits changed by {:.1e} (tolerance {:.0e})",
                 preservation.error(),
                 preservation.tolerance
             ),

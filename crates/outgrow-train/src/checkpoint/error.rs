@@ -18,9 +18,9 @@ pub enum CheckpointError {
         /// Why not.
         error: io::Error,
     },
-    /// The folder is no checkpoint of ours, or of a version that is not known.
+    /// The folder is not an outgrow checkpoint, or has an unsupported version.
     #[error(
-        "{path} is no checkpoint that this outgrow reads: {why} (docs/checkpoint.md states the format)"
+        "{path} is not an outgrow checkpoint, or has an unsupported version: {why} (format: docs/checkpoint.md)"
     )]
     Format {
         /// Which file.

@@ -37,7 +37,7 @@ pub enum GrowError {
     Dtype,
     /// The function moved.
     #[error(
-        "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}{hint}; nothing was written"
+        "the function was not preserved: logits changed by {error:.1e} (tolerance {tolerance:.0e}){hint}; nothing was written"
     )]
     NotPreserved {
         /// By how much.

@@ -212,7 +212,7 @@ fn what_is(name: &str, is_folder: bool) -> Option<&'static str> {
         _ if begins(&TERMS) => None,
         "md" => Some("about the model before"),
         "py" => Some("code"),
-        _ => Some("not known here"),
+        _ => Some("not supported"),
     }
 }
 

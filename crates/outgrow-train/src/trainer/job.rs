@@ -74,7 +74,7 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     /// A growth moved the function by more than rounding does.
     #[error(
-        "stage {stage} did not preserve the function: logits moved by {error:.1e} relative to the larger of 1 and the largest logit, allowed are {tolerance:.0e}"
+        "stage {stage} did not preserve the function: logits changed by {error:.1e} relative to the larger of 1 and the largest logit (tolerance {tolerance:.0e})"
     )]
     NotPreserved {
         /// Which stage of the plan.
@@ -86,7 +86,7 @@ pub enum TrainError {
     },
     /// Nothing that a growth bore can learn.
     #[error(
-        "stage {stage} can never learn: of {new_entries} new entries {reached:.4} % get a gradient within three steps; none does in {dead}"
+        "stage {stage}: no gradient reaches {dead} within 3 steps (only {reached:.4} % of {new_entries} new weights receive one)"
     )]
     Dead {
         /// Which stage.
