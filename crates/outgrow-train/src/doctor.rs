@@ -17,10 +17,10 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::{
     evaluate::{self, EvalError},
+    grow_verified::{GrownCheckpoint, PROBE_LEN},
     model::{Model, cross_entropy},
     optimizer,
     state::TrainingState,
-    verify::{GrownCheckpoint, PROBE_LEN},
 };
 
 /// Steps that are looked at.

@@ -7,8 +7,8 @@ use thiserror::Error;
 use crate::{
     checkpoint::Checkpoint,
     device::Device,
+    finite::{NotFinite, check_finite},
     model::{Model, cross_entropy},
-    verify::{NotFinite, check_finite},
 };
 
 /// Why a model can't be evaluated on something.

@@ -6,12 +6,16 @@
 //! returns. Which edits a growth consists of it takes from `outgrow-core`; the same list is
 //! executed on weights and optimizer moments.
 
+mod aside;
 pub mod bench;
-mod by_hand;
 pub mod checkpoint;
 pub mod device;
 pub mod doctor;
+mod dtype;
 mod evaluate;
+mod finite;
+mod fused;
+mod grow_verified;
 pub mod hub;
 mod learn;
 mod mask;
@@ -23,19 +27,20 @@ mod state;
 mod step;
 mod tensor;
 mod trainer;
-mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Verified, asides};
+pub use aside::asides;
+pub use checkpoint::{Checkpoint, CheckpointError, Verified};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
+pub use finite::NotFinite;
+pub use grow_verified::{
+    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint,
+    GrownFolder, check_checkpoint, check_compositions, grow_folder,
+};
 pub use model::{Model, cross_entropy};
 pub use origin::{begin_with, model_digest};
 pub use room::{NoRoom, check_room};
-pub use state::{How, Layout, TrainingState};
+pub use state::{GrowOptions, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
 pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
-pub use verify::{
-    CheckKind, CompositionCheck, GrowError, GrownCheckpoint, NotFinite, check_checkpoint,
-    check_compositions,
-};

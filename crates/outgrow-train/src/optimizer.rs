@@ -7,7 +7,7 @@ use outgrow_core::{
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
-    by_hand::{
+    fused::{
         self,
         adamw::{Rate, Rates, Stretch},
     },
@@ -33,7 +33,7 @@ pub fn step(
         && state.master() == Kind::Float
         && state.replicates().is_none()
     {
-        return step_by_hand(state, gradient, trial, learning_rate, &cohorts);
+        return step_fused(state, gradient, trial, learning_rate, &cohorts);
     }
     let spec = &trial.settings.training.optimizer;
     no_grad(|| {
@@ -67,7 +67,7 @@ pub fn step(
 }
 
 /// The same on a processor, in one pass over memory.
-fn step_by_hand(
+fn step_fused(
     state: &mut TrainingState,
     gradient: &Tensor,
     trial: &Trial,
@@ -77,7 +77,7 @@ fn step_by_hand(
     let spec = &trial.settings.training.optimizer;
     let policy = trial.policy();
     let gradient = gradient.contiguous();
-    let norm = by_hand::norm(&gradient);
+    let norm = fused::norm(&gradient);
     let clip = if spec.clip_norm > 0.0 { (spec.clip_norm / (norm + 1e-12)).min(1.0) } else { 1.0 };
     let frozen = policy.learning_rate == LearningRateAtGrowth::NewOnly && !all_same(cohorts);
     let rate = |cohort: &Cohort| Rate {
@@ -101,7 +101,7 @@ fn step_by_hand(
             decays: at < state.layout().decayed(),
         })
         .collect();
-    let (mut flat, ages) = by_hand::flat(state, &gradient);
+    let (mut flat, ages) = fused::flat(state, &gradient);
     for stretch in &stretches {
         match all_same(cohorts) {
             true => flat.step(&rates, stretch, table[0]),
@@ -213,7 +213,7 @@ fn corrections(state: &TrainingState, cohorts: &[Cohort]) -> Corrections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{device::Device, state::How};
+    use crate::{device::Device, state::GrowOptions};
     use outgrow_core::{
         Architecture, Form, GrowthPlan, LayerShape, Norm, Stage,
         edit::Initializer,
@@ -286,8 +286,9 @@ mod tests {
         let stage = &trial.plan.stages()[0];
         let policy = trial.policy();
         let grown = grow_all(initial, &stage.growths, 0).expect("the plan was checked");
-        let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
-        let mut state = no_grad(|| state.grown(&grown, &how));
+        let options =
+            GrowOptions { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
+        let mut state = no_grad(|| state.grown(&grown, &options));
         at_growth(&mut state, policy.optimizer);
         let before = state.weights.detach().copy();
         let gradient = before.ones_like();
@@ -325,8 +326,9 @@ mod tests {
         state.step = 30;
         let grown =
             grow_all(trial.plan.initial(), &stage.growths, 0).expect("the plan was checked");
-        let how = How { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
-        let mut state = no_grad(|| state.grown(&grown, &how));
+        let options =
+            GrowOptions { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
+        let mut state = no_grad(|| state.grown(&grown, &options));
         for step in 0..5 {
             let n = state.weights.numel() as i64;
             let gradient = ((Tensor::arange(n, (Kind::Double, tch::Device::Cpu)) + step) * 0.7)

@@ -18,7 +18,7 @@ use outgrow_core::{
 };
 use tch::{Kind, Tensor};
 
-use crate::{device::Device, hub::Dtype, tensor::Growable};
+use crate::{device::Device, dtype::Dtype, tensor::Growable};
 
 /// Where each parameter stands in a flat tensor; those with weight decay come first.
 #[derive(Clone, Debug, PartialEq)]
@@ -289,7 +289,7 @@ impl TrainingState {
 
     /// The state after a growth: the same edits on weights, moments and birth steps, each under its
     /// own role.
-    pub fn grown(&self, grown: &Grown, how: &How) -> Self {
+    pub fn grown(&self, grown: &Grown, options: &GrowOptions) -> Self {
         let layout = Layout::new(&grown.architecture);
         let grow = |flat: &Tensor, role: Role| {
             let parts = self.layout.cut(flat).into_iter();
@@ -297,7 +297,7 @@ impl TrainingState {
             apply(&mut values, &grown.edits, role);
             layout.join(&values.into_iter().map(|(id, values)| (id, values.0)).collect())
         };
-        let How { initializer, copies, seed, event } = *how;
+        let GrowOptions { initializer, copies, seed, event } = *options;
         let flat = [
             grow(&self.weights.detach(), Role::Weights { initializer, seed, event }),
             grow(&self.first_moment, Role::FirstMoment { copies }),
@@ -332,7 +332,7 @@ pub(crate) fn look_up(table: &Tensor, places: &Tensor) -> Tensor {
 
 /// What decides about new entries beside the edits.
 #[derive(Clone, Copy, Debug)]
-pub struct How<'a> {
+pub struct GrowOptions<'a> {
     /// How free entries are made.
     pub initializer: &'a Initializer,
     /// Whether copies bring their source's moments and births along.

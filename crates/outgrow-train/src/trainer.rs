@@ -6,10 +6,11 @@ mod member;
 mod saving;
 mod session;
 mod start;
+mod train;
 mod validation;
 mod window;
 
 pub use self::{
     job::{Begin, Job, Options, Saved, TrainError},
-    session::{train, train_together},
+    train::{train, train_together},
 };

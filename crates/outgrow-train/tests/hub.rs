@@ -16,8 +16,8 @@ use outgrow_core::{
     },
 };
 use outgrow_train::{
-    Checkpoint, Device, TrainingState,
-    hub::{self, Dtype, Family, HubError, HubModel},
+    Checkpoint, Device, GrowError, GrowRequest, GrownFolder, TrainingState, grow_folder,
+    hub::{self, Dtype, Family, HubModel},
 };
 use tch::Kind;
 
@@ -124,7 +124,6 @@ fn growths(family: Family) -> Vec<Growth> {
 #[test]
 fn a_grown_folder_computes_the_same() {
     let desk = tempfile::tempdir().expect("a folder");
-    let normal = Initializer::Normal { scale: 1.0 };
     for family in Family::ALL {
         for (tied, dtype) in
             [(false, Dtype::Float32), (true, Dtype::Float32), (true, Dtype::Float64)]
@@ -134,8 +133,7 @@ fn a_grown_folder_computes_the_same() {
             fs::write(from.join("tokenizer.json"), "{}").expect("written");
             fs::write(from.join("pytorch_model.bin"), "old").expect("written");
             let to = from.with_extension("grown");
-            let grown =
-                hub::grow(&from, &to, &growths, &normal, 1, None, &|_| {}).expect("it grows");
+            let grown = grow(&from, &to, &growths).expect("it grows");
             assert!(
                 grown.preserving && grown.preservation.holds(),
                 "{family:?}: {:?}",
@@ -182,7 +180,7 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
     let error = grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 36 }.into()])
         .expect_err("rounded");
     assert!(
-        matches!(error, HubError::NotPreserved { .. })
+        matches!(error, GrowError::NotPreserved { .. })
             && error.to_string().contains("--dtype float32"),
         "{error}"
     );
@@ -190,8 +188,9 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
         .expect("a factor of 4 is exact");
 }
 
-fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<hub::GrownFolder, HubError> {
-    hub::grow(from, to, growths, &Initializer::Normal { scale: 1.0 }, 1, None, &|_| {})
+fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<GrownFolder, GrowError> {
+    let initializer = &Initializer::Normal { scale: 1.0 };
+    grow_folder(from, to, &GrowRequest { growths, initializer, seed: 1 }, None, &|_| {})
 }
 
 /// Everything that may be wrong with a folder gives an error that names it, and nothing is written.

@@ -18,7 +18,7 @@ use outgrow_core::{
     stream::stream,
 };
 use outgrow_train::{
-    Checkpoint, Device, GrownCheckpoint, Model, TrainingState, cross_entropy, doctor,
+    Checkpoint, Device, GrowRequest, GrownCheckpoint, Model, TrainingState, cross_entropy, doctor,
 };
 use rand::RngExt;
 use tch::{Kind, Tensor};
@@ -164,7 +164,8 @@ fn grown(growth: impl Into<Growth>) -> GrownCheckpoint {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, _) = checkpoint(folder.path());
     let initializer = Initializer::Normal { scale: 1.0 };
-    GrownCheckpoint::read(&path, &[growth.into()], &initializer, 1, Device::Cpu).expect("grows")
+    let request = GrowRequest { growths: &[growth.into()], initializer: &initializer, seed: 1 };
+    GrownCheckpoint::read(&path, &request, Device::Cpu).expect("grows")
 }
 
 fn operated(operator: Operator, (d_model, n_layers, n_heads, d_ff): Sizes) -> GrownCheckpoint {

@@ -27,8 +27,8 @@ use outgrow_core::{
 };
 use outgrow_data::Corpus;
 use outgrow_train::{
-    Begin, CheckKind, Checkpoint, CheckpointError, Device, Job, Options, Saved, begin_with,
-    check_compositions, model_digest, train, train_together,
+    Begin, CheckKind, Checkpoint, CheckpointError, Compositions, Device, Job, Options, Saved,
+    begin_with, check_compositions, model_digest, train, train_together,
 };
 
 fn initial() -> Architecture {
@@ -578,7 +578,8 @@ fn every_new_entry_moves_within_two_steps() {
 #[test]
 fn random_compositions_preserve_the_function_in_float32_and_float64() {
     for (kind, n) in [(CheckKind::F64, 1500), (CheckKind::F32, 1500)] {
-        let check = check_compositions(n, 10, kind, 1, Device::Cpu, |_| {});
+        let check =
+            check_compositions(Compositions { n, most: 10, seed: 1 }, kind, Device::Cpu, |_| {});
         println!("{kind:?}: worst {:e} over {n}", check.worst);
         assert!(
             check.worst <= check.tolerance,

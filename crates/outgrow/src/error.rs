@@ -102,8 +102,14 @@ impl From<outgrow_train::CheckpointError> for Error {
 
 impl From<outgrow_train::hub::HubError> for Error {
     fn from(error: outgrow_train::hub::HubError) -> Self {
+        Error::Input(error.to_string())
+    }
+}
+
+impl From<outgrow_train::GrowError> for Error {
+    fn from(error: outgrow_train::GrowError) -> Self {
         match error {
-            outgrow_train::hub::HubError::NotPreserved { .. } => Error::Outcome(error.to_string()),
+            outgrow_train::GrowError::NotPreserved { .. } => Error::Outcome(error.to_string()),
             _ => Error::Input(error.to_string()),
         }
     }

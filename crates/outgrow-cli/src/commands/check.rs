@@ -1,12 +1,13 @@
 //! `outgrow check`.
 
-use outgrow_train::Device;
 use std::path::PathBuf;
 use std::{io::IsTerminal, path::Path};
 
 use indicatif::ProgressBar;
 use outgrow::{Error, one_device};
-use outgrow_train::{CheckKind, CompositionCheck, check_checkpoint, check_compositions};
+use outgrow_train::{
+    CheckKind, CompositionCheck, Compositions, Device, check_checkpoint, check_compositions,
+};
 use serde_json::json;
 
 use super::grow::{failure, say_notes};
@@ -44,15 +45,14 @@ pub struct Check {
 /// Proves function preservation on this machine.
 pub fn check(args: &Check) -> Result<(), Error> {
     let device = one_device(args.device)?;
-    let most = usize::from(args.most);
+    let of = |n| Compositions { n, most: usize::from(args.most), seed: args.seed };
     let checks = match &args.checkpoint {
         Some(folder) => {
             let n = args.compositions.unwrap_or(20);
             let bar = bar(n);
             say_notes(folder)?;
             let phases = Phases::new(format!("growing {} {n} times", folder.display()));
-            let check =
-                check_checkpoint(folder, n, most, args.seed, device, |done| bar.set_position(done));
+            let check = check_checkpoint(folder, of(n), device, |done| bar.set_position(done));
             drop(phases);
             bar.finish_and_clear();
             let check = check.map_err(failure)?;
@@ -63,9 +63,7 @@ pub fn check(args: &Check) -> Result<(), Error> {
                 let n = args.compositions.unwrap_or(1000);
                 let bar = bar(n);
                 let _phases = Phases::new(format!("growing {n} random models in {name}"));
-                let check = check_compositions(n, most, kind, args.seed, device, |done| {
-                    bar.set_position(done)
-                });
+                let check = check_compositions(of(n), kind, device, |done| bar.set_position(done));
                 bar.finish_and_clear();
                 (name.to_owned(), check)
             })

@@ -15,7 +15,8 @@ use outgrow_core::{
 };
 use outgrow_data::read_regular;
 use outgrow_train::{
-    Checkpoint, Device, GrowError, GrownCheckpoint, check_room,
+    Checkpoint, Device, GrowError, GrowRequest, GrownCheckpoint, GrownFolder, check_room,
+    grow_folder,
     hub::{self, LeftOut, is_hub},
 };
 use serde_json::json;
@@ -212,11 +213,11 @@ fn grow_hub(args: &Grow, phases: &Phases) -> Result<Done, Error> {
     let initializer = initializer(&args.how)?;
     let growths = growths(&args.from, &args.how)?;
     let dtype = args.dtype.map(hub::Dtype::from);
+    let request = GrowRequest { growths: &growths, initializer: &initializer, seed: args.how.seed };
     let tell = |phase| phases.next(phase);
-    let grown =
-        hub::grow(&args.from, &args.to, &growths, &initializer, args.how.seed, dtype, &tell)?;
+    let grown = grow_folder(&args.from, &args.to, &request, dtype, &tell).map_err(failure)?;
     say(&grown.notes);
-    let hub::GrownFolder { preserving, preservation, after, dtype, written, .. } = grown;
+    let GrownFolder { preserving, preservation, after, dtype, written, .. } = grown;
     let left_out = written.left_out;
     Ok(Done {
         growths,
@@ -246,8 +247,8 @@ pub fn read(from: &Path, how: &How) -> Result<(Vec<Growth>, GrownCheckpoint), Er
     let device = one_device(how.device)?;
     let initializer = initializer(how)?;
     let growths = growths(from, how)?;
-    let grown =
-        GrownCheckpoint::read(from, &growths, &initializer, how.seed, device).map_err(failure)?;
+    let request = GrowRequest { growths: &growths, initializer: &initializer, seed: how.seed };
+    let grown = GrownCheckpoint::read(from, &request, device).map_err(failure)?;
     Ok((growths, grown))
 }
 

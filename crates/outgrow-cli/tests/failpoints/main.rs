@@ -598,8 +598,8 @@ const EXCEPT: &[(&str, &str)] = &[
     // Within `Tx::commit`, which takes a point; and `sync_parent`, which its callers have points
     // for.
     ("outgrow-store/src/driver.rs", "commit"),
-    ("outgrow-train/src/checkpoint.rs", "Some(parent) =>"),
-    ("outgrow-train/src/checkpoint.rs", "None =>"),
+    ("outgrow-train/src/aside.rs", "Some(parent) =>"),
+    ("outgrow-train/src/aside.rs", "None =>"),
     // What a user asked to be written, aside first: a kill leaves that at most.
     ("outgrow-data/src/publish/folder.rs", "rename"),
     // Within the points of those who publish.

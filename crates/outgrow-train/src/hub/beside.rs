@@ -8,10 +8,20 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{CONFIG, HubError, config::read_object, file_error, format_error};
+use super::{
+    config::read_object,
+    error::{HubError, file_error, format_error},
+};
 
+/// The file that makes a folder one of transformers'.
+pub const CONFIG: &str = "config.json";
 pub const SINGLE: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
+
+/// Whether a folder is one of transformers' (and not one of ours).
+pub fn is_hub(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file() && !folder.join("checkpoint.json").exists()
+}
 
 /// Files that make what transformers loads something else than the weights beside them.
 const ADAPTERS: [&str; 3] =

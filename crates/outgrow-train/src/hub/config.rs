@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{HubError, file_error, format_error};
+use super::error::{HubError, file_error, format_error};
+
+/// The objects that may hold rotary positions, in the order in which transformers 5 looks.
+pub const SECTIONS: [&str; 2] = ["rope_scaling", "rope_parameters"];
 
 /// No `config.json` or index is longer: a bound for untrusted input.
 const MAX_BYTES: u64 = 64 << 20;

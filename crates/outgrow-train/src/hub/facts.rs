@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Family, HubError, config::Config};
+use super::{config::Config, error::HubError, format::Format};
 
 /// Two names of one fact, of other families or other versions. A configuration may have both if
 /// they agree.
@@ -107,8 +107,8 @@ const KNOWN: &str = "_attn_implementation_autoset _name_or_path activation_funct
 
 /// Refuses a configuration that contradicts itself, or that other code than this family's computes
 /// something else by.
-pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
-    check_code(config, family)?;
+pub fn check(config: &Config, format: &Format) -> Result<(), HubError> {
+    check_code(config, format)?;
     for [a, b] in NAMES {
         if let (Some(one), Some(other)) = (config.get(a), config.get(b))
             && one != other
@@ -118,10 +118,9 @@ pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
         }
     }
     check_layer_types(config)?;
-    let name = family.model_type();
+    let name = format.model_type;
     for (key, value) in config.fields {
-        // Without its switch, Qwen3's window is not used.
-        let unused = family == Family::Qwen3 && key == "sliding_window";
+        let unused = format.unused.contains(&key.as_str());
         let odd = OFF.contains(&key.as_str()) && !is_off(value) && !unused
             || ONE.contains(&key.as_str()) && !is_one(key, value);
         if odd {
@@ -134,13 +133,13 @@ pub fn check(config: &Config, family: Family) -> Result<(), HubError> {
 }
 
 /// Refuses code of the folder's own, and a class of another family.
-fn check_code(config: &Config, family: Family) -> Result<(), HubError> {
+fn check_code(config: &Config, format: &Format) -> Result<(), HubError> {
     if let Some(Value::Object(map)) = config.get("auto_map")
         && let Some((class, code)) = map
             .iter()
             .find(|(class, _)| ["AutoModel", "AutoConfig"].iter().any(|a| class.starts_with(a)))
     {
-        let name = family.model_type();
+        let name = format.model_type;
         return config.refuse(format!(
             "`auto_map` says that {class} is code of the folder's own, {code}, which may compute something else than a plain {name} model; \
              if it does not, remove `auto_map` and the code"
@@ -155,13 +154,13 @@ fn check_code(config: &Config, family: Family) -> Result<(), HubError> {
     };
     let is_own = |class: &Value| {
         let own = |name: &str| class.as_str().is_some_and(|class| class.eq_ignore_ascii_case(name));
-        family.classes().into_iter().any(own)
+        format.classes.into_iter().any(own)
     };
     match list.iter().find(|class| !is_own(class)) {
         None => Ok(()),
         Some(class) => config.contradiction([
             &format!("`architectures` names {class}"),
-            &format!("`model_type` {:?} means {}", family.model_type(), family.classes()[0]),
+            &format!("`model_type` {:?} means {}", format.model_type, format.classes[0]),
         ]),
     }
 }

@@ -10,7 +10,10 @@
 use outgrow_core::Rotary;
 use serde_json::{Map, Value, json};
 
-use super::{HubError, config::Config, rope::SECTIONS};
+use super::{
+    config::{Config, SECTIONS},
+    error::HubError,
+};
 use crate::model::powers;
 
 /// Ours: θ and width as they were.

@@ -9,10 +9,12 @@
 use outgrow_core::{FrequencyScaling, Rotary};
 use serde_json::{Map, Value, json};
 
-use super::{HubError, config::Config, longrope};
+use super::{
+    config::{Config, SECTIONS},
+    error::HubError,
+    longrope,
+};
 
-/// The objects that may hold rotary positions, in the order in which transformers 5 looks.
-pub const SECTIONS: [&str; 2] = ["rope_scaling", "rope_parameters"];
 /// Names of θ and of the share of turned channels outside of them.
 const THETA: [&str; 2] = ["rope_theta", "rotary_emb_base"];
 const SHARE: [&str; 2] = ["partial_rotary_factor", "rotary_pct"];

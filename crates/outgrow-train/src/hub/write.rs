@@ -12,78 +12,23 @@ use outgrow_core::{Architecture, Form, ParamId, ParamKind};
 use outgrow_failpoint::Point;
 use safetensors::tensor::View;
 use serde_json::{Map, Value, json};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::{
-    CONFIG, Family, HubError, HubModel, LeftOut,
-    beside::{self, INDEX, SINGLE},
-    family::Stored,
-    file_error, format_error,
-    read::layers_of,
+    beside::{self, CONFIG, INDEX, LeftOut, SINGLE},
+    error::{HubError, file_error, format_error},
+    family::Family,
+    layout::Stored,
+    read::HubModel,
 };
 use crate::{
-    checkpoint::{asides, sync_parent},
+    aside::{asides, sync_parent},
+    dtype::Dtype,
     state::TrainingState,
 };
 
 /// No file of weights is larger, as long as no tensor is.
 const SHARD_BYTES: usize = 5_000_000_000;
-
-/// The type that weights are stored in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Dtype {
-    Float64,
-    Float32,
-    Bfloat16,
-    Float16,
-}
-
-impl Dtype {
-    /// All of them.
-    pub const ALL: [Dtype; 4] = [Dtype::Float64, Dtype::Float32, Dtype::Bfloat16, Dtype::Float16];
-
-    /// What PyTorch calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::Float64 => "float64",
-            Dtype::Float32 => "float32",
-            Dtype::Bfloat16 => "bfloat16",
-            Dtype::Float16 => "float16",
-        }
-    }
-
-    /// Bytes of a number.
-    pub(super) fn bytes(self) -> u64 {
-        self.kind().elt_size_in_bytes() as u64
-    }
-
-    pub(super) fn kind(self) -> Kind {
-        match self {
-            Dtype::Float64 => Kind::Double,
-            Dtype::Float32 => Kind::Float,
-            Dtype::Bfloat16 => Kind::BFloat16,
-            Dtype::Float16 => Kind::Half,
-        }
-    }
-
-    pub(crate) fn of(kind: Kind) -> Self {
-        Self::ALL.into_iter().find(|dtype| dtype.kind() == kind).unwrap_or(Dtype::Float32)
-    }
-
-    fn in_file(self) -> safetensors::Dtype {
-        match self {
-            Dtype::Float64 => safetensors::Dtype::F64,
-            Dtype::Float32 => safetensors::Dtype::F32,
-            Dtype::Bfloat16 => safetensors::Dtype::BF16,
-            Dtype::Float16 => safetensors::Dtype::F16,
-        }
-    }
-
-    pub(super) fn of_file(dtype: safetensors::Dtype) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.in_file() == dtype)
-    }
-}
 
 /// What was written.
 #[derive(Debug)]
@@ -95,7 +40,7 @@ pub struct Written {
 }
 
 /// What a folder is written from.
-pub(super) struct Draft<'a> {
+pub(crate) struct FolderSource<'a> {
     pub family: Family,
     pub architecture: &'a Architecture,
     pub weights: &'a BTreeMap<ParamId, Tensor>,
@@ -123,11 +68,11 @@ pub fn export(
     let there = |(id, tensor): (ParamId, Tensor)| (id, tensor.to_device(tch::Device::Cpu));
     let weights = state.parts().weights.into_iter().map(there).collect();
     let (base, beside) = (like.map(|like| &like.config), like.map(|like| like.folder.as_path()));
-    let draft = Draft { family, architecture, weights: &weights, dtype, base, beside };
+    let source = FolderSource { family, architecture, weights: &weights, dtype, base, beside };
     if let Some(like) = like {
         like.check_same_form(architecture)?;
     }
-    let (aside, written) = draft.write_aside(to)?;
+    let (aside, written) = source.write_aside(to)?;
     aside.read(to, dtype)?;
     aside.settle(to)?;
     Ok(written)
@@ -180,7 +125,7 @@ fn differing(like: &Architecture, architecture: &Architecture) -> Vec<String> {
 }
 
 /// A folder that is not yet in its place. Unless it was moved there, it goes when it is dropped.
-pub(super) struct Aside {
+pub(crate) struct Aside {
     pub folder: PathBuf,
 }
 
@@ -212,7 +157,7 @@ impl Aside {
     }
 }
 
-impl Draft<'_> {
+impl FolderSource<'_> {
     /// Writes everything to a folder beside `to`.
     pub fn write_aside(&self, to: &Path) -> Result<(Aside, Written), HubError> {
         if to.symlink_metadata().is_ok() {
@@ -248,21 +193,33 @@ impl Draft<'_> {
     }
 
     fn write_weights(&self, folder: &Path) -> io::Result<u64> {
+        let shards = self.shards();
+        let n = shards.len();
+        let name = |number: usize| match n {
+            1 => SINGLE.to_owned(),
+            n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
+        };
+        let (mut total, mut places) = (0, Map::new());
+        for (number, shard) in shards.into_iter().enumerate() {
+            total += shard.iter().map(View::data_len).sum::<usize>() as u64;
+            places.extend(shard.iter().map(|tensor| (tensor.name(), Value::from(name(number)))));
+            write_shard(shard, &folder.join(name(number)))?;
+        }
+        if n > 1 {
+            let index = json!({ "metadata": { "total_size": total }, "weight_map": places });
+            write_json(&folder.join(INDEX), index.as_object().expect("an object"))?;
+        }
+        Ok(total)
+    }
+
+    /// The tensors file by file.
+    fn shards(&self) -> Vec<Vec<Lazy<'_>>> {
         let mut shards: Vec<Vec<Lazy>> = vec![vec![]];
         let mut room = SHARD_BYTES;
-        for stored in self
-            .family
-            .tensors()
-            .iter()
-            .filter(|stored| stored.kinds[0].exists(self.architecture.form))
-        {
-            for layer in layers_of(stored, self.architecture) {
-                let tensor = Lazy {
-                    draft: self,
-                    stored,
-                    layer,
-                    shape: stored.shape(self.architecture, layer),
-                };
+        for stored in self.family.format().tensors_of(self.architecture.form) {
+            for layer in stored.layers(self.architecture) {
+                let shape = stored.shape(self.architecture, layer);
+                let tensor = Lazy { source: self, stored, layer, shape };
                 let bytes = tensor.data_len();
                 if bytes > room && !shards[shards.len() - 1].is_empty() {
                     shards.push(vec![]);
@@ -272,28 +229,7 @@ impl Draft<'_> {
                 shards.last_mut().expect("there is one").push(tensor);
             }
         }
-        let n = shards.len();
-        let name = |number: usize| match n {
-            1 => SINGLE.to_owned(),
-            n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
-        };
-        let (mut total, mut places) = (0, Map::new());
-        for (number, shard) in shards.into_iter().enumerate() {
-            let path = folder.join(name(number));
-            total += shard.iter().map(View::data_len).sum::<usize>() as u64;
-            places.extend(shard.iter().map(|tensor| (tensor.name(), Value::from(name(number)))));
-            let named: Vec<(String, Lazy)> =
-                shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
-            let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-            safetensors::serialize_to_file(named, Some(metadata), &path)
-                .map_err(io::Error::other)?;
-            Point::HubSync.around(|| File::open(&path)?.sync_all())?;
-        }
-        if n > 1 {
-            let index = json!({ "metadata": { "total_size": total }, "weight_map": places });
-            write_json(&folder.join(INDEX), index.as_object().expect("an object"))?;
-        }
-        Ok(total)
+        shards
     }
 
     /// What a parameter is multiplied with on its way out. transformers has one ε for all norms;
@@ -316,7 +252,7 @@ impl Draft<'_> {
 
 /// A tensor that is made when it is written.
 struct Lazy<'a> {
-    draft: &'a Draft<'a>,
+    source: &'a FolderSource<'a>,
     stored: &'static Stored,
     layer: Option<usize>,
     shape: Vec<usize>,
@@ -330,7 +266,7 @@ impl Lazy<'_> {
 
 impl View for Lazy<'_> {
     fn dtype(&self) -> safetensors::Dtype {
-        self.draft.dtype.in_file()
+        self.source.dtype.in_file()
     }
 
     fn shape(&self) -> &[usize] {
@@ -338,12 +274,12 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let Draft { weights, architecture, dtype, .. } = self.draft;
+        let FolderSource { weights, architecture, dtype, .. } = self.source;
         let tensor = self.stored.join(
             weights,
             architecture,
             self.layer,
-            &|id| self.draft.scale(id),
+            &|id| self.source.scale(id),
             dtype.kind(),
         );
         // SAFETY: contiguous, on the processor, and nobody writes to it while it is read.
@@ -353,15 +289,23 @@ impl View for Lazy<'_> {
             weights[&ParamId { layer: self.layer, kind }].data_ptr() == tensor.data_ptr()
         });
         match is_stored {
-            // The memory is a parameter's own, which lives as long as the draft.
+            // The memory is a parameter's own, which lives as long as the source.
             true => Cow::Borrowed(bytes),
             false => Cow::Owned(bytes.to_vec()),
         }
     }
 
     fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.draft.dtype.kind().elt_size_in_bytes()
+        self.shape.iter().product::<usize>() * self.source.dtype.kind().elt_size_in_bytes()
     }
+}
+
+fn write_shard(shard: Vec<Lazy>, path: &Path) -> io::Result<()> {
+    let named: Vec<(String, Lazy)> =
+        shard.into_iter().map(|tensor| (tensor.name(), tensor)).collect();
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(named, Some(metadata), path).map_err(io::Error::other)?;
+    Point::HubSync.around(|| File::open(path)?.sync_all())
 }
 
 fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {

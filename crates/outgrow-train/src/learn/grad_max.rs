@@ -27,9 +27,10 @@ pub fn learn(
     let mut parts = grown.parts();
     no_grad(|| {
         for layer in 0..old.layers.len() {
+            let at = Layer { number: layer, grad_max, before, new: &new, inputs: &inputs };
             let (attention, mlp) = (&seen[2 * layer], &seen[2 * layer + 1]);
-            units(grad_max, layer, mlp, old, &new, &mut parts.weights);
-            values(grad_max, layer, attention, before, &inputs, &new, &mut parts.weights);
+            at.units(mlp, &mut parts.weights);
+            at.values(attention, &mut parts.weights);
         }
     });
     Some(TrainingState::from_parts(&new, parts, grown.step))
@@ -77,83 +78,74 @@ fn mean_row(weight: &Tensor) -> f64 {
 
 type Weights = BTreeMap<ParamId, Tensor>;
 
-/// New units stand at b₁ = 1, where a ReLU has a slope; b₂ takes back the constant.
-fn units(
-    grad_max: &GradMax,
-    layer: usize,
-    seen: &Seen,
-    old: &Architecture,
-    new: &Architecture,
-    weights: &mut Weights,
-) {
-    let (from, to) = (old.layers[layer].d_ff as i64, new.layers[layer].d_ff as i64);
-    if to == from {
-        return;
-    }
-    let id = |kind| ParamId::in_layer(layer, kind);
-    let w2 = weights[&id(ParamKind::W2)].copy();
-    let length = grad_max.scale * mean_row(&w2.narrow(0, 0, from));
-    let rows = directions(&seen.read_nh, &seen.gradient_nh, to - from, length);
-    w2.narrow(0, from, to - from).copy_(&rows);
-    let b1 = weights[&id(ParamKind::B1)].copy();
-    let _ = b1.narrow(0, from, to - from).fill_(1.0);
-    let b2 = &weights[&id(ParamKind::B2)]
-        - rows.sum_dim_intlist(Some([0i64].as_slice()), false, rows.kind());
-    weights.extend([(id(ParamKind::W2), w2), (id(ParamKind::B1), b1), (id(ParamKind::B2), b2)]);
+/// A layer that grows.
+struct Layer<'a> {
+    number: usize,
+    grad_max: &'a GradMax,
+    before: &'a TrainingState,
+    new: &'a Architecture,
+    inputs: &'a Tensor,
 }
 
-fn values(
-    grad_max: &GradMax,
-    layer: usize,
-    seen: &Seen,
-    before: &TrainingState,
-    inputs: &Tensor,
-    new: &Architecture,
-    weights: &mut Weights,
-) {
-    let (shape, goal) = (&before.architecture().layers[layer], &new.layers[layer]);
-    let id = ParamId::in_layer(layer, ParamKind::Wo);
-    let wo = weights[&id].copy();
-    for (head, (now, to)) in
-        shape.heads.iter().zip(&goal.heads).enumerate().filter(|(_, (now, to))| to.d_v > now.d_v)
-    {
-        let passed_nh = passed_on(before, layer, head, *now, &seen.read_nh, inputs);
-        let (at, old, n) =
-            (goal.offset(Axis::Value, head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
-        let length = grad_max.scale * mean_row(&wo.narrow(0, at, old));
-        wo.narrow(0, at + old, n).copy_(&directions(&passed_nh, &seen.gradient_nh, n, length));
+impl Layer<'_> {
+    /// New units stand at b₁ = 1, where a ReLU has a slope; b₂ takes back the constant.
+    fn units(&self, seen: &Seen, weights: &mut Weights) {
+        let d_ff = |architecture: &Architecture| architecture.layers[self.number].d_ff as i64;
+        let (from, to) = (d_ff(self.before.architecture()), d_ff(self.new));
+        if to == from {
+            return;
+        }
+        let id = |kind| ParamId::in_layer(self.number, kind);
+        let w2 = weights[&id(ParamKind::W2)].copy();
+        let length = self.grad_max.scale * mean_row(&w2.narrow(0, 0, from));
+        let rows = directions(&seen.read_nh, &seen.gradient_nh, to - from, length);
+        w2.narrow(0, from, to - from).copy_(&rows);
+        let b1 = weights[&id(ParamKind::B1)].copy();
+        let _ = b1.narrow(0, from, to - from).fill_(1.0);
+        let b2 = &weights[&id(ParamKind::B2)]
+            - rows.sum_dim_intlist(Some([0i64].as_slice()), false, rows.kind());
+        weights.extend([(id(ParamKind::W2), w2), (id(ParamKind::B1), b1), (id(ParamKind::B2), b2)]);
     }
-    weights.insert(id, wo);
-}
 
-/// What a head's attention would pass on of what it reads: softmax(Q Kᵀ / √k) x.
-fn passed_on(
-    state: &TrainingState,
-    layer: usize,
-    head: usize,
-    shape: HeadShape,
-    read_nh: &Tensor,
-    inputs: &Tensor,
-) -> Tensor {
-    let architecture = state.architecture();
-    let weights = state.parts().weights;
-    let (b, t) = inputs.size2().expect("token ids are batch × position");
-    let (at, d_k) = (architecture.layers[layer].offset(Axis::Key, head) as i64, shape.d_k as i64);
-    let project = |kind| {
-        read_nh
-            .matmul(&weights[&ParamId::in_layer(layer, kind)].narrow(1, at, d_k))
-            .view([b, t, d_k])
-    };
-    let scores = project(ParamKind::Wq).matmul(&project(ParamKind::Wk).transpose(1, 2))
-        / (d_k as f64).sqrt();
-    let scores = match architecture.form.causal {
-        true => scores.masked_fill(
-            &Tensor::ones([t, t], (Kind::Bool, scores.device())).triu(1),
-            f64::NEG_INFINITY,
-        ),
-        false => scores,
-    };
-    scores.softmax(-1, None).matmul(&read_nh.view([b, t, -1])).view([b * t, -1])
+    /// What new value channels write.
+    fn values(&self, seen: &Seen, weights: &mut Weights) {
+        let (shape, goal) =
+            (&self.before.architecture().layers[self.number], &self.new.layers[self.number]);
+        let id = ParamId::in_layer(self.number, ParamKind::Wo);
+        let wo = weights[&id].copy();
+        let heads = shape.heads.iter().zip(&goal.heads).enumerate();
+        for (head, (now, to)) in heads.filter(|(_, (now, to))| to.d_v > now.d_v) {
+            let passed_nh = self.passed_on(head, *now, &seen.read_nh);
+            let (at, old, n) =
+                (goal.offset(Axis::Value, head) as i64, now.d_v as i64, (to.d_v - now.d_v) as i64);
+            let length = self.grad_max.scale * mean_row(&wo.narrow(0, at, old));
+            wo.narrow(0, at + old, n).copy_(&directions(&passed_nh, &seen.gradient_nh, n, length));
+        }
+        weights.insert(id, wo);
+    }
+
+    /// What a head's attention would pass on of what it reads: softmax(Q Kᵀ / √k) x.
+    fn passed_on(&self, head: usize, shape: HeadShape, read_nh: &Tensor) -> Tensor {
+        let architecture = self.before.architecture();
+        let weights = self.before.parts().weights;
+        let (b, t) = self.inputs.size2().expect("token ids are batch × position");
+        let at = architecture.layers[self.number].offset(Axis::Key, head) as i64;
+        let d_k = shape.d_k as i64;
+        let project = |kind| {
+            let weight = weights[&ParamId::in_layer(self.number, kind)].narrow(1, at, d_k);
+            read_nh.matmul(&weight).view([b, t, d_k])
+        };
+        let scores = project(ParamKind::Wq).matmul(&project(ParamKind::Wk).transpose(1, 2))
+            / (d_k as f64).sqrt();
+        let scores = match architecture.form.causal {
+            true => scores.masked_fill(
+                &Tensor::ones([t, t], (Kind::Bool, scores.device())).triu(1),
+                f64::NEG_INFINITY,
+            ),
+            false => scores,
+        };
+        scores.softmax(-1, None).matmul(&read_nh.view([b, t, -1])).view([b * t, -1])
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +156,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::{device::Device, state::How};
+    use crate::{device::Device, state::GrowOptions};
 
     fn tokens(seed: u64) -> (Tensor, Tensor) {
         let mut rng = stream(seed, "tokens");
@@ -195,8 +187,9 @@ mod tests {
             let operator = GradMax { scale: 0.5, batch_size: 12 };
             let grown = Operator::GradMax(operator.clone()).grow(&old, &to, 1).expect("possible");
             let before = TrainingState::fresh(&old, 4, Kind::Double, Device::Cpu);
-            let how = How { initializer: &Initializer::Copy, copies: false, seed: 1, event: 0 };
-            let padded = || no_grad(|| before.grown(&grown, &how));
+            let options =
+                GrowOptions { initializer: &Initializer::Copy, copies: false, seed: 1, event: 0 };
+            let padded = || no_grad(|| before.grown(&grown, &options));
             let after =
                 learn(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
             let logits = |state: &TrainingState| {

@@ -16,12 +16,13 @@ use tch::{Tensor, no_grad};
 use super::{job::TrainError, member::Member, window::Clock};
 use crate::{
     device::Device,
-    doctor, learn,
+    doctor,
+    grow_verified::compare,
+    learn,
     mask::Mask,
     optimizer,
-    state::{How, TrainingState},
+    state::{GrowOptions, TrainingState},
     step::batch_of,
-    verify,
 };
 
 /// Sequences of the probe batch around a growth.
@@ -91,13 +92,13 @@ impl DueStage<'_> {
         goes_on: &dyn Fn() -> bool,
     ) -> Option<TrainingState> {
         let policy = trial.policy();
-        let how = How {
+        let options = GrowOptions {
             initializer: &policy.initializer,
             copies: policy.optimizer == OptimizerAtGrowth::ScaledCopy,
             seed: trial.seed,
             event: self.number as u64,
         };
-        let next = no_grad(|| before.grown(grown, &how));
+        let next = no_grad(|| before.grown(grown, &options));
         let growths = &trial.plan.stages()[self.number].growths;
         match growths.iter().find_map(Growth::learning) {
             Some(operator) => self.learn(trial, operator, before, next, goes_on),
@@ -115,7 +116,7 @@ impl DueStage<'_> {
         let seq_len = before.architecture().seq_len;
         let windows = self.corpus.validation((PROBE_SEQUENCES * seq_len) as u64, seq_len);
         let (inputs, targets) = batch_of(windows.iter().copied(), seq_len, self.device);
-        let preservation = verify::compare(before, grown, &inputs, &targets);
+        let preservation = compare(before, grown, &inputs, &targets);
         if preserving && !preservation.holds() {
             return Err(TrainError::NotPreserved {
                 stage: self.number,
@@ -162,11 +163,11 @@ impl DueStage<'_> {
         let batches = std::array::from_fn(|_| {
             batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.device)
         });
-        let rate = trial.learning_rate(self.at.tokens);
+        let learning_rate = trial.learning_rate(self.at.tokens);
         let set_mask = |state: &mut TrainingState, step: usize| {
             set_mask(state, mask, self.at.tokens + (step + 1) as u64 * trial.step_tokens());
         };
-        let diagnosis = doctor::examine(before, grown, &batches, trial, rate, &set_mask);
+        let diagnosis = doctor::examine(before, grown, &batches, trial, learning_rate, &set_mask);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
             return Err(TrainError::Dead {

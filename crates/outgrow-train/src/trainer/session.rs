@@ -1,6 +1,6 @@
-//! The loop: trials in lockstep, from their states to their ends.
+//! The loop: trials in lockstep, step by step.
 
-use std::{collections::BTreeMap, path::Path, slice};
+use std::path::Path;
 
 use outgrow_core::{
     Event, Trial,
@@ -13,10 +13,9 @@ use tch::no_grad;
 
 use super::{
     growing::{DueStage, GrownMember, grown_at, masks},
-    job::{Job, Options, TrainError},
+    job::{Options, TrainError},
     member::{Member, is_over, obey},
     saving,
-    start::start,
     validation::Validation,
     window::{Clock, DeviceWindow},
 };
@@ -28,77 +27,14 @@ use crate::{
     step::Stepper,
 };
 
-/// Trains a trial to its end, until it diverges, or until the receiver of its events says stop.
-///
-/// The events of an attempt that goes on from a checkpoint continue those before it: together they
-/// are, on a CPU, bit for bit the events of an undisturbed training.
-///
-/// # Errors
-/// If a checkpoint can't be written, or a growth does not preserve the function.
-pub fn train(
-    job: &Job,
-    corpus: &Corpus,
-    options: &Options,
-    on_event: &mut dyn FnMut(Event) -> Control,
-) -> Result<Outcome, TrainError> {
-    train_together(slice::from_ref(job), corpus, options, &mut |_: usize, event: Event| {
-        on_event(event)
-    })
-    .remove(0)
-}
-
-/// Trains replicates, trials of one plan and the same settings under different seeds, as one model
-/// with a leading axis; tells of each job's events with its number. Gives how each ended. The
-/// results agree with those of each alone but for rounding.
-///
-/// Those that stand at different steps, after a worker's death, are trained one group after
-/// another. `wall_seconds` is the time of all together.
-///
-/// # Panics
-/// If the trials are not replicates of each other.
-pub fn train_together(
-    jobs: &[Job],
-    corpus: &Corpus,
-    options: &Options,
-    receiver: &mut dyn Receiver,
-) -> Vec<Result<Outcome, TrainError>> {
-    let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
-    assert!(replicates, "only replicates of one plan are trained together");
-    let mut groups: BTreeMap<(u64, bool), Group> = BTreeMap::new();
-    let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
-    for (number, job) in jobs.iter().enumerate() {
-        let (state, progress) = match start(job, options.device) {
-            Ok(begun) => begun,
-            Err(error) => {
-                ended[number] = Err(error);
-                continue;
-            }
-        };
-        groups.entry((progress.at.step, progress.evaluation_due)).or_default().push((
-            Member::new(number, job),
-            state,
-            progress,
-        ));
-    }
-    for group in groups.into_values() {
-        let mut session = Session::begin(group, corpus, options);
-        while !session.members.is_empty() {
-            session.advance(receiver);
-            session.part();
-        }
-        session.ended.into_iter().for_each(|(number, how)| ended[number] = how);
-    }
-    ended
-}
-
 /// Trials that are at the same step, with their states.
-type Group<'a> = Vec<(Member<'a>, TrainingState, Progress)>;
+pub(super) type Group<'a> = Vec<(Member<'a>, TrainingState, Progress)>;
 
 /// Attempts in progress, of trials that are replicates of each other, in lockstep; usually of one.
-struct Session<'a> {
-    members: Vec<Member<'a>>,
+pub(super) struct Session<'a> {
+    pub(super) members: Vec<Member<'a>>,
     /// The number and end of those that are members no more.
-    ended: Vec<(usize, Result<Outcome, TrainError>)>,
+    pub(super) ended: Vec<(usize, Result<Outcome, TrainError>)>,
     corpus: &'a Corpus,
     options: &'a Options,
     stepper: Stepper,
@@ -114,7 +50,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Of members that stand at the same step.
-    fn begin(group: Group<'a>, corpus: &'a Corpus, options: &'a Options) -> Self {
+    pub(super) fn begin(group: Group<'a>, corpus: &'a Corpus, options: &'a Options) -> Self {
         let Progress { at, stages, evaluation_due, .. } = group[0].2;
         let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
         for (mut member, state, progress) in group {
@@ -149,7 +85,7 @@ impl<'a> Session<'a> {
     }
 
     /// One optimizer step and whatever is due around it. How members end is left with them.
-    fn advance(&mut self, receiver: &mut dyn Receiver) {
+    pub(super) fn advance(&mut self, receiver: &mut dyn Receiver) {
         if self.evaluation_due {
             // The attempt before left it undone, after the step; a mask stands as it stood then.
             self.open_masks(self.at.tokens);
@@ -251,7 +187,7 @@ impl<'a> Session<'a> {
     }
 
     /// Parts with the members that have ended.
-    fn part(&mut self) {
+    pub(super) fn part(&mut self) {
         let going: Vec<usize> =
             (0..self.members.len()).filter(|&n| self.members[n].ended.is_none()).collect();
         if going.len() < self.members.len() {
@@ -373,7 +309,7 @@ impl<'a> Session<'a> {
     /// and then everything is as before.
     fn grow(&mut self, receiver: &mut dyn Receiver) -> bool {
         self.pause();
-        self.stepper.rest();
+        self.stepper.release_buffers();
         let (before, mut next) = (self.at, vec![]);
         self.at.train_flops += self.trial().plan.operator_flops(self.stages);
         for number in 0..self.members.len() {

@@ -1,26 +1,29 @@
 //! A folder of transformers, grown.
 
-use outgrow_core::model::n_parameters;
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, Growth, ParamId,
-    edit::{Edit, Fill, Initializer, Role, apply},
+    Architecture, ParamId,
+    edit::{Edit, Fill, Role, apply},
     event::Preservation,
-    growth::{Grown, all_preserve, grow_all},
+    growth::Grown,
+    model::n_parameters,
 };
 use tch::{Kind, Tensor, no_grad};
 
 use super::{
-    Dtype, Family, HubError, HubModel, Written, format_error,
-    write::{Aside, Draft},
+    error::GrowError,
+    probe::{preservation, probe},
+    request::{GrowRequest, check_promise},
 };
 use crate::{
-    Device,
+    device::Device,
+    dtype::Dtype,
+    finite::not_finite,
+    hub::{Aside, Family, FolderSource, HubError, HubModel, Written, format_error},
     model::Model,
     room::{self, Need},
     tensor::Growable,
-    verify::{not_finite, preservation, probe},
 };
 
 /// What growing a folder gave.
@@ -56,60 +59,57 @@ const PROBE: [usize; 2] = [2, 32];
 /// # Errors
 /// If something can't be read, applied, said in the family's format or written, or if the function
 /// moved. Nothing is left behind then.
-pub fn grow(
+pub fn grow_folder(
     from: &Path,
     to: &Path,
-    growths: &[Growth],
-    initializer: &Initializer,
-    seed: u64,
+    request: &GrowRequest,
     dtype: Option<Dtype>,
     tell: &dyn Fn(String),
-) -> Result<GrownFolder, HubError> {
+) -> Result<GrownFolder, GrowError> {
     if to.symlink_metadata().is_ok() {
-        return Err(HubError::Exists(to.display().to_string()));
+        return Err(HubError::Exists(to.display().to_string()).into());
     }
     tell(format!("reading {}", from.display()));
     let model = HubModel::read(from)?;
     let (family, before, stored, notes) =
         (model.family, model.architecture.clone(), model.dtype, model.notes());
-    let grown = grow_all(&before, growths, seed)
-        .map_err(|(number, error)| HubError::Growth { number, error })?;
+    let grown = request.apply_to(&before)?;
     family.check(&grown.architecture)?;
     let dtype = dtype.unwrap_or(stored);
     let need = Need { each: stored.bytes(), device: Device::Cpu, disk: Some((to, dtype.bytes())) };
     room::check(&grown.architecture, need)?;
     tell("computing what it says to a probe".into());
-    let probe = Probe::of(&model, dtype, seed)?;
+    let probe = Probe::of(&model, dtype, request.seed)?;
     tell(format!("growing it to {} parameters", n_parameters(&grown.architecture)));
-    let (aside, written) =
-        write(model, &grown, Role::Weights { initializer, seed, event: 0 }, dtype, to, tell)?;
+    let (aside, written) = write(model, &grown, request, Target { to, dtype }, tell)?;
     tell("reading and comparing what was written".into());
     let again = aside.read(to, dtype)?;
     let preservation = probe.compare(&again);
-    let preserving = all_preserve(&before, growths);
-    if preserving && !preservation.holds() {
-        let hint = hint(stored, dtype, &grown.edits);
-        return Err(HubError::NotPreserved {
-            error: preservation.error(),
-            tolerance: preservation.tolerance,
-            hint,
-        });
-    }
+    let preserving = request.preserves(&before);
+    check_promise(preserving, &preservation, || hint(stored, dtype, &grown.edits))?;
     let after = again.architecture.clone();
     drop(again);
     aside.settle(to)?;
     Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written, notes })
 }
 
+/// Where a model is written, and in which type.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    to: &'a Path,
+    dtype: Dtype,
+}
+
 /// Applies the edits of a growth, and writes what they give aside of `to`.
 fn write(
     model: HubModel,
     grown: &Grown,
-    role: Role,
-    dtype: Dtype,
-    to: &Path,
+    request: &GrowRequest,
+    Target { to, dtype }: Target,
     tell: &dyn Fn(String),
 ) -> Result<(Aside, Written), HubError> {
+    let GrowRequest { initializer, seed, .. } = *request;
+    let role = Role::Weights { initializer, seed, event: 0 };
     // The weights are views of the maps, which are dropped last.
     let HubModel { maps: _maps, family, config, weights, folder, .. } = model;
     no_grad(|| {
@@ -123,7 +123,8 @@ fn write(
             "writing {:.1} GB",
             (n_parameters(architecture) * dtype.bytes()) as f64 / 1e9
         ));
-        Draft { family, architecture, weights: &weights, dtype, base, beside }.write_aside(to)
+        FolderSource { family, architecture, weights: &weights, dtype, base, beside }
+            .write_aside(to)
     })
 }
 

@@ -1,9 +1,10 @@
-use outgrow_core::{Architecture, Form, LayerShape, Norm, model::HeadShape};
+use outgrow_core::{Form, LayerShape, model::HeadShape};
 
 use super::*;
 use crate::{
     device::Device,
     model::{Model, cross_entropy},
+    state::Layout,
 };
 
 /// A model with heads of two sizes, and layers of two shapes.
@@ -17,7 +18,7 @@ fn uneven(causal: bool, final_norm: bool) -> Architecture {
     architecture
 }
 
-/// Loss and flat gradient, by autograd in float64 and by hand.
+/// Loss and flat gradient, by autograd in float64 and fused.
 fn both(architecture: &Architecture, compute: Kind, masked: bool) -> [(f64, Tensor); 2] {
     let mut state = TrainingState::fresh(architecture, 3, Kind::Float, Device::Cpu);
     if masked {
@@ -41,10 +42,10 @@ fn both(architecture: &Architecture, compute: Kind, masked: bool) -> [(f64, Tens
     let loss = cross_entropy(&model.logits(&tokens), &targets);
     let gradient = Tensor::run_backward(&[&loss], &[&reference.weights], false, false).remove(0);
     let flat = |ids: &Tensor| Vec::<i64>::try_from(ids.reshape([-1])).expect("ids");
-    let mut by_hand = ByHand::new(&state, b, compute).expect("it can be done by hand");
-    let first = by_hand.run(&state, &flat(&tokens), &flat(&targets), &mut || ());
+    let mut fused = Fused::new(&state, b, compute).expect("the passes serve");
+    let first = fused.run(&state, &flat(&tokens), &flat(&targets), &mut || ());
     let first = (first.0, first.1.copy());
-    let again = by_hand.run(&state, &flat(&tokens), &flat(&targets), &mut || ());
+    let again = fused.run(&state, &flat(&tokens), &flat(&targets), &mut || ());
     assert!(first.0 == again.0 && first.1.equal(&again.1), "a second run must not see the first");
     [
         (loss.double_value(&[]), gradient.to_kind(Kind::Double)),
@@ -57,7 +58,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 #[test]
-fn by_hand_agrees_with_autograd() {
+fn it_agrees_with_autograd() {
     for (causal, final_norm, masked) in
         [(true, true, false), (false, false, false), (true, false, true)]
     {
@@ -87,7 +88,7 @@ fn what_it_can_not_do_is_left_to_autograd() {
     let state = |architecture: &Architecture| {
         TrainingState::fresh(architecture, 3, Kind::Float, Device::Cpu)
     };
-    assert!(ByHand::new(&state(&architecture), 2, Kind::Double).is_none());
+    assert!(Fused::new(&state(&architecture), 2, Kind::Double).is_none());
     architecture.form.norm = Norm::LayerNorm;
-    assert!(ByHand::new(&state(&architecture), 2, Kind::Float).is_none());
+    assert!(Fused::new(&state(&architecture), 2, Kind::Float).is_none());
 }

@@ -1,5 +1,8 @@
 //! What stands between the matrix products, each as one pass over memory, forward and backward.
 //!
+//! A kernel takes each of its arrays and sizes as a parameter of its own, however many they are:
+//! they are borrowed separately, and some are written.
+//!
 //! All arrays are row-major. R rows are b sequences of t positions; h is `d_model`.
 
 use super::simd::{Element, exp, max, simd, sum};

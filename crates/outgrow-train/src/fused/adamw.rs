@@ -87,6 +87,8 @@ impl Stretch {
     }
 }
 
+/// A parameter for each of an entry's numbers: no struct of four references stands between them and
+/// their registers.
 #[inline(always)]
 fn move_entry(w: &mut f32, m: &mut f32, v: &mut f32, g: f32, rates: &Rates, rate: Rate) {
     let g = g * rates.clip;

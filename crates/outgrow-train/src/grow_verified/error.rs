@@ -1,0 +1,42 @@
+//! Why a model can't be grown.
+
+use outgrow_core::growth::GrowthError;
+
+use crate::{checkpoint::CheckpointError, finite::NotFinite, hub::HubError, room::NoRoom};
+
+/// Why a checkpoint or a folder of transformers can't be grown.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowError {
+    /// It can't be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// It is a model of transformers, and can't be read or written.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A weight is NaN or infinite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// It would be too large for this machine.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// A transform or an operator can't be applied.
+    #[error("growth {number} (from 0): {error}")]
+    Growth {
+        /// Which.
+        number: usize,
+        /// Why not.
+        error: GrowthError,
+    },
+    /// The function moved.
+    #[error(
+        "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}{hint}; nothing was written"
+    )]
+    NotPreserved {
+        /// By how much.
+        error: f64,
+        /// What is allowed.
+        tolerance: f64,
+        /// What may help.
+        hint: String,
+    },
+}

@@ -1,0 +1,80 @@
+//! One training step: data, forward pass, backward pass, optimizer.
+
+use outgrow_core::{Trial, sweep::Precision};
+use outgrow_data::Tokens;
+use tch::{Kind, Tensor};
+
+use super::{
+    backend::{Backend, Phase},
+    settings::kinds,
+};
+use crate::{device::Device, optimizer, state::TrainingState};
+
+/// Steps a training state.
+pub struct Stepper {
+    backend: Backend,
+    parts: usize,
+}
+
+/// What a step leaves on the device.
+pub struct Stepped {
+    /// Mean cross-entropy of the batch before the step, nats per token; of stacked replicates one
+    /// for each.
+    pub loss: Tensor,
+    /// Of the gradient, before it is clipped.
+    pub gradient_norm: Tensor,
+}
+
+impl Stepper {
+    /// For states on `device`; batches are computed in so many equal parts, one after another, for
+    /// memory.
+    pub fn new(precision: Precision, device: Device, parts: usize) -> Self {
+        Self { backend: Backend::new(kinds(precision).0, device), parts }
+    }
+
+    /// Gives back the memory that is kept from step to step.
+    pub fn release_buffers(&mut self) {
+        self.backend.release_buffers();
+    }
+
+    /// The kind that activations are computed in.
+    pub fn compute(&self) -> Kind {
+        self.backend.compute
+    }
+
+    /// One step of `trial` on sequences of `seq_len + 1` tokens, or of its replicates on as many
+    /// for each, one replicate's after another's; `after` is told when a part of it has been asked
+    /// for (of the device, which may not have done it yet).
+    pub fn step<'t>(
+        &mut self,
+        state: &mut TrainingState,
+        trial: &Trial,
+        sequences: impl Iterator<Item = Tokens<'t>>,
+        learning_rate: f64,
+        after: &mut dyn FnMut(Phase),
+    ) -> Stepped {
+        let sequences: Vec<Tokens> = sequences.collect();
+        let batch = sequences.len() / state.replicates().unwrap_or(1) as usize;
+        let size = batch.div_ceil(self.parts);
+        let mut parts = (0..batch).step_by(size).map(|at| {
+            sequences
+                .chunks(batch)
+                .flat_map(|of_one| of_one[at..].iter().take(size).copied())
+                .collect::<Vec<_>>()
+        });
+        let (mut loss, mut gradient) =
+            self.backend.gradient(state, &parts.next().expect("a batch of sequences"), after);
+        if self.parts > 1 {
+            // Fused, the next part is computed where this one's gradient lies.
+            gradient = gradient.copy();
+            for part in parts {
+                let (its_loss, its_gradient) = self.backend.gradient(state, &part, after);
+                (loss, gradient) = (loss + its_loss, gradient + its_gradient);
+            }
+            (loss, gradient) = (loss / self.parts as f64, gradient / self.parts as f64);
+        }
+        let gradient_norm = optimizer::step(state, &gradient, trial, learning_rate);
+        after(Phase::Optimizer);
+        Stepped { loss, gradient_norm }
+    }
+}
