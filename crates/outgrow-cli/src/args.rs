@@ -27,30 +27,32 @@ use crate::commands::{
     worker::Worker,
 };
 
-/// Is it cheaper to grow into a size than to be born with it? Trains populations of transformers
-/// that grow while they train, next to from-scratch controls, records every number in a database,
-/// and draws the comparison.
+/// Trains transformers that grow while they train, beside models that are born at their size;
+/// records every number in a database, and draws the comparison.
 #[derive(Parser)]
 #[command(name = "outgrow", version, max_term_width = 100, after_help = AFTER)]
 pub struct Args {
     /// Results database: a SQLite file, or postgres://USER@HOST/DATABASE
-    #[arg(long, global = true, env = DB, hide_env_values = true, default_value = "outgrow.db", value_name = "PATH")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = DB, hide_env_values = true, default_value = "outgrow.db", value_name = "PATH")]
     pub db: String,
     /// Folder for checkpoints and prepared text; workers on several machines must share it
     /// [default: beside the SQLite file, or here, under the name of the server's database]
-    #[arg(long, global = true, env = FILES, value_name = "FOLDER")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = FILES, value_name = "FOLDER")]
     pub files: Option<PathBuf>,
     /// What to do; without it, outgrow says what comes next.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
+/// Where help shows what every command takes.
+const GLOBAL: &str = "Options of every command";
+
 const AFTER: &str = "\
 A first hour:
   outgrow init SWEEP.toml --text FOLDER   a sweep for your own text
-  outgrow plan SWEEP.toml      what would be trained, and what it would cost
-  outgrow run SWEEP.toml       train it; Ctrl-C stops, the same command goes on
-  outgrow report NAME          figures, tables, and the answer in a table
+  outgrow plan SWEEP.toml                 its trials and their cost
+  outgrow run SWEEP.toml                  train it; Ctrl-C stops, rerun to resume
+  outgrow report NAME                     figures, tables, and the answer
   outgrow query \"SELECT * FROM speedups\"
 
 Exit codes:

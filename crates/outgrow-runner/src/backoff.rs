@@ -50,15 +50,15 @@ pub(crate) async fn retry_until_available<T>(
         match &answer {
             Err(error) if error.is_passing() && !stop.load(Ordering::Relaxed) => {
                 if since.is_none() {
-                    eprintln!("note: the database does not answer ({error}); waiting for it");
+                    tracing::info!("the database does not answer ({error}); waiting for it");
                     since = Some(Instant::now());
                 }
                 pause(stop, backoff.next()).await;
             }
             _ => {
                 if let (Ok(_), Some(since)) = (&answer, since) {
-                    eprintln!(
-                        "note: the database is back after {:.0} s",
+                    tracing::info!(
+                        "the database is back after {:.0} s",
                         since.elapsed().as_secs_f64()
                     );
                 }

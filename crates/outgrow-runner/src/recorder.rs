@@ -254,8 +254,8 @@ impl Writer {
     fn went_away(&mut self, error: &StoreError) {
         let now = Instant::now();
         let away = self.away.get_or_insert_with(|| {
-            eprintln!(
-                "note: trial {}: the database does not answer ({error}); training goes on, and what it records waits in {}",
+            tracing::info!(
+                "trial {}: the database does not answer ({error}); training goes on, and what it records waits in {}",
                 self.claim.trial.id(),
                 self.spool.path().display()
             );
@@ -269,8 +269,8 @@ impl Writer {
         if let Some(away) = self.away.take() {
             self.spool.clear();
             let seconds = away.since.elapsed().as_secs_f64();
-            eprintln!(
-                "note: trial {}: the database is back after {seconds:.0} s, all is written",
+            tracing::info!(
+                "trial {}: the database is back after {seconds:.0} s, all is written",
                 self.claim.trial.id()
             );
         }
@@ -285,7 +285,7 @@ impl Writer {
                 Ok(()) => away.spooled = *number,
                 Err(error) => {
                     // It stays in memory; what is lost with the process is trained again.
-                    eprintln!("warning: cannot write {}: {error}", self.spool.path().display());
+                    tracing::warn!("cannot write {}: {error}", self.spool.path().display());
                     break;
                 }
             }

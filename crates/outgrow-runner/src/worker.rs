@@ -171,8 +171,8 @@ impl Worker<'_> {
                 // Told to stop while the database was away: the rest waits on disk for the next
                 // attempt.
                 (Err(error), _) if error.is_passing() => {
-                    eprintln!(
-                        "note: trial {}: the next attempt writes what waits on disk",
+                    tracing::info!(
+                        "trial {}: the next attempt writes what waits on disk",
                         claim.trial.id()
                     );
                 }
@@ -251,7 +251,7 @@ async fn recover(
         let Contents { batches, damage } = Spool::read(path);
         if let Some(damage) = damage {
             let (trial, path) = (claim.trial.id(), path.display());
-            eprintln!("warning: trial {trial}: {path}: {damage}; what is missing is trained again");
+            tracing::warn!("trial {trial}: {path}: {damage}; what is missing is trained again");
         }
         // An attempt between that has written something went on from an earlier state; what it
         // wrote is newer.

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use outgrow::{Error, Workspace};
 
-/// Measure this machine: how fast models step, and what growing and recording cost
+/// Measure training speed on this machine
 ///
 /// Of a sweep, the first growing trial is trained again and again in this process, and what it told
 /// is recorded at the same pace, in a temporary folder. Of a preset, steps are measured, in turns

@@ -16,7 +16,7 @@ use crate::{
     phases::Phases,
 };
 
-/// Prove function preservation here, on this device, on random compositions of the six transforms
+/// Test function preservation on this device, with random compositions of the six transforms
 ///
 /// Without a checkpoint: random models with unequal layers, in float32 and float64. With one: that
 /// model, in its own number type. Prints the largest change of a logit, relative to the larger of 1

@@ -15,7 +15,7 @@ use crate::{
     phases::{Phases, stop_leaving_nothing},
 };
 
-/// Turn a checkpoint into a model of Hugging Face's transformers, or such a model into a checkpoint
+/// Convert a checkpoint into a Hugging Face model, or such a model into a checkpoint
 ///
 /// A folder with a `config.json` becomes a checkpoint of outgrow; a checkpoint becomes a folder
 /// that transformers loads, if one of the families llama, qwen3, gpt2 and gpt_neox has such models.

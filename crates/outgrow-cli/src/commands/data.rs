@@ -24,7 +24,7 @@ use crate::{
     reading::{Telling, files, warn},
 };
 
-/// Text and tokenizers
+/// Fetch and count text, train tokenizers
 #[derive(Subcommand)]
 pub enum Data {
     Fetch(Fetch),

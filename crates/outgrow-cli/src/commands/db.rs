@@ -9,7 +9,7 @@ use outgrow_store::{Address, Copied, Store};
 
 use crate::output::print;
 
-/// Move sweeps between databases; check and repair one
+/// Copy, check and repair results databases
 #[derive(Subcommand)]
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of

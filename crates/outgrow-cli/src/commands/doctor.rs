@@ -14,8 +14,7 @@ use crate::{
     phases::Phases,
 };
 
-/// Examine a growth of a checkpoint before you pay for it: does it preserve the function, and can
-/// the new entries learn?
+/// Dry-run a growth: is the function preserved, do new weights get gradients?
 ///
 /// Grows as `outgrow grow` would, writes nothing, and trains a copy for three steps. Exit code 1 if
 /// nothing new can ever learn, or if a claim to preserve the function is broken.

@@ -17,7 +17,7 @@ use crate::{
     phases::Phases,
 };
 
-/// Ask a checkpoint: its loss on a text, or its logits for given token ids
+/// Evaluate a checkpoint: loss on a text, or logits for token ids
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Eval {

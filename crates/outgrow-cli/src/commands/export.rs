@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::output::{print, print_json};
 
-/// Write results where people look: tables for pandas, polars and DuckDB, or curves for TensorBoard
+/// Export results: tables for pandas, polars and DuckDB, or curves for TensorBoard
 ///
 /// One file for each view of docs/database.md, whose columns keep their names and types; for
 /// TensorBoard one folder for each trial.

@@ -26,7 +26,7 @@ use crate::{
     phases::{Phases, stop_leaving_nothing},
 };
 
-/// Grow one checkpoint, verify that its function is preserved, and write the result
+/// Grow one checkpoint, verify that its function is preserved, and write the grown one
 ///
 /// Sizes grow every layer of the model, by the six transforms or by --operator; --apply takes a
 /// JSON list of transforms and operators at any granularity, for example [{"transform":

@@ -6,7 +6,7 @@ use outgrow::{Error, InitOptions, Workspace, init as write};
 
 use crate::output::print;
 
-/// Write a commented sweep file for a text of your own; `outgrow plan` shows what it costs
+/// Write a commented sweep file for your own text; `outgrow plan` shows its cost
 ///
 /// Three ways of growing from half the width and half the depth into the target size are compared
 /// with models that never grow, all with the same compute, 3 seeds each. Change the file as you

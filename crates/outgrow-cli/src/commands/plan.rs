@@ -20,7 +20,7 @@ use crate::{
     reading::{Telling, describe, read_sweep, warn},
 };
 
-/// Show the resolved sweep, its trials, and what they would cost; train nothing
+/// Show a sweep's trials and their cost, without training
 #[derive(clap::Args)]
 pub struct Plan {
     /// The sweep file

@@ -18,7 +18,7 @@ use crate::{
     phases::Phases,
 };
 
-/// Answer one SQL query; the views curves, finals, growth and speedups are made for it
+/// Run one SQL query on the results; begin with the views curves, finals, growth and speedups
 ///
 /// docs/database.md describes the views, and how values look in each format. The database is opened
 /// for reading only, and what does more than read is refused. Rows are printed as they come; the

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::output::{print, print_json};
 
-/// Draw a sweep's figures and tables and answer its question in a table
+/// Draw a sweep's figures and tables, and print its answer
 ///
 /// Figures come as SVG, PDF and PNG, at the width of one and of two columns; tables as Markdown,
 /// LaTeX (booktabs) and CSV; provenance.json says what all of it was made from. The same rows give

@@ -13,7 +13,7 @@ use crate::{
     reading::{Telling, read_sweep},
 };
 
-/// Train what a sweep file means and the database does not have yet; again goes on where it stopped
+/// Train every missing trial of a sweep. Rerun to resume
 ///
 /// Every trial trains in a worker process. Ctrl-C lets the workers save and stop; the same command
 /// goes on from there, as it does after a crash or a kill. Two runs of one sweep share the work.

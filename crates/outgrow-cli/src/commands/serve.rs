@@ -5,7 +5,7 @@ use outgrow_store::Address;
 
 use crate::output::print;
 
-/// Show sweeps, curves, plans and workers on a page of this machine, as they are now
+/// Show sweeps, curves, plans and workers live, on a web page of this machine
 ///
 /// Listens on 127.0.0.1 only, answers only those who ask for 127.0.0.1 or localhost, and reads
 /// only. From another machine: ssh -L 8765:127.0.0.1:8765 HOST

@@ -7,7 +7,7 @@ use outgrow::Error;
 
 use crate::output::print;
 
-/// Print what makes a shell complete outgrow's commands and options
+/// Print a completion script for a shell
 ///
 /// For bash: outgrow completions bash > ~/.local/share/bash-completion/completions/outgrow; for
 /// zsh: outgrow completions zsh > a folder of $fpath, as _outgrow; for fish: outgrow completions

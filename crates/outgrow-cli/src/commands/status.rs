@@ -8,7 +8,7 @@ use outgrow_store::Holder;
 
 use crate::output::{count, print, print_json, shown, table};
 
-/// Show where every sweep in the database stands
+/// Show the progress of every sweep in the database
 #[derive(clap::Args)]
 pub struct Status {
     /// Only the sweep of this name or identity

@@ -11,7 +11,7 @@ use crate::{
     reading::{Telling, read_sweep},
 };
 
-/// Train a sweep on a cluster: writes a job array of workers and submits it
+/// Train a sweep on a Slurm cluster: write a job array of workers and submit it
 ///
 /// The workers take trials from the database as those of `outgrow run` do; their number may change
 /// at any time, and jobs may be preempted or lose their node: what they were at goes on elsewhere

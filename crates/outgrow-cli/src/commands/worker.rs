@@ -4,7 +4,7 @@ use super::run::Keeping;
 use outgrow::{Error, WorkerOptions, Workspace, work_on};
 use outgrow_train::Device;
 
-/// Train trials of a sweep until none is left: what `outgrow run` and `outgrow submit` start
+/// Train trials of a sweep until none is left; started by `outgrow run` and `outgrow submit`
 #[derive(clap::Args)]
 pub struct Worker {
     /// The sweep's name or identity; `outgrow run` or `outgrow submit` must have put it into the
