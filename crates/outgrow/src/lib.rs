@@ -25,6 +25,7 @@
 //! are, `outgrow_train` the training, `outgrow_store` the database, `outgrow_report` the statistics
 //! and figures.
 
+pub mod bench;
 pub mod devices;
 mod error;
 pub mod export;
@@ -32,6 +33,7 @@ mod init;
 mod namesake;
 pub mod page;
 mod query;
+pub mod readable;
 pub mod repair;
 pub mod report;
 pub mod run;

@@ -55,9 +55,7 @@ impl Preset {
                 "6 layers, 6 heads, 384 wide, 256 positions, 64 sequences: nanoGPT's Shakespeare \
                  for a GPU"
             }
-            Self::Gpt2 => {
-                "12 layers, 12 heads, 768 wide, 1024 positions, 12 sequences: GPT-2 124M"
-            }
+            Self::Gpt2 => "12 layers, 12 heads, 768 wide, 1024 positions, 12 sequences: GPT-2 124M",
         }
     }
 
