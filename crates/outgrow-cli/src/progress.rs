@@ -6,6 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use outgrow_core::TrialState;
 use outgrow_store::SweepStatus;
 
 use crate::output::{count, duration, shown};
@@ -60,7 +61,7 @@ impl Progress {
         let seconds = self.began.elapsed().as_secs_f64();
         let (done, all) = status.train_flops;
         let mut text = format!("{}/{} trials", status.ended(), status.total());
-        for state in ["failed", "diverged"] {
+        for state in [TrialState::Failed, TrialState::Diverged] {
             if status.count(state) > 0 {
                 text += &format!(", {} {state}", status.count(state));
             }

@@ -38,6 +38,7 @@ pub mod edit;
 pub mod event;
 pub mod flops;
 pub mod growth;
+pub mod ids;
 pub mod model;
 pub mod plan;
 pub mod reference;
@@ -47,6 +48,7 @@ pub mod sweep;
 
 pub use event::Event;
 pub use growth::{Growth, Operator, Transform};
+pub use ids::{Epoch, TrialState};
 pub use model::{
     Activation, Architecture, Axis, Form, FrequencyScaling, HeadShape, LayerShape, Norm, ParamId,
     ParamKind, Positions, Rotary,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Diagnosis, Position},
     growth::TransformKind,
+    ids::TrialState,
     plan::{GrowthPolicy, Phase},
 };
 
@@ -21,8 +22,8 @@ pub struct TrialRow {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
-    /// `waiting`, `running`, `complete`, `diverged`, `pruned` or `failed`.
-    pub state: String,
+    /// Where it stands.
+    pub state: TrialState,
     /// Tokens that the trial is to train.
     pub tokens: u64,
     /// Peak learning rate.

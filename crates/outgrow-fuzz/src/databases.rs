@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use outgrow_core::{
-    Event, Sweep,
+    Epoch, Event, Sweep,
     event::{EvalEvent, Position, StepEvent},
 };
 use outgrow_runner::Spool;
@@ -224,7 +224,7 @@ pub(crate) fn spools() -> Vec<Vec<u8>> {
     });
     let evaluation = Event::Eval(EvalEvent { at, val_loss: 1.0 / 3.0, last: true });
     let place = tempfile::tempdir().expect("a folder");
-    let mut spool = Spool::new(place.path(), 1);
+    let mut spool = Spool::new(place.path(), Epoch(1));
     spool.add(1, &[step, evaluation]).expect("written");
     vec![fs::read(spool.path()).expect("read")[16..].to_vec()]
 }

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use outgrow_core::{event::Diagnosis, rows::GrowthRow};
+use outgrow_core::{
+    TrialState::{self, Diverged, Failed, Running, Waiting},
+    event::Diagnosis,
+    rows::GrowthRow,
+};
 use serde::Serialize;
 
 use crate::{
@@ -25,7 +29,7 @@ pub struct Analysis {
     /// Its strategies in the order of the sweep file, the control first.
     pub strategies: Vec<Strategy>,
     /// How many trials are in which state.
-    pub states: BTreeMap<String, usize>,
+    pub states: BTreeMap<TrialState, usize>,
     /// Name of the control, if the sweep has one.
     pub control: Option<String>,
     /// The plans, for the timeline.
@@ -49,7 +53,7 @@ pub enum Progress {
     /// So many wait or run.
     Preliminary(usize),
     /// All diverged or failed: how many are in which state.
-    NoneComplete(BTreeMap<String, usize>),
+    NoneComplete(BTreeMap<TrialState, usize>),
 }
 
 impl Progress {
@@ -74,8 +78,8 @@ impl Analysis {
     /// If no trial has an evaluation yet.
     pub fn new(input: &Input) -> Result<Self, ReportError> {
         let runs = Runs::new(input);
-        let mut states: BTreeMap<String, usize> = BTreeMap::new();
-        input.trials.iter().for_each(|t| *states.entry(t.state.clone()).or_default() += 1);
+        let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
+        input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
         let names = names(input);
         let mut strategies: Vec<Strategy> =
             names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
@@ -106,14 +110,14 @@ impl Analysis {
     }
 
     /// How many trials are in one of some states.
-    pub fn count(&self, states: &[&str]) -> usize {
-        states.iter().filter_map(|state| self.states.get(*state)).sum()
+    pub fn count(&self, states: &[TrialState]) -> usize {
+        states.iter().filter_map(|state| self.states.get(state)).sum()
     }
 
     /// How far the trials are.
     pub fn progress(&self) -> Progress {
-        let open = self.count(&["waiting", "running"]);
-        let lost = self.count(&["diverged", "failed"]);
+        let open = self.count(&[Waiting, Running]);
+        let lost = self.count(&[Diverged, Failed]);
         match open {
             0 if lost == self.states.values().sum::<usize>() => {
                 Progress::NoneComplete(self.states.clone())
@@ -158,16 +162,16 @@ fn compare_all(strategies: &mut [Strategy]) -> Option<String> {
 }
 
 /// "3 diverged, 1 failed".
-fn list(states: &BTreeMap<String, usize>) -> String {
+fn list(states: &BTreeMap<TrialState, usize>) -> String {
     states.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Why there is nothing to draw, and what to do about it.
-fn nothing(sweep: &str, states: &BTreeMap<String, usize>) -> String {
+fn nothing(sweep: &str, states: &BTreeMap<TrialState, usize>) -> String {
     let (sweep, found) = (visible(sweep), list(states));
     let all: usize = states.values().sum();
-    let of = |names: &[&str]| names.iter().filter_map(|name| states.get(*name)).sum::<usize>();
-    match (of(&["waiting", "running"]), of(&["diverged"]), of(&["failed"])) {
+    let of = |names: &[TrialState]| names.iter().filter_map(|name| states.get(name)).sum::<usize>();
+    match (of(&[Waiting, Running]), of(&[Diverged]), of(&[Failed])) {
         (0, _, _) if all == 0 => format!("sweep {sweep} has no trials"),
         (0, diverged, 0) if diverged == all => format!(
             "all {all} trials of sweep {sweep} diverged before an evaluation that is a number, so there is nothing to draw; a lower \

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
+    TrialState,
     growth::TransformKind,
     rows::{CurveRow, GrowthRow, TrialRow},
 };
@@ -105,7 +106,8 @@ impl<'a> Runs<'a> {
         let rows = self.curves.get(trial.trial.as_str())?;
         let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
         let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();
-        let (plan, replicate, complete) = (trial.plan, trial.replicate, trial.state == "complete");
+        let (plan, replicate, complete) =
+            (trial.plan, trial.replicate, trial.state == TrialState::Complete);
         (!curve.is_empty()).then_some(Run { plan, replicate, complete, curve, growths })
     }
 }

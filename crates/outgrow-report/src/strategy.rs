@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use outgrow_core::rows::TrialRow;
+use outgrow_core::{TrialState, rows::TrialRow};
 use serde::Serialize;
 
 use crate::{
@@ -177,7 +177,7 @@ fn is_at_the_edge(rate: f64, rates: &[f64]) -> bool {
 }
 
 fn is_lost(trial: &TrialRow) -> bool {
-    ["diverged", "failed"].contains(&trial.state.as_str())
+    matches!(trial.state, TrialState::Diverged | TrialState::Failed)
 }
 
 /// A part of a policy as the sweep file says it.

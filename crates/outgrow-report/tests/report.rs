@@ -1,6 +1,7 @@
 //! Reports of made-up rows whose truth is known.
 
 use outgrow_core::{
+    TrialState,
     edit::Initializer,
     event::{Diagnosis, Position},
     growth::TransformKind,
@@ -47,7 +48,7 @@ fn input(savings: &[(&str, f64)]) -> Input {
                 kind: kind.clone(),
                 plan: 0,
                 replicate,
-                state: "complete".into(),
+                state: TrialState::Complete,
                 tokens: 4000,
                 learning_rate: 1e-3,
                 plan_id: (*name).to_owned(),
@@ -308,7 +309,7 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
     );
     // One good trial of a rate whose others were lost does not make it the best.
     let lost = |trial: &&mut TrialRow| trial.learning_rate > 2e-3 && trial.replicate > 0;
-    made.trials.iter_mut().filter(lost).for_each(|trial| trial.state = "diverged".into());
+    made.trials.iter_mut().filter(lost).for_each(|trial| trial.state = TrialState::Diverged);
     assert_eq!(strategy(&Analysis::new(&made).expect("an analysis"), "grown").learning_rate, 1e-3);
 }
 
@@ -478,35 +479,36 @@ fn what_can_not_be_drawn_is_refused() {
 
 #[test]
 fn why_there_is_nothing_is_told() {
-    let why = |states: &[&str]| {
+    let why = |states: &[TrialState]| {
         let mut nothing = input(&[("a", 0.3)]);
         nothing.curves.clear();
         nothing
             .trials
             .iter_mut()
             .zip(states.iter().cycle())
-            .for_each(|(trial, state)| trial.state = (*state).into());
+            .for_each(|(trial, state)| trial.state = *state);
         report(&nothing).map(|_| ()).expect_err("there is nothing").to_string()
     };
     assert!(
-        why(&["waiting", "running"]).contains("(3 running, 3 waiting); train some"),
+        why(&[TrialState::Waiting, TrialState::Running])
+            .contains("(3 running, 3 waiting); train some"),
         "{}",
-        why(&["waiting"])
+        why(&[TrialState::Waiting])
     );
     assert!(
-        why(&["diverged"]).starts_with("all 6 trials of sweep made_up diverged"),
+        why(&[TrialState::Diverged]).starts_with("all 6 trials of sweep made_up diverged"),
         "{}",
-        why(&["diverged"])
+        why(&[TrialState::Diverged])
     );
     assert!(
-        why(&["diverged", "failed"]).contains("3 diverged, 3 failed"),
+        why(&[TrialState::Diverged, TrialState::Failed]).contains("3 diverged, 3 failed"),
         "{}",
-        why(&["diverged", "failed"])
+        why(&[TrialState::Diverged, TrialState::Failed])
     );
     assert!(
-        !why(&["diverged", "complete"]).contains("train some"),
+        !why(&[TrialState::Diverged, TrialState::Complete]).contains("train some"),
         "{}",
-        why(&["diverged", "complete"])
+        why(&[TrialState::Diverged, TrialState::Complete])
     );
     let mut nobody = input(&[]);
     (nobody.trials, nobody.curves) = (vec![], vec![]);
@@ -519,7 +521,7 @@ fn why_there_is_nothing_is_told() {
 fn lost_trials_are_no_preliminary_ones() {
     // All diverged, but not before some evaluations: there are curves, and no end to compare.
     let mut lost = input(&[("a", 0.3)]);
-    lost.trials.iter_mut().for_each(|trial| trial.state = "diverged".into());
+    lost.trials.iter_mut().for_each(|trial| trial.state = TrialState::Diverged);
     let made = report(&lost).expect("a report");
     assert!(
         said(&made).starts_with(
@@ -538,7 +540,7 @@ fn lost_trials_are_no_preliminary_ones() {
 #[test]
 fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     let mut half = input(&[("a", 0.3)]);
-    half.trials.last_mut().expect("a trial").state = "running".into();
+    half.trials.last_mut().expect("a trial").state = TrialState::Running;
     let made = report(&half).expect("a report");
     assert!(said(&made).starts_with("Preliminary: 1 trials"), "{}", said(&made));
     // Whoever sees a table or a figure alone sees it, too.

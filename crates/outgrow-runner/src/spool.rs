@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use outgrow_core::Event;
+use outgrow_core::{Epoch, Event};
 use outgrow_failpoint::Point;
 
 /// The spool of an attempt, in the folder of its trial.
@@ -33,7 +33,7 @@ const DIGEST: usize = 8;
 
 impl Spool {
     /// Of the attempt of this epoch; nothing is written yet.
-    pub fn new(folder: &Path, epoch: i64) -> Self {
+    pub fn new(folder: &Path, epoch: Epoch) -> Self {
         Self { path: folder.join(format!("{PREFIX}{epoch}")), file: None }
     }
 
@@ -90,13 +90,13 @@ impl Spool {
     }
 
     /// The spools that earlier attempts left in a trial's folder, the newest first.
-    pub fn left(folder: &Path, before: i64) -> Vec<(i64, PathBuf)> {
+    pub fn left(folder: &Path, before: Epoch) -> Vec<(Epoch, PathBuf)> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let epoch = |name: &str| name.strip_prefix(PREFIX)?.parse::<i64>().ok();
+        let epoch = |name: &str| name.strip_prefix(PREFIX)?.parse().ok().map(Epoch);
         let spools =
             entries.filter_map(|entry| Some((epoch(entry.file_name().to_str()?)?, entry.path())));
         let mut spools: Vec<_> = spools.filter(|(epoch, _)| *epoch < before).collect();
-        spools.sort_by_key(|(epoch, _)| -epoch);
+        spools.sort_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
         spools
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_was_added_is_read_up_to_what_is_torn() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut spool = Spool::new(&folder.path().join("trial"), 3);
+        let mut spool = Spool::new(&folder.path().join("trial"), Epoch(3));
         for batch in 1..=3 {
             spool.add(batch, &events(batch as u64)).expect("written");
         }
@@ -166,9 +166,9 @@ mod tests {
                 "damaged at {at}"
             );
         }
-        assert_eq!(Spool::left(&folder.path().join("trial"), 4).len(), 1);
+        assert_eq!(Spool::left(&folder.path().join("trial"), Epoch(4)).len(), 1);
         assert_eq!(
-            Spool::left(&folder.path().join("trial"), 3).len(),
+            Spool::left(&folder.path().join("trial"), Epoch(3)).len(),
             0,
             "what is not earlier is left alone"
         );

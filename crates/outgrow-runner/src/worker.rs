@@ -247,7 +247,7 @@ async fn recover(
     let left = Spool::left(folder, claim.epoch);
     let mut batch = 0;
     if let Some((epoch, path)) = left.first() {
-        let previous = *epoch == claim.epoch - 1;
+        let previous = *epoch == claim.epoch.previous();
         let Contents { batches, damage } = Spool::read(path);
         if let Some(damage) = damage {
             let (trial, path) = (claim.trial.id(), path.display());

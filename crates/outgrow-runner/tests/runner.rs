@@ -11,7 +11,7 @@ use std::{
 };
 
 use outgrow_core::{
-    Event, Sweep, Trial,
+    Epoch, Event, Sweep, Trial, TrialState,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
 };
 use outgrow_runner::{Ended, Failure, SupervisorEvent, Trained, Work, WorkerPool, supervise, work};
@@ -88,7 +88,7 @@ fn worker_process() {
         let mut counted = 0;
         fake(claim, &mut |event| {
             counted += 1;
-            if killed && counted == 13 && claim.epoch == 1 {
+            if killed && counted == 13 && claim.epoch == Epoch(1) {
                 killed = false;
                 nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL)
                     .expect("kill");
@@ -141,7 +141,7 @@ async fn what_workers_are_killed_at_goes_on_from_its_checkpoint() {
         let ended = supervise(&store, &sweep, &pool, &mut tell).await.expect("supervised");
         assert_eq!(ended, Ended::Done);
         let status = store.status(&sweep).await.expect("status");
-        assert_eq!(status.count("complete"), status.total());
+        assert_eq!(status.count(TrialState::Complete), status.total());
         all.push(rows(&database).await);
     }
     assert!(!notes.is_empty(), "no worker died, so nothing was tested");
@@ -203,7 +203,10 @@ fn a_worker_obeys() {
         })
     });
     work(&job, &mut train).expect("work");
-    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 6);
+    assert_eq!(
+        runtime.block_on(store.status(&sweep)).expect("status").count(TrialState::Waiting),
+        6
+    );
     assert!(!runtime.block_on(rows(&database)).is_empty());
     // A trial that can't be trained fails with its reason, and the next one is taken.
     stop.store(false, Ordering::Relaxed);
@@ -218,12 +221,18 @@ fn a_worker_obeys() {
         failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(),
         ["it is cursed"]
     );
-    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
+    assert_eq!(
+        runtime.block_on(store.status(&sweep)).expect("status").count(TrialState::Complete),
+        5
+    );
     // A place that is at fault keeps its trial for a better one.
     runtime.block_on(store.retry_failed(&sweep)).expect("retried");
     let mut train = each(|_, _| Err(Failure::Environment("disk full".into())));
     assert!(work(&job, &mut train).is_err_and(|error| error.to_string() == "disk full"));
-    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("waiting"), 1);
+    assert_eq!(
+        runtime.block_on(store.status(&sweep)).expect("status").count(TrialState::Waiting),
+        1
+    );
 }
 
 #[test]
@@ -256,7 +265,10 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
         failures.iter().map(|(_, error)| error.as_str()).collect::<Vec<_>>(),
         ["too small for 2"]
     );
-    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 5);
+    assert_eq!(
+        runtime.block_on(store.status(&sweep)).expect("status").count(TrialState::Complete),
+        5
+    );
     let notes = "SELECT count(*) FROM attempt WHERE note = 'too small for 1'";
     let reading = runtime.block_on(Store::open_read_only(&database)).expect("opens");
     assert_eq!(
@@ -294,7 +306,10 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
     };
     work(&job, &mut train).expect("work");
     assert_eq!(sizes, [2, 1, 1, 1, 1, 1, 1]);
-    assert_eq!(runtime.block_on(store.status(&sweep)).expect("status").count("complete"), 6);
+    assert_eq!(
+        runtime.block_on(store.status(&sweep)).expect("status").count(TrialState::Complete),
+        6
+    );
 }
 
 /// A training that has nothing to tell for long is asked all the same: it learns that its trial is

@@ -1,6 +1,6 @@
 //! How a worker takes a trial: claims are exclusive.
 
-use outgrow_core::Trial;
+use outgrow_core::{Epoch, Trial};
 use outgrow_failpoint::Point;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub struct Claim {
     /// Its number in the database.
     pub number: i64,
     /// The claim's number; a later one takes the trial away.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// This attempt.
     pub attempt: i64,
     /// What to train.
@@ -173,9 +173,9 @@ async fn take(
     let Claimable { number, trial, micro_batches, .. } = next;
     let taken =
         "UPDATE trial SET state = 'running', epoch = epoch + 1 WHERE number = $1 RETURNING epoch";
-    let epoch: i64 = tx.value(taken, args![number]).await?;
+    let epoch: Epoch = tx.value(taken, args![number]).await?;
     let before = "SELECT coalesce(max(batch), 0) FROM attempt WHERE trial = $1 AND epoch = $2";
-    let batches_before = tx.value(before, args![number, epoch - 1]).await?;
+    let batches_before = tx.value(before, args![number, epoch.previous()]).await?;
     let attempt = begin_attempt(tx, number, epoch, holder, environment).await?;
     let checkpoints = checkpoints(tx, number).await?;
     let begin = match checkpoints.is_empty() {
@@ -205,7 +205,7 @@ async fn checkpoints(tx: &mut Tx, trial: i64) -> Result<Vec<Recorded>, StoreErro
 async fn begin_attempt(
     tx: &mut Tx,
     trial: i64,
-    epoch: i64,
+    epoch: Epoch,
     holder: &Holder,
     environment: &Environment,
 ) -> Result<i64, StoreError> {

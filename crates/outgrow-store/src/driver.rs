@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use outgrow_core::{Epoch, TrialState};
 use outgrow_failpoint::Point;
 use serde::{Deserialize, Serialize};
 use sqlx::{
@@ -59,6 +60,8 @@ arg_from! {
     i128 => |value| Arg::Big(Some(value));
     u128 => |value| Arg::Big(Some(value.try_into().unwrap_or(i128::MAX)));
     i64 => |value| Arg::Integer(Some(value));
+    Epoch => |value| Arg::Integer(Some(value.0));
+    TrialState => |value| Arg::Text(Some(value.as_str().to_owned()));
     // No count is beyond 2^63; bytes that were predicted without an end are as many as there can
     // be.
     u64 => |value| Arg::Integer(Some(value.try_into().unwrap_or(i64::MAX)));
@@ -112,6 +115,8 @@ macro_rules! from_cell {
 }
 from_cell! {
     i64 => Cell::Integer(value) => Some(*value);
+    Epoch => Cell::Integer(value) => Some(Epoch(*value));
+    TrialState => Cell::Text(value) => value.parse().ok();
     u64 => Cell::Integer(value) => u64::try_from(*value).ok();
     usize => Cell::Integer(value) => usize::try_from(*value).ok();
     bool => Cell::Integer(value) => Some(*value != 0);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::DateTime;
-use outgrow_core::sweep::differences;
+use outgrow_core::{TrialState, sweep::differences};
 
 use crate::{Store, StoreError, SweepSummary};
 
@@ -20,7 +20,7 @@ pub struct Namesake {
     /// The sweep.
     pub sweep: SweepSummary,
     /// Number of trials in each state.
-    pub states: Vec<(String, u64)>,
+    pub states: Vec<(TrialState, u64)>,
 }
 
 impl Namesake {

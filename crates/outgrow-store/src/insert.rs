@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Sweep, Trial,
+    Epoch, Sweep, Trial, TrialState,
     model::n_parameters,
     sweep::{Member, in_order},
 };
@@ -91,8 +91,8 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
         trial.plan.train_flops(trial.settings.tokens),
         n_parameters(trial.plan.target()),
         trial.settings.training.learning_rate,
-        "waiting",
-        0_i64,
+        TrialState::Waiting,
+        Epoch::default(),
         0_i64,
         Arg::Text(None),
         1_i64,

@@ -1,7 +1,7 @@
 //! What an attempt may do with the trial that it holds, and how a trial is taken from an attempt
 //! that is dead.
 
-use outgrow_core::event::Outcome;
+use outgrow_core::{Epoch, TrialState, event::Outcome};
 use outgrow_failpoint::Point;
 
 use crate::{
@@ -208,10 +208,10 @@ pub(crate) async fn all_held(tx: &mut Tx) -> Result<Vec<Held>, StoreError> {
 
 async fn end(tx: &mut Tx, claim: &Claim, outcome: Result<Outcome, &str>) -> Result<(), StoreError> {
     let (state, ended, error) = match outcome {
-        Ok(Outcome::Complete) => ("complete", "complete", None),
-        Ok(Outcome::Diverged) => ("diverged", "diverged", None),
-        Ok(Outcome::Stopped) => ("waiting", "stopped", None),
-        Err(error) => ("failed", "failed", Some(error)),
+        Ok(Outcome::Complete) => (TrialState::Complete, "complete", None),
+        Ok(Outcome::Diverged) => (TrialState::Diverged, "diverged", None),
+        Ok(Outcome::Stopped) => (TrialState::Waiting, "stopped", None),
+        Err(error) => (TrialState::Failed, "failed", Some(error)),
     };
     let trial = "UPDATE trial SET state = $1, error = $2 WHERE number = $3";
     tx.execute(trial, args![state, error, claim.number]).await?;
@@ -225,6 +225,6 @@ async fn end(tx: &mut Tx, claim: &Claim, outcome: Result<Outcome, &str>) -> Resu
 pub(crate) async fn check_epoch(tx: &mut Tx, claim: &Claim) -> Result<(), StoreError> {
     let current =
         "SELECT epoch FROM trial WHERE number = $1 AND state = 'running' /*pg: FOR UPDATE*/";
-    let current: Option<i64> = tx.column(current, args![claim.number]).await?.pop();
+    let current: Option<Epoch> = tx.column(current, args![claim.number]).await?.pop();
     if current == Some(claim.epoch) { Ok(()) } else { Err(StoreError::Fenced) }
 }

@@ -1,5 +1,7 @@
 //! Which sweeps there are, and where they stand.
 
+use outgrow_core::TrialState;
+
 use crate::{
     Store, StoreError,
     claim::Holder,
@@ -26,7 +28,7 @@ pub struct SweepSummary {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SweepStatus {
     /// Number of trials in each state.
-    pub states: Vec<(String, u64)>,
+    pub states: Vec<(TrialState, u64)>,
     /// Training FLOPs recorded, and to be spent in all, over its trials.
     pub train_flops: (f64, f64),
     /// Tokens recorded, and to be trained in all.
@@ -56,8 +58,8 @@ pub struct TrialDetail {
 
 impl SweepStatus {
     /// How many trials are in `state`.
-    pub fn count(&self, state: &str) -> u64 {
-        self.states.iter().find(|(name, _)| name == state).map_or(0, |(_, n)| *n)
+    pub fn count(&self, state: TrialState) -> u64 {
+        self.states.iter().find(|(other, _)| *other == state).map_or(0, |(_, n)| *n)
     }
 
     /// How many trials there are.
@@ -67,7 +69,7 @@ impl SweepStatus {
 
     /// How many trials have come to their end.
     pub fn ended(&self) -> u64 {
-        self.total() - self.count("waiting") - self.count("running")
+        self.states.iter().filter(|(state, _)| !state.is_open()).map(|(_, n)| n).sum()
     }
 }
 
@@ -143,18 +145,15 @@ impl Store {
         self.read().await?.column(all, args![sweep]).await
     }
 
-    /// The states of trials by identity, of those that are asked for; none of one that is not
-    /// there.
+    /// The state of the trial of that identity; none if it is not there. One whose state can't be
+    /// read has not ended.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn state_of(&self, trial: &str) -> Result<Option<String>, StoreError> {
-        let found = self
-            .read()
-            .await?
-            .column("SELECT state FROM trial WHERE id = $1", args![trial])
-            .await?;
-        Ok(found.into_iter().next())
+    pub async fn state_of(&self, trial: &str) -> Result<Option<TrialState>, StoreError> {
+        let state = "SELECT state FROM trial WHERE id = $1";
+        let row = self.read().await?.row(state, args![trial]).await?;
+        Ok(row.map(|row| row.get(0).unwrap_or(TrialState::Waiting)))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use outgrow_core::{
-    Event, Sweep,
+    Event, Sweep, TrialState,
     event::{
         CheckpointEvent, Diagnosis, EvalEvent, GrowthEvent, Outcome, Position, Preservation,
         StepEvent,
@@ -224,7 +224,7 @@ both! {
         assert!(f.claim(2).await.is_some_and(|claim| claim.number != old.number), "the holder lives");
         f.release(|holder| holder.pid == 1).await;
         let new = f.claim(3).await.expect("the dead one's trial");
-        assert_eq!((new.number, new.epoch), (old.number, old.epoch + 1));
+        assert_eq!((new.number, new.epoch), (old.number, old.epoch.next()));
         assert!(matches!(f.record(&old, &[step(2, 4.0)]).await, Err(StoreError::Fenced)));
         assert!(matches!(f.store.heartbeat(&old).await, Err(StoreError::Fenced)));
         assert!(matches!(f.store.finish(&old, Ok(Outcome::Complete)).await, Err(StoreError::Fenced)));
@@ -553,7 +553,7 @@ both! {
         let back = others.store.copy_to(&f.store, None).await.expect("copied");
         assert_eq!((back.new, back.updated, back.kept), (0, 5, 1), "{back:?}");
         assert_eq!(f.query(rows).await, others.query(rows).await);
-        assert_eq!(f.store.status(&f.sweep).await.expect("status").count("complete"), 6);
+        assert_eq!(f.store.status(&f.sweep).await.expect("status").count(TrialState::Complete), 6);
     }
 
     async fn what_was_trained_apart_is_not_mixed(f: Fixture) {

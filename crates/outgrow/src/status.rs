@@ -16,7 +16,7 @@ pub fn states(status: &SweepStatus) -> Value {
     status
         .states
         .iter()
-        .map(|(state, n)| (state.clone(), json!(n)))
+        .map(|(state, n)| (state.to_string(), json!(n)))
         .collect::<serde_json::Map<_, _>>()
         .into()
 }

@@ -221,7 +221,7 @@ impl Attempts<'_> {
         let snapshot = |&step: &u64| (step, self.workspace.snapshot(&id, step, claim.epoch));
         Job {
             trial: claim.trial.clone(),
-            epoch: claim.epoch as u64,
+            epoch: claim.epoch.0 as u64,
             resume: claim.checkpoints.iter().map(saved).collect(),
             initial: claim
                 .trial

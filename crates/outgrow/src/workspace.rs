@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::Sweep;
+use outgrow_core::{Epoch, Sweep};
 use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
 use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::begin_with;
@@ -91,7 +91,7 @@ impl Workspace {
     }
 
     /// The folder of a state of a trial that other trials begin from.
-    pub fn snapshot(&self, trial: &str, step: u64, epoch: i64) -> PathBuf {
+    pub fn snapshot(&self, trial: &str, step: u64, epoch: Epoch) -> PathBuf {
         self.beside("checkpoints").join(format!("{trial}-at-{step}-{epoch}"))
     }
 

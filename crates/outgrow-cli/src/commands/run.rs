@@ -2,6 +2,7 @@
 
 use outgrow::WorkerOptions;
 use outgrow::{Error, Finished, RunOptions, SweepFile, Workspace};
+use outgrow_core::TrialState;
 use outgrow_runner::{Ended, SupervisorEvent};
 use outgrow_train::Device;
 use std::path::PathBuf;
@@ -124,9 +125,9 @@ fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Err
         Ended::Broken => Err(Error::Environment(format!(
             "the workers gave up (see above); what was recorded stays, and {again}"
         ))),
-        Ended::Done if status.count("failed") > 0 => Err(Error::Outcome(format!(
+        Ended::Done if status.count(TrialState::Failed) > 0 => Err(Error::Outcome(format!(
             "{} of {} trials failed (see above); --retry-failed trains them again",
-            status.count("failed"),
+            status.count(TrialState::Failed),
             status.total()
         ))),
         Ended::Done if args.json => Ok(()),

@@ -4,6 +4,7 @@ use outgrow::{
     Error, Workspace,
     status::{Found, as_json},
 };
+use outgrow_core::TrialState::{self, Complete, Diverged, Failed, Running, Waiting};
 use outgrow_store::Holder;
 
 use crate::output::{count, print, print_json, shown, table};
@@ -30,14 +31,14 @@ pub fn status(workspace: &Workspace, args: &Status) -> Result<(), Error> {
 
 fn as_text(found: &[Found]) -> String {
     let row = |(sweep, status, _): &Found| {
-        let number = |state: &str| status.count(state).to_string();
+        let number = |state: TrialState| status.count(state).to_string();
         let (done, all) = status.train_flops;
         let mut row = vec![
             sweep.name.clone(),
             sweep.id.chars().take(8).collect(),
             format!("{:.0} %", 100.0 * done / all.max(1.0)),
         ];
-        row.extend(["waiting", "running", "complete", "diverged", "failed"].map(number));
+        row.extend([Waiting, Running, Complete, Diverged, Failed].map(number));
         row
     };
     let header = ["sweep", "id", "compute", "waiting", "running", "complete", "diverged", "failed"];

@@ -7,6 +7,7 @@ use crate::{
     interval::Interval,
     strategy::{Role, Strategy},
 };
+use outgrow_core::TrialState;
 
 /// Of more strategies than these, the extremes of their losses are given.
 const LISTED: usize = 8;
@@ -26,7 +27,7 @@ impl Answer {
             findings: if is_trained { findings(analysis, &grown) } else { vec![] },
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
             locked: analysis.locked,
-            lost: analysis.count(&["diverged", "failed"]),
+            lost: analysis.count(&[TrialState::Diverged, TrialState::Failed]),
             at_the_edge: edge.map(|strategy| strategy.name.clone()).collect(),
         }
     }

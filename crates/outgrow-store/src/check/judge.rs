@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use outgrow_core::Epoch;
+
 use super::{finding::Problem, walk::Seen};
 use crate::{
     driver::Row,
@@ -34,7 +36,7 @@ pub(super) fn judge(table: &Table, seen: &Seen, sealing: &BTreeSet<i64>, row: &R
     let attempt: Option<i64> = row.get(width - 1).ok();
     let (of_trial, epoch) = (
         row.get::<Option<i64>>(width).ok().flatten(),
-        row.get::<Option<i64>>(width + 1).ok().flatten(),
+        row.get::<Option<Epoch>>(width + 1).ok().flatten(),
     );
     let is_sealed = stored.is_some_and(|stored| stored != 0);
     let problem = if sum.is_none() || (is_sealed && sum != stored) {

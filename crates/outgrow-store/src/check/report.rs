@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use outgrow_core::TrialState;
 use serde::Serialize;
 
 use super::finding::{Finding, Which};
@@ -29,7 +30,7 @@ pub struct Report {
     /// Sweeps that were looked at.
     pub sweeps: u64,
     /// Trials that were looked at, by their state after repair.
-    pub trials: BTreeMap<String, u64>,
+    pub trials: BTreeMap<TrialState, u64>,
     /// Steps, evaluations and growth events that are what was written.
     pub rows: u64,
     /// Those among them that were written before rows carried checksums: of these, only what

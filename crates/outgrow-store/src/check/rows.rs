@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use outgrow_core::TrialState;
+
 use super::{
     finding::{Finding, Problem},
     judge::{is_diverged, judge},
@@ -68,10 +70,10 @@ impl Walk<'_> {
         let saved = "SELECT coalesce(max(step), 0) FROM (SELECT step FROM checkpoint WHERE trial = $1
                      UNION ALL SELECT step FROM snapshot WHERE trial = $1) AS saved WHERE step <= $2";
         let end = seen.trial.steps();
-        Ok(match seen.state.as_str() {
-            "complete" => Horizon { step: end, evaluated: true },
+        Ok(match seen.state {
+            TrialState::Complete => Horizon { step: end, evaluated: true },
             // It ended when the loss was recorded, or at the evaluation after that.
-            "diverged" => Horizon { step: last, evaluated: false },
+            TrialState::Diverged => Horizon { step: last, evaluated: false },
             _ => {
                 let step = self.tx.value(saved, args![seen.number, end]).await?;
                 Horizon { step, evaluated: !self.known.due.contains(&(seen.number, step)) }

@@ -1,5 +1,6 @@
 //! The walk over all of a database.
 
+use outgrow_core::{Epoch, TrialState};
 use outgrow_failpoint::Point;
 
 use super::{
@@ -46,7 +47,9 @@ impl Walk<'_> {
         let told = std::mem::take(&mut self.told);
         self.again = told.keys().copied().collect();
         for (number, Told { trial, .. }) in told {
-            let seen = self.seen(number, trial.id(), trial, "waiting".into(), 0, true).await?;
+            let seen = self
+                .seen(number, trial.id(), trial, TrialState::Waiting, Epoch::default(), true)
+                .await?;
             self.examine(seen).await?;
         }
         self.remove_lost().await?;

@@ -1,5 +1,7 @@
 //! The states that a trial left, and what is trained again where its rows are not whole.
 
+use outgrow_core::TrialState;
+
 use super::{
     finding::Finding,
     report::Again,
@@ -21,21 +23,22 @@ impl Walk<'_> {
     ) -> Result<(), StoreError> {
         let mut first = looked.first;
         self.known_state(seen).await?;
-        let is_ended = matches!(seen.state.as_str(), "complete" | "diverged");
-        if seen.state == "diverged" && !looked.diverged && first.is_none() {
+        let is_ended = matches!(seen.state, TrialState::Complete | TrialState::Diverged);
+        if seen.state == TrialState::Diverged && !looked.diverged && first.is_none() {
             self.found(Finding::NotDiverged { trial: seen.which.clone() });
             first = Some(looked.last.max(1));
         }
         let (from_step, forgot) = self.checkpoints(seen, first).await?;
         self.snapshots(seen, first).await?;
         if first.is_some() && is_ended {
-            let end = if seen.state == "complete" { seen.trial.steps() } else { looked.last };
+            let end =
+                if seen.state == TrialState::Complete { seen.trial.steps() } else { looked.last };
             self.again(seen, from_step, end);
             let again = "UPDATE trial
                          SET state = 'waiting', error = NULL, crashes = 0, not_before = NULL
                          WHERE number = $1";
             self.mend(again, args![seen.number]).await?;
-            seen.state = "waiting".into();
+            seen.state = TrialState::Waiting;
         } else if !is_ended && forgot {
             self.again(seen, from_step, looked.last);
         }
@@ -44,13 +47,12 @@ impl Walk<'_> {
 
     /// A state that nothing writes counts for an end to some, and for none to others.
     async fn known_state(&mut self, seen: &mut Seen) -> Result<(), StoreError> {
-        const WRITTEN: [&str; 5] = ["waiting", "running", "complete", "diverged", "failed"];
-        if !WRITTEN.contains(&seen.state.as_str()) {
-            let (trial, found) = (seen.which.clone(), seen.state.clone());
-            self.found(Finding::State { trial, found });
+        let pruned = (seen.state == TrialState::Pruned).then(|| seen.state.to_string());
+        if let Some(found) = seen.unknown_state.take().or(pruned) {
+            self.found(Finding::State { trial: seen.which.clone(), found });
             let waits = "UPDATE trial SET state = 'waiting', error = NULL WHERE number = $1";
             self.mend(waits, args![seen.number]).await?;
-            seen.state = "waiting".into();
+            seen.state = TrialState::Waiting;
         }
         Ok(())
     }
@@ -60,7 +62,7 @@ impl Walk<'_> {
         if seen.is_told && self.is_complete(seen).await? {
             let complete = "UPDATE trial SET state = 'complete' WHERE number = $1";
             self.mend(complete, args![seen.number]).await?;
-            seen.state = "complete".into();
+            seen.state = TrialState::Complete;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::{
     driver::{Arg, Cell, Row, args},
     open::now,
 };
-use outgrow_core::model::n_parameters;
+use outgrow_core::{Epoch, TrialState, model::n_parameters};
 
 impl Walk<'_> {
     pub(super) async fn trials(&mut self) -> Result<(), StoreError> {
@@ -39,7 +39,7 @@ impl Walk<'_> {
         }
         let id: String = row.get(1).unwrap_or_default();
         let (state, epoch) =
-            (row.get::<String>(7).unwrap_or_default(), row.get::<i64>(8).unwrap_or(0));
+            (row.get(7).unwrap_or(TrialState::Waiting), row.get(8).unwrap_or_default());
         let (trial, id, is_told) = match (self.told.remove(&number), defined(row, &id)) {
             (Some(Told { trial, missing }), _) => (trial.clone(), trial.id(), missing),
             (None, Some(trial)) => (trial, id, false),
@@ -50,7 +50,10 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
-        let seen = self.seen(number, id, trial, state, epoch, is_told).await?;
+        let mut seen = self.seen(number, id, trial, state, epoch, is_told).await?;
+        if row.get::<TrialState>(7).is_err() {
+            seen.unknown_state = Some(row.get(7).unwrap_or_default());
+        }
         self.columns(row, &seen).await?;
         self.examine(seen).await
     }
@@ -93,14 +96,14 @@ impl Walk<'_> {
     /// A claim counts on from the trial's epoch, so no attempt may be of a later one.
     async fn epoch(&mut self, seen: &mut Seen) -> Result<(), StoreError> {
         let last = "SELECT coalesce(max(epoch), 0) FROM attempt WHERE trial = $1";
-        let last: i64 = self.tx.value(last, args![seen.number]).await?;
+        let last: Epoch = self.tx.value(last, args![seen.number]).await?;
         if last > seen.epoch {
             match seen.is_told {
                 true => seen.epoch = last,
                 false => self.found(Finding::Epoch {
                     trial: seen.which.clone(),
-                    found: seen.epoch,
-                    expected: last,
+                    found: seen.epoch.0,
+                    expected: last.0,
                 }),
             }
             self.mend("UPDATE trial SET epoch = $1 WHERE number = $2", args![last, seen.number])
@@ -114,11 +117,11 @@ impl Walk<'_> {
         let trial = || seen.which.clone();
         let open = "SELECT count(*) FROM attempt WHERE trial = $1 AND outcome IS NULL";
         let open: i64 = self.tx.value(open, args![seen.number]).await?;
-        if seen.state == "running" {
+        if seen.state == TrialState::Running {
             self.found(Finding::Unheld { trial: trial() });
             self.mend("UPDATE trial SET state = 'waiting' WHERE number = $1", args![seen.number])
                 .await?;
-            seen.state = "waiting".into();
+            seen.state = TrialState::Waiting;
         } else if open > 0 {
             self.found(Finding::Open { trial: trial(), attempts: open as u64 });
         }

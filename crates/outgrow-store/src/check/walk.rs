@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::Trial;
+use outgrow_core::{Epoch, Trial, TrialState};
 
 use super::{
     finding::{Finding, Which},
@@ -44,10 +44,12 @@ pub(super) struct Seen {
     pub number: i64,
     pub which: Which,
     pub trial: Trial,
-    pub state: String,
-    pub epoch: i64,
+    pub state: TrialState,
+    pub epoch: Epoch,
     /// Its row had to be made anew: what its state was is known from its rows alone.
     pub is_told: bool,
+    /// What its row has for a state, where that is none.
+    pub unknown_state: Option<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -82,12 +84,12 @@ impl<'a> Walk<'a> {
         number: i64,
         id: String,
         trial: Trial,
-        state: String,
-        epoch: i64,
+        state: TrialState,
+        epoch: Epoch,
         is_told: bool,
     ) -> Result<Seen, StoreError> {
         let which = self.which(number, id).await?;
-        Ok(Seen { number, which, trial, state, epoch, is_told })
+        Ok(Seen { number, which, trial, state, epoch, is_told, unknown_state: None })
     }
 
     /// A trial as people find it.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use outgrow_core::Sweep;
+use outgrow_core::{Sweep, TrialState};
 use outgrow_store::Store;
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ pub(super) async fn orphans(
             }
             _ if is_identity(&name) => match store.state_of(&name).await? {
                 None => found.push(orphan(path, "of a trial that is not in this database")),
-                Some(state) => found.extend(of_trial(&path, &state, names.get(&name))),
+                Some(state) => found.extend(of_trial(&path, state, names.get(&name))),
             },
             _ => {}
         }
@@ -68,7 +68,7 @@ pub(super) async fn orphans(
 }
 
 /// What lies in a trial's folder and is not recorded.
-fn of_trial(folder: &Path, state: &str, recorded: Option<&BTreeSet<String>>) -> Vec<Orphan> {
+fn of_trial(folder: &Path, state: TrialState, recorded: Option<&BTreeSet<String>>) -> Vec<Orphan> {
     let what = |name: &str| match name {
         _ if recorded.is_some_and(|recorded| recorded.contains(name)) => None,
         _ if name.starts_with("step-") && name.contains(".tmp-") => {
@@ -76,7 +76,9 @@ fn of_trial(folder: &Path, state: &str, recorded: Option<&BTreeSet<String>>) -> 
         }
         _ if name.starts_with("step-") => Some("a checkpoint that is not recorded"),
         // The next attempt writes what waits there.
-        _ if name.starts_with("spool-") && matches!(state, "complete" | "diverged") => {
+        _ if name.starts_with("spool-")
+            && matches!(state, TrialState::Complete | TrialState::Diverged) =>
+        {
             Some("events of a trial that has ended")
         }
         _ if name.starts_with(ASIDE) => Some("events that a repair put aside"),

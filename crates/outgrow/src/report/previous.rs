@@ -1,6 +1,7 @@
 //! What is at a report's place already: an older report of the same sweep gives way, anything else
 //! does not.
 
+use outgrow_core::TrialState;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -28,7 +29,7 @@ struct Provenance {
     sweep: String,
     sweep_id: String,
     /// Reports did not always say it.
-    states: Option<BTreeMap<String, usize>>,
+    states: Option<BTreeMap<TrialState, usize>>,
     files_blake3: BTreeMap<String, String>,
 }
 
@@ -59,15 +60,10 @@ impl Previous {
                 visible(&report.sweep)
             ));
         }
-        let is_open = |states: &BTreeMap<String, usize>| {
-            states.contains_key("waiting") || states.contains_key("running")
-        };
+        let is_open =
+            |states: &BTreeMap<TrialState, usize>| states.keys().any(|state| state.is_open());
         let is_complete = !report.states.as_ref().is_some_and(is_open);
-        let open = input
-            .trials
-            .iter()
-            .filter(|trial| ["waiting", "running"].contains(&trial.state.as_str()))
-            .count();
+        let open = input.trials.iter().filter(|trial| trial.state.is_open()).count();
         if is_complete && open > 0 {
             return Some(format!(
                 "has the complete report, and this one would be preliminary ({open} trials are open)"
