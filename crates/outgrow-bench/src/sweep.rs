@@ -149,7 +149,8 @@ impl Job<'_> {
         on_event: &mut dyn FnMut(Event) -> Control,
     ) -> Result<Outcome, String> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
-        let options = Options { device: self.device, checkpoint_every_tokens, parts: 1, keep: 2 };
+        let options =
+            Options { device: self.device, checkpoint_every_tokens, micro_batches: 1, keep: 2 };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
         let initial = self.initial.clone();
         let job = outgrow_train::Job {
@@ -157,8 +158,8 @@ impl Job<'_> {
             checkpoints,
             epoch: 1,
             resume: vec![],
-            begin: None,
-            initial,
+            prefix: None,
+            initial_weights: initial,
             snapshots: vec![],
         };
         train(&job, &self.corpus, &options, on_event).map_err(|error| error.to_string())

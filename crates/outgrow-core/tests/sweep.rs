@@ -298,19 +298,19 @@ fn memory_is_predicted_and_cut_to_fit() {
     let trials: Vec<_> = Sweep::parse(&text).expect("a sweep").members("d").expect("members");
     for trial in trials.iter().map(|member| &member.trial) {
         let batch = trial.settings.training.batch_size;
-        let all: Vec<u64> = (1..=batch).map(|parts| training_bytes(trial, parts, ByHand)).collect();
+        let all: Vec<u64> = (1..=batch).map(|parts| training_bytes(trial, parts, Fused)).collect();
         assert!(all.is_sorted_by(|more, less| more >= less), "{all:?}");
         assert!(training_bytes(trial, 1, Autograd) >= all[0]);
         // The first that fits, of those that cut the batch into equal parts.
-        assert_eq!(micro_batches_that_fit(trial, all[0], 1, ByHand), Some(1));
+        assert_eq!(micro_batches_that_fit(trial, all[0], 1, Fused), Some(1));
         let two = more_micro_batches(batch, 1).expect("a batch of more than one");
-        assert_eq!(micro_batches_that_fit(trial, all[0], two, ByHand), Some(two));
-        let fits = micro_batches_that_fit(trial, all[0] - 1, 1, ByHand);
+        assert_eq!(micro_batches_that_fit(trial, all[0], two, Fused), Some(two));
+        let fits = micro_batches_that_fit(trial, all[0] - 1, 1, Fused);
         assert!(
             fits.is_none_or(|parts| parts > 1 && batch % parts == 0 && all[parts - 1] < all[0]),
             "{fits:?}"
         );
-        assert_eq!(micro_batches_that_fit(trial, 0, 1, ByHand), None);
+        assert_eq!(micro_batches_that_fit(trial, 0, 1, Fused), None);
         assert_eq!(replicates_that_pay(trial), 32, "a small model leaves a GPU idle");
     }
 }

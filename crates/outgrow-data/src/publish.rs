@@ -8,4 +8,5 @@ mod sync;
 pub use self::{
     file::{NewFile, discard_unfinished, existing, file},
     folder::{Destination, FolderError, NewFolder},
+    sync::folder_of as sync_folder_of,
 };

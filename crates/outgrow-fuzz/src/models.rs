@@ -7,7 +7,7 @@ use outgrow_core::{
     edit::Initializer, growth::transform::MlpExpansion,
 };
 use outgrow_train::{
-    Checkpoint, Device, GrowRequest, TrainingState, device, grow_folder,
+    Checkpoint, Device, GrowRequest, TrainingState, device, grow_verified,
     hub::{self, Dtype, HubModel},
     text_loss,
 };
@@ -199,8 +199,9 @@ pub(crate) fn hub_grown(input: &[u8]) -> bool {
             let from = place.path().join(number.to_string());
             fs::write(from.join(CONFIG), input).expect("written");
             let initializer = &Initializer::Normal { scale: 1.0 };
-            let request = GrowRequest { growths: &growths, initializer, seed: 1 };
-            let grown = grow_folder(&from, &to, &request, None, &|_| ()).is_ok();
+            let (growths, device, dtype) = (&growths, Device::Cpu, None);
+            let request = GrowRequest { growths, initializer, seed: 1, device, dtype };
+            let grown = grow_verified(&from, &to, &request, &|_| ()).is_ok();
             assert_eq!(grown, to.exists(), "what was refused is not there");
             assert!(!grown || HubModel::read(&to).is_ok(), "what was written is read");
             let _ = fs::remove_dir_all(&to);

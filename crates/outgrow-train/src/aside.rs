@@ -1,10 +1,6 @@
 //! Folders that are written aside and moved into their place.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Where this process writes what is going to be `folder`: a checkpoint, and a model of
 /// transformers. Both are removed if it does not get there.
@@ -13,11 +9,4 @@ pub fn asides(folder: &Path) -> [PathBuf; 2] {
     let mut name = folder.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{ending}"));
     [folder.with_extension(ending), folder.with_file_name(name)]
-}
-
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
-    }
 }

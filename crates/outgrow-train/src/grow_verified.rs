@@ -1,9 +1,11 @@
 //! Growing a checkpoint or a folder of transformers outside any trial: grown, probed before and
 //! after, compared, and written only if the function is what the growths claim.
 
+mod candidate;
 mod checkpoint;
 mod compositions;
 mod error;
+mod flow;
 mod folder;
 mod probe;
 mod request;
@@ -15,6 +17,6 @@ pub use self::{
         CheckKind, CompositionCheck, Compositions, check_checkpoint, check_compositions,
     },
     error::GrowError,
-    folder::{GrownFolder, grow_folder},
+    flow::{GrownModel, grow_verified},
     request::GrowRequest,
 };

@@ -9,6 +9,7 @@
 mod aside;
 pub mod bench;
 pub mod checkpoint;
+mod data_driven;
 pub mod device;
 pub mod doctor;
 mod dtype;
@@ -17,11 +18,10 @@ mod finite;
 mod fused;
 mod grow_verified;
 pub mod hub;
-mod learn;
+mod initial_weights;
 mod mask;
 mod model;
 mod optimizer;
-mod origin;
 mod room;
 mod state;
 mod step;
@@ -34,13 +34,13 @@ pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use finite::NotFinite;
 pub use grow_verified::{
-    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint,
-    GrownFolder, check_checkpoint, check_compositions, grow_folder,
+    CheckKind, CompositionCheck, Compositions, GrowError, GrowRequest, GrownCheckpoint, GrownModel,
+    check_checkpoint, check_compositions, grow_verified,
 };
+pub use initial_weights::{copy_initial_weights, model_digest};
 pub use model::{Model, cross_entropy};
-pub use origin::{begin_with, model_digest};
 pub use room::{NoRoom, check_room};
 pub use state::{GrowOptions, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;
-pub use trainer::{Begin, Job, Options, Saved, TrainError, train, train_together};
+pub use trainer::{Job, Options, Prefix, Saved, TrainError, train, train_together};

@@ -11,6 +11,6 @@ mod validation;
 mod window;
 
 pub use self::{
-    job::{Begin, Job, Options, Saved, TrainError},
+    job::{Job, Options, Prefix, Saved, TrainError},
     train::{train, train_together},
 };

@@ -16,7 +16,7 @@ use outgrow_core::{
     },
 };
 use outgrow_train::{
-    Checkpoint, Device, GrowError, GrowRequest, GrownFolder, TrainingState, grow_folder,
+    Checkpoint, Device, GrowError, GrowRequest, GrownModel, TrainingState, grow_verified,
     hub::{self, Dtype, Family, HubModel},
 };
 use tch::Kind;
@@ -146,7 +146,7 @@ fn a_grown_folder_computes_the_same() {
             assert_eq!(grown.after.layers.len(), 3);
             assert!(to.join("tokenizer.json").exists() && !to.join("pytorch_model.bin").exists());
             assert_eq!(
-                grown.written.left_out.iter().map(|file| &file.name).collect::<Vec<_>>(),
+                grown.left_out.iter().map(|file| &file.name).collect::<Vec<_>>(),
                 ["pytorch_model.bin"]
             );
             assert_eq!(HubModel::read(&to).expect("it reads").dtype, dtype);
@@ -188,9 +188,11 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
         .expect("a factor of 4 is exact");
 }
 
-fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<GrownFolder, GrowError> {
+fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<GrownModel, GrowError> {
     let initializer = &Initializer::Normal { scale: 1.0 };
-    grow_folder(from, to, &GrowRequest { growths, initializer, seed: 1 }, None, &|_| {})
+    let (seed, device, dtype) = (1, Device::Cpu, None);
+    let request = GrowRequest { growths, initializer, seed, device, dtype };
+    grow_verified(from, to, &request, &|_| {})
 }
 
 /// Everything that may be wrong with a folder gives an error that names it, and nothing is written.

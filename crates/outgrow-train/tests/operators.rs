@@ -164,8 +164,14 @@ fn grown(growth: impl Into<Growth>) -> GrownCheckpoint {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, _) = checkpoint(folder.path());
     let initializer = Initializer::Normal { scale: 1.0 };
-    let request = GrowRequest { growths: &[growth.into()], initializer: &initializer, seed: 1 };
-    GrownCheckpoint::read(&path, &request, Device::Cpu).expect("grows")
+    let request = GrowRequest {
+        growths: &[growth.into()],
+        initializer: &initializer,
+        seed: 1,
+        device: Device::Cpu,
+        dtype: None,
+    };
+    GrownCheckpoint::read(&path, &request).expect("grows")
 }
 
 fn operated(operator: Operator, (d_model, n_layers, n_heads, d_ff): Sizes) -> GrownCheckpoint {

@@ -27,8 +27,8 @@ use outgrow_core::{
 };
 use outgrow_data::Corpus;
 use outgrow_train::{
-    Begin, CheckKind, Checkpoint, CheckpointError, Compositions, Device, Job, Options, Saved,
-    begin_with, check_compositions, model_digest, train, train_together,
+    CheckKind, Checkpoint, CheckpointError, Compositions, Device, Job, Options, Prefix, Saved,
+    check_compositions, copy_initial_weights, model_digest, train, train_together,
 };
 
 fn initial() -> Architecture {
@@ -79,7 +79,7 @@ fn corpus() -> Corpus {
 }
 
 const OPTIONS: Options =
-    Options { device: Device::Cpu, checkpoint_every_tokens: 192, parts: 1, keep: 2 };
+    Options { device: Device::Cpu, checkpoint_every_tokens: 192, micro_batches: 1, keep: 2 };
 
 fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
     Job {
@@ -87,7 +87,7 @@ fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
         checkpoints: folder.to_owned(),
         epoch: 1,
         resume,
-        begin: None,
+        prefix: None,
         initial: None,
         snapshots: vec![],
     }
@@ -149,10 +149,10 @@ fn a_trial_trains_grows_and_preserves_its_function() {
 fn a_batch_in_parts_trains_the_same_but_for_rounding() {
     let trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
     let folder = tempfile::tempdir().expect("a folder");
-    let norms = |parts: usize| {
-        let job = job(&trial, &folder.path().join(parts.to_string()), vec![]);
+    let norms = |micro_batches: usize| {
+        let job = job(&trial, &folder.path().join(micro_batches.to_string()), vec![]);
         let mut norms = vec![];
-        let outcome = train(&job, &corpus(), &Options { parts, ..OPTIONS }, &mut |event| {
+        let outcome = train(&job, &corpus(), &Options { micro_batches, ..OPTIONS }, &mut |event| {
             if let Event::Step(step) = event {
                 norms.extend([step.loss, step.gradient_norm]);
             }
@@ -213,7 +213,7 @@ fn numbers(event: &Event) -> Option<(String, Vec<f64>)> {
 /// ended.
 fn together(
     jobs: &[Job],
-    parts: usize,
+    micro_batches: usize,
     obey: &dyn Fn(usize, &Event) -> Control,
 ) -> (Vec<Told>, Vec<Vec<Saved>>, Vec<Outcome>) {
     outgrow_train::device::initialise(1);
@@ -222,7 +222,7 @@ fn together(
     let ended = train_together(
         jobs,
         &corpus(),
-        &Options { parts, ..OPTIONS },
+        &Options { micro_batches, ..OPTIONS },
         &mut |number: usize, event: Event| {
             told[number].extend(numbers(&event));
             if let Event::Checkpoint(e) = &event {
@@ -318,18 +318,20 @@ fn replicates_train_together_as_they_do_alone() {
             let jobs: Vec<Job> = (replicates(&trial, 3).iter())
                 .map(|trial| job(trial, &folder.path().join(trial.id()), vec![]))
                 .collect();
-            for parts in [1, 2] {
-                let (told, _, ended) = together(&jobs, parts, &|_, _| Control::Continue);
+            for micro_batches in [1, 2] {
+                let (told, _, ended) = together(&jobs, micro_batches, &|_, _| Control::Continue);
                 assert_eq!(ended, [Outcome::Complete; 3], "{name}");
                 assert_ne!(told[0], told[1], "replicates differ");
                 for (job, found) in jobs.iter().zip(&told) {
                     let (alone, _, _) =
-                        together(std::slice::from_ref(job), parts, &|_, _| Control::Continue);
+                        together(std::slice::from_ref(job), micro_batches, &|_, _| {
+                            Control::Continue
+                        });
                     assert_close(
                         found,
                         &alone[0],
                         tolerance,
-                        &format!("{name}, {precision:?}, {parts} part(s)"),
+                        &format!("{name}, {precision:?}, {micro_batches} micro-batch(es)"),
                     );
                 }
             }
@@ -761,9 +763,9 @@ fn every_damage_of_a_checkpoint_is_seen_and_mended() {
         fs::remove_file(saved.folder.join(FILES[2])).expect("removed");
     }
     assert_eq!(run(&trial, &place.path().join("anew"), saved[..2].to_vec(), None).1, undisturbed);
-    let begin =
-        Some(Begin { folder: saved[0].folder.clone(), digest: Some(saved[0].digest.clone()) });
-    let job = Job { begin, ..job(&trial, &place.path().join("begun"), vec![]) };
+    let prefix =
+        Some(Prefix { folder: saved[0].folder.clone(), digest: Some(saved[0].digest.clone()) });
+    let job = Job { prefix, ..job(&trial, &place.path().join("begun"), vec![]) };
     let mut lines = vec![];
     let told = train(&job, &corpus(), &OPTIONS, &mut |event| {
         lines.extend(line(&event));
@@ -852,13 +854,18 @@ fn the_copy_of_an_initial_model_is_verified() {
         });
         ended.map(|_| lines)
     };
-    begin_with(from, &digest, 16, &to).expect("laid down");
+    copy_initial_weights(from, &digest, 16, &to).expect("laid down");
     let undisturbed = train_from(&place.path().join("whole"), &to).expect("trains");
     let other = place.path().join("other");
     let (_, _, others) =
         run(&trial_without_initial(&trial), &place.path().join("others"), vec![], Some(4));
-    begin_with(&others[0].folder, &model_digest(&others[0].folder).expect("a digest"), 16, &other)
-        .expect("laid down");
+    copy_initial_weights(
+        &others[0].folder,
+        &model_digest(&others[0].folder).expect("a digest"),
+        16,
+        &other,
+    )
+    .expect("laid down");
     for file in &FILES[..2] {
         for (what, damage) in damages() {
             damage(&to.join(file), &other);
@@ -867,7 +874,7 @@ fn the_copy_of_an_initial_model_is_verified() {
             if !(what == "longer by a byte" && *file == FILES[0]) {
                 assert!(refused.is_err(), "{file}: {what}");
             }
-            begin_with(from, &digest, 16, &to).expect("mended");
+            copy_initial_weights(from, &digest, 16, &to).expect("mended");
             assert_eq!(
                 train_from(&place.path().join(format!("{file} {what}")), &to).expect("trains"),
                 undisturbed

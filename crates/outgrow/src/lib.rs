@@ -30,6 +30,7 @@ pub mod devices;
 mod error;
 pub mod export;
 mod init;
+pub mod models;
 mod namesake;
 pub mod page;
 mod query;

@@ -17,7 +17,7 @@ use outgrow_store::{
     Claim, Environment, Memory, Recorded, Snapshot, Store, StoreError, SweepSummary,
 };
 use outgrow_train::{
-    Begin, Device, Job, Options, Saved, TrainError, backward,
+    Device, Job, Options, Prefix, Saved, TrainError, backward,
     device::{self, MemoryGauge},
     train_together,
 };
@@ -187,7 +187,7 @@ impl Attempts<'_> {
         let options = Options {
             device: self.device,
             checkpoint_every_tokens: self.checkpoint_every_tokens,
-            parts: self.micro_batches(claims),
+            micro_batches: self.micro_batches(claims),
             keep: usize::from(self.options.keep),
         };
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
@@ -198,7 +198,10 @@ impl Attempts<'_> {
             train_together(&jobs, self.corpus, &options, receiver)
         }));
         let ended = caught.unwrap_or_else(|panic| match out_of_memory(&*panic) {
-            true => jobs.iter().map(|_| Err(TrainError::Memory { parts: options.parts })).collect(),
+            true => jobs
+                .iter()
+                .map(|_| Err(TrainError::Memory { micro_batches: options.micro_batches }))
+                .collect(),
             false => resume_unwind(panic),
         });
         let ended = jobs
@@ -206,7 +209,7 @@ impl Attempts<'_> {
             .zip(ended)
             .map(|(job, ended)| ended.map_err(|error| self.failure(&job.trial, error)));
         let ended = ended.collect();
-        let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.parts);
+        let predicted = predicted(self.device, &jobs[0].trial, jobs.len(), options.micro_batches);
         Trained { ended, memory: self.gauge.peak().map(|peak| Memory { predicted, peak }) }
     }
 
@@ -229,7 +232,7 @@ impl Attempts<'_> {
                 .initial
                 .as_ref()
                 .map(|digest| self.workspace.initial(digest)),
-            begin: claim.begin.as_ref().map(|Snapshot { path, digest }| Begin {
+            prefix: claim.begin.as_ref().map(|Snapshot { path, digest }| Prefix {
                 folder: Workspace::moved(&all, path),
                 digest: digest.clone(),
             }),

@@ -9,7 +9,7 @@ use std::{
 use outgrow_core::{Epoch, Sweep};
 use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
 use outgrow_store::{Address, Store, StoreError, TextRecord};
-use outgrow_train::begin_with;
+use outgrow_train::copy_initial_weights;
 
 use crate::{error::Error, namesake, sweep_file::SweepFile};
 
@@ -142,7 +142,7 @@ impl Workspace {
         if let (Some(to), Some(from), Some(origin)) =
             (to, &spec.initial.checkpoint, &spec.initial.digest)
         {
-            begin_with(&file.beside(from), origin, spec.data.seq_len, &to)?;
+            copy_initial_weights(&file.beside(from), origin, spec.data.seq_len, &to)?;
         }
         Ok(summary)
     }

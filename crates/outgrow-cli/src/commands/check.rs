@@ -1,16 +1,15 @@
 //! `outgrow check`.
 
-use std::path::PathBuf;
-use std::{io::IsTerminal, path::Path};
+use std::{io::IsTerminal, path::PathBuf};
 
 use indicatif::ProgressBar;
-use outgrow::{Error, one_device};
-use outgrow_train::{
-    CheckKind, CompositionCheck, Compositions, Device, check_checkpoint, check_compositions,
+use outgrow::{
+    Error,
+    models::{self, CheckEvent, CheckOptions, Checked, CheckedModel},
 };
+use outgrow_train::Device;
 use serde_json::json;
 
-use super::grow::{failure, say_notes};
 use crate::{
     output::{print, print_json, table},
     phases::Phases,
@@ -44,61 +43,47 @@ pub struct Check {
 
 /// Proves function preservation on this machine.
 pub fn check(args: &Check) -> Result<(), Error> {
-    let device = one_device(args.device)?;
-    let of = |n| Compositions { n, most: usize::from(args.most), seed: args.seed };
-    let checks = match &args.checkpoint {
-        Some(folder) => {
-            let n = args.compositions.unwrap_or(20);
-            let bar = bar(n);
-            say_notes(folder)?;
-            let phases = Phases::new(format!("growing {} {n} times", folder.display()));
-            let check = check_checkpoint(folder, of(n), device, |done| bar.set_position(done));
-            drop(phases);
-            bar.finish_and_clear();
-            let check = check.map_err(failure)?;
-            vec![(name(folder), check)]
-        }
-        None => [("float64", CheckKind::F64), ("float32", CheckKind::F32)]
-            .map(|(name, kind)| {
-                let n = args.compositions.unwrap_or(1000);
-                let bar = bar(n);
-                let _phases = Phases::new(format!("growing {n} random models in {name}"));
-                let check = check_compositions(of(n), kind, device, |done| bar.set_position(done));
-                bar.finish_and_clear();
-                (name.to_owned(), check)
-            })
-            .into(),
+    let options = CheckOptions {
+        model: args.checkpoint.clone(),
+        compositions: args.compositions,
+        most: args.most.into(),
+        seed: args.seed,
+        device: args.device,
     };
-    match args.json {
-        true => print_json(&checks.iter().map(as_json).collect::<Vec<_>>())?,
-        false => print(&as_text(&checks, &device.to_string()))?,
-    }
-    match checks.iter().find(|(_, check)| !check.holds()) {
-        None => Ok(()),
-        Some((name, check)) => {
-            let worst = serde_json::to_string(&check.worst_transforms).expect("plain data");
-            Err(Error::Outcome(format!(
-                "{name}: the function was not preserved; the worst composition was {worst}"
-            )))
+    let mut shown: Option<(ProgressBar, Phases)> = None;
+    let checked = models::check(&options, &mut |event| match event {
+        CheckEvent::Begins { what, compositions } => {
+            finish(shown.take());
+            shown = Some((bar(compositions), Phases::new(what)));
         }
+        CheckEvent::Done(n) => shown.iter().for_each(|(bar, _)| bar.set_position(n)),
+    });
+    finish(shown);
+    let checked = checked?;
+    match args.json {
+        true => print_json(&checked.models.iter().map(as_json).collect::<Vec<_>>())?,
+        false => print(&as_text(&checked))?,
     }
-}
-
-fn name(folder: &Path) -> String {
-    folder.display().to_string()
+    checked.verdict()
 }
 
 fn bar(n: u64) -> ProgressBar {
     if std::io::stderr().is_terminal() { ProgressBar::new(n) } else { ProgressBar::hidden() }
 }
 
-fn as_json((name, check): &(String, CompositionCheck)) -> serde_json::Value {
+fn finish(shown: Option<(ProgressBar, Phases)>) {
+    if let Some((bar, _)) = shown {
+        bar.finish_and_clear();
+    }
+}
+
+fn as_json(CheckedModel { name, check }: &CheckedModel) -> serde_json::Value {
     json!({ "model": name, "compositions": check.compositions, "worst": check.worst, "tolerance": check.tolerance,
             "holds": check.holds(), "applied": check.applied, "worst_transforms": check.worst_transforms })
 }
 
-fn as_text(checks: &[(String, CompositionCheck)], device: &str) -> String {
-    let row = |(name, check): &(String, CompositionCheck)| {
+fn as_text(Checked { device, models }: &Checked) -> String {
+    let row = |CheckedModel { name, check }: &CheckedModel| {
         let verdict = if check.holds() { "preserved" } else { "NOT PRESERVED" };
         vec![
             name.clone(),
@@ -111,6 +96,6 @@ fn as_text(checks: &[(String, CompositionCheck)], device: &str) -> String {
     };
     let header =
         [&format!("on {device}"), "compositions", "transforms", "worst change", "allowed", ""];
-    let text = table(&header, checks.iter().map(row).collect(), &[1, 2, 3, 4]);
+    let text = table(&header, models.iter().map(row).collect(), &[1, 2, 3, 4]);
     format!("{text}\n\nchange of logits relative to the larger of 1 and the largest logit")
 }

@@ -1,14 +1,17 @@
 //! `outgrow doctor`.
 
-use super::grow::How;
 use std::path::PathBuf;
 
-use outgrow::{Error, text::text_ids};
+use outgrow::{
+    Error,
+    models::{tell_notes, try_growth},
+    text::text_ids,
+};
 use outgrow_core::{Growth, event::Diagnosis};
 use outgrow_train::{GrownCheckpoint, doctor::consult};
 use serde_json::json;
 
-use super::grow::{read, say_notes};
+use super::grow::How;
 use crate::{
     output::{count, print, print_json, table},
     phases::Phases,
@@ -35,9 +38,9 @@ pub struct Doctor {
 
 /// Examines a growth.
 pub fn doctor(args: &Doctor) -> Result<(), Error> {
-    say_notes(&args.from)?;
+    tell_notes(&args.from)?;
     let phases = Phases::new(format!("growing {}", args.from.display()));
-    let (growths, grown) = read(&args.from, &args.how)?;
+    let (growths, grown) = try_growth(&args.from, &args.how.options(None))?;
     let ids = |path: &PathBuf| {
         text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture())
     };

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use outgrow::{
-    Error, one_device,
+    Error,
+    models::tell_notes,
+    one_device,
     text::{Text, read_text, text_ids},
 };
 use outgrow_train::{Checkpoint, Device, EvalError, TextLoss, logits, text_loss};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::grow::say_notes;
 use crate::{
     output::{print, print_json},
     phases::Phases,
@@ -49,7 +50,7 @@ pub struct Eval {
 /// Asks a checkpoint for a loss or for logits.
 pub fn eval(args: &Eval) -> Result<(), Error> {
     let device = one_device(args.device)?;
-    say_notes(&args.checkpoint)?;
+    tell_notes(&args.checkpoint)?;
     let phases = Phases::new(format!("reading {}", args.checkpoint.display()));
     let checkpoint = Checkpoint::read(&args.checkpoint, device)?;
     match (&args.text, &args.tokens) {

@@ -1,23 +1,16 @@
 //! `outgrow grow`, and what it shares with `outgrow doctor`.
 
-use clap::ValueEnum;
-use std::path::Path;
 use std::path::PathBuf;
 
-use outgrow::{Error, one_device};
-use outgrow_core::model::n_parameters;
-use outgrow_core::{
-    Architecture, Growth, Operator,
-    edit::Initializer,
-    event::Preservation,
-    growth::{Application, Sizes, TargetShape, reach},
-    model::{MAX_COUNT, MAX_SIZE},
+use clap::ValueEnum;
+use outgrow::{
+    Error,
+    models::{self, GrowOptions, Grown, GrowthChoice},
 };
-use outgrow_data::read_regular;
+use outgrow_core::{edit::Initializer, growth::Sizes, model::n_parameters};
 use outgrow_train::{
-    Checkpoint, Device, GrowError, GrowRequest, GrownCheckpoint, GrownFolder, check_room,
-    grow_folder,
-    hub::{self, LeftOut, is_hub},
+    Device,
+    hub::{Dtype, LeftOut},
 };
 use serde_json::json;
 
@@ -59,7 +52,7 @@ pub enum DtypeArg {
     Float16,
 }
 
-impl From<DtypeArg> for outgrow_train::hub::Dtype {
+impl From<DtypeArg> for Dtype {
     fn from(dtype: DtypeArg) -> Self {
         match dtype {
             DtypeArg::Float64 => Self::Float64,
@@ -135,51 +128,67 @@ pub enum InitializerArg {
     Copy,
 }
 
-/// Grows one checkpoint, or a model of transformers.
-pub fn grow(args: &Grow) -> Result<(), Error> {
-    if args.to.symlink_metadata().is_ok() {
-        return Err(Error::Input(format!(
-            "{} exists already; name a folder that does not",
-            args.to.display()
-        )));
+impl How {
+    /// As the library takes it.
+    pub fn options(&self, dtype: Option<Dtype>) -> GrowOptions {
+        let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, seed, device, .. } =
+            self;
+        let growths = match &self.apply {
+            Some(list) => GrowthChoice::List(list.clone()),
+            None => GrowthChoice::Sizes {
+                sizes: Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff },
+                operator: self.operator.clone(),
+            },
+        };
+        GrowOptions { growths, initializer: self.initializer(), seed, device, dtype }
     }
-    stop_leaving_nothing(&args.to).map_err(Error::environment("cannot listen for signals"))?;
-    let phases = Phases::new(format!("reading {}", args.from.display()));
-    let grown =
-        if is_hub(&args.from) { grow_hub(args, &phases)? } else { grow_checkpoint(args, &phases)? };
-    drop(phases);
-    let parameters = n_parameters(&grown.architecture);
-    let Done { growths, preserving, preservation, architecture, dtype, left_out } = &grown;
-    say_left_out(left_out);
-    if args.how.json {
-        return print_json(
-            &json!({ "checkpoint": args.to, "architecture": architecture, "parameters": parameters,
-            "dtype": dtype, "growths": growths, "preserving": preserving, "preservation": preservation,
-            "error": preservation.error(), "left_out": names(left_out) }),
-        );
+
+    fn initializer(&self) -> Initializer {
+        let scale = self.scale;
+        match self.init {
+            InitializerArg::Normal => Initializer::Normal { scale },
+            InitializerArg::Fixed => Initializer::Fixed { std_dev: scale },
+            InitializerArg::Matched => Initializer::Matched { scale },
+            InitializerArg::Glorot => Initializer::Glorot { scale },
+            InitializerArg::Copy => Initializer::Copy,
+        }
     }
-    let allowed = if *preserving {
-        format!("allowed {:.0e}", preservation.tolerance)
-    } else {
-        "it does not claim to preserve the function".into()
-    };
-    print(&format!(
-        "{}: {} parameters in {dtype} ({}); logits moved by {:.1e} relative to the larger of 1 and the largest logit ({allowed})",
-        args.to.display(),
-        count(parameters as f64),
-        architecture.describe(),
-        preservation.error(),
-    ))
 }
 
-/// What was grown.
-struct Done {
-    growths: Vec<Growth>,
-    preserving: bool,
-    preservation: Preservation,
-    architecture: Architecture,
-    dtype: &'static str,
-    left_out: Vec<LeftOut>,
+/// Grows one checkpoint, or a model of transformers.
+pub fn grow(args: &Grow) -> Result<(), Error> {
+    stop_leaving_nothing(&args.to).map_err(Error::environment("cannot listen for signals"))?;
+    let options = args.how.options(args.dtype.map(Dtype::from));
+    let phases = Phases::new(format!("reading {}", args.from.display()));
+    let grown = models::grow(&args.from, &args.to, &options, &|phase| phases.next(phase))?;
+    drop(phases);
+    say_left_out(&grown.model.left_out);
+    match args.how.json {
+        true => print_json(&as_json(args, &grown)),
+        false => print(&as_text(args, &grown)),
+    }
+}
+
+fn as_json(args: &Grow, Grown { growths, model }: &Grown) -> serde_json::Value {
+    let preservation = &model.preservation;
+    json!({ "checkpoint": args.to, "architecture": model.after, "parameters": n_parameters(&model.after),
+            "dtype": model.dtype.name(), "growths": growths, "preserving": model.preserving,
+            "preservation": preservation, "error": preservation.error(), "left_out": names(&model.left_out) })
+}
+
+fn as_text(args: &Grow, Grown { model, .. }: &Grown) -> String {
+    let allowed = match model.preserving {
+        true => format!("allowed {:.0e}", model.preservation.tolerance),
+        false => "it does not claim to preserve the function".into(),
+    };
+    format!(
+        "{}: {} parameters in {} ({}); logits moved by {:.1e} relative to the larger of 1 and the largest logit ({allowed})",
+        args.to.display(),
+        count(n_parameters(&model.after) as f64),
+        model.dtype.name(),
+        model.after.describe(),
+        model.preservation.error(),
+    )
 }
 
 /// Says which files of a folder were not taken along, a line for each reason.
@@ -191,187 +200,4 @@ pub fn say_left_out(left_out: &[LeftOut]) {
 
 fn names(left_out: &[LeftOut]) -> Vec<&str> {
     left_out.iter().map(|file| file.name.as_str()).collect()
-}
-
-fn grow_checkpoint(args: &Grow, phases: &Phases) -> Result<Done, Error> {
-    if args.dtype.is_some() {
-        return Err(Error::Input(
-            "--dtype is for models of transformers; a checkpoint keeps the type that it is trained in".into(),
-        ));
-    }
-    let (growths, grown) = read(&args.from, &args.how)?;
-    let (preservation, preserving) = (grown.preservation, grown.preserving);
-    let architecture = grown.after.architecture().clone();
-    let dtype = grown.after.dtype().name();
-    phases.next(format!("writing {}", args.to.display()));
-    grown.write(&args.to).map_err(failure)?;
-    Ok(Done { growths, preserving, preservation, architecture, dtype, left_out: vec![] })
-}
-
-fn grow_hub(args: &Grow, phases: &Phases) -> Result<Done, Error> {
-    one_device(Some(Device::Cpu))?;
-    let initializer = initializer(&args.how)?;
-    let growths = growths(&args.from, &args.how)?;
-    let dtype = args.dtype.map(hub::Dtype::from);
-    let request = GrowRequest { growths: &growths, initializer: &initializer, seed: args.how.seed };
-    let tell = |phase| phases.next(phase);
-    let grown = grow_folder(&args.from, &args.to, &request, dtype, &tell).map_err(failure)?;
-    say(&grown.notes);
-    let GrownFolder { preserving, preservation, after, dtype, written, .. } = grown;
-    let left_out = written.left_out;
-    Ok(Done {
-        growths,
-        preserving,
-        preservation,
-        architecture: after,
-        dtype: dtype.name(),
-        left_out,
-    })
-}
-
-/// Prints notes.
-pub fn say(notes: &[String]) {
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
-}
-
-/// Says what a user should know of a model of transformers.
-pub fn say_notes(folder: &Path) -> Result<(), Error> {
-    if is_hub(folder) {
-        say(&hub::notes(folder)?);
-    }
-    Ok(())
-}
-
-/// The checkpoint in `from` grown as the user asked, and by what.
-pub fn read(from: &Path, how: &How) -> Result<(Vec<Growth>, GrownCheckpoint), Error> {
-    let device = one_device(how.device)?;
-    let initializer = initializer(how)?;
-    let growths = growths(from, how)?;
-    let request = GrowRequest { growths: &growths, initializer: &initializer, seed: how.seed };
-    let grown = GrownCheckpoint::read(from, &request, device).map_err(failure)?;
-    Ok((growths, grown))
-}
-
-fn initializer(how: &How) -> Result<Initializer, Error> {
-    let initializer = match how.init {
-        InitializerArg::Normal => Initializer::Normal { scale: how.scale },
-        InitializerArg::Fixed => Initializer::Fixed { std_dev: how.scale },
-        InitializerArg::Matched => Initializer::Matched { scale: how.scale },
-        InitializerArg::Glorot => Initializer::Glorot { scale: how.scale },
-        InitializerArg::Copy => Initializer::Copy,
-    };
-    initializer.validate().map_err(Error::input("--scale"))?;
-    Ok(initializer)
-}
-
-pub fn failure(error: GrowError) -> Error {
-    match error {
-        GrowError::NotPreserved { .. } => Error::Outcome(error.to_string()),
-        _ => Error::Input(error.to_string()),
-    }
-}
-
-fn growths(from: &Path, how: &How) -> Result<Vec<Growth>, Error> {
-    let growths: Vec<Growth> = match &how.apply {
-        Some(path) => {
-            let named = path.display();
-            let text = read_regular(path, LARGEST_LIST)
-                .map_err(Error::input(format!("cannot read {named}")))?;
-            let what = format!("{named} is no JSON list of transforms and operators");
-            serde_json::from_slice(&text).map_err(Error::input(what))?
-        }
-        None => to_sizes(from, how)?,
-    };
-    if let Some(growth) = growths.iter().find(|growth| growth.ramp_tokens() > 0) {
-        let name = growth.name();
-        return Err(Error::Input(format!(
-            "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens = 0 has no mask"
-        )));
-    }
-    if let Some(operator) = growths.iter().find_map(Growth::learning) {
-        let name = operator.name();
-        return Err(Error::Input(format!(
-            "{name}: it learns from the training text, so it grows in sweeps only"
-        )));
-    }
-    if growths.is_empty() {
-        return Err(Error::Input(
-            "nothing to grow: give --apply FILE, or sizes such as --d-ff 256".into(),
-        ));
-    }
-    Ok(growths)
-}
-
-fn to_sizes(from: &Path, how: &How) -> Result<Vec<Growth>, Error> {
-    let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
-    let sizes = Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff };
-    let architecture = Checkpoint::read_architecture(from)?;
-    check_sizes(&architecture, how)?;
-    let target = TargetShape::reach(&architecture, &sizes)
-        .map_err(|error| Error::Input(error.to_string()))?;
-    let target =
-        Architecture { d_model: target.d_model, layers: target.layers, ..architecture.clone() };
-    check_room(&target).map_err(|error| Error::Input(error.to_string()))?;
-    let Some(operator) = &how.operator else {
-        let transforms =
-            reach(&architecture, &sizes).map_err(|error| Error::Input(error.to_string()))?;
-        return Ok(transforms.into_iter().map(Growth::from).collect());
-    };
-    let operator: Operator = serde_json::from_str(operator).map_err(Error::input("--operator"))?;
-    let to = TargetShape::reach(&architecture, &sizes)
-        .map_err(|error| Error::Input(error.to_string()))?;
-    Ok(vec![Application { operator, to }.into()])
-}
-
-/// Refuses sizes that no model has, before anything is laid out for them.
-fn check_sizes(architecture: &Architecture, how: &How) -> Result<(), Error> {
-    let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, .. } = how;
-    let axes = [("d-model", d_model), ("d-k", d_k), ("d-v", d_v), ("d-ff", d_ff)]
-        .map(|(name, n)| (name, n, MAX_SIZE));
-    let counts = [("n-layers", n_layers), ("n-heads", n_heads), ("n-kv-heads", n_kv_heads)];
-    let counts = counts.map(|(name, n)| (name, n, MAX_COUNT));
-    for (name, n, most) in axes.into_iter().chain(counts) {
-        if let Some(n) = n.filter(|n| !(1..=most).contains(n)) {
-            let size =
-                if name == "n-layers" { size_of_deep(architecture, n) } else { String::new() };
-            return Err(Error::Input(format!("--{name} is {n}{size}; allowed are 1 to {most}")));
-        }
-    }
-    let new = n_layers.map_or(0, |n| n.saturating_sub(architecture.layers.len()));
-    if new > MAX_NEW_LAYERS {
-        return Err(Error::Input(format!(
-            "{new} new layers at once; allowed are {MAX_NEW_LAYERS}: grow in several steps"
-        )));
-    }
-    let (layers, heads) =
-        (n_layers.unwrap_or(architecture.layers.len()), n_heads.or(n_kv_heads).unwrap_or(1));
-    match layers.saturating_mul(heads) {
-        n if n > MAX_HEADS => Err(Error::Input(format!(
-            "{layers} layers of {heads} heads are {n}; allowed are {MAX_HEADS} in all"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// No list of transforms has more bytes.
-const LARGEST_LIST: u64 = 16 << 20;
-
-/// Each new layer is a growth of its own, whose sizes are all checked again: with more of them that
-/// takes minutes.
-const MAX_NEW_LAYERS: usize = 1 << 10;
-/// No model has more heads in all of its layers.
-const MAX_HEADS: usize = 1 << 20;
-
-/// How many parameters a model would have with so many layers like its last one.
-fn size_of_deep(architecture: &Architecture, n_layers: usize) -> String {
-    let now = architecture.layers.len();
-    let mut one_more = architecture.clone();
-    one_more.layers.extend(architecture.layers.last().cloned());
-    let (all, more) = (n_parameters(architecture) as f64, n_parameters(&one_more) as f64);
-    let parameters = all + (more - all) * (n_layers as f64 - now as f64);
-    if n_layers > now {
-        format!(", which would be {parameters:.1e} parameters")
-    } else {
-        String::new()
-    }
 }

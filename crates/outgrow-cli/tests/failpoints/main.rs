@@ -595,11 +595,8 @@ fn no_write_that_lasts_is_without_a_point() {
 
 /// Those that need none, or stand within one of another name.
 const EXCEPT: &[(&str, &str)] = &[
-    // Within `Tx::commit`, which takes a point; and `sync_parent`, which its callers have points
-    // for.
+    // Within `Tx::commit`, which takes a point.
     ("outgrow-store/src/driver.rs", "commit"),
-    ("outgrow-train/src/aside.rs", "Some(parent) =>"),
-    ("outgrow-train/src/aside.rs", "None =>"),
     // What a user asked to be written, aside first: a kill leaves that at most.
     ("outgrow-data/src/publish/folder.rs", "rename"),
     // Within the points of those who publish.

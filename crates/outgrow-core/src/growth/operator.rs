@@ -66,7 +66,7 @@ trait Method {
     }
 
     /// Whether training text decides what it makes.
-    fn learns(&self) -> bool {
+    fn needs_data(&self) -> bool {
         false
     }
 
@@ -197,8 +197,8 @@ impl Operator {
     }
 
     /// Whether training text decides what it makes. It then stands alone in its stage.
-    pub fn learns(&self) -> bool {
-        self.method().learns()
+    pub fn needs_data(&self) -> bool {
+        self.method().needs_data()
     }
 
     /// FLOPs that it spends on itself.

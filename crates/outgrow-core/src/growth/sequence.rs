@@ -82,9 +82,9 @@ impl Growth {
     }
 
     /// The operator, if training text decides what it makes.
-    pub fn learning(&self) -> Option<&Operator> {
+    pub fn data_driven(&self) -> Option<&Operator> {
         match self {
-            Growth::Operator(application) if application.operator.learns() => {
+            Growth::Operator(application) if application.operator.needs_data() => {
                 Some(&application.operator)
             }
             _ => None,

@@ -133,7 +133,7 @@ impl GrowthPlan {
                 });
             }
             if let (Some(operator), 2..) =
-                (stage.growths.iter().find_map(Growth::learning), stage.growths.len())
+                (stage.growths.iter().find_map(Growth::data_driven), stage.growths.len())
             {
                 return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
             }
@@ -218,7 +218,7 @@ impl GrowthPlan {
     /// FLOPs that the operators of a stage spend on themselves.
     pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
-        let operators = self.stages[stage].growths.iter().filter_map(Growth::learning);
+        let operators = self.stages[stage].growths.iter().filter_map(Growth::data_driven);
         operators.map(|operator| operator.flops(before, after)).fold(0, u128::saturating_add)
     }
 }

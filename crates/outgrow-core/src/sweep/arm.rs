@@ -83,8 +83,8 @@ impl Sweep {
             mean += (at - from) * per_sequence(&architecture);
             from = *at;
             if let Ok(grown) = grow_all(&architecture, growths, 0) {
-                let learning = growths.iter().filter_map(Growth::learning);
-                operators += learning
+                let data_driven = growths.iter().filter_map(Growth::data_driven);
+                operators += data_driven
                     .map(|operator| operator.flops(&architecture, &grown.architecture) as f64)
                     .sum::<f64>();
                 architecture = grown.architecture;

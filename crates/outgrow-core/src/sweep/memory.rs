@@ -10,7 +10,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backward {
     /// In buffers that live as long as the architecture does.
-    ByHand,
+    Fused,
     /// By libtorch, which keeps what it needs from the forward pass.
     Autograd,
 }
@@ -24,7 +24,7 @@ pub fn training_bytes(trial: &Trial, micro_batches: usize, backward: Backward) -
     let batch = training.batch_size.div_ceil(micro_batches);
     let target = trial.plan.target();
     let activations = match backward {
-        Backward::ByHand => activation_bytes(target, batch, number),
+        Backward::Fused => activation_bytes(target, batch, number),
         // Measured: it keeps inputs of elementwise operations, too.
         Backward::Autograd => activation_bytes(target, batch, number).saturating_mul(2),
     };

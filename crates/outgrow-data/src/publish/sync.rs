@@ -13,8 +13,11 @@ pub(super) fn place(path: &Path) -> io::Result<()> {
     Point::PublishPlaceSync.around(|| folder_of(path))
 }
 
-/// The same where no process is killed in tests.
-pub(super) fn folder_of(path: &Path) -> io::Result<()> {
+/// Syncs the folder that `path` lies in, for callers that have failpoints of their own.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn folder_of(path: &Path) -> io::Result<()> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()

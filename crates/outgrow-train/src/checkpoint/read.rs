@@ -86,12 +86,12 @@ impl Checkpoint {
     /// As of [`Checkpoint::read`], and if it is not a copy of the model of this digest, as a whole.
     pub(crate) fn read_copy(
         folder: &Path,
-        origin: &str,
+        digest: &str,
         device: Device,
     ) -> Result<Self, CheckpointError> {
         let (head, _) = read_head(folder)?;
-        if head.origin.as_deref() != Some(origin) {
-            let why = format!("it is not the copy of the model {origin} that was written there");
+        if head.origin.as_deref() != Some(digest) {
+            let why = format!("it is not the copy of the model {digest} that was written there");
             return Err(damaged(&folder.join(HEAD), why));
         }
         Self::read_own(folder, head, device)

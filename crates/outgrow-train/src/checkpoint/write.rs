@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use outgrow_data::publish::sync_folder_of;
 use outgrow_failpoint::Point;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     read::Checkpoint,
     tensors::{named, store},
 };
-use crate::aside::{asides, sync_parent};
+use crate::aside::asides;
 
 impl Checkpoint {
     /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and
@@ -32,17 +33,17 @@ impl Checkpoint {
     pub(crate) fn write_copy(
         &self,
         folder: &Path,
-        origin: Option<&str>,
+        copy_of: Option<&str>,
     ) -> Result<(String, u64), CheckpointError> {
         if folder.exists() {
             return Err(CheckpointError::Exists(folder.display().to_string()));
         }
         let [aside, _] = asides(folder);
-        let written = self.write_aside(&aside, origin).map_err(file_error(folder));
+        let written = self.write_aside(&aside, copy_of).map_err(file_error(folder));
         let moved = written.and_then(|sizes| {
             let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
             let synced =
-                renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_parent(folder)));
+                renamed.and_then(|()| Point::CheckpointPlaceSync.around(|| sync_folder_of(folder)));
             synced.map_err(file_error(folder))?;
             Ok(sizes)
         });
@@ -52,7 +53,7 @@ impl Checkpoint {
         moved
     }
 
-    fn write_aside(&self, folder: &Path, origin: Option<&str>) -> io::Result<(String, u64)> {
+    fn write_aside(&self, folder: &Path, copy_of: Option<&str>) -> io::Result<(String, u64)> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let (digests, bytes) = self.write_tensors(folder)?;
@@ -62,7 +63,7 @@ impl Checkpoint {
             architecture: self.state.architecture().clone(),
             training: self.progress.clone(),
             optimizer_step: self.state.step,
-            origin: origin.map(str::to_owned),
+            origin: copy_of.map(str::to_owned),
             digests,
         };
         let head = serde_json::to_vec_pretty(&head).map_err(io::Error::other)?;

@@ -96,3 +96,42 @@ fn move_entry(w: &mut f32, m: &mut f32, v: &mut f32, g: f32, rates: &Rates, rate
     *v += rates.new[1] * (g * g - *v);
     *w = *w * rate.keep - *m / (v.sqrt() * rate.root + rates.eps) * rate.step;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_alone_moves_each_entry_by_the_rate_of_its_age() {
+        let n = 37;
+        let gradient: Vec<f32> = (0..n).map(|i| (i as f32 * 0.9).cos()).collect();
+        let ages: Vec<i32> = (0..n as i32).map(|i| i % 2).collect();
+        let rates = Rates { new: [0.1, 0.05], eps: 1e-8, clip: 0.5 };
+        let rate = |step| Rate { step, root: 2.0, keep: 0.9 };
+        let stretch = Stretch { range: 5..30, factor: 3.0, decays: true };
+        let (mut w, mut m, mut v) = (vec![1.0f32; n], vec![0.2f32; n], vec![0.3f32; n]);
+        let mut flat = Flat { weights: &mut w, first: &mut m, second: &mut v, gradient: &gradient };
+        flat.step_by_age(&rates, &stretch, &[rate(1e-2), rate(2e-2)], &ages);
+        for i in 0..n {
+            let expected = if stretch.range.contains(&i) {
+                let g = gradient[i] * 0.5;
+                let (first, second) = (0.2 + 0.1 * (g - 0.2), 0.3 + 0.05 * (g * g - 0.3));
+                let step = [3e-2, 6e-2][ages[i] as usize];
+                [0.9 - first / (second.sqrt() * 2.0 + 1e-8) * step, first, second]
+            } else {
+                [1.0, 0.2, 0.3]
+            };
+            for (found, expected) in [w[i], m[i], v[i]].into_iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{i}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_norm_is_summed_over_blocks() {
+        let x: Vec<f32> = (0..10_000).map(|i| (i as f32 * 0.11).sin()).collect();
+        let exact = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        assert!((norm(&x) - exact).abs() < 1e-5 * exact);
+        assert_eq!(norm(&[]), 0.0);
+    }
+}

@@ -21,15 +21,16 @@ pub(crate) fn flat<'a>(
                 && tensor.is_contiguous()
                 && tensor.device() == Device::Cpu
         );
-        // SAFETY: as asserted; the state is borrowed mutably, and each of its tensors is taken
-        // once.
+        // SAFETY: as asserted; the state is borrowed mutably for as long as the slice lives, and
+        // each of its tensors, which share no memory, is taken once.
         unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
     };
     let (weights, first, second) =
         (write(&state.weights), write(&state.first_moment), write(&state.second_moment));
     let ages = &state.cohort;
-    assert!(ages.kind() == Kind::Int && ages.is_contiguous());
-    // SAFETY: as asserted.
+    assert!(ages.kind() == Kind::Int && ages.is_contiguous() && ages.device() == Device::Cpu);
+    // SAFETY: as asserted; the state is borrowed for as long as the slice lives, and a step writes
+    // none of its ages.
     let ages = unsafe { std::slice::from_raw_parts(ages.data_ptr().cast::<i32>(), ages.numel()) };
     (adamw::Flat { weights, first, second, gradient: read(gradient) }, ages)
 }

@@ -287,3 +287,83 @@ pub(super) fn cross_entropy<E: Element>(logits: &mut [E], targets: &[i64], o: us
     });
     total / targets.len() as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers around 0 that look random.
+    fn numbers(n: usize, seed: f32) -> Vec<f32> {
+        (0..n).map(|i| ((i as f32 + seed) * 1.7).sin()).collect()
+    }
+
+    /// Holds a gradient to differences of `loss` at a point.
+    fn is_gradient(x: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) -> f32) {
+        for (i, &expected) in gradient.iter().enumerate() {
+            let at = |by: f32| {
+                let mut moved = x.to_vec();
+                moved[i] += by;
+                loss(&moved)
+            };
+            let found = (at(1e-2) - at(-1e-2)) / 2e-2;
+            assert!((found - expected).abs() < 2e-3, "{i}: {found}, not {expected}");
+        }
+    }
+
+    fn dot(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn softmax_is_a_distribution_over_what_is_seen_and_has_its_gradient() {
+        // Two matrices whose rows are no whole number of lanes.
+        let (t, scores) = (17, numbers(2 * 17 * 17, 0.0));
+        let of = |scores: &[f32], causal| {
+            let mut p = scores.to_vec();
+            softmax(&mut p, t, 0.5, causal);
+            p
+        };
+        for causal in [false, true] {
+            let p = of(&scores, causal);
+            for (row, p) in p.chunks_exact(t).enumerate() {
+                let n = if causal { row % t + 1 } else { t };
+                assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-5 && p[n..] == vec![0.0; t - n]);
+            }
+            let toward = numbers(scores.len(), 0.3);
+            let mut d = toward.clone();
+            softmax_backward(&p, &mut d, t, 0.5, causal);
+            let rows = 5 * t;
+            is_gradient(&scores[..rows], &d[..rows], |moved| dot(&of(moved, causal), &toward));
+        }
+    }
+
+    #[test]
+    fn a_norm_has_its_gradient() {
+        let (x, gain, toward) = (numbers(3 * 19, 0.1), numbers(19, 0.2), numbers(3 * 19, 0.3));
+        let norm = Gain { gain: &gain, eps: 1e-5 };
+        let of = |x: &[f32]| {
+            let (mut y, mut r) = (vec![0.0f32; x.len()], vec![0.0; 3]);
+            norm.norm(x, &mut y, &mut r);
+            (y, r)
+        };
+        let (mut dx, mut dgain) = (vec![0.0; x.len()], vec![0.0; gain.len()]);
+        norm.backward(&toward, &x, &of(&x).1, &mut dx, &mut dgain);
+        is_gradient(&x, &dx, |moved| dot(&of(moved).0, &toward));
+    }
+
+    #[test]
+    fn heads_are_gathered_and_scattered_back() {
+        // Two sequences of 3 positions, rows of 11 columns: 2 heads of width 4 from column 2 on.
+        let heads = Heads { at: 2, n: 2, d: 4, t: 3, width: 11 };
+        let rows = numbers(2 * 3 * 11, 0.0);
+        let (mut gathered, mut back) = (vec![0.0f32; 2 * 2 * 3 * 4], vec![0.0; rows.len()]);
+        heads.gather(&rows, &mut gathered);
+        heads.scatter(&gathered, &mut back);
+        for (row, back) in rows.chunks_exact(11).zip(back.chunks_exact(11)) {
+            assert_eq!((&back[..2], &back[10..]), (&[0.0, 0.0][..], &[0.0][..]));
+            assert_eq!(back[2..10], row[2..10]);
+        }
+        // The second head of the first sequence, its position 1.
+        assert_eq!(gathered[(3 + 1) * 4..][..4], rows[11 + 2 + 4..][..4]);
+    }
+}

@@ -7,12 +7,16 @@
 pub(super) fn simd<R>(run: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-            // SAFETY: the processor has them.
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+        {
+            // SAFETY: the processor has all four that it is compiled for.
             return unsafe { avx512(run) };
         }
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has them.
+            // SAFETY: the processor has what it is compiled for.
             return unsafe { avx2(run) };
         }
     }

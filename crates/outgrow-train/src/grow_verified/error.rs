@@ -27,6 +27,14 @@ pub enum GrowError {
         /// Why not.
         error: GrowthError,
     },
+    /// The place is taken.
+    #[error("{0} exists already; name a folder that does not")]
+    Exists(String),
+    /// A type to store was named for a checkpoint.
+    #[error(
+        "--dtype is for models of transformers; a checkpoint keeps the type that it is trained in"
+    )]
+    Dtype,
     /// The function moved.
     #[error(
         "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}{hint}; nothing was written"

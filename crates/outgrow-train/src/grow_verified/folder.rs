@@ -1,9 +1,9 @@
-//! A folder of transformers, grown.
+//! A folder of transformers, grown by maps: in little more memory than what is written takes.
 
 use std::{collections::BTreeMap, path::Path};
 
 use outgrow_core::{
-    Architecture, ParamId,
+    ParamId,
     edit::{Edit, Fill, Role, apply},
     event::Preservation,
     growth::Grown,
@@ -12,70 +12,38 @@ use outgrow_core::{
 use tch::{Kind, Tensor, no_grad};
 
 use super::{
+    candidate::{Candidate, Unpublished},
     error::GrowError,
     probe::{preservation, probe},
-    request::{GrowRequest, check_promise},
+    request::GrowRequest,
 };
 use crate::{
     device::Device,
     dtype::Dtype,
     finite::not_finite,
-    hub::{Aside, Family, FolderSource, HubError, HubModel, Written, format_error},
+    hub::{Aside, FolderSource, HubError, HubModel, Written, format_error},
     model::Model,
     room::{self, Need},
     tensor::Growable,
 };
 
-/// What growing a folder gave.
-#[derive(Debug)]
-pub struct GrownFolder {
-    /// Its family.
-    pub family: Family,
-    /// Before.
-    pub before: Architecture,
-    /// After, as what was written says it.
-    pub after: Architecture,
-    /// The type that the weights are stored in.
-    pub dtype: Dtype,
-    /// Whether all growths claim to preserve the function.
-    pub preserving: bool,
-    /// Logits of a probe of random tokens: of what was read, and of what was written and read
-    /// again.
-    pub preservation: Preservation,
-    /// What was written.
-    pub written: Written,
-    /// What a user should know of the folder that was grown.
-    pub notes: Vec<String>,
-}
-
 /// Sequences of the probe, and how long they are at most: a model of a billion parameters computes
 /// them in seconds.
 const PROBE: [usize; 2] = [2, 32];
 
-/// Grows the model in `from` and writes it to `to`, in the type of its weights or in `dtype`. What
-/// was written is read again and compared; if the growths claim to preserve the function and it
-/// moved, it is removed. `tell` hears what is being done.
-///
-/// # Errors
-/// If something can't be read, applied, said in the family's format or written, or if the function
-/// moved. Nothing is left behind then.
-pub fn grow_folder(
+/// Grows the model in a folder, writes it beside `to`, in the type of its weights or in another, and
+/// reads what was written again.
+pub(super) fn grow(
     from: &Path,
     to: &Path,
     request: &GrowRequest,
-    dtype: Option<Dtype>,
     tell: &dyn Fn(String),
-) -> Result<GrownFolder, GrowError> {
-    if to.symlink_metadata().is_ok() {
-        return Err(HubError::Exists(to.display().to_string()).into());
-    }
-    tell(format!("reading {}", from.display()));
+) -> Result<Candidate, GrowError> {
     let model = HubModel::read(from)?;
-    let (family, before, stored, notes) =
-        (model.family, model.architecture.clone(), model.dtype, model.notes());
+    let (before, stored, notes) = (model.architecture.clone(), model.dtype, model.notes());
     let grown = request.apply_to(&before)?;
-    family.check(&grown.architecture)?;
-    let dtype = dtype.unwrap_or(stored);
+    model.family.check(&grown.architecture)?;
+    let dtype = request.dtype.unwrap_or(stored);
     let need = Need { each: stored.bytes(), device: Device::Cpu, disk: Some((to, dtype.bytes())) };
     room::check(&grown.architecture, need)?;
     tell("computing what it says to a probe".into());
@@ -85,12 +53,15 @@ pub fn grow_folder(
     tell("reading and comparing what was written".into());
     let again = aside.read(to, dtype)?;
     let preservation = probe.compare(&again);
-    let preserving = request.preserves(&before);
-    check_promise(preserving, &preservation, || hint(stored, dtype, &grown.edits))?;
-    let after = again.architecture.clone();
-    drop(again);
-    aside.settle(to)?;
-    Ok(GrownFolder { family, before, after, dtype, preserving, preservation, written, notes })
+    Ok(Candidate {
+        before,
+        after: again.architecture.clone(),
+        dtype,
+        preservation,
+        hint: hint(stored, dtype, &grown.edits),
+        notes,
+        unpublished: Unpublished::Folder(aside, written),
+    })
 }
 
 /// Where a model is written, and in which type.

@@ -8,6 +8,7 @@ use outgrow_core::{
 };
 
 use super::error::GrowError;
+use crate::{device::Device, dtype::Dtype};
 
 /// What a model is to be grown by.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,11 @@ pub struct GrowRequest<'a> {
     pub initializer: &'a Initializer,
     /// Of all draws.
     pub seed: u64,
+    /// Where a checkpoint is computed; a folder of transformers is computed on the processor.
+    pub device: Device,
+    /// The type that a folder of transformers is stored in [default: that of its weights]; none for
+    /// a checkpoint, which keeps its own.
+    pub dtype: Option<Dtype>,
 }
 
 impl GrowRequest<'_> {
@@ -33,11 +39,11 @@ impl GrowRequest<'_> {
     }
 }
 
-/// Refuses a growth that broke its promise to preserve the function; `hint` says what may help.
+/// Refuses a growth that broke its promise to preserve the function.
 pub(super) fn check_promise(
     preserving: bool,
     preservation: &Preservation,
-    hint: impl FnOnce() -> String,
+    hint: String,
 ) -> Result<(), GrowError> {
     if !preserving || preservation.holds() {
         return Ok(());
@@ -45,6 +51,6 @@ pub(super) fn check_promise(
     Err(GrowError::NotPreserved {
         error: preservation.error(),
         tolerance: preservation.tolerance,
-        hint: hint(),
+        hint,
     })
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use outgrow_core::{Architecture, Form, ParamId, ParamKind};
+use outgrow_data::publish::sync_folder_of;
 use outgrow_failpoint::Point;
 use safetensors::tensor::View;
 use serde_json::{Map, Value, json};
@@ -21,11 +22,7 @@ use super::{
     layout::Stored,
     read::HubModel,
 };
-use crate::{
-    aside::{asides, sync_parent},
-    dtype::Dtype,
-    state::TrainingState,
-};
+use crate::{aside::asides, dtype::Dtype, state::TrainingState};
 
 /// No file of weights is larger, as long as no tensor is.
 const SHARD_BYTES: usize = 5_000_000_000;
@@ -152,7 +149,7 @@ impl Aside {
     pub fn settle(self, to: &Path) -> Result<(), HubError> {
         let renamed = Point::HubRename.around(|| fs::rename(&self.folder, to));
         renamed
-            .and_then(|()| Point::HubPlaceSync.around(|| sync_parent(to)))
+            .and_then(|()| Point::HubPlaceSync.around(|| sync_folder_of(to)))
             .map_err(file_error(to))
     }
 }

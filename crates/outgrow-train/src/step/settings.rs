@@ -22,7 +22,7 @@ pub fn kinds(precision: Precision) -> (Kind, Kind) {
 pub fn backward(trial: &Trial, device: Device, together: usize) -> Backward {
     let kind = kinds(trial.settings.training.precision).0;
     match together == 1 && fused::serves(trial.plan.target(), device.tch(), kind) {
-        true => Backward::ByHand,
+        true => Backward::Fused,
         false => Backward::Autograd,
     }
 }

@@ -14,7 +14,7 @@ use crate::{device::Device, optimizer, state::TrainingState};
 pub struct Stepper {
     settings: StepSettings,
     backend: Backend,
-    parts: usize,
+    micro_batches: usize,
 }
 
 /// What a step leaves on the device.
@@ -27,10 +27,11 @@ pub struct Stepped {
 }
 
 impl Stepper {
-    /// For states on `device`; batches are computed in so many equal parts, one after another, for
-    /// memory.
-    pub fn new(settings: StepSettings, device: Device, parts: usize) -> Self {
-        Self { backend: Backend::new(kinds(settings.precision).0, device), settings, parts }
+    /// For states on `device`; batches are computed in so many equal micro-batches, one after
+    /// another, for memory.
+    pub fn new(settings: StepSettings, device: Device, micro_batches: usize) -> Self {
+        let backend = Backend::new(kinds(settings.precision).0, device);
+        Self { settings, backend, micro_batches }
     }
 
     /// Gives back the memory that is kept from step to step.
@@ -55,23 +56,27 @@ impl Stepper {
     ) -> Stepped {
         let sequences: Vec<Tokens> = sequences.collect();
         let batch = sequences.len() / state.replicates().unwrap_or(1) as usize;
-        let size = batch.div_ceil(self.parts);
-        let mut parts = (0..batch).step_by(size).map(|at| {
+        let size = batch.div_ceil(self.micro_batches);
+        let mut micro_batches = (0..batch).step_by(size).map(|at| {
             sequences
                 .chunks(batch)
                 .flat_map(|of_one| of_one[at..].iter().take(size).copied())
                 .collect::<Vec<_>>()
         });
-        let (mut loss, mut gradient) =
-            self.backend.gradient(state, &parts.next().expect("a batch of sequences"), after);
-        if self.parts > 1 {
-            // Fused, the next part is computed where this one's gradient lies.
+        let (mut loss, mut gradient) = self.backend.gradient(
+            state,
+            &micro_batches.next().expect("a batch of sequences"),
+            after,
+        );
+        if self.micro_batches > 1 {
+            // Fused, the next one is computed where this one's gradient lies.
             gradient = gradient.copy();
-            for part in parts {
-                let (its_loss, its_gradient) = self.backend.gradient(state, &part, after);
+            for micro_batch in micro_batches {
+                let (its_loss, its_gradient) = self.backend.gradient(state, &micro_batch, after);
                 (loss, gradient) = (loss + its_loss, gradient + its_gradient);
             }
-            (loss, gradient) = (loss / self.parts as f64, gradient / self.parts as f64);
+            (loss, gradient) =
+                (loss / self.micro_batches as f64, gradient / self.micro_batches as f64);
         }
         let gradient_norm = optimizer::step(state, &gradient, &self.settings, learning_rate);
         after(Phase::Optimizer);

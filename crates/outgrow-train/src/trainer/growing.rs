@@ -15,10 +15,10 @@ use tch::{Tensor, no_grad};
 
 use super::{job::TrainError, member::Member, window::Clock};
 use crate::{
+    data_driven,
     device::Device,
     doctor,
     grow_verified::compare,
-    learn,
     mask::Mask,
     optimizer,
     state::{GrowOptions, TrainingState},
@@ -100,8 +100,8 @@ impl DueStage<'_> {
         };
         let next = no_grad(|| before.grown(grown, &options));
         let growths = &trial.plan.stages()[self.number].growths;
-        match growths.iter().find_map(Growth::learning) {
-            Some(operator) => self.learn(trial, operator, before, next, goes_on),
+        match growths.iter().find_map(Growth::data_driven) {
+            Some(operator) => self.fit(trial, operator, before, next, goes_on),
             None => Some(next),
         }
     }
@@ -128,7 +128,7 @@ impl DueStage<'_> {
     }
 
     /// Lets an operator learn from training text, in an order of its own, as long as it `goes_on`.
-    fn learn(
+    fn fit(
         &self,
         trial: &Trial,
         operator: &Operator,
@@ -144,7 +144,7 @@ impl DueStage<'_> {
                 (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
             goes_on().then(|| batch_of(sequences, seq_len, self.device))
         };
-        learn::learn(operator, before, grown, seed, &batch)
+        data_driven::fit(operator, before, grown, seed, &batch)
     }
 
     /// Asks the doctor about a growth; refuses what can never learn.

@@ -14,9 +14,9 @@ pub struct Options {
     pub device: Device,
     /// Write a checkpoint when so many tokens were trained since the last.
     pub checkpoint_every_tokens: u64,
-    /// Compute a batch in so many equal parts, one after another, for memory; the results agree but
-    /// for rounding.
-    pub parts: usize,
+    /// Compute a batch in so many equal micro-batches, one after another, for memory; the results
+    /// agree but for rounding.
+    pub micro_batches: usize,
     /// Keep so many checkpoints of each trial, at least one: those before the last are for the case
     /// that it is damaged.
     pub keep: usize,
@@ -34,8 +34,8 @@ pub struct Job {
     pub epoch: u64,
     /// The recorded checkpoints to go on from, newest first; damaged ones are passed over.
     pub resume: Vec<Saved>,
-    /// Where there is none: the state of another trial that is this one's, too.
-    pub begin: Option<Begin>,
+    /// Where there is none: the state of another trial up to which both are the same training.
+    pub prefix: Option<Prefix>,
     /// Where there is none either: the model that it begins with, if its settings name one.
     pub initial: Option<PathBuf>,
     /// Steps whose state other trials begin from, and the folder to write it to.
@@ -51,9 +51,9 @@ pub struct Saved {
     pub digest: String,
 }
 
-/// The state of another trial that a trial begins from.
+/// The state of another trial at the end of the prefix that a trial shares with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begin {
+pub struct Prefix {
     /// Its folder.
     pub folder: PathBuf,
     /// Digest of its head, as it was recorded; older databases have none.
@@ -102,10 +102,10 @@ pub enum TrainError {
     #[error("the model {0} that this trial begins with is not at hand")]
     NoInitial(String),
     /// Not enough memory.
-    #[error("out of memory with the batch in {parts} part(s)")]
+    #[error("out of memory with the batch in {micro_batches} part(s)")]
     Memory {
-        /// Into how many parts it was cut.
-        parts: usize,
+        /// Into how many it was cut.
+        micro_batches: usize,
     },
     /// libtorch failed.
     #[error("libtorch: {0}")]

@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
             ended: vec![],
             corpus,
             options,
-            stepper: Stepper::new(settings, options.device, options.parts),
+            stepper: Stepper::new(settings, options.device, options.micro_batches),
             state: no_grad(|| TrainingState::stack(states)),
             at,
             stages,
@@ -272,7 +272,7 @@ impl<'a> Session<'a> {
         let settings = &self.trial().settings;
         let validation = Validation {
             windows: self.corpus.validation(settings.evaluation.tokens, self.seq_len()),
-            batch: settings.training.batch_size.div_ceil(self.options.parts),
+            batch: settings.training.batch_size.div_ceil(self.options.micro_batches),
             device: self.options.device,
         };
         let members = &mut self.members;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use outgrow_core::{Trial, event::Position};
 use tch::Kind;
 
-use super::job::{Begin, Job, Saved, TrainError};
+use super::job::{Job, Prefix, Saved, TrainError};
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Progress, Window},
     device::Device,
@@ -17,7 +17,7 @@ use crate::{
 /// that it begins with, or a new one.
 pub(super) fn start(job: &Job, device: Device) -> Result<(TrainingState, Progress), TrainError> {
     let trial = &job.trial;
-    let resumed = resume(job, device).or_else(|| begin(job, device));
+    let resumed = resume(job, device).or_else(|| from_prefix(job, device));
     let recorded: Vec<PathBuf> = job.resume.iter().map(|saved| saved.folder.clone()).collect();
     checkpoint::remove_others(&job.checkpoints, &recorded, job.epoch);
     if let Some(resumed) = resumed {
@@ -34,7 +34,7 @@ pub(super) fn start(job: &Job, device: Device) -> Result<(TrainingState, Progres
     Ok((state, progress))
 }
 
-/// The model that a trial begins with, as it was laid down.
+/// The model that a trial begins with, as it was copied.
 fn initial(
     trial: &Trial,
     digest: &str,
@@ -59,15 +59,14 @@ fn resume(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
     let instead = before.chain(["there is no other, so training begins anew"]);
     job.resume.iter().zip(instead).find_map(|(saved, instead)| {
         let read = read_of(saved, &job.trial.id(), device);
-        read.map_err(|error| eprintln!("warning: trial {}: {error}; {instead}", job.trial.id()))
-            .ok()
+        read.map_err(|error| tracing::warn!("trial {}: {error}; {instead}", job.trial.id())).ok()
     })
 }
 
 /// The state of another trial that is also this one's at that point, if it is whole; otherwise says
 /// what is wrong.
-fn begin(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
-    let Begin { folder, digest } = job.begin.as_ref()?;
+fn from_prefix(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
+    let Prefix { folder, digest } = job.prefix.as_ref()?;
     let read = match digest {
         Some(digest) => Checkpoint::read_recorded(folder, digest, device),
         None => Checkpoint::read(folder, device),
@@ -76,7 +75,7 @@ fn begin(job: &Job, device: Device) -> Option<(TrainingState, Progress)> {
     match read.and_then(|read| progress_of(read, folder)) {
         Ok((state, progress)) => Some((state, Progress { trial, ..progress })),
         Err(error) => {
-            eprintln!("warning: trial {trial}: {error}; training from the beginning");
+            tracing::warn!("trial {trial}: {error}; training from the beginning");
             None
         }
     }

@@ -78,7 +78,7 @@ impl Method for GradMax {
         }
     }
 
-    fn learns(&self) -> bool {
+    fn needs_data(&self) -> bool {
         true
     }
 

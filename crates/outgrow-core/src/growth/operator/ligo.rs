@@ -75,7 +75,7 @@ impl Method for Ligo {
         }
     }
 
-    fn learns(&self) -> bool {
+    fn needs_data(&self) -> bool {
         true
     }
 

@@ -48,7 +48,7 @@ struct Map {
 const OF_HEADS: [Axis; 4] = [Axis::Query, Axis::Key, Axis::Value, Axis::Mixed];
 
 /// Learns the map on the task's loss, and makes the large weights by it.
-pub fn learn(
+pub fn fit(
     ligo: &Ligo,
     before: &TrainingState,
     grown: TrainingState,

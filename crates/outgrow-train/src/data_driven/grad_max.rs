@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Sets what the new units and value channels of the grown state write.
-pub fn learn(
+pub fn fit(
     grad_max: &GradMax,
     before: &TrainingState,
     grown: TrainingState,
@@ -191,7 +191,7 @@ mod tests {
                 GrowOptions { initializer: &Initializer::Copy, copies: false, seed: 1, event: 0 };
             let padded = || no_grad(|| before.grown(&grown, &options));
             let after =
-                learn(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
+                fit(&operator, &before, padded(), &|_, _| Some(tokens(1))).expect("not stopped");
             let logits = |state: &TrainingState| {
                 Model::new(state.architecture(), state.weights(Kind::Double)).logits(&tokens(2).0)
             };

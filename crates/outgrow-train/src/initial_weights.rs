@@ -1,4 +1,4 @@
-//! Models that trials begin with: laid down once, in our format, for all workers.
+//! Models whose weights trials begin with: copied once, in our format, for all workers.
 
 use std::{
     fs::File,
@@ -39,25 +39,25 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
         debug_assert!(folder.join(HEAD).exists());
         return Ok(vec![folder.join(MODEL)]);
     }
-    // What is refused when it is laid down is refused here.
+    // What is refused when it is copied is refused here.
     Ok(HubModel::read(folder)?.files)
 }
 
-/// Lays the model of `folder`, whose digest is `origin`, down at `to`, as it is trained on
-/// sequences of `seq_len` tokens: a shorter length than the model reads is cut off its learned
-/// positions. What is there whole stays; what is damaged is said, and written anew.
+/// Copies the model of `folder`, which has this digest, to `to`, as it is trained on sequences of
+/// `seq_len` tokens: a shorter length than the model reads is cut off its learned positions. A
+/// copy that is there whole stays; a damaged one is told of, and written anew.
 ///
 /// # Errors
 /// If it can't be read or written.
-pub fn begin_with(
+pub fn copy_initial_weights(
     folder: &Path,
-    origin: &str,
+    digest: &str,
     seq_len: usize,
     to: &Path,
 ) -> Result<(), CheckpointError> {
     if to.exists() {
-        let Err(error) = Checkpoint::read_copy(to, origin, Device::Cpu) else { return Ok(()) };
-        eprintln!("warning: {error}; it is copied anew from {}", folder.display());
+        let Err(error) = Checkpoint::read_copy(to, digest, Device::Cpu) else { return Ok(()) };
+        tracing::warn!("{error}; it is copied anew from {}", folder.display());
         std::fs::remove_dir_all(to)
             .map_err(|error| CheckpointError::File { path: to.display().to_string(), error })?;
     }
@@ -70,7 +70,7 @@ pub fn begin_with(
     let weights = state.parts().weights.into_iter().map(cut).collect();
     let state = TrainingState::from_weights(&architecture, weights);
     let copy = Checkpoint { state, progress: None };
-    match Point::Initial.around(|| copy.write_copy(to, Some(origin))) {
+    match Point::Initial.around(|| copy.write_copy(to, Some(digest))) {
         // Another process was faster.
         Err(_) if to.exists() => Ok(()),
         done => done.map(drop),

@@ -1,4 +1,4 @@
-//! Operators that training text decides: what they learn, they learn here.
+//! Operators that are fitted to training text.
 
 mod grad_max;
 mod ligo;
@@ -8,10 +8,10 @@ use tch::Tensor;
 
 use crate::state::TrainingState;
 
-/// The grown state with what the operator learned from batches of training text: `batch(n,
-/// sequences)` gives the inputs and targets of its nth, or none if it is to stop; then there is no
-/// state, either.
-pub fn learn(
+/// The grown state with what the operator fitted to batches of training text: `batch(n, sequences)`
+/// gives the inputs and targets of its nth, or none if it is to stop; then there is no state,
+/// either.
+pub fn fit(
     operator: &Operator,
     before: &TrainingState,
     grown: TrainingState,
@@ -19,9 +19,9 @@ pub fn learn(
     batch: &dyn Fn(u64, u64) -> Option<(Tensor, Tensor)>,
 ) -> Option<TrainingState> {
     match operator {
-        Operator::Ligo(ligo) => ligo::learn(ligo, before, grown, seed, batch),
-        Operator::GradMax(grad_max) => grad_max::learn(grad_max, before, grown, batch),
-        other => unreachable!("{} does not learn", other.name()),
+        Operator::Ligo(ligo) => ligo::fit(ligo, before, grown, seed, batch),
+        Operator::GradMax(grad_max) => grad_max::fit(grad_max, before, grown, batch),
+        other => unreachable!("{} needs no data", other.name()),
     }
 }
 
