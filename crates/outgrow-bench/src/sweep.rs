@@ -159,7 +159,7 @@ impl Job<'_> {
             epoch: 1,
             resume: vec![],
             prefix: None,
-            initial_weights: initial,
+            initial,
             snapshots: vec![],
         };
         train(&job, &self.corpus, &options, on_event).map_err(|error| error.to_string())

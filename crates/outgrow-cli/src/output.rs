@@ -1,17 +1,15 @@
 //! Printing: tables for people, JSON for programs.
 
 use std::{
-    fs::{self, File},
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
-    path::Path,
     thread,
     time::Duration,
 };
 
 pub use outgrow::readable::{count, duration, flops, shown};
 use outgrow::{Error, readable};
-use outgrow_data::publish::{NewFile, discard_unfinished};
+use outgrow_data::publish::discard_unfinished;
 
 /// Writes a text to standard output; a closed pipe is no error of ours.
 pub fn print(text: &str) -> Result<(), Error> {
@@ -36,58 +34,6 @@ pub fn exit_code(error: &Error) -> u8 {
         Error::Input(_) => 2,
         Error::Environment(_) => 3,
         Error::Interrupted(_) => 130,
-    }
-}
-
-/// Where a long answer goes: standard output, or a file that has its name when it is whole.
-pub enum Output {
-    /// Standard output.
-    Standard(io::Stdout),
-    /// What has its name already and is no file, as /dev/stdout.
-    Device(File),
-    /// A file, and the name that it is to have, for messages.
-    File(NewFile, String),
-}
-
-impl Output {
-    /// Standard output where no path is given.
-    pub fn new(path: Option<&Path>) -> Result<Self, Error> {
-        let Some(path) = path else { return Ok(Self::Standard(io::stdout())) };
-        let name = path.display().to_string();
-        let failed = Error::environment(format!("cannot write {name}"));
-        match fs::metadata(path).map_or(true, |found| found.is_file()) {
-            true => NewFile::create(path).map(|file| Self::File(file, name)).map_err(failed),
-            false => File::options().write(true).open(path).map(Self::Device).map_err(failed),
-        }
-    }
-
-    /// All is written.
-    pub fn finish(self) -> Result<(), Error> {
-        match self {
-            Self::Standard(mut out) => Ok(out.flush()?),
-            Self::Device(_) => Ok(()),
-            Self::File(file, name) => {
-                file.finish().map_err(Error::environment(format!("cannot write {name}")))
-            }
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Standard(out) => out.write(bytes),
-            Self::Device(file) => file.write(bytes),
-            Self::File(file, _) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Standard(out) => out.flush(),
-            Self::Device(file) => file.flush(),
-            Self::File(file, _) => file.flush(),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a command is at, once it takes longer than a second.
 
 use std::{
+    cell::RefCell,
     path::Path,
     sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread::JoinHandle,
@@ -47,6 +48,15 @@ impl Phases {
         // The speaker lives as long as this.
         let _ = self.sender.as_ref().map(|sender| sender.send(phase));
     }
+}
+
+/// Does something that says which phase it is in.
+pub fn told<T>(work: impl FnOnce(&dyn Fn(String)) -> T) -> T {
+    let phases = RefCell::new(None::<Phases>);
+    work(&|phase| match &mut *phases.borrow_mut() {
+        Some(phases) => phases.next(phase),
+        none => *none = Some(Phases::new(phase)),
+    })
 }
 
 impl Drop for Phases {

@@ -26,13 +26,17 @@
 //! and figures.
 
 pub mod bench;
+mod databases;
 pub mod devices;
+pub mod doctor;
 mod error;
+pub mod eval;
 pub mod export;
 mod init;
 pub mod models;
 mod namesake;
 pub mod page;
+pub mod plan;
 mod query;
 pub mod readable;
 pub mod repair;
@@ -47,6 +51,7 @@ pub mod worker;
 mod workspace;
 
 pub use self::{
+    databases::copy_database,
     devices::one_device,
     error::Error,
     export::ExportFormat,

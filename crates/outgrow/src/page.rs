@@ -54,6 +54,25 @@ impl Workspace {
     }
 }
 
+/// The name of a host that may be allowed, in small letters.
+///
+/// # Errors
+/// If it is more, or less, than a name.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let is_name =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    match is_name {
+        true => Ok(text.to_ascii_lowercase()),
+        false if text.contains('*') => {
+            Err("each host is named by itself: a pattern would let in whoever finds a name for it"
+                .into())
+        }
+        false => {
+            Err("give the name alone, without scheme, port and path, as x.app.github.dev".into())
+        }
+    }
+}
+
 /// Questions to the database at once; more wait.
 const QUESTIONS: usize = 8;
 /// The names of this machine.

@@ -56,6 +56,25 @@ pub fn count(value: f64) -> String {
     scaled(value).trim_end().replace(' ', "")
 }
 
+/// A number as people write it: `200k`, `10M`, `1.5B`, `1e9`, `1_000`.
+///
+/// # Errors
+/// If it is none, or not from 1 to 2^53.
+pub fn amount(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    let (digits, unit) = match plain.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
+        Some((at, 'M' | 'm')) => (&plain[..at], 1e6),
+        Some((at, 'B' | 'b' | 'G' | 'g')) => (&plain[..at], 1e9),
+        _ => (&*plain, 1.0),
+    };
+    let value = digits.parse::<f64>().map(|value| (value * unit).round());
+    match value {
+        Ok(value) if (1.0..=(1_u64 << 53) as f64).contains(&value) => Ok(value as u64),
+        _ => Err("give a number from 1 to 2^53, such as 500000, 500k, 20M or 1e9".into()),
+    }
+}
+
 /// Seconds as people say them.
 pub fn duration(seconds: f64) -> String {
     match seconds {
@@ -86,5 +105,8 @@ mod tests {
         assert_eq!(found, ["0", "7", "999", "1.23k", "100k", "1.00M", "1.50P"]);
         assert_eq!([5.0, 600.0, 7200.0].map(duration), ["5 s", "10 min", "2.0 h"]);
         assert_eq!(flops(2.5e12), "2.50 TFLOP");
+        let amounts = ["200k", "1_000", "1.5B", "1e9"].map(amount);
+        assert_eq!(amounts, [200_000, 1000, 1_500_000_000, 1_000_000_000].map(Ok));
+        assert!(["", "k", "0", "-1", "1e99", "many"].into_iter().all(|text| amount(text).is_err()));
     }
 }

@@ -1,10 +1,17 @@
-//! A text file as a model reads it.
+//! Text: as a model reads it, in words, counted; and tokenizers.
+
+mod description;
+mod tokenizer;
 
 use std::path::Path;
 
 use outgrow_core::Architecture;
 use outgrow_data::{CorpusError, Tokenizer, plain_text, read_regular};
 
+pub use self::{
+    description::{describe, describe_files},
+    tokenizer::{TextCount, TrainedTokenizer, count_text, train_tokenizer},
+};
 use crate::error::Error;
 
 /// A text as a model reads it.

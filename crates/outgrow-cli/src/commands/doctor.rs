@@ -4,17 +4,14 @@ use std::path::PathBuf;
 
 use outgrow::{
     Error,
-    models::{tell_notes, try_growth},
-    text::text_ids,
+    doctor::{DoctorText, Examined, doctor as examine},
 };
-use outgrow_core::{Growth, event::Diagnosis};
-use outgrow_train::{GrownCheckpoint, doctor::consult};
-use serde_json::json;
+use outgrow_core::event::Diagnosis;
 
 use super::grow::How;
 use crate::{
     output::{count, print, print_json, table},
-    phases::Phases,
+    phases,
 };
 
 /// Dry-run a growth: is the function preserved, do new weights get gradients?
@@ -38,57 +35,22 @@ pub struct Doctor {
 
 /// Examines a growth.
 pub fn doctor(args: &Doctor) -> Result<(), Error> {
-    tell_notes(&args.from)?;
-    let phases = Phases::new(format!("growing {}", args.from.display()));
-    let (growths, grown) = try_growth(&args.from, &args.how.options(None))?;
-    let ids = |path: &PathBuf| {
-        text_ids(path, args.tokenizer.as_deref(), &args.from, grown.before.architecture())
-    };
-    let text = args.text.as_ref().map(ids).transpose()?.map(|text| text.ids);
-    let named = Error::input(
-        args.text.as_ref().map_or("the checkpoint".into(), |path| path.display().to_string()),
-    );
-    phases.next("training a copy for three steps".into());
-    let diagnosis = consult(&grown, text.as_deref(), args.how.seed).map_err(named)?;
-    drop(phases);
+    let on = DoctorText { text: args.text.as_deref(), tokenizer: args.tokenizer.as_deref() };
+    let options = args.how.options(None);
+    let found = phases::told(|tell| examine(&args.from, &options, on, tell))?;
     match args.how.json {
-        true => print_json(&as_json(&growths, &grown, &diagnosis))?,
-        false => print(&as_text(&grown, &diagnosis))?,
+        true => print_json(&found)?,
+        false => print(&as_text(&found))?,
     }
-    verdict(&grown, &diagnosis)
+    found.verdict()
 }
 
-fn verdict(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> Result<(), Error> {
-    if diagnosis.is_dead() {
-        let dead = diagnosis.dead.join(", ");
-        return Err(Error::Outcome(format!(
-            "this growth can never learn: no new entry of {dead} gets a gradient within three steps, because what they are multiplied by is zero"
-        )));
-    }
-    if grown.preserving && !grown.preservation.holds() {
-        let (error, tolerance) = (grown.preservation.error(), grown.preservation.tolerance);
-        return Err(Error::Outcome(format!(
-            "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}"
-        )));
-    }
-    Ok(())
-}
-
-fn as_json(
-    growths: &[Growth],
-    grown: &GrownCheckpoint,
-    diagnosis: &Diagnosis,
-) -> serde_json::Value {
-    json!({ "growths": growths, "preserving": grown.preserving, "preservation": grown.preservation,
-            "error": grown.preservation.error(), "diagnosis": diagnosis, "dead": diagnosis.is_dead(), "locked": diagnosis.is_locked() })
-}
-
-fn as_text(grown: &GrownCheckpoint, diagnosis: &Diagnosis) -> String {
-    let preservation = grown.preservation;
+fn as_text(found: &Examined) -> String {
+    let Examined { preservation, diagnosis, .. } = found;
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let ratio =
         |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
-    let exactness = match (grown.preserving, preservation.holds()) {
+    let exactness = match (found.preserving, preservation.holds()) {
         (true, true) => "preserved, as claimed",
         (true, false) => "NOT PRESERVED, against the claim",
         (false, true) => "preserved, though it is not claimed",

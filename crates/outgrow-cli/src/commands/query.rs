@@ -1,22 +1,18 @@
 //! `outgrow query`.
 
-mod table;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use clap::ValueEnum;
-use std::path::PathBuf;
-use std::{io::Write, path::Path};
-
 use outgrow::{
     Error, Workspace, runtime,
-    tables::{self, Form},
+    tables::{self, Form, Output, Table},
 };
-use outgrow_store::{Answer, Store};
+use outgrow_store::Store;
 
-use self::table::Table;
-use crate::{
-    output::{Output, told_to_end},
-    phases::Phases,
-};
+use crate::{output::told_to_end, phases::Phases};
 
 /// Run one SQL query on the results; begin with the views curves, finals, growth and speedups
 ///
@@ -73,36 +69,19 @@ async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     let answer = store.ask(&args.sql).await;
     drop(slow);
     let answer = answer?;
-    let mut output = Output::new(args.output.as_deref())?;
-    write(answer, args, &mut output).await?;
-    output.finish()
-}
-
-async fn write(mut answer: Answer, args: &Query, output: &mut Output) -> Result<(), Error> {
-    let failed = |error| match &args.output {
-        Some(path) => cannot_write(path)(error),
-        None => Error::from(error),
-    };
-    let mut form = form(args.format, &answer.columns).map_err(failed)?;
-    while let Some(rows) = answer.next().await? {
-        let text = form.rows(rows).map_err(failed)?;
-        output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(failed)?;
-    }
-    form.end(output).and_then(|()| output.flush()).map_err(failed)
+    let output = Output::new(args.output.as_deref())?;
+    let form = form(args.format, &answer.columns).map_err(|error| output.failed(error))?;
+    output.take(answer, form).await
 }
 
 /// The form that the user wants.
-fn form(format: Format, columns: &[String]) -> std::io::Result<Box<dyn Form>> {
+fn form(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
     let format = match format {
-        Format::Table => return Ok(Box::new(Table::new(columns))),
+        Format::Table => return Ok(Box::new(Table::new(columns, io::stdout().is_terminal()))),
         Format::Csv => tables::Format::Csv,
         Format::Json => tables::Format::Json,
         Format::Jsonl => tables::Format::Jsonl,
         Format::Parquet => tables::Format::Parquet,
     };
     tables::form(format, columns)
-}
-
-fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::Environment(format!("cannot write {}: {error}", path.display()))
 }

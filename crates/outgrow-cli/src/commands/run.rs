@@ -30,6 +30,30 @@ pub struct Run {
     /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub devices: Vec<Device>,
+    #[command(flatten)]
+    pub training: Training,
+    #[command(flatten)]
+    pub worker: WorkerArgs,
+    /// Print the final state as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which trials are trained, and from where.
+#[derive(clap::Args, Clone)]
+pub struct Training {
+    /// Train every trial from its first step, also where it shares a prefix with another; the
+    /// results are the same
+    #[arg(long)]
+    pub no_shared_prefix: bool,
+    /// Train failed trials again
+    #[arg(long)]
+    pub retry_failed: bool,
+}
+
+/// How each worker trains.
+#[derive(clap::Args, Clone)]
+pub struct WorkerArgs {
     /// CPU threads of each worker; another number may change the last bits of results
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
@@ -37,23 +61,6 @@ pub struct Run {
     /// on a GPU as many as keep it busy, 1 on a CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub stacked_replicates: Option<u16>,
-    /// Train every trial from its first step, also where it shares a prefix with another; the
-    /// results are the same
-    #[arg(long)]
-    pub no_shared_prefix: bool,
-    #[command(flatten)]
-    pub keeping: Keeping,
-    /// Train failed trials again
-    #[arg(long)]
-    pub retry_failed: bool,
-    /// Print the final state as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What workers keep, and how long they are waited for.
-#[derive(clap::Args, Clone)]
-pub struct Keeping {
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: u16,
@@ -63,19 +70,13 @@ pub struct Keeping {
     pub hung_after: u16,
 }
 
-impl Keeping {
+impl WorkerArgs {
     /// What a worker is told.
-    pub fn worker(&self, threads: u16, stacked_replicates: Option<u16>) -> WorkerOptions {
+    pub fn options(&self) -> WorkerOptions {
         let program = format!("outgrow {} ({})", env!("CARGO_PKG_VERSION"), env!("OUTGROW_COMMIT"));
-        let &Self { keep, hung_after } = self;
-        WorkerOptions {
-            threads,
-            stacked_replicates,
-            keep,
-            hung_after,
-            program,
-            ..WorkerOptions::default()
-        }
+        let &Self { threads, stacked_replicates, keep, hung_after } = self;
+        let rest = WorkerOptions::default();
+        WorkerOptions { threads, stacked_replicates, keep, hung_after, program, ..rest }
     }
 }
 
@@ -86,9 +87,9 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
         program: Some(this_program()?),
         workers: args.workers,
         devices: args.devices.clone(),
-        worker: args.keeping.worker(args.threads, args.stacked_replicates),
-        no_shared_prefix: args.no_shared_prefix,
-        retry_failed: args.retry_failed,
+        worker: args.worker.options(),
+        no_shared_prefix: args.training.no_shared_prefix,
+        retry_failed: args.training.retry_failed,
     };
     let mut progress = None;
     let mut tell = |event: SupervisorEvent| {
