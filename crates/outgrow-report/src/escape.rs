@@ -462,7 +462,7 @@ mod tests {
                 .stdin(Stdio::null())
                 .output();
             let Ok(output) = command else {
-                eprintln!("skipped: pdflatex is not installed here");
+                outgrow_testkit::skip("pdflatex is not installed here");
                 break;
             };
             assert!(

@@ -105,16 +105,13 @@ const CONVENTIONS: &str = "\
     All-in counts every FLOP since the smallest model, what an operator spends on itself \
     included; sunk takes the model before its first growth as given (bert2BERT, LiGO, LEMON). A \
     multiply-add counts 2 and the backward pass twice the forward; 6ND is six times the \
-    parameters without embeddings times the tokens; a backward pass that counts once (LiGO's \
-    script) divides all compute by the same 3/2 and so changes no saving. The ratio of computes \
-    is 1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
+    parameters without embeddings times the tokens. The ratio of computes is \
+    1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
 
 /// The same saving as others would state it.
 fn conventions(analysis: &Analysis) -> Option<Table> {
-    let mut rows = header(
-        "strategy | all-in (%) | sunk (%) | 6ND (%) | backward = 1 × forward (%) | tokens (%) \
-         | time (%) | ratio | ratio − 1 (%)",
-    );
+    let mut rows =
+        header("strategy | all-in (%) | sunk (%) | 6ND (%) | tokens (%) | time (%) | ratio");
     for strategy in analysis.grown() {
         let comparison = strategy.comparison.as_ref()?;
         let some = Some(comparison);
@@ -125,11 +122,9 @@ fn conventions(analysis: &Analysis) -> Option<Table> {
             saved(some, |c| c.compute),
             saved(some, |c| c.sunk),
             saved(some, |c| c.six_nd),
-            saved(some, |c| c.compute),
             saved(some, |c| c.tokens),
             saved(some, |c| c.wall),
             ratio.map_or_else(dash, |ratio| format!("{mark}{ratio:.2}")),
-            ratio.map_or_else(dash, |ratio| format!("{mark}{:.0}", 100.0 * (ratio - 1.0))),
         ]);
     }
     (rows.len() > 1).then(|| Table { name: "conventions", caption: CONVENTIONS.into(), rows })

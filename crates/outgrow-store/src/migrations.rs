@@ -265,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_brought_forward_by_a_later_migration() {
         let Ok(url) = std::env::var("OUTGROW_TEST_POSTGRES") else {
-            eprintln!("skipped: OUTGROW_TEST_POSTGRES names no server");
+            outgrow_testkit::skip("OUTGROW_TEST_POSTGRES names no server");
             return;
         };
         let name = format!("migrations_{}", std::process::id());

@@ -122,7 +122,7 @@ async fn others_may_come_and_go() {
 #[tokio::test]
 async fn a_servers_database_that_was_made_anew_is_noticed() {
     let Ok(server) = std::env::var("OUTGROW_TEST_POSTGRES") else {
-        eprintln!("skipped: OUTGROW_TEST_POSTGRES names no server");
+        outgrow_testkit::skip("OUTGROW_TEST_POSTGRES names no server");
         return;
     };
     let base = server.rsplit_once('/').expect("a URL").0;

@@ -36,7 +36,7 @@ impl Fixture {
 
     async fn server() -> Option<Self> {
         let Ok(server) = std::env::var("OUTGROW_TEST_POSTGRES") else {
-            eprintln!("skipped: OUTGROW_TEST_POSTGRES names no server");
+            outgrow_testkit::skip("OUTGROW_TEST_POSTGRES names no server");
             return None;
         };
         let mut connection =

@@ -125,8 +125,8 @@ async fn try_execute(address: &str, sql: &str) -> Result<(), sqlx::Error> {
 async fn database() -> Option<String> {
     static NUMBER: AtomicI64 = AtomicI64::new(0);
     let Ok(server) = std::env::var("OUTGROW_TEST_POSTGRES") else {
-        eprintln!(
-            "skipped: OUTGROW_TEST_POSTGRES names no server (scripts/test starts one where PostgreSQL is installed)"
+        outgrow_testkit::skip(
+            "OUTGROW_TEST_POSTGRES names no server (scripts/test starts one where PostgreSQL is installed)",
         );
         return None;
     };

@@ -1,14 +1,14 @@
-//! For tests only: reads the reference cases of the paper's mathematics.
+//! For tests only: the reference cases of the paper's mathematics, and skipped tests.
 //!
-//! The cases lie in `crates/outgrow-testkit/cases` (a few small ones, in the project for everybody)
-//! and, where it is present, in `../shared/fixtures` beside the checkout. Each is a pair
-//! `<CONFIG>_<case>.safetensors` and `.json`: parameters, logits and gradients of a model computed
-//! independently in numpy and JAX, which of its entries are new, and the transforms that made it
-//! out of its base.
+//! The cases lie in `crates/outgrow-testkit/cases`, and further ones may lie in `../shared/fixtures`
+//! beside the checkout. Each is a pair `<CONFIG>_<case>.safetensors` and `.json`: parameters, logits
+//! and gradients of a model computed independently of this code (in PyTorch, or in numpy and JAX),
+//! which of its entries are new, and the transforms that made it out of its base.
 
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -37,25 +37,31 @@ pub struct Case {
 /// A form under which a case gives logits: the suffix of their name, and the form.
 pub type Variant = (String, Form);
 
-/// The folders that hold cases on this machine.
-pub fn folders() -> Vec<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = here.join("../../../shared/fixtures");
-    let found = shared.is_dir();
-    if !found {
-        eprintln!("skipped: the reference cases in ../shared/fixtures are not on this machine");
-    }
-    [here.join("cases")].into_iter().chain(found.then_some(shared)).collect()
+/// Tells that the running test is skipped, and why: on standard error, and in the file that the
+/// environment variable `OUTGROW_TEST_SKIPS` names, where `scripts/test` counts them.
+///
+/// # Panics
+/// If that file can't be written.
+pub fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    let Some(file) = std::env::var_os("OUTGROW_TEST_SKIPS") else { return };
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(file).expect("a file");
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    // One write: tests of other processes append, too.
+    file.write_all(format!("{why}\t{test}\n").as_bytes()).expect("a skip is noted");
 }
 
-/// Every case of every folder.
+/// Every case: those of the project, and further ones beside the checkout.
 pub fn cases() -> Vec<Case> {
-    let files =
-        folders().into_iter().flat_map(|folder| fs::read_dir(folder).expect("a folder of cases"));
-    let mut paths: Vec<PathBuf> = files.map(|entry| entry.expect("a file").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
-    paths.sort();
-    paths.iter().map(|path| Case::read(path)).collect()
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: BTreeMap<Option<std::ffi::OsString>, PathBuf> = BTreeMap::new();
+    for folder in ["../../../shared/fixtures", "cases"].map(|folder| here.join(folder)) {
+        let files = fs::read_dir(folder).into_iter().flatten();
+        let files = files.map(|entry| entry.expect("a file").path());
+        let is_case = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+        paths.extend(files.filter(is_case).map(|path| (path.file_name().map(Into::into), path)));
+    }
+    paths.values().map(|path| Case::read(path)).collect()
 }
 
 impl Case {

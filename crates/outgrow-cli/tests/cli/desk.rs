@@ -144,9 +144,9 @@ pub fn python(script: &str, args: &[&str]) -> Option<String> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let (torch, tools) = (root.join(".libtorch"), root.join(".python"));
     if !tools.join("done").exists() || !torch.join("stubs").exists() {
-        eprintln!(
-            "skipped: scripts/{script} needs what scripts/libtorch --python and scripts/python install"
-        );
+        outgrow_testkit::skip(&format!(
+            "scripts/{script} needs what scripts/libtorch --python and scripts/python install"
+        ));
         return None;
     }
     let output = Command::new("python3")
@@ -195,7 +195,7 @@ impl Server {
         let output =
             script("postgres").args(["start", &self.data(), &self.port]).output().expect("it runs");
         if output.status.code() == Some(77) {
-            eprintln!("skipped: PostgreSQL's server is not installed here");
+            outgrow_testkit::skip("PostgreSQL's server is not installed here");
             return None;
         }
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -428,7 +428,7 @@ sys.exit(1)
         .stderr(Stdio::null())
         .status();
     if !stopped.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: the worker was never met while it wrote (or there is no python3)");
+        outgrow_testkit::skip("the worker was never met while it wrote (or there is no python3)");
         signal(&workers_of(run.id()), Signal::SIGCONT);
         assert!(run.wait().expect("it ends").success());
         return;
@@ -448,7 +448,7 @@ fn a_clock_that_is_set_back_does_no_harm() {
     };
     let desk = interrupted(60);
     let Ok(output) = faketime(&["run", "sweep.toml", "-j2"], &desk) else {
-        eprintln!("skipped: faketime is not installed here");
+        outgrow_testkit::skip("faketime is not installed here");
         return;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -467,7 +467,7 @@ fn a_read_only_and_a_full_file_system_are_told() {
         command.status().is_ok_and(|status| status.success())
     };
     if !mount("size=600k") {
-        eprintln!("skipped: no file system can be mounted here");
+        outgrow_testkit::skip("no file system can be mounted here");
         return;
     }
     let (desk, db) = (desk_with(None), folder.path().join("a.db").display().to_string());

@@ -72,7 +72,7 @@ fn shakespeare() -> Option<Vec<u8>> {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tinyshakespeare.txt");
     let text = fs::read(path).ok();
     if text.is_none() {
-        eprintln!("skipped: ../shared/data/tinyshakespeare.txt is not on this machine");
+        outgrow_testkit::skip("../shared/data/tinyshakespeare.txt is not on this machine");
     }
     text
 }

@@ -211,7 +211,7 @@ fn a_browser_draws_it() {
                 .is_ok_and(|s| s.success())
         })
     else {
-        eprintln!("skipped: there is no chromium on this machine");
+        outgrow_testkit::skip("there is no chromium on this machine");
         return;
     };
     let desk = Desk::new();

@@ -27,7 +27,7 @@ impl Cluster {
         if !nix::unistd::geteuid().is_root()
             || !["slurmctld", "slurmd", "munged"].into_iter().all(is_there)
         {
-            eprintln!("skipped: Slurm and munge are not installed here, or this is not root");
+            outgrow_testkit::skip("Slurm and munge are not installed here, or this is not root");
             return None;
         }
         munge();

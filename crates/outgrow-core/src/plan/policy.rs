@@ -25,8 +25,7 @@ pub struct GrowthPolicy {
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerAtGrowth {
     /// Moments stay, new entries (drawn or copied) begin with none; each entry's bias correction
-    /// counts from its own birth. Also known as resetting the new: `reset_new` means the same.
-    #[serde(alias = "reset_new")]
+    /// counts from its own birth.
     KeepEntryAge,
     /// Moments stay; bias correction counts from the first step for all entries, as a shared step
     /// counter does. A new entry then first moves by √((1−β₂ᵗ)/(1−β₂)) · (1−β₁)/(1−β₁ᵗ) times what

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use outgrow_data::publish::NewFolder;
 use outgrow_report::escape::file_name;
 use outgrow_store::{Cell, Store, Table};
+use prost::Message;
 
 use super::{Files, by_trial, cell};
 use crate::error::Error;
@@ -101,36 +102,53 @@ fn event(table: &Table, row: &[Cell], tags: &[(&str, &'static str)]) -> Event {
     }
 }
 
+/// An event of TensorFlow's `event.proto`, as far as it is written here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Record {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<Scalar>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Scalar {
+    #[prost(string, tag = "1")]
+    tag: String,
+    /// Optional, for a value of zero is written, too.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
 /// The records of a file.
 fn file(events: &[Event]) -> Vec<u8> {
-    let mut version = vec![];
-    double(&mut version, 1, 0.0);
-    bytes(&mut version, 3, b"brain.Event:2");
-    let mut file = record(&version);
+    let version = Record { file_version: Some("brain.Event:2".into()), ..Record::default() };
+    let mut file = framed(&version.encode_to_vec());
     // Growth events have no clock of their own: they are as late as what is before them.
     let mut latest = 0.0f64;
     for event in events {
         latest = latest.max(event.seconds);
-        let mut summary = vec![];
-        for (tag, value) in &event.values {
-            let mut one = vec![];
-            bytes(&mut one, 1, tag.as_bytes());
-            key(&mut one, 2, 5);
-            one.extend(value.to_le_bytes());
-            bytes(&mut summary, 1, &one);
-        }
-        let mut message = vec![];
-        double(&mut message, 1, latest);
-        key(&mut message, 2, 0);
-        varint(&mut message, event.tokens as u64);
-        bytes(&mut message, 5, &summary);
-        file.extend(record(&message));
+        let scalar =
+            |(tag, value): &(&str, f32)| Scalar { tag: (*tag).into(), simple_value: Some(*value) };
+        let summary = Some(Summary { values: event.values.iter().map(scalar).collect() });
+        let record = Record { wall_time: latest, step: event.tokens, summary, ..Record::default() };
+        file.extend(framed(&record.encode_to_vec()));
     }
     file
 }
 
 /// Length, its checksum, the message, its checksum.
-fn record(message: &[u8]) -> Vec<u8> {
+fn framed(message: &[u8]) -> Vec<u8> {
     let length = (message.len() as u64).to_le_bytes();
     [&length[..], &checksum(&length), message, &checksum(message)].concat()
 }
@@ -138,27 +156,4 @@ fn record(message: &[u8]) -> Vec<u8> {
 /// CRC-32C, rotated and shifted: a checksum of what itself holds checksums would be weak.
 fn checksum(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
-}
-
-fn key(message: &mut Vec<u8>, field: u64, wire_type: u64) {
-    varint(message, field << 3 | wire_type);
-}
-
-fn varint(message: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        message.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    message.push(value as u8);
-}
-
-fn bytes(message: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    key(message, field, 2);
-    varint(message, bytes.len() as u64);
-    message.extend(bytes);
-}
-
-fn double(message: &mut Vec<u8>, field: u64, value: f64) {
-    key(message, field, 1);
-    message.extend(value.to_le_bytes());
 }
