@@ -84,13 +84,15 @@ impl Examined {
         if self.dead {
             let dead = self.diagnosis.dead.join(", ");
             return Err(Error::Outcome(format!(
-                "this growth can never learn: no new entry of {dead} gets a gradient within three steps, because what they are multiplied by is zero"
+                "this growth can never learn: no new entry of {dead} gets a gradient within three \
+                 steps, because what they are multiplied by is zero"
             )));
         }
         if self.preserving && !self.preservation.holds() {
             let (error, tolerance) = (self.preservation.error(), self.preservation.tolerance);
             return Err(Error::Outcome(format!(
-                "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}"
+                "the function was not preserved: logits moved by {error:.1e}, allowed are \
+                 {tolerance:.0e}"
             )));
         }
         Ok(())

@@ -185,7 +185,8 @@ impl Workers<'_> {
         if fit < most {
             let each = bytes as f64 / 1e9;
             tracing::info!(
-                "{device} has memory for {fit} worker(s) of {each:.2} GB each, as predicted, and not for {most}"
+                "{device} has memory for {fit} worker(s) of {each:.2} GB each, as predicted, and \
+                 not for {most}"
             );
         }
         most.min(fit).max(1)

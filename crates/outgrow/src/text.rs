@@ -45,7 +45,8 @@ pub fn text_ids(
             let unknown = tokenizer.unknown_share(&ids);
             if unknown >= LARGE {
                 tracing::warn!(
-                    "{}: this tokenizer does not fit this text: {:.3} % of all tokens stand for what the tokenizer does \
+                    "{}: this tokenizer does not fit this text: {:.3} % of all tokens stand for \
+                     what the tokenizer does \
                      not know",
                     path.display(),
                     unknown * 100.0
@@ -57,7 +58,8 @@ pub fn text_ids(
             Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
         }
         None => Err(Error::Input(format!(
-            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer with --tokenizer",
+            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer \
+             with --tokenizer",
             architecture.vocab_size
         ))),
     }

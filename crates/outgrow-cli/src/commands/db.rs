@@ -82,7 +82,8 @@ fn upgrade(place: &Workspace) -> Result<(), Error> {
 fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Error> {
     let Copied { sweeps, new, updated, kept, rows } = copy_database(from, to, sweep)?;
     print(&format!(
-        "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than before, {kept} were as far \
+        "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than \
+         before, {kept} were as far \
          already; {rows} rows were written",
         Address::shown(to)
     ))

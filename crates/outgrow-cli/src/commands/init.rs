@@ -56,7 +56,8 @@ pub fn init(args: &Init) -> Result<(), Error> {
 fn next(file: &Path, name: &str) -> String {
     let file = file.display();
     format!(
-        "  outgrow plan {file}     its trials, and what they cost here; change the file until you like it\n  \
+        "  outgrow plan {file}     its trials, and what they cost here; change the file until you \
+         like it\n  \
          outgrow run {file}      train it; Ctrl-C stops, the same command goes on\n  \
          outgrow report {name}   figures, tables and the answer, in reports/{name}"
     )
@@ -67,8 +68,10 @@ pub fn guide(workspace: &Workspace) -> Result<(), Error> {
     let sweeps = workspace.status(None).unwrap_or_default();
     let Some((sweep, status, _)) = sweeps.last() else {
         return print(&format!(
-            "outgrow trains transformers that grow, and compares them with models born at their size.\n\n  \
-             outgrow init mine.toml --text FOLDER    write a sweep for your own text\n{}\n\n`outgrow --help` lists all commands",
+            "outgrow trains transformers that grow, and compares them with models born at their \
+             size.\n\n  \
+             outgrow init mine.toml --text FOLDER    write a sweep for your own \
+             text\n{}\n\n`outgrow --help` lists all commands",
             next("mine.toml".as_ref(), "mine")
         ));
     };

@@ -67,7 +67,8 @@ pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
     let cluster = jobs.iter().find_map(|job| job.cluster.as_ref());
     let at = cluster.map_or_else(String::new, |name| format!("--clusters={name} "));
     print(&format!(
-        "job {}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at what, `scancel {at}{}` stops them, \
+        "job {}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at \
+         what, `scancel {at}{}` stops them, \
          and submitting again goes on",
         names.join(", "),
         args.workers,

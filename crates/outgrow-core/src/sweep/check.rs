@@ -141,7 +141,8 @@ impl SweepSpec {
             all = all.saturating_add(trials.saturating_mul(sizes).saturating_mul(heads));
             if all > MOST_HEADS {
                 let allowed = format!(
-                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} heads together; ask for fewer plans, stages or replicates"
+                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} \
+                     heads together; ask for fewer plans, stages or replicates"
                 );
                 let extent = format!(
                     "of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads"
@@ -257,7 +258,8 @@ impl DataSpec {
             (None, Some(_), None) => bad(
                 "data.validation",
                 "missing",
-                "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
+                "say which share of each file, for example 0.1, or name files of their own as \
+                 `validation_paths`",
             ),
             (Some(_), Some(_), _) => {
                 bad("data", "both `corpus` and `paths`", "give one of the two")

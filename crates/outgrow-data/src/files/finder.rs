@@ -98,7 +98,8 @@ pub(crate) fn find(spec: &DataSpec, field: &str, own: &[PathBuf]) -> Result<Foun
         let paths: Vec<_> = spec.paths.iter().flatten().map(String::as_str).collect();
         return Err(CorpusError::Document {
             place: paths.join(", "),
-            why: "all of its files are validation text, as data.validation_paths names them, and none is left to train \
+            why: "all of its files are validation text, as data.validation_paths names them, and \
+                  none is left to train \
                   on; name others there, or give a share instead (data.validation = 0.1)"
                 .into(),
         });

@@ -99,8 +99,8 @@ pub(super) fn path_of(workspace: &Workspace) -> Result<String, Error> {
     }
 }
 
-/// Looks at a database that can be read, and at the files beside its workspace; mends it, if that is
-/// wished.
+/// Looks at a database that can be read, and at the files beside its workspace; mends it, if that
+/// is wished.
 pub(super) async fn look(
     workspace: &Workspace,
     store: &Store,

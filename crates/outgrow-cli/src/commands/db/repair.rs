@@ -29,7 +29,9 @@ pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result
             let done = match survey.report.findings.is_empty() {
                 true => "nothing was to be mended".to_owned(),
                 false => {
-                    "mended; `outgrow run` of the sweep files trains what is missing, to the same numbers".to_owned()
+                    "mended; `outgrow run` of the sweep files trains what is missing, to the same \
+                     numbers"
+                        .to_owned()
                 }
             };
             let mut lines = survey.lines();
