@@ -35,13 +35,13 @@ enum Command {
 #[derive(clap::Args)]
 struct Common {
     /// Turns of everyone, or trainings of a sweep
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = positive())]
     runs: u16,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
     #[arg(long)]
     device: Option<Device>,
     /// CPU threads
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive())]
     threads: u16,
     /// Print it as JSON
     #[arg(long)]
@@ -59,12 +59,18 @@ struct Model {
     precision: Precision,
 }
 
+/// A parser of numbers from 1 to 65535.
+fn positive() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..)
+}
+
 /// A precision as sweep files name it.
 fn precision(text: &str) -> Result<Precision, value::Error> {
     Precision::deserialize(value::StrDeserializer::new(text))
 }
 
 fn main() -> ExitCode {
+    outgrow::notes_to_stderr();
     let done = match Args::parse().command {
         Command::Steps(args) => steps::bench(&args).map(|text| println!("{text}")),
         Command::Sweep(args) => sweep::bench(&args).map(|text| println!("{text}")),

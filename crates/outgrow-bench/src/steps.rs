@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     Common, Model,
     contender::{Contender, Place, Variant},
+    positive,
 };
 
 /// A turn of a contender is to last about so long.
@@ -33,10 +34,10 @@ pub struct StepsArgs {
     #[arg(long)]
     pytorch: bool,
     /// Also measure so many workers at once, as 1,2,4,8
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive())]
     workers: Vec<u16>,
     /// Also measure so many replicates as one model, beside one after another, as 8,32
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive())]
     stacked_replicates: Vec<u16>,
     #[command(flatten)]
     common: Common,

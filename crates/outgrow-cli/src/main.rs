@@ -2,7 +2,6 @@
 
 mod args;
 mod commands;
-mod notes;
 mod output;
 mod phases;
 mod progress;
@@ -18,7 +17,7 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     outgrow_failpoint::arm();
     let args = Args::parse();
-    notes::to_stderr();
+    outgrow::notes_to_stderr();
     let workspace = Workspace::new(args.db, args.files);
     let done = match args.command {
         Some(command) => run(&workspace, command),
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
         Err(Error::Closed) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", output::shown(&error.to_string()));
-            ExitCode::from(output::exit_code(&error))
+            ExitCode::from(error.exit_code())
         }
     }
 }

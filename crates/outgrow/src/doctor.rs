@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     error::Error,
     models::{GrowOptions, tell_notes, try_growth},
+    readable::{count, table},
     text::text_ids,
 };
 
@@ -97,4 +98,70 @@ impl Examined {
         }
         Ok(())
     }
+
+    /// All of it, for people; if it `fits`, as narrow as the terminal.
+    pub fn describe(&self, fits: bool) -> String {
+        let Self { preservation, diagnosis, .. } = self;
+        let ratio =
+            |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
+        let [one, two, three] = diagnosis.reached.map(|share| format!("{:.1} %", 100.0 * share));
+        let dead = match &*diagnosis.dead {
+            [] => "no parameter".into(),
+            dead => dead.join(", "),
+        };
+        let Preservation { loss_before, loss_after, tolerance, .. } = preservation;
+        let (exactness, error) = (self.exactness(), self.error);
+        let rows = [
+            (
+                "function",
+                format!("{exactness}: logits moved by {error:.1e} (tolerance {tolerance:.0e})"),
+            ),
+            ("loss on the probe", format!("{loss_before:.4} before, {loss_after:.4} after")),
+            ("new entries", count(diagnosis.new_entries as f64)),
+            ("with a gradient", format!("{one} at step 1, {two} by step 2, {three} by step 3")),
+            ("without any", dead),
+            ("gradient, new / old", ratio(diagnosis.gradient_ratio)),
+            ("update, new / old", ratio(diagnosis.update_ratio)),
+            ("first update / rate", ratio(diagnosis.first_update)),
+            ("symmetry", self.symmetry()),
+        ];
+        let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+        format!("{}\n\n{}", table(&["growth", ""], &rows, &[], fits), sublayers(diagnosis, fits))
+    }
+
+    fn exactness(&self) -> &'static str {
+        match (self.preserving, self.preservation.holds()) {
+            (true, true) => "preserved, as claimed",
+            (true, false) => "NOT PRESERVED, against the claim",
+            (false, true) => "preserved, though it is not claimed",
+            (false, false) => "not preserved, and not claimed to be",
+        }
+    }
+
+    fn symmetry(&self) -> String {
+        match self.diagnosis.symmetry {
+            None => "no unit equals another".into(),
+            Some([first, last]) => {
+                let lock = if self.locked { ": LOCKED, they stay equal" } else { "" };
+                format!("cosine of equal units' gradients {first:.6}, at step 3 {last:.6}{lock}")
+            }
+        }
+    }
+}
+
+/// What the layers add to the stream, before and after.
+fn sublayers(diagnosis: &Diagnosis, fits: bool) -> String {
+    let (before, after) = (&diagnosis.rms_before, &diagnosis.rms_after);
+    let number = |layers: &[[f64; 2]], layer: usize, part: usize| {
+        layers.get(layer).map_or_else(|| "-".into(), |rms| format!("{:.4}", rms[part]))
+    };
+    let row = |layer: usize| {
+        let parts = [(before, 0), (after, 0), (before, 1), (after, 1)]
+            .map(|(layers, part)| number(layers, layer, part));
+        [layer.to_string()].into_iter().chain(parts).collect()
+    };
+    let header = ["layer", "attention before", "after", "MLP before", "after"];
+    let rows: Vec<_> = (0..after.len().max(before.len())).map(row).collect();
+    let text = table(&header, &rows, &[0, 1, 2, 3, 4], fits);
+    format!("{text}\n\nroot mean square of what each layer adds to the stream")
 }

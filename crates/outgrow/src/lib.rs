@@ -35,6 +35,7 @@ pub mod export;
 mod init;
 pub mod models;
 mod namesake;
+mod notes;
 pub mod page;
 pub mod plan;
 mod query;
@@ -44,6 +45,7 @@ pub mod report;
 pub mod run;
 pub mod slurm;
 pub mod status;
+mod stopping;
 mod sweep_file;
 pub mod tables;
 pub mod text;
@@ -56,8 +58,10 @@ pub use self::{
     error::Error,
     export::ExportFormat,
     init::{InitOptions, init},
+    notes::notes_to_stderr,
     run::{Finished, RunOptions},
     slurm::SlurmOptions,
+    stopping::{stop_leaving_nothing, told_to_end},
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
     workspace::{DB, FILES, Workspace, runtime},

@@ -1,6 +1,7 @@
 //! What a sweep file means and what it would cost, before anything is trained.
 
 mod tree;
+mod words;
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial,

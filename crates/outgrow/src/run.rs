@@ -5,7 +5,10 @@ use std::{
     process::Command,
 };
 
-use outgrow_core::sweep::{Member, memory};
+use outgrow_core::{
+    TrialState,
+    sweep::{Member, memory},
+};
 use outgrow_data::Listener;
 use outgrow_runner::{Ended, SupervisorEvent, WorkerPool, supervise};
 use outgrow_store::{Store, SweepStatus};
@@ -53,6 +56,33 @@ pub struct Finished {
     pub failures: Vec<(String, String)>,
     /// How the run ended.
     pub ended: Ended,
+}
+
+impl Finished {
+    /// Whether all trials of the sweep, which was read from `file`, came to their end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if it was stopped, [`Error::Environment`] if the workers gave up,
+    /// [`Error::Outcome`] if trials failed.
+    pub fn verdict(&self, file: &Path) -> Result<(), Error> {
+        let (status, failed) = (&self.status, self.status.count(TrialState::Failed));
+        let again = format!("`outgrow run {}` goes on from there", file.display());
+        match self.ended {
+            Ended::Interrupted => Err(Error::Interrupted(format!(
+                "stopped with {} of {} trials done; {again}",
+                status.ended(),
+                status.total()
+            ))),
+            Ended::Broken => Err(Error::Environment(format!(
+                "the workers gave up (see above); what was recorded stays, and {again}"
+            ))),
+            Ended::Done if failed > 0 => Err(Error::Outcome(format!(
+                "{failed} of {} trials failed (see above); --retry-failed trains them again",
+                status.total()
+            ))),
+            Ended::Done => Ok(()),
+        }
+    }
 }
 
 impl Workspace {

@@ -13,5 +13,4 @@ pub use self::{
     output::Output,
     parquet::write_batch,
     rows::Form,
-    table::Table,
 };

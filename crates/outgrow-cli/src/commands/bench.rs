@@ -10,7 +10,7 @@ use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
 
 use crate::{
-    args::one_of,
+    args::{one_of, positive},
     output::{count, flops, print, print_json, table},
     reading::read_sweep,
 };
@@ -31,13 +31,13 @@ pub struct Bench {
     #[arg(long, default_value = "float32", conflicts_with = "sweep", value_parser = one_of(PRECISIONS))]
     pub precision: Precision,
     /// How often each model has its turn
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = positive())]
     pub runs: u16,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]
     #[arg(long)]
     pub device: Option<Device>,
     /// CPU threads
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive())]
     pub threads: u16,
     /// Print it as JSON
     #[arg(long)]

@@ -11,6 +11,7 @@ use outgrow_train::Device;
 use serde_json::json;
 
 use crate::{
+    args::positive,
     output::{print, print_json, table},
     phases::Phases,
 };
@@ -28,7 +29,7 @@ pub struct Check {
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compositions: Option<u64>,
     /// Up to so many transforms in each
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = positive())]
     pub most: u16,
     /// Of all randomness
     #[arg(long, default_value_t = 0)]

@@ -2,15 +2,10 @@
 
 use std::path::PathBuf;
 
-use outgrow::{
-    Error, Workspace,
-    plan::{Branch, Cost, Plan as Planned, StrategyCost},
-    text::describe,
-};
-use outgrow_core::{model::n_parameters, sweep::Member};
+use outgrow::{Error, Workspace};
 
 use crate::{
-    output::{count, duration, flops, print, print_json, table},
+    output::{is_terminal, print, print_json},
     phases,
     reading::{Telling, read_sweep, warn},
 };
@@ -45,73 +40,7 @@ pub fn plan(workspace: &Workspace, args: &Plan) -> Result<(), Error> {
         warn(plan.text());
         return print_json(&plan);
     }
-    let tree = match args.tree {
-        true => format!("\n{}", plan.tree().iter().map(branch).collect::<String>()),
-        false => String::new(),
-    };
-    print(&format!(
-        "{}\n{}\n\n{}\n\n{}{tree}",
-        plan.sweep().resolved(),
-        describe(plan.text()),
-        strategies(&plan.strategies()),
-        summary(&plan, speed)
-    ))
-}
-
-fn strategies(all: &[StrategyCost]) -> String {
-    let row = |cost: &StrategyCost| {
-        vec![
-            cost.strategy.clone(),
-            cost.trials.to_string(),
-            range(cost.stages.map(|stages| stages.to_string())),
-            range(cost.tokens.map(|tokens| count(tokens as f64))),
-            flops(cost.train_flops),
-        ]
-    };
-    let header = ["strategy", "trials", "stages", "tokens each", "compute"];
-    table(&header, all.iter().map(row).collect(), &[1, 2, 3, 4])
-}
-
-fn range([from, to]: [String; 2]) -> String {
-    if from == to { from } else { format!("{from} to {to}") }
-}
-
-fn summary(plan: &Planned, speed: Option<f64>) -> String {
-    let [from, to] = [plan.sweep().initial(), plan.sweep().target()]
-        .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
-    let Cost { train_flops: all, sharing, saved_flops, worker_bytes } = plan.cost();
-    let left = all - saved_flops;
-    let shared = match sharing {
-        0 => "no two trials begin alike".into(),
-        _ => format!(
-            "{sharing} of them begin as an earlier one does, which is trained once: {} to train \
-             ({:.2} times less)",
-            flops(left),
-            all / left
-        ),
-    };
-    let hours = match speed {
-        Some(speed) => format!("{} on one worker at {}/s", duration(left / speed), flops(speed)),
-        None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
-    };
-    format!(
-        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B \
-         of memory per worker\n",
-        plan.members().len(),
-        flops(all),
-        count(worker_bytes as f64)
-    )
-}
-
-fn branch(branch: &Branch) -> String {
-    let Member { strategy, plan, replicate, trial, .. } = branch.member;
-    let stages = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64));
-    let stages = stages.collect::<Vec<_>>().join(", ");
-    format!(
-        "{}{strategy}/{plan}#{replicate}  from {} of {}{}{stages}\n",
-        "  ".repeat(branch.depth),
-        count(branch.from_tokens as f64),
-        count(trial.settings.tokens as f64),
-        if stages.is_empty() { "" } else { ", growing at " }
-    )
+    let (tree, fits) =
+        (if args.tree { plan.describe_tree() } else { String::new() }, is_terminal());
+    print(&format!("{}{tree}", plan.describe(speed, fits)))
 }

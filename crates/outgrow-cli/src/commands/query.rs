@@ -1,18 +1,15 @@
 //! `outgrow query`.
 
-use std::{
-    io::{self, IsTerminal},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
-use clap::ValueEnum;
 use outgrow::{
     Error, Workspace, runtime,
-    tables::{self, Form, Output, Table},
+    tables::{Format, Output, form},
+    told_to_end,
 };
 use outgrow_store::Store;
 
-use crate::{output::told_to_end, phases::Phases};
+use crate::{args::one_of, output::is_terminal, phases::Phases};
 
 /// Run one SQL query on the results; begin with the views curves, finals, growth and speedups
 ///
@@ -24,23 +21,20 @@ pub struct Query {
     /// The query
     pub sql: String,
     /// How to print the answer; parquet needs --output
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, default_value = "table", value_parser = one_of(FORMATS))]
     pub format: Format,
     /// Write to this file instead of the terminal
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
-/// How to print a table.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Format {
-    Table,
-    Csv,
-    Json,
-    Jsonl,
-    Parquet,
-}
+const FORMATS: [(&str, &str, Format); 5] = [
+    ("table", "", Format::Table),
+    ("csv", "", Format::Csv),
+    ("json", "", Format::Json),
+    ("jsonl", "", Format::Jsonl),
+    ("parquet", "", Format::Parquet),
+];
 
 /// Answers one query of the user's, row by row.
 pub fn query(workspace: &Workspace, args: &Query) -> Result<(), Error> {
@@ -70,18 +64,7 @@ async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     drop(slow);
     let answer = answer?;
     let output = Output::new(args.output.as_deref())?;
-    let form = form(args.format, &answer.columns).map_err(|error| output.failed(error))?;
+    let form =
+        form(args.format, &answer.columns, is_terminal()).map_err(|error| output.failed(error))?;
     output.take(answer, form).await
-}
-
-/// The form that the user wants.
-fn form(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
-    let format = match format {
-        Format::Table => return Ok(Box::new(Table::new(columns, io::stdout().is_terminal()))),
-        Format::Csv => tables::Format::Csv,
-        Format::Json => tables::Format::Json,
-        Format::Jsonl => tables::Format::Jsonl,
-        Format::Parquet => tables::Format::Parquet,
-    };
-    tables::form(format, columns)
 }

@@ -2,12 +2,12 @@
 
 use outgrow::WorkerOptions;
 use outgrow::{Error, Finished, RunOptions, SweepFile, Workspace};
-use outgrow_core::TrialState;
-use outgrow_runner::{Ended, SupervisorEvent};
+use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
+    args::positive,
     commands::this_program,
     output::print_json,
     progress::Progress,
@@ -25,7 +25,7 @@ pub struct Run {
     pub sweep: PathBuf,
     /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory
     /// allows]
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short = 'j', value_name = "N", value_parser = positive())]
     pub workers: Option<u16>,
     /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
@@ -55,18 +55,18 @@ pub struct Training {
 #[derive(clap::Args, Clone)]
 pub struct WorkerArgs {
     /// CPU threads of each worker; another number may change the last bits of results
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive())]
     pub threads: u16,
     /// Replicates of a plan that are trained as one model; results agree up to rounding [default:
     /// on a GPU as many as keep it busy, 1 on a CPU]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = positive())]
     pub stacked_replicates: Option<u16>,
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive())]
     pub keep: u16,
     /// Minutes without a record after which a training counts as hung: its trial goes to another
     /// worker
-    #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = positive())]
     pub hung_after: u16,
 }
 
@@ -116,28 +116,12 @@ fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Err
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
-    let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
-    match ended {
-        Ended::Interrupted => Err(Error::Interrupted(format!(
-            "stopped with {} of {} trials done; {again}",
-            status.ended(),
-            status.total()
-        ))),
-        Ended::Broken => Err(Error::Environment(format!(
-            "the workers gave up (see above); what was recorded stays, and {again}"
-        ))),
-        Ended::Done if status.count(TrialState::Failed) > 0 => Err(Error::Outcome(format!(
-            "{} of {} trials failed (see above); --retry-failed trains them again",
-            status.count(TrialState::Failed),
-            status.total()
-        ))),
-        Ended::Done if args.json => Ok(()),
-        Ended::Done => {
-            let text = format!("{name}: {} of {} trials are done", status.ended(), status.total());
-            crate::output::print(&format!(
-                "{text}; `outgrow report {}` draws them",
-                finished.called
-            ))
-        }
+    finished.verdict(&args.sweep)?;
+    if args.json {
+        return Ok(());
     }
+    let (ended, total, called) = (status.ended(), status.total(), &finished.called);
+    crate::output::print(&format!(
+        "{name}: {ended} of {total} trials are done; `outgrow report {called}` draws them"
+    ))
 }

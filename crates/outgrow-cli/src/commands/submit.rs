@@ -6,6 +6,7 @@ use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
+    args::positive,
     commands::this_program,
     output::print,
     reading::{Telling, read_sweep},
@@ -25,7 +26,7 @@ pub struct Submit {
     #[arg(long, required = true)]
     pub slurm: bool,
     /// Workers, each a task of the job array
-    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = positive())]
     pub workers: u16,
     /// Where each worker computes [default: the first GPU that its job sees, or cpu]
     #[arg(long, value_name = "DEVICE")]
