@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-pub use outgrow::readable::{count, duration, flops, shown};
+pub use outgrow::readable::{count, shown};
 use outgrow::{Error, readable};
 
 /// Writes a text to standard output; a closed pipe is no error of ours.

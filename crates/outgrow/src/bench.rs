@@ -3,7 +3,8 @@
 mod preset;
 
 use outgrow_core::{
-    Architecture, Sweep, flops,
+    Architecture, Sweep,
+    flops::train_flops,
     model::n_parameters,
     sweep::{Precision, StepSettings},
 };
@@ -15,7 +16,11 @@ use outgrow_train::{
 use serde::Serialize;
 
 pub use self::preset::{Preset, PresetSizes};
-use crate::{devices::check_device, error::Error};
+use crate::{
+    devices::check_device,
+    error::Error,
+    readable::{count, flops, table},
+};
 
 /// A turn of steps lasts about so long.
 const TURN_SECONDS: f64 = 0.7;
@@ -117,6 +122,32 @@ pub struct ModelSpeed {
     pub mfu: f64,
 }
 
+impl Speed {
+    /// All of it, for people; if it `fits`, as narrow as the terminal.
+    pub fn describe(&self, fits: bool) -> String {
+        let row = |model: &ModelSpeed| {
+            let [median, low, high] = model.tokens_per_second.map(count);
+            vec![
+                model.name.clone(),
+                count(model.parameters as f64),
+                format!("{:.2}", model.steps_per_second),
+                format!("{median} [{low}, {high}]"),
+                format!("{}/s", flops(model.flops_per_second)),
+                format!("{:.0} %", 100.0 * model.mfu),
+            ]
+        };
+        let header = ["", "parameters", "steps/s", "tokens/s [extremes]", "compute", "MFU"];
+        let rows: Vec<_> = self.models.iter().map(row).collect();
+        let Self { device, threads, turns, peak_flops_per_second: peak, .. } = self;
+        format!(
+            "{}\n\n{threads} thread(s) of {device}, n = {turns}; the peak is {}/s, of a large \
+             matrix product",
+            table(&header, &rows, &[1, 2, 3, 4, 5], fits),
+            flops(*peak),
+        )
+    }
+}
+
 /// Lets models step on random tokens, in turns, so that a noisy machine disturbs all alike.
 ///
 /// # Errors
@@ -191,7 +222,7 @@ impl<'a> Turns<'a> {
 /// Model FLOPs of training on a token, forward and backward.
 pub fn flops_per_token(architecture: &Architecture) -> f64 {
     let seq_len = architecture.seq_len;
-    flops::train_flops(architecture, seq_len) as f64 / seq_len as f64
+    train_flops(architecture, seq_len) as f64 / seq_len as f64
 }
 
 /// Median, smallest and largest of some numbers.

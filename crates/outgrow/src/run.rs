@@ -13,11 +13,13 @@ use outgrow_data::Listener;
 use outgrow_runner::{Ended, SupervisorEvent, WorkerPool, supervise};
 use outgrow_store::{Store, SweepStatus};
 use outgrow_train::{Device, backward};
+use serde_json::{Value, json};
 
 use crate::{
     devices::devices,
     error::Error,
     namesake,
+    status::states,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
     workspace::{DB, FILES, Workspace, record, runtime},
@@ -59,6 +61,13 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// How the run of the sweep of this name ended, for programs.
+    pub fn as_json(&self, name: &str) -> Value {
+        let ended = format!("{:?}", self.ended).to_lowercase();
+        let trials = states(&self.status);
+        json!({ "sweep": name, "ended": ended, "trials": trials, "failures": self.failures })
+    }
+
     /// Whether all trials of the sweep, which was read from `file`, came to their end.
     ///
     /// # Errors

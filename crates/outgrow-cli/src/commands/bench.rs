@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use outgrow::{
     Error,
-    bench::{BenchModel, BenchOptions, ModelSpeed, Preset, Speed, bench as measure},
+    bench::{BenchModel, BenchOptions, Preset, bench as measure},
 };
 use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
 
 use crate::{
     args::{one_of, positive},
-    output::{count, flops, print, print_json, table},
+    output::{is_terminal, print, print_json},
     reading::read_sweep,
 };
 
@@ -64,28 +64,6 @@ pub fn bench(args: &Bench) -> Result<(), Error> {
     let speed = measure(&models, &BenchOptions { device, threads, turns })?;
     match args.json {
         true => print_json(&speed),
-        false => print(&as_text(&speed)),
+        false => print(&speed.describe(is_terminal())),
     }
-}
-
-fn as_text(speed: &Speed) -> String {
-    let row = |model: &ModelSpeed| {
-        let [_, low, high] = model.tokens_per_second.map(count);
-        vec![
-            model.name.clone(),
-            count(model.parameters as f64),
-            format!("{:.2}", model.steps_per_second),
-            format!("{} [{low}, {high}]", count(model.tokens_per_second[0])),
-            format!("{}/s", flops(model.flops_per_second)),
-            format!("{:.0} %", 100.0 * model.mfu),
-        ]
-    };
-    let header = ["", "parameters", "steps/s", "tokens/s [extremes]", "compute", "MFU"];
-    let Speed { device, threads, turns, peak_flops_per_second: peak, models } = speed;
-    format!(
-        "{}\n\n{threads} thread(s) of {device}, n = {turns}; the peak is {}/s, of a large matrix \
-         product",
-        table(&header, models.iter().map(row).collect(), &[1, 2, 3, 4, 5]),
-        flops(*peak),
-    )
 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use outgrow::{
     Error, Workspace,
-    text::{TextCount, count_text, describe_files, train_tokenizer},
+    text::{count_text, describe_files, train_tokenizer},
 };
 use outgrow_core::sweep::{DataSpec, TextFormat};
 use outgrow_data::fetch::{FetchError, KNOWN, Known, cache};
@@ -195,7 +195,7 @@ fn count_tokens(workspace: &Workspace, args: &Count) -> Result<(), Error> {
         warn(&found.text);
         print_json(&found)?;
     } else {
-        print(&as_text(&found))?;
+        print(&found.describe())?;
     }
     match found.changed {
         Some(n) if n > 0 => Err(Error::Outcome(format!(
@@ -204,18 +204,4 @@ fn count_tokens(workspace: &Workspace, args: &Count) -> Result<(), Error> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn as_text(found: &TextCount) -> String {
-    let speed = found.bytes_per_second();
-    format!(
-        "{} documents, {}B, {} tokens of {}: {:.2} bytes per token{}\n{}",
-        found.documents,
-        count(found.bytes as f64),
-        count(found.tokens as f64),
-        found.vocab_size,
-        found.bytes_per_token(),
-        speed.map_or_else(String::new, |speed| format!(", {}B/s", count(speed))),
-        describe_files(&found.text)
-    )
 }

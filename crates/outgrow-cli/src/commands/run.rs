@@ -105,13 +105,10 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
 }
 
 fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Error> {
-    let Finished { status, failures, ended, .. } = finished;
+    let Finished { status, failures, .. } = finished;
     let name = &file.sweep().spec().name;
     if args.json {
-        print_json(
-            &serde_json::json!({ "sweep": name, "ended": format!("{ended:?}").to_lowercase(),
-            "trials": outgrow::status::states(status), "failures": failures }),
-        )?;
+        print_json(&finished.as_json(name))?;
     }
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));

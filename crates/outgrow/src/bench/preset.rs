@@ -60,13 +60,13 @@ impl Preset {
     }
 
     /// Its numbers.
-    #[rustfmt::skip]
     pub fn sizes(self) -> PresetSizes {
-        match self {
-            Self::NanogptCpu => PresetSizes { n_layers: 4, n_heads: 4, d_model: 128, seq_len: 64, batch_size: 12, vocab_size: 65 },
-            Self::NanogptShakespeare => PresetSizes { n_layers: 6, n_heads: 6, d_model: 384, seq_len: 256, batch_size: 64, vocab_size: 65 },
-            Self::Gpt2 => PresetSizes { n_layers: 12, n_heads: 12, d_model: 768, seq_len: 1024, batch_size: 12, vocab_size: 50_304 },
-        }
+        let [n_layers, n_heads, d_model, seq_len, batch_size, vocab_size] = match self {
+            Self::NanogptCpu => [4, 4, 128, 64, 12, 65],
+            Self::NanogptShakespeare => [6, 6, 384, 256, 64, 65],
+            Self::Gpt2 => [12, 12, 768, 1024, 12, 50_304],
+        };
+        PresetSizes { n_layers, n_heads, d_model, seq_len, batch_size, vocab_size }
     }
 }
 

@@ -15,7 +15,8 @@ use outgrow_data::{
 };
 use serde::Serialize;
 
-use crate::error::Error;
+use super::description::describe_files;
+use crate::{error::Error, readable::count};
 
 /// Pieces of text that wait for the trainer.
 const WAITING: usize = 16;
@@ -93,6 +94,21 @@ impl TextCount {
     /// Tokenized; none of what took no time.
     pub fn bytes_per_second(&self) -> Option<f64> {
         (self.seconds >= 0.001).then(|| self.bytes as f64 / self.seconds)
+    }
+
+    /// All of it, for people: a line, and one for each kind of files.
+    pub fn describe(&self) -> String {
+        let speed = self.bytes_per_second();
+        format!(
+            "{} documents, {}B, {} tokens of {}: {:.2} bytes per token{}\n{}",
+            self.documents,
+            count(self.bytes as f64),
+            count(self.tokens as f64),
+            self.vocab_size,
+            self.bytes_per_token(),
+            speed.map_or_else(String::new, |speed| format!(", {}B/s", count(speed))),
+            describe_files(&self.text)
+        )
     }
 
     /// Of training text.
