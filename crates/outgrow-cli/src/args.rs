@@ -40,7 +40,7 @@ pub struct Args {
     pub db: String,
     /// Folder for checkpoints and prepared text; workers on several machines must share it
     /// [default: beside the SQLite file, or here, under the name of the server's database]
-    #[arg(long, global = true, help_heading = GLOBAL, env = FILES, value_name = "FOLDER")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = FILES, hide_env_values = true, value_name = "FOLDER")]
     pub files: Option<PathBuf>,
     /// What to do; without it, outgrow says what comes next.
     #[command(subcommand)]

@@ -32,8 +32,8 @@ pub struct Position {
 
 /// Training progress since the last such event.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct StepEvent {
-    /// When.
     pub at: Position,
     /// Mean cross-entropy of the training batches since the last step event, nats per token.
     pub loss: f64,
@@ -45,8 +45,8 @@ pub struct StepEvent {
 
 /// A measurement on the validation text.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct EvalEvent {
-    /// When.
     pub at: Position,
     /// Mean cross-entropy, nats per token.
     pub val_loss: f64,
@@ -56,8 +56,8 @@ pub struct EvalEvent {
 
 /// A stage of the plan applied, and what was measured around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct GrowthEvent {
-    /// When.
     pub at: Position,
     /// Which stage of the plan, from 0.
     pub stage: usize,
@@ -151,8 +151,8 @@ impl Preservation {
 
 /// A checkpoint that is safely on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct CheckpointEvent {
-    /// When.
     pub at: Position,
     /// Its folder.
     pub path: String,

@@ -12,10 +12,10 @@ use crate::{
 
 /// A dense row-major array.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct Array {
     /// Lengths of the axes.
     pub shape: Vec<usize>,
-    /// The entries.
     pub values: Vec<f64>,
 }
 

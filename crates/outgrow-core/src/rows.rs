@@ -11,6 +11,7 @@ use crate::{
 
 /// A trial of a sweep with its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct TrialRow {
     /// Identity by content.
     pub trial: String,
@@ -22,11 +23,9 @@ pub struct TrialRow {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
-    /// Where it stands.
     pub state: TrialState,
     /// Tokens that the trial is to train.
     pub tokens: u64,
-    /// Peak learning rate.
     pub learning_rate: f64,
     /// Names what it grows by: equal plans have equal names.
     pub plan_id: String,
@@ -38,10 +37,9 @@ pub struct TrialRow {
 
 /// One validation measurement of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct CurveRow {
-    /// Of which trial.
     pub trial: String,
-    /// When.
     pub at: Position,
     /// Mean cross-entropy, nats per token; none if it was not a finite number.
     pub val_loss: Option<f64>,
@@ -49,10 +47,9 @@ pub struct CurveRow {
 
 /// One growth event of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct GrowthRow {
-    /// Of which trial.
     pub trial: String,
-    /// When.
     pub at: Position,
     /// FLOPs that operators spent on themselves; the position counts them.
     pub operator_flops: u128,
@@ -67,8 +64,6 @@ pub struct GrowthRow {
     pub error: Option<f64>,
     /// What it may be.
     pub tolerance: f64,
-    /// Parameters before.
     pub parameters_before: u64,
-    /// Parameters after.
     pub parameters_after: u64,
 }

@@ -1,6 +1,8 @@
 //! The field's operators: those that claim to preserve the function do, the others move it, each
 //! does what its equations say, and what it can't do it refuses.
 
+use std::collections::BTreeSet;
+
 use outgrow_core::{
     Architecture, Form, LayerShape, Norm, ParamId,
     ParamKind::{self, *},
@@ -81,6 +83,16 @@ fn all() -> Vec<(Operator, Sizes, Sizes)> {
         (Operator::Staged(Staged { depth: StagedDepth::Copy }), small, deep),
         (Operator::Sparkling(Sparkling {}), small, (9, 2, 3, 8)),
     ]
+}
+
+#[test]
+fn every_operator_is_tested() {
+    let listed = all();
+    let mut tested: BTreeSet<_> = listed.iter().map(|(operator, ..)| operator.name()).collect();
+    // Its mask preserves the function, and what these learn from text needs a trainer: below, and in
+    // the trainer's tests.
+    tested.extend(["msg", "ligo", "grad_max"]);
+    assert_eq!(tested, Operator::KINDS.iter().copied().collect());
 }
 
 fn forms() -> impl Iterator<Item = (Norm, bool)> {

@@ -8,6 +8,7 @@ use crate::built_in::BUILT_IN;
 
 /// Why there is no text.
 #[derive(Debug, Error)]
+#[allow(missing_docs)]
 pub enum CorpusError {
     /// No built-in corpus of that name.
     #[error(
@@ -17,12 +18,7 @@ pub enum CorpusError {
     Unknown(String),
     /// A file or folder can't be read.
     #[error("cannot read {path}: {error}")]
-    Read {
-        /// Which.
-        path: String,
-        /// Why not.
-        error: io::Error,
-    },
+    Read { path: String, error: io::Error },
     /// A file that is no text, or holds no documents that are read.
     #[error("{place}: {why}")]
     Document {
@@ -34,7 +30,6 @@ pub enum CorpusError {
     /// No tokenizer, or not one that can do what is asked.
     #[error("{path}: {why}")]
     Tokenizer {
-        /// Of the tokenizer.
         path: String,
         /// What is wrong, and what is allowed.
         why: String,
@@ -56,19 +51,13 @@ pub enum CorpusError {
     Short {
         /// `training` or `validation`.
         part: &'static str,
-        /// Its length.
         tokens: usize,
         /// What a sequence needs.
         seq_len: usize,
     },
     /// The text can't be written for the workers.
     #[error("cannot write the prepared text to {path}: {error}")]
-    Write {
-        /// Where.
-        path: String,
-        /// Why not.
-        error: io::Error,
-    },
+    Write { path: String, error: io::Error },
     /// The prepared text is gone.
     #[error("the prepared text {0} is not there; run the sweep file again, which prepares it")]
     NotPrepared(String),

@@ -19,10 +19,9 @@ use thiserror::Error;
 use crate::publish;
 
 /// A corpus that can be fetched.
+#[allow(missing_docs)]
 pub struct Known {
-    /// Its name.
     pub name: &'static str,
-    /// Where it lies.
     pub url: &'static str,
     /// Of the file that is fetched.
     pub bytes: u64,
@@ -89,6 +88,7 @@ pub const KNOWN: [Known; 6] = [
 
 /// Why a corpus can't be fetched.
 #[derive(Debug, Error)]
+#[allow(missing_docs)]
 pub enum FetchError {
     /// There is none of that name.
     #[error("there is no corpus `{0}`; there are \
@@ -98,32 +98,13 @@ pub enum FetchError {
     #[error(
         "{url}: {why}; {came} of {bytes} bytes are here, and the same command goes on from there"
     )]
-    Broken {
-        /// From where.
-        url: String,
-        /// What happened last.
-        why: String,
-        /// Bytes so far.
-        came: u64,
-        /// Of so many.
-        bytes: u64,
-    },
+    Broken { url: String, why: String, came: u64, bytes: u64 },
     /// Something else came. It was removed.
     #[error("{url} gave something else than it should: {why}; it was removed")]
-    Other {
-        /// From where.
-        url: String,
-        /// What differs.
-        why: String,
-    },
+    Other { url: String, why: String },
     /// A file can't be written.
     #[error("{path}: {error}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why not.
-        error: io::Error,
-    },
+    File { path: String, error: io::Error },
 }
 
 /// The folder that fetched corpora lie in.

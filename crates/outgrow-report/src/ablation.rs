@@ -21,12 +21,11 @@ pub struct Ablation {
 
 /// One policy of an ablation.
 #[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
 pub struct AblationRow {
-    /// The strategy.
     pub strategy: String,
     /// Initializer, optimizer and learning rate at growth.
     pub policy: [String; 3],
-    /// Its final loss.
     pub final_loss: Option<Interval>,
     /// Its final loss minus the first one's, seed by seed; none for the first.
     pub difference: Option<Interval>,

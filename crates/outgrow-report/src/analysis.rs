@@ -23,8 +23,8 @@ use crate::{
 
 /// A sweep, understood.
 #[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
 pub struct Analysis {
-    /// Its name.
     pub sweep: String,
     /// Its strategies in the order of the sweep file, the control first.
     pub strategies: Vec<Strategy>,

@@ -55,8 +55,8 @@ impl Comparison {
 
 /// A difference of final losses, seed by seed.
 #[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
 pub struct Gap {
-    /// The control.
     pub against: String,
     /// The strategy's loss minus the control's.
     pub difference: Interval,
@@ -64,10 +64,9 @@ pub struct Gap {
 
 /// What one trial saved on the way to its control's final loss.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Saving {
-    /// Which plan.
     pub plan: usize,
-    /// Which seed.
     pub replicate: usize,
     /// Whether it reached that loss. If not, the numbers are the most that it can have saved.
     pub reached: bool,

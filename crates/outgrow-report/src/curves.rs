@@ -107,9 +107,7 @@ impl Strategy {
 /// A trial beyond the end of its strategy's mean curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beyond {
-    /// Which plan.
     pub plan: usize,
-    /// Which seed.
     pub replicate: usize,
     /// Cost and loss.
     pub curve: Vec<(f64, f64)>,

@@ -4,8 +4,8 @@ use outgrow_core::rows::{CurveRow, GrowthRow, TrialRow};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub struct Input {
-    /// The sweep's name.
     pub sweep: String,
     /// Its identity by content.
     pub id: String,

@@ -7,12 +7,11 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// A mean over `n` seeds with its 95 % Student-t interval; none for one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Interval {
-    /// The mean.
     pub mean: f64,
     /// Lower and upper bound.
     pub bounds: Option<[f64; 2]>,
-    /// How many seeds.
     pub n: usize,
 }
 

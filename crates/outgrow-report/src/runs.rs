@@ -13,9 +13,7 @@ use crate::input::Input;
 /// One trial.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Which plan.
     pub plan: usize,
-    /// Which seed.
     pub replicate: usize,
     /// Whether it was trained to its end.
     pub complete: bool,

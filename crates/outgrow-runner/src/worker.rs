@@ -54,10 +54,10 @@ pub enum Failure {
 }
 
 /// What a worker works on.
+#[allow(missing_docs)]
 pub struct Work<'a> {
     /// Path or URL of the database.
     pub database: &'a str,
-    /// The sweep's identity.
     pub sweep: &'a str,
     /// On what it computes.
     pub environment: Environment,

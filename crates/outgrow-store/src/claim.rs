@@ -17,12 +17,12 @@ pub(crate) const LONGEST_PAUSE: f64 = 60.0;
 
 /// Who works on a trial: enough to ask, on the same machine, whether that process still lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct Holder {
     /// Name of the machine.
     pub host: String,
     /// Identity of its last boot.
     pub boot: String,
-    /// Process number.
     pub pid: u32,
     /// When the process began, as the system counts it: numbers are used again.
     pub started: u64,
@@ -55,14 +55,13 @@ pub struct Recorded {
 
 /// A trial that this worker holds.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub struct Claim {
     /// Its number in the database.
     pub number: i64,
     /// The claim's number; a later one takes the trial away.
     pub epoch: Epoch,
-    /// This attempt.
     pub attempt: i64,
-    /// What to train.
     pub trial: Trial,
     /// The recorded checkpoints to go on from, newest first.
     pub checkpoints: Vec<Recorded>,

@@ -2,6 +2,7 @@ use thiserror::Error;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, Error)]
+#[allow(missing_docs)]
 pub enum StoreError {
     /// The file belongs to another program.
     #[error(
@@ -14,28 +15,14 @@ pub enum StoreError {
         "{path} has schema version {found}, this outgrow knows up to {known}; use the outgrow \
          that wrote it, or a newer one"
     )]
-    Newer {
-        /// Which file.
-        path: String,
-        /// Its version.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
+    Newer { path: String, found: i64, known: i64 },
     /// The database was written by an older outgrow, and was to be read only.
     #[error(
         "{path} has schema version {found}, this outgrow reads {known}; `outgrow db upgrade` \
          brings it up to date and keeps every row \
          (a command that only shows changes nothing)"
     )]
-    Older {
-        /// Which database.
-        path: String,
-        /// Its version.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
+    Older { path: String, found: i64, known: i64 },
     /// The database was written before the first release.
     #[error(
         "{0} was written by an outgrow from before its first release, whose tables this one does \
@@ -56,28 +43,15 @@ pub enum StoreError {
          since; nothing was written to what is \
          there now"
     )]
-    Replaced {
-        /// Which database.
-        path: String,
-        /// What of it.
-        what: String,
-    },
+    Replaced { path: String, what: String },
     /// The file can't be opened or written.
     #[error("cannot open the database {path}: {error}{hint}")]
-    Open {
-        /// Which file.
-        path: String,
-        /// Why not.
-        error: sqlx::Error,
-        /// What to do.
-        hint: &'static str,
-    },
+    Open { path: String, error: sqlx::Error, hint: &'static str },
     /// No sweep answers to that name.
     #[error("there is no sweep `{wanted}` in the database; there is {known}")]
     NoSweep {
         /// What was asked for.
         wanted: String,
-        /// What there is.
         known: String,
     },
     /// Several sweeps answer to it.
@@ -104,7 +78,6 @@ pub enum StoreError {
          the one to copy to; copy to a new database, or retrain it in one of them"
     )]
     Conflict {
-        /// Its identity.
         trial: String,
         /// Attempts that only the source has.
         theirs: usize,
@@ -128,24 +101,14 @@ pub enum StoreError {
          was written; `outgrow db check` says what else is \
          wrong, `outgrow db repair` mends it"
     )]
-    Changed {
-        /// Of which table.
-        table: &'static str,
-        /// The trial's number.
-        trial: i64,
-        /// Step or stage.
-        key: i64,
-    },
+    Changed { table: &'static str, trial: i64, key: i64 },
     /// Complete trials lack their result.
     #[error(
         "the database is damaged: {trials} complete trials have no last evaluation; `outgrow db \
          check` says what else is wrong, `outgrow db \
          repair` mends it"
     )]
-    Incomplete {
-        /// How many.
-        trials: u64,
-    },
+    Incomplete { trials: u64 },
     /// The user's own query failed.
     #[error("the query failed: {0}")]
     Query(String),

@@ -16,8 +16,8 @@ const KNOWN: usize = 20;
 
 /// A sweep, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct Namesake {
-    /// The sweep.
     pub sweep: SweepSummary,
     /// Number of trials in each state.
     pub states: Vec<(TrialState, u64)>,

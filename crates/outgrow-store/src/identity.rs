@@ -25,7 +25,6 @@ pub(crate) enum Identity {
     Server {
         /// As it may be shown.
         address: String,
-        /// The numbers.
         oids: (i64, i64),
     },
 }

@@ -19,8 +19,8 @@ use crate::{
 
 /// What inserting a sweep changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct Inserted {
-    /// The sweep's identity.
     pub sweep: String,
     /// Trials of the sweep.
     pub trials: usize,
@@ -30,8 +30,8 @@ pub struct Inserted {
 
 /// The text of a sweep, as it is recorded.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
 pub struct TextRecord<'a> {
-    /// Its digest.
     pub digest: &'a str,
     /// Bytes of validation text per token of it, where they are known.
     pub bytes_per_token: Option<f64>,

@@ -28,10 +28,9 @@ pub struct Memory {
 
 /// An attempt that holds a trial, and its last sign of life.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct Held {
-    /// The trial's number.
     pub trial: i64,
-    /// The attempt.
     pub attempt: i64,
     /// Who is at it.
     pub holder: Holder,

@@ -24,10 +24,10 @@ const BATCH_BYTES: usize = 1 << 18;
 
 /// The whole answer to a query.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct Table {
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// The rows.
     pub rows: Vec<Vec<Cell>>,
 }
 

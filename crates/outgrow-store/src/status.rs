@@ -11,12 +11,11 @@ use crate::{
 
 /// A sweep in the database.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct SweepSummary {
     /// Identity by content.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// Unix seconds.
     pub created_at: f64,
     /// The resolved sweep file.
     pub spec: String,

@@ -25,8 +25,8 @@ pub enum Kind {
 use Kind::*;
 
 /// A view: what a row of it is, and its columns beside the place ([`PLACE`]).
+#[allow(missing_docs)]
 pub struct View {
-    /// Its name.
     pub name: &'static str,
     /// In which order its rows are given within a plan and replicate.
     order: &'static str,

@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// A report in its folder.
+#[allow(missing_docs)]
 pub struct Written {
-    /// The folder.
     pub folder: PathBuf,
     /// What was written there.
     pub report: Report,

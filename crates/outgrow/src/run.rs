@@ -46,13 +46,12 @@ pub struct RunOptions {
 
 /// A sweep that was run.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub struct Finished {
-    /// The sweep's identity.
     pub sweep: String,
     /// What `outgrow report` knows it by: its name, or the beginning of its identity where the
     /// database has several of that name.
     pub called: String,
-    /// Where it stands.
     pub status: SweepStatus,
     /// Labels of trials that failed, and why.
     pub failures: Vec<(String, String)>,

@@ -15,8 +15,8 @@ pub use self::{
 use crate::error::Error;
 
 /// A text as a model reads it.
+#[allow(missing_docs)]
 pub struct Text {
-    /// Token ids.
     pub ids: Vec<i64>,
     /// How long the text is.
     pub bytes: usize,

@@ -6,6 +6,7 @@ mod export;
 mod faults;
 mod fetch;
 mod flops;
+mod help;
 mod hub;
 mod odd;
 mod outputs;

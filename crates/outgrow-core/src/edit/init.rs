@@ -79,10 +79,10 @@ impl TryFrom<Asked> for Initializer {
      would never learn (a unit whose input and output are both zero has zero gradient on both \
      sides), and of what is larger, logits overflow"
 )]
+#[allow(missing_docs)]
 pub struct DeadInitializer {
     /// As in files.
     pub field: &'static str,
-    /// What it was.
     pub value: String,
 }
 

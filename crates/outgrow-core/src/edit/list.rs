@@ -7,6 +7,7 @@ use crate::model::{Axis, ParamId, ParamKind};
 /// One change to the parameters of a model. Edits hold in sequence: positions count what earlier
 /// edits have inserted.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub enum Edit {
     /// Insert `len` new entries at position `at` of an axis.
     Pad {
@@ -32,7 +33,6 @@ pub enum Edit {
         axis: Axis,
         /// Which entries of it.
         range: Range<usize>,
-        /// The factor.
         by: f64,
     },
     /// Multiply the entries `range` of an axis in the mask alone: by this factor where it is

@@ -6,6 +6,7 @@ use crate::model::{ArchitectureError, MAX_SIZE};
 
 /// Why a transform can't be applied to an architecture.
 #[derive(Debug, Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum TransformError {
     /// There is no such layer.
     #[error("there is no layer {layer}: the model has {n_layers}, numbered from 0")]
@@ -44,7 +45,6 @@ pub enum TransformError {
     Shrinks {
         /// Which axis, with its place.
         what: String,
-        /// Its size.
         from: usize,
         /// What was asked for.
         to: usize,
@@ -60,7 +60,6 @@ pub enum TransformError {
     /// The model's form does not allow it.
     #[error("{transform}: {why}")]
     Refused {
-        /// Which transform.
         transform: &'static str,
         /// Why not, and what is allowed.
         why: String,
@@ -70,14 +69,7 @@ pub enum TransformError {
         "n_heads {n_heads} of layer {layer} can't share {n_kv_heads} keys and values evenly: it \
          must be a multiple of n_kv_heads"
     )]
-    Uneven {
-        /// Which layer.
-        layer: usize,
-        /// Query heads.
-        n_heads: usize,
-        /// Keys and values.
-        n_kv_heads: usize,
-    },
+    Uneven { layer: usize, n_heads: usize, n_kv_heads: usize },
     /// Nothing would grow.
     #[error("{0} would enlarge nothing: every size it names is there already")]
     Nothing(&'static str),

@@ -101,6 +101,9 @@ macro_rules! operators {
         }
 
         impl Operator {
+            /// The names of all operators.
+            pub const KINDS: &[&str] = &[$($name),*];
+
             /// What files, databases and figures call it.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -136,23 +139,18 @@ operators! {
 
 /// Why an operator can't do what it is asked.
 #[derive(Debug, Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum OperatorError {
     /// Its rule does not lead there.
     #[error("{operator}: {why}")]
     Refused {
-        /// Which operator.
         operator: &'static str,
         /// What it would take, what was asked, and what is allowed.
         why: String,
     },
     /// A transform that it is made of can't be applied.
     #[error("{operator}: {error}")]
-    Transform {
-        /// Which operator.
-        operator: &'static str,
-        /// Why not.
-        error: TransformError,
-    },
+    Transform { operator: &'static str, error: TransformError },
     /// The result is no architecture.
     #[error("the grown model would be invalid: {0}")]
     Invalid(#[from] ArchitectureError),

@@ -30,8 +30,8 @@ pub enum Growth {
 /// An operator and the sizes that it leads to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct Application {
-    /// The method.
     pub operator: Operator,
     /// The sizes after it.
     pub to: TargetShape,

@@ -21,8 +21,8 @@ pub enum TransformKind {
 }
 
 /// What one transform demands of the parameters that it enlarges.
+#[allow(missing_docs)]
 pub struct Row {
-    /// The transform.
     pub transform: TransformKind,
     /// New entries may be anything finite.
     pub free: &'static [ParamKind],

@@ -8,10 +8,10 @@ use crate::model::{Architecture, LayerShape, MAX_COUNT};
 /// The sizes that an operator leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct TargetShape {
     /// Width of the residual stream.
     pub d_model: usize,
-    /// The layers.
     pub layers: Vec<LayerShape>,
 }
 

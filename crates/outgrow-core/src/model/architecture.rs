@@ -66,15 +66,14 @@ pub struct HeadShape {
 /// A run of neighbouring heads of equal size: what attention computes as one batched product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct HeadGroup {
     /// How many query heads stand in the run.
     pub n_heads: usize,
     /// How many keys and values they share, evenly; each has its own if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_kv_heads: Option<usize>,
-    /// Their key width.
     pub d_k: usize,
-    /// Their value width.
     pub d_v: usize,
 }
 

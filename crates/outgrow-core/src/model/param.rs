@@ -217,10 +217,10 @@ impl ParamKind {
 /// One parameter of a model. Its text form (`layers.3.w_q`, `embedding`) is its name in
 /// checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
 pub struct ParamId {
     /// The layer from 0, or none for the parameters outside the layers.
     pub layer: Option<usize>,
-    /// Which parameter.
     pub kind: ParamKind,
 }
 

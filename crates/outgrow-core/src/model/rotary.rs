@@ -27,16 +27,13 @@ pub struct Rotary {
 /// Changes of rotary frequencies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+#[allow(missing_docs)]
 pub enum FrequencyScaling {
     /// All divided by a factor.
-    Linear {
-        /// The factor.
-        factor: f64,
-    },
+    Linear { factor: f64 },
     /// Llama 3's: low frequencies are divided by the factor, high ones stay, those between change
     /// gradually.
     Llama3 {
-        /// The factor.
         factor: f64,
         /// Low are those that turn fewer times than this within the original length.
         low_freq_factor: f64,

@@ -14,13 +14,13 @@ const LARGEST: f64 = 1e30;
 
 /// Why an architecture is not one.
 #[derive(Debug, Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum ArchitectureError {
     /// A size is zero or beyond the bound.
     #[error("{what} is {value}; allowed are 1 to {max}")]
     Size {
         /// Which size, with its place.
         what: String,
-        /// What it was.
         value: usize,
         /// The largest that is allowed.
         max: usize,

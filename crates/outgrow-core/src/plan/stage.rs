@@ -50,6 +50,7 @@ struct PlanText {
 
 /// Why a plan is not one. Stages and transforms are numbered from 0.
 #[derive(Debug, Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum PlanError {
     /// The initial architecture is invalid.
     #[error("the initial architecture is invalid: {0}")]
@@ -57,9 +58,7 @@ pub enum PlanError {
     /// Stages must come one after the other.
     #[error("stage {stage} is at {tokens} tokens, but must come after {after}")]
     Order {
-        /// Which stage.
         stage: usize,
-        /// Where it is.
         tokens: u64,
         /// The stage before it.
         after: u64,
@@ -67,34 +66,25 @@ pub enum PlanError {
     /// A mask that is not open yet when the next stage, or the end of the trial, comes.
     #[error("the mask of stage {stage} opens until {until} tokens, but {what} comes at {at}")]
     Ramp {
-        /// Which stage.
         stage: usize,
         /// When it is open.
         until: u64,
         /// What comes too early.
         what: &'static str,
-        /// When that comes.
         at: u64,
     },
     /// An operator that learns beside others.
     #[error("`{operator}` learns from text, so it must stand alone in stage {stage}")]
-    NotAlone {
-        /// Which operator.
-        operator: &'static str,
-        /// Which stage.
-        stage: usize,
-    },
+    NotAlone { operator: &'static str, stage: usize },
     /// A stage that does nothing.
     #[error("stage {0} has no transform and no operator")]
     Empty(usize),
     /// A transform or operator that can't be applied there.
     #[error("growth {number} of stage {stage}: {error}")]
     Growth {
-        /// Which stage.
         stage: usize,
         /// Which of its growths.
         number: usize,
-        /// Why not.
         error: GrowthError,
     },
 }

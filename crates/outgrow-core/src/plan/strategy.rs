@@ -55,6 +55,9 @@ macro_rules! strategies {
         }
 
         impl Strategy {
+            /// The kinds of all strategies.
+            pub const KINDS: &[&str] = &[$($name),*];
+
             /// Its kind.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -103,17 +106,11 @@ pub struct Sampled {
 
 /// Why a strategy can't be sampled.
 #[derive(Debug, Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum StrategyError {
     /// A parameter is outside its range.
     #[error("`{field}` is {value}; {allowed}")]
-    Parameter {
-        /// The field.
-        field: &'static str,
-        /// What it was.
-        value: String,
-        /// What is allowed.
-        allowed: &'static str,
-    },
+    Parameter { field: &'static str, value: String, allowed: &'static str },
     /// The target is not an enlargement of the initial architecture.
     #[error("the initial architecture can't grow into the target: {0}")]
     Unreachable(String),

@@ -6,6 +6,7 @@ use crate::plan::{PlanError, StrategyError};
 
 /// Why a sweep file is not a sweep.
 #[derive(Debug, Error)]
+#[allow(missing_docs)]
 pub enum SweepError {
     /// Not TOML, an unknown field, a missing field, a wrong type: the parser's own words, with line
     /// and column.
@@ -16,27 +17,15 @@ pub enum SweepError {
     Value {
         /// The field with its table.
         field: String,
-        /// What it was.
         value: String,
-        /// What is allowed.
         allowed: String,
     },
     /// A strategy that can't be sampled.
     #[error("strategy `{name}`: {error}")]
-    Strategy {
-        /// Its name.
-        name: String,
-        /// Why not.
-        error: StrategyError,
-    },
+    Strategy { name: String, error: StrategyError },
     /// A sampled plan that can't be built for this budget.
     #[error("strategy `{name}`: {error}")]
-    Plan {
-        /// Its name.
-        name: String,
-        /// Why not.
-        error: PlanError,
-    },
+    Plan { name: String, error: PlanError },
 }
 
 pub(super) fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {

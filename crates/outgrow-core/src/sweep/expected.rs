@@ -9,12 +9,12 @@ use crate::{
 
 /// What a growth event says that is not measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct ExpectedGrowth<'a> {
     /// Optimizer steps before it.
     pub step: u64,
     /// Training tokens before it.
     pub tokens: u64,
-    /// What is applied.
     pub growths: &'a [Growth],
     /// Parameters before and after.
     pub parameters: [u64; 2],

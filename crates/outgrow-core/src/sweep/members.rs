@@ -12,16 +12,15 @@ use crate::stream::derive;
 
 /// A trial's place in a sweep.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub struct Member {
     /// Name of the strategy in the sweep file.
     pub strategy: String,
-    /// The strategy's kind.
     pub kind: &'static str,
     /// Which plan of the strategy, from 0.
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
-    /// The trial.
     pub trial: Trial,
 }
 

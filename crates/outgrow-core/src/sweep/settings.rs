@@ -14,6 +14,7 @@ use crate::{
 
 /// Everything beside the plan and the seed that determines a trial's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct Settings {
     /// BLAKE3 digest of the training and validation text.
     pub data: String,
@@ -23,7 +24,6 @@ pub struct Settings {
     pub initial: Option<String>,
     /// Tokens that this trial trains.
     pub tokens: u64,
-    /// How it trains.
     pub training: TrainingSettings,
     /// How it is evaluated.
     pub evaluation: EvaluationSpec,
@@ -32,16 +32,14 @@ pub struct Settings {
 /// How a trial trains: of the sweep's `[training]` what determines its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct TrainingSettings {
     /// Sequences per optimizer step.
     pub batch_size: usize,
-    /// Peak learning rate.
     pub learning_rate: f64,
     /// Its course over the trial.
     pub schedule: LearningRateSchedule,
-    /// AdamW's constants.
     pub optimizer: OptimizerSpec,
-    /// Number type.
     pub precision: Precision,
     /// What happens at growth beside the transforms; none for a trial that never grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,10 +107,9 @@ impl StepSettings {
 
 /// A plan under settings and a seed: what a worker trains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
 pub struct Trial {
-    /// How it grows.
     pub plan: GrowthPlan,
-    /// How it trains.
     pub settings: Settings,
     /// Of all its randomness.
     pub seed: u64,

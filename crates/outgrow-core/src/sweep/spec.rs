@@ -20,7 +20,6 @@ pub struct SweepSpec {
     pub version: u32,
     /// Names the sweep for people: letters, digits, `-` and `_`.
     pub name: String,
-    /// Of all randomness.
     pub seed: u64,
     /// How many seeds each plan is trained under.
     pub replicates: usize,
@@ -118,6 +117,7 @@ pub enum Precision {
 /// How trials train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct TrainingSpec {
     /// Training tokens of a control of the target size.
     pub tokens: u64,
@@ -125,13 +125,10 @@ pub struct TrainingSpec {
     pub match_budget: Budget,
     /// Sequences per optimizer step.
     pub batch_size: usize,
-    /// Peak learning rate.
     pub learning_rate: f64,
     /// Its course over a trial.
     pub schedule: LearningRateSchedule,
-    /// AdamW's constants.
     pub optimizer: OptimizerSpec,
-    /// Number type.
     pub precision: Precision,
     /// What happens at growth beside the transforms; a strategy may have its own.
     pub growth: GrowthPolicy,
@@ -156,10 +153,10 @@ pub struct OptimizerSpec {
 /// A strategy under a name of its own, by default its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "toml::Table", into = "toml::Table")]
+#[allow(missing_docs)]
 pub struct StrategySpec {
     /// In figures, tables and the database.
     pub name: String,
-    /// The rule.
     pub strategy: Strategy,
     /// In place of the sweep's own: to compare policies with each other.
     pub growth: Option<GrowthPolicy>,

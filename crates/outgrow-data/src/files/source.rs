@@ -48,10 +48,9 @@ pub(super) fn stamp(metadata: &Metadata) -> Stamp {
 
 /// A file or folder that was found and is not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
 pub struct LeftOut {
-    /// Which.
     pub path: String,
-    /// Why.
     pub why: String,
 }
 
@@ -63,10 +62,10 @@ impl LeftOut {
 
 /// Files of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
 pub struct Files {
     /// What they hold, and how they are compressed.
     pub kind: String,
-    /// How many.
     pub files: u64,
     /// As they lie on the disk.
     pub bytes: u64,

@@ -18,7 +18,6 @@ pub(crate) struct Head {
     pub width: usize,
     /// BLAKE3 of the files of training and of validation text.
     pub digests: [String; 2],
-    /// What was read.
     pub counts: Counts,
 }
 

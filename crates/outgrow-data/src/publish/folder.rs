@@ -14,6 +14,7 @@ use super::sync;
 
 /// Why a folder is not written.
 #[derive(Debug, Error)]
+#[allow(missing_docs)]
 pub enum FolderError {
     /// Something is at its place.
     #[error("{0} exists already; name a folder that does not, or an empty one")]
@@ -29,7 +30,6 @@ pub enum FolderError {
     Name {
         /// The name.
         name: String,
-        /// The folder.
         folder: String,
     },
     /// The disk refuses.
@@ -37,7 +37,6 @@ pub enum FolderError {
     Write {
         /// The file or folder.
         path: String,
-        /// Why.
         error: io::Error,
     },
 }

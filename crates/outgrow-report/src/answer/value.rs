@@ -6,8 +6,8 @@ use crate::{analysis::Progress, interval::Interval};
 
 /// What a sweep says about growing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Answer {
-    /// The sweep's name.
     pub sweep: String,
     /// How far its trials are.
     pub progress: Progress,
@@ -30,6 +30,7 @@ pub struct Answer {
 /// What is known of the from-scratch control.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
 pub enum ControlState {
     /// The sweep has none with an evaluation.
     Missing,
@@ -41,7 +42,6 @@ pub enum ControlState {
     Trained {
         /// Final validation loss, nats per token.
         loss: Interval,
-        /// Its learning rate.
         learning_rate: f64,
         /// How many learning rates were tried.
         learning_rates: usize,
@@ -50,18 +50,15 @@ pub enum ControlState {
 
 /// A growing strategy against a control.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Finding {
-    /// The growing strategy.
     pub strategy: String,
     /// How many plans it has.
     pub plans: usize,
-    /// What is compared.
     pub quantity: Quantity,
-    /// The control.
     pub against: String,
     /// The mean over seeds; an upper bound where the verdict is [`Verdict::NotReached`].
     pub value: Interval,
-    /// What it means.
     pub verdict: Verdict,
     /// Where only the lowest and the highest of several strategies are given: of how many.
     pub extreme_of: Option<usize>,
@@ -111,8 +108,8 @@ pub enum Verdict {
 
 /// Growth events that claim to preserve the function.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Preserved {
-    /// How many.
     pub events: usize,
     /// The largest change of logits, relative to the tolerance.
     pub worst: f64,

@@ -12,7 +12,6 @@ pub struct Axis {
     from: f64,
     to: f64,
     is_log: bool,
-    /// Labelled ticks.
     pub ticks: Vec<(f64, String)>,
     /// Ticks without a label.
     pub minor: Vec<f64>,

@@ -12,14 +12,13 @@ use super::{
 use crate::error::ReportError;
 
 /// One cost against one size, both on logarithmic axes.
+#[allow(missing_docs)]
 pub struct Scaling {
     /// Name of the files.
     pub name: &'static str,
     /// What a paper would print below the figure.
     pub caption: String,
-    /// The horizontal axis.
     pub size: &'static str,
-    /// The vertical axis.
     pub cost: &'static str,
     /// What is expected, for the legend.
     pub expected: &'static str,

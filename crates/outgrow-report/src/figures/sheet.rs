@@ -24,7 +24,6 @@ use super::{
 pub struct Sheet {
     canvas: Canvas,
     root: DrawingArea<Canvas, Shift>,
-    /// Its size.
     pub size: At,
 }
 

@@ -11,7 +11,6 @@ pub struct Look {
     pub color: RGBColor,
     /// As SVG says it; empty for a line without gaps.
     pub dash: &'static str,
-    /// For single points.
     pub marker: Marker,
 }
 

@@ -4,10 +4,9 @@ use crate::{Store, StoreError, driver::Row};
 
 /// A folder that is recorded: a checkpoint, or a state that other trials begin from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct RecordedFolder {
-    /// The trial's number.
     pub number: i64,
-    /// The trial's identity.
     pub trial: String,
     /// Optimizer steps of it.
     pub step: u64,

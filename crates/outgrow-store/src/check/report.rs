@@ -10,8 +10,8 @@ use crate::claim::Holder;
 
 /// A trial, or a stretch of it, that was trained and will be trained again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Again {
-    /// Which.
     #[serde(flatten)]
     pub trial: Which,
     /// The step that it goes on from: of its last good checkpoint, or 0.
@@ -26,6 +26,7 @@ pub struct Again {
 
 /// What was found in a database.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Report {
     /// Sweeps that were looked at.
     pub sweeps: u64,
@@ -38,9 +39,7 @@ pub struct Report {
     pub unsealed: u64,
     /// Trials that a worker holds and that were not looked at.
     pub held: u64,
-    /// Who holds them.
     pub live: Vec<Holder>,
-    /// What is wrong.
     pub findings: Vec<Finding>,
     /// What will be trained again.
     pub again: Vec<Again>,

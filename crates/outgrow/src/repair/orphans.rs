@@ -14,12 +14,10 @@ use crate::{error::Error, workspace::Workspace};
 
 /// A file or folder that nothing in a database refers to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
 pub struct Orphan {
-    /// Where it lies.
     pub path: PathBuf,
-    /// Its size.
     pub bytes: u64,
-    /// What it is.
     pub what: &'static str,
 }
 

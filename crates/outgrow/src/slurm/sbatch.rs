@@ -18,8 +18,8 @@ use crate::{
 
 /// A job array.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct Job {
-    /// Its number.
     pub id: String,
     /// The cluster, where sbatch names one.
     pub cluster: Option<String>,

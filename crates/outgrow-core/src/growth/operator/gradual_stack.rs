@@ -13,8 +13,8 @@ use crate::{growth::target::TargetShape, model::Architecture};
 /// At most N layers can be copied at once. Not function preserving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct GradualStack {
-    /// Which layers.
     pub block: Block,
 }
 

@@ -14,8 +14,8 @@ use crate::{growth::target::TargetShape, model::Architecture};
 /// an early place, with a fresh optimizer (`growth = { optimizer = "reset", … }`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct Stack {
-    /// In which order.
     pub order: Order,
 }
 

@@ -18,10 +18,10 @@ use crate::{
 /// (after it, at index 0).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct LayerAddition {
     /// Where the new layer will stand.
     pub index: usize,
-    /// Its sizes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<LayerShape>,
 }

@@ -21,11 +21,11 @@ use crate::model::Axis;
 /// Valid where `d_ff` is at least what it is, and more in some named layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct MlpExpansion {
     /// The layer, or none for every layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<usize>,
-    /// The new width.
     pub d_ff: usize,
 }
 

@@ -12,8 +12,8 @@ use crate::{
 /// factors where it multiplies).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct ByOperator {
-    /// The method.
     pub operator: Operator,
     /// Where, as rising fractions of the trial's tokens.
     pub at: Vec<f64>,

@@ -6,10 +6,10 @@ use crate::{model::MAX_COUNT, stream::Stream};
 /// Every axis grows by an equal share at each of `stages` places, evenly spaced over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct EvenlySpaced {
     /// How many plans (they differ in where the new layers go).
     pub plans: usize,
-    /// How many stages.
     pub stages: usize,
     /// First and last place, as fractions of the trial's tokens.
     pub grow_between: [f64; 2],

@@ -10,8 +10,8 @@ use crate::{growth::Growth, stream::Stream};
 /// window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
 pub struct Random {
-    /// How many plans.
     pub plans: usize,
     /// The sequence falls into at most this many stages (the number is drawn, too).
     pub max_stages: usize,
