@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The training step of `outgrow bench` in PyTorch: the same model (RMSNorm, ReLU, no biases in attention), AdamW with clipping,
+"""The training step of `outgrow-bench steps` in PyTorch: the same model (RMSNorm, ReLU, no biases in attention), AdamW with clipping,
 random token ids. Reads numbers of steps from standard input, one a line, and answers each with the seconds that they took and the
-last loss, as JSON. `outgrow bench --pytorch` runs it beside our own; by hand:
+last loss, as JSON. `outgrow-bench steps --pytorch` runs it beside our own; by hand:
 
     echo 20 | LD_LIBRARY_PATH=.libtorch/stubs PYTHONPATH=.libtorch/stubs:.libtorch python3 scripts/pytorch_gpt.py \\
       '{"n_layers": 4, "n_heads": 4, "d_model": 128, "seq_len": 64, "batch": 12, "vocab": 256, "precision": "float32",

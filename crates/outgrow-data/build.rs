@@ -60,7 +60,8 @@ fn embed_corpus() {
     assert!(
         digest.as_str() == DIGEST.trim(),
         "the built-in corpus has digest {digest}, but crates/outgrow-data/corpus.digest says {}: \
-         if one of {PACKAGES:?} was updated on purpose, write the new digest there (results on the old text stay apart by it)",
+         if one of {PACKAGES:?} was updated on purpose, write the new digest there (results on \
+         the old text stay apart by it)",
         DIGEST.trim(),
     );
     fs::write(out.join("corpus.train"), train).expect("OUT_DIR is writable");

@@ -2,7 +2,6 @@
 
 mod args;
 mod commands;
-mod notes;
 mod output;
 mod phases;
 mod progress;
@@ -18,7 +17,7 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     outgrow_failpoint::arm();
     let args = Args::parse();
-    notes::to_stderr();
+    outgrow::notes_to_stderr();
     let workspace = Workspace::new(args.db, args.files);
     let done = match args.command {
         Some(command) => run(&workspace, command),
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
         Err(Error::Closed) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", output::shown(&error.to_string()));
-            ExitCode::from(output::exit_code(&error))
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -55,8 +54,7 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Convert(convert) => commands::convert::convert(&convert),
         Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
         Command::Eval(eval) => commands::eval::eval(&eval),
-        Command::Bench(bench) => commands::bench::bench(workspace, &bench),
-        Command::BenchServe(serve) => commands::bench::serve(&serve),
+        Command::Bench(bench) => commands::bench::bench(&bench),
         Command::Submit(submit) => commands::submit::submit(workspace, &submit),
         Command::Data(data) => commands::data::data(workspace, &data),
         Command::Db(db) => commands::db::db(workspace, &db),

@@ -1,24 +1,9 @@
 //! Printing: tables for people, JSON for programs.
 
-use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Write},
-    os::fd::AsFd,
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use outgrow::Error;
-use outgrow_data::publish::{NewFile, discard_unfinished};
-use outgrow_report::escape::visible;
-
-/// A text of several lines for a terminal: whatever stands in a line, it moves no cursor and
-/// changes no colour.
-pub fn shown(text: &str) -> String {
-    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
-}
+pub use outgrow::readable::{count, shown};
+use outgrow::{Error, readable};
 
 /// Writes a text to standard output; a closed pipe is no error of ours.
 pub fn print(text: &str) -> Result<(), Error> {
@@ -35,186 +20,12 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     print(&serde_json::to_string_pretty(value).expect("plain data"))
 }
 
-/// The exit code of an error; `outgrow --help` lists them.
-pub fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Closed => 0,
-        Error::Outcome(_) => 1,
-        Error::Input(_) => 2,
-        Error::Environment(_) => 3,
-        Error::Interrupted(_) => 130,
-    }
+/// Whether standard output is a terminal, whose width tables should fit.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
-/// Where a long answer goes: standard output, or a file that has its name when it is whole.
-pub enum Output {
-    /// Standard output.
-    Standard(io::Stdout),
-    /// What has its name already and is no file, as /dev/stdout.
-    Device(File),
-    /// A file, and the name that it is to have, for messages.
-    File(NewFile, String),
-}
-
-impl Output {
-    /// Standard output where no path is given.
-    pub fn new(path: Option<&Path>) -> Result<Self, Error> {
-        let Some(path) = path else { return Ok(Self::Standard(io::stdout())) };
-        let name = path.display().to_string();
-        let failed = Error::environment(format!("cannot write {name}"));
-        match fs::metadata(path).map_or(true, |found| found.is_file()) {
-            true => NewFile::create(path).map(|file| Self::File(file, name)).map_err(failed),
-            false => File::options().write(true).open(path).map(Self::Device).map_err(failed),
-        }
-    }
-
-    /// All is written.
-    pub fn finish(self) -> Result<(), Error> {
-        match self {
-            Self::Standard(mut out) => Ok(out.flush()?),
-            Self::Device(_) => Ok(()),
-            Self::File(file, name) => {
-                file.finish().map_err(Error::environment(format!("cannot write {name}")))
-            }
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Standard(out) => out.write(bytes),
-            Self::Device(file) => file.write(bytes),
-            Self::File(file, _) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Standard(out) => out.flush(),
-            Self::Device(file) => file.flush(),
-            Self::File(file, _) => file.flush(),
-        }
-    }
-}
-
-/// Comes when the user interrupts this process or, if it `prints`, when nobody reads its output any
-/// more: what it waits for may take for ever. Should it be held up all the same, the process ends a
-/// second later.
-pub fn told_to_end(prints: bool) -> Result<impl Future<Output = Error>, Error> {
-    let signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-    ]);
-    let mut signals = signals.map_err(Error::environment("cannot listen to signals"))?;
-    let (to, mut told) = tokio::sync::mpsc::channel(2);
-    let reader = to.clone();
-    thread::spawn(move || {
-        signals.forever().next().map(|_| end(&to, Error::Interrupted("stopped".into())))
-    });
-    if prints {
-        thread::spawn(move || is_closed(&io::stdout()).then(|| end(&reader, Error::Closed)));
-    }
-    Ok(async move {
-        match told.recv().await {
-            Some(failure) => failure,
-            None => std::future::pending().await,
-        }
-    })
-}
-
-fn end(to: &tokio::sync::mpsc::Sender<Error>, failure: Error) {
-    let code = exit_code(&failure);
-    let _ = to.try_send(failure);
-    thread::sleep(Duration::from_secs(1));
-    discard_unfinished();
-    signal_hook::low_level::exit(code.into());
-}
-
-/// Waits until nobody reads from a pipe any more; false if it is none.
-fn is_closed(out: &impl AsFd) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut watched = [PollFd::new(out.as_fd(), PollFlags::empty())];
-    let told = poll(&mut watched, PollTimeout::NONE).is_ok_and(|n| n > 0);
-    told && watched[0]
-        .revents()
-        .is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
-}
-
-/// A table for people, each cell in one line; columns whose number is in `right` hold numbers.
+/// A table for people, as narrow as the terminal if it goes there.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
-    let header: Vec<String> = header.iter().map(|name| visible(name)).collect();
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
-    let mut table = Table::new();
-    let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-    table.load_style(style).set_header(header).add_rows(rows);
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    for (number, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if right.contains(&number) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
-}
-
-/// `1.23e15` as `1.23 PFLOP`.
-pub fn flops(value: f64) -> String {
-    format!("{}FLOP", scaled(value))
-}
-
-/// A number with three digits and a decimal prefix, and a space before the unit that follows.
-pub fn scaled(value: f64) -> String {
-    let prefixes = ["", "k", "M", "G", "T", "P", "E", "Z"];
-    let power = (0..prefixes.len() - 1).find(|&p| value.abs() < 999.5 * 1000f64.powi(p as i32));
-    let power = power.unwrap_or(prefixes.len() - 1);
-    let mantissa = value / 1000f64.powi(power as i32);
-    let digits = if power == 0 || mantissa.abs() >= 99.95 {
-        0
-    } else if mantissa.abs() >= 9.995 {
-        1
-    } else {
-        2
-    };
-    format!("{mantissa:.digits$} {}", prefixes[power])
-}
-
-/// A count with three digits and a decimal prefix.
-pub fn count(value: f64) -> String {
-    scaled(value).trim_end().replace(' ', "")
-}
-
-/// Seconds as people say them.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 99.5 => format!("{s:.0} s"),
-        s if s < 99.5 * 60.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_table_reaches_the_terminal_but_text() {
-        let text = table(&["a\u{1b}[2J"], vec![vec!["x\ny\t\u{202e}\u{9b}1m".into()]], &[]);
-        assert!(
-            text.contains("a\\u{1b}[2J") && text.contains("x\\ny\\t\\u{202e}\\u{9b}1m"),
-            "{text:?}"
-        );
-        assert_eq!(shown("a\nb\u{7}"), "a\nb\\u{7}");
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        let found = [0.0, 7.0, 999.0, 1234.0, 99_960.0, 999_600.0, 1.5e15].map(count);
-        assert_eq!(found, ["0", "7", "999", "1.23k", "100k", "1.00M", "1.50P"]);
-        assert_eq!([5.0, 600.0, 7200.0].map(duration), ["5 s", "10 min", "2.0 h"]);
-        assert_eq!(flops(2.5e12), "2.50 TFLOP");
-    }
+    readable::table(header, &rows, right, is_terminal())
 }

@@ -1,15 +1,10 @@
 //! What a command is at, once it takes longer than a second.
 
 use std::{
-    path::Path,
+    cell::RefCell,
     sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread::JoinHandle,
     time::Duration,
-};
-
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
 };
 
 /// How long nothing is said at first, and then again.
@@ -49,31 +44,18 @@ impl Phases {
     }
 }
 
+/// Does something that says which phase it is in.
+pub fn told<T>(work: impl FnOnce(&dyn Fn(String)) -> T) -> T {
+    let phases = RefCell::new(None::<Phases>);
+    work(&|phase| match &mut *phases.borrow_mut() {
+        Some(phases) => phases.next(phase),
+        none => *none = Some(Phases::new(phase)),
+    })
+}
+
 impl Drop for Phases {
     fn drop(&mut self) {
         drop(self.sender.take());
         let _ = self.speaker.take().map(JoinHandle::join);
     }
-}
-
-/// From now on a signal to stop ends this process at once, and removes what it has written aside of
-/// `to` before. What stands in its place is whole.
-pub fn stop_leaving_nothing(to: &Path) -> std::io::Result<()> {
-    let aside = outgrow_train::asides(to);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    std::thread::spawn(move || {
-        if signals.forever().next().is_none() {
-            return;
-        }
-        // The writer still runs: what it adds meanwhile goes in the next round.
-        for _ in 0..100 {
-            aside.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
-            if !aside.iter().any(|folder| folder.exists()) {
-                break;
-            }
-        }
-        eprintln!("error: stopped");
-        signal_hook::low_level::exit(130);
-    });
-    Ok(())
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use outgrow_core::TrialState;
+use outgrow::status::Pace;
 use outgrow_store::SweepStatus;
 
-use crate::output::{count, duration, shown};
+use crate::output::shown;
 
 /// Off a terminal, a line at most so often.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -19,8 +19,7 @@ const PARTS: u64 = 10_000;
 /// Progress of a sweep.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    began: Instant,
-    first: Option<(f64, f64)>,
+    pace: Pace,
     last_line: Option<(Instant, u64)>,
 }
 
@@ -32,14 +31,13 @@ impl Progress {
                 .expect("a valid template");
             ProgressBar::new(PARTS).with_style(style)
         });
-        Self { bar, began: Instant::now(), first: None, last_line: None }
+        Self { bar, pace: Pace::new(), last_line: None }
     }
 
     /// Shows where the sweep stands.
     pub fn show(&mut self, status: &SweepStatus) {
         let (done, all) = status.train_flops;
-        let first = *self.first.get_or_insert((done, status.tokens.0));
-        let text = self.text(status, first);
+        let text = self.pace.line(status);
         match &self.bar {
             Some(bar) => {
                 bar.set_position((done / all.max(1.0) * PARTS as f64) as u64);
@@ -55,31 +53,6 @@ impl Progress {
                 }
             }
         }
-    }
-
-    fn text(&self, status: &SweepStatus, (first_flops, first_tokens): (f64, f64)) -> String {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let (done, all) = status.train_flops;
-        let mut text = format!("{}/{} trials", status.ended(), status.total());
-        for state in [TrialState::Failed, TrialState::Diverged] {
-            if status.count(state) > 0 {
-                text += &format!(", {} {state}", status.count(state));
-            }
-        }
-        let (flops, tokens) = (done - first_flops, status.tokens.0 - first_tokens);
-        if flops > 0.0 && seconds > 2.0 {
-            let left = (all - done).max(0.0) / (flops / seconds);
-            text += &format!("  {} tokens/s  {} left", count(tokens / seconds), duration(left));
-        }
-        let running = status
-            .running
-            .iter()
-            .filter_map(|trial| Some(format!("{} {:.3}", shown(&trial.label), trial.loss?)));
-        let running: Vec<String> = running.take(3).collect();
-        if !running.is_empty() {
-            text += &format!("  loss: {}", running.join(", "));
-        }
-        text
     }
 
     /// Prints a line without breaking the bar.

@@ -1,5 +1,5 @@
-//! How a model grows: the six transforms, the field's operators, and sequences of both, each as a list
-//! of [`crate::edit::Edit`]s.
+//! How a model grows: the six transforms, the field's operators, and sequences of both, each as a
+//! list of [`crate::edit::Edit`]s.
 
 mod builder;
 pub mod compose;

@@ -2,10 +2,10 @@
 //! Gesmundo & Maile (arXiv 2308.06103) enlarge it without changing its function, which growth plans
 //! exist, what they cost, and what a sweep file means.
 //!
-//! It depends on no tensor library, database, thread, clock or file: everything here is a value or a
-//! function of values, so it can be tested by properties in seconds. Whatever executes a growth (on
-//! libtorch tensors, on optimizer moments, on the slow f64 reference below) executes the same list of
-//! [`edit::Edit`]s.
+//! It depends on no tensor library, database, thread, clock or file: everything here is a value or
+//! a function of values, so it can be tested by properties in seconds. Whatever executes a growth
+//! (on libtorch tensors, on optimizer moments, on the slow f64 reference below) executes the same
+//! list of [`edit::Edit`]s.
 //!
 //! ```
 //! use outgrow_core::{

@@ -1,4 +1,5 @@
-//! Which growth when: plans, what a growth does to the training around it, and the rules that sample plans.
+//! Which growth when: plans, what a growth does to the training around it, and the rules that
+//! sample plans.
 
 mod policy;
 mod stage;

@@ -31,7 +31,7 @@ pub use self::{
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,
-    settings::{Settings, TrainingSettings, Trial},
+    settings::{Settings, StepSettings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{
         Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,

@@ -136,7 +136,8 @@ fn the_three_controls_are_scheduled_by_themselves() {
 
 #[test]
 fn every_arm_is_trained_at_every_learning_rate() {
-    let controls = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
+    let controls = "controls = \
+                    { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
     let all = members(controls, ("{ kind = \"from_scratch\" }, ", ""));
     let single = members(&controls.replace(", 3e-3", ""), ("{ kind = \"from_scratch\" }, ", ""));
     assert_eq!(all.len(), 2 * single.len());
@@ -166,14 +167,16 @@ fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read()
     let operator =
         |operator: &str| format!("{{ kind = \"operator\", at = [0.5], operator = {operator} }}");
     for (strategy, words) in [
-        (operator("{ kind = \"hyper_cloning\" }"), "strategy `hyper_cloning`: hyper_cloning: it adds no layers"),
+        (operator("{ kind = \"hyper_cloning\" }"), "strategy `hyper_cloning`: hyper_cloning: it \
+                                                    adds no layers"),
         (
             operator("{ kind = \"stack\", order = \"block\" }"),
             "it only adds layers, but d_model is 8 and should become 12",
         ),
         (operator("{ kind = \"stack\", order = \"sideways\" }"), "sideways"),
         (operator("{ kind = \"lego\" }"), "lego"),
-        (operator("{ kind = \"lemon\" }"), "lemon: it copies heads as wholes, so d_k and d_v can't change"),
+        (operator("{ kind = \"lemon\" }"), "lemon: it copies heads as wholes, so d_k and d_v \
+                                            can't change"),
         (
             "{ kind = \"operator\", at = [0.5, 0.2], operator = { kind = \"staged\", depth = \"copy\" } }".into(),
             "each greater than the one before",
@@ -186,7 +189,8 @@ fn an_operator_that_can_not_do_what_is_asked_is_refused_when_the_sweep_is_read()
     let initial =
         "initial = { d_model = 12, n_layers = 1, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }";
     let stack = format!(
-        "{{ kind = \"operator\", at = [0.25], operator = {{ kind = \"stack\", order = \"block\" }}, {initial} }}"
+        "{{ kind = \"operator\", at = [0.25], operator = {{ kind = \"stack\", order = \"block\" \
+         }}, {initial} }}"
     );
     let members = sweep(&stack).expect("it can");
     let member = &members[0];
@@ -428,7 +432,8 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
         (
             "replicates = 2",
             &*format!("replicates = {many}"),
-            "`plans × learning rates × replicates` is 3 × 1 × 999999999999 = 2999999999997; a sweep has at most 100000 trials",
+            "`plans × learning rates × replicates` is 3 × 1 × 999999999999 = 2999999999997; a \
+             sweep has at most 100000 trials",
         ),
         ("plans = 2", &*format!("plans = {many}"), "a sweep has at most 100000 trials"),
         ("fixed_sizes = 0", &rates, "is 3 × 60000 × 2 = 360000"),
@@ -619,7 +624,8 @@ fn controls_of_close_budgets_have_names_of_their_own() {
         ),
         (
             "{ kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }",
-            "{ kind = \"all_at_once\", plans = 1, at = 0.9485 }, { kind = \"all_at_once\", name = \"later\", plans = 1, at = 0.952 }, \
+            "{ kind = \"all_at_once\", plans = 1, at = 0.9485 }, \
+             { kind = \"all_at_once\", name = \"later\", plans = 1, at = 0.952 }, \
           { kind = \"all_at_once\", name = \"half\", plans = 1, at = 0.5 }",
         ),
         (
@@ -667,18 +673,25 @@ fn random_sweep() -> impl Strategy<Value = String> {
             let arms: Vec<String> = arms.iter().enumerate().map(arm).collect();
             let rates: Vec<String> = (1..=rates).map(|n| format!("{n}e-3")).collect();
             let controls = format!(
-                "same_tokens = {tokens}, same_compute = {compute}, fixed_sizes = {fixed}, learning_rates = [{}]",
+                "same_tokens = {tokens}, same_compute = {compute}, fixed_sizes = {fixed}, \
+                 learning_rates = [{}]",
                 rates.join(", ")
             );
-            let initial = format!("initial = {{ d_model = {}, n_layers = {n}, n_heads = {e}, d_k = {f}, d_v = {f}, d_ff = {d} }}", 2 * d);
-            let target = format!("target = {{ d_model = {}, n_layers = {}, n_heads = {}, d_k = 6, d_v = 6, d_ff = 16 }}", 2 * d + 4, n + 1, e + 1);
+            let initial = format!("initial = {{ d_model = {}, n_layers = {n}, n_heads = {e}, d_k \
+                                   = {f}, d_v = {f}, d_ff = {d} }}", 2 * d);
+            let target = format!("target = {{ d_model = {}, n_layers = {}, n_heads = {}, d_k = 6, \
+                                  d_v = 6, d_ff = 16 }}", 2 * d + 4, n + 1, e + 1);
             changed(&[
-                ("initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }", &initial),
+                ("initial = \
+                  { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }", &initial),
                 ("target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 16 }", &target),
                 ("same_tokens = false, same_compute = false, fixed_sizes = 0", &controls),
-                ("strategies = [{ kind = \"from_scratch\" }, { kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
+                ("strategies = [{ kind = \"from_scratch\" }, \
+                  { kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
                 ("tokens = 800", &format!("tokens = {budget}")),
-                ("match_budget = \"tokens\"", if equal { "match_budget = \"tokens\"" } else { "match_budget = \"flops\"" }),
+                ("match_budget \
+                  = \"tokens\"", if equal { "match_budget \
+                                             = \"tokens\"" } else { "match_budget = \"flops\"" }),
             ])
         },
     )
@@ -747,7 +760,8 @@ fn budgets_of_ten_to_the_22_are_right() {
             ),
             (
                 "initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 4, d_v = 4, d_ff = 8 }",
-                "initial = { d_model = 512, n_layers = 8, n_heads = 8, d_k = 64, d_v = 64, d_ff = 2048 }",
+                "initial = \
+                 { d_model = 512, n_layers = 8, n_heads = 8, d_k = 64, d_v = 64, d_ff = 2048 }",
             ),
             ("seq_len = 8", "seq_len = 1024"),
             ("batch_size = 2", "batch_size = 4"),
@@ -846,12 +860,14 @@ fn a_field_under_its_old_name_is_refused_with_the_new_one() {
         (
             "match_budget = \"tokens\"",
             "equal = \"train_flops\"",
-            "`training.equal` is not known under this name; write match_budget, with \"tokens\" or \"flops\"",
+            "`training.equal` is not known under this name; write match_budget, with \"tokens\" \
+             or \"flops\"",
         ),
         (
             "norm_eps = 1e-5",
             "eps_sum = 1e-5",
-            "`model.eps_sum` is not known under this name; write norm_eps, on the mean of squares: eps_sum divided by target.d_model",
+            "`model.eps_sum` is not known under this name; write norm_eps, on the mean of \
+             squares: eps_sum divided by target.d_model",
         ),
         (
             "grow_between",

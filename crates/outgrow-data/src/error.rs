@@ -12,7 +12,8 @@ use crate::built_in::BUILT_IN;
 pub enum CorpusError {
     /// No built-in corpus of that name.
     #[error(
-        "there is no built-in corpus `{0}`; there is `{BUILT_IN}`, and `paths` takes files and folders of your own"
+        "there is no built-in corpus `{0}`; there is `{BUILT_IN}`, and `paths` takes files and \
+         folders of your own"
     )]
     Unknown(String),
     /// A file or folder can't be read.
@@ -43,7 +44,8 @@ pub enum CorpusError {
     Nameless,
     /// Less text than one sequence and the token after it.
     #[error(
-        "the {part} text has {tokens} tokens, but seq_len {seq_len} needs at least {}: give more text, a larger share, or a smaller seq_len",
+        "the {part} text has {tokens} tokens, but seq_len {seq_len} needs at least {}: give more \
+         text, a larger share, or a smaller seq_len",
         seq_len + 1
     )]
     Short {
@@ -61,7 +63,8 @@ pub enum CorpusError {
     NotPrepared(String),
     /// The prepared text is not what was written.
     #[error(
-        "the prepared text {0} has changed since it was made; run the sweep file again, which makes it anew"
+        "the prepared text {0} has changed since it was made; run the sweep file again, which \
+         makes it anew"
     )]
     Damaged(String),
 }

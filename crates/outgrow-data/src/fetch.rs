@@ -91,7 +91,8 @@ pub const KNOWN: [Known; 6] = [
 #[allow(missing_docs)]
 pub enum FetchError {
     /// There is none of that name.
-    #[error("there is no corpus `{0}`; there are {known}", known = KNOWN.map(|known| known.name).join(", "))]
+    #[error("there is no corpus `{0}`; there are \
+             {known}", known = KNOWN.map(|known| known.name).join(", "))]
     Unknown(String),
     /// It did not come, though it was tried several times; what came is kept for the next time.
     #[error(

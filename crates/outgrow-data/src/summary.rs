@@ -108,17 +108,21 @@ impl Summary {
         let mut all = self.notes.clone();
         let mut warn = |holds: bool, text: String| all.extend(holds.then_some(text));
         warn(
-            self.end_of_text.is_none() && self.counts.documents.iter().any(|&documents| documents > 1),
+            self.end_of_text.is_none()
+                && self.counts.documents.iter().any(|&documents| documents > 1),
             match self.is_bytes {
                 true => "the files are joined as they are: nothing stands between them".into(),
-                false => "documents are not separated: the tokenizer names no token that ends a text; data.end_of_text names one".into(),
+                false => "documents are not separated: the tokenizer names no token that ends a \
+                          text; data.end_of_text names one"
+                    .into(),
             },
         );
         let end = self.end_of_text.as_deref().unwrap_or_default();
         warn(
             *ends_in_text > 0,
             format!(
-                "{end} stands {ends_in_text} times within documents, where it reads as the end of one"
+                "{end} stands {ends_in_text} times within documents, where it reads as the end of \
+                 one"
             ),
         );
         let percent = |share: f64| format!("{:.3} %", share * 100.0);

@@ -54,47 +54,101 @@ macro_rules! points {
 }
 
 points! {
-    CommitSchema "commit.schema" "the tables of a new database are committed" "a database without tables, or with all of them: the next command creates the missing ones";
-    CommitSweep "commit.sweep" "a sweep and its trials are committed" "the whole sweep or nothing of it: the same command plans it again";
-    CommitRetry "commit.retry" "failed trials are set to waiting again" "all of them wait, or none: run `--retry-failed` again";
-    CommitClaim "commit.claim" "a worker claims a trial" "a waiting trial, or one that the dead worker holds: it is released";
-    CommitRelease "commit.release" "a trial is released from a dead worker" "a trial that a dead worker holds, or a waiting one: the next process that looks releases it";
+    CommitSchema "commit.schema" "the tables of a new database are \
+                                  committed" "a database without tables, or with all of them: the \
+                                              next command creates the missing ones";
+    CommitSweep "commit.sweep" "a sweep and its trials are \
+                                committed" "the whole sweep or nothing of it: the same command \
+                                            plans it again";
+    CommitRetry "commit.retry" "failed trials are set to waiting \
+                                again" "all of them wait, or none: run `--retry-failed` again";
+    CommitClaim "commit.claim" "a worker claims a \
+                                trial" "a waiting trial, or one that the dead worker holds: it is \
+                                        released";
+    CommitRelease "commit.release" "a trial is released from a dead \
+                                    worker" "a trial that a dead worker holds, or a waiting one: \
+                                             the next process that looks releases it";
     CommitHeartbeat "commit.heartbeat" "a worker writes a heartbeat" "nothing";
-    CommitRecord "commit.record" "a batch of events is recorded" "the whole batch or nothing of it: missing rows are trained again from the last recorded checkpoint";
-    CommitMemory "commit.memory" "the memory of an attempt is recorded" "an attempt without an end: its trial resumes from its last checkpoint";
-    CommitRequeue "commit.requeue" "an attempt that ran out of memory releases its trial" "a trial that a dead worker holds, or a waiting one";
-    CommitFinish "commit.finish" "the end of an attempt is recorded" "a trial whose last checkpoint is that of its end: the next attempt has nothing to train";
-    CommitForget "commit.forget" "the rows of unused snapshots are deleted" "unused folders, or rows that are deleted after the next trial";
-    CommitCopy "commit.copy" "a copy of a database is committed" "the whole copy or nothing of it: copy again";
-    CommitRepair "commit.repair" "the repair of a database is committed" "everything is repaired, or nothing: repair again";
-    CommitSalvage "commit.salvage" "the readable part of a damaged database is committed to a new file" "a temporary file with `.repairing-` in its name, which may be removed: repair again";
-    RepairBackupSync "repair.backup.sync" "the backup copy of `repair` is synced" "an extra copy: repair again";
+    CommitRecord "commit.record" "a batch of events is \
+                                  recorded" "the whole batch or nothing of it: missing rows are \
+                                             trained again from the last recorded checkpoint";
+    CommitMemory "commit.memory" "the memory of an attempt is \
+                                  recorded" "an attempt without an end: its trial resumes from \
+                                             its last checkpoint";
+    CommitRequeue "commit.requeue" "an attempt that ran out of memory releases its \
+                                    trial" "a trial that a dead worker holds, or a waiting one";
+    CommitFinish "commit.finish" "the end of an attempt is \
+                                  recorded" "a trial whose last checkpoint is that of its end: \
+                                             the next attempt has nothing to train";
+    CommitForget "commit.forget" "the rows of unused snapshots are \
+                                  deleted" "unused folders, or rows that are deleted after the \
+                                            next trial";
+    CommitCopy "commit.copy" "a copy of a database is \
+                              committed" "the whole copy or nothing of it: copy again";
+    CommitRepair "commit.repair" "the repair of a database is \
+                                  committed" "everything is repaired, or nothing: repair again";
+    CommitSalvage "commit.salvage" "the readable part of a damaged database is committed to a new \
+                                    file" "a temporary file with `.repairing-` in its name, which \
+                                           may be removed: repair again";
+    RepairBackupSync "repair.backup.sync" "the backup copy of `repair` is \
+                                           synced" "an extra copy: repair again";
     RepairKeepSync "repair.keep.sync" "the damaged file is kept under another name" "same as above";
     RepairSync "repair.sync" "the repaired file is synced" "same as above";
-    RepairRename "repair.rename" "the repaired file replaces the damaged one" "the damaged file, kept twice, or the repaired one: repair again";
+    RepairRename "repair.rename" "the repaired file replaces the damaged \
+                                  one" "the damaged file, kept twice, or the repaired one: repair \
+                                        again";
     RepairPlaceSync "repair.place.sync" "its parent folder is synced" "same as above";
-    Step "step" "an optimizer step is done" "nothing: the step is repeated from the last recorded checkpoint";
-    CheckpointWrite "checkpoint.write" "weights or moments of a checkpoint are written" "a temporary folder, which the next attempt at the trial removes";
-    CheckpointSync "checkpoint.sync" "weights or moments of a checkpoint are synced" "same as above";
+    Step "step" "an optimizer step is \
+                 done" "nothing: the step is repeated from the last recorded checkpoint";
+    CheckpointWrite "checkpoint.write" "weights or moments of a checkpoint are \
+                                        written" "a temporary folder, which the next attempt at \
+                                                  the trial removes";
+    CheckpointSync "checkpoint.sync" "weights or moments of a checkpoint are \
+                                      synced" "same as above";
     CheckpointHead "checkpoint.head" "the head of a checkpoint is written" "same as above";
     CheckpointHeadSync "checkpoint.head.sync" "the head of a checkpoint is synced" "same as above";
     CheckpointFolderSync "checkpoint.folder.sync" "the temporary folder is synced" "same as above";
-    CheckpointRename "checkpoint.rename" "a checkpoint is renamed into place" "a temporary folder, or a checkpoint that is not recorded: the next attempt removes it";
-    CheckpointPlaceSync "checkpoint.place.sync" "its parent folder is synced" "a checkpoint that is not recorded: the next attempt removes it";
-    CheckpointRemove "checkpoint.remove" "an old checkpoint is removed" "an extra checkpoint, whole or in part: the next attempt removes it; nothing reads it";
-    Snapshot "snapshot" "the state at the end of a shared prefix is written" "a folder that is not recorded: the next attempt writes its own, and trials that start from it wait";
-    SnapshotRemove "snapshot.remove" "a state at the end of a shared prefix that no trial needs is removed" "an unused folder";
-    SpoolOpen "spool.open" "a spool is opened, because the database is unavailable" "no spool or an empty one: events that were not recorded are trained again";
-    SpoolFolderSync "spool.folder.sync" "the folder of the spool is synced" "an empty spool: same as above";
-    SpoolWrite "spool.write" "a batch is written to the spool" "a spool without its last batch, or with a part of it (its digest shows this): same as above";
-    SpoolSync "spool.sync" "the spool is synced" "a spool whose last batch may be lost: same as above";
-    SpoolClear "spool.clear" "a spool is removed, because the database is available again" "a recorded spool: its batches are skipped by their numbers";
-    SpoolRecovered "spool.recovered" "a spool is removed by the next attempt, which has recorded it" "same as above";
-    Initial "initial" "the initial model of trials is copied" "a temporary folder, or the copy: the same command makes the missing copy";
-    PublishSync "publish.sync" "a file of prepared text or of a tokenizer is synced" "a temporary file with `.tmp-` in its name, which nothing reads: the same command writes a new one";
-    PublishRename "publish.rename" "the file is renamed into place" "same as above, or a prepared text without its head, which is written last: the same command writes it again";
+    CheckpointRename "checkpoint.rename" "a checkpoint is renamed into \
+                                          place" "a temporary folder, or a checkpoint that is not \
+                                                  recorded: the next attempt removes it";
+    CheckpointPlaceSync "checkpoint.place.sync" "its parent folder is \
+                                                 synced" "a checkpoint that is not recorded: the \
+                                                     next attempt removes it";
+    CheckpointRemove "checkpoint.remove" "an old checkpoint is \
+                                          removed" "an extra checkpoint, whole or in part: the \
+                                                    next attempt removes it; nothing reads it";
+    Snapshot "snapshot" "the state at the end of a shared prefix is \
+                         written" "a folder that is not recorded: the next attempt writes its \
+                                   own, and trials that start from it wait";
+    SnapshotRemove "snapshot.remove" "a state at the end of a shared prefix that no trial needs \
+                                      is removed" "an unused folder";
+    SpoolOpen "spool.open" "a spool is opened, because the database is \
+                            unavailable" "no spool or an empty one: events that were not recorded \
+                                          are trained again";
+    SpoolFolderSync "spool.folder.sync" "the folder of the spool is \
+                                         synced" "an empty spool: same as above";
+    SpoolWrite "spool.write" "a batch is written to the \
+                              spool" "a spool without its last batch, or with a part of it (its \
+                                      digest shows this): same as above";
+    SpoolSync "spool.sync" "the spool is \
+                            synced" "a spool whose last batch may be lost: same as above";
+    SpoolClear "spool.clear" "a spool is removed, because the database is available \
+                              again" "a recorded spool: its batches are skipped by their numbers";
+    SpoolRecovered "spool.recovered" "a spool is removed by the next attempt, which has recorded \
+                                      it" "same as above";
+    Initial "initial" "the initial model of trials is \
+                       copied" "a temporary folder, or the copy: the same command makes the \
+                                missing copy";
+    PublishSync "publish.sync" "a file of prepared text or of a tokenizer is \
+                                synced" "a temporary file with `.tmp-` in its name, which nothing \
+                                         reads: the same command writes a new one";
+    PublishRename "publish.rename" "the file is renamed into \
+                                    place" "same as above, or a prepared text without its head, \
+                                            which is written last: the same command writes it \
+                                            again";
     PublishPlaceSync "publish.place.sync" "its parent folder is synced" "same as above";
-    HubSync "hub.sync" "a file of a model of transformers is synced" "a temporary folder with `.tmp-` in its name, which may be removed";
+    HubSync "hub.sync" "a file of a model of transformers is \
+                        synced" "a temporary folder with `.tmp-` in its name, which may be removed";
     HubFolderSync "hub.folder.sync" "its folder is synced" "same as above";
     HubRename "hub.rename" "its folder is renamed into place" "the temporary folder, or the model";
     HubPlaceSync "hub.place.sync" "its parent folder is synced" "the model";

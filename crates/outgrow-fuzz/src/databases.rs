@@ -126,7 +126,8 @@ pub(crate) fn queries() -> Vec<Vec<u8>> {
         "SELECT 1; SELECT 2, 3 -- more",
         "COMMIT; VACUUM INTO 'x.db'",
         "ATTACH 'y.db' AS y",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9) SELECT i, /* c */ ?1, $a FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9) SELECT i, /* c \
+         */ ?1, $a FROM n",
         "SELECT length(spec), substr(spec, 1, 10), hex(zeroblob(20)) FROM sweep",
         "EXPLAIN QUERY PLAN SELECT * FROM finals JOIN curves USING (trial)",
         "VALUES (1, 'a'), (2, 'b')",

@@ -174,18 +174,22 @@ fn nothing(sweep: &str, states: &BTreeMap<TrialState, usize>) -> String {
     match (of(&[Waiting, Running]), of(&[Diverged]), of(&[Failed])) {
         (0, _, _) if all == 0 => format!("sweep {sweep} has no trials"),
         (0, diverged, 0) if diverged == all => format!(
-            "all {all} trials of sweep {sweep} diverged before an evaluation that is a number, so there is nothing to draw; a lower \
+            "all {all} trials of sweep {sweep} diverged before an evaluation that is a number, so \
+             there is nothing to draw; a lower \
              training.learning_rate or a longer warmup may keep them (`outgrow status` lists them)"
         ),
         (0, _, 1..) => format!(
-            "no trial of sweep {sweep} was evaluated: {found}; `outgrow status` says why, `outgrow run --retry-failed SWEEP.toml` \
+            "no trial of sweep {sweep} was evaluated: {found}; `outgrow status` says why, \
+             `outgrow run --retry-failed SWEEP.toml` \
              trains the failed ones again"
         ),
         (0, _, _) => format!(
-            "no trial of sweep {sweep} has an evaluation that is a number: {found}; `outgrow status` lists them"
+            "no trial of sweep {sweep} has an evaluation that is a number: {found}; `outgrow \
+             status` lists them"
         ),
         _ => format!(
-            "sweep {sweep} has no trial with an evaluation yet ({found}); train some with `outgrow run`"
+            "sweep {sweep} has no trial with an evaluation yet ({found}); train some with \
+             `outgrow run`"
         ),
     }
 }

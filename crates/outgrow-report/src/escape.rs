@@ -349,7 +349,8 @@ mod tests {
 
         #[test]
         fn rendered_markdown_is_the_text(text in nasty(), other in nasty()) {
-            let document = format!("# {0}\n\n{0}: said\n\n| a | b |\n|---|---|\n| {0} | {1} |\n", markdown(&text), markdown(&other));
+            let document = format!("# {0}\n\n{0}: said\n\n| a | b |\n|---|---|\n| {0} | {1} \
+                                    |\n", markdown(&text), markdown(&other));
             let [mut lines, mut cells] = [vec![], vec![]];
             let mut own = String::new();
             for event in Parser::new_ext(&document, Options::all() - Options::ENABLE_SMART_PUNCTUATION) {
@@ -393,7 +394,8 @@ mod tests {
             let name = file_name(&text);
             prop_assert!((1..=LONGEST).contains(&name.len()) && !name.starts_with(['.', '-']), "{name}");
             prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.%~".contains(c)), "{name}");
-            prop_assert!(text == other || name != file_name(&other), "{text:?} and {other:?} are {name}");
+            prop_assert!(text == other || name != file_name(&other), "{text:?} and {other:?} are \
+                {name}");
         }
 
         #[test]

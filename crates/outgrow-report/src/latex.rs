@@ -10,9 +10,11 @@ pub fn table(table: &Table) -> String {
         format!("  {} \\\\\n", cells.join(" & "))
     };
     let mut text = format!(
-        "% Needs \\usepackage{{booktabs}}. Means over seeds, \\pm half the width of the 95 % Student-t interval.\n\
+        "% Needs \\usepackage{{booktabs}}. Means over seeds, \\pm half the width of the 95 % \
+         Student-t interval.\n\
          \\begin{{table}}\n  \\centering\n  \\caption{{{} \
-         Means over seeds $\\pm$ half the width of the 95\\,\\% Student-$t$ interval.}}\n  \\begin{{tabular}}{{l{}}}\n  \\toprule\n",
+         Means over seeds $\\pm$ half the width of the 95\\,\\% Student-$t$ \
+         interval.}}\n  \\begin{{tabular}}{{l{}}}\n  \\toprule\n",
         latex(&table.caption),
         "r".repeat(rows[0].len() - 1)
     );

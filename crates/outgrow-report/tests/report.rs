@@ -122,7 +122,8 @@ fn a_planted_saving_is_found() {
     for text in [
         "; of the growing strategies, 1 of 3 reach it with less compute, ",
         "saves_30 vs from_scratch: compute saved | 30 % | [30, 30] | 3 | less compute\n",
-        "wastes_20 vs from_scratch: compute saved | at most 0 % | – | 3 | reached it in 0 of 3 trials\n",
+        "wastes_20 vs from_scratch: compute saved | at most 0 % | – | 3 | reached it in 0 of 3 \
+         trials\n",
         "All 9 growth events that claim to preserve the function were within",
     ] {
         assert!(said(&made).contains(text), "{text:?} is missing in: {}", said(&made));

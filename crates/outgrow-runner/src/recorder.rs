@@ -255,7 +255,8 @@ impl Writer {
         let now = Instant::now();
         let away = self.away.get_or_insert_with(|| {
             tracing::info!(
-                "trial {}: the database does not answer ({error}); training goes on, and what it records waits in {}",
+                "trial {}: the database does not answer ({error}); training goes on, and what it \
+                 records waits in {}",
                 self.claim.trial.id(),
                 self.spool.path().display()
             );

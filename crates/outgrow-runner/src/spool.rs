@@ -83,7 +83,8 @@ impl Spool {
         let (left, whole) = (rest.len(), batches.len());
         let damage = (left > 0).then(|| {
             format!(
-                "its last {left} bytes, after {whole} whole batches, are damaged or were never written to their end"
+                "its last {left} bytes, after {whole} whole batches, are damaged or were never \
+                 written to their end"
             )
         });
         Contents { batches, damage }

@@ -103,7 +103,8 @@ pub async fn supervise(
             Some(Err(error)) if error.is_passing() => {
                 if !std::mem::replace(&mut away, true) {
                     tell(SupervisorEvent::Note(format!(
-                        "the database does not answer ({error}); workers go on, and it is asked again"
+                        "the database does not answer ({error}); workers go on, and it is asked \
+                         again"
                     )));
                 }
                 None

@@ -45,8 +45,8 @@ pub enum Failure {
     /// It can't be, here or elsewhere: the trial has failed.
     Trial(String),
     /// There was not enough memory: the trial waits for an attempt with fewer neighbours or, where
-    /// it had none, one that trains the batch in more micro_batches; if it can't be cut further, it has
-    /// failed.
+    /// it had none, one that trains the batch in more micro_batches; if it can't be cut further, it
+    /// has failed.
     Memory(String),
     /// This place is at fault (a full disk, a missing text): the trial waits for a better one, and
     /// the worker ends.

@@ -121,7 +121,8 @@ async fn planned(folder: &Path) -> (String, Store, String) {
 }
 
 async fn rows(database: &str) -> Vec<Vec<Cell>> {
-    let sql = "SELECT t.id, s.step, s.loss FROM step_metric s JOIN trial t ON t.number = s.trial ORDER BY 1, 2";
+    let sql = "SELECT t.id, s.step, s.loss FROM step_metric s JOIN trial t ON t.number = s.trial \
+               ORDER BY 1, 2";
     Store::open_read_only(database).await.expect("opens").query(sql).await.expect("an answer").rows
 }
 

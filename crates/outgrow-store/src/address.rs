@@ -118,11 +118,13 @@ impl Address {
     }
 }
 
-const FORMS: &str = "give the path of a SQLite file, or postgres://USER@HOST/DATABASE (a password goes into PGPASSWORD or ~/.pgpass)";
+const FORMS: &str = "give the path of a SQLite file, or postgres://USER@HOST/DATABASE (a password \
+                     goes into PGPASSWORD or ~/.pgpass)";
 
 fn refused(why: &str) -> StoreError {
     StoreError::Address(format!(
-        "the address of the database (not shown, for it may hold a password) is malformed: {why}; {FORMS}"
+        "the address of the database (not shown, for it may hold a password) is malformed: {why}; \
+         {FORMS}"
     ))
 }
 
@@ -152,7 +154,8 @@ fn path(text: &str) -> Result<Address, StoreError> {
             Some("options behind a path are not obeyed: give the path alone")
         }
         _ if may_hold_a_password(text) => Some(
-            "a colon before an @ looks like a password; write ./ before the name of a file that has both",
+            "a colon before an @ looks like a password; write ./ before the name of a file that \
+             has both",
         ),
         _ => None,
     };
@@ -195,7 +198,8 @@ fn path_of_url(rest: &str) -> Result<Address, StoreError> {
         && !name.contains('/')
     {
         return Err(StoreError::Address(format!(
-            "`sqlite:///{name}` is {name} in this folder to SQLAlchemy and /{name} to others; give the path alone"
+            "`sqlite:///{name}` is {name} in this folder to SQLAlchemy and /{name} to others; \
+             give the path alone"
         )));
     }
     without_options(&path.replacen("//", "/", 1), &options)
@@ -230,7 +234,8 @@ fn without_options(file: &str, options: &str) -> Result<Address, StoreError> {
         // What outgrow does anyway.
         "" | "mode=rwc" => Ok(address),
         _ => Err(StoreError::Address(format!(
-            "options behind a SQLite file (`?...`) are not obeyed; give the path alone, `{address}`: commands that only show never write"
+            "options behind a SQLite file (`?...`) are not obeyed; give the path alone, \
+             `{address}`: commands that only show never write"
         ))),
     }
 }
@@ -294,7 +299,8 @@ fn check_user(user: &str, password: Option<&str>) -> Result<(), &'static str> {
         .is_none_or(|password| unescaped(password).is_some_and(|word| !word.contains('\0')));
     match (decoded, password) {
         (None, _) => Err(
-            "the user's name holds a colon, a slash or an @; a password follows the name behind a bare colon",
+            "the user's name holds a colon, a slash or an @; a password follows the name behind a \
+             bare colon",
         ),
         (_, false) => Err("a % in a password is written as %25"),
         _ => Ok(()),
@@ -316,7 +322,8 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         |c: char| c.is_alphanumeric() || "._-%".contains(c) || (host.starts_with('[') && c == ':');
     match (is_port, name.chars().all(is_name) && unescaped(name).is_some()) {
         (false, _) => Err(
-            "what follows the host's colon is no port from 1 to 65535 (and a / or @ in a password is written as %2F or %40)",
+            "what follows the host's colon is no port from 1 to 65535 (and a / or @ in a password \
+             is written as %2F or %40)",
         ),
         (_, false) => Err("the host's name holds a character that no single host has"),
         _ => Ok(()),
@@ -325,9 +332,10 @@ fn check_host(host: &str) -> Result<(), &'static str> {
 
 fn check_database(database: &str) -> Result<(), &'static str> {
     let decoded = unescaped(database).filter(|_| !database.contains(['/', '@', ':']));
-    decoded
-        .map(|_| ())
-        .ok_or("what follows the host is not one database's name (and a / or @ in a password is written as %2F or %40)")
+    decoded.map(|_| ()).ok_or(
+        "what follows the host is not one database's name (and a / or @ in a password is \
+                written as %2F or %40)",
+    )
 }
 
 fn option(text: &str) -> Result<(&str, &str), &'static str> {
@@ -342,9 +350,10 @@ fn option(text: &str) -> Result<(&str, &str), &'static str> {
         }
         Some(("ssl", _)) => Err("`ssl=` is written sslmode=require"),
         Some((name, value)) if known(name) && unescaped(value).is_some() => Ok((name, value)),
-        _ => Err(
-            "unknown option behind the ?; expected one of sslmode, sslrootcert, host, port, dbname, user, application_name, …",
-        ),
+        _ => {
+            Err("an option behind the ? is not known here; known are sslmode, sslrootcert, host, \
+             port, dbname, user, application_name, …")
+        }
     }
 }
 

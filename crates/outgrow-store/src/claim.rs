@@ -70,7 +70,8 @@ pub struct Claim {
     pub begin: Option<Snapshot>,
     /// Steps whose state other trials wait for.
     pub snapshots: Vec<u64>,
-    /// The batch is to be trained in so many micro_batches, for an earlier attempt ran out of memory.
+    /// The batch is to be trained in so many micro_batches, for an earlier attempt ran out of
+    /// memory.
     pub micro_batches: usize,
     /// Batches of events that the attempt before has in the database: what it left elsewhere may be
     /// more.
@@ -142,7 +143,8 @@ async fn claimable(
     limit: i64,
 ) -> Result<Vec<Claimable>, StoreError> {
     let waiting =
-        "SELECT t.number, t.definition, t.micro_batches, m.strategy, m.plan FROM member m JOIN trial t ON t.number = m.trial
+        "SELECT t.number, t.definition, t.micro_batches, m.strategy, m.plan FROM member m JOIN \
+         trial t ON t.number = m.trial
          LEFT JOIN shared_prefix b ON b.sweep_id = m.sweep_id AND b.trial = t.number
          LEFT JOIN trial p ON p.number = b.parent
          WHERE m.sweep_id = $1 AND t.state = 'waiting'

@@ -109,7 +109,8 @@ pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
     let hint = match &text {
         t if t.contains("unable to open") => "; is its folder there, and may you write to it?",
         t if t.contains("readonly") => {
-            "; the file or its folder is read-only (a log, -wal, beside it must be written to be read: copy both to a folder of yours)"
+            "; the file or its folder is read-only (a log, -wal, beside it must be written to be \
+             read: copy both to a folder of yours)"
         }
         t if t.contains("disk is full") => "; the disk is full",
         t if t.contains("Connection refused") => "; is the server running, and is that its port?",

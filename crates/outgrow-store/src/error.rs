@@ -6,24 +6,29 @@ use thiserror::Error;
 pub enum StoreError {
     /// The file belongs to another program.
     #[error(
-        "{0} is a database of another program; name a file of outgrow's, or one that does not exist yet"
+        "{0} is a database of another program; name a file of outgrow's, or one that does not \
+         exist yet"
     )]
     Foreign(String),
     /// The file was written by a newer outgrow.
     #[error(
-        "{path} has schema version {found}, this outgrow knows up to {known}; use the outgrow that wrote it, or a newer one"
+        "{path} has schema version {found}, this outgrow knows up to {known}; use the outgrow \
+         that wrote it, or a newer one"
     )]
     Newer { path: String, found: i64, known: i64 },
     /// The database was written by an older outgrow, and was to be read only.
     #[error(
-        "{path} has schema version {found}, this outgrow reads {known}; `outgrow db upgrade` brings it up to date and keeps every row \
+        "{path} has schema version {found}, this outgrow reads {known}; `outgrow db upgrade` \
+         brings it up to date and keeps every row \
          (a command that only shows changes nothing)"
     )]
     Older { path: String, found: i64, known: i64 },
     /// The database was written before the first release.
     #[error(
-        "{0} was written by an outgrow from before its first release, whose tables this one does not know; nothing was changed. Run its \
-         sweeps again into a new database (--db names it), or export what it holds with the outgrow that wrote it"
+        "{0} was written by an outgrow from before its first release, whose tables this one does \
+         not know; nothing was changed. Run its \
+         sweeps again into a new database (--db names it), or export what it holds with the \
+         outgrow that wrote it"
     )]
     Unreleased(String),
     /// There is no such file, and it was to be read only.
@@ -34,7 +39,8 @@ pub enum StoreError {
     Address(String),
     /// The database is no longer the one that was opened.
     #[error(
-        "the database {path} is no longer the one that was opened: {what} was deleted or replaced since; nothing was written to what is \
+        "the database {path} is no longer the one that was opened: {what} was deleted or replaced \
+         since; nothing was written to what is \
          there now"
     )]
     Replaced { path: String, what: String },
@@ -67,7 +73,8 @@ pub enum StoreError {
     Fenced,
     /// Two databases hold different attempts at one trial.
     #[error(
-        "trial {trial} was trained in both databases, apart from each other: {theirs} attempts are only in the one to copy from, {ours} only in \
+        "trial {trial} was trained in both databases, apart from each other: {theirs} attempts \
+         are only in the one to copy from, {ours} only in \
          the one to copy to; copy to a new database, or retrain it in one of them"
     )]
     Conflict {
@@ -90,13 +97,15 @@ pub enum StoreError {
     },
     /// A row is not what was written.
     #[error(
-        "the database is damaged: in {table}, the row {key} of trial number {trial} is not what was written; `outgrow db check` says what else is \
+        "the database is damaged: in {table}, the row {key} of trial number {trial} is not what \
+         was written; `outgrow db check` says what else is \
          wrong, `outgrow db repair` mends it"
     )]
     Changed { table: &'static str, trial: i64, key: i64 },
     /// Complete trials lack their result.
     #[error(
-        "the database is damaged: {trials} complete trials have no last evaluation; `outgrow db check` says what else is wrong, `outgrow db \
+        "the database is damaged: {trials} complete trials have no last evaluation; `outgrow db \
+         check` says what else is wrong, `outgrow db \
          repair` mends it"
     )]
     Incomplete { trials: u64 },

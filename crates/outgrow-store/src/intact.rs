@@ -17,7 +17,8 @@ impl Store {
             sweep.map_or("", |_| "AND number IN (SELECT trial FROM member WHERE sweep_id = $1)");
         let incomplete = format!(
             "SELECT count(*) FROM trial WHERE state = 'complete' {of}
-             AND NOT EXISTS (SELECT 1 FROM eval_metric e WHERE e.trial = trial.number AND e.is_last = 1)"
+             AND NOT EXISTS (SELECT 1 FROM eval_metric e WHERE e.trial = trial.number AND \
+             e.is_last = 1)"
         );
         let of: Vec<Arg> = sweep.into_iter().map(Arg::from).collect();
         match self.read().await?.value(&incomplete, &of).await? {

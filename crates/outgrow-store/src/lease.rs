@@ -56,7 +56,8 @@ impl Store {
     /// If the database can't be read.
     pub async fn held(&self, sweep: &str) -> Result<Vec<Held>, StoreError> {
         let held = "SELECT DISTINCT t.number, a.id, a.process, a.heartbeat_at FROM member m
-                    JOIN trial t ON t.number = m.trial JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
+                    JOIN trial t ON t.number = m.trial JOIN attempt a ON a.trial = t.number AND \
+                    a.epoch = t.epoch
                     WHERE m.sweep_id = $1 AND t.state = 'running' ORDER BY 1";
         let read = |row: Row| {
             let holder = serde_json::from_str(&row.get::<String>(2)?)
@@ -79,7 +80,8 @@ impl Store {
         if tx.execute(died, args![now(), log, held.attempt, held.beat]).await? == 0 {
             return Ok(false);
         }
-        let crashes = "UPDATE trial SET crashes = crashes + 1 WHERE number = $1 AND state = 'running' RETURNING crashes";
+        let crashes = "UPDATE trial SET crashes = crashes + 1 WHERE number = $1 AND state = \
+                       'running' RETURNING crashes";
         let Some(row) = tx.row(crashes, args![held.trial]).await? else { return Ok(false) };
         let crashes: i64 = row.get(0)?;
         if crashes >= MAX_CRASHES {
@@ -183,8 +185,10 @@ impl Store {
     /// If the database can't be written.
     pub async fn retry_failed(&self, sweep: &str) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
-        let again = "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL, not_before = NULL
-                     WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE sweep_id = $1)";
+        let again = "UPDATE trial SET state = 'waiting', crashes = 0, error = NULL, not_before = \
+                     NULL
+                     WHERE state = 'failed' AND number IN (SELECT trial FROM member WHERE \
+                     sweep_id = $1)";
         let done = tx.execute(again, args![sweep]).await?;
         tx.commit(Point::CommitRetry).await?;
         Ok(done)

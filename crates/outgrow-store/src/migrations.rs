@@ -291,13 +291,30 @@ mod tests {
     /// What a view says in PostgreSQL's words and in SQLite's, and how often.
     const DIALECT: [(&str, &str, usize); 5] = [
         ("greatest(", "max(", 3),
-        ("CAST(g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance AS INTEGER)", "g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance", 1),
+        (
+            "CAST(g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance AS \
+          INTEGER)",
+            "g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance",
+            1,
+        ),
         ("CAST(r.train_flops IS NOT NULL AS INTEGER)", "r.train_flops IS NOT NULL", 1),
-        ("GROUP BY sweep, sweep_id, strategy, kind, learning_rate", "GROUP BY sweep_id, strategy, learning_rate", 1),
-        ("       (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial) AS spent_flops,", "       -- A sum of INTEGERs beyond 2^63 would be an error.
-       CASE WHEN (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) < 9223372036854774784.0
+        (
+            "GROUP BY sweep, sweep_id, strategy, kind, \
+          learning_rate",
+            "GROUP BY sweep_id, strategy, learning_rate",
+            1,
+        ),
+        (
+            "       (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial) AS \
+          spent_flops,",
+            "       -- A sum of INTEGERs beyond 2^63 would be an error.
+       CASE WHEN (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) < \
+       9223372036854774784.0
             THEN (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial)
-            ELSE (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) END AS spent_flops,", 1),
+            ELSE (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) END AS \
+            spent_flops,",
+            1,
+        ),
     ];
 
     #[test]

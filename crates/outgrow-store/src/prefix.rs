@@ -33,7 +33,8 @@ impl Store {
         let mut tx = self.write().await?;
         let forgotten = "DELETE FROM snapshot WHERE NOT EXISTS (
                            SELECT 1 FROM shared_prefix b JOIN trial t ON t.number = b.trial
-                           WHERE b.parent = snapshot.trial AND b.step = snapshot.step AND t.state IN ('waiting', 'running'))
+                           WHERE b.parent = snapshot.trial AND b.step = snapshot.step AND t.state \
+                           IN ('waiting', 'running'))
                          RETURNING path";
         let folders = tx.column(forgotten, &[]).await?;
         tx.commit(Point::CommitForget).await?;
@@ -66,7 +67,8 @@ pub(crate) async fn begin(
     attempt: i64,
 ) -> Result<Option<Snapshot>, StoreError> {
     let found = "SELECT s.path, s.trial, s.step, s.train_flops, s.digest FROM shared_prefix b
-                 JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 AND b.trial = $2";
+                 JOIN snapshot s ON s.trial = b.parent AND s.step = b.step WHERE b.sweep_id = $1 \
+                 AND b.trial = $2";
     let Some(row) = tx.row(found, args![sweep, trial]).await? else { return Ok(None) };
     let (parent, step, flops): (i64, i64, i128) = (row.get(1)?, row.get(2)?, row.get(3)?);
     // A growth at the very step where they part belongs to the other alone.

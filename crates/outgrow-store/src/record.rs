@@ -44,7 +44,8 @@ impl Store {
             tx.execute("UPDATE trial SET crashes = 0 WHERE number = $1", args![claim.number])
                 .await?;
         }
-        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS NUMERIC) WHERE id = $4";
+        let done = "UPDATE attempt SET heartbeat_at = $1, batch = $2, train_flops = CAST($3 AS \
+                    NUMERIC) WHERE id = $4";
         tx.execute(done, args![now(), batch, spent, claim.attempt]).await?;
         tx.commit(Point::CommitRecord).await
     }
@@ -59,7 +60,8 @@ async fn spent(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(i64, i12
             .filter_map(|event| if let Event::Step(step) = event { Some(step.at) } else { None })
     };
     let first = steps().next().map_or(0, |at| at.step);
-    let before = "SELECT batch, train_flops, (SELECT max(train_flops) FROM step_metric WHERE trial = $2 AND step < $3)
+    let before = "SELECT batch, train_flops, (SELECT max(train_flops) FROM step_metric WHERE \
+                  trial = $2 AND step < $3)
                   FROM attempt WHERE id = $1";
     let row = tx.row(before, args![claim.attempt, claim.number, first]).await?;
     let row = row.ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;

@@ -25,18 +25,24 @@ impl Store {
         // One state of the database, so that the three lists agree while workers write.
         let mut tx = self.read().await?;
         refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
-        let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, t.definition
-             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY m.position";
+        let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, \
+                      t.definition
+             FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY \
+             m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
-        let curves = "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss FROM eval_metric e
+        let curves = "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss \
+                      FROM eval_metric e
              JOIN trial t ON t.number = e.trial
              WHERE e.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, e.step";
         let curves = tx.map(curves, args![sweep], |row| curve_row(&row)).await?;
         let growths = "SELECT t.id, g.step, g.tokens, g.train_flops, g.wall_seconds,
-                    g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 END, g.tolerance,
-                    g.parameters_before, g.parameters_after, g.operator_flops, g.axes, g.preserving, g.diagnosis
+                    g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 \
+                    END, g.tolerance,
+                    g.parameters_before, g.parameters_after, g.operator_flops, g.axes, \
+                    g.preserving, g.diagnosis
              FROM growth_event g JOIN trial t ON t.number = g.trial
-             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, g.stage";
+             WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, \
+             g.stage";
         let growths = tx.map(growths, args![sweep], |row| growth_row(&row)).await?;
         Ok((trials, curves, growths))
     }

@@ -121,7 +121,8 @@ fn head(path: &str) -> io::Result<Vec<u8>> {
 
 async fn has_our_tables(path: &str) -> Result<bool, StoreError> {
     let pool = reading(path).await?;
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('sweep', 'trial', 'step_metric', 'growth_event')";
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('sweep', \
+               'trial', 'step_metric', 'growth_event')";
     let found = async { pool.read().await?.value::<i64>(sql, &[]).await };
     let found = found.await;
     pool.close().await;
@@ -277,7 +278,8 @@ impl Salvage {
 
     /// What a table's rows can begin with, as far as it is saved already.
     async fn prefixes(&mut self, table: &Saved) -> Result<Vec<Option<Arg>>, StoreError> {
-        let of_trials = "SELECT number FROM trial UNION SELECT trial FROM member UNION SELECT trial FROM attempt";
+        let of_trials = "SELECT number FROM trial UNION SELECT trial FROM member UNION SELECT \
+                         trial FROM attempt";
         Ok(match table.prefix {
             None => vec![None],
             Some("trial") => self
@@ -371,7 +373,8 @@ impl Salvage {
         let within = table.prefix.map_or(String::new(), |prefix| format!("{prefix} = $4 AND "));
         let order = if down { "DESC" } else { "ASC" };
         let sql = format!(
-            "SELECT {key}, {} FROM {name} WHERE {within}{key} > $1 AND {key} < $2 ORDER BY {key} {order} LIMIT $3",
+            "SELECT {key}, {} FROM {name} WHERE {within}{key} > $1 AND {key} < $2 ORDER BY {key} \
+             {order} LIMIT $3",
             columns.join(", ")
         );
         let mut args = args![low, high, limit].to_vec();

@@ -322,7 +322,8 @@ impl Table {
             other => other,
         });
         format!(
-            "INSERT INTO {name} ({columns}) SELECT {} FROM {name} WHERE trial = $3 AND {condition} {}",
+            "INSERT INTO {name} ({columns}) SELECT {} FROM {name} WHERE trial = $3 AND \
+             {condition} {}",
             selected.collect::<Vec<_>>().join(", "),
             self.on_conflict(&self.update()),
             name = self.name,

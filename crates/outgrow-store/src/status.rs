@@ -78,7 +78,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
-        let all = "SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at DESC, id";
+        let all = "SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at \
+                   DESC, id";
         let summary = |row: Row| {
             let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(SweepSummary { id, name, created_at, spec: row.get(3)?, data_digest: row.get(4)? })
@@ -93,7 +94,8 @@ impl Store {
     pub async fn status(&self, sweep: &str) -> Result<SweepStatus, StoreError> {
         let mut tx = self.read().await?;
         let states = "SELECT state, count(*) FROM trial
-                      WHERE number IN (SELECT trial FROM member WHERE sweep_id = $1) GROUP BY state ORDER BY state";
+                      WHERE number IN (SELECT trial FROM member WHERE sweep_id = $1) GROUP BY \
+                      state ORDER BY state";
         let states = tx.map(states, args![sweep], |row| Ok((row.get(0)?, row.get(1)?))).await?;
         let totals = "SELECT coalesce(sum(CAST(last.train_flops AS DOUBLE PRECISION)), 0.0),
                     coalesce(sum(CAST(t.train_flops AS DOUBLE PRECISION)), 0.0),
@@ -129,7 +131,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn flops_per_second(&self) -> Result<Option<f64>, StoreError> {
-        let speed = "SELECT sum(CAST(train_flops AS DOUBLE PRECISION)) / sum(wall_seconds) FROM finals WHERE wall_seconds > 0";
+        let speed = "SELECT sum(CAST(train_flops AS DOUBLE PRECISION)) / sum(wall_seconds) FROM \
+                     finals WHERE wall_seconds > 0";
         self.read().await?.value(speed, &[]).await
     }
 
@@ -138,7 +141,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn environments(&self, sweep: &str) -> Result<Vec<String>, StoreError> {
-        let all = "SELECT DISTINCT e.device || ', ' || e.threads || ' threads, ' || e.versions FROM environment e
+        let all = "SELECT DISTINCT e.device || ', ' || e.threads || ' threads, ' || e.versions \
+                   FROM environment e
              JOIN attempt a ON a.environment = e.id
              WHERE a.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY 1";
         self.read().await?.column(all, args![sweep]).await
@@ -158,7 +162,8 @@ impl Store {
 
 async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
     let running =
-        "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, 0), t.tokens, last.loss,
+        "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, \
+         0), t.tokens, last.loss,
                     a.process, a.heartbeat_at
              FROM member m
              JOIN trial t ON t.number = m.trial
@@ -166,7 +171,8 @@ async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreErro
              LEFT JOIN step_metric last ON last.trial = t.number
               AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
              WHERE m.sweep_id = $1 AND t.state = 'running'
-               AND m.position = (SELECT min(position) FROM member WHERE sweep_id = $1 AND trial = t.number)
+               AND m.position = (SELECT min(position) FROM member WHERE sweep_id = $1 AND trial = \
+               t.number)
              ORDER BY m.position";
     let detail = |row: Row| {
         let holder =

@@ -96,7 +96,8 @@ both! {
         ] {
             assert_eq!(f.value(sql).await, Cell::Integer(7), "{sql}");
         }
-        let empty = f.reading.query("SELECT 1 AS a, 2 AS a, 'x' AS \"ü\" FROM member WHERE plan > 99").await.expect("an answer");
+        let empty = f.reading.query("SELECT 1 AS a, 2 AS a, 'x' AS \"ü\" FROM member WHERE plan > \
+                                     99").await.expect("an answer");
         assert_eq!((empty.columns, empty.rows), (vec!["a".into(), "a".into(), "ü".into()], vec![]));
         // What a query does to its own connection is gone with it.
         assert_eq!(f.value("SELECT count(*) FROM member").await, Cell::Integer(6));
@@ -106,34 +107,63 @@ both! {
         let outside = f.folder.path().join("outside");
         let out = outside.display();
         let of_both = [
-            "", "  ", "-- nothing", "/* nothing */", "nonsense", "SELECT 1; SELECT 2", "SELECT 1, 2; SELECT 3",
-            "SELECT 1; SELECT 2, 3", "SELECT 1;;SELECT 2", "SELECT 1; nonsense", "COMMIT", "ROLLBACK", "END", "BEGIN", "SAVEPOINT a",
-            "COMMIT; DELETE FROM member", "DELETE FROM member", "DELETE FROM member RETURNING plan", "UPDATE member SET plan = 9",
-            "INSERT INTO sweep SELECT * FROM sweep", "DROP TABLE member", "DROP VIEW finals", "ALTER TABLE member ADD x INTEGER",
-            "CREATE TABLE t (a INTEGER)", "CREATE TEMP TABLE t AS SELECT 1 AS a", "CREATE TEMP VIEW t AS SELECT 1 AS a",
-            "WITH a AS (SELECT 1) DELETE FROM member", "VACUUM", "REINDEX", "ANALYZE", "SELECT $1", "SELECT 1 WHERE 1 = $7",
-            "SELECT 1\0", "SELECT 'a\0b'", "EXPLAIN DELETE FROM member", "SELECT * FROM nowhere", "SELECT nowhere FROM member",
+            "", "  ", "-- nothing", "/* nothing \
+                                     */", "nonsense", "SELECT 1; SELECT 2", "SELECT 1, 2; SELECT 3",
+            "SELECT 1; SELECT 2, 3", "SELECT 1;;SELECT 2", "SELECT 1; \
+                nonsense", "COMMIT", "ROLLBACK", "END", "BEGIN", "SAVEPOINT a",
+            "COMMIT; DELETE FROM \
+             member", "DELETE FROM \
+                       member", "DELETE FROM member RETURNING plan", "UPDATE member SET plan = 9",
+            "INSERT INTO sweep SELECT * FROM \
+             sweep", "DROP TABLE member", "DROP VIEW finals", "ALTER TABLE member ADD x INTEGER",
+            "CREATE TABLE t (a \
+             INTEGER)", "CREATE TEMP TABLE t AS SELECT 1 AS a", "CREATE TEMP VIEW t AS SELECT 1 \
+                 AS a",
+            "WITH a AS (SELECT 1) DELETE FROM \
+             member", "VACUUM", "REINDEX", "ANALYZE", "SELECT $1", "SELECT 1 WHERE 1 = $7",
+            "SELECT 1\0", "SELECT 'a\0b'", "EXPLAIN DELETE FROM \
+                                            member", "SELECT * FROM \
+                                                      nowhere", "SELECT nowhere FROM member",
         ];
         let of_files = [
-            &format!("VACUUM INTO '{out}'"), &format!("COMMIT; VACUUM INTO '{out}'"), &format!("ATTACH '{out}' AS x"),
-            &format!("SELECT writefile('{out}', 'x')"), "SELECT load_extension('x')", "DETACH main", "SELECT ?", "SELECT ?0", "SELECT ?1",
+            &format!("VACUUM INTO \
+                      '{out}'"), &format!("COMMIT; VACUUM INTO \
+                                           '{out}'"), &format!("ATTACH '{out}' AS x"),
+            &format!("SELECT writefile('{out}', \
+                      'x')"), "SELECT load_extension('x')", "DETACH main", "SELECT ?", "SELECT ?0", "SELECT ?1",
             "SELECT ?999999999", "SELECT :a", "SELECT @a", "SELECT $a", "PRAGMA query_only = 0", "PRAGMA query_only(0)",
-            "PRAGMA journal_mode = DELETE", "SELECT * FROM pragma_journal_mode('delete')", "PRAGMA user_version = 5", "PRAGMA application_id = 1",
+            "PRAGMA journal_mode = \
+             DELETE", "SELECT * FROM \
+                       pragma_journal_mode('delete')", "PRAGMA user_version = 5", "PRAGMA application_id = 1",
             "PRAGMA writable_schema = 1", "PRAGMA wal_checkpoint", "PRAGMA incremental_vacuum", "PRAGMA optimize", "PRAGMA shrink_memory",
-            "PRAGMA temp_store_directory = '/'", "PRAGMA hard_heap_limit = 0", "UPDATE sqlite_schema SET sql = ''",
-            "CREATE VIRTUAL TABLE t USING fts5(a)", "SELECT zeroblob(1000000000)", "SELECT", "SELECT replace(hex(zeroblob(30000000)), '0', '00')",
+            "PRAGMA temp_store_directory = \
+             '/'", "PRAGMA hard_heap_limit = 0", "UPDATE sqlite_schema SET sql = ''",
+            "CREATE VIRTUAL TABLE t USING \
+             fts5(a)", "SELECT zeroblob(1000000000)", "SELECT", "SELECT replace(hex(zeroblob(30000000)), '0', '00')",
         ];
         let of_servers = [
-            &format!("COPY (SELECT 1) TO '{out}'"), &format!("COPY (SELECT 1) TO PROGRAM 'touch {out}'"), "COPY member FROM '/etc/passwd'",
-            &format!("COMMIT; COPY (SELECT 1) TO PROGRAM 'touch {out}'"), "SET transaction_read_only = off", "RESET ROLE", "SET ROLE postgres",
-            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "SELECT set_config('transaction_read_only', 'off', false)",
-            "SELECT pg_catalog.\"set_config\"('role', 'postgres', false), pg_read_file('/etc/passwd')", "SELECT pg_read_file('/etc/passwd')",
-            "SELECT U&\"\\0073et_config\"('role', 'postgres', false)", "SELECT pg_read_binary_file('/etc/passwd')", "SELECT * FROM pg_ls_dir('/')",
-            &format!("SELECT lo_export(1, '{out}')"), "SELECT lo_import('/etc/passwd')", "SELECT lo_creat(-1)", "DO $$ BEGIN END $$", "LISTEN x",
+            &format!("COPY (SELECT 1) TO \
+                      '{out}'"), &format!("COPY (SELECT 1) TO PROGRAM 'touch \
+                                           {out}'"), "COPY member FROM '/etc/passwd'",
+            &format!("COMMIT; COPY (SELECT 1) TO PROGRAM 'touch \
+                      {out}'"), "SET transaction_read_only = \
+                                 off", "RESET ROLE", "SET ROLE postgres",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ \
+             WRITE", "SELECT set_config('transaction_read_only', 'off', false)",
+            "SELECT pg_catalog.\"set_config\"('role', 'postgres', false), \
+             pg_read_file('/etc/passwd')", "SELECT pg_read_file('/etc/passwd')",
+            "SELECT U&\"\\0073et_config\"('role', 'postgres', \
+             false)", "SELECT pg_read_binary_file('/etc/passwd')", "SELECT * FROM pg_ls_dir('/')",
+            &format!("SELECT lo_export(1, \
+                      '{out}')"), "SELECT lo_import('/etc/passwd')", "SELECT lo_creat(-1)", "DO $$ BEGIN END $$", "LISTEN x",
             "SELECT 1 AS a INTO t", "WITH a AS (DELETE FROM member RETURNING 1) SELECT * FROM a", "SELECT * FROM member FOR UPDATE",
-            "EXPLAIN ANALYZE DELETE FROM member", "SELECT query_to_xml('SELECT 1', true, true, '')", "SELECT pg_reload_conf()", "CALL x()",
+            "EXPLAIN ANALYZE DELETE FROM \
+             member", "SELECT query_to_xml('SELECT 1', true, true, \
+                       '')", "SELECT pg_reload_conf()", "CALL x()",
             "SELECT pg_terminate_backend(pg_backend_pid())", "DECLARE c CURSOR FOR SELECT 1", "FETCH ALL FROM answer", "CLOSE answer",
-            "PREPARE x AS SELECT 1", "DEALLOCATE ALL", "LOCK TABLE member", "NOTIFY x", "SELECT nextval('trial_number_seq')", "SHOW all",
+            "PREPARE x AS SELECT 1", "DEALLOCATE \
+                                      ALL", "LOCK TABLE \
+                                             member", "NOTIFY x", "SELECT nextval('trial_number_seq')", "SHOW all",
         ];
         let own: &[&str] = if f.is_server() { &of_servers } else { &of_files };
         let schema = "SELECT count(*) FROM finals";
@@ -144,12 +174,14 @@ both! {
         }
         let longest = format!("SELECT '{}'", "x".repeat(1 << 21));
         assert!(matches!(f.reading.query(&longest).await, Err(StoreError::Query(_))));
-        assert_eq!((f.value("SELECT count(*) FROM member").await, f.value(schema).await), (Cell::Integer(6), before));
+        assert_eq!((f.value("SELECT count(*) FROM \
+                             member").await, f.value(schema).await), (Cell::Integer(6), before));
         assert!(!outside.exists(), "something was written outside");
     }
 
     async fn values_keep_every_digit(f: Fixture) {
-        let large = "SELECT 9007199254740993, 9223372036854775807, -9223372036854775807 - 1, 1.5, NULL, 'ä'";
+        let large = "SELECT 9007199254740993, 9223372036854775807, -9223372036854775807 - 1, 1.5, \
+                     NULL, 'ä'";
         let [row] = &f.reading.query(large).await.expect("an answer").rows[..] else { panic!("one row") };
         let expected = [
             Cell::Integer((1 << 53) + 1), Cell::Integer(i64::MAX), Cell::Integer(i64::MIN), Cell::Real(1.5), Cell::Null, Cell::Text("ä".into()),
@@ -176,13 +208,15 @@ both! {
         for (sql, expected) in own {
             assert_eq!(f.value(sql).await, expected, "{sql}");
         }
-        for sql in ["SELECT m FROM member m", "SELECT DATE '2026-01-02', INTERVAL '1 day', 'a'::\"char\", '{}'::jsonb, now(), ROW(1, 'x')"] {
+        for sql in ["SELECT m FROM member m", "SELECT DATE '2026-01-02', INTERVAL '1 day', \
+                                               'a'::\"char\", '{}'::jsonb, now(), ROW(1, 'x')"] {
             assert!(!f.is_server() || !matches!(f.value(sql).await, Cell::Null), "{sql}");
         }
     }
 
     async fn rows_come_while_the_query_goes_on(f: Fixture) {
-        for sql in [format!("{ENDLESS} SELECT n FROM t"), format!("{ENDLESS} SELECT n FROM t UNION ALL SELECT 0")] {
+        for sql in [format!("{ENDLESS} SELECT n FROM t"), format!("{ENDLESS} SELECT n FROM t \
+            UNION ALL SELECT 0")] {
             let mut answer = f.reading.ask(&sql).await.expect("an answer");
             let mut seen = 0;
             while seen < 10_000 {
@@ -195,7 +229,9 @@ both! {
         let table = f.reading.query(&many).await.expect("all of it");
         assert!(table.rows.len() == 100_000 && table.rows[99_999] == [Cell::Integer(100_000)]);
         // An error in the middle comes after the rows before it.
-        let last = if f.is_server() { "1 / (5000 - n)" } else { "CASE n WHEN 5000 THEN abs(-9223372036854775807 - 1) ELSE n END" };
+        let last = if f.is_server() { "1 / (5000 - \
+                                       n)" } else { "CASE n WHEN 5000 THEN \
+                                                     abs(-9223372036854775807 - 1) ELSE n END" };
         let mut answer = f.reading.ask(&format!("{ENDLESS} SELECT {last} FROM t")).await.expect("an answer");
         let mut seen = 0;
         let error = loop {
@@ -229,7 +265,8 @@ async fn goes_on(f: &Fixture) -> bool {
         let mut connection =
             sqlx::PgConnection::connect(&f.address).await.expect("the server answers");
         let at_it =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH FORWARD%'
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query \
+             LIKE 'FETCH FORWARD%'
                      AND state <> 'idle'";
         return sqlx::query_scalar::<_, i64>(at_it)
             .fetch_one(&mut connection)

@@ -126,7 +126,8 @@ async fn database() -> Option<String> {
     static NUMBER: AtomicI64 = AtomicI64::new(0);
     let Ok(server) = std::env::var("OUTGROW_TEST_POSTGRES") else {
         outgrow_testkit::skip(
-            "OUTGROW_TEST_POSTGRES names no server (scripts/test starts one where PostgreSQL is installed)",
+            "OUTGROW_TEST_POSTGRES names no server (scripts/test starts one where PostgreSQL is \
+             installed)",
         );
         return None;
     };
@@ -184,7 +185,8 @@ both! {
         assert_eq!((again.new, again.trials), (0, members.len()));
         assert_eq!(f.store.status(&f.sweep).await.expect("status").total(), members.len() as u64);
         let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members"), false).await;
-        assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other trials");
+        assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other \
+            trials");
     }
 
     async fn claims_are_exclusive(f: Fixture) {
@@ -221,7 +223,8 @@ both! {
         let old = f.claim(1).await.expect("a trial");
         f.record(&old, &[step(1, 5.0)]).await.expect("recorded");
         f.release(|holder| holder.pid == 99).await;
-        assert!(f.claim(2).await.is_some_and(|claim| claim.number != old.number), "the holder lives");
+        assert!(f.claim(2).await.is_some_and(|claim| claim.number != old.number), "the holder \
+            lives");
         f.release(|holder| holder.pid == 1).await;
         let new = f.claim(3).await.expect("the dead one's trial");
         assert_eq!((new.number, new.epoch), (old.number, old.epoch.next()));
@@ -244,8 +247,10 @@ both! {
             f.release(|_| true).await;
         }
         let failures = f.store.failures(&f.sweep).await.expect("failures");
-        assert_eq!(failures[0].1, "its worker died 5 times without a checkpoint between; the last said: no more");
-        assert_eq!(f.query("SELECT DISTINCT log FROM attempt WHERE log IS NOT NULL").await.len(), 1);
+        assert_eq!(failures[0].1, "its worker died 5 times without a checkpoint between; the last \
+                                   said: no more");
+        assert_eq!(f.query("SELECT DISTINCT log FROM attempt WHERE log IS NOT \
+                            NULL").await.len(), 1);
         assert_eq!(f.store.retry_failed(&f.sweep).await.expect("retried"), failures.len() as u64);
     }
 
@@ -264,8 +269,10 @@ both! {
             (claim.number, vec!["c2", "c1"])
         );
         f.record(&again, &[step(2, 4.0)]).await.expect("recorded again");
-        assert_eq!(f.query("SELECT loss FROM step_metric ORDER BY step").await, [[Cell::Real(5.0)], [Cell::Real(4.0)]]);
-        assert_eq!(f.query("SELECT val_loss FROM eval_metric").await, [[Cell::Real(f64::INFINITY)]]);
+        assert_eq!(f.query("SELECT loss FROM step_metric ORDER BY \
+                            step").await, [[Cell::Real(5.0)], [Cell::Real(4.0)]]);
+        assert_eq!(f.query("SELECT val_loss FROM \
+                            eval_metric").await, [[Cell::Real(f64::INFINITY)]]);
     }
 
     async fn the_views_say_what_was_saved(f: Fixture) {
@@ -293,7 +300,8 @@ both! {
             f.record(&claim, &evals.chain(growth).collect::<Vec<_>>()).await.expect("recorded");
             f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
         }
-        let savings = f.query("SELECT kind, reached, compute_saving, token_saving, wall_saving FROM speedups").await;
+        let savings = f.query("SELECT kind, reached, compute_saving, token_saving, wall_saving \
+                               FROM speedups").await;
         assert!(!savings.is_empty());
         for row in savings {
             let saved = if row[0] == Cell::Text("from_scratch".into()) { 0.0 } else { 1.0 - 250.0 / 400.0 };
@@ -302,13 +310,15 @@ both! {
         }
         // At 150 steps 150,000 FLOPs were spent, 5,000 of them by the operator itself: the source
         // model cost 145,000.
-        let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> 'from_scratch'").await;
+        let sunk = f.query("SELECT DISTINCT sunk_compute_saving FROM speedups WHERE kind <> \
+                            'from_scratch'").await;
         assert_eq!(sunk, [[Cell::Real(1.0 - (250.0 - 145.0) / 400.0)]]);
         let reached = match f.is_server() {
             true => "CAST(diagnosis AS json) -> 'reached' ->> 1",
             false => "json_extract(diagnosis, '$.reached[1]') || ''",
         };
-        let found = f.query(&format!("SELECT DISTINCT {reached}, operator_flops FROM growth")).await;
+        let found = f.query(&format!("SELECT DISTINCT {reached}, operator_flops FROM \
+                                      growth")).await;
         assert_eq!(found, [[Cell::Text("1.0".into()), Cell::Integer(5000)]]);
         let preserved = f.query("SELECT DISTINCT preserved, error FROM growth").await;
         assert_eq!(preserved, [[Cell::Integer(1), Cell::Real(1e-7)]]);
@@ -341,8 +351,10 @@ both! {
             f.store.insert_sweep(&other, "d", &other.members("d").expect("members"), false).await.expect("inserted");
         assert_ne!(inserted.sweep, f.sweep);
         f.execute(
-            "UPDATE member SET position = position + 1000 WHERE trial IN (SELECT number FROM trial WHERE learning_rate > 1.5e-3);
-             UPDATE member SET sweep_id = (SELECT min(m.sweep_id) FROM member m JOIN trial t ON t.number = m.trial WHERE t.learning_rate < 1.5e-3)",
+            "UPDATE member SET position = position + 1000 WHERE trial IN (SELECT number FROM \
+             trial WHERE learning_rate > 1.5e-3);
+             UPDATE member SET sweep_id = (SELECT min(m.sweep_id) FROM member m JOIN trial t ON \
+             t.number = m.trial WHERE t.learning_rate < 1.5e-3)",
         )
         .await;
         while let Some(claim) = f.claim(1).await {
@@ -352,7 +364,9 @@ both! {
         }
         let tuned = f.query("SELECT DISTINCT learning_rate, mean_val_loss FROM tuned").await;
         assert_eq!(tuned, [[Cell::Real(2e-3), Cell::Real(1.5)]]);
-        let (all, chosen) = (f.query("SELECT count(*) FROM finals").await, f.query("SELECT count(*) FROM speedups").await);
+        let (all, chosen) = (f.query("SELECT count(*) FROM \
+                                      finals").await, f.query("SELECT count(*) FROM \
+                                          speedups").await);
         assert_eq!((&all[0][0], &chosen[0][0]), (&Cell::Integer(2 * 6), &Cell::Integer(6)), "{all:?} {chosen:?}");
         let targets = f.query("SELECT DISTINCT target_loss, learning_rate FROM speedups").await;
         assert_eq!(targets, [[Cell::Real(1.5), Cell::Real(2e-3)]]);
@@ -361,9 +375,11 @@ both! {
     async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {
         let reading = Store::open_read_only(&f.address).await.expect("opens");
         let error = reading.query("DELETE FROM trial").await.expect_err("reading only");
-        assert!(matches!(&error, StoreError::Query(_)) && error.to_string().contains("a query may only read"), "{error}");
+        assert!(matches!(&error, StoreError::Query(_)) && error.to_string().contains("a query may \
+            only read"), "{error}");
         f.execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, '', true, '', 0)",
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+             execution_time) VALUES (999, '', true, '', 0)",
         )
         .await;
         for result in [Store::open(&f.address).await, Store::open_read_only(&f.address).await] {
@@ -384,7 +400,8 @@ both! {
             }
         }
         assert_eq!(sizes, [2, 2, 2], "three plans of two replicates");
-        let kept = f.query("SELECT DISTINCT stacked_replicates, predicted_bytes, peak_bytes FROM attempt").await;
+        let kept = f.query("SELECT DISTINCT stacked_replicates, predicted_bytes, peak_bytes FROM \
+                            attempt").await;
         assert_eq!(kept, [[2, 10, 7].map(Cell::Integer)]);
     }
 
@@ -407,8 +424,10 @@ both! {
         f.record(&second, &[step(part + 2, 1.0)]).await.expect("recorded");
         let compute = f.query("SELECT charged_flops, spent_flops FROM compute ORDER BY plan").await;
         let flops = |n: u64| Cell::Integer(n as i64 * 1000);
-        assert_eq!(compute[compute.len() - 1], [flops(part + 2), flops(2)], "charged in full, spent from there");
-        assert!(f.store.forget_snapshots().await.expect("written").is_empty(), "the second may need it again");
+        assert_eq!(compute[compute.len() - 1], [flops(part + 2), flops(2)], "charged in full, \
+            spent from there");
+        assert!(f.store.forget_snapshots().await.expect("written").is_empty(), "the second may \
+            need it again");
         f.store.finish(&second, Ok(Outcome::Complete)).await.expect("finished");
         assert_eq!(f.store.forget_snapshots().await.expect("written"), ["there"]);
     }
@@ -458,11 +477,13 @@ both! {
             if !f.is_server() {
                 refused.extend(outgrow_store::damage(&address).await.err());
             }
-            assert_eq!(refused.len(), if f.is_server() { 4 } else { 5 }, "{versions:?}: {refused:?}");
+            assert_eq!(refused.len(), if f.is_server() { 4 } else { 5 }, "{versions:?}: \
+                {refused:?}");
             for error in refused {
                 let said = error.to_string();
                 assert!(matches!(error, StoreError::Unreleased(_)), "{versions:?}: {said}");
-                assert!(said.contains("Run its sweeps again") && !said.contains("upgrade"), "{said}");
+                assert!(said.contains("Run its sweeps \
+                                       again") && !said.contains("upgrade"), "{said}");
             }
             assert_eq!(std::fs::read(&address).ok(), before, "nothing is changed");
         }
@@ -498,7 +519,8 @@ both! {
             other => panic!("{other:?}"),
         };
         let is_last = |value: f64| (value / last - 1.0).abs() < 1e-12;
-        let compute = f.query("SELECT charged_flops, spent_flops FROM compute WHERE charged_flops > 0").await;
+        let compute = f.query("SELECT charged_flops, spent_flops FROM compute WHERE charged_flops \
+                               > 0").await;
         assert!(compute[0].iter().map(number).all(is_last), "{compute:?}");
         assert!(is_last(f.store.status(&f.sweep).await.expect("status").train_flops.0));
         // Another attempt goes on a little before the end; another trial, too. Sums over both.
@@ -515,8 +537,10 @@ both! {
     }
 
     async fn a_place_is_one_trials(f: Fixture) {
-        let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, plan, replicate, learning_rate FROM member";
-        let refused = try_execute(&f.address, twice).await.expect_err("the schema holds it").to_string();
+        let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, \
+                     plan, replicate, learning_rate FROM member";
+        let refused = try_execute(&f.address, twice).await.expect_err("the schema holds \
+            it").to_string();
         assert!(refused.to_lowercase().contains("unique"), "{refused}");
     }
 
@@ -536,12 +560,16 @@ both! {
         };
         let copied = f.store.copy_to(&others.store, None).await.expect("copied");
         assert_eq!((copied.updated, copied.kept), (2, 4), "{copied:?}");
-        let rows = "SELECT t.id, t.state, t.epoch, a.epoch, a.process, a.batch, a.outcome, s.step, s.loss, s.wall_seconds
-                    FROM trial t LEFT JOIN attempt a ON a.trial = t.number LEFT JOIN step_metric s ON s.attempt = a.id
+        let rows = "SELECT t.id, t.state, t.epoch, a.epoch, a.process, a.batch, a.outcome, \
+                    s.step, s.loss, s.wall_seconds
+                    FROM trial t LEFT JOIN attempt a ON a.trial = t.number LEFT JOIN step_metric \
+                    s ON s.attempt = a.id
                     ORDER BY 1, 8";
         let expected = f.query(rows).await;
         assert_eq!(expected, others.query(rows).await);
-        assert_eq!(f.query("SELECT * FROM curves ORDER BY trial").await, others.query("SELECT * FROM curves ORDER BY trial").await);
+        assert_eq!(f.query("SELECT * FROM curves ORDER BY \
+                            trial").await, others.query("SELECT * FROM curves ORDER BY \
+                                trial").await);
         let again = f.store.copy_to(&others.store, Some(&f.sweep)).await.expect("copied");
         assert_eq!(again, Copied { kept: 6, ..Copied::default() });
         // It goes on there, and comes back.
@@ -617,7 +645,8 @@ async fn files_of_others_are_refused() {
     assert!(matches!(Store::open_read_only(&path).await, Err(StoreError::Missing(_))));
     std::fs::write(
         &path,
-        "this is a text, and a long one, not a database at all; really not, it goes on and on and on",
+        "this is a text, and a long one, not a database at all; really not, it goes on and on and \
+         on",
     )
     .expect("written");
     assert!(matches!(Store::open(&path).await, Err(StoreError::Foreign(_))));

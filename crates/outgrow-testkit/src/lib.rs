@@ -1,9 +1,10 @@
 //! For tests only: the reference cases of the paper's mathematics, and skipped tests.
 //!
-//! The cases lie in `crates/outgrow-testkit/cases`, and further ones may lie in `../shared/fixtures`
-//! beside the checkout. Each is a pair `<CONFIG>_<case>.safetensors` and `.json`: parameters, logits
-//! and gradients of a model computed independently of this code (in PyTorch, or in numpy and JAX),
-//! which of its entries are new, and the transforms that made it out of its base.
+//! The cases lie in `crates/outgrow-testkit/cases`, and further ones may lie in
+//! `../shared/fixtures` beside the checkout. Each is a pair `<CONFIG>_<case>.safetensors` and
+//! `.json`: parameters, logits and gradients of a model computed independently of this code (in
+//! PyTorch, or in numpy and JAX), which of its entries are new, and the transforms that made it out
+//! of its base.
 
 use std::{
     collections::BTreeMap,

@@ -1,17 +1,13 @@
-//! What `outgrow bench` measures: training steps, the bare matrix products of a step, and the peak
+//! What benchmarks measure: training steps, the bare matrix products of a step, and the peak
 //! of a large one.
 
 use std::{path::Path, time::Instant};
 
 use outgrow_core::{
-    Architecture, GrowthPlan, Trial,
-    edit::Initializer,
+    Architecture,
     model::{Axis, LayerShape},
-    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
-    sweep::{
-        EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSettings,
-    },
+    sweep::{Precision, StepSettings},
 };
 use outgrow_data::Tokens;
 use rand::Rng;
@@ -26,7 +22,7 @@ use crate::{
 
 /// A training of random tokens that can be stepped for ever.
 pub struct Steps {
-    trial: Trial,
+    batch_size: usize,
     state: TrainingState,
     stepper: Stepper,
     device: Device,
@@ -35,42 +31,35 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// A fresh model, or so many replicates as one.
-    ///
-    /// # Panics
-    /// If the architecture is none.
-    pub fn new(
-        architecture: Architecture,
-        batch_size: usize,
-        precision: Precision,
-        device: Device,
-        together: u16,
-    ) -> Self {
-        let fresh = |seed| TrainingState::fresh(&architecture, seed, kinds(precision).1, device);
+    /// A fresh model of the settings' initial architecture that takes `batch_size` sequences a
+    /// step, or so many `replicates` of it as one.
+    pub fn new(settings: StepSettings, batch_size: usize, device: Device, replicates: u16) -> Self {
+        let architecture = settings.plan.initial();
+        let master = kinds(settings.precision).1;
+        let fresh = |seed| TrainingState::fresh(architecture, seed, master, device);
         let state =
-            no_grad(|| TrainingState::stack((1..=u64::from(together)).map(fresh).collect()));
+            no_grad(|| TrainingState::stack((1..=u64::from(replicates)).map(fresh).collect()));
         let vocabulary = architecture.vocab_size.min(256);
         let mut text = vec![0; 1 << 20];
         stream(1, "bench").fill_bytes(&mut text);
         text.iter_mut().for_each(|byte| *byte = (usize::from(*byte) % vocabulary) as u8);
-        let trial = trial(architecture, batch_size, precision);
-        Self { trial, state, stepper: Stepper::new(precision, device, 1), device, text, done: 0 }
+        let stepper = Stepper::new(settings, device, 1);
+        Self { batch_size, state, stepper, device, text, done: 0 }
     }
 
     /// Trains so many steps; gives the seconds that they took and the last loss. `after` is told of
     /// every part of a step.
     pub fn run(&mut self, steps: usize, after: &mut dyn FnMut(Phase)) -> (f64, f64) {
         let began = Instant::now();
-        let (batch, seq_len) =
-            (self.trial.settings.training.batch_size, self.state.architecture().seq_len);
-        let batch = batch * self.state.replicates().unwrap_or(1) as usize;
+        let seq_len = self.state.architecture().seq_len;
+        let batch = self.batch_size * self.state.replicates().unwrap_or(1) as usize;
         let mut loss = f64::NAN;
         for step in 0..steps {
             self.done += 1;
             let starts =
                 (0..batch).map(|n| (self.done * batch + n) * 97 % (self.text.len() - seq_len));
             let sequences = starts.map(|start| Tokens::U8(&self.text[start..][..seq_len + 1]));
-            let stepped = self.stepper.step(&mut self.state, &self.trial, sequences, 1e-3, after);
+            let stepped = self.stepper.step(&mut self.state, sequences, 1e-3, after);
             if step + 1 == steps {
                 loss = stepped.loss.mean(Kind::Double).double_value(&[]);
             }
@@ -106,9 +95,9 @@ impl Steps {
     /// nothing else.
     pub fn products(&self, steps: usize) -> f64 {
         let (architecture, compute) = (self.state.architecture(), self.stepper.compute());
-        let batch = self.trial.settings.training.batch_size;
         no_grad(|| {
-            let products = Products::new(architecture, batch, (compute, self.device.tch()));
+            let products =
+                Products::new(architecture, self.batch_size, (compute, self.device.tch()));
             let began = Instant::now();
             for _ in 0..steps {
                 architecture.layers.iter().for_each(|layer| products.layer(layer));
@@ -193,35 +182,5 @@ impl Products {
             let (_, dp) = (p.bmm(&v), v.bmm(&v.transpose(1, 2)));
             let _ = (p.transpose(1, 2).bmm(&v), dp.bmm(&q), dp.transpose(1, 2).bmm(&q));
         }
-    }
-}
-
-/// A trial of these sizes that never grows.
-fn trial(architecture: Architecture, batch_size: usize, precision: Precision) -> Trial {
-    let plan = GrowthPlan::new(architecture, vec![]).expect("a model that never grows");
-    let growth = GrowthPolicy {
-        initializer: Initializer::Normal { scale: 1.0 },
-        optimizer: OptimizerAtGrowth::KeepEntryAge,
-        learning_rate: LearningRateAtGrowth::Unchanged,
-    };
-    let training = TrainingSettings {
-        batch_size,
-        learning_rate: 1e-3,
-        schedule: LearningRateSchedule::Constant { warmup: 0.0 },
-        optimizer: OptimizerSpec {
-            beta1: 0.9,
-            beta2: 0.99,
-            eps: 1e-8,
-            weight_decay: 0.1,
-            clip_norm: 1.0,
-        },
-        precision,
-        growth: Some(growth),
-    };
-    let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
-    Trial {
-        plan,
-        settings: Settings { data: String::new(), initial: None, tokens: 1, training, evaluation },
-        seed: 1,
     }
 }

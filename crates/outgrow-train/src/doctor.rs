@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
-    Architecture, GrowthPlan, ParamId, ParamKind, Trial,
-    edit::Initializer,
+    ParamId, ParamKind,
     event::Diagnosis,
-    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stream::stream,
-    sweep::{
-        EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings, TrainingSettings,
-    },
+    sweep::{Precision, StepSettings},
 };
 use rand::RngExt;
 use tch::{Kind, Tensor, no_grad};
@@ -26,16 +22,21 @@ use crate::{
 /// Steps that are looked at.
 pub const STEPS: usize = 3;
 
-/// Trains a copy of the grown model for three steps on `batches` of inputs and targets, each behind
-/// the mask that `set_mask` sets for it, and says what happens to its new entries.
-pub fn examine(
-    before: &TrainingState,
-    after: &TrainingState,
-    batches: &[(Tensor, Tensor); STEPS],
-    trial: &Trial,
-    learning_rate: f64,
-    set_mask: &dyn Fn(&mut TrainingState, usize),
-) -> Diagnosis {
+/// The steps that a copy of the grown model is trained for.
+pub struct TrialSteps<'a> {
+    /// Inputs and targets of each.
+    pub batches: [(Tensor, Tensor); STEPS],
+    /// How each moves the copy.
+    pub settings: StepSettings,
+    /// Of all.
+    pub learning_rate: f64,
+    /// Sets the mask that a copy has in the step of this number, from 0.
+    pub set_mask: &'a dyn Fn(&mut TrainingState, usize),
+}
+
+/// Trains a copy of the grown model for a few steps, and says what happens to its new entries.
+pub fn examine(before: &TrainingState, after: &TrainingState, steps: &TrialSteps<'_>) -> Diagnosis {
+    let TrialSteps { batches, settings, learning_rate, set_mask } = steps;
     let mut state = after.copy();
     let is_new = newborn(before, &state);
     let twins = twins(&state);
@@ -46,7 +47,7 @@ pub fn examine(
         set_mask(&mut state, number);
         let gradient = gradient(&state, inputs, targets);
         let mut old_weights = state.weights.detach().copy();
-        let _ = optimizer::step(&mut state, &gradient, trial, learning_rate);
+        let _ = optimizer::step(&mut state, &gradient, settings, *learning_rate);
         let update = no_grad(|| old_weights.g_sub_(&state.weights.detach()).neg_());
         seen = seen.logical_or(&gradient.ne(0.0)).logical_and(&is_new);
         reached[number] = count(&seen) as f64 / diagnosis.new_entries.max(1) as f64;
@@ -124,44 +125,13 @@ pub fn consult(
         let rows = rows.narrow(0, (step * SEQUENCES) as i64, SEQUENCES as i64);
         (rows.narrow(1, 0, seq_len as i64), rows.narrow(1, 1, seq_len as i64))
     });
-    let trial = usual_trial(architecture);
-    Ok(examine(
-        &grown.before,
-        &grown.after,
-        &batches,
-        &trial,
-        trial.settings.training.learning_rate,
-        &|_, _| {},
-    ))
-}
-
-/// A trial for its optimizer's sake.
-fn usual_trial(architecture: &Architecture) -> Trial {
-    let (initializer, optimizer) =
-        (Initializer::Normal { scale: 1.0 }, OptimizerAtGrowth::KeepEntryAge);
-    let training = TrainingSettings {
-        batch_size: 1,
+    let steps = TrialSteps {
+        batches,
+        settings: StepSettings::usual(architecture, Precision::Float32),
         learning_rate: 1e-3,
-        schedule: LearningRateSchedule::Constant { warmup: 0.0 },
-        optimizer: OptimizerSpec {
-            beta1: 0.9,
-            beta2: 0.95,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            clip_norm: 1.0,
-        },
-        precision: Precision::Float32,
-        growth: Some(GrowthPolicy {
-            initializer,
-            optimizer,
-            learning_rate: LearningRateAtGrowth::Unchanged,
-        }),
+        set_mask: &|_, _| {},
     };
-    let evaluation = EvaluationSpec { every_tokens: 1, tokens: 1, record_every_tokens: 1 };
-    let settings = Settings { data: String::new(), initial: None, tokens: 1, training, evaluation };
-    let plan = GrowthPlan::new(architecture.clone(), vec![])
-        .expect("the architecture of a checkpoint is valid");
-    Trial { plan, settings, seed: 0 }
+    Ok(examine(&grown.before, &grown.after, &steps))
 }
 
 fn gradient(state: &TrainingState, inputs: &Tensor, targets: &Tensor) -> Tensor {

@@ -1,8 +1,8 @@
 //! AdamW on the flat state, with an age for each entry.
 
 use outgrow_core::{
-    Trial,
     plan::{LearningRateAtGrowth, OptimizerAtGrowth},
+    sweep::StepSettings,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -14,28 +14,28 @@ use crate::{
     state::{self, TrainingState},
 };
 
-/// One AdamW step of a trial (Loshchilov & Hutter 2019, decoupled decay) with clipping of the
+/// One AdamW step (Loshchilov & Hutter 2019, decoupled decay) with clipping of the
 /// global gradient norm; gives that norm before clipping, still on the device; of stacked
 /// replicates one for each.
 ///
-/// Unless the trial's policy says otherwise, bias correction uses each entry's own age: with a step
+/// Unless the policy says otherwise, bias correction uses each entry's own age: with a step
 /// counter shared by old and new entries, an entry born at step 1,000 under β₂ = 0.999 would first
 /// move by 3.2 times the learning rate and by up to 6.6 times within its first dozen steps.
 pub fn step(
     state: &mut TrainingState,
     gradient: &Tensor,
-    trial: &Trial,
+    settings: &StepSettings,
     learning_rate: f64,
 ) -> Tensor {
     state.step += 1;
-    let cohorts = cohorts(state, trial);
+    let cohorts = cohorts(state, settings);
     if state.weights.device() == Device::Cpu
         && state.master() == Kind::Float
         && state.replicates().is_none()
     {
-        return step_fused(state, gradient, trial, learning_rate, &cohorts);
+        return step_fused(state, gradient, settings, learning_rate, &cohorts);
     }
-    let spec = &trial.settings.training.optimizer;
+    let spec = &settings.optimizer;
     no_grad(|| {
         let norm = gradient.norm_scalaropt_dim(2.0, [-1].as_slice(), true);
         let gradient = clip(gradient, &norm, spec.clip_norm);
@@ -43,7 +43,7 @@ pub fn step(
         let _ = state.second_moment.lerp_(&gradient.square(), 1.0 - spec.beta2);
         let corrections = corrections(state, &cohorts);
         if spec.weight_decay > 0.0 {
-            decay(state, trial, &corrections, learning_rate * spec.weight_decay);
+            decay(state, settings, &corrections, learning_rate * spec.weight_decay);
         }
         let update = match corrections {
             Corrections::Same(Cohort { c1, root_c2, factor }) => {
@@ -60,7 +60,7 @@ pub fn step(
                     .g_mul_scalar_(learning_rate)
             }
         };
-        rebase(state, trial, &update);
+        rebase(state, settings, &update);
         let _ = state.weights.g_sub_(&update);
         norm.squeeze_dim(-1)
     })
@@ -70,16 +70,16 @@ pub fn step(
 fn step_fused(
     state: &mut TrainingState,
     gradient: &Tensor,
-    trial: &Trial,
+    settings: &StepSettings,
     learning_rate: f64,
     cohorts: &[Cohort],
 ) -> Tensor {
-    let spec = &trial.settings.training.optimizer;
-    let policy = trial.policy();
+    let spec = &settings.optimizer;
     let gradient = gradient.contiguous();
     let norm = fused::norm(&gradient);
     let clip = if spec.clip_norm > 0.0 { (spec.clip_norm / (norm + 1e-12)).min(1.0) } else { 1.0 };
-    let frozen = policy.learning_rate == LearningRateAtGrowth::NewOnly && !all_same(cohorts);
+    let frozen =
+        settings.policy.learning_rate == LearningRateAtGrowth::NewOnly && !all_same(cohorts);
     let rate = |cohort: &Cohort| Rate {
         step: (learning_rate * cohort.factor / cohort.c1) as f32,
         root: (1.0 / cohort.root_c2) as f32,
@@ -96,8 +96,7 @@ fn step_fused(
     let stretches: Vec<Stretch> = (state.layout().segments())
         .map(|(param, at, len)| Stretch {
             range: at as usize..(at + len) as usize,
-            factor: policy.parameter_factor(param, trial.plan.initial(), state.architecture())
-                as f32,
+            factor: settings.parameter_factor(param, state.architecture()) as f32,
             decays: at < state.layout().decayed(),
         })
         .collect();
@@ -112,9 +111,9 @@ fn step_fused(
 }
 
 /// Decoupled weight decay; what is frozen does not decay.
-fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f64) {
+fn decay(state: &TrainingState, settings: &StepSettings, corrections: &Corrections, by: f64) {
     let mut decayed = state.weights.narrow(-1, 0, state.layout().decayed());
-    let _ = match (corrections, trial.policy().learning_rate) {
+    let _ = match (corrections, settings.policy.learning_rate) {
         (Corrections::PerEntry { factor, .. }, LearningRateAtGrowth::NewOnly) => {
             decayed.g_mul_(&(1.0 - factor.narrow(-1, 0, state.layout().decayed()) * by))
         }
@@ -123,10 +122,9 @@ fn decay(state: &TrainingState, trial: &Trial, corrections: &Corrections, by: f6
 }
 
 /// The policy's factors on whole parameters.
-fn rebase(state: &TrainingState, trial: &Trial, update: &Tensor) {
+fn rebase(state: &TrainingState, settings: &StepSettings, update: &Tensor) {
     for (param, at, len) in state.layout().segments() {
-        let factor =
-            trial.policy().parameter_factor(param, trial.plan.initial(), state.architecture());
+        let factor = settings.parameter_factor(param, state.architecture());
         if factor != 1.0 {
             let _ = update.narrow(-1, at, len).g_mul_scalar_(factor);
         }
@@ -169,14 +167,12 @@ enum Corrections {
 }
 
 /// What the entries of each birth have in common, in the order of `state.cohorts`.
-fn cohorts(state: &TrainingState, trial: &Trial) -> Vec<Cohort> {
-    let step_tokens = trial.step_tokens();
-    let (spec, policy) = (&trial.settings.training.optimizer, trial.policy());
+fn cohorts(state: &TrainingState, settings: &StepSettings) -> Vec<Cohort> {
+    let spec = &settings.optimizer;
     let grown = state.cohorts.iter().any(|&born| born > 0);
     let cohort = |&born: &i64| {
-        let age =
-            policy.age(&trial.plan, state.step, born, step_tokens).clamp(1, i32::MAX as i64) as i32;
-        let factor = policy.entry_factor(born > 0, grown, state.step - born, step_tokens);
+        let age = settings.age(state.step, born).clamp(1, i32::MAX as i64) as i32;
+        let factor = settings.entry_factor(born > 0, grown, state.step - born);
         Cohort {
             c1: 1.0 - spec.beta1.powi(age),
             root_c2: (1.0 - spec.beta2.powi(age)).sqrt(),
@@ -222,21 +218,18 @@ mod tests {
             transform::{HiddenExpansion, LayerAddition},
         },
         plan::GrowthPolicy,
-        sweep::{
-            EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
-            TrainingSettings,
-        },
+        sweep::{OptimizerSpec, Precision},
     };
 
     /// Steps before the growth: so many that the global step's corrections have died out.
     const BEFORE: i64 = 200_000;
     const RATE: f64 = 1e-3;
 
-    fn trial(
+    fn settings(
         beta2: f64,
         optimizer: OptimizerAtGrowth,
         learning_rate: LearningRateAtGrowth,
-    ) -> Trial {
+    ) -> StepSettings {
         let form = Form::decoder(Norm::RmsNorm, 1e-5);
         let initial = Architecture::uniform(8, 4, 6, 1, LayerShape::uniform(1, 2, 2, 4), form);
         let growths = vec![
@@ -245,15 +238,8 @@ mod tests {
         ];
         let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }])
             .expect("a plan");
-        let growth = GrowthPolicy {
-            initializer: Initializer::Normal { scale: 1.0 },
-            optimizer,
-            learning_rate,
-        };
-        let training = TrainingSettings {
-            batch_size: 1,
-            learning_rate: RATE,
-            schedule: LearningRateSchedule::Constant { warmup: 0.0 },
+        let initializer = Initializer::Normal { scale: 1.0 };
+        StepSettings {
             optimizer: OptimizerSpec {
                 beta1: 0.9,
                 beta2,
@@ -262,29 +248,27 @@ mod tests {
                 clip_norm: 0.0,
             },
             precision: Precision::Float64,
-            growth: Some(growth),
-        };
-        let evaluation = EvaluationSpec { every_tokens: 4, tokens: 4, record_every_tokens: 4 };
-        let settings = Settings {
-            data: String::new(),
-            initial: None,
-            tokens: 4 * (BEFORE as u64 + 100),
-            training,
-            evaluation,
-        };
-        Trial { plan, settings, seed: 1 }
+            policy: GrowthPolicy { initializer, optimizer, learning_rate },
+            plan,
+            step_tokens: 4,
+        }
+    }
+
+    /// The learning rate after so many tokens.
+    fn rate_at(settings: &StepSettings, tokens: u64) -> f64 {
+        RATE * settings.policy.factor(&settings.plan, tokens, settings.step_tokens)
     }
 
     /// Mean size of the first update after the growth, over the learning rate: of old entries, and
     /// of new ones.
-    fn first_update(trial: &Trial) -> (f64, f64) {
-        let initial = trial.plan.initial();
+    fn first_update(settings: &StepSettings) -> (f64, f64) {
+        let initial = settings.plan.initial();
         let mut state = TrainingState::fresh(initial, 1, Kind::Double, Device::Cpu);
         state.step = BEFORE;
         // Old entries have seen gradients of size 1 for long.
         let _ = no_grad(|| (state.first_moment.fill_(1.0), state.second_moment.fill_(1.0)));
-        let stage = &trial.plan.stages()[0];
-        let policy = trial.policy();
+        let stage = &settings.plan.stages()[0];
+        let policy = &settings.policy;
         let grown = grow_all(initial, &stage.growths, 0).expect("the plan was checked");
         let options =
             GrowOptions { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
@@ -292,8 +276,8 @@ mod tests {
         at_growth(&mut state, policy.optimizer);
         let before = state.weights.detach().copy();
         let gradient = before.ones_like();
-        let rate = trial.learning_rate(stage.tokens);
-        let _ = step(&mut state, &gradient, trial, rate);
+        let rate = rate_at(settings, stage.tokens);
+        let _ = step(&mut state, &gradient, settings, rate);
         let moved = (&before - state.weights.detach()) / RATE;
         let is_new = state.born().eq(BEFORE).to_kind(Kind::Double);
         // A scaled entry's moments were scaled with it: those of size 1 are the untouched ones.
@@ -307,25 +291,25 @@ mod tests {
     fn the_first_update_of_new_entries_has_the_right_size() {
         for (beta2, wrong) in [(0.95, 0.447), (0.999, 3.162)] {
             let own =
-                trial(beta2, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
+                settings(beta2, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::Unchanged);
             assert!((first_update(&own).1 - 1.0).abs() < 0.05, "{:?}", first_update(&own));
             let shared =
-                trial(beta2, OptimizerAtGrowth::KeepGlobalStep, LearningRateAtGrowth::Unchanged);
+                settings(beta2, OptimizerAtGrowth::KeepGlobalStep, LearningRateAtGrowth::Unchanged);
             assert!((first_update(&shared).1 - wrong).abs() < 0.01, "{:?}", first_update(&shared));
-            let reset = trial(beta2, OptimizerAtGrowth::Reset, LearningRateAtGrowth::Unchanged);
+            let reset = settings(beta2, OptimizerAtGrowth::Reset, LearningRateAtGrowth::Unchanged);
             let (old, new) = first_update(&reset);
             assert!((old - 1.0).abs() < 1e-6 && (new - 1.0).abs() < 1e-6, "{old} {new}");
         }
     }
 
     /// The state after a growth and five steps, in a kind of numbers.
-    fn after_steps(trial: &Trial, kind: Kind) -> Tensor {
-        let stage = &trial.plan.stages()[0];
-        let policy = trial.policy();
-        let mut state = TrainingState::fresh(trial.plan.initial(), 1, kind, Device::Cpu);
+    fn after_steps(settings: &StepSettings, kind: Kind) -> Tensor {
+        let stage = &settings.plan.stages()[0];
+        let policy = &settings.policy;
+        let mut state = TrainingState::fresh(settings.plan.initial(), 1, kind, Device::Cpu);
         state.step = 30;
         let grown =
-            grow_all(trial.plan.initial(), &stage.growths, 0).expect("the plan was checked");
+            grow_all(settings.plan.initial(), &stage.growths, 0).expect("the plan was checked");
         let options =
             GrowOptions { initializer: &policy.initializer, copies: false, seed: 1, event: 0 };
         let mut state = no_grad(|| state.grown(&grown, &options));
@@ -334,12 +318,8 @@ mod tests {
             let gradient = ((Tensor::arange(n, (Kind::Double, tch::Device::Cpu)) + step) * 0.7)
                 .sin()
                 .to_kind(kind);
-            let _ = super::step(
-                &mut state,
-                &gradient,
-                trial,
-                trial.learning_rate(stage.tokens + 4 * step as u64),
-            );
+            let rate = rate_at(settings, stage.tokens + 4 * step as u64);
+            let _ = super::step(&mut state, &gradient, settings, rate);
         }
         state.weights.detach().to_kind(Kind::Double)
     }
@@ -349,11 +329,12 @@ mod tests {
         use LearningRateAtGrowth::*;
         for policy in [Unchanged, RewarmNew { tokens: 40 }, NewOnly, MupRebase] {
             for clip_norm in [0.0, 0.5] {
-                let mut trial = trial(0.95, OptimizerAtGrowth::KeepEntryAge, policy);
-                trial.settings.training.optimizer.weight_decay = 0.1;
-                trial.settings.training.optimizer.clip_norm = clip_norm;
-                trial.settings.training.optimizer.eps = 1e-8;
-                let [many, one] = [Kind::Double, Kind::Float].map(|kind| after_steps(&trial, kind));
+                let mut settings = settings(0.95, OptimizerAtGrowth::KeepEntryAge, policy);
+                settings.optimizer.weight_decay = 0.1;
+                settings.optimizer.clip_norm = clip_norm;
+                settings.optimizer.eps = 1e-8;
+                let [many, one] =
+                    [Kind::Double, Kind::Float].map(|kind| after_steps(&settings, kind));
                 let off = (many - one).abs().max().double_value(&[]);
                 assert!(off < 1e-6, "{policy:?}, clipping at {clip_norm}: {off}");
             }
@@ -363,16 +344,16 @@ mod tests {
     #[test]
     fn the_old_can_be_frozen_and_matrices_rebased() {
         let mut frozen =
-            trial(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::NewOnly);
-        frozen.settings.training.optimizer.weight_decay = 0.1;
+            settings(0.95, OptimizerAtGrowth::KeepEntryAge, LearningRateAtGrowth::NewOnly);
+        frozen.optimizer.weight_decay = 0.1;
         let (old, new) = first_update(&frozen);
         assert!(old == 0.0 && (new - 1.0).abs() < 0.05, "{old} {new}");
-        let plain = first_update(&trial(
+        let plain = first_update(&settings(
             0.95,
             OptimizerAtGrowth::KeepEntryAge,
             LearningRateAtGrowth::Unchanged,
         ));
-        let rebased = first_update(&trial(
+        let rebased = first_update(&settings(
             0.95,
             OptimizerAtGrowth::KeepEntryAge,
             LearningRateAtGrowth::MupRebase,
@@ -387,7 +368,7 @@ mod tests {
 
     #[test]
     fn rewarming_holds_back_all_or_only_the_new() {
-        let rewarmed = |rate| first_update(&trial(0.95, OptimizerAtGrowth::KeepEntryAge, rate));
+        let rewarmed = |rate| first_update(&settings(0.95, OptimizerAtGrowth::KeepEntryAge, rate));
         let (old, new) = rewarmed(LearningRateAtGrowth::Unchanged);
         let all = rewarmed(LearningRateAtGrowth::RewarmAll { tokens: 40 });
         assert!((all.0 - old * 0.1).abs() < 1e-9 && (all.1 - new * 0.1).abs() < 1e-9, "{all:?}");

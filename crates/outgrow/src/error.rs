@@ -20,6 +20,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a program exits with: 0 where nobody reads any more, 1 for a bad answer, 2 for wrong
+    /// input, 3 for what refused, 130 for a signal.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Closed => 0,
+            Error::Outcome(_) => 1,
+            Error::Input(_) => 2,
+            Error::Environment(_) => 3,
+            Error::Interrupted(_) => 130,
+        }
+    }
+
     /// An [`Error::Input`] of `what`, for `map_err`.
     pub fn input<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Error {
         move |error| Error::Input(format!("{what}: {error}"))

@@ -67,7 +67,8 @@ impl Ladder {
         let (d_model, n_layers, n_heads) =
             (self.d_model / part, self.n_layers / part, self.n_heads / part);
         format!(
-            "d_model = {d_model}\nn_layers = {n_layers}\nn_heads = {n_heads}\nd_k = {D_HEAD}\nd_v = {D_HEAD}\nd_ff = {}",
+            "d_model = {d_model}\nn_layers = {n_layers}\nn_heads = {n_heads}\nd_k = {D_HEAD}\nd_v \
+             = {D_HEAD}\nd_ff = {}",
             4 * d_model
         )
     }
@@ -203,7 +204,8 @@ mod tests {
             prop_assert!(sweep.members("d").expect("members").len() > 10);
             let found = n_non_embedding_parameters(sweep.target()) as f64;
             if (30_000..500_000_000).contains(&parameters) {
-                prop_assert!((0.5..2.0).contains(&(found / parameters as f64)), "{found} of {parameters}");
+                prop_assert!((0.5..2.0).contains(&(found / parameters as f64)), "{found} of \
+                    {parameters}");
             }
             prop_assert!(init(&to, &options).is_err(), "nothing is overwritten");
         }

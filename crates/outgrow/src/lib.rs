@@ -25,19 +25,27 @@
 //! are, `outgrow_train` the training, `outgrow_store` the database, `outgrow_report` the statistics
 //! and figures.
 
+pub mod bench;
+mod databases;
 pub mod devices;
+pub mod doctor;
 mod error;
+pub mod eval;
 pub mod export;
 mod init;
 pub mod models;
 mod namesake;
+mod notes;
 pub mod page;
+pub mod plan;
 mod query;
+pub mod readable;
 pub mod repair;
 pub mod report;
 pub mod run;
 pub mod slurm;
 pub mod status;
+mod stopping;
 mod sweep_file;
 pub mod tables;
 pub mod text;
@@ -45,12 +53,15 @@ pub mod worker;
 mod workspace;
 
 pub use self::{
+    databases::copy_database,
     devices::one_device,
     error::Error,
     export::ExportFormat,
     init::{InitOptions, init},
+    notes::notes_to_stderr,
     run::{Finished, RunOptions},
     slurm::SlurmOptions,
+    stopping::{stop_leaving_nothing, told_to_end},
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
     workspace::{DB, FILES, Workspace, runtime},

@@ -15,8 +15,10 @@ pub(crate) async fn tell(store: &Store, sweep: &Sweep, digest: &str) {
         n => format!("{n} other sweeps, the newest"),
     };
     tracing::info!(
-        "the database has {others} of the name {}: {}; it differs from this file in: {}. Both are kept; `report` and others \
-         will ask for an identity, which begins with {} for this file. Another `name` in the file keeps them apart",
+        "the database has {others} of the name {}: {}; it differs from this file in: {}. Both are \
+         kept; `report` and others \
+         will ask for an identity, which begins with {} for this file. Another `name` in the file \
+         keeps them apart",
         visible(name),
         newest.line(),
         newest.differs_from(&sweep.resolved(), digest),

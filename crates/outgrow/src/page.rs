@@ -29,8 +29,8 @@ use crate::{error::Error, status::as_json, tables::value, workspace::Workspace};
 
 impl Workspace {
     /// Serves the page until the process is stopped: on this port of this machine (any free one if
-    /// it is 0), to those who ask for this machine or for one of `hosts`. `listening` is called with
-    /// the address.
+    /// it is 0), to those who ask for this machine or for one of `hosts`. `listening` is called
+    /// with the address.
     ///
     /// # Errors
     /// If there is no database, or the port is taken.
@@ -51,6 +51,25 @@ impl Workspace {
             listening(listener.local_addr().map_err(Error::environment("no address"))?)?;
             match answer(listener, router(store, hosts), Bounds::PAGE).await {}
         })
+    }
+}
+
+/// The name of a host that may be allowed, in small letters.
+///
+/// # Errors
+/// If it is more, or less, than a name.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let is_name =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    match is_name {
+        true => Ok(text.to_ascii_lowercase()),
+        false if text.contains('*') => {
+            Err("each host is named by itself: a pattern would let in whoever finds a name for it"
+                .into())
+        }
+        false => {
+            Err("give the name alone, without scheme, port and path, as x.app.github.dev".into())
+        }
     }
 }
 
@@ -114,11 +133,13 @@ async fn local(State(hosts): State<Arc<[String]>>, request: Request, next: Next)
     let mut answer = match is_for_us {
         true => next.run(request).await,
         false => {
-            let text = "this page is for this machine: ask for 127.0.0.1, or start it with --allow-host HOST";
+            let text = "this page is for this machine: ask for 127.0.0.1, or start it with \
+                        --allow-host HOST";
             (StatusCode::FORBIDDEN, text).into_response()
         }
     };
-    let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+    let policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                  frame-ancestors 'none'";
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -3,6 +3,7 @@
 mod mend;
 mod orphans;
 mod survey;
+mod words;
 
 pub use self::{
     mend::Mended,

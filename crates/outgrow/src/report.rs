@@ -86,7 +86,8 @@ fn may_replace(folder: &Path, input: &Input, is_forced: bool) -> Result<Option<R
     let previous = Previous::read(folder)?;
     match previous.hinders(input) {
         Some(why) if !is_forced => {
-            let way = "name another folder with -o, or replace it by --force (what outgrow did not write there is kept beside it)";
+            let way = "name another folder with -o, or replace it by --force (what outgrow did \
+                       not write there is kept beside it)";
             Err(Error::Input(format!("{} {why}; {way}", folder.display())))
         }
         _ => Ok(Some(Replaced { is_kept: !previous.is_ours_alone() })),

@@ -5,16 +5,21 @@ use std::{
     process::Command,
 };
 
-use outgrow_core::sweep::{Member, memory};
+use outgrow_core::{
+    TrialState,
+    sweep::{Member, memory},
+};
 use outgrow_data::Listener;
 use outgrow_runner::{Ended, SupervisorEvent, WorkerPool, supervise};
 use outgrow_store::{Store, SweepStatus};
 use outgrow_train::{Device, backward};
+use serde_json::{Value, json};
 
 use crate::{
     devices::devices,
     error::Error,
     namesake,
+    status::states,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
     workspace::{DB, FILES, Workspace, record, runtime},
@@ -52,6 +57,40 @@ pub struct Finished {
     pub failures: Vec<(String, String)>,
     /// How the run ended.
     pub ended: Ended,
+}
+
+impl Finished {
+    /// How the run of the sweep of this name ended, for programs.
+    pub fn as_json(&self, name: &str) -> Value {
+        let ended = format!("{:?}", self.ended).to_lowercase();
+        let trials = states(&self.status);
+        json!({ "sweep": name, "ended": ended, "trials": trials, "failures": self.failures })
+    }
+
+    /// Whether all trials of the sweep, which was read from `file`, came to their end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if it was stopped, [`Error::Environment`] if the workers gave up,
+    /// [`Error::Outcome`] if trials failed.
+    pub fn verdict(&self, file: &Path) -> Result<(), Error> {
+        let (status, failed) = (&self.status, self.status.count(TrialState::Failed));
+        let again = format!("`outgrow run {}` goes on from there", file.display());
+        match self.ended {
+            Ended::Interrupted => Err(Error::Interrupted(format!(
+                "stopped with {} of {} trials done; {again}",
+                status.ended(),
+                status.total()
+            ))),
+            Ended::Broken => Err(Error::Environment(format!(
+                "the workers gave up (see above); what was recorded stays, and {again}"
+            ))),
+            Ended::Done if failed > 0 => Err(Error::Outcome(format!(
+                "{failed} of {} trials failed (see above); --retry-failed trains them again",
+                status.total()
+            ))),
+            Ended::Done => Ok(()),
+        }
+    }
 }
 
 impl Workspace {
@@ -184,7 +223,8 @@ impl Workers<'_> {
         if fit < most {
             let each = bytes as f64 / 1e9;
             tracing::info!(
-                "{device} has memory for {fit} worker(s) of {each:.2} GB each, as predicted, and not for {most}"
+                "{device} has memory for {fit} worker(s) of {each:.2} GB each, as predicted, and \
+                 not for {most}"
             );
         }
         most.min(fit).max(1)

@@ -103,7 +103,8 @@ impl Workspace {
         }
         if let Ok(Address::File(path)) = Address::parse(&self.db) {
             tracing::info!(
-                "{path} is a SQLite file: that is safe as long as all jobs run on one machine; use PostgreSQL for more"
+                "{path} is a SQLite file: that is safe as long as all jobs run on one machine; \
+                 use PostgreSQL for more"
             );
         }
         let path = write(&jobs, &id, &script.text())?;

@@ -1,10 +1,14 @@
 //! Where sweeps stand.
 
-use outgrow_store::{StoreError, SweepStatus, SweepSummary};
+use std::time::Instant;
+
+use outgrow_core::TrialState::{self, Complete, Diverged, Failed, Running, Waiting};
+use outgrow_store::{Holder, StoreError, SweepStatus, SweepSummary, TrialDetail};
 use serde_json::{Value, json};
 
 use crate::{
     error::Error,
+    readable::{count, duration, shown, table},
     workspace::{Workspace, runtime},
 };
 
@@ -31,6 +35,92 @@ pub fn as_json((sweep, status, failures): &Found) -> Value {
             "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
             "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
             "running": running.collect::<Vec<_>>(), "failures": failures })
+}
+
+/// Where sweeps stand, for people: a table, who is at what, and what failed. The table `fits` the
+/// terminal if it is to.
+pub fn describe(found: &[Found], fits: bool) -> String {
+    let row = |(sweep, status, _): &Found| {
+        let number = |state: TrialState| status.count(state).to_string();
+        let (done, all) = status.train_flops;
+        let mut row = vec![
+            sweep.name.clone(),
+            sweep.id.chars().take(8).collect(),
+            format!("{:.0} %", 100.0 * done / all.max(1.0)),
+        ];
+        row.extend([Waiting, Running, Complete, Diverged, Failed].map(number));
+        row
+    };
+    let header = ["sweep", "id", "compute", "waiting", "running", "complete", "diverged", "failed"];
+    let rows: Vec<_> = found.iter().map(row).collect();
+    let mut text = table(&header, &rows, &[2, 3, 4, 5, 6, 7], fits);
+    for (_, status, failures) in found {
+        for trial in &status.running {
+            text += &format!("\n{}", shown(&running_line(trial)));
+        }
+        for (label, error) in failures {
+            text += &format!("\n{}", shown(&format!("{label}: {error}")));
+        }
+    }
+    text
+}
+
+fn running_line(trial: &TrialDetail) -> String {
+    let loss = trial.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
+    let tokens = format!("{}/{} tokens", count(trial.tokens as f64), count(trial.of_tokens as f64));
+    let Holder { host, pid, job, .. } = &trial.holder;
+    let job = job.as_ref().map_or_else(String::new, |job| format!(", job {job}"));
+    let (label, silent) = (&trial.label, trial.silent_seconds);
+    format!(
+        "{label}  {tokens}  loss {loss}  on {host}{job}, process {pid}, heard {silent:.0} s ago"
+    )
+}
+
+/// How fast a sweep goes, from the first look at it on.
+pub struct Pace {
+    began: Instant,
+    /// FLOPs and tokens at the first look.
+    first: Option<(f64, f64)>,
+}
+
+impl Pace {
+    /// Begins to look.
+    pub fn new() -> Self {
+        Self { began: Instant::now(), first: None }
+    }
+
+    /// Where the sweep stands, in a line: trials, tokens per second, time left, losses.
+    pub fn line(&mut self, status: &SweepStatus) -> String {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let (done, all) = status.train_flops;
+        let (first_flops, first_tokens) = *self.first.get_or_insert((done, status.tokens.0));
+        let mut text = format!("{}/{} trials", status.ended(), status.total());
+        for state in [Failed, Diverged] {
+            if status.count(state) > 0 {
+                text += &format!(", {} {state}", status.count(state));
+            }
+        }
+        let (flops, tokens) = (done - first_flops, status.tokens.0 - first_tokens);
+        if flops > 0.0 && seconds > 2.0 {
+            let left = (all - done).max(0.0) / (flops / seconds);
+            text += &format!("  {} tokens/s  {} left", count(tokens / seconds), duration(left));
+        }
+        let running = status
+            .running
+            .iter()
+            .filter_map(|trial| Some(format!("{} {:.3}", shown(&trial.label), trial.loss?)));
+        let running: Vec<String> = running.take(3).collect();
+        if !running.is_empty() {
+            text += &format!("  loss: {}", running.join(", "));
+        }
+        text
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Workspace {

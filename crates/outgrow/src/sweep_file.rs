@@ -154,7 +154,8 @@ fn tell_of_other_tokenizer(file: &Path, spec: &SweepSpec, model: &Path) {
         && own_text != text
     {
         tracing::warn!(
-            "data.tokenizer is {}, and not the one that the model was trained with, {}: its embeddings mean other tokens",
+            "data.tokenizer is {}, and not the one that the model was trained with, {}: its \
+             embeddings mean other tokens",
             named.display(),
             own.display()
         );

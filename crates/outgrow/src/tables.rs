@@ -2,12 +2,15 @@
 
 mod cell;
 mod form;
+mod output;
 mod parquet;
 mod rows;
+mod table;
 
 pub use self::{
-    cell::{printable, short, value},
+    cell::value,
     form::{Format, as_csv, form},
+    output::Output,
     parquet::write_batch,
     rows::Form,
 };

@@ -1,10 +1,17 @@
-//! A text file as a model reads it.
+//! Text: as a model reads it, in words, counted; and tokenizers.
+
+mod description;
+mod tokenizer;
 
 use std::path::Path;
 
 use outgrow_core::Architecture;
 use outgrow_data::{CorpusError, Tokenizer, plain_text, read_regular};
 
+pub use self::{
+    description::{describe, describe_files},
+    tokenizer::{TextCount, TrainedTokenizer, count_text, train_tokenizer},
+};
 use crate::error::Error;
 
 /// A text as a model reads it.
@@ -38,7 +45,8 @@ pub fn text_ids(
             let unknown = tokenizer.unknown_share(&ids);
             if unknown >= LARGE {
                 tracing::warn!(
-                    "{}: this tokenizer does not fit this text: {:.3} % of all tokens stand for what the tokenizer does \
+                    "{}: this tokenizer does not fit this text: {:.3} % of all tokens stand for \
+                     what the tokenizer does \
                      not know",
                     path.display(),
                     unknown * 100.0
@@ -50,7 +58,8 @@ pub fn text_ids(
             Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
         }
         None => Err(Error::Input(format!(
-            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer with --tokenizer",
+            "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer \
+             with --tokenizer",
             architecture.vocab_size
         ))),
     }

@@ -276,7 +276,8 @@ impl Attempts<'_> {
         });
         if micro_batches > least {
             tracing::info!(
-                "trial {}: its batch is trained in {micro_batches} micro-batches to fit into the memory of {device}",
+                "trial {}: its batch is trained in {micro_batches} micro-batches to fit into the \
+                 memory of {device}",
                 trial.id()
             );
         }

@@ -41,7 +41,8 @@ impl Workspace {
             && let Some(kind) = network_file_system(Path::new(&path))
         {
             tracing::warn!(
-                "{path} lies on {kind}, where SQLite's locks can't be trusted; if more than one machine writes, use \
+                "{path} lies on {kind}, where SQLite's locks can't be trusted; if more than one \
+                 machine writes, use \
                  PostgreSQL (docs/operations.md), otherwise a local disk"
             );
         }
@@ -184,8 +185,8 @@ impl Workspace {
         own
     }
 
-    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it: what
-    /// is written there would be lost, or would take its place.
+    /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it:
+    /// what is written there would be lost, or would take its place.
     pub fn owns(&self, path: &Path) -> bool {
         let place = real(path);
         self.own().iter().any(|own| {

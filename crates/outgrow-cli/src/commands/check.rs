@@ -5,13 +5,13 @@ use std::{io::IsTerminal, path::PathBuf};
 use indicatif::ProgressBar;
 use outgrow::{
     Error,
-    models::{self, CheckEvent, CheckOptions, Checked, CheckedModel},
+    models::{self, CheckEvent, CheckOptions},
 };
 use outgrow_train::Device;
-use serde_json::json;
 
 use crate::{
-    output::{print, print_json, table},
+    args::positive,
+    output::{is_terminal, print, print_json},
     phases::Phases,
 };
 
@@ -28,7 +28,7 @@ pub struct Check {
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compositions: Option<u64>,
     /// Up to so many transforms in each
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = positive())]
     pub most: u16,
     /// Of all randomness
     #[arg(long, default_value_t = 0)]
@@ -61,8 +61,8 @@ pub fn check(args: &Check) -> Result<(), Error> {
     finish(shown);
     let checked = checked?;
     match args.json {
-        true => print_json(&checked.models.iter().map(as_json).collect::<Vec<_>>())?,
-        false => print(&as_text(&checked))?,
+        true => print_json(&checked.as_json())?,
+        false => print(&checked.describe(is_terminal()))?,
     }
     checked.verdict()
 }
@@ -75,27 +75,4 @@ fn finish(shown: Option<(ProgressBar, Phases)>) {
     if let Some((bar, _)) = shown {
         bar.finish_and_clear();
     }
-}
-
-fn as_json(CheckedModel { name, check }: &CheckedModel) -> serde_json::Value {
-    json!({ "model": name, "compositions": check.compositions, "worst": check.worst, "tolerance": check.tolerance,
-            "holds": check.holds(), "applied": check.applied, "worst_transforms": check.worst_transforms })
-}
-
-fn as_text(Checked { device, models }: &Checked) -> String {
-    let row = |CheckedModel { name, check }: &CheckedModel| {
-        let verdict = if check.holds() { "preserved" } else { "NOT PRESERVED" };
-        vec![
-            name.clone(),
-            check.compositions.to_string(),
-            check.applied.values().sum::<u64>().to_string(),
-            format!("{:.1e}", check.worst),
-            format!("{:.0e}", check.tolerance),
-            verdict.to_owned(),
-        ]
-    };
-    let header =
-        [&format!("on {device}"), "compositions", "transforms", "worst change", "allowed", ""];
-    let text = table(&header, models.iter().map(row).collect(), &[1, 2, 3, 4]);
-    format!("{text}\n\nchange of logits relative to the larger of 1 and the largest logit")
 }

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use outgrow::{
     Error,
     models::{self, ConvertOptions, Converted},
+    stop_leaving_nothing,
 };
 use outgrow_core::model::n_parameters;
 use outgrow_train::hub::Dtype;
 use serde_json::json;
 
-use super::grow::{DtypeArg, say_left_out};
+use super::grow::{dtype, say_left_out};
 use crate::{
     output::{count, print, print_json},
-    phases::{Phases, stop_leaving_nothing},
+    phases::Phases,
 };
 
 /// Convert a checkpoint into a Hugging Face model, or such a model into a checkpoint
@@ -31,8 +32,8 @@ pub struct Convert {
     #[arg(long, value_name = "FOLDER")]
     pub like: Option<PathBuf>,
     /// For a checkpoint: the type to store weights in [default: as they are computed]
-    #[arg(long, value_enum)]
-    pub dtype: Option<DtypeArg>,
+    #[arg(long, value_parser = dtype())]
+    pub dtype: Option<Dtype>,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -40,8 +41,8 @@ pub struct Convert {
 
 /// Turns a checkpoint into a model of transformers, or such a model into a checkpoint.
 pub fn convert(args: &Convert) -> Result<(), Error> {
-    stop_leaving_nothing(&args.to).map_err(Error::environment("cannot listen for signals"))?;
-    let options = ConvertOptions { like: args.like.clone(), dtype: args.dtype.map(Dtype::from) };
+    stop_leaving_nothing(&args.to)?;
+    let options = ConvertOptions { like: args.like.clone(), dtype: args.dtype };
     let phases = Phases::new(format!("reading {}", args.from.display()));
     let converted = models::convert(&args.from, &args.to, &options, &|phase| phases.next(phase))?;
     drop(phases);

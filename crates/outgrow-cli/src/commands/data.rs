@@ -1,27 +1,21 @@
 //! `outgrow data`.
 
-use clap::Subcommand;
-use std::path::PathBuf;
-use std::{
-    io::{IsTerminal, Write},
-    panic::resume_unwind,
-    sync::mpsc::sync_channel,
-    thread,
-};
+use std::{io::IsTerminal, path::PathBuf};
 
+use clap::Subcommand;
 use indicatif::ProgressBar;
-use outgrow::{Error, Workspace};
-use outgrow_core::sweep::{DataSpec, TextFormat};
-use outgrow_data::{
-    CorpusError, Survey, Tokenizer, check_vocab_size, each_text,
-    fetch::{FetchError, KNOWN, Known, cache},
-    publish, survey, train_bpe,
+use outgrow::{
+    Error, Workspace,
+    text::{count_text, describe_files, train_tokenizer},
 };
+use outgrow_core::sweep::{DataSpec, TextFormat};
+use outgrow_data::fetch::{FetchError, KNOWN, Known, cache};
 use serde_json::json;
 
 use crate::{
+    args::one_of,
     output::{count, print, print_json, table},
-    reading::{Telling, files, warn},
+    reading::{Telling, warn},
 };
 
 /// Fetch and count text, train tokenizers
@@ -67,20 +61,15 @@ pub struct Texts {
     #[arg(long, default_value = "text")]
     pub field: String,
     /// What the files hold, whatever they look like
-    #[arg(long, value_enum)]
-    pub format: Option<FormatArg>,
+    #[arg(long, value_parser = one_of(FORMATS))]
+    pub format: Option<TextFormat>,
 }
 
-/// What a file of text holds.
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub enum FormatArg {
-    /// Plain text
-    Text,
-    /// JSON objects
-    Json,
-    /// Parquet
-    Parquet,
-}
+const FORMATS: [(&str, &str, TextFormat); 3] = [
+    ("text", "Plain text", TextFormat::Text),
+    ("json", "JSON objects", TextFormat::Json),
+    ("parquet", "Parquet", TextFormat::Parquet),
+];
 
 /// Train a byte-level BPE tokenizer on text, JSON or Parquet, and write its tokenizer.json
 #[derive(clap::Args)]
@@ -178,105 +167,40 @@ fn list(args: &List) -> Result<(), Error> {
 
 /// Files and folders that are read as the data of a sweep is.
 fn spec_of(texts: &Texts) -> DataSpec {
-    let format = texts.format.map(|format| match format {
-        FormatArg::Text => TextFormat::Text,
-        FormatArg::Json => TextFormat::Json,
-        FormatArg::Parquet => TextFormat::Parquet,
-    });
-    DataSpec {
-        paths: Some(texts.paths.clone()),
-        field: Some(texts.field.clone()),
-        format,
-        ..DataSpec::of_paths(1)
-    }
-}
-
-fn refused(error: CorpusError) -> Error {
-    Error::Input(error.to_string())
+    let (paths, field) = (Some(texts.paths.clone()), Some(texts.field.clone()));
+    DataSpec { paths, field, format: texts.format, ..DataSpec::of_paths(1) }
 }
 
 fn tokenize(workspace: &Workspace, args: &Tokenize) -> Result<(), Error> {
-    check_vocab_size(args.vocab_size).map_err(Error::input("--vocab-size"))?;
-    if args.to.exists() {
-        return Err(Error::Input(format!(
-            "{} exists already; name a file that does not",
-            args.to.display()
-        )));
-    }
     let (spec, own) = (spec_of(&args.texts), workspace.own());
-    let (send, receive) = sync_channel(WAITING);
-    let (read, trained) = thread::scope(|scope| {
-        let reader = scope.spawn(move || {
-            each_text(&spec, &own, &Telling::new(), &mut |text| {
-                // The trainer says itself why it wants no more.
-                let _ = send.send(text);
-                Ok(())
-            })
-        });
-        let trained = train_bpe(receive.into_iter(), args.vocab_size);
-        (reader.join().unwrap_or_else(|panic| resume_unwind(panic)), trained)
-    });
-    let summary = read.map_err(refused)?;
-    let json = trained.map_err(Error::input("--vocab-size"))?;
-    let failed = Error::environment(format!("cannot write {}", args.to.display()));
-    publish::file(&args.to, |file| file.write_all(json.as_bytes())).map_err(failed)?;
-    let known = Tokenizer::read(&args.to)
-        .map_err(|error| Error::Environment(error.to_string()))?
-        .vocab_size();
-    let bytes = count(summary.counts.bytes[0] as f64);
+    let made = train_tokenizer(&spec, args.vocab_size, &args.to, &own, &Telling::new())?;
     print(&format!(
-        "{}: {known} tokens, from {bytes}B of text\n{}",
+        "{}: {} tokens, from {}B of text\n{}",
         args.to.display(),
-        files(&summary)
+        made.vocab_size,
+        count(made.text.counts.bytes[0] as f64),
+        describe_files(&made.text)
     ))
 }
 
-/// Pieces of text that wait for the trainer.
-const WAITING: usize = 16;
-
 fn count_tokens(workspace: &Workspace, args: &Count) -> Result<(), Error> {
-    let mut spec = spec_of(&args.texts);
-    spec.joined = args.joined;
-    let mut vocab_size = 256;
-    if let Some(path) = &args.tokenizer {
-        let tokenizer = Tokenizer::read(path).map_err(refused)?;
-        vocab_size = tokenizer.vocab_size();
-        spec.tokenizer = Some(path.display().to_string());
-        spec.end_of_text =
-            args.end_of_text.clone().or_else(|| tokenizer.end_of_text().map(str::to_owned));
-    }
-    let own = workspace.own();
-    let how = Survey { cache: None, own: &own, round_trip: args.round_trip };
-    let summary = survey(&spec, how, &Telling::new()).map_err(refused)?;
-    let counts = &summary.counts;
-    // What stands behind documents is no text.
-    let (documents, bytes, tokens) =
-        (counts.documents[0], counts.bytes[0], counts.tokens[0] - counts.ends);
-    let (seconds, changed) = (summary.seconds, counts.changed);
+    let spec = DataSpec {
+        joined: args.joined,
+        tokenizer: args.tokenizer.as_ref().map(|path| path.display().to_string()),
+        end_of_text: args.end_of_text.clone(),
+        ..spec_of(&args.texts)
+    };
+    let found = count_text(spec, args.round_trip, &workspace.own(), &Telling::new())?;
     if args.json {
-        warn(&summary);
-        print_json(
-            &json!({ "documents": documents, "bytes": bytes, "tokens": tokens, "end_tokens": counts.ends,
-            "seconds": seconds, "vocab_size": vocab_size, "changed": args.round_trip.then_some(changed),
-            "unknown_share": summary.unknown_share(), "lost_share": summary.lost_share(), "text": summary }),
-        )?;
+        warn(&found.text);
+        print_json(&found)?;
     } else {
-        // Of what took no time there is no speed.
-        let speed = match seconds {
-            0.001.. => format!(", {}B/s", count(bytes as f64 / seconds)),
-            _ => String::new(),
-        };
-        print(&format!(
-            "{documents} documents, {}B, {} tokens of {vocab_size}: {:.2} bytes per token{speed}\n{}",
-            count(bytes as f64),
-            count(tokens as f64),
-            bytes as f64 / tokens.max(1) as f64,
-            files(&summary)
-        ))?;
+        print(&found.describe())?;
     }
-    match changed {
-        n if n > 0 && args.round_trip => Err(Error::Outcome(format!(
-            "{n} of {documents} documents are not the same when they are turned into text again"
+    match found.changed {
+        Some(n) if n > 0 => Err(Error::Outcome(format!(
+            "{n} of {} documents are not the same when they are turned into text again",
+            found.documents
         ))),
         _ => Ok(()),
     }

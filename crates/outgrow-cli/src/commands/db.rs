@@ -4,8 +4,8 @@ mod check;
 mod repair;
 
 use clap::Subcommand;
-use outgrow::{Error, Workspace, runtime};
-use outgrow_store::{Address, Copied, Store};
+use outgrow::{Error, Workspace, copy_database};
+use outgrow_store::{Address, Copied};
 
 use crate::output::print;
 
@@ -75,27 +75,15 @@ pub fn db(place: &Workspace, args: &Db) -> Result<(), Error> {
 }
 
 fn upgrade(place: &Workspace) -> Result<(), Error> {
-    runtime()?.block_on(async {
-        Store::open_existing(&place.db).await?.close().await;
-        print(&format!("{} is up to date", Address::shown(&place.db)))
-    })
+    place.upgrade()?;
+    print(&format!("{} is up to date", Address::shown(&place.db)))
 }
 
 fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Error> {
-    let Copied { sweeps, new, updated, kept, rows } = runtime()?.block_on(async {
-        let source = Store::open_read_only(from).await?;
-        let sweep = match sweep {
-            Some(wanted) => Some(source.find_sweep(wanted).await?.id),
-            None => None,
-        };
-        let destination = Store::open(to).await?;
-        let copied = source.copy_to(&destination, sweep.as_deref()).await?;
-        destination.close().await;
-        source.close().await;
-        Ok::<_, Error>(copied)
-    })?;
+    let Copied { sweeps, new, updated, kept, rows } = copy_database(from, to, sweep)?;
     print(&format!(
-        "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than before, {kept} were as far \
+        "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than \
+         before, {kept} were as far \
          already; {rows} rows were written",
         Address::shown(to)
     ))

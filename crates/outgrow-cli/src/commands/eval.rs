@@ -1,21 +1,17 @@
 //! `outgrow eval`.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use outgrow::{
     Error,
-    models::tell_notes,
-    one_device,
-    text::{Text, read_text, text_ids},
+    eval::{Evaluation, TextEvaluation},
 };
-use outgrow_train::{Checkpoint, Device, EvalError, TextLoss, logits, text_loss};
-use serde::Deserialize;
+use outgrow_train::Device;
 use serde_json::json;
 
 use crate::{
     output::{print, print_json},
-    phases::Phases,
+    phases,
 };
 
 /// Evaluate a checkpoint: loss on a text, or logits for token ids
@@ -49,92 +45,36 @@ pub struct Eval {
 
 /// Asks a checkpoint for a loss or for logits.
 pub fn eval(args: &Eval) -> Result<(), Error> {
-    let device = one_device(args.device)?;
-    tell_notes(&args.checkpoint)?;
-    let phases = Phases::new(format!("reading {}", args.checkpoint.display()));
-    let checkpoint = Checkpoint::read(&args.checkpoint, device)?;
+    let evaluation = Evaluation { checkpoint: &args.checkpoint, device: args.device };
     match (&args.text, &args.tokens) {
-        (Some(text), _) => loss(args, &checkpoint, text, device, phases),
-        (None, Some(tokens)) => answer(args, &checkpoint, tokens, device, phases),
+        (Some(text), _) => loss(args, &evaluation, text),
+        (None, Some(tokens)) => logits(args, &evaluation, tokens),
         (None, None) => unreachable!("clap demands one of the two"),
     }
 }
 
-fn loss(
-    args: &Eval,
-    checkpoint: &Checkpoint,
-    path: &Path,
-    device: Device,
-    phases: Phases,
-) -> Result<(), Error> {
-    let architecture = checkpoint.state.architecture();
-    phases.next(format!("reading {}", path.display()));
-    let Text { ids, bytes } =
-        text_ids(path, args.tokenizer.as_deref(), &args.checkpoint, architecture)?;
-    phases.next(format!("computing the loss on {} tokens", ids.len()));
+fn loss(args: &Eval, evaluation: &Evaluation, text: &Path) -> Result<(), Error> {
     let found =
-        text_loss(checkpoint, &ids, args.window, device).map_err(Error::input(path.display()))?;
-    drop(phases);
-    let bits = found.loss / std::f64::consts::LN_2 * ids.len() as f64 / bytes as f64;
-    let TextLoss { loss, tokens, window } = found;
-    match args.json {
-        true => print_json(
-            &json!({ "loss": loss, "bits_per_byte": bits, "tokens": tokens, "window": window,
-            "text_tokens": ids.len(), "text_bytes": bytes }),
-        ),
-        false => print(&format!(
-            "{loss:.4} nats per token, {bits:.4} bits per byte, over {tokens} tokens in windows of {window} (the text has {bytes} bytes, {} tokens)",
-            ids.len()
-        )),
+        phases::told(|tell| evaluation.loss(text, args.tokenizer.as_deref(), args.window, tell))?;
+    if args.json {
+        return print_json(&found);
     }
+    let TextEvaluation { loss, bits_per_byte, tokens, window, text_tokens, text_bytes } = found;
+    print(&format!(
+        "{loss:.4} nats per token, {bits_per_byte:.4} bits per byte, over {tokens} tokens in \
+         windows \
+         of {window} (the text has {text_bytes} bytes, {text_tokens} tokens)"
+    ))
 }
 
-/// One row, or several, or an object that has them.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Tokens {
-    Rows(Vec<Vec<i64>>),
-    Row(Vec<i64>),
-    Named { tokens: Box<Tokens> },
-}
-
-impl Tokens {
-    fn rows(self) -> Vec<Vec<i64>> {
-        match self {
-            Tokens::Rows(rows) => rows,
-            Tokens::Row(row) => vec![row],
-            Tokens::Named { tokens } => tokens.rows(),
-        }
-    }
-}
-
-fn answer(
-    args: &Eval,
-    checkpoint: &Checkpoint,
-    path: &Path,
-    device: Device,
-    phases: Phases,
-) -> Result<(), Error> {
-    let named = path.display();
-    let text = read_text(path)?;
-    phases.next("computing logits".into());
-    let tokens: Tokens = serde_json::from_str(&text).map_err(|_| {
-        Error::Input(format!(
-            "{named} must be a JSON list of rows of token ids, such as [[72, 105]]"
-        ))
-    })?;
-    let found = logits(checkpoint, &tokens.rows(), device)
-        .map_err(|error: EvalError| Error::Input(format!("{named}: {error}")))?;
-    drop(phases);
+fn logits(args: &Eval, evaluation: &Evaluation, tokens: &Path) -> Result<(), Error> {
+    let found = phases::told(|tell| evaluation.logits(tokens, tell))?;
     if args.json {
         return print_json(&json!({ "logits": found }));
     }
     let best = |logits: &Vec<f64>| {
-        let (id, value) = logits
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .expect("at least one output");
+        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let (id, value) = best.expect("at least one output");
         format!("{id} ({value:.3})")
     };
     let lines = found.iter().map(|row| row.iter().map(best).collect::<Vec<_>>().join("  "));

@@ -1,11 +1,13 @@
 //! `outgrow export`.
 
-use clap::ValueEnum;
-use outgrow::{Error, Workspace};
+use outgrow::{Error, ExportFormat, Workspace};
 use serde_json::json;
 use std::path::PathBuf;
 
-use crate::output::{print, print_json};
+use crate::{
+    args::one_of,
+    output::{print, print_json},
+};
 
 /// Export results: tables for pandas, polars and DuckDB, or curves for TensorBoard
 ///
@@ -19,40 +21,23 @@ pub struct Export {
     #[arg(long, value_name = "FOLDER")]
     pub to: PathBuf,
     /// What to write
-    #[arg(long, value_enum, default_value_t = ExportFormat::Parquet)]
+    #[arg(long, default_value = "parquet", value_parser = one_of(FORMATS))]
     pub format: ExportFormat,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Forms of exported results.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// A Parquet file for each view.
-    Parquet,
-    /// A CSV file for each view.
-    Csv,
-    /// A file of JSON lines for each view.
-    Jsonl,
-    /// TensorBoard's event files, against tokens.
-    Tensorboard,
-}
-
-impl From<ExportFormat> for outgrow::ExportFormat {
-    fn from(format: ExportFormat) -> Self {
-        match format {
-            ExportFormat::Parquet => Self::Parquet,
-            ExportFormat::Csv => Self::Csv,
-            ExportFormat::Jsonl => Self::Jsonl,
-            ExportFormat::Tensorboard => Self::Tensorboard,
-        }
-    }
-}
+const FORMATS: [(&str, &str, ExportFormat); 4] = [
+    ("parquet", "A Parquet file for each view", ExportFormat::Parquet),
+    ("csv", "A CSV file for each view", ExportFormat::Csv),
+    ("jsonl", "A file of JSON lines for each view", ExportFormat::Jsonl),
+    ("tensorboard", "TensorBoard's event files, against tokens", ExportFormat::Tensorboard),
+];
 
 /// Writes results in the forms that other programs read.
 pub fn export(workspace: &Workspace, args: &Export) -> Result<(), Error> {
-    let files = workspace.export(args.sweep.as_deref(), &args.to, args.format.into())?;
+    let files = workspace.export(args.sweep.as_deref(), &args.to, args.format)?;
     match args.json {
         true => print_json(&json!({ "to": args.to, "files": files })),
         false => print(&format!("{} files are in {}", files.len(), args.to.display())),

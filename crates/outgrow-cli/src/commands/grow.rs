@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
 use outgrow::{
     Error,
     models::{self, GrowOptions, Grown, GrowthChoice},
+    stop_leaving_nothing,
 };
 use outgrow_core::{edit::Initializer, growth::Sizes, model::n_parameters};
 use outgrow_train::{
@@ -15,8 +16,9 @@ use outgrow_train::{
 use serde_json::json;
 
 use crate::{
+    args::one_of,
     output::{count, print, print_json},
-    phases::{Phases, stop_leaving_nothing},
+    phases::Phases,
 };
 
 /// Grow one checkpoint, verify that its function is preserved, and write the grown one
@@ -36,31 +38,10 @@ pub struct Grow {
     /// Where to write the grown one (a folder that does not exist yet)
     pub to: PathBuf,
     /// For a model of transformers: the type to store weights in [default: that of the model]
-    #[arg(long, value_enum)]
-    pub dtype: Option<DtypeArg>,
+    #[arg(long, value_parser = dtype())]
+    pub dtype: Option<Dtype>,
     #[command(flatten)]
     pub how: How,
-}
-
-/// Types of stored weights, as PyTorch calls them.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum DtypeArg {
-    Float64,
-    Float32,
-    Bfloat16,
-    Float16,
-}
-
-impl From<DtypeArg> for Dtype {
-    fn from(dtype: DtypeArg) -> Self {
-        match dtype {
-            DtypeArg::Float64 => Self::Float64,
-            DtypeArg::Float32 => Self::Float32,
-            DtypeArg::Bfloat16 => Self::Bfloat16,
-            DtypeArg::Float16 => Self::Float16,
-        }
-    }
 }
 
 /// How to grow a checkpoint.
@@ -96,8 +77,8 @@ pub struct How {
     #[arg(long, value_name = "N")]
     pub d_ff: Option<usize>,
     /// How free entries are made
-    #[arg(long, value_enum, default_value_t = InitializerArg::Normal)]
-    pub init: InitializerArg,
+    #[arg(long, default_value = "normal", value_parser = one_of(INITIALIZERS))]
+    pub init: fn(f64) -> Initializer,
     /// Factor on the standard deviation of drawn entries; with --init fixed the standard deviation
     /// itself
     #[arg(long, default_value_t = 1.0, value_name = "X")]
@@ -113,20 +94,25 @@ pub struct How {
     pub json: bool,
 }
 
-/// How free entries are made.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InitializerArg {
-    /// Normal, with the fan-in rule of a fresh model.
-    Normal,
-    /// Normal, with one standard deviation for all.
-    Fixed,
-    /// Normal, as large as the tensor that grows.
-    Matched,
-    /// Normal, with Glorot's rule.
-    Glorot,
-    /// Copies of existing units.
-    Copy,
+/// Types of stored weights, as PyTorch calls them.
+pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
+    one_of(Dtype::ALL.map(|dtype| (dtype.name(), "", dtype)))
 }
+
+/// Initializers by the factor that --scale gives.
+const INITIALIZERS: [(&str, &str, fn(f64) -> Initializer); 5] = [
+    ("normal", "Normal, with the fan-in rule of a fresh model", |scale| Initializer::Normal {
+        scale,
+    }),
+    ("fixed", "Normal, with one standard deviation for all", |std_dev| Initializer::Fixed {
+        std_dev,
+    }),
+    ("matched", "Normal, as large as the tensor that grows", |scale| Initializer::Matched {
+        scale,
+    }),
+    ("glorot", "Normal, with Glorot's rule", |scale| Initializer::Glorot { scale }),
+    ("copy", "Copies of existing units", |_| Initializer::Copy),
+];
 
 impl How {
     /// As the library takes it.
@@ -140,25 +126,14 @@ impl How {
                 operator: self.operator.clone(),
             },
         };
-        GrowOptions { growths, initializer: self.initializer(), seed, device, dtype }
-    }
-
-    fn initializer(&self) -> Initializer {
-        let scale = self.scale;
-        match self.init {
-            InitializerArg::Normal => Initializer::Normal { scale },
-            InitializerArg::Fixed => Initializer::Fixed { std_dev: scale },
-            InitializerArg::Matched => Initializer::Matched { scale },
-            InitializerArg::Glorot => Initializer::Glorot { scale },
-            InitializerArg::Copy => Initializer::Copy,
-        }
+        GrowOptions { growths, initializer: (self.init)(self.scale), seed, device, dtype }
     }
 }
 
 /// Grows one checkpoint, or a model of transformers.
 pub fn grow(args: &Grow) -> Result<(), Error> {
-    stop_leaving_nothing(&args.to).map_err(Error::environment("cannot listen for signals"))?;
-    let options = args.how.options(args.dtype.map(Dtype::from));
+    stop_leaving_nothing(&args.to)?;
+    let options = args.how.options(args.dtype);
     let phases = Phases::new(format!("reading {}", args.from.display()));
     let grown = models::grow(&args.from, &args.to, &options, &|phase| phases.next(phase))?;
     drop(phases);
@@ -182,7 +157,8 @@ fn as_text(args: &Grow, Grown { model, .. }: &Grown) -> String {
         false => "it does not claim to preserve the function".into(),
     };
     format!(
-        "{}: {} parameters in {} ({}); logits changed by {:.1e} relative to the larger of 1 and the largest logit ({allowed})",
+        "{}: {} parameters in {} ({}); logits moved by {:.1e} relative to the larger of 1 and the \
+         largest logit ({allowed})",
         args.to.display(),
         count(n_parameters(&model.after) as f64),
         model.dtype.name(),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow::{Error, InitOptions, Workspace, init as write};
+use outgrow::{Error, InitOptions, Workspace, init as write, readable::amount};
 
 use crate::output::print;
 
@@ -23,38 +23,15 @@ pub struct Init {
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
     /// About how many parameters the target has, without embeddings: 200k, 10M
-    #[arg(long, value_name = "N", default_value = "200k")]
-    pub parameters: Amount,
+    #[arg(long, value_name = "N", default_value = "200k", value_parser = amount)]
+    pub parameters: u64,
     /// Training tokens of a model that is born at that size: 5M, 1e9 [default: 20 for each of its
     /// parameters]
-    #[arg(long, value_name = "N")]
-    pub tokens: Option<Amount>,
+    #[arg(long, value_name = "N", value_parser = amount)]
+    pub tokens: Option<u64>,
     /// Tokens of a sequence
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..1 << 20))]
     pub seq_len: usize,
-}
-
-/// A number as people write it: 200k, 10M, 1.5B, 1e9.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Amount(pub u64);
-
-impl std::str::FromStr for Amount {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text.replace('_', "");
-        let (digits, unit) = match plain.char_indices().last() {
-            Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
-            Some((at, 'M' | 'm')) => (&plain[..at], 1e6),
-            Some((at, 'B' | 'b' | 'G' | 'g')) => (&plain[..at], 1e9),
-            _ => (&*plain, 1.0),
-        };
-        let value = digits.parse::<f64>().map(|value| (value * unit).round());
-        match value {
-            Ok(value) if (1.0..=(1_u64 << 53) as f64).contains(&value) => Ok(Self(value as u64)),
-            _ => Err("give a number from 1 to 2^53, such as 500000, 500k, 20M or 1e9".into()),
-        }
-    }
 }
 
 /// Writes a first sweep file.
@@ -63,8 +40,8 @@ pub fn init(args: &Init) -> Result<(), Error> {
     let options = InitOptions {
         text: args.text.clone(),
         tokenizer: args.tokenizer.clone(),
-        parameters: parameters.0,
-        tokens: tokens.map(|tokens| tokens.0),
+        parameters,
+        tokens,
         seq_len,
     };
     let file = write(&args.to, &options)?;
@@ -79,7 +56,8 @@ pub fn init(args: &Init) -> Result<(), Error> {
 fn next(file: &Path, name: &str) -> String {
     let file = file.display();
     format!(
-        "  outgrow plan {file}     its trials, and what they cost here; change the file until you like it\n  \
+        "  outgrow plan {file}     its trials, and what they cost here; change the file until you \
+         like it\n  \
          outgrow run {file}      train it; Ctrl-C stops, the same command goes on\n  \
          outgrow report {name}   figures, tables and the answer, in reports/{name}"
     )
@@ -90,8 +68,10 @@ pub fn guide(workspace: &Workspace) -> Result<(), Error> {
     let sweeps = workspace.status(None).unwrap_or_default();
     let Some((sweep, status, _)) = sweeps.last() else {
         return print(&format!(
-            "outgrow trains transformers that grow, and compares them with models born at their size.\n\n  \
-             outgrow init mine.toml --text FOLDER    write a sweep for your own text\n{}\n\n`outgrow --help` lists all commands",
+            "outgrow trains transformers that grow, and compares them with models born at their \
+             size.\n\n  \
+             outgrow init mine.toml --text FOLDER    write a sweep for your own \
+             text\n{}\n\n`outgrow --help` lists all commands",
             next("mine.toml".as_ref(), "mine")
         ));
     };

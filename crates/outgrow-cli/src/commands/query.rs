@@ -1,22 +1,15 @@
 //! `outgrow query`.
 
-mod table;
-
-use clap::ValueEnum;
 use std::path::PathBuf;
-use std::{io::Write, path::Path};
 
 use outgrow::{
     Error, Workspace, runtime,
-    tables::{self, Form},
+    tables::{Format, Output, form},
+    told_to_end,
 };
-use outgrow_store::{Answer, Store};
+use outgrow_store::Store;
 
-use self::table::Table;
-use crate::{
-    output::{Output, told_to_end},
-    phases::Phases,
-};
+use crate::{args::one_of, output::is_terminal, phases::Phases};
 
 /// Run one SQL query on the results; begin with the views curves, finals, growth and speedups
 ///
@@ -28,23 +21,20 @@ pub struct Query {
     /// The query
     pub sql: String,
     /// How to print the answer; parquet needs --output
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, default_value = "table", value_parser = one_of(FORMATS))]
     pub format: Format,
     /// Write to this file instead of the terminal
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
-/// How to print a table.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Format {
-    Table,
-    Csv,
-    Json,
-    Jsonl,
-    Parquet,
-}
+const FORMATS: [(&str, &str, Format); 5] = [
+    ("table", "", Format::Table),
+    ("csv", "", Format::Csv),
+    ("json", "", Format::Json),
+    ("jsonl", "", Format::Jsonl),
+    ("parquet", "", Format::Parquet),
+];
 
 /// Answers one query of the user's, row by row.
 pub fn query(workspace: &Workspace, args: &Query) -> Result<(), Error> {
@@ -73,36 +63,8 @@ async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     let answer = store.ask(&args.sql).await;
     drop(slow);
     let answer = answer?;
-    let mut output = Output::new(args.output.as_deref())?;
-    write(answer, args, &mut output).await?;
-    output.finish()
-}
-
-async fn write(mut answer: Answer, args: &Query, output: &mut Output) -> Result<(), Error> {
-    let failed = |error| match &args.output {
-        Some(path) => cannot_write(path)(error),
-        None => Error::from(error),
-    };
-    let mut form = form(args.format, &answer.columns).map_err(failed)?;
-    while let Some(rows) = answer.next().await? {
-        let text = form.rows(rows).map_err(failed)?;
-        output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(failed)?;
-    }
-    form.end(output).and_then(|()| output.flush()).map_err(failed)
-}
-
-/// The form that the user wants.
-fn form(format: Format, columns: &[String]) -> std::io::Result<Box<dyn Form>> {
-    let format = match format {
-        Format::Table => return Ok(Box::new(Table::new(columns))),
-        Format::Csv => tables::Format::Csv,
-        Format::Json => tables::Format::Json,
-        Format::Jsonl => tables::Format::Jsonl,
-        Format::Parquet => tables::Format::Parquet,
-    };
-    tables::form(format, columns)
-}
-
-fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::Environment(format!("cannot write {}: {error}", path.display()))
+    let output = Output::new(args.output.as_deref())?;
+    let form =
+        form(args.format, &answer.columns, is_terminal()).map_err(|error| output.failed(error))?;
+    output.take(answer, form).await
 }

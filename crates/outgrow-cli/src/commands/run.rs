@@ -2,12 +2,12 @@
 
 use outgrow::WorkerOptions;
 use outgrow::{Error, Finished, RunOptions, SweepFile, Workspace};
-use outgrow_core::TrialState;
-use outgrow_runner::{Ended, SupervisorEvent};
+use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
+    args::positive,
     commands::this_program,
     output::print_json,
     progress::Progress,
@@ -25,57 +25,58 @@ pub struct Run {
     pub sweep: PathBuf,
     /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory
     /// allows]
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short = 'j', value_name = "N", value_parser = positive())]
     pub workers: Option<u16>,
     /// Devices that workers use in turn: cpu, cuda:0, ... [default: all GPUs, or cpu]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub devices: Vec<Device>,
-    /// CPU threads of each worker; another number may change the last bits of results
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
-    /// Replicates of a plan that are trained as one model; results agree up to rounding [default:
-    /// on a GPU as many as keep it busy, 1 on a CPU]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub stacked_replicates: Option<u16>,
-    /// Train every trial from its first step, also where it shares a prefix with another; the
-    /// results are the same
-    #[arg(long)]
-    pub no_shared_prefix: bool,
     #[command(flatten)]
-    pub keeping: Keeping,
-    /// Train failed trials again
-    #[arg(long)]
-    pub retry_failed: bool,
+    pub training: Training,
+    #[command(flatten)]
+    pub worker: WorkerArgs,
     /// Print the final state as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What workers keep, and how long they are waited for.
+/// Which trials are trained, and from where.
 #[derive(clap::Args, Clone)]
-pub struct Keeping {
+pub struct Training {
+    /// Train every trial from its first step, also where it shares a prefix with another; the
+    /// results are the same
+    #[arg(long)]
+    pub no_shared_prefix: bool,
+    /// Train failed trials again
+    #[arg(long)]
+    pub retry_failed: bool,
+}
+
+/// How each worker trains.
+#[derive(clap::Args, Clone)]
+pub struct WorkerArgs {
+    /// CPU threads of each worker; another number may change the last bits of results
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive())]
+    pub threads: u16,
+    /// Replicates of a plan that are trained as one model; results agree up to rounding [default:
+    /// on a GPU as many as keep it busy, 1 on a CPU]
+    #[arg(long, value_name = "N", value_parser = positive())]
+    pub stacked_replicates: Option<u16>,
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive())]
     pub keep: u16,
     /// Minutes without a record after which a training counts as hung: its trial goes to another
     /// worker
-    #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = positive())]
     pub hung_after: u16,
 }
 
-impl Keeping {
+impl WorkerArgs {
     /// What a worker is told.
-    pub fn worker(&self, threads: u16, stacked_replicates: Option<u16>) -> WorkerOptions {
+    pub fn options(&self) -> WorkerOptions {
         let program = format!("outgrow {} ({})", env!("CARGO_PKG_VERSION"), env!("OUTGROW_COMMIT"));
-        let &Self { keep, hung_after } = self;
-        WorkerOptions {
-            threads,
-            stacked_replicates,
-            keep,
-            hung_after,
-            program,
-            ..WorkerOptions::default()
-        }
+        let &Self { threads, stacked_replicates, keep, hung_after } = self;
+        let rest = WorkerOptions::default();
+        WorkerOptions { threads, stacked_replicates, keep, hung_after, program, ..rest }
     }
 }
 
@@ -86,9 +87,9 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
         program: Some(this_program()?),
         workers: args.workers,
         devices: args.devices.clone(),
-        worker: args.keeping.worker(args.threads, args.stacked_replicates),
-        no_shared_prefix: args.no_shared_prefix,
-        retry_failed: args.retry_failed,
+        worker: args.worker.options(),
+        no_shared_prefix: args.training.no_shared_prefix,
+        retry_failed: args.training.retry_failed,
     };
     let mut progress = None;
     let mut tell = |event: SupervisorEvent| {
@@ -104,39 +105,20 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
 }
 
 fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Error> {
-    let Finished { status, failures, ended, .. } = finished;
+    let Finished { status, failures, .. } = finished;
     let name = &file.sweep().spec().name;
     if args.json {
-        print_json(
-            &serde_json::json!({ "sweep": name, "ended": format!("{ended:?}").to_lowercase(),
-            "trials": outgrow::status::states(status), "failures": failures }),
-        )?;
+        print_json(&finished.as_json(name))?;
     }
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
-    let again = format!("`outgrow run {}` goes on from there", args.sweep.display());
-    match ended {
-        Ended::Interrupted => Err(Error::Interrupted(format!(
-            "stopped with {} of {} trials done; {again}",
-            status.ended(),
-            status.total()
-        ))),
-        Ended::Broken => Err(Error::Environment(format!(
-            "the workers gave up (see above); what was recorded stays, and {again}"
-        ))),
-        Ended::Done if status.count(TrialState::Failed) > 0 => Err(Error::Outcome(format!(
-            "{} of {} trials failed (see above); --retry-failed trains them again",
-            status.count(TrialState::Failed),
-            status.total()
-        ))),
-        Ended::Done if args.json => Ok(()),
-        Ended::Done => {
-            let text = format!("{name}: {} of {} trials are done", status.ended(), status.total());
-            crate::output::print(&format!(
-                "{text}; `outgrow report {}` draws them",
-                finished.called
-            ))
-        }
+    finished.verdict(&args.sweep)?;
+    if args.json {
+        return Ok(());
     }
+    let (ended, total, called) = (status.ended(), status.total(), &finished.called);
+    crate::output::print(&format!(
+        "{name}: {ended} of {total} trials are done; `outgrow report {called}` draws them"
+    ))
 }

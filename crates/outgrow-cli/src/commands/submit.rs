@@ -1,11 +1,12 @@
 //! `outgrow submit`.
 
-use super::run::Keeping;
+use super::run::{Training, WorkerArgs};
 use outgrow::{Error, SlurmOptions, Workspace, slurm::Submitted};
 use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
+    args::positive,
     commands::this_program,
     output::print,
     reading::{Telling, read_sweep},
@@ -25,25 +26,15 @@ pub struct Submit {
     #[arg(long, required = true)]
     pub slurm: bool,
     /// Workers, each a task of the job array
-    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short = 'j', default_value_t = 1, value_name = "N", value_parser = positive())]
     pub workers: u16,
     /// Where each worker computes [default: the first GPU that its job sees, or cpu]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<Device>,
-    /// CPU threads of each worker; another number may change the last bits of results
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: u16,
-    /// Replicates of a plan that are trained as one model
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub stacked_replicates: Option<u16>,
-    /// Train every trial from its first step, also where it shares a prefix with another
-    #[arg(long)]
-    pub no_shared_prefix: bool,
-    /// Train failed trials again
-    #[arg(long)]
-    pub retry_failed: bool,
     #[command(flatten)]
-    pub keeping: Keeping,
+    pub training: Training,
+    #[command(flatten)]
+    pub worker: WorkerArgs,
     /// A further option for sbatch, as --sbatch=--partition=gpu; may be given more than once
     #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
     pub options: Vec<String>,
@@ -55,14 +46,14 @@ pub struct Submit {
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
 pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
     let file = read_sweep(&args.sweep)?;
-    let mut worker = args.keeping.worker(args.threads, args.stacked_replicates);
+    let mut worker = args.worker.options();
     worker.device = args.device;
     let options = SlurmOptions {
         program: this_program()?,
         workers: args.workers,
         worker,
-        no_shared_prefix: args.no_shared_prefix,
-        retry_failed: args.retry_failed,
+        no_shared_prefix: args.training.no_shared_prefix,
+        retry_failed: args.training.retry_failed,
         sbatch: args.options.clone(),
     };
     if args.print {
@@ -77,7 +68,8 @@ pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
     let cluster = jobs.iter().find_map(|job| job.cluster.as_ref());
     let at = cluster.map_or_else(String::new, |name| format!("--clusters={name} "));
     print(&format!(
-        "job {}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at what, `scancel {at}{}` stops them, \
+        "job {}: {} worker(s) for {open} trials, script {}; `outgrow status` shows who is at \
+         what, `scancel {at}{}` stops them, \
          and submitting again goes on",
         names.join(", "),
         args.workers,

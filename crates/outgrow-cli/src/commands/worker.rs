@@ -1,6 +1,6 @@
 //! `outgrow worker`.
 
-use super::run::Keeping;
+use super::run::WorkerArgs;
 use outgrow::{Error, WorkerOptions, Workspace, work_on};
 use outgrow_train::Device;
 
@@ -13,25 +13,15 @@ pub struct Worker {
     /// Where to compute [default: the first GPU, or cpu]
     #[arg(long)]
     pub device: Option<Device>,
-    /// CPU threads
-    #[arg(long, default_value_t = 1)]
-    pub threads: u16,
-    /// Replicates of a plan that are trained as one model
-    #[arg(long)]
-    pub stacked_replicates: Option<u16>,
     /// How many workers share the device
     #[arg(long, default_value_t = 1)]
     pub share: usize,
     #[command(flatten)]
-    pub keeping: Keeping,
+    pub worker: WorkerArgs,
 }
 
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(workspace: &Workspace, args: &Worker) -> Result<(), Error> {
-    let options = WorkerOptions {
-        device: args.device,
-        share: args.share,
-        ..args.keeping.worker(args.threads, args.stacked_replicates)
-    };
+    let options = WorkerOptions { device: args.device, share: args.share, ..args.worker.options() };
     work_on(workspace, &args.sweep, &options)
 }

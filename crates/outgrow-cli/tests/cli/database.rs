@@ -335,7 +335,8 @@ fn ended(child: &mut std::process::Child) -> (Option<i32>, String) {
 #[test]
 fn every_format_keeps_all_of_an_answer() {
     let desk = trained();
-    let sql = "SELECT 1 AS a, 2 AS a, x'00ff' AS b, 9007199254740993 AS c, NULL AS d, 9e999 AS e, 'x' || char(27) AS f";
+    let sql = "SELECT 1 AS a, 2 AS a, x'00ff' AS b, 9007199254740993 AS c, NULL AS d, 9e999 AS e, \
+               'x' || char(27) AS f";
     let expected = "a,a_2,b,c,d,e,f\n1,2,x'00ff',9007199254740993,,inf,x\u{1b}\n";
     assert_eq!(desk.ok(&["query", sql, "--format", "csv"]), expected);
     let line = "{\"a\":1,\"a_2\":2,\"b\":\"00ff\",\"c\":9007199254740993,\"d\":null,\"e\":\"Infinity\",\"f\":\"x\\u001b\"}\n";

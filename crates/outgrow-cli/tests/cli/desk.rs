@@ -82,10 +82,12 @@ impl Desk {
     /// Every number that training recorded, except times.
     pub fn rows(&self) -> String {
         let numbers = [
-            "SELECT t.id, step, s.tokens, s.train_flops, loss, s.learning_rate, gradient_norm FROM step_metric s
+            "SELECT t.id, step, s.tokens, s.train_flops, loss, s.learning_rate, gradient_norm \
+             FROM step_metric s
              JOIN trial t ON t.number = s.trial ORDER BY 1, 2",
             "SELECT trial, step, tokens, train_flops, val_loss FROM curves ORDER BY 1, 2",
-            "SELECT trial, stage, tokens, transforms, max_logit_change, loss_change FROM growth ORDER BY 1, 2",
+            "SELECT trial, stage, tokens, transforms, max_logit_change, loss_change FROM growth \
+             ORDER BY 1, 2",
         ];
         numbers.map(|sql| self.ok(&["query", sql, "--format", "csv"])).concat()
     }
@@ -109,7 +111,8 @@ impl Desk {
     }
 
     pub fn a_checkpoint(&self) -> String {
-        let sql = "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = 'random' ORDER BY step DESC";
+        let sql = "SELECT path FROM checkpoint c JOIN member m ON m.trial = c.trial WHERE kind = \
+                   'random' ORDER BY step DESC";
         self.json(&["query", sql, "--format", "json"])[0]["path"]
             .as_str()
             .expect("a path")

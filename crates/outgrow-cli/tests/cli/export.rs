@@ -48,7 +48,9 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
                 .iter()
                 .filter_map(Value::as_str)
                 .collect();
-            let expected = "sweep sweep_id strategy kind plan replicate trial step tokens train_flops wall_seconds val_loss bits_per_token bits_per_byte learning_rate";
+            let expected = "sweep sweep_id strategy kind plan replicate trial step tokens \
+                            train_flops wall_seconds val_loss bits_per_token bits_per_byte \
+                            learning_rate";
             assert_eq!(columns.join(" "), expected, "{format} {program}");
             if format == "parquet" && program != "polars" {
                 types.push(found[format!("growth.parquet {program}")]["types"].clone());
@@ -129,7 +131,8 @@ fn the_notebook_says_what_the_database_says() {
     let wrapper = desk.write(
         "cells.py",
         &format!(
-            "import os, runpy, sys\nos.environ['OUTGROW_DB'] = {:?}\nos.environ['OUTGROW_FIGURE'] = {:?}\nsys.argv = ['notebook.py', {notebook:?}]\nrunpy.run_path({:?})\n",
+            "import os, runpy, sys\nos.environ['OUTGROW_DB'] = {:?}\nos.environ['OUTGROW_FIGURE'] \
+             = {:?}\nsys.argv = ['notebook.py', {notebook:?}]\nrunpy.run_path({:?})\n",
             desk.path("outgrow.db"),
             desk.path("figure.pdf"),
             format!("{root}/scripts/notebook.py"),

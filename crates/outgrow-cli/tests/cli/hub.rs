@@ -250,7 +250,8 @@ fn a_sweep_goes_on_from_a_checkpoint() {
     // What was learned is there from the first evaluation on.
     let at_first = |strategy: &str| {
         let sql = format!(
-            "SELECT avg(val_loss) AS loss FROM curves WHERE sweep = 'on' AND strategy = '{strategy}' AND tokens = (SELECT min(tokens) FROM curves)"
+            "SELECT avg(val_loss) AS loss FROM curves WHERE sweep = 'on' AND strategy = \
+             '{strategy}' AND tokens = (SELECT min(tokens) FROM curves)"
         );
         desk.json(&["query", &sql, "--format", "json"])[0]["loss"].as_f64().expect("a loss")
     };

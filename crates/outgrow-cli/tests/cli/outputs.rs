@@ -31,7 +31,8 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Changes a database as no command does; false where there is no Python.
 fn change(desk: &Desk, database: &str, statements: &[(&str, &str)]) -> bool {
     let script = "import json, sqlite3, sys\nd = sqlite3.connect(sys.argv[1])\n\
-                  for sql, value in json.loads(sys.argv[2]): d.execute(sql, (value,) if '?' in sql else ())\nd.commit()";
+                  for sql, value in json.loads(sys.argv[2]): d.execute(sql, (value,) if '?' in \
+                  sql else ())\nd.commit()";
     let statements = serde_json::to_string(statements).expect("plain data");
     let status = Command::new("python3")
         .args(["-c", script])

@@ -115,7 +115,8 @@ fn a_refused_run_leaves_the_text_of_others() {
     desk.ok(&["data", "tokenize", "own.txt", "--vocab-size", "300"]);
     let data = |seq_len| {
         let data = format!(
-            "data = {{ paths = [\"own.txt\"], validation = 0.1, tokenizer = \"tokenizer.json\", seq_len = {seq_len} }}"
+            "data = {{ paths = [\"own.txt\"], validation = 0.1, tokenizer = \"tokenizer.json\", \
+             seq_len = {seq_len} }}"
         );
         crate::desk::SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", &data)
     };

@@ -130,7 +130,8 @@ const DONE: &[(&str, &str)] = &[
         "nothing is recorded",
     ),
     (
-        "UPDATE step_metric SET attempt = (SELECT min(id) FROM attempt WHERE trial <> step_metric.trial) WHERE step < 50",
+        "UPDATE step_metric SET attempt = (SELECT min(id) FROM attempt WHERE trial <> \
+         step_metric.trial) WHERE step < 50",
         "another trial",
     ),
     ("DELETE FROM growth_event", "growth event"),
@@ -173,7 +174,8 @@ const UNCHECKED: &[(&str, &str)] = &[
     ("DELETE FROM sweep; DELETE FROM trial WHERE number = 3", "a trial that is not there"),
     ("UPDATE step_metric SET trial = 77 WHERE trial = 1", "a trial that is not there"),
     (
-        "DELETE FROM trial WHERE number = 1; DELETE FROM eval_metric WHERE trial = 1 AND step > 200",
+        "DELETE FROM trial WHERE number = 1; DELETE FROM eval_metric WHERE trial = 1 AND step > \
+         200",
         "definition",
     ),
 ];
@@ -230,7 +232,8 @@ fn files_of_other_programs_are_left_alone() {
     fs::write(&theirs, "").expect("written");
     execute(
         &theirs,
-        "CREATE TABLE notes (text); INSERT INTO notes VALUES ('CREATE TABLE growth_event, CREATE TABLE step_metric')",
+        "CREATE TABLE notes (text); INSERT INTO notes VALUES ('CREATE TABLE growth_event, CREATE \
+         TABLE step_metric')",
     );
     for file in ["notes.txt", "padded.txt", "theirs.db"] {
         let before = fs::read(desk.path(file)).expect("read");
@@ -304,7 +307,8 @@ fn no_report_is_made_of_rows_that_are_not_what_was_written() {
 
 /// The recorded checkpoints of a desk, the newest of each trial first.
 fn checkpoints(desk: &Desk) -> Vec<PathBuf> {
-    let sql = "SELECT t.id, path FROM checkpoint c JOIN trial t ON t.number = c.trial ORDER BY trial, step DESC";
+    let sql = "SELECT t.id, path FROM checkpoint c JOIN trial t ON t.number = c.trial ORDER BY \
+               trial, step DESC";
     let rows = desk.json(&["query", sql, "--format", "json"]);
     let folder = |row: &Value| {
         let (trial, path) =

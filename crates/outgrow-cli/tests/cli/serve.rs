@@ -173,7 +173,8 @@ fn a_mean_ends_where_the_first_of_its_trials_does() {
     let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
     let means = page.json(&format!("/api/means?sweep={id}"));
     let rows = |of: &Value| of["rows"].as_array().expect("rows").clone();
-    let sql = "SELECT max(tokens) AS tokens FROM curves WHERE strategy = 'random' GROUP BY trial ORDER BY 1";
+    let sql = "SELECT max(tokens) AS tokens FROM curves WHERE strategy = 'random' GROUP BY trial \
+               ORDER BY 1";
     let ends: Vec<u64> = desk
         .json(&["query", sql, "--format", "json"])
         .as_array()

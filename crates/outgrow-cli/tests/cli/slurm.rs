@@ -37,7 +37,8 @@ impl Cluster {
         let at = folder.display();
         let node = |n: u32| {
             format!(
-                "NodeName=n{n} NodeHostname={host} NodeAddr=127.0.0.1 Port={} CPUs=1 RealMemory=2000\n",
+                "NodeName=n{n} NodeHostname={host} NodeAddr=127.0.0.1 Port={} CPUs=1 \
+                 RealMemory=2000\n",
                 port + 1 + n
             )
         };
@@ -152,7 +153,8 @@ fn munge() {
     if works() {
         return;
     }
-    let start = "mkdir -p /run/munge && chown munge:munge /run/munge && su munge -s /bin/sh -c /usr/sbin/munged";
+    let start = "mkdir -p /run/munge && chown munge:munge /run/munge && su munge -s /bin/sh -c \
+                 /usr/sbin/munged";
     let _ =
         Command::new("sh").args(["-c", start]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let began = Instant::now();
@@ -263,7 +265,8 @@ fn pretended(desk: &Desk, said: &str, config: &str) -> String {
         (
             "sbatch",
             format!(
-                "[ \"$1\" != --version ] || exit 0; printf '%s|' \"$@\" >> told; echo >> told; env > environment; echo 'lua: no account, taking yours' >&2; {said}"
+                "[ \"$1\" != --version ] || exit 0; printf '%s|' \"$@\" >> told; echo >> told; \
+                 env > environment; echo 'lua: no account, taking yours' >&2; {said}"
             ),
         ),
         ("scontrol", format!("echo '{config}'")),

@@ -168,7 +168,8 @@ const WALKS: &[Walk] = &[
             done_again(desk);
             execute(
                 &desk.path("outgrow.db").display().to_string(),
-                "DELETE FROM eval_metric WHERE is_last = 1; UPDATE step_metric SET loss = 1.5 WHERE step = 20",
+                "DELETE FROM eval_metric WHERE is_last = 1; UPDATE step_metric SET loss = 1.5 \
+                 WHERE step = 20",
             );
         },
         args: REPAIR,
@@ -225,7 +226,8 @@ fn sweep_from_a_model(desk: &Desk) {
         }
         Some("replicates") => "replicates = 1",
         Some("strategies") => {
-            "strategies = [{ kind = \"random\", plans = 2, max_stages = 2, grow_between = [0.5, 0.9] }]"
+            "strategies = \
+             [{ kind = \"random\", plans = 2, max_stages = 2, grow_between = [0.5, 0.9] }]"
         }
         Some("tokens") => "tokens = 3_200",
         _ => line,
@@ -266,7 +268,10 @@ fn model() -> &'static Desk {
             Some("initial" | "target") => {
                 let name = line.split(' ').next().expect("a word");
                 let n_heads = if name == "initial" { 1 } else { 2 };
-                format!("{name} = {{ d_model = 16, n_layers = 1, n_heads = {n_heads}, d_k = 8, d_v = 8, d_ff = 32 }}")
+                format!(
+                    "{name} = {{ d_model = 16, n_layers = 1, n_heads = {n_heads}, d_k = 8, \
+                         d_v = 8, d_ff = 32 }}"
+                )
             }
             Some("replicates") => "replicates = 1".into(),
             Some("strategies") => "strategies = [{ kind = \"from_scratch\" }]".into(),

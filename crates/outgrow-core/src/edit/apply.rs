@@ -108,29 +108,7 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                     scale(params, *param, *axis, range, opened(*by, open));
                 }
             }
-            Edit::Pad { param, axis, at, len, fill, like } => {
-                let dim = dim(*param, *axis);
-                update(params, *param, |old| {
-                    let mut shape = old.shape();
-                    let full = shape.clone();
-                    shape[dim] = *len;
-                    let copy = || old.select(dim, &cycle(like.clone(), *len));
-                    let mean = || {
-                        old.select(dim, &like.clone().collect::<Vec<_>>())
-                            .mean(dim)
-                            .select(dim, &vec![0; *len])
-                    };
-                    let new = New {
-                        role: &role,
-                        number,
-                        param: *param,
-                        shape: &shape,
-                        full: &full,
-                        source: old,
-                    };
-                    old.insert(dim, *at, &new.entries(*fill, copy, mean))
-                });
-            }
+            Edit::Pad { param, .. } => pad(params, *param, edit, number, &role),
             Edit::InsertLayer { index, params: new, like } => {
                 insert_layer(params, *index, new, *like, number, &role)
             }
@@ -150,12 +128,8 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                 *params = shapes.iter().map(made).collect();
             }
             Edit::Clear { param, block } => {
-                let ranges = param.kind.axes().iter().map(|axis| {
-                    block
-                        .iter()
-                        .find(|(cleared, _)| cleared == axis)
-                        .map(|(_, range)| range.clone())
-                });
+                let range = |axis| block.iter().find(|(cleared, _)| cleared == axis);
+                let ranges = param.kind.axes().iter().map(|axis| Some(range(axis)?.1.clone()));
                 let ranges: Vec<_> = ranges.collect();
                 update(params, *param, |old| clear(old, 0, &ranges, &role));
             }
@@ -170,6 +144,29 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
             }
         }
     }
+}
+
+fn pad<V: Values>(
+    params: &mut BTreeMap<ParamId, V>,
+    id: ParamId,
+    edit: &Edit,
+    number: usize,
+    role: &Role,
+) {
+    let Edit::Pad { axis, at, len, fill, like, .. } = edit else { unreachable!("asked before") };
+    let dim = dim(id, *axis);
+    update(params, id, |old| {
+        let mut shape = old.shape();
+        let full = shape.clone();
+        shape[dim] = *len;
+        let copy = || old.select(dim, &cycle(like.clone(), *len));
+        let mean = || {
+            let liked = old.select(dim, &like.clone().collect::<Vec<_>>());
+            liked.mean(dim).select(dim, &vec![0; *len])
+        };
+        let new = New { role, number, param: id, shape: &shape, full: &full, source: old };
+        old.insert(dim, *at, &new.entries(*fill, copy, mean))
+    });
 }
 
 /// A root of a ratio of widths on its way to one: the root of the ratio with so much of the new

@@ -74,8 +74,10 @@ impl TryFrom<Asked> for Initializer {
 /// Why an initializer is refused.
 #[derive(Debug, Error, PartialEq)]
 #[error(
-    "`{field}` of the initializer is {value}; a scale or a standard deviation is from {LEAST:e} to {MOST:e}: what begins as zero, or nearly so, \
-     would never learn (a unit whose input and output are both zero has zero gradient on both sides), and of what is larger, logits overflow"
+    "`{field}` of the initializer is {value}; a scale or a standard deviation is from {LEAST:e} \
+     to {MOST:e}: what begins as zero, or nearly so, \
+     would never learn (a unit whose input and output are both zero has zero gradient on both \
+     sides), and of what is larger, logits overflow"
 )]
 #[allow(missing_docs)]
 pub struct DeadInitializer {

@@ -133,23 +133,7 @@ pub fn random_transform(
         TransformKind::HeadAddition if !form.is_plain() && rng.random() => {
             HeadAddition::queries(layer, heads, rng.random_range(1..3)).into()
         }
-        TransformKind::HeadAddition => {
-            let n_new_heads = rng.random_range(1..3);
-            let own = rng.random_bool(0.5) && (form.qk_norm_eps.is_none() || layer.is_some());
-            let last = *architecture.layers[layer.unwrap_or(0)].heads.last().expect("a head");
-            let shape = own.then(|| random_head(form, last.d_k, rng));
-            match shape {
-                // In several layers, the number of queries is each one's own.
-                Some(HeadShape { d_k, d_v, .. }) if layer.is_none() => HeadAddition {
-                    d_k: Some(d_k),
-                    d_v: Some(d_v),
-                    ..HeadAddition::heads(layer, n_new_heads)
-                }
-                .into(),
-                Some(shape) => HeadAddition::of_shape(layer, n_new_heads, shape, last).into(),
-                None => HeadAddition::heads(layer, n_new_heads).into(),
-            }
-        }
+        TransformKind::HeadAddition => random_heads(architecture, layer, rng).into(),
         TransformKind::HeadsExpansion => {
             HeadsExpansion { layer, d_v: reached(|head| head.d_v) + more, heads }.into()
         }
@@ -164,6 +148,27 @@ pub fn random_transform(
             let shape = rng.random_bool(0.5).then(|| random_layer(form, None, rng));
             LayerAddition { index: rng.random_range(0..=n_layers), shape }.into()
         }
+    }
+}
+
+/// New heads of one layer or of all, of a shape of their own as often as of that of the last one.
+fn random_heads(
+    architecture: &Architecture,
+    layer: Option<usize>,
+    rng: &mut Stream,
+) -> HeadAddition {
+    let form = architecture.form;
+    let n_new_heads = rng.random_range(1..3);
+    let own = rng.random_bool(0.5) && (form.qk_norm_eps.is_none() || layer.is_some());
+    let last = *architecture.layers[layer.unwrap_or(0)].heads.last().expect("a head");
+    match own.then(|| random_head(form, last.d_k, rng)) {
+        // In several layers, the number of queries is each one's own.
+        Some(HeadShape { d_k, d_v, .. }) if layer.is_none() => {
+            let heads = HeadAddition::heads(layer, n_new_heads);
+            HeadAddition { d_k: Some(d_k), d_v: Some(d_v), ..heads }
+        }
+        Some(shape) => HeadAddition::of_shape(layer, n_new_heads, shape, last),
+        None => HeadAddition::heads(layer, n_new_heads),
     }
 }
 

@@ -18,7 +18,8 @@ pub enum TransformError {
     },
     /// A layer can't be inserted there.
     #[error(
-        "a layer can't be inserted at {index}: the model has {n_layers} layers, so 0 to {n_layers} are allowed"
+        "a layer can't be inserted at {index}: the model has {n_layers} layers, so 0 to \
+         {n_layers} are allowed"
     )]
     NoPlace {
         /// What was asked for.
@@ -65,7 +66,8 @@ pub enum TransformError {
     },
     /// Query heads can't be shared out evenly.
     #[error(
-        "n_heads {n_heads} of layer {layer} can't share {n_kv_heads} keys and values evenly: it must be a multiple of n_kv_heads"
+        "n_heads {n_heads} of layer {layer} can't share {n_kv_heads} keys and values evenly: it \
+         must be a multiple of n_kv_heads"
     )]
     Uneven { layer: usize, n_heads: usize, n_kv_heads: usize },
     /// Nothing would grow.

@@ -2,8 +2,8 @@
 //!
 //! One rule makes all six exact: *what reads the new entries is free; what writes them into
 //! something old is zero; a mean or a 1/√d is undone by a scale.* Who is free, zero or scaled
-//! stands in [`super::TABLE`] and nowhere else; each transform's file says which axes it pads, and why
-//! that preserves the function.
+//! stands in [`super::TABLE`] and nowhere else; each transform's file says which axes it pads, and
+//! why that preserves the function.
 
 mod attention_expansion;
 mod head_addition;

@@ -83,7 +83,8 @@ impl Form {
             for (number, layer) in architecture.layers.iter().enumerate() {
                 if layer.heads.iter().any(|head| head.d_k != layer.heads[0].d_k) {
                     return refuse(format!(
-                        "with qk_norm_eps all heads of a layer share one gain, so they must have the same d_k; those of layer {number} differ"
+                        "with qk_norm_eps all heads of a layer share one gain, so they must have \
+                         the same d_k; those of layer {number} differ"
                     ));
                 }
             }
@@ -130,7 +131,8 @@ impl Rotary {
         };
         if !scaling {
             return refuse(format!(
-                "the scaling of the rotary positions needs factors from {:e} to {LARGEST:e}, the low one below the high one",
+                "the scaling of the rotary positions needs factors from {:e} to {LARGEST:e}, the \
+                 low one below the high one",
                 1.0 / LARGEST
             ));
         }
@@ -139,7 +141,8 @@ impl Rotary {
                 let turned = self.turned(head.d_k);
                 if turned % 2 == 1 || turned > head.d_k {
                     return refuse(format!(
-                        "rotary positions turn pairs of channels, so they can't turn {turned} of d_k {} in layer {number}: it must be an even number, at most d_k",
+                        "rotary positions turn pairs of channels, so they can't turn {turned} of \
+                         d_k {} in layer {number}: it must be an even number, at most d_k",
                         head.d_k
                     ));
                 }

@@ -185,7 +185,8 @@ fn check_grow_between(window: [f64; 2]) -> Result<(), StrategyError> {
         false => Err(StrategyError::Parameter {
             field: "grow_between",
             value: format!("[{from:?}, {to:?}]"),
-            allowed: "two fractions of the trial's tokens, the first at most the second, both from 0 to 1",
+            allowed: "two fractions of the trial's tokens, the first at most the second, both \
+                      from 0 to 1",
         }),
     }
 }

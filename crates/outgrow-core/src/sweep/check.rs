@@ -63,6 +63,16 @@ impl SweepSpec {
                 "it must have as many outputs as tokens",
             );
         }
+        self.take_vocabulary(known)?;
+        if self.data.seq_len > architecture.seq_len {
+            let allowed = format!("the checkpoint reads at most {}", architecture.seq_len);
+            return bad("data.seq_len", self.data.seq_len, &allowed);
+        }
+        Ok(())
+    }
+
+    /// Fills in how many tokens the checkpoint knows, unless the text has more.
+    fn take_vocabulary(&mut self, known: usize) -> Result<(), SweepError> {
         match self.data.vocab_size {
             Some(n) if n > known => {
                 let field = if self.data.tokenizer.is_some() {
@@ -87,10 +97,6 @@ impl SweepSpec {
                 self.data.vocab_size = Some(known)
                     .filter(|&known| self.data.tokenizer.is_some() || known != VOCAB_SIZE)
             }
-        }
-        if self.data.seq_len > architecture.seq_len {
-            let allowed = format!("the checkpoint reads at most {}", architecture.seq_len);
-            return bad("data.seq_len", self.data.seq_len, &allowed);
         }
         Ok(())
     }
@@ -141,7 +147,8 @@ impl SweepSpec {
             all = all.saturating_add(trials.saturating_mul(sizes).saturating_mul(heads));
             if all > MOST_HEADS {
                 let allowed = format!(
-                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} heads together; ask for fewer plans, stages or replicates"
+                    "the sizes that all trials of a sweep grow through may have {MOST_HEADS} \
+                     heads together; ask for fewer plans, stages or replicates"
                 );
                 let extent = format!(
                     "of {trials} trials that have up to {sizes} sizes each, of up to {heads} heads"
@@ -202,35 +209,7 @@ impl DataSpec {
             at_least_one("data.vocab_size", vocab_size as u64)?;
             at_most("data.vocab_size", vocab_size as u64, MAX_SIZE as u64)?;
         }
-        match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
-            (None, Some(n), _) if n < VOCAB_SIZE => {
-                let allowed =
-                    "text without a tokenizer is bytes, of which there are 256: leave it out";
-                return bad("data.vocab_size", n, allowed);
-            }
-            (Some(tokenizer), ..) if self.paths.is_none() => {
-                return bad(
-                    "data.tokenizer",
-                    tokenizer,
-                    "a built-in corpus is read as bytes: give `paths`, or leave it out",
-                );
-            }
-            (Some(_), None, _) => {
-                return bad(
-                    "data.vocab_size",
-                    "missing",
-                    "how many tokens does the tokenizer know?",
-                );
-            }
-            (None, _, Some(end)) => {
-                return bad(
-                    "data.end_of_text",
-                    format!("{end:?}"),
-                    "only a tokenizer has such a token: leave it out",
-                );
-            }
-            _ => {}
-        }
+        self.check_tokenizer()?;
         self.check_files()?;
         for (field, paths) in
             [("data.paths", &self.paths), ("data.validation_paths", &self.validation_paths)]
@@ -239,6 +218,11 @@ impl DataSpec {
                 return bad(field, "an empty name", "name files and folders; this one is \".\"");
             }
         }
+        self.check_split()
+    }
+
+    /// Which text, and which of it is validation text.
+    fn check_split(&self) -> Result<(), SweepError> {
         match (&self.corpus, &self.paths, self.validation) {
             (Some(_), None, None) => Ok(()),
             (Some(_), None, Some(v)) => bad(
@@ -257,7 +241,8 @@ impl DataSpec {
             (None, Some(_), None) => bad(
                 "data.validation",
                 "missing",
-                "say which share of each file, for example 0.1, or name files of their own as `validation_paths`",
+                "say which share of each file, for example 0.1, or name files of their own as \
+                 `validation_paths`",
             ),
             (Some(_), Some(_), _) => {
                 bad("data", "both `corpus` and `paths`", "give one of the two")
@@ -267,6 +252,31 @@ impl DataSpec {
                 "without text",
                 "give `corpus = \"rust-crates\"` or `paths = [\"...\"]`",
             ),
+        }
+    }
+
+    /// What says how text becomes tokens.
+    fn check_tokenizer(&self) -> Result<(), SweepError> {
+        match (&self.tokenizer, self.vocab_size, &self.end_of_text) {
+            (None, Some(n), _) if n < VOCAB_SIZE => {
+                let allowed =
+                    "text without a tokenizer is bytes, of which there are 256: leave it out";
+                bad("data.vocab_size", n, allowed)
+            }
+            (Some(tokenizer), ..) if self.paths.is_none() => bad(
+                "data.tokenizer",
+                tokenizer,
+                "a built-in corpus is read as bytes: give `paths`, or leave it out",
+            ),
+            (Some(_), None, _) => {
+                bad("data.vocab_size", "missing", "how many tokens does the tokenizer know?")
+            }
+            (None, _, Some(end)) => bad(
+                "data.end_of_text",
+                format!("{end:?}"),
+                "only a tokenizer has such a token: leave it out",
+            ),
+            _ => Ok(()),
         }
     }
 

@@ -45,7 +45,9 @@ pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
         return Err(SweepError::Value {
             field: "controls.fixed_sizes".into(),
             value: sweep.controls().fixed_sizes.to_string(),
-            allowed: "sizes between initial and target need layers and heads that are all alike; set it to 0".into(),
+            allowed: "sizes between initial and target need layers and heads that are all alike; \
+                      set it to 0"
+                .into(),
         });
     }
     check_names(sweep)

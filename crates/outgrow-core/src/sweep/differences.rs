@@ -104,10 +104,14 @@ mod tests {
 
     #[test]
     fn fields_are_compared_and_not_lines() {
-        let one = "name = 'a'\nreplicates = 2\ntraining = { rate = 1e-3, clip = 1.0 }\npaths = ['x', 'y']\n\
-                   [[strategies]]\nname = 'first'\nplans = 1\n[[strategies]]\nname = 'second'\nplans = 2\n";
-        let other = "name = 'a'\npaths = [ 'x', 'z' ] # a comment\nseed = 3\n[training]\nclip = 1.0\nrate = 5e-3\n\
-                     [[strategies]]\nname = 'second'\nplans = 3\n[[strategies]]\nname = 'first'\nplans = 1\n";
+        let one = "name = 'a'\nreplicates = 2\ntraining = { rate = 1e-3, clip = 1.0 }\npaths = \
+                   ['x', 'y']\n\
+                   [[strategies]]\nname = 'first'\nplans = 1\n[[strategies]]\nname = \
+                   'second'\nplans = 2\n";
+        let other = "name = 'a'\npaths = [ 'x', 'z' ] # a comment\nseed = 3\n[training]\nclip = \
+                     1.0\nrate = 5e-3\n\
+                     [[strategies]]\nname = 'second'\nplans = 3\n[[strategies]]\nname = \
+                     'first'\nplans = 1\n";
         let expected = [
             "paths [\"x\", \"y\"] instead of [\"x\", \"z\"]",
             "replicates 2, there without",

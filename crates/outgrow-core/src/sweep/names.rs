@@ -20,14 +20,16 @@ const SWEEP: Rule = Rule {
     field: "name",
     marks: "-_",
     first: "_",
-    allowed: "a sweep's name is made of up to 64 letters (A to Z, a to z), digits, `-` and `_`, and does not begin with `-`",
+    allowed: "a sweep's name is made of up to 64 letters (A to Z, a to z), digits, `-` and `_`, \
+              and does not begin with `-`",
 };
 
 const STRATEGY: Rule = Rule {
     field: "strategies.name",
     marks: " -_.+=,()%",
     first: "",
-    allowed: "a strategy's name is made of up to 64 letters (A to Z, a to z), digits, spaces and `-_.+=,()%`, begins with a letter or a digit, \
+    allowed: "a strategy's name is made of up to 64 letters (A to Z, a to z), digits, spaces and \
+              `-_.+=,()%`, begins with a letter or a digit, \
               does not end in a space or a dot, and has no two dots in a row",
 };
 

@@ -65,7 +65,8 @@ impl Sweep {
     pub(super) fn budget(&self, strategy: &str, tokens: f64) -> Result<u64, SweepError> {
         if tokens > MOST_TOKENS as f64 {
             let allowed = format!(
-                "no trial trains more than {MOST_TOKENS}; make training.tokens or the target smaller"
+                "no trial trains more than {MOST_TOKENS}; make training.tokens or the target \
+                 smaller"
             );
             return bad(
                 &format!("tokens of {strategy}"),

@@ -7,6 +7,7 @@ use super::{
     spec::{EvaluationSpec, OptimizerSpec, Precision},
 };
 use crate::{
+    Architecture, ParamId,
     edit::Initializer,
     plan::{GrowthPlan, GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
 };
@@ -52,6 +53,58 @@ static NEVER: GrowthPolicy = GrowthPolicy {
     learning_rate: LearningRateAtGrowth::Unchanged,
 };
 
+/// What an optimizer step depends on beside the state, the gradient and the learning rate: of a
+/// trial neither its text nor its seed nor its length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepSettings {
+    /// AdamW's constants.
+    pub optimizer: OptimizerSpec,
+    /// Number type.
+    pub precision: Precision,
+    /// What happens at growth beside the transforms.
+    pub policy: GrowthPolicy,
+    /// The architecture at the beginning, and when it grows.
+    pub plan: GrowthPlan,
+    /// Tokens of one optimizer step.
+    pub step_tokens: u64,
+}
+
+impl StepSettings {
+    /// Of a model that never grows, with AdamW as it is usual: β 0.9 and 0.95, ε 1e-8, no decay,
+    /// the gradient's norm clipped at 1.
+    ///
+    /// # Panics
+    /// If the architecture is none.
+    pub fn usual(architecture: &Architecture, precision: Precision) -> Self {
+        let (beta1, beta2, eps, weight_decay, clip_norm) = (0.9, 0.95, 1e-8, 0.0, 1.0);
+        let plan = GrowthPlan::new(architecture.clone(), vec![]).expect("a valid architecture");
+        Self {
+            optimizer: OptimizerSpec { beta1, beta2, eps, weight_decay, clip_norm },
+            precision,
+            policy: NEVER.clone(),
+            step_tokens: architecture.seq_len as u64,
+            plan,
+        }
+    }
+
+    /// Steps that bias correction counts at step `step` (from 1) for an entry born after step
+    /// `born`.
+    pub fn age(&self, step: i64, born: i64) -> i64 {
+        self.policy.age(&self.plan, step, born, self.step_tokens)
+    }
+
+    /// Factor on the learning rate of entries in the step that is their `age`th, from 1; `is_new`
+    /// if a growth bore them, `grown` if there was a growth.
+    pub fn entry_factor(&self, is_new: bool, grown: bool, age: i64) -> f64 {
+        self.policy.entry_factor(is_new, grown, age, self.step_tokens)
+    }
+
+    /// Factor on the learning rate of a parameter of a model that is `now` this large.
+    pub fn parameter_factor(&self, param: ParamId, now: &Architecture) -> f64 {
+        self.policy.parameter_factor(param, self.plan.initial(), now)
+    }
+}
+
 /// A plan under settings and a seed: what a worker trains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -78,6 +131,18 @@ impl Trial {
     /// What happens at its growths beside the transforms.
     pub fn policy(&self) -> &GrowthPolicy {
         self.settings.training.growth.as_ref().unwrap_or(&NEVER)
+    }
+
+    /// What its steps depend on, whatever it trains on.
+    pub fn step_settings(&self) -> StepSettings {
+        let TrainingSettings { optimizer, precision, .. } = &self.settings.training;
+        StepSettings {
+            optimizer: optimizer.clone(),
+            precision: *precision,
+            policy: self.policy().clone(),
+            plan: self.plan.clone(),
+            step_tokens: self.step_tokens(),
+        }
     }
 
     /// Tokens of one optimizer step.

@@ -128,7 +128,8 @@ impl SizesSpec {
                 }
             },
             _ => {
-                let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of `layers` per layer";
+                let allowed = "give either n_layers, n_heads, d_k, d_v and d_ff, or one entry of \
+                               `layers` per layer";
                 bad(table, "neither uniform nor a list of layers", allowed)
             }
         }

@@ -268,7 +268,9 @@ impl TryFrom<toml::Table> for StrategySpec {
             return Err(format!("`growth` of {}: it never grows; leave it out", strategy.name()));
         }
         if initial.is_some() && matches!(strategy, Strategy::FromScratch(_)) {
-            return Err("`initial` of from_scratch: it begins at the target; use fixed_size for another size".into());
+            return Err("`initial` of from_scratch: it begins at the target; use fixed_size for \
+                        another size"
+                .into());
         }
         Ok(Self {
             name: name.unwrap_or_else(|| strategy.default_name().to_owned()),

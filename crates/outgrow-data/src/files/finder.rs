@@ -46,65 +46,96 @@ pub(crate) fn find(spec: &DataSpec, field: &str, own: &[PathBuf]) -> Result<Foun
         let (is_folder, files) = walk.named(path)?;
         all.push(Named { is_folder, is_validation, files });
     }
-    let mut looked: Vec<Option<Looked>> = walk.files.iter().map(|_| None).collect();
-    let mut places: Vec<Place> = walk.files.iter().map(|_| Place::Nowhere).collect();
-    let mut parts = [vec![], vec![]];
-    for named in &all {
-        for &n in named.files.iter().filter(|&&n| walk.files[n].bytes > 0) {
-            looked[n].get_or_insert_with(|| Looked::at(&walk.files[n], spec.format));
-        }
-        let rule = Rule::of(named, spec.format, field, &mut looked);
-        for &n in &named.files {
-            if walk.files[n].bytes == 0 {
-                places[n] = Place::LeftOut("empty".into());
-                continue;
-            }
-            match (&places[n], rule.why_not(looked[n].as_ref().expect("looked at"))) {
-                (Place::Read { .. }, _) => {}
-                (Place::Nowhere, Some(why)) => places[n] = Place::LeftOut(why),
-                (Place::LeftOut(_), Some(_)) => {}
-                (_, None) => {
-                    places[n] = Place::Read { validates: named.is_validation };
-                    parts[usize::from(named.is_validation)].push(n);
-                }
-            }
-        }
-    }
-    let mut left_out = walk.left_out;
-    for (n, place) in places.iter().enumerate() {
-        if let Place::LeftOut(why) = place {
-            left_out.push(LeftOut::new(&walk.files[n].path, why));
-        }
-    }
-    for (path, n) in walk.doubles {
-        let known = &walk.files[n].path;
-        let why = match &places[n] {
-            Place::LeftOut(_) if path == *known => continue,
-            Place::LeftOut(why) => why.clone(),
-            Place::Read { validates: true } => {
-                format!("it is read as {} already, as validation text", known.display())
-            }
-            _ if path == *known => continue,
-            _ => format!("it is read as {} already", known.display()),
-        };
-        left_out.push(LeftOut::new(&path, &why));
-    }
-    let mut sources = |numbers: &[usize]| -> Result<Vec<Source>, CorpusError> {
-        numbers.iter().map(|&n| looked[n].take().expect("looked at").source).collect()
-    };
-    let validation = sources(&parts[1])?;
-    let train = sources(&parts[0])?;
+    let mut decided = Decided::of(&walk, spec.format, field, &all);
+    let left_out = decided.left_out(walk);
+    let validation = decided.sources(true)?;
+    let train = decided.sources(false)?;
     if train.is_empty() && !validation.is_empty() {
         let paths: Vec<_> = spec.paths.iter().flatten().map(String::as_str).collect();
         return Err(CorpusError::Document {
             place: paths.join(", "),
-            why: "all of its files are validation text, as data.validation_paths names them, and none is left to train \
-                  on; name others there, or give a share instead (data.validation = 0.1)"
+            why: "all of its files are validation text, as data.validation_paths names them, and \
+                  none is left to train on; name others there, or give a share instead \
+                  (data.validation = 0.1)"
                 .into(),
         });
     }
     let validation = spec.validation_paths.as_ref().map(|_| validation);
     Ok(Found { train, validation, left_out })
+}
+
+/// What becomes of the files of a walk, by their numbers.
+struct Decided {
+    looked: Vec<Option<Looked>>,
+    places: Vec<Place>,
+    /// Those that are read as training text, and as validation text, in their order.
+    parts: [Vec<usize>; 2],
+}
+
+impl Decided {
+    fn of(walk: &Walk, format: Option<TextFormat>, field: &str, all: &[Named]) -> Self {
+        let mut decided = Self {
+            looked: walk.files.iter().map(|_| None).collect(),
+            places: walk.files.iter().map(|_| Place::Nowhere).collect(),
+            parts: [vec![], vec![]],
+        };
+        for named in all {
+            for &n in named.files.iter().filter(|&&n| walk.files[n].bytes > 0) {
+                decided.looked[n].get_or_insert_with(|| Looked::at(&walk.files[n], format));
+            }
+            let rule = Rule::of(named, format, field, &mut decided.looked);
+            for &n in &named.files {
+                match walk.files[n].bytes {
+                    0 => decided.places[n] = Place::LeftOut("empty".into()),
+                    _ => decided.decide(n, &rule, named.is_validation),
+                }
+            }
+        }
+        decided
+    }
+
+    fn decide(&mut self, n: usize, rule: &Rule, validates: bool) {
+        match (&self.places[n], rule.why_not(self.looked[n].as_ref().expect("looked at"))) {
+            (Place::Read { .. }, _) => {}
+            (Place::Nowhere, Some(why)) => self.places[n] = Place::LeftOut(why),
+            (Place::LeftOut(_), Some(_)) => {}
+            (_, None) => {
+                self.places[n] = Place::Read { validates };
+                self.parts[usize::from(validates)].push(n);
+            }
+        }
+    }
+
+    /// What was found and is not read, the other paths to a file that is read among it.
+    fn left_out(&self, walk: Walk) -> Vec<LeftOut> {
+        let Walk { files, doubles, mut left_out, .. } = walk;
+        for (n, place) in self.places.iter().enumerate() {
+            if let Place::LeftOut(why) = place {
+                left_out.push(LeftOut::new(&files[n].path, why));
+            }
+        }
+        for (path, n) in doubles {
+            let known = &files[n].path;
+            let why = match &self.places[n] {
+                Place::LeftOut(_) if path == *known => continue,
+                Place::LeftOut(why) => why.clone(),
+                Place::Read { validates: true } => {
+                    format!("it is read as {} already, as validation text", known.display())
+                }
+                _ if path == *known => continue,
+                _ => format!("it is read as {} already", known.display()),
+            };
+            left_out.push(LeftOut::new(&path, &why));
+        }
+        left_out
+    }
+
+    /// The files that are read, as validation text or as training text.
+    fn sources(&mut self, validates: bool) -> Result<Vec<Source>, CorpusError> {
+        let Self { looked, parts, .. } = self;
+        let numbers = parts[usize::from(validates)].iter();
+        numbers.map(|&n| looked[n].take().expect("looked at").source).collect()
+    }
 }
 
 /// What becomes of a file.

@@ -110,8 +110,10 @@ fn readable(path: &Path, codec: Compression) -> Result<(), CorpusError> {
     Err(CorpusError::document(
         path,
         format!(
-            "its columns are compressed by {name}; read are snappy, gzip and zstd: write it anew, for example in Python by \
-             pyarrow.parquet.write_table(pyarrow.parquet.read_table(FILE), NEW, compression=\"zstd\")"
+            "its columns are compressed by {name}; read are snappy, gzip and zstd: write it anew, \
+             for example in Python by \
+             pyarrow.parquet.write_table(pyarrow.parquet.read_table(FILE), NEW, \
+             compression=\"zstd\")"
         ),
     ))
 }

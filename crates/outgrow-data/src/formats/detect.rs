@@ -208,11 +208,13 @@ fn guessed(
         "parquet" => Err(CorpusError::document(path, "its name says Parquet, and it is not")),
         "csv" | "tsv" => Err(CorpusError::document(
             path,
-            "tables of this kind are not read; convert it to JSON lines or Parquet, or say format = \"text\" to read it as it stands",
+            "tables of this kind are not read; convert it to JSON lines or Parquet, or say format \
+             = \"text\" to read it as it stands",
         )),
         "ipynb" => Err(CorpusError::document(
             path,
-            "notebooks are not read; convert it, for example by `jupyter nbconvert --to script`, or say format = \"text\" \
+            "notebooks are not read; convert it, for example by `jupyter nbconvert --to script`, \
+             or say format = \"text\" \
              to read it as it stands",
         )),
         "jsonl" | "ndjson" | "jsonlines" => {
@@ -225,7 +227,8 @@ fn guessed(
         "json" if text.starts_with(b"[") => Ok(Format::Array),
         "json" => Err(CorpusError::document(
             path,
-            "its name says JSON, and it begins with neither { nor [; say format = \"text\" to read it as it stands",
+            "its name says JSON, and it begins with neither \
+             { nor [; say format = \"text\" to read it as it stands",
         )),
         _ if is_array && text.strip_prefix(b"[").is_some_and(begins_an_object) => Ok(Format::Array),
         _ if begins_an_object(text) && lines()? > 0 => Ok(Format::Lines),

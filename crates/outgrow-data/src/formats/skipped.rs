@@ -80,7 +80,8 @@ impl Missing {
     pub fn finish(&self, path: &Path, field: &str) -> Result<(), CorpusError> {
         let Some(why) = self.why(field).filter(|_| self.records > 0) else { return Ok(()) };
         let why = format!(
-            "{why}; name the field of the text (data.field), or read the file as plain text (data.format = \"text\")"
+            "{why}; name the field of the text (data.field), or read the file as plain text \
+             (data.format = \"text\")"
         );
         Err(CorpusError::document(path, why))
     }

@@ -77,7 +77,8 @@ impl<R: BufRead> Read for Members<R> {
             let mut reader = self.member.take().expect("it was there").into_inner();
             if !only_zeros_are_left(&mut reader)? {
                 if reader.fill_buf()?.first() != Some(&GZIP) {
-                    let why = "behind its gzip stands something else; unpack it with `gzip -d`, which leaves that out, or \
+                    let why = "behind its gzip stands something else; unpack it with `gzip -d`, \
+                               which leaves that out, or \
                                make it anew";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }

@@ -119,8 +119,10 @@ impl<'a> Reading<'a> {
         let never = counts.documents.iter().sum::<u64>() == counts.ends;
         if let Some(end) = end.as_deref().filter(|_| self.spec.joined && never) {
             notes.push(format!(
-                "data.joined says that {end} stands between documents already, and it stands nowhere in the text: nothing \
-                 separates them; leave data.joined out, or name the token that does (data.end_of_text)"
+                "data.joined says that {end} stands between documents already, and it stands \
+                 nowhere in the text: nothing \
+                 separates them; leave data.joined out, or name the token that does \
+                 (data.end_of_text)"
             ));
         }
         Summary {

@@ -156,7 +156,8 @@ fn put_aside(value: &mut Value) -> Vec<String> {
     for field in ["truncation", "padding"] {
         if fields.insert(field.into(), Value::Null).is_some_and(|value| !value.is_null()) {
             notes.push(format!(
-                "the {field} that the tokenizer's file stores is not for training text, and is not used"
+                "the {field} that the tokenizer's file stores is not for training text, and is \
+                 not used"
             ));
         }
     }
@@ -165,7 +166,10 @@ fn put_aside(value: &mut Value) -> Vec<String> {
     let dropout =
         fields.get_mut("model").and_then(|model| model.get_mut("dropout")).map(Value::take);
     if let Some(dropout) = dropout.filter(|dropout| dropout.as_f64().is_some_and(|p| p != 0.0)) {
-        notes.push(format!("the dropout of {dropout} that the tokenizer's file stores would give other tokens each time, and is not used"));
+        notes.push(format!(
+            "the dropout of {dropout} that the tokenizer's file stores would give \
+                            other tokens each time, and is not used"
+        ));
     }
     notes
 }

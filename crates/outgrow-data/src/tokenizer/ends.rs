@@ -54,18 +54,28 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
         match (said.iter().find(known).cloned(), end.token.clone()) {
             (Some(token), None) => (end.token, by) = (Some(token), file),
             (Some(other), Some(token)) if !said.contains(&token) => end.notes.push(format!(
-                "{by} says that {token} ends a text, and {file} says {other}: {token} is taken; data.end_of_text names another"
+                "{by} says that {token} ends a text, and {file} says {other}: {token} is taken; \
+                 data.end_of_text names another"
             )),
             (None, _) if !said.is_empty() => {
                 let tokens = said.join(", ");
-                end.notes.push(format!("{file} says that {tokens} ends a text, which tokenizer.json does not have"));
+                end.notes.push(format!(
+                    "{file} says that {tokens} ends a text, which \
+                                        tokenizer.json does not have"
+                ));
             }
             (None, _) => end.notes.extend(numbers.first().map(|&id| {
                 let what = match u32::try_from(id).ok().and_then(|id| inner.id_to_token(id)) {
-                    Some(word) => format!("which is {word:?} in tokenizer.json and no control token"),
+                    Some(word) => format!(
+                        "which is {word:?} in tokenizer.json and no control \
+                                           token"
+                    ),
                     None => "which tokenizer.json does not have".into(),
                 };
-                format!("{file} says that token {id} ends a text, {what}; data.end_of_text names one")
+                format!(
+                    "{file} says that token {id} ends a text, {what}; data.end_of_text names \
+                         one"
+                )
             })),
             _ => {}
         }
@@ -76,8 +86,8 @@ pub(crate) fn find(tokenizer: &Path, inner: &tokenizers::Tokenizer) -> Result<En
     Ok(end)
 }
 
-/// The tokens that a file names: as text, as an object with a text, or by their numbers; and numbers
-/// that are those of no control token.
+/// The tokens that a file names: as text, as an object with a text, or by their numbers; and
+/// numbers that are those of no control token.
 fn said_in(
     path: &Path,
     field: &str,

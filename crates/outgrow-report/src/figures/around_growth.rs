@@ -20,8 +20,10 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let largest =
         lines.iter().flat_map(|(_, _, line)| line.iter().map(|(x, _)| x.abs())).reduce(f64::max)?;
     let caption = format!(
-        "Validation loss around a growth event, minus that of the last evaluation before it: {}, the events of a trial \
-         averaged. At the event itself the loss is drawn as it was before: what moves it there (where a growth does not preserve the \
+        "Validation loss around a growth event, minus that of the last evaluation before it: {}, \
+         the events of a trial \
+         averaged. At the event itself the loss is drawn as it was before: what moves it there \
+         (where a growth does not preserve the \
          function) and the training after it are seen together.",
         spread(analysis, lines.len())
     );

@@ -40,8 +40,10 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         return None;
     }
     let caption = format!(
-        "Compute saved (%) by the trials that grew an axis in that stretch of their training; colour is the difference to the mean \
-         over all {} growing trials ({:.0} %), the small number how many there are. What is grown where is not independent of \
+        "Compute saved (%) by the trials that grew an axis in that stretch of their training; \
+         colour is the difference to the mean \
+         over all {} growing trials ({:.0} %), the small number how many there are. What is grown \
+         where is not independent of \
          what else a plan does: read it as a pointer to an experiment.",
         all.len(),
         100.0 * mean

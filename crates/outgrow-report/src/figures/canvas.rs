@@ -45,9 +45,12 @@ impl Canvas {
         let (title, description, css, body) =
             (escape(title), escape(description), font::css(), self.body.borrow());
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width_pt}pt\" height=\"{height_pt}pt\" \
-             viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n\
-             <style>{css}</style>\n<g font-family=\"{}\" stroke-linejoin=\"round\">\n{body}</g>\n</svg>\n",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width_pt}pt\" \
+             height=\"{height_pt}pt\" \
+             viewBox=\"0 0 {width} {height}\" \
+             role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n\
+             <style>{css}</style>\n<g font-family=\"{}\" \
+             stroke-linejoin=\"round\">\n{body}</g>\n</svg>\n",
             font::FAMILY
         )
     }
@@ -84,7 +87,8 @@ fn raised(text: &str, size: f64) -> String {
     let Some((exponent, rest)) = rest.split_once(RAISED[1]) else { return escape(text) };
     let (small, up) = (size * 0.7, size * 0.38);
     format!(
-        "{}<tspan dy=\"-{up:.0}\" font-size=\"{small:.0}\">{}</tspan><tspan dy=\"{up:.0}\">{}</tspan>",
+        "{}<tspan dy=\"-{up:.0}\" font-size=\"{small:.0}\">{}</tspan><tspan \
+         dy=\"{up:.0}\">{}</tspan>",
         escape(base),
         escape(exponent),
         raised(rest, size)
@@ -147,7 +151,8 @@ impl DrawingBackend for Canvas {
             (paint("stroke", style.color()), style.stroke_width(), self.dashes());
         let path = points(path);
         self.write(format_args!(
-            "<polyline points=\"{path}\" fill=\"none\" {stroke} stroke-width=\"{width}\"{dashes}/>\n"
+            "<polyline points=\"{path}\" fill=\"none\" {stroke} \
+             stroke-width=\"{width}\"{dashes}/>\n"
         ));
         Ok(())
     }
@@ -210,7 +215,8 @@ impl DrawingBackend for Canvas {
         let (fill, text, y) =
             (paint("fill", style.color()), raised(text, size), f64::from(y) + down);
         self.write(format_args!(
-            "<text x=\"{x}\" y=\"{y:.0}\" font-size=\"{size}\" text-anchor=\"{along}\" {fill}{turn}>{text}</text>\n"
+            "<text x=\"{x}\" y=\"{y:.0}\" font-size=\"{size}\" text-anchor=\"{along}\" \
+             {fill}{turn}>{text}</text>\n"
         ));
         Ok(())
     }

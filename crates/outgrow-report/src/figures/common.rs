@@ -47,7 +47,8 @@ pub fn spread(analysis: &Analysis, curves: usize) -> String {
             format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds")
         }
         _ => format!(
-            "mean over {n} seeds (so many curves are drawn without their intervals, which are with the data)"
+            "mean over {n} seeds (so many curves are drawn without their intervals, which are \
+             with the data)"
         ),
     }
 }

@@ -28,9 +28,12 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         .max()
         .unwrap_or(0);
     let caption = format!(
-        "Training compute saved on the way to the final validation loss of the from-scratch control under the same seed: \
-         light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % Student-t interval. At the right, \
-         how many trials reached that loss; one that did not counts with the most that it can have saved, and the mean is then \
+        "Training compute saved on the way to the final validation loss of the from-scratch \
+         control under the same seed: \
+         light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % \
+         Student-t interval. At the right, \
+         how many trials reached that loss; one that did not counts with the most that it can \
+         have saved, and the mean is then \
          an upper bound, drawn pale."
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))

@@ -19,8 +19,10 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let trials = trials(analysis);
     let largest = trials.iter().map(|trial| trial.end().0).reduce(f64::max)?;
     let caption = format!(
-        "Final validation loss of each of the {} complete trials against its training compute (marks){}. The dashed line is the \
-         Pareto front: the best loss that any trial, a control or a growing one, had for that compute.",
+        "Final validation loss of each of the {} complete trials against its training compute \
+         (marks){}. The dashed line is the \
+         Pareto front: the best loss that any trial, a control or a growing one, had for that \
+         compute.",
         trials.len(),
         if trials.len() > MOST_THIN { "" } else { ", with the end of the way there (thin lines)" }
     );

@@ -39,8 +39,10 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let largest =
         lines.iter().flat_map(|line| line.gaps.iter().map(|(x, _)| *x)).reduce(f64::max)?;
     let caption = format!(
-        "Validation loss minus that of the from-scratch control after the same compute, under the same seed: below 0, growing is \
-         ahead. {}. Marks compare the ends: the target size with the same compute, its schedule annealed to that budget. (On the \
+        "Validation loss minus that of the from-scratch control after the same compute, under the \
+         same seed: below 0, growing is \
+         ahead. {}. Marks compare the ends: the target size with the same compute, its schedule \
+         annealed to that budget. (On the \
          way there, the control has not annealed yet where the growing model has.)",
         spread(analysis, lines.len()).replacen("mean", "Mean", 1)
     );

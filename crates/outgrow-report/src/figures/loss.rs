@@ -59,10 +59,12 @@ fn on_thin_lines(lines: &[Line]) -> &'static str {
     match lines.iter().map(|line| line.beyond.len()).sum::<usize>() {
         0 => "",
         1..=MOST_THIN => {
-            " A mean ends where the first trial of its strategy ends; from there on the others are thin lines."
+            " A mean ends where the first trial of its strategy ends; from there on the others \
+             are thin lines."
         }
         _ => {
-            " A mean ends where the first trial of its strategy ends; what the others do from there on is with the data."
+            " A mean ends where the first trial of its strategy ends; what the others do from \
+             there on is with the data."
         }
     }
 }

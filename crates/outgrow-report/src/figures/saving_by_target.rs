@@ -39,8 +39,10 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         return None;
     }
     let caption = format!(
-        "Training compute to reach a validation loss, as a share of what the from-scratch control needs for it under the \
-         same seed: below 1, growing is cheaper. {}; a line ends at the last loss that every trial reached.",
+        "Training compute to reach a validation loss, as a share of what the from-scratch control \
+         needs for it under the \
+         same seed: below 1, growing is cheaper. {}; a line ends at the last loss that every \
+         trial reached.",
         spread(analysis, lines.len()).replacen("mean", "Geometric mean", 1)
     );
     Some(Figure::new("compute_to_target", caption, numbers(&lines), |column| {

@@ -33,7 +33,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         String::new()
     };
     let caption = format!(
-        "When each plan grew, and along which axis{some}. A mark is a growth event with that transform; \
+        "When each plan grew, and along which axis{some}. A mark is a growth event with that \
+         transform; \
          the grey steps are the number of parameters, as a share of the largest."
     );
     Some(Figure::new("growth_timeline", caption, numbers(&plans), |column| draw(shown, column)))

@@ -70,7 +70,8 @@ impl Walk<'_> {
         if self.mends {
             let environment = self.lost_environment().await?;
             let unknown = "UPDATE attempt SET environment = $1
-                           WHERE NOT EXISTS (SELECT 1 FROM environment WHERE id = attempt.environment)";
+                           WHERE NOT EXISTS (SELECT 1 FROM environment WHERE id = \
+                           attempt.environment)";
             self.mend(unknown, args![environment]).await?;
         }
         Ok(())

@@ -174,6 +174,26 @@ impl Finding {
     }
 
     /// What is wrong; not of which trial.
+    fn words_of_sweep(&self) -> String {
+        match self {
+            Finding::SweepText { sweep, name } => {
+                format!("sweep {name:?} ({}): its text is not what was written", short(sweep))
+            }
+            Finding::SweepName { sweep, found, expected } => {
+                format!("sweep {}: is called {found:?}, its text says {expected:?}", short(sweep))
+            }
+            Finding::Places { sweep, name, rows } => format!(
+                "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
+                short(sweep)
+            ),
+            Finding::Beginnings { sweep, name, rows } => format!(
+                "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
+                short(sweep)
+            ),
+            _ => String::new(),
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Finding::Damage { said } => {
@@ -192,20 +212,10 @@ impl Finding {
             Finding::State { found, .. } => {
                 format!("its state is {found:?}, which is never written")
             }
-            Finding::SweepText { sweep, name } => {
-                format!("sweep {name:?} ({}): its text is not what was written", short(sweep))
-            }
-            Finding::SweepName { sweep, found, expected } => {
-                format!("sweep {}: is called {found:?}, its text says {expected:?}", short(sweep))
-            }
-            Finding::Places { sweep, name, rows } => format!(
-                "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
-                short(sweep)
-            ),
-            Finding::Beginnings { sweep, name, rows } => format!(
-                "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
-                short(sweep)
-            ),
+            Finding::SweepText { .. }
+            | Finding::SweepName { .. }
+            | Finding::Places { .. }
+            | Finding::Beginnings { .. } => self.words_of_sweep(),
             Finding::Dangling { table, of, rows } => {
                 format!("{table}: {rows} rows of {of} that is not there")
             }

@@ -29,9 +29,11 @@ impl Store {
         each: &mut (dyn FnMut(RecordedFolder) + Send),
     ) -> Result<(), StoreError> {
         let all =
-            "SELECT c.trial, t.id, c.step, c.path, c.digest, 0 FROM checkpoint c LEFT JOIN trial t ON t.number = c.trial
+            "SELECT c.trial, t.id, c.step, c.path, c.digest, 0 FROM checkpoint c LEFT JOIN trial \
+             t ON t.number = c.trial
                    UNION ALL
-                   SELECT s.trial, t.id, s.step, s.path, s.digest, 1 FROM snapshot s LEFT JOIN trial t ON t.number = s.trial
+                   SELECT s.trial, t.id, s.step, s.path, s.digest, 1 FROM snapshot s LEFT JOIN \
+                   trial t ON t.number = s.trial
                    ORDER BY 1, 6, 3 DESC";
         let read = |row: Row| {
             let (number, step, snapshot): (i64, u64, bool) =

@@ -67,8 +67,10 @@ impl Walk<'_> {
     }
 
     async fn horizon(&mut self, seen: &Seen, last: u64) -> Result<Horizon, StoreError> {
-        let saved = "SELECT coalesce(max(step), 0) FROM (SELECT step FROM checkpoint WHERE trial = $1
-                     UNION ALL SELECT step FROM snapshot WHERE trial = $1) AS saved WHERE step <= $2";
+        let saved = "SELECT coalesce(max(step), 0) FROM (SELECT step FROM checkpoint WHERE trial \
+                     = $1
+                     UNION ALL SELECT step FROM snapshot WHERE trial = $1) AS saved WHERE step <= \
+                     $2";
         let end = seen.trial.steps();
         Ok(match seen.state {
             TrialState::Complete => Horizon { step: end, evaluated: true },
@@ -136,13 +138,16 @@ impl Walk<'_> {
         for attempt in lost.iter().filter(|_| self.mends).copied().collect::<Vec<_>>() {
             let environment = self.lost_environment().await?;
             let nobody = r#"{"host":"unknown","boot":"","pid":0,"started":0}"#;
-            let again = "INSERT INTO attempt (id, trial, epoch, environment, process, started_at, heartbeat_at, ended_at, outcome, note)
-                 SELECT CAST($1 AS BIGINT), CAST($2 AS BIGINT), coalesce(max(epoch), 0) + 1, CAST($3 AS BIGINT), CAST($4 AS TEXT), 0.0, 0.0, 0.0,
+            let again = "INSERT INTO attempt (id, trial, epoch, environment, process, started_at, \
+                         heartbeat_at, ended_at, outcome, note)
+                 SELECT CAST($1 AS BIGINT), CAST($2 AS BIGINT), coalesce(max(epoch), 0) + 1, \
+                 CAST($3 AS BIGINT), CAST($4 AS TEXT), 0.0, 0.0, 0.0,
                         'died', 'its record was lost' FROM attempt WHERE trial = $2";
             self.mend(again, args![attempt, seen.number, environment, nobody]).await?;
         }
         let raised = "UPDATE trial SET epoch = (SELECT max(epoch) FROM attempt WHERE trial = $1)
-                      WHERE number = $1 AND epoch < (SELECT max(epoch) FROM attempt WHERE trial = $1)";
+                      WHERE number = $1 AND epoch < (SELECT max(epoch) FROM attempt WHERE trial = \
+                      $1)";
         self.mend(raised, args![seen.number]).await
     }
 
@@ -170,7 +175,8 @@ impl Walk<'_> {
 fn selection(table: &Table) -> String {
     let (name, key) = (table.name, table.columns[1].0);
     format!(
-        "SELECT {}, a.trial, a.epoch FROM {name} r LEFT JOIN attempt a ON a.id = r.attempt WHERE r.trial = $1 ORDER BY r.{key}",
+        "SELECT {}, a.trial, a.epoch FROM {name} r LEFT JOIN attempt a ON a.id = r.attempt WHERE \
+         r.trial = $1 ORDER BY r.{key}",
         columns(table)
     )
 }

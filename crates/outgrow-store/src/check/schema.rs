@@ -15,7 +15,8 @@ use crate::{
 };
 
 const OBJECTS: &str = "SELECT type, name, sql FROM sqlite_schema
-    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE '~_sqlx%' ESCAPE '~'";
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE '~_sqlx%' \
+    ESCAPE '~'";
 
 /// Kind and text of each table, view and index, by name.
 type Objects = BTreeMap<String, (String, String)>;
@@ -55,8 +56,8 @@ impl Walk<'_> {
 }
 
 impl Store {
-    /// What is wrong with the schema, if tables are missing: without them nothing else can be looked
-    /// at.
+    /// What is wrong with the schema, if tables are missing: without them nothing else can be
+    /// looked at.
     ///
     /// # Errors
     /// If the database can't be read.

@@ -82,7 +82,8 @@ impl Walk<'_> {
     ) -> Result<bool, StoreError> {
         let expected: BTreeSet<String> = order.iter().map(|member| member.trial.id()).collect();
         let trials = "SELECT t.number, t.id, t.definition FROM trial t
-                      WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.number";
+                      WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY \
+                      t.number";
         let (mut whole, mut known) = (0, 0);
         let count = |row: Row| {
             let id: String = row.get(1).unwrap_or_default();
@@ -136,7 +137,8 @@ impl Walk<'_> {
         if told.is_some() {
             return Ok(told);
         }
-        let named = "SELECT m.trial, t.id, t.definition FROM member m LEFT JOIN trial t ON t.number = m.trial
+        let named = "SELECT m.trial, t.id, t.definition FROM member m LEFT JOIN trial t ON \
+                     t.number = m.trial
                      WHERE m.sweep_id = $1 AND m.position = $2";
         let row = self.tx.row(named, args![sweep, position]).await?;
         let number = |row: &Row| row.get(0).ok().filter(|number| !self.told.contains_key(number));

@@ -125,7 +125,8 @@ impl Walk<'_> {
         } else if open > 0 {
             self.found(Finding::Open { trial: trial(), attempts: open as u64 });
         }
-        let died = "UPDATE attempt SET outcome = 'died', ended_at = $1 WHERE trial = $2 AND outcome IS NULL";
+        let died = "UPDATE attempt SET outcome = 'died', ended_at = $1 WHERE trial = $2 AND \
+                    outcome IS NULL";
         self.mend(died, args![now(), seen.number]).await
     }
 }

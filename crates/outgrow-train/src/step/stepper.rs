@@ -1,6 +1,6 @@
 //! One training step: data, forward pass, backward pass, optimizer.
 
-use outgrow_core::{Trial, sweep::Precision};
+use outgrow_core::sweep::StepSettings;
 use outgrow_data::Tokens;
 use tch::{Kind, Tensor};
 
@@ -12,6 +12,7 @@ use crate::{device::Device, optimizer, state::TrainingState};
 
 /// Steps a training state.
 pub struct Stepper {
+    settings: StepSettings,
     backend: Backend,
     micro_batches: usize,
 }
@@ -26,10 +27,11 @@ pub struct Stepped {
 }
 
 impl Stepper {
-    /// For states on `device`; batches are computed in so many equal micro-batches, one after another,
-    /// for memory.
-    pub fn new(precision: Precision, device: Device, micro_batches: usize) -> Self {
-        Self { backend: Backend::new(kinds(precision).0, device), micro_batches }
+    /// For states on `device`; batches are computed in so many equal micro-batches, one after
+    /// another, for memory.
+    pub fn new(settings: StepSettings, device: Device, micro_batches: usize) -> Self {
+        let backend = Backend::new(kinds(settings.precision).0, device);
+        Self { settings, backend, micro_batches }
     }
 
     /// Gives back the memory that is kept from step to step.
@@ -42,13 +44,12 @@ impl Stepper {
         self.backend.compute
     }
 
-    /// One step of `trial` on sequences of `seq_len + 1` tokens, or of its replicates on as many
-    /// for each, one replicate's after another's; `after` is told when a part of it has been asked
+    /// One step on sequences of `seq_len + 1` tokens, or of stacked replicates on as many for
+    /// each, one replicate's after another's; `after` is told when a part of it has been asked
     /// for (of the device, which may not have done it yet).
     pub fn step<'t>(
         &mut self,
         state: &mut TrainingState,
-        trial: &Trial,
         sequences: impl Iterator<Item = Tokens<'t>>,
         learning_rate: f64,
         after: &mut dyn FnMut(Phase),
@@ -77,7 +78,7 @@ impl Stepper {
             (loss, gradient) =
                 (loss / self.micro_batches as f64, gradient / self.micro_batches as f64);
         }
-        let gradient_norm = optimizer::step(state, &gradient, trial, learning_rate);
+        let gradient_norm = optimizer::step(state, &gradient, &self.settings, learning_rate);
         after(Phase::Optimizer);
         Stepped { loss, gradient_norm }
     }

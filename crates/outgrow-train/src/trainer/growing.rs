@@ -163,11 +163,16 @@ impl DueStage<'_> {
         let batches = std::array::from_fn(|_| {
             batch_of(windows.by_ref().take(DOCTOR_SEQUENCES), seq_len, self.device)
         });
-        let learning_rate = trial.learning_rate(self.at.tokens);
         let set_mask = |state: &mut TrainingState, step: usize| {
             set_mask(state, mask, self.at.tokens + (step + 1) as u64 * trial.step_tokens());
         };
-        let diagnosis = doctor::examine(before, grown, &batches, trial, learning_rate, &set_mask);
+        let steps = doctor::TrialSteps {
+            batches,
+            settings: trial.step_settings(),
+            learning_rate: trial.learning_rate(self.at.tokens),
+            set_mask: &set_mask,
+        };
+        let diagnosis = doctor::examine(before, grown, &steps);
         if diagnosis.is_dead() {
             let (new_entries, reached) = (diagnosis.new_entries, 100.0 * diagnosis.reached[2]);
             return Err(TrainError::Dead {

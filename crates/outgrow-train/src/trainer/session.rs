@@ -63,12 +63,12 @@ impl<'a> Session<'a> {
             states.push(state);
             windows.push(progress.window);
         }
-        let precision = members[0].job.trial.settings.training.precision;
+        let settings = members[0].job.trial.step_settings();
         Self {
             ended: vec![],
             corpus,
             options,
-            stepper: Stepper::new(precision, options.device, options.micro_batches),
+            stepper: Stepper::new(settings, options.device, options.micro_batches),
             state: no_grad(|| TrainingState::stack(states)),
             at,
             stages,
@@ -240,8 +240,7 @@ impl<'a> Session<'a> {
         });
         self.at.train_flops +=
             flops::train_flops(self.state.architecture(), seq_len) * u128::from(batch);
-        let stepped =
-            self.stepper.step(&mut self.state, trial, sequences, learning_rate, &mut |_| ());
+        let stepped = self.stepper.step(&mut self.state, sequences, learning_rate, &mut |_| ());
         self.at.step += 1;
         self.at.tokens += trial.step_tokens();
         self.window.add(&stepped);

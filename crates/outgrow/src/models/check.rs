@@ -6,8 +6,10 @@ use outgrow_train::{
     CheckKind, CompositionCheck, Compositions, Device, check_checkpoint, check_compositions,
 };
 
+use serde_json::{Value, json};
+
 use super::tell_notes;
-use crate::{devices::one_device, error::Error};
+use crate::{devices::one_device, error::Error, readable::table};
 
 /// What is grown in a check.
 pub struct CheckOptions {
@@ -67,6 +69,40 @@ impl Checked {
                 )))
             }
         }
+    }
+}
+
+impl Checked {
+    /// A line for each model, for programs.
+    pub fn as_json(&self) -> Value {
+        let line = |CheckedModel { name, check }: &CheckedModel| {
+            json!({
+                "model": name, "compositions": check.compositions, "worst": check.worst,
+                "tolerance": check.tolerance, "holds": check.holds(), "applied": check.applied,
+                "worst_transforms": check.worst_transforms,
+            })
+        };
+        self.models.iter().map(line).collect()
+    }
+
+    /// A line for each model, for people; if it `fits`, as narrow as the terminal.
+    pub fn describe(&self, fits: bool) -> String {
+        let row = |CheckedModel { name, check }: &CheckedModel| {
+            let verdict = if check.holds() { "preserved" } else { "NOT PRESERVED" };
+            vec![
+                name.clone(),
+                check.compositions.to_string(),
+                check.applied.values().sum::<u64>().to_string(),
+                format!("{:.1e}", check.worst),
+                format!("{:.0e}", check.tolerance),
+                verdict.to_owned(),
+            ]
+        };
+        let on = format!("on {}", self.device);
+        let header = [on.as_str(), "compositions", "transforms", "worst change", "allowed", ""];
+        let rows: Vec<_> = self.models.iter().map(row).collect();
+        let text = table(&header, &rows, &[1, 2, 3, 4], fits);
+        format!("{text}\n\nchange of logits relative to the larger of 1 and the largest logit")
     }
 }
 

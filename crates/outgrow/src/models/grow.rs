@@ -45,8 +45,8 @@ pub struct Grown {
 /// claim to preserve the function and do not. `tell` hears what is being done.
 ///
 /// # Errors
-/// [`Error::Outcome`] if the function was not preserved; otherwise if something can't be read, grown
-/// or written. Nothing is left behind then.
+/// [`Error::Outcome`] if the function was not preserved; otherwise if something can't be read,
+/// grown or written. Nothing is left behind then.
 pub fn grow(
     from: &Path,
     to: &Path,

@@ -65,7 +65,8 @@ fn check_outside_trials(growth: &Growth) -> Result<(), Error> {
     if growth.ramp_tokens() > 0 {
         let name = growth.name();
         return Err(Error::Input(format!(
-            "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens = 0 has no mask"
+            "{name}: its mask opens while a trial trains, so it grows in sweeps only; ramp_tokens \
+             = 0 has no mask"
         )));
     }
     match growth.data_driven() {

@@ -21,6 +21,8 @@ use crate::{
 
 /// What was found in a database and beside it.
 pub struct Survey {
+    /// The database, as it may be shown.
+    pub database: String,
     /// What is in the database, and what is wrong with it.
     pub report: Report,
     /// Who is at work.
@@ -97,18 +99,19 @@ pub(super) fn path_of(workspace: &Workspace) -> Result<String, Error> {
     }
 }
 
-/// Looks at a database that can be read, and at the files beside its workspace; mends it, if that is
-/// wished.
+/// Looks at a database that can be read, and at the files beside its workspace; mends it, if that
+/// is wished.
 pub(super) async fn look(
     workspace: &Workspace,
     store: &Store,
     mends: bool,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Survey, Error> {
+    let database = Address::shown(&workspace.db);
     let mut missing = store.missing_tables().await?;
     if !missing.is_empty() && !mends {
         let report = Report { findings: missing, ..Report::default() };
-        return Ok(Survey { report, live: vec![], orphans: vec![], folders: (0, 0) });
+        return Ok(Survey { database, report, live: vec![], orphans: vec![], folders: (0, 0) });
     }
     if !missing.is_empty() {
         store.make_tables().await?;
@@ -140,7 +143,8 @@ pub(super) async fn look(
     };
     // Where a sweep is damaged, it is not known what belongs to it.
     let orphans = if report.findings.is_empty() { orphans? } else { orphans.unwrap_or_default() };
-    Ok(Survey { live: words(report.live.iter()), report, orphans, folders: (whole, bytes) })
+    let live = words(report.live.iter());
+    Ok(Survey { database, report, live, orphans, folders: (whole, bytes) })
 }
 
 /// Recorded folders, as they are found on disk.

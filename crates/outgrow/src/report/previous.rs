@@ -66,7 +66,8 @@ impl Previous {
         let open = input.trials.iter().filter(|trial| trial.state.is_open()).count();
         if is_complete && open > 0 {
             return Some(format!(
-                "has the complete report, and this one would be preliminary ({open} trials are open)"
+                "has the complete report, and this one would be preliminary ({open} trials are \
+                 open)"
             ));
         }
         let some: Vec<&str> = self.others.iter().take(3).map(String::as_str).collect();

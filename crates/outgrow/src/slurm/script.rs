@@ -128,7 +128,8 @@ fn environment(workspace: &Workspace) -> Result<String, Error> {
         (false, Address::Server(url)) => format!("export {DB}={}\n", quoted(&url)),
         (false, Address::File(_)) => format!("export {DB}={}\n", quoted(&database)),
         (true, _) => format!(
-            "if [ -z \"${DB}\" ]; then\n  echo \"outgrow: {DB} did not come to this job; it holds a password, so it is in no script\" >&2\n  exit 3\nfi\n"
+            "if [ -z \"${DB}\" ]; then\n  echo \"outgrow: {DB} did not come to this job; it holds \
+             a password, so it is in no script\" >&2\n  exit 3\nfi\n"
         ),
     };
     Ok(database + &files)
@@ -138,7 +139,8 @@ fn environment(workspace: &Workspace) -> Result<String, Error> {
 fn pattern(path: &str) -> Result<String, Error> {
     match path.chars().any(|c| c == '\\' || c.is_control()) {
         true => Err(Error::Input(format!(
-            "Slurm can't write to {}: no pattern of its says a backslash or a control character; name another folder with --files",
+            "Slurm can't write to {}: no pattern of its says a backslash or a control character; \
+             name another folder with --files",
             visible(path)
         ))),
         false => Ok(path.replace('%', "%%")),

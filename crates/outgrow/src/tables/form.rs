@@ -5,12 +5,15 @@ use std::{
     io::{self, Write},
 };
 
-use outgrow_store::{Batch, Cell, Table};
+use outgrow_store::{Batch, Cell, Table as Rows};
 
-use super::{cell, parquet::Parquet, rows::Form};
-/// Formats that other programs read.
+use super::{cell, parquet::Parquet, rows::Form, table::Table};
+
+/// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// A table for people.
+    Table,
     /// Comma-separated values, with a header.
     Csv,
     /// An array of objects.
@@ -21,12 +24,13 @@ pub enum Format {
     Parquet,
 }
 
-/// The form of a format.
+/// The form of a format; a table that `fits` is as narrow as the terminal.
 ///
 /// # Errors
 /// If no temporary file can be made.
-pub fn form(format: Format, columns: &[String]) -> io::Result<Box<dyn Form>> {
+pub fn form(format: Format, columns: &[String], fits: bool) -> io::Result<Box<dyn Form>> {
     Ok(match format {
+        Format::Table => Box::new(Table::new(columns, fits)),
         Format::Csv => Box::new(Csv { header: Some(distinct(columns)) }),
         Format::Json => Box::new(Json { keys: keys(columns), is_first: true }),
         Format::Jsonl => Box::new(Lines(keys(columns))),
@@ -67,7 +71,7 @@ fn texts(row: &[Cell]) -> Vec<String> {
 }
 
 /// A whole table as CSV.
-pub fn as_csv(table: &Table) -> String {
+pub fn as_csv(table: &Rows) -> String {
     csv(std::iter::once(table.columns.clone()).chain(table.rows.iter().map(|row| texts(row))))
 }
 

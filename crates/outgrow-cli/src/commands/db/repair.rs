@@ -6,7 +6,7 @@ use outgrow::{
     repair::{Mended, remove_orphans as remove},
 };
 
-use super::check::{Slow, as_json, as_text, of};
+use super::check::{Slow, of};
 use crate::output::{print, print_json};
 
 /// Mends a database.
@@ -17,7 +17,7 @@ pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result
     let removed = if remove_orphans { Some(remove(&survey.orphans)?) } else { None };
     match args.json {
         true => {
-            let mut value = as_json(&place, &survey);
+            let mut value = survey.as_json();
             value["removed_bytes"] = removed.into();
             value["kept"] = said.clone().into();
             print_json(&value)
@@ -29,15 +29,13 @@ pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result
             let done = match survey.report.findings.is_empty() {
                 true => "nothing was to be mended".to_owned(),
                 false => {
-                    "mended; `outgrow run` of the sweep files trains what is missing, to the same numbers".to_owned()
+                    "mended; `outgrow run` of the sweep files trains what is missing, to the same \
+                     numbers"
+                        .to_owned()
                 }
             };
-            let lines: Vec<String> = [as_text(&place, &survey)]
-                .into_iter()
-                .chain(removed)
-                .chain(said)
-                .chain([done])
-                .collect();
+            let mut lines = survey.lines();
+            lines.extend(removed.into_iter().chain(said).chain([done]));
             print(&lines.join("\n"))
         }
     }

@@ -51,7 +51,8 @@ impl OperatorBuilder<'_> {
     pub(super) fn check_form(&self) -> Result<(), OperatorError> {
         if self.now.form.tied && self.to.d_model > self.now.d_model {
             return self.refuse(
-                "d_model can't grow where the unembedding is the token embedding: its rows are read in parts, its columns written whole; the six transforms can do it",
+                "d_model can't grow where the unembedding is the token embedding: its rows are \
+                 read in parts, its columns written whole; the six transforms can do it",
             );
         }
         Ok(())
@@ -65,7 +66,8 @@ impl OperatorBuilder<'_> {
             return Ok(());
         }
         self.refuse(
-            "its rule is for the paper's form: learned positions, ReLU with biases, one query to a head, no gate, no attention biases",
+            "its rule is for the paper's form: learned positions, ReLU with biases, one query to \
+             a head, no gate, no attention biases",
         )
     }
 
@@ -255,7 +257,8 @@ impl OperatorBuilder<'_> {
             }
             if now.heads.iter().chain(&to.heads).any(|head| *head != now.heads[0]) {
                 return self.refuse(format!(
-                    "it copies heads as wholes, so d_k and d_v can't change: layer {number} has {} and should have {}",
+                    "it copies heads as wholes, so d_k and d_v can't change: layer {number} has \
+                     {} and should have {}",
                     describe_heads(now),
                     describe_heads(to)
                 ));

@@ -40,7 +40,8 @@ impl Method for GradMax {
             if to.d_ff > now.d_ff {
                 if to.d_ff - now.d_ff > most {
                     return builder.refuse(format!(
-                        "there are {most} directions of the stream, but layer {layer} should get {} new units",
+                        "there are {most} directions of the stream, but layer {layer} should get \
+                         {} new units",
                         to.d_ff - now.d_ff
                     ));
                 }

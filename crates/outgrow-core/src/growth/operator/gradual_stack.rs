@@ -35,7 +35,8 @@ impl Method for GradualStack {
         let new = builder.to.layers.len() - from;
         if new > from {
             return builder.refuse(format!(
-                "it can copy at most the {from} layers that are there at once, but {new} are missing"
+                "it can copy at most the {from} layers that are there at once, but {new} are \
+                 missing"
             ));
         }
         let begin = match self.block {

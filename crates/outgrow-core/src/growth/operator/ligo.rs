@@ -42,8 +42,10 @@ impl Method for Ligo {
         builder.only_plain()?;
         let alike = |layers: &[LayerShape]| layers.iter().all(|layer| *layer == layers[0]);
         if !alike(&builder.now.layers) || !alike(&builder.to.layers) {
-            return builder
-                .refuse("it mixes layers, so all layers of the model must have the same sizes, and all of the target");
+            return builder.refuse(
+                "it mixes layers, so all layers of the model must have the same sizes, \
+                         and all of the target",
+            );
         }
         let (from, to) = (builder.now.layers[0].clone(), builder.to.layers[0].clone());
         if !from.fits(&to) {

@@ -33,7 +33,8 @@ impl Method for Msg {
     fn grow(&self, builder: &mut OperatorBuilder) -> Result<(), OperatorError> {
         if builder.now.form.norm == Norm::LayerNorm && builder.to.d_model > builder.now.d_model {
             return builder.refuse(
-                "a mask can't keep the mean that a LayerNorm subtracts: it widens the stream under RMSNorm only",
+                "a mask can't keep the mean that a LayerNorm subtracts: it widens the stream \
+                 under RMSNorm only",
             );
         }
         let [sizes] = &sizes(builder.to)[..] else {

@@ -46,7 +46,9 @@ impl AttentionExpansion {
             {
                 if builder.architecture.form.qk_norm_eps.is_some() {
                     return builder.refuse(format!(
-                        "d_k can't grow from {old} to {} where queries and keys are normed (QK-norm): free new channels would move the norm's mean, and channels that are zero in both would never learn; add heads instead",
+                        "d_k can't grow from {old} to {} where queries and keys are normed \
+                         (QK-norm): free new channels would move the norm's mean, and channels \
+                         that are zero in both would never learn; add heads instead",
                         self.d_k
                     ));
                 }

@@ -47,12 +47,15 @@ impl HiddenExpansion {
             let form = builder.architecture.form;
             if form.tied && form.final_norm && !form.norm_gains {
                 return builder.refuse(
-                    "d_model can't grow where the final norm has no gain and the unembedding is the token embedding: both would need different scales",
+                    "d_model can't grow where the final norm has no gain and the unembedding is \
+                     the token embedding: both would need different scales",
                 );
             }
             if form.tied && !form.final_norm && form.norm == Norm::LayerNorm {
                 return builder.refuse(
-                    "d_model can't grow in a LayerNorm model whose unembedding is the token embedding and has no norm before it: it would read the means that the new channels must hold",
+                    "d_model can't grow in a LayerNorm model whose unembedding is the token \
+                     embedding and has no norm before it: it would read the means that the new \
+                     channels must hold",
                 );
             }
             let params = parameters(&builder.architecture);

@@ -16,8 +16,8 @@ use crate::{
 /// The way from an architecture to a target: what is there, what is still missing, and the
 /// transforms taken so far.
 ///
-/// Strategies call [`GrowthPath::advance`] with one of the six axes; the route knows which layers and
-/// heads lack how much.
+/// Strategies call [`GrowthPath::advance`] with one of the six axes; the route knows which layers
+/// and heads lack how much.
 pub(super) struct GrowthPath<'a> {
     now: Architecture,
     target: &'a Architecture,
@@ -36,12 +36,14 @@ impl<'a> GrowthPath<'a> {
             let same_keys = || a.heads.iter().zip(&b.heads).all(|(a, b)| a.d_k == b.d_k);
             a.fits(b) && (task.initial.form.qk_norm_eps.is_none() || same_keys())
         };
-        let images = draw_images(&task.initial.layers, &task.target.layers, fits, rng).ok_or_else(|| {
-            StrategyError::Unreachable(
-                "some layer of the initial architecture is larger than every layer of the target that it could become (or has another d_k, which can't grow under QK-norm)"
+        let images =
+            draw_images(&task.initial.layers, &task.target.layers, fits, rng).ok_or_else(|| {
+                StrategyError::Unreachable(
+                "some layer of the initial architecture is larger than every layer of the target \
+                 that it could become (or has another d_k, which can't grow under QK-norm)"
                     .into(),
             )
-        })?;
+            })?;
         Ok(Self { now: task.initial.clone(), target: task.target, images, taken: vec![] })
     }
 
@@ -310,7 +312,8 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
     }
     if initial.form != target.form {
         return unreachable(
-            "no transform changes the form (norms, positions, activation, biases, ...), but those of the two differ"
+            "no transform changes the form (norms, positions, activation, biases, ...), but those \
+             of the two differ"
                 .into(),
         );
     }

@@ -128,8 +128,10 @@ impl<'a> Scanner<'a> {
                 (self.depth, self.began) = (1, self.line);
             }
             _ => {
-                return self
-                    .refused("it must hold JSON objects, alone or in one array, and here stands something else");
+                return self.refused(
+                    "it must hold JSON objects, alone or in one array, and here stands \
+                              something else",
+                );
             }
         }
         Ok(())

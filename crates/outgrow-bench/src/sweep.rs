@@ -1,41 +1,53 @@
 //! What a sweep's trainings, growth events and recording cost.
 
-use super::Bench;
 use std::{
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
-use outgrow::{Error, Workspace, devices::check_device, runtime};
-use outgrow_core::model::n_parameters;
+use outgrow::{
+    Error, SweepFile, Workspace,
+    bench::median,
+    readable::{count, scaled},
+    runtime,
+};
 use outgrow_core::{
     Event, Sweep, Trial,
     event::{Control, GrowthEvent, Outcome, Position, Receiver},
+    model::n_parameters,
     sweep::Member,
 };
 use outgrow_data::Corpus;
 use outgrow_runner::{Trained, Work, work};
 use outgrow_store::{Claim, Environment, Store};
-use outgrow_train::{Device, Options, device, train};
+use outgrow_train::{Device, Options, train};
 use serde_json::json;
 
-use super::{median, with_folder};
-use crate::{
-    output::{count, print, print_json, scaled},
-    reading::{Telling, read_sweep},
-};
+use crate::Common;
+
+/// What growing and recording cost in a sweep
+///
+/// The first growing trial is trained again and again in this process, and what it told is recorded
+/// at the same pace, in a temporary folder.
+#[derive(clap::Args)]
+pub struct SweepArgs {
+    /// The sweep file
+    sweep: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
 
 /// Trains one growing trial of a sweep again and again, records what it told at the same pace, and
 /// says what costs what.
-pub fn bench(workspace: &Workspace, args: &Bench, path: &Path) -> Result<(), Error> {
-    let file = read_sweep(path)?;
+pub fn bench(args: &SweepArgs) -> Result<String, Error> {
+    let file = SweepFile::read(&args.sweep)?;
     let sweep = file.sweep();
-    device::initialise(usize::from(args.threads));
-    let there = Device::all();
-    let device = args.device.unwrap_or(there[0]);
-    check_device(device, &there)?;
-    let digest = workspace.prepare(&file, &Telling::new())?.digest;
+    let device = args.common.device()?;
+    let folder = crate::folder()?;
+    let database = folder.path().join("text.db").display().to_string();
+    let workspace = Workspace::new(database, None);
+    let digest = workspace.prepare(&file, &())?.digest;
     let planned = Instant::now();
     let members = file.members(&digest)?;
     let planning = planned.elapsed().as_secs_f64();
@@ -43,17 +55,11 @@ pub fn bench(workspace: &Workspace, args: &Bench, path: &Path) -> Result<(), Err
         .map_err(Error::environment("training text"))?;
     let growing = members.iter().position(|member| !member.trial.plan.stages().is_empty());
     let member = members[growing.unwrap_or(0)].clone();
-    let job = Job {
-        sweep,
-        digest: &digest,
-        member,
-        corpus,
-        device,
-        initial: workspace.initial_of(sweep),
-    };
-    let measured = with_folder(|folder| job.runs(folder, args.runs))?;
+    let initial = workspace.initial_of(sweep);
+    let job = Job { sweep, digest: &digest, member, corpus, device, initial };
+    let measured = job.runs(folder.path(), args.common.runs)?;
     let answer = Answer::new(&job.member.trial, &measured, planning, members.len());
-    if args.json { answer.print_json() } else { answer.print() }
+    Ok(if args.common.json { answer.as_json() } else { answer.as_text() })
 }
 
 struct Job<'a> {
@@ -206,22 +212,24 @@ impl Answer {
         }
     }
 
-    fn print_json(&self) -> Result<(), Error> {
-        print_json(
-            &json!({ "parameters": self.parameters, "runs": self.runs, "tokens_per_second": self.tokens_per_second,
+    fn as_json(&self) -> String {
+        crate::json(&json!({
+            "parameters": self.parameters, "runs": self.runs,
+            "tokens_per_second": self.tokens_per_second,
             "flops_per_second": self.flops_per_second, "growth_in_steps": self.growth_in_steps,
-            "recording_share": self.recording_share, "planning_seconds": self.planning_seconds, "trials": self.trials }),
-        )
+            "recording_share": self.recording_share, "planning_seconds": self.planning_seconds,
+            "trials": self.trials,
+        }))
     }
 
-    fn print(&self) -> Result<(), Error> {
+    fn as_text(&self) -> String {
         let growth = self.growth_in_steps.map_or_else(
             || "no trial of the sweep grows".into(),
             |steps| {
                 format!("{steps:.2} training steps of the grown model (median; probes included)")
             },
         );
-        print(&format!(
+        format!(
             "training          {} tokens/s, {}FLOP/s, growing to {} parameters\n\
              a growth event    {growth}\n\
              recording         {:.2} % of training time (median of {} runs)\n\
@@ -233,7 +241,7 @@ impl Answer {
             self.runs,
             self.planning_seconds,
             self.trials
-        ))
+        )
     }
 }
 

@@ -2,14 +2,16 @@
 //! number of steps a line, the seconds that they took in answer. They take turns in one run, so
 //! that a noisy machine disturbs all alike.
 
-use super::PrecisionArg;
 use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use outgrow::Error;
+use outgrow::{
+    Error,
+    bench::{Preset, PresetSizes},
+};
 use outgrow_core::sweep::Precision;
 use outgrow_train::{
     Device, Phase,
@@ -18,29 +20,26 @@ use outgrow_train::{
 };
 use serde_json::{Value, json};
 
-use super::preset::{Preset, Sizes};
+use crate::Model;
 
-/// Steps a preset when told to: what `outgrow bench` starts
+/// Steps a preset when told to: what `outgrow-bench steps` starts
 #[derive(clap::Args)]
-pub struct BenchServe {
-    /// The model
-    pub preset: Preset,
-    /// In what it computes
-    #[arg(long, value_enum, default_value = "float32")]
-    pub precision: PrecisionArg,
+pub struct Serve {
+    #[command(flatten)]
+    model: Model,
     /// Where to compute
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    device: Device,
     /// CPU threads
     #[arg(long, default_value_t = 1)]
-    pub threads: u16,
+    threads: u16,
     /// How many replicates step as one model
     #[arg(long, default_value_t = 1)]
-    pub together: u16,
+    stacked_replicates: u16,
 }
 
 /// The training loop in PyTorch.
-const PYTORCH: &str = include_str!("../../../../../scripts/pytorch_gpt.py");
+const PYTORCH: &str = include_str!("../../../scripts/pytorch_gpt.py");
 
 /// A process that steps when it is told to.
 pub struct Contender {
@@ -48,6 +47,14 @@ pub struct Contender {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
+}
+
+/// In what, where and with how many threads everyone computes.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub precision: Precision,
+    pub device: Device,
+    pub threads: u16,
 }
 
 /// How PyTorch trains.
@@ -59,34 +66,34 @@ pub struct Variant {
 
 impl Contender {
     /// This program, with so many replicates as one model.
-    pub fn ours(
-        preset: Preset,
-        (precision, device, threads): (Precision, Device, u16),
-        together: u16,
-    ) -> Result<Self, Error> {
+    pub fn ours(preset: Preset, place: Place, replicates: u16) -> Result<Self, Error> {
         let program =
             std::env::current_exe().map_err(Error::environment("this program's own path"))?;
         let mut command = Command::new(program);
-        command.arg("bench-serve").arg(preset.name()).args(["--device", &device.to_string()]);
-        command.args(["--precision", name_of(precision), "--threads", &threads.to_string()]);
-        command.args(["--together", &together.to_string()]);
+        command.args(["serve", "--preset", preset.name(), "--device", &place.device.to_string()]);
+        command.args(["--precision", name_of(place.precision)]);
+        command.args(["--threads", &place.threads.to_string()]);
+        command.args(["--stacked-replicates", &replicates.to_string()]);
         Self::start("outgrow".into(), command)
     }
 
     /// PyTorch, from a script in `folder`.
     pub fn pytorch(
         folder: &Path,
-        sizes: &Sizes,
-        place: (Precision, Device, u16),
+        sizes: &PresetSizes,
+        place: Place,
         how: &Variant,
     ) -> Result<Self, Error> {
         let script = folder.join("pytorch_gpt.py");
         std::fs::write(&script, PYTORCH).map_err(Error::environment(script.display()))?;
-        let Sizes { n_layers, n_heads, d_model, seq_len, batch, vocab } = *sizes;
-        let (precision, device, threads) = place;
-        let spec = json!({ "n_layers": n_layers, "n_heads": n_heads, "d_model": d_model, "seq_len": seq_len, "batch": batch,
-            "vocab": vocab, "precision": name_of(precision), "attention": how.attention, "optimizer": how.optimizer,
-            "compile": how.compile, "device": device.to_string(), "threads": threads });
+        let PresetSizes { n_layers, n_heads, d_model, seq_len, batch_size, vocab_size } = *sizes;
+        let Place { precision, device, threads } = place;
+        let spec = json!({
+            "n_layers": n_layers, "n_heads": n_heads, "d_model": d_model, "seq_len": seq_len,
+            "batch": batch_size, "vocab": vocab_size, "precision": name_of(precision),
+            "attention": how.attention, "optimizer": how.optimizer, "compile": how.compile,
+            "device": device.to_string(), "threads": threads,
+        });
         let mut command = Command::new("python3");
         command
             .arg(script)
@@ -147,38 +154,42 @@ fn name_of(precision: Precision) -> &'static str {
 
 /// Answers on standard output what standard input asks for: `20` (steps), `phases 20`, `products
 /// 20`, `checkpoint 1`, `peak`.
-pub fn serve(args: &BenchServe) -> Result<(), Error> {
+pub fn serve(args: &Serve) -> Result<(), Error> {
     device::initialise(usize::from(args.threads));
-    let sizes = args.preset.sizes();
-    let precision = args.precision.into();
-    let mut steps =
-        Steps::new(sizes.architecture(), sizes.batch, precision, args.device, args.together);
+    let Model { preset, precision } = args.model;
+    let sizes = preset.sizes();
+    let settings = sizes.step_settings(precision);
+    let mut steps = Steps::new(settings, sizes.batch_size, args.device, args.stacked_replicates);
     for line in std::io::stdin().lines() {
         let line = line.map_err(Error::environment("standard input"))?;
-        let (order, n) = line.split_once(' ').unwrap_or(("steps", &line));
-        let n = n.parse().unwrap_or(1);
-        let answer = match order {
-            "phases" => phases(&mut steps, n),
-            "checkpoint" => {
-                // Beside the working folder, for its disk is the one that counts.
-                let folder =
-                    PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
-                let written =
-                    steps.checkpoint(&folder).map_err(Error::environment(folder.display()));
-                let _ = std::fs::remove_dir_all(&folder);
-                let (seconds, bytes) = written?;
-                json!({ "seconds": seconds, "bytes": bytes })
-            }
-            "products" => json!({ "seconds": steps.products(n) }),
-            _ if line == "peak" => json!({ "flops_per_second": peak(precision, args.device) }),
-            _ => {
-                let (seconds, loss) = steps.run(n, &mut |_| ());
-                json!({ "seconds": seconds, "loss": loss })
-            }
+        let answer = match line.as_str() {
+            "peak" => json!({ "flops_per_second": peak(precision, args.device) }),
+            order => answer(&mut steps, order)?,
         };
-        crate::output::print(&answer.to_string())?;
+        println!("{answer}");
     }
     Ok(())
+}
+
+fn answer(steps: &mut Steps, line: &str) -> Result<Value, Error> {
+    let (order, n) = line.split_once(' ').unwrap_or(("steps", line));
+    let n = n.parse().unwrap_or(1);
+    Ok(match order {
+        "phases" => phases(steps, n),
+        "checkpoint" => {
+            // Beside the working folder, for its disk is the one that counts.
+            let folder = PathBuf::from(format!("outgrow-bench-checkpoint-{}", std::process::id()));
+            let written = steps.checkpoint(&folder).map_err(Error::environment(folder.display()));
+            let _ = std::fs::remove_dir_all(&folder);
+            let (seconds, bytes) = written?;
+            json!({ "seconds": seconds, "bytes": bytes })
+        }
+        "products" => json!({ "seconds": steps.products(n) }),
+        _ => {
+            let (seconds, loss) = steps.run(n, &mut |_| ());
+            json!({ "seconds": seconds, "loss": loss })
+        }
+    })
 }
 
 /// Seconds of each part of so many steps; the device is waited for after each, so that their sum
@@ -192,5 +203,6 @@ fn phases(steps: &mut Steps, n: usize) -> Value {
         seconds[phase as usize] += last.elapsed().as_secs_f64();
         last = std::time::Instant::now();
     });
-    json!({ "data": seconds[0], "forward": seconds[1], "backward": seconds[2], "optimizer": seconds[3] })
+    let [data, forward, backward, optimizer] = seconds;
+    json!({ "data": data, "forward": forward, "backward": backward, "optimizer": optimizer })
 }

@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
-use outgrow::tables::{Form, printable, short};
 use outgrow_store::{Batch, Cell};
 
-use crate::output;
+use super::{
+    cell::{printable, short},
+    rows::Form,
+};
+use crate::readable;
 
 /// Rows that are laid out together: a longer table goes on below another header, with widths of its
 /// own.
@@ -16,12 +19,13 @@ pub struct Table {
     columns: Vec<String>,
     rows: Batch,
     is_first: bool,
+    fits: bool,
 }
 
 impl Table {
-    /// A table of these columns.
-    pub fn new(columns: &[String]) -> Self {
-        Self { columns: columns.to_vec(), rows: vec![], is_first: true }
+    /// A table of these columns; if it `fits`, as narrow as the terminal.
+    pub fn new(columns: &[String], fits: bool) -> Self {
+        Self { columns: columns.to_vec(), rows: vec![], is_first: true, fits }
     }
 
     /// The rows that are there, as a table.
@@ -34,8 +38,9 @@ impl Table {
             rows.iter().all(|row| !matches!(row[*column], Cell::Text(_) | Cell::Blob(_)))
         };
         let right: Vec<usize> = (0..header.len()).filter(is_number).collect();
-        let rows = rows.iter().map(|row| row.iter().map(short).collect()).collect();
-        output::table(&header, rows, &right) + "\n"
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(short).collect()).collect();
+        readable::table(&header, &rows, &right, self.fits) + "\n"
     }
 }
 
@@ -57,7 +62,7 @@ mod tests {
     use super::*;
 
     fn written(batches: Vec<Batch>) -> String {
-        let mut table = Table::new(&["a".into(), "a".into()]);
+        let mut table = Table::new(&["a".into(), "a".into()], false);
         let mut output = vec![];
         for batch in batches {
             output.extend(table.rows(batch).expect("written").into_bytes());

@@ -1,4 +1,4 @@
-//! Events of the library, told on standard error: `warning: …` and `note: …`.
+//! What the library tells on its way, for programs that have no subscriber of their own.
 
 use std::fmt::{self, Write};
 
@@ -8,10 +8,13 @@ use tracing::{
     span,
 };
 
-use crate::output::shown;
+use crate::readable::shown;
 
-/// From now on the library's events are told there.
-pub fn to_stderr() {
+/// From now on the events of the library are told on standard error, as `note: …` and `warning: …`.
+///
+/// # Panics
+/// If this process has a subscriber of `tracing` already.
+pub fn notes_to_stderr() {
     tracing::subscriber::set_global_default(Stderr).expect("nobody else has set one");
 }
 

@@ -1,0 +1,212 @@
+//! What a sweep file means and what it would cost, before anything is trained.
+
+mod tree;
+mod words;
+
+use outgrow_core::{
+    Architecture, Stage, Sweep, Trial,
+    sweep::{
+        Member, SharedPrefix, in_order,
+        memory::{self, Backward},
+        shared_prefixes,
+    },
+};
+use outgrow_data::{Listener, Summary};
+use serde::{Serialize, Serializer};
+
+pub use self::tree::Branch;
+use crate::{
+    error::Error,
+    sweep_file::SweepFile,
+    workspace::{Workspace, runtime},
+};
+
+/// A sweep, its text and its trials. As JSON: every trial with its plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    sweep: Sweep,
+    text: Summary,
+    members: Vec<Member>,
+}
+
+/// What the trials of one strategy, or of one kind of control, are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StrategyCost {
+    /// The name that the sweep gives it.
+    pub strategy: String,
+    /// How many trials.
+    pub trials: usize,
+    /// Fewest and most growths of a trial.
+    pub stages: [usize; 2],
+    /// Fewest and most training tokens of a trial.
+    pub tokens: [u64; 2],
+    /// Training FLOPs of all.
+    pub train_flops: f64,
+}
+
+/// What a sweep costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Training FLOPs of all trials, each trained from its first step.
+    pub train_flops: f64,
+    /// How many trials share a prefix with an earlier one.
+    pub sharing: usize,
+    /// Training FLOPs that this saves.
+    pub saved_flops: f64,
+    /// Memory of a worker, predicted for autograd (as on a GPU), in bytes.
+    pub worker_bytes: u64,
+}
+
+impl Workspace {
+    /// Reads the text of a sweep and samples its plans. `tell` hears what is being done.
+    ///
+    /// # Errors
+    /// If the text is refused, or a strategy can't be sampled.
+    pub fn plan(
+        &self,
+        file: &SweepFile,
+        listener: &dyn Listener,
+        tell: &dyn Fn(String),
+    ) -> Result<Plan, Error> {
+        let text = self.survey(file, listener)?;
+        tell("sampling all plans".into());
+        let members = file.members(&text.digest)?;
+        Ok(Plan { sweep: file.sweep().clone(), text, members })
+    }
+
+    /// FLOP/s of a trial, as measured by those in the database; none without any.
+    ///
+    /// # Errors
+    /// If the database can't be asked.
+    pub fn flops_per_second(&self) -> Result<Option<f64>, Error> {
+        runtime()?.block_on(async {
+            match self.reading().await {
+                Ok(store) => Ok(store.flops_per_second().await?),
+                // Without a database nothing was measured yet.
+                Err(_) => Ok(None),
+            }
+        })
+    }
+}
+
+impl Plan {
+    /// The sweep.
+    pub fn sweep(&self) -> &Sweep {
+        &self.sweep
+    }
+
+    /// What its text is.
+    pub fn text(&self) -> &Summary {
+        &self.text
+    }
+
+    /// Its trials, strategy by strategy.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A line for each strategy and kind of control.
+    pub fn strategies(&self) -> Vec<StrategyCost> {
+        let own = self.members.chunk_by(|a, b| a.strategy == b.strategy);
+        own.map(|own| StrategyCost {
+            strategy: own[0].strategy.clone(),
+            trials: own.len(),
+            stages: extremes(own.iter().map(|member| member.trial.plan.stages().len())),
+            tokens: extremes(own.iter().map(|member| member.trial.settings.tokens)),
+            train_flops: total(own),
+        })
+        .collect()
+    }
+
+    /// What all trials cost.
+    pub fn cost(&self) -> Cost {
+        let shared = self.shared_prefixes();
+        let shared = shared.iter().filter_map(|(member, prefix)| Some((member, (*prefix)?)));
+        let saved = shared.clone().map(|(member, prefix)| prefix.train_flops(&member.trial) as f64);
+        let bytes = self
+            .members
+            .iter()
+            .map(|member| memory::training_bytes(&member.trial, 1, Backward::Autograd));
+        Cost {
+            train_flops: total(&self.members),
+            sharing: shared.count(),
+            saved_flops: saved.sum(),
+            worker_bytes: bytes.max().unwrap_or(0),
+        }
+    }
+
+    /// The trials in the order in which they are taken, and the prefix that each shares with an
+    /// earlier one.
+    fn shared_prefixes(&self) -> Vec<(&Member, Option<SharedPrefix>)> {
+        let members = in_order(&self.members);
+        let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
+        let prefixes = shared_prefixes(&trials);
+        members.into_iter().zip(prefixes).collect()
+    }
+}
+
+fn total(members: &[Member]) -> f64 {
+    let flops = |Member { trial, .. }: &Member| trial.plan.train_flops(trial.settings.tokens);
+    members.iter().map(|member| flops(member) as f64).sum()
+}
+
+fn extremes<T: Copy + Ord + Default>(values: impl Iterator<Item = T> + Clone) -> [T; 2] {
+    [values.clone().min().unwrap_or_default(), values.max().unwrap_or_default()]
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    sweep: &'a str,
+    id: String,
+    data: &'a str,
+    text: &'a Summary,
+    resolved: String,
+    trials: Vec<PlannedTrial<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlannedTrial<'a> {
+    trial: String,
+    strategy: &'a str,
+    kind: &'a str,
+    plan: usize,
+    replicate: usize,
+    seed: u64,
+    tokens: u64,
+    train_flops: u128,
+    initial: &'a Architecture,
+    target: &'a Architecture,
+    stages: &'a [Stage],
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = &*self.text.digest;
+        Answer {
+            sweep: &self.sweep.spec().name,
+            id: self.sweep.id(data),
+            data,
+            text: &self.text,
+            resolved: self.sweep.resolved(),
+            trials: self.members.iter().map(planned).collect(),
+        }
+        .serialize(serializer)
+    }
+}
+
+fn planned(member: &Member) -> PlannedTrial<'_> {
+    let Trial { plan, settings, seed } = &member.trial;
+    PlannedTrial {
+        trial: member.trial.id(),
+        strategy: &member.strategy,
+        kind: member.kind,
+        plan: member.plan,
+        replicate: member.replicate,
+        seed: *seed,
+        tokens: settings.tokens,
+        train_flops: plan.train_flops(settings.tokens),
+        initial: plan.initial(),
+        target: plan.target(),
+        stages: plan.stages(),
+    }
+}

@@ -1,0 +1,89 @@
+//! A plan in words.
+
+use outgrow_core::{model::n_parameters, sweep::Member};
+
+use super::{Branch, Cost, Plan, StrategyCost};
+use crate::{
+    readable::{count, duration, flops, table},
+    text::describe,
+};
+
+impl Plan {
+    /// The sweep as it was read, its text, its trials and their cost; hours where the FLOP/s of a
+    /// worker are given. The table `fits` the terminal if it is to.
+    pub fn describe(&self, flops_per_second: Option<f64>, fits: bool) -> String {
+        format!(
+            "{}\n{}\n\n{}\n\n{}",
+            self.sweep().resolved(),
+            describe(self.text()),
+            strategies(&self.strategies(), fits),
+            summary(self, flops_per_second)
+        )
+    }
+
+    /// The trials, each below the one that it shares a prefix with: a line for each, below an empty
+    /// one.
+    pub fn describe_tree(&self) -> String {
+        let lines: String = self.tree().iter().map(branch_line).collect();
+        format!("\n{lines}")
+    }
+}
+
+fn strategies(all: &[StrategyCost], fits: bool) -> String {
+    let row = |cost: &StrategyCost| {
+        vec![
+            cost.strategy.clone(),
+            cost.trials.to_string(),
+            range(cost.stages.map(|stages| stages.to_string())),
+            range(cost.tokens.map(|tokens| count(tokens as f64))),
+            flops(cost.train_flops),
+        ]
+    };
+    let header = ["strategy", "trials", "stages", "tokens each", "compute"];
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table(&header, &rows, &[1, 2, 3, 4], fits)
+}
+
+fn range([from, to]: [String; 2]) -> String {
+    if from == to { from } else { format!("{from} to {to}") }
+}
+
+fn summary(plan: &Plan, speed: Option<f64>) -> String {
+    let [from, to] = [plan.sweep().initial(), plan.sweep().target()]
+        .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
+    let Cost { train_flops: all, sharing, saved_flops, worker_bytes } = plan.cost();
+    let left = all - saved_flops;
+    let shared = match sharing {
+        0 => "no two trials begin alike".into(),
+        _ => format!(
+            "{sharing} of them begin as an earlier one does, which is trained once: {} to train \
+             ({:.2} times less)",
+            flops(left),
+            all / left
+        ),
+    };
+    let hours = match speed {
+        Some(speed) => format!("{} on one worker at {}/s", duration(left / speed), flops(speed)),
+        None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
+    };
+    format!(
+        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B \
+         of memory per worker\n",
+        plan.members().len(),
+        flops(all),
+        count(worker_bytes as f64)
+    )
+}
+
+fn branch_line(branch: &Branch) -> String {
+    let Member { strategy, plan, replicate, trial, .. } = branch.member;
+    let stages = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64));
+    let stages = stages.collect::<Vec<_>>().join(", ");
+    format!(
+        "{}{strategy}/{plan}#{replicate}  from {} of {}{}{stages}\n",
+        "  ".repeat(branch.depth),
+        count(branch.from_tokens as f64),
+        count(trial.settings.tokens as f64),
+        if stages.is_empty() { "" } else { ", growing at " }
+    )
+}
