@@ -34,7 +34,7 @@ const BUFFERS: [&str; 5] = [
 ];
 
 impl Family {
-    /// All of them.
+    /// All of them, in the order in which errors name them.
     pub const ALL: [Family; 4] = [Family::Llama, Family::Qwen3, Family::Gpt2, Family::GptNeox];
 
     pub(super) fn format(self) -> &'static Format {
