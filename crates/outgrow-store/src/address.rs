@@ -350,10 +350,8 @@ fn option(text: &str) -> Result<(&str, &str), &'static str> {
         }
         Some(("ssl", _)) => Err("`ssl=` is written sslmode=require"),
         Some((name, value)) if known(name) && unescaped(value).is_some() => Ok((name, value)),
-        _ => {
-            Err("an option behind the ? is not known here; known are sslmode, sslrootcert, host, \
-             port, dbname, user, application_name, …")
-        }
+        _ => Err("unknown option behind the ?; expected one of sslmode, sslrootcert, host, \
+             port, dbname, user, application_name, …"),
     }
 }
 

@@ -85,15 +85,15 @@ impl Examined {
         if self.dead {
             let dead = self.diagnosis.dead.join(", ");
             return Err(Error::Outcome(format!(
-                "this growth can never learn: no new entry of {dead} gets a gradient within three \
-                 steps, because what they are multiplied by is zero"
+                "no gradient reaches the new weights of {dead} within 3 steps, because they are \
+                 multiplied by zero"
             )));
         }
         if self.preserving && !self.preservation.holds() {
             let (error, tolerance) = (self.preservation.error(), self.preservation.tolerance);
             return Err(Error::Outcome(format!(
-                "the function was not preserved: logits moved by {error:.1e}, allowed are \
-                 {tolerance:.0e}"
+                "the function was not preserved: logits changed by {error:.1e} (tolerance \
+                 {tolerance:.0e})"
             )));
         }
         Ok(())
@@ -114,7 +114,7 @@ impl Examined {
         let rows = [
             (
                 "function",
-                format!("{exactness}: logits moved by {error:.1e} (tolerance {tolerance:.0e})"),
+                format!("{exactness}: logits changed by {error:.1e} (tolerance {tolerance:.0e})"),
             ),
             ("loss on the probe", format!("{loss_before:.4} before, {loss_after:.4} after")),
             ("new entries", count(diagnosis.new_entries as f64)),

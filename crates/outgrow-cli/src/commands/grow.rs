@@ -157,7 +157,7 @@ fn as_text(args: &Grow, Grown { model, .. }: &Grown) -> String {
         false => "it does not claim to preserve the function".into(),
     };
     format!(
-        "{}: {} parameters in {} ({}); logits moved by {:.1e} relative to the larger of 1 and the \
+        "{}: {} parameters in {} ({}); logits changed by {:.1e} relative to the larger of 1 and the \
          largest logit ({allowed})",
         args.to.display(),
         count(n_parameters(&model.after) as f64),

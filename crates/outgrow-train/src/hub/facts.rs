@@ -172,7 +172,7 @@ fn check_layer_types(config: &Config) -> Result<(), HubError> {
         types.as_array().filter(|list| list.iter().all(|kind| kind == "full_attention"))
     else {
         return config
-            .refuse(format!("`layer_types` is {types}; only \"full_attention\" is known here"));
+            .refuse(format!("`layer_types` is {types}; only \"full_attention\" is supported"));
     };
     match config.size("num_hidden_layers")? {
         Some(n) if n != list.len() => config.contradiction([
