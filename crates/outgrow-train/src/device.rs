@@ -8,7 +8,7 @@ pub const LIBTORCH_VERSION: &str = "2.11";
 /// A place to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The processor.
+    /// libtorch's CPU kernels, or the fused passes.
     Cpu,
     /// The CUDA device of this number.
     Cuda(usize),

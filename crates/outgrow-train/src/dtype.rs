@@ -13,7 +13,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// All of them.
+    /// All of them, longest first.
     pub const ALL: [Dtype; 4] = [Dtype::Float64, Dtype::Float32, Dtype::Bfloat16, Dtype::Float16];
 
     /// What PyTorch calls it.

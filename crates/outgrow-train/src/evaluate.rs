@@ -19,9 +19,9 @@ pub enum EvalError {
         "row {row} has {found} token ids, but row 0 has {expected}; all rows must be equally long"
     )]
     Ragged {
-        /// Which row.
+        /// The row, counted from 0.
         row: usize,
-        /// Its length.
+        /// How many tokens it has.
         found: usize,
         /// That of the first.
         expected: usize,
@@ -32,9 +32,9 @@ pub enum EvalError {
     /// A token id that the model does not know.
     #[error("row {row} has token id {id}; this model knows 0 to {last}")]
     Token {
-        /// In which row.
+        /// The row, counted from 0.
         row: usize,
-        /// What was found.
+        /// The id that is outside the vocabulary.
         id: i64,
         /// The last one known.
         last: usize,
@@ -45,7 +45,7 @@ pub enum EvalError {
     /// The rows are too long for this machine.
     #[error("rows of {length} token ids take about {:.1} GB of memory, and {:.1} GB are free; give shorter ones", *needed as f64 / 1e9, *free as f64 / 1e9)]
     Memory {
-        /// Their length.
+        /// Tokens of each of the rows.
         length: usize,
         /// Bytes that they take.
         needed: u64,
@@ -70,7 +70,7 @@ pub enum EvalError {
 pub struct TextLoss {
     /// Mean cross-entropy, nats per token.
     pub loss: f64,
-    /// Tokens predicted.
+    /// How many tokens were predicted.
     pub tokens: u64,
     /// The longest context of a prediction, in tokens.
     pub window: usize,

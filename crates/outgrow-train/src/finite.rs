@@ -8,9 +8,9 @@ use crate::state::TrainingState;
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("the parameter {name} holds {what}: the model diverged, and nothing can be said of it")]
 pub struct NotFinite {
-    /// Which parameter.
+    /// The parameter, as files name it.
     pub name: String,
-    /// What it holds.
+    /// `NaN` or `infinity`.
     pub what: &'static str,
 }
 

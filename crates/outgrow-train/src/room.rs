@@ -12,7 +12,7 @@ use crate::device::Device;
 pub(crate) struct Need<'a> {
     /// Bytes of memory for each parameter, at least.
     pub each: u64,
-    /// Where.
+    /// The device whose memory is asked for.
     pub device: Device,
     /// A folder to be written, and bytes of disk for each parameter.
     pub disk: Option<(&'a Path, u64)>,

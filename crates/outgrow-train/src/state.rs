@@ -51,13 +51,13 @@ pub struct TrainingState {
 
 /// The four tensors of a training state, cut into parameters.
 pub struct Parts {
-    /// Master weights.
+    /// Master weights, in the shapes of the architecture.
     pub weights: BTreeMap<ParamId, Tensor>,
     /// Running mean of gradients.
     pub first_moment: BTreeMap<ParamId, Tensor>,
     /// Running mean of squared gradients.
     pub second_moment: BTreeMap<ParamId, Tensor>,
-    /// Birth steps.
+    /// The step at which each entry was born; int32.
     pub born: BTreeMap<ParamId, Tensor>,
 }
 
@@ -244,7 +244,7 @@ impl TrainingState {
         }
     }
 
-    /// The model's sizes.
+    /// The sizes and the form of the model.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -337,7 +337,7 @@ pub struct GrowOptions<'a> {
     pub initializer: &'a Initializer,
     /// Whether copies bring their source's moments and births along.
     pub copies: bool,
-    /// Of the draws.
+    /// The seed of the draws.
     pub seed: u64,
     /// Which growth event it is.
     pub event: u64,

@@ -234,7 +234,7 @@ fn wrong_sweeps_are_told_so() {
         ("n_layers = 2", "n_layers = 0".to_owned(), "target"),
         ("batch_size = 4", "batch_size = 0".to_owned(), "training.batch_size"),
         ("learning_rate = 5e-3", "learning_rate = -1.0".to_owned(), "training.learning_rate"),
-        ("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]".to_owned(), "window"),
+        ("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]".to_owned(), "grow_between"),
         (
             "kind = \"normal\", scale = 1.0",
             "kind = \"normal\", scale = 0.0".to_owned(),
@@ -486,7 +486,7 @@ fn checkpoints(desk: &Desk) {
         logits(&checkpoint)
     );
     let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    assert!(worst < 1e-5 && worst.is_finite(), "logits moved by {worst:e}");
+    assert!(worst < 1e-5 && worst.is_finite(), "logits changed by {worst:e}");
     let loss = |folder: &str| {
         desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"]
             .as_f64()

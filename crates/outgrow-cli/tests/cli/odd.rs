@@ -644,7 +644,7 @@ fn sizes_are_bounded() {
         (["--n-layers", "100000000000"], "1 to 16384"),
         (["--n-layers", "1000000"], "1 to 16384"),
         (["--n-layers", "0"], "1 to 16384"),
-        (["--n-layers", "16000"], "allowed are 1024"),
+        (["--n-layers", "16000"], "at most 1024 are allowed"),
         (["--d-model", "16000000"], "GB"),
         (["--d-model", "160000000000"], "1 to 16777216"),
         (["--d-ff", "1000000000000000000"], "1 to 16777216"),
@@ -673,7 +673,7 @@ fn sizes_are_bounded() {
     ]
     .concat();
     let (code, error) = desk.wrong(&grown);
-    assert!(code == 2 && error.contains("allowed are 1048576 in all"), "{error}");
+    assert!(code == 2 && error.contains("at most 1048576 are allowed in all"), "{error}");
 }
 
 /// What a shorter type does is said, with what to do.

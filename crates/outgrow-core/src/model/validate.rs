@@ -17,7 +17,7 @@ const LARGEST: f64 = 1e30;
 #[allow(missing_docs)]
 pub enum ArchitectureError {
     /// A size is zero or beyond the bound.
-    #[error("{what} is {value}; allowed are 1 to {max}")]
+    #[error("{what} is {value}; it must be from 1 to {max}")]
     Size {
         /// Which size, with its place.
         what: String,

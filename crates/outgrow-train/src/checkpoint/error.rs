@@ -13,33 +13,33 @@ pub enum CheckpointError {
     /// A file can't be read or written.
     #[error("{path}: {error}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why not.
+        /// What the operating system says.
         error: io::Error,
     },
-    /// The folder is no checkpoint of ours, or of a version that is not known.
+    /// The folder is not an outgrow checkpoint, or has an unsupported version.
     #[error(
-        "{path} is no checkpoint that this outgrow reads: {why} (docs/checkpoint.md states the format)"
+        "{path} is not an outgrow checkpoint, or has an unsupported version: {why} (format: docs/checkpoint.md)"
     )]
     Format {
-        /// Which file.
+        /// The file that is refused.
         path: String,
-        /// What is wrong.
+        /// The rule that it breaks, and what stands there.
         why: String,
     },
     /// The sizes are invalid.
     #[error("{path}: {error}")]
     Architecture {
-        /// Which file.
+        /// The head whose sizes they are.
         path: String,
-        /// What is wrong.
+        /// Which size, and what is allowed.
         error: ArchitectureError,
     },
     /// A file's content is not what was written, or it is gone.
     #[error("{path} is damaged: {why}")]
     Damaged {
-        /// Which file.
+        /// The file that was damaged.
         path: String,
         /// What is wrong with it.
         why: String,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Where a training stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Of which trial.
+    /// The identity of the trial.
     pub trial: String,
-    /// When.
+    /// Steps, tokens, FLOPs and seconds so far.
     pub at: Position,
     /// How many stages of the plan are done.
     pub stages: usize,
@@ -23,10 +23,10 @@ pub struct Progress {
 /// What has been summed since the last step event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    /// Sum of losses.
+    /// Sum of the losses of these steps, nats per token.
     pub loss: f64,
-    /// Number of steps.
+    /// Steps since the last event.
     pub steps: u64,
-    /// Largest gradient norm.
+    /// Largest norm of an unclipped gradient among them.
     pub gradient_norm: f64,
 }

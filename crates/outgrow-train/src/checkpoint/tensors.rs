@@ -84,7 +84,7 @@ fn tensor(tensors: &SafeTensors, name: &str, shape: Vec<usize>) -> Result<Tensor
         Dtype::I64 => (Kind::Int64, Kind::Int),
         other => {
             return Err(format!(
-                "`{name}` is {other:?}; known are F64, F32, BF16 and F16 (I32 or I64 for `born`)"
+                "`{name}` has dtype {other:?}; expected one of F64, F32, BF16, F16 (I32 or I64 for `born`)"
             ));
         }
     };

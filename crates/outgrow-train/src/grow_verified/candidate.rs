@@ -31,7 +31,7 @@ pub(super) struct Candidate {
 /// Where a grown model is until then.
 pub(super) enum Unpublished {
     /// In memory, with its optimizer if it has one.
-    State(TrainingState),
+    State(Box<TrainingState>),
     /// On the disk, beside its place.
     Folder(Aside, Written),
 }
@@ -49,7 +49,7 @@ impl Unpublished {
                 let disk = Some((to, bytes_of_each(&state)));
                 room::check(state.architecture(), Need { each: 0, device: Device::Cpu, disk })?;
                 // It is no trial's any more, but its optimizer goes along.
-                Checkpoint { state, progress: None }.write(to)?;
+                Checkpoint { state: *state, progress: None }.write(to)?;
                 Ok(vec![])
             }
             Unpublished::Folder(aside, written) => {

@@ -20,9 +20,9 @@ use crate::{
 
 /// The model of a checkpoint or of a folder of transformers, grown in memory.
 pub struct GrownCheckpoint {
-    /// Before.
+    /// The state that was read.
     pub before: TrainingState,
-    /// After.
+    /// The state after the growths.
     pub after: TrainingState,
     /// Whether all growths claim to preserve the function.
     pub preserving: bool,
@@ -64,6 +64,6 @@ pub(super) fn grow(from: &Path, request: &GrowRequest) -> Result<Candidate, Grow
         preservation,
         hint: String::new(),
         notes: vec![],
-        unpublished: Unpublished::State(after),
+        unpublished: Unpublished::State(Box::new(after)),
     })
 }

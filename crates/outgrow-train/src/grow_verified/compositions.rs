@@ -28,11 +28,11 @@ use crate::{
 /// Random compositions of transforms.
 #[derive(Clone, Copy, Debug)]
 pub struct Compositions {
-    /// How many.
+    /// How many are drawn.
     pub n: u64,
     /// No one has more transforms.
     pub most: usize,
-    /// Of all draws.
+    /// The seed of all draws.
     pub seed: u64,
 }
 
@@ -45,13 +45,13 @@ impl Compositions {
 /// What a check over random compositions found.
 #[derive(Clone, Debug)]
 pub struct CompositionCheck {
-    /// How many compositions.
+    /// How many compositions were applied.
     pub compositions: u64,
     /// The largest change of logits relative to the larger of 1 and the largest logit.
     pub worst: f64,
     /// Which composition moved them most, as the seed of `worst_transforms`.
     pub worst_transforms: Vec<Transform>,
-    /// What is allowed.
+    /// The largest change that rounding alone explains.
     pub tolerance: f64,
     /// How often each transform was applied.
     pub applied: BTreeMap<&'static str, u64>,
@@ -150,9 +150,9 @@ impl CompositionCheck {
 /// The kinds that a check runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
-    /// float32.
+    /// Weights and logits in float32.
     F32,
-    /// float64.
+    /// Weights and logits in float64.
     F64,
 }
 

@@ -22,9 +22,9 @@ pub enum GrowError {
     /// A transform or an operator can't be applied.
     #[error("growth {number} (from 0): {error}")]
     Growth {
-        /// Which.
+        /// The number of the growth in the list, from 0.
         number: usize,
-        /// Why not.
+        /// The rule that it breaks.
         error: GrowthError,
     },
     /// The place is taken.
@@ -35,16 +35,16 @@ pub enum GrowError {
         "--dtype is for models of transformers; a checkpoint keeps the type that it is trained in"
     )]
     Dtype,
-    /// The function moved.
+    /// The growths claim to preserve the function, and it moved.
     #[error(
-        "the function was not preserved: logits moved by {error:.1e}, allowed are {tolerance:.0e}{hint}; nothing was written"
+        "the function was not preserved: logits changed by {error:.1e} (tolerance {tolerance:.0e}){hint}; nothing was written"
     )]
     NotPreserved {
-        /// By how much.
+        /// The largest change of a logit, relative to the larger of 1 and the largest logit.
         error: f64,
-        /// What is allowed.
+        /// The largest change that is allowed.
         tolerance: f64,
-        /// What may help.
+        /// What may help, after `; `; or nothing.
         hint: String,
     },
 }

@@ -19,7 +19,7 @@ use crate::{
 /// A model that was grown, compared and written.
 #[derive(Debug)]
 pub struct GrownModel {
-    /// Before.
+    /// The architecture that was read.
     pub before: Architecture,
     /// After, as what was written says it.
     pub after: Architecture,

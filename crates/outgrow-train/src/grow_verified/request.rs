@@ -17,7 +17,7 @@ pub struct GrowRequest<'a> {
     pub growths: &'a [Growth],
     /// How free entries are made.
     pub initializer: &'a Initializer,
-    /// Of all draws.
+    /// The seed of all draws.
     pub seed: u64,
     /// Where a checkpoint is computed; a folder of transformers is computed on the processor.
     pub device: Device,

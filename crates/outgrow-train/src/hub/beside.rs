@@ -119,9 +119,9 @@ fn is_code(name: &str) -> bool {
 /// A file that a grown model does not take along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name.
+    /// The name of the file or folder.
     pub name: String,
-    /// What it is.
+    /// The reason that is told: what kind of file it is.
     pub why: &'static str,
 }
 
@@ -212,7 +212,7 @@ fn what_is(name: &str, is_folder: bool) -> Option<&'static str> {
         _ if begins(&TERMS) => None,
         "md" => Some("about the model before"),
         "py" => Some("code"),
-        _ => Some("not known here"),
+        _ => Some("not supported"),
     }
 }
 

@@ -11,15 +11,15 @@ pub enum HubError {
     /// A file can't be read or written.
     #[error("{path}: {error}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why not.
+        /// What the operating system says.
         error: io::Error,
     },
     /// A file does not hold what it should.
     #[error("{path}: {why}")]
     Format {
-        /// Which.
+        /// The file or folder that is refused.
         path: String,
         /// What is wrong, and what is allowed.
         why: String,
@@ -27,15 +27,15 @@ pub enum HubError {
     /// The sizes are invalid.
     #[error("{path}: {error}")]
     Architecture {
-        /// Which file.
+        /// The configuration whose sizes they are.
         path: String,
-        /// What is wrong.
+        /// Which size, and what is allowed.
         error: ArchitectureError,
     },
     /// The family's format has no words for the architecture.
     #[error("the {family} format of Hugging Face can't say this model: {why}")]
     Unsayable {
-        /// Which family.
+        /// The `model_type` of the family.
         family: &'static str,
         /// What it can't say, and what would make it sayable.
         why: String,
@@ -45,11 +45,11 @@ pub enum HubError {
         "{path}: the tensor `{name}` holds {what}, so the model says nothing; save it again from a training that was whole"
     )]
     NotFinite {
-        /// Which folder.
+        /// The folder of the model.
         path: String,
-        /// Which tensor.
+        /// The tensor, as the file names it.
         name: String,
-        /// What it holds.
+        /// `NaN` or `infinity`.
         what: &'static str,
     },
     /// The place is taken.

@@ -125,7 +125,7 @@ pub fn check(config: &Config, format: &Format) -> Result<(), HubError> {
             || ONE.contains(&key.as_str()) && !is_one(key, value);
         if odd {
             return config.refuse(format!(
-                "`{key}` is {value}, by which a model computes something else than a plain {name} model does; that is not known here"
+                "`{key}` is {value}, with which a model computes something else than a plain {name} model; this is not supported"
             ));
         }
     }

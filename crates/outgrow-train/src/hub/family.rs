@@ -34,7 +34,7 @@ const BUFFERS: [&str; 5] = [
 ];
 
 impl Family {
-    /// All of them.
+    /// All of them, in the order in which errors name them.
     pub const ALL: [Family; 4] = [Family::Llama, Family::Qwen3, Family::Gpt2, Family::GptNeox];
 
     pub(super) fn format(self) -> &'static Format {
@@ -70,12 +70,12 @@ impl Family {
     pub(super) fn of_config(config: &Config) -> Result<Self, HubError> {
         let known = || Self::ALL.map(Self::model_type).join(", ");
         let Some(model_type) = config.text("model_type")? else {
-            return config.refuse(format!("`model_type` is missing; known are {}", known()));
+            return config.refuse(format!("`model_type` is missing; expected one of {}", known()));
         };
         match Self::ALL.into_iter().find(|family| family.model_type() == model_type) {
             Some(family) => Ok(family),
             None => config.refuse(format!(
-                "`model_type` {model_type:?} is not known here; known are {}",
+                "unknown `model_type` {model_type:?}; expected one of {}",
                 known()
             )),
         }

@@ -62,7 +62,7 @@ pub(super) fn activation(
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "silu" | "swish" => Ok(Activation::Silu),
         other => config.refuse(format!(
-            "`{key}` {other:?} is not known here; known are relu, gelu, gelu_new, silu"
+            "unknown `{key}` {other:?}; expected one of relu, gelu, gelu_new, silu"
         )),
     }
 }

@@ -23,7 +23,7 @@ use crate::{device::Device, dtype::Dtype, finite::not_finite, state::TrainingSta
 /// A model of transformers. Its weights are views of the mapped files, in the types and mostly in
 /// the layout of the files.
 pub struct HubModel {
-    /// Its family.
+    /// The family that its configuration names.
     pub family: Family,
     /// What its configuration means.
     pub architecture: Architecture,

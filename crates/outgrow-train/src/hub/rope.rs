@@ -86,7 +86,7 @@ fn sections<'a>(config: &'a Config) -> Result<Vec<(&'static str, Config<'a>)>, H
         let Some(section) = config.object(name)? else { continue };
         if let Some(key) = section.fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return config.refuse(format!(
-                "`{name}` has `{key}`, which is not known here; known are {}",
+                "unknown field `{key}` in `{name}`; expected one of {}",
                 KEYS.join(", ")
             ));
         }
@@ -149,7 +149,7 @@ fn channels(
     }
     if !partial && share != 1.0 {
         return config.refuse(format!(
-            "turning {share} of the channels (`{}`) is not known here, only all",
+            "rotary positions on {share} of the channels (`{}`) are not supported, only on all",
             SHARE[0]
         ));
     }
@@ -184,7 +184,7 @@ fn read_scaling(config: &Config, rope: &Config) -> Result<Option<FrequencyScalin
             original_length: original_length(config, rope)?,
         })),
         other => config.refuse(format!(
-            "rotary positions of type {other:?} are not known here; known are default, linear, llama3"
+            "unknown type {other:?} of rotary positions; expected one of default, linear, llama3"
         )),
     }
 }

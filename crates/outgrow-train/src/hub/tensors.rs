@@ -202,7 +202,10 @@ fn not_whole(bytes: &[u8], error: SafeTensorError) -> String {
 /// A tensor in the memory of its map, or a copy where that does not begin at a whole number.
 fn mapped(name: &str, view: &safetensors::tensor::TensorView) -> Result<Tensor, String> {
     let Some(dtype) = Dtype::of_file(view.dtype()) else {
-        return Err(format!("`{name}` is {:?}; known are F64, F32, BF16 and F16", view.dtype()));
+        return Err(format!(
+            "`{name}` has dtype {:?}; expected one of F64, F32, BF16, F16",
+            view.dtype()
+        ));
     };
     let kind = dtype.kind();
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

@@ -27,10 +27,10 @@ use crate::{aside::asides, dtype::Dtype, state::TrainingState};
 /// No file of weights is larger, as long as no tensor is.
 const SHARD_BYTES: usize = 5_000_000_000;
 
-/// What was written.
+/// The size of what was written, and what it lacks.
 #[derive(Debug)]
 pub struct Written {
-    /// Bytes of weights.
+    /// Bytes of weights in all files.
     pub bytes: u64,
     /// Files of the source that were left out.
     pub left_out: Vec<LeftOut>,

@@ -50,7 +50,7 @@ pub(super) struct GrownMember {
 
 impl DueStage<'_> {
     /// The stage on one member: probe, edit weights and optimizer, probe again. None if an operator
-    /// learns and `goes_on` says no meanwhile.
+    /// is being fitted and `goes_on` says no meanwhile.
     pub(super) fn grow(
         &self,
         trial: &Trial,
@@ -83,7 +83,7 @@ impl DueStage<'_> {
         Ok(Some(GrownMember { state, mask, event }))
     }
 
-    /// The state after the edits, and after what an operator learns.
+    /// The state after the edits, and after an operator was fitted to text.
     fn edited(
         &self,
         trial: &Trial,
@@ -127,7 +127,7 @@ impl DueStage<'_> {
         Ok(preservation)
     }
 
-    /// Lets an operator learn from training text, in an order of its own, as long as it `goes_on`.
+    /// Fits an operator to training text, in an order of its own, as long as it `goes_on`.
     fn fit(
         &self,
         trial: &Trial,

@@ -10,7 +10,7 @@ use crate::{checkpoint::CheckpointError, device::Device};
 /// How trials are trained; nothing here changes a result.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to compute.
+    /// The device that all trials of one call are trained on.
     pub device: Device,
     /// Write a checkpoint when so many tokens were trained since the last.
     pub checkpoint_every_tokens: u64,
@@ -25,7 +25,7 @@ pub struct Options {
 /// An attempt at a trial: what it needs beside its text.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What to train.
+    /// The plan, the settings and the seed.
     pub trial: Trial,
     /// Its folder of checkpoints.
     pub checkpoints: PathBuf,
@@ -45,7 +45,7 @@ pub struct Job {
 /// A checkpoint that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// Its folder.
+    /// The folder of the checkpoint.
     pub folder: PathBuf,
     /// Digest of its head, as it was recorded.
     pub digest: String,
@@ -54,7 +54,7 @@ pub struct Saved {
 /// The state of another trial at the end of the prefix that a trial shares with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Its folder.
+    /// The folder of the snapshot.
     pub folder: PathBuf,
     /// Digest of its head, as it was recorded; older databases have none.
     pub digest: Option<String>,
@@ -74,22 +74,22 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     /// A growth moved the function by more than rounding does.
     #[error(
-        "stage {stage} did not preserve the function: logits moved by {error:.1e} relative to the larger of 1 and the largest logit, allowed are {tolerance:.0e}"
+        "stage {stage} did not preserve the function: logits changed by {error:.1e} relative to the larger of 1 and the largest logit (tolerance {tolerance:.0e})"
     )]
     NotPreserved {
         /// Which stage of the plan.
         stage: usize,
-        /// By how much.
+        /// The largest change of a logit, relative to the larger of 1 and the largest logit.
         error: f64,
-        /// What is allowed.
+        /// The largest change that is allowed.
         tolerance: f64,
     },
     /// Nothing that a growth bore can learn.
     #[error(
-        "stage {stage} can never learn: of {new_entries} new entries {reached:.4} % get a gradient within three steps; none does in {dead}"
+        "stage {stage}: no gradient reaches {dead} within 3 steps (only {reached:.4} % of {new_entries} new weights receive one)"
     )]
     Dead {
-        /// Which stage.
+        /// The number of the stage, from 0.
         stage: usize,
         /// How many entries it bore.
         new_entries: u64,
@@ -101,13 +101,13 @@ pub enum TrainError {
     /// Nobody said where the model is that it begins with.
     #[error("the model {0} that this trial begins with is not at hand")]
     NoInitial(String),
-    /// Not enough memory.
+    /// The device has too little memory for a step or a growth.
     #[error("out of memory with the batch in {micro_batches} part(s)")]
     Memory {
         /// Into how many it was cut.
         micro_batches: usize,
     },
-    /// libtorch failed.
+    /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }

@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
     }
 
     /// Applies the next stage of the plan to every member; parts with those that it can't be
-    /// applied to. Says whether it was done: not if they are told to stop while an operator learns,
+    /// applied to. Says whether it was done: not if they are told to stop while an operator is fitted,
     /// and then everything is as before.
     fn grow(&mut self, receiver: &mut dyn Receiver) -> bool {
         self.pause();

@@ -105,20 +105,22 @@ fn check_sizes(architecture: &Architecture, sizes: &Sizes) -> Result<(), Error> 
         if let Some(n) = n.filter(|n| !(1..=most).contains(n)) {
             let size =
                 if name == "n-layers" { size_of_deep(architecture, n) } else { String::new() };
-            return Err(Error::Input(format!("--{name} is {n}{size}; allowed are 1 to {most}")));
+            return Err(Error::Input(format!(
+                "--{name} is {n}{size}; it must be from 1 to {most}"
+            )));
         }
     }
     let new = n_layers.map_or(0, |n| n.saturating_sub(architecture.layers.len()));
     if new > MAX_NEW_LAYERS {
         return Err(Error::Input(format!(
-            "{new} new layers at once; allowed are {MAX_NEW_LAYERS}: grow in several steps"
+            "{new} new layers at once; at most {MAX_NEW_LAYERS} are allowed: grow in several steps"
         )));
     }
     let (layers, heads) =
         (n_layers.unwrap_or(architecture.layers.len()), n_heads.or(n_kv_heads).unwrap_or(1));
     match layers.saturating_mul(heads) {
         n if n > MAX_HEADS => Err(Error::Input(format!(
-            "{layers} layers of {heads} heads are {n}; allowed are {MAX_HEADS} in all"
+            "{layers} layers of {heads} heads are {n}; at most {MAX_HEADS} are allowed in all"
         ))),
         _ => Ok(()),
     }
