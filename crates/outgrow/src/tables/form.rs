@@ -143,7 +143,7 @@ mod tests {
 
     fn written(format: Format, columns: &[&str], batches: Vec<Batch>) -> String {
         let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-        let mut form = form(format, &columns).expect("a form");
+        let mut form = form(format, &columns, false).expect("a form");
         let mut output = vec![];
         for batch in batches {
             output.extend(form.rows(batch).expect("written").into_bytes());
