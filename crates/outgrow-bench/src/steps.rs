@@ -255,7 +255,7 @@ impl Job<'_> {
                 speeds.push(self.turn_tokens(steps) / together);
                 ratios.push(alone / together);
             }
-            measured.push((n, median(speeds.into_iter()), median(ratios.into_iter())));
+            measured.push((n, median(speeds), median(ratios)));
         }
         Ok(measured)
     }
@@ -275,7 +275,7 @@ impl Job<'_> {
                 let seconds = seconds.collect::<Result<Vec<f64>, Error>>()?;
                 speeds.push(seconds.iter().map(|s| self.turn_tokens(steps) / s).sum::<f64>());
             }
-            measured.push((n, median(speeds.into_iter())));
+            measured.push((n, median(speeds)));
         }
         Ok(measured)
     }

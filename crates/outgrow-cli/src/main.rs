@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod output;
+mod parsers;
 mod phases;
 mod progress;
 mod reading;

@@ -10,8 +10,8 @@ use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
 
 use crate::{
-    args::{one_of, positive},
     output::{is_terminal, print, print_json},
+    parsers::{one_of, positive},
     reading::read_sweep,
 };
 

@@ -10,8 +10,8 @@ use outgrow::{
 use outgrow_train::Device;
 
 use crate::{
-    args::positive,
     output::{is_terminal, print, print_json},
+    parsers::positive,
     phases::Phases,
 };
 

@@ -13,8 +13,8 @@ use outgrow_data::fetch::{FetchError, KNOWN, Known, cache};
 use serde_json::json;
 
 use crate::{
-    args::one_of,
     output::{count, print, print_json, table},
+    parsers::one_of,
     reading::{Telling, warn},
 };
 

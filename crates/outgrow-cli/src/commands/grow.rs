@@ -16,8 +16,8 @@ use outgrow_train::{
 use serde_json::json;
 
 use crate::{
-    args::one_of,
     output::{count, print, print_json},
+    parsers::one_of,
     phases::Phases,
 };
 

@@ -7,9 +7,9 @@ use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
-    args::positive,
     commands::this_program,
     output::print_json,
+    parsers::positive,
     progress::Progress,
     reading::{Telling, read_sweep},
 };

@@ -6,9 +6,9 @@ use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
-    args::positive,
     commands::this_program,
     output::print,
+    parsers::positive,
     reading::{Telling, read_sweep},
 };
 
