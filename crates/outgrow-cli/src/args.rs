@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{
-    Parser, Subcommand,
-    builder::{PossibleValue, PossibleValuesParser, RangedI64ValueParser, TypedValueParser},
-};
+use clap::{Parser, Subcommand};
 use outgrow::{DB, FILES};
 
 use crate::commands::{
@@ -90,25 +87,4 @@ pub enum Command {
     #[command(subcommand)]
     Db(Db),
     Worker(Worker),
-}
-
-/// A parser of numbers from 1 to 65535.
-pub fn positive() -> RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..)
-}
-
-/// A parser of values that have names, each with its help, if there is any.
-pub fn one_of<T, const N: usize>(
-    values: [(&'static str, &'static str, T); N],
-) -> impl TypedValueParser<Value = T>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let possible = values.each_ref().map(|(name, help, _)| {
-        PossibleValue::new(*name).help(Some(*help).filter(|help| !help.is_empty()))
-    });
-    PossibleValuesParser::new(possible).map(move |given| {
-        let named = values.iter().find(|(name, ..)| *name == given);
-        named.expect("clap lets through what has a name alone").2.clone()
-    })
 }

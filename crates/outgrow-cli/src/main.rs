@@ -6,6 +6,7 @@ mod output;
 mod phases;
 mod progress;
 mod reading;
+mod values;
 
 use std::process::ExitCode;
 

@@ -10,9 +10,9 @@ use outgrow_core::sweep::Precision;
 use outgrow_train::Device;
 
 use crate::{
-    args::{one_of, positive},
     output::{is_terminal, print, print_json},
     reading::read_sweep,
+    values::{one_of, positive},
 };
 
 /// Measure training speed on this machine

@@ -10,9 +10,9 @@ use outgrow::{
 use outgrow_train::Device;
 
 use crate::{
-    args::positive,
     output::{is_terminal, print, print_json},
     phases::Phases,
+    values::positive,
 };
 
 /// Test function preservation on this device, with random compositions of the six transforms

@@ -13,9 +13,9 @@ use outgrow_data::fetch::{FetchError, KNOWN, Known, cache};
 use serde_json::json;
 
 use crate::{
-    args::one_of,
     output::{count, print, print_json, table},
     reading::{Telling, warn},
+    values::one_of,
 };
 
 /// Fetch and count text, train tokenizers

@@ -5,8 +5,8 @@ use serde_json::json;
 use std::path::PathBuf;
 
 use crate::{
-    args::one_of,
     output::{print, print_json},
+    values::one_of,
 };
 
 /// Export results: tables for pandas, polars and DuckDB, or curves for TensorBoard

@@ -16,9 +16,9 @@ use outgrow_train::{
 use serde_json::json;
 
 use crate::{
-    args::one_of,
     output::{count, print, print_json},
     phases::Phases,
+    values::one_of,
 };
 
 /// Grow one checkpoint, verify that its function is preserved, and write the grown one

@@ -7,11 +7,11 @@ use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
-    args::positive,
     commands::this_program,
     output::print_json,
     progress::Progress,
     reading::{Telling, read_sweep},
+    values::positive,
 };
 
 /// Train every missing trial of a sweep. Rerun to resume

@@ -6,10 +6,10 @@ use outgrow_train::Device;
 use std::path::PathBuf;
 
 use crate::{
-    args::positive,
     commands::this_program,
     output::print,
     reading::{Telling, read_sweep},
+    values::positive,
 };
 
 /// Train a sweep on a Slurm cluster: write a job array of workers and submit it
