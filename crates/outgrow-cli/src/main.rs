@@ -3,10 +3,10 @@
 mod args;
 mod commands;
 mod output;
-mod parsers;
 mod phases;
 mod progress;
 mod reading;
+mod values;
 
 use std::process::ExitCode;
 

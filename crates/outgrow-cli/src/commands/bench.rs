@@ -11,8 +11,8 @@ use outgrow_train::Device;
 
 use crate::{
     output::{is_terminal, print, print_json},
-    parsers::{one_of, positive},
     reading::read_sweep,
+    values::{one_of, positive},
 };
 
 /// Measure training speed on this machine

@@ -11,8 +11,8 @@ use outgrow_train::Device;
 
 use crate::{
     output::{is_terminal, print, print_json},
-    parsers::positive,
     phases::Phases,
+    values::positive,
 };
 
 /// Test function preservation on this device, with random compositions of the six transforms

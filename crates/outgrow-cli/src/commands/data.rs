@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::{
     output::{count, print, print_json, table},
-    parsers::one_of,
     reading::{Telling, warn},
+    values::one_of,
 };
 
 /// Fetch and count text, train tokenizers

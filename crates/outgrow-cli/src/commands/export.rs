@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::{
     output::{print, print_json},
-    parsers::one_of,
+    values::one_of,
 };
 
 /// Export results: tables for pandas, polars and DuckDB, or curves for TensorBoard

@@ -17,8 +17,8 @@ use serde_json::json;
 
 use crate::{
     output::{count, print, print_json},
-    parsers::one_of,
     phases::Phases,
+    values::one_of,
 };
 
 /// Grow one checkpoint, verify that its function is preserved, and write the grown one
@@ -99,8 +99,11 @@ pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
     one_of(Dtype::ALL.map(|dtype| (dtype.name(), "", dtype)))
 }
 
-/// Initializers by the factor that --scale gives.
-const INITIALIZERS: [(&str, &str, fn(f64) -> Initializer); 5] = [
+/// An initializer of the factor that --scale gives.
+type Scaled = fn(f64) -> Initializer;
+
+/// Initializers: their names, help, and what they are.
+const INITIALIZERS: [(&str, &str, Scaled); 5] = [
     ("normal", "Normal, with the fan-in rule of a fresh model", |scale| Initializer::Normal {
         scale,
     }),

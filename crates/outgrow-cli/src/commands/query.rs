@@ -9,7 +9,7 @@ use outgrow::{
 };
 use outgrow_store::Store;
 
-use crate::{output::is_terminal, parsers::one_of, phases::Phases};
+use crate::{output::is_terminal, phases::Phases, values::one_of};
 
 /// Run one SQL query on the results; begin with the views curves, finals, growth and speedups
 ///

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use crate::{
     commands::this_program,
     output::print_json,
-    parsers::positive,
     progress::Progress,
     reading::{Telling, read_sweep},
+    values::positive,
 };
 
 /// Train every missing trial of a sweep. Rerun to resume

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::{
     commands::this_program,
     output::print,
-    parsers::positive,
     reading::{Telling, read_sweep},
+    values::positive,
 };
 
 /// Train a sweep on a Slurm cluster: write a job array of workers and submit it

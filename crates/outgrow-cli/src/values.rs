@@ -1,4 +1,4 @@
-//! Parsers that several commands' options share.
+//! Parsers of what options take.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 
