@@ -22,6 +22,7 @@ pub struct Worker {
 
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(workspace: &Workspace, args: &Worker) -> Result<(), Error> {
-    let options = WorkerOptions { device: args.device, share: args.share, ..args.worker.options() };
+    let &Worker { device, share, .. } = args;
+    let options = WorkerOptions { device, share, ..args.worker.options() };
     work_on(workspace, &args.sweep, &options)
 }

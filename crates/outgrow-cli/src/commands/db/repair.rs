@@ -9,6 +9,9 @@ use outgrow::{
 use super::check::{Slow, of};
 use crate::output::{print, print_json};
 
+const MENDED: &str = "mended; `outgrow run` of the sweep files trains what is missing, to the \
+                      same numbers";
+
 /// Mends a database.
 pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result<(), Error> {
     let place = of(place, args);
@@ -26,16 +29,12 @@ pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result
             let removed = removed.map(|bytes| {
                 format!("{} orphans were removed: {bytes} bytes", survey.orphans.len())
             });
-            let done = match survey.report.findings.is_empty() {
-                true => "nothing was to be mended".to_owned(),
-                false => {
-                    "mended; `outgrow run` of the sweep files trains what is missing, to the same \
-                     numbers"
-                        .to_owned()
-                }
+            let done = match &*survey.report.findings {
+                [] => "nothing was to be mended",
+                _ => MENDED,
             };
             let mut lines = survey.lines();
-            lines.extend(removed.into_iter().chain(said).chain([done]));
+            lines.extend(removed.into_iter().chain(said).chain([done.to_owned()]));
             print(&lines.join("\n"))
         }
     }
