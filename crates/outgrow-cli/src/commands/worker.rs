@@ -22,7 +22,6 @@ pub struct Worker {
 
 /// Trains until nothing is left, or until told to stop.
 pub fn worker(workspace: &Workspace, args: &Worker) -> Result<(), Error> {
-    let &Worker { device, share, .. } = args;
-    let options = WorkerOptions { device, share, ..args.worker.options() };
+    let options = WorkerOptions { device: args.device, share: args.share, ..args.worker.options() };
     work_on(workspace, &args.sweep, &options)
 }

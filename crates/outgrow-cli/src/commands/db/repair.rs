@@ -1,11 +1,9 @@
 //! `outgrow db repair`: mends what `check` finds, and keeps what there was.
 
-use super::DbCheck;
-use outgrow::{
-    Error, Workspace,
-    repair::{Mended, remove_orphans as remove},
-};
+use outgrow::repair::{Mended, remove_orphans as remove};
+use outgrow::{Error, Workspace};
 
+use super::DbCheck;
 use super::check::{Slow, of};
 use crate::output::{print, print_json};
 
