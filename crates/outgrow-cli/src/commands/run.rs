@@ -1,10 +1,10 @@
 //! `outgrow run`.
 
-use outgrow::WorkerOptions;
-use outgrow::{Error, Finished, RunOptions, SweepFile, Workspace};
+use std::path::PathBuf;
+
+use outgrow::{Error, Finished, RunOptions, SweepFile, WorkerOptions, Workspace};
 use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
-use std::path::PathBuf;
 
 use crate::{
     commands::this_program,

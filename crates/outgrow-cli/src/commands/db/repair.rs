@@ -1,13 +1,14 @@
 //! `outgrow db repair`: mends what `check` finds, and keeps what there was.
 
-use super::DbCheck;
-use outgrow::{
-    Error, Workspace,
-    repair::{Mended, remove_orphans as remove},
-};
+use outgrow::repair::{Mended, remove_orphans as remove};
+use outgrow::{Error, Workspace};
 
+use super::DbCheck;
 use super::check::{Slow, of};
 use crate::output::{print, print_json};
+
+const MENDED: &str = "mended; `outgrow run` of the sweep files trains what is missing, to the \
+                      same numbers";
 
 /// Mends a database.
 pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result<(), Error> {
@@ -26,16 +27,12 @@ pub fn repair(place: &Workspace, args: &DbCheck, remove_orphans: bool) -> Result
             let removed = removed.map(|bytes| {
                 format!("{} orphans were removed: {bytes} bytes", survey.orphans.len())
             });
-            let done = match survey.report.findings.is_empty() {
-                true => "nothing was to be mended".to_owned(),
-                false => {
-                    "mended; `outgrow run` of the sweep files trains what is missing, to the same \
-                     numbers"
-                        .to_owned()
-                }
+            let done = match &*survey.report.findings {
+                [] => "nothing was to be mended",
+                _ => MENDED,
             };
             let mut lines = survey.lines();
-            lines.extend(removed.into_iter().chain(said).chain([done]));
+            lines.extend(removed.into_iter().chain(said).chain([done.to_owned()]));
             print(&lines.join("\n"))
         }
     }
