@@ -20,7 +20,7 @@ use crate::publish;
 
 /// A corpus that can be fetched.
 #[allow(missing_docs)]
-pub struct Known {
+pub struct Dataset {
     pub name: &'static str,
     pub url: &'static str,
     /// Of the file that is fetched.
@@ -35,8 +35,8 @@ pub struct Known {
 
 /// All of them. WikiText-103's first home is gone; the archive here has the checksum of the
 /// original.
-pub const KNOWN: [Known; 6] = [
-    Known {
+pub const DATASETS: [Dataset; 6] = [
+    Dataset {
         name: "tinyshakespeare",
         url: "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         bytes: 1_115_394,
@@ -44,7 +44,7 @@ pub const KNOWN: [Known; 6] = [
         member: None,
         about: "a part of Shakespeare's plays, 1 MB",
     },
-    Known {
+    Dataset {
         name: "enwik8",
         url: "http://mattmahoney.net/dc/enwik8.zip",
         bytes: 36_445_475,
@@ -52,7 +52,7 @@ pub const KNOWN: [Known; 6] = [
         member: Some("enwik8"),
         about: "the first 100 MB of English Wikipedia in 2006, as XML",
     },
-    Known {
+    Dataset {
         name: "text8",
         url: "http://mattmahoney.net/dc/text8.zip",
         bytes: 31_344_016,
@@ -60,7 +60,7 @@ pub const KNOWN: [Known; 6] = [
         member: Some("text8"),
         about: "the same, letters and spaces only, 100 MB",
     },
-    Known {
+    Dataset {
         name: "wikitext-103",
         url: "https://huggingface.co/datasets/mattdangerw/wikitext-103-raw/resolve/main/wikitext-103-raw-v1.zip",
         bytes: 191_984_949,
@@ -68,7 +68,7 @@ pub const KNOWN: [Known; 6] = [
         member: Some("wikitext-103-raw/wiki.train.raw"),
         about: "good articles of Wikipedia, 540 MB of text",
     },
-    Known {
+    Dataset {
         name: "tinystories",
         url: "https://huggingface.co/datasets/roneneldan/TinyStories/resolve/f54c09fd23315a6f9c86f9dc80f725de7d8f9c64/TinyStoriesV2-GPT4-train.txt",
         bytes: 2_227_753_162,
@@ -76,7 +76,7 @@ pub const KNOWN: [Known; 6] = [
         member: None,
         about: "stories for small children, by GPT-4, 2.2 GB",
     },
-    Known {
+    Dataset {
         name: "fineweb-edu-sample",
         url: "https://huggingface.co/datasets/HuggingFaceFW/fineweb-edu/resolve/87f09149ef4734204d70ed1d046ddc9ca3f2b8f9/sample/10BT/000_00000.parquet",
         bytes: 2_152_819_114,
@@ -92,7 +92,7 @@ pub const KNOWN: [Known; 6] = [
 pub enum FetchError {
     /// There is none of that name.
     #[error("there is no corpus `{0}`; there are \
-             {known}", known = KNOWN.map(|known| known.name).join(", "))]
+             {known}", known = DATASETS.map(|known| known.name).join(", "))]
     Unknown(String),
     /// It did not come, though it was tried several times; what came is kept for the next time.
     #[error(
@@ -114,13 +114,13 @@ pub fn cache() -> PathBuf {
     base.unwrap_or_else(env::temp_dir).join("outgrow")
 }
 
-impl Known {
+impl Dataset {
     /// The corpus of a name.
     ///
     /// # Errors
     /// If there is none.
     pub fn of(name: &str) -> Result<&'static Self, FetchError> {
-        KNOWN
+        DATASETS
             .iter()
             .find(|known| known.name == name)
             .ok_or_else(|| FetchError::Unknown(name.into()))

@@ -23,16 +23,16 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// A folder with a tokenizer in it.
-struct Desk {
+struct Sandbox {
     folder: TempDir,
 }
 
-impl Desk {
+impl Sandbox {
     fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().expect("a folder") };
+        let sandbox = Self { folder: tempfile::tempdir().expect("a folder") };
         let text = ["growing models grow", "other models wait"].map(str::to_owned);
-        desk.write("t.json", train_bpe(text.into_iter(), 270).expect("a tokenizer"));
-        desk
+        sandbox.write("t.json", train_bpe(text.into_iter(), 270).expect("a tokenizer"));
+        sandbox
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,7 +103,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_same_documents_are_read_whatever_holds_them() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let objects = LINES.lines().collect::<Vec<_>>();
     let array = format!("[\n  {}\n]\n", objects.join(",\n  "));
     let pretty: Vec<String> = objects
@@ -155,14 +155,14 @@ fn the_same_documents_are_read_whatever_holds_them() {
         ),
         ("halves.jsonl", LINES.replace("\"u\"", "\"u\\ud83d\"").into_bytes()),
     ];
-    desk.write("reference.jsonl", lines);
-    let expected = desk.survey("reference.jsonl").expect("read").counts;
+    sandbox.write("reference.jsonl", lines);
+    let expected = sandbox.survey("reference.jsonl").expect("read").counts;
     assert_eq!(expected.documents, [3, 0]);
     for (name, bytes) in files {
-        desk.write(name, bytes);
-        let found = desk.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        sandbox.write(name, bytes);
+        let found = sandbox.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(found.counts, expected, "{name}");
-        let bytes = survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+        let bytes = survey(&sandbox.bytes(&[name]), Survey::default(), &()).expect(name);
         assert_eq!((bytes.counts.documents, bytes.counts.tokens), ([3, 0], [24 + 3, 0]), "{name}");
     }
 }
@@ -187,11 +187,11 @@ fn parquet(batch: &RecordBatch, compression: Compression) -> Vec<u8> {
 
 #[test]
 fn columns_of_text_are_read_whatever_their_type() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let texts = [Some("models grow"), None, Some(""), Some("others wait"), Some("ab")];
     let lines = texts.map(|text| serde_json::json!({ "text": text }).to_string() + "\n").concat();
-    desk.write("reference.jsonl", lines);
-    let expected = desk.survey("reference.jsonl").expect("read").counts;
+    sandbox.write("reference.jsonl", lines);
+    let expected = sandbox.survey("reference.jsonl").expect("read").counts;
     assert_eq!((expected.documents, expected.skipped.null, expected.skipped.empty), ([3, 0], 1, 1));
     let bytes = texts.map(|text| text.map(str::as_bytes));
     let keys = Int32Array::from(vec![Some(0), None, Some(1), Some(2), Some(3)]);
@@ -214,8 +214,8 @@ fn columns_of_text_are_read_whatever_their_type() {
             ("zstd", Compression::ZSTD(Default::default())),
         ] {
             for file in [format!("{name}-{codec}.parquet"), format!("{name}-{codec}")] {
-                desk.write(&file, parquet(&column(array.clone()), compression));
-                assert_eq!(desk.survey(&file).expect(&file).counts, expected, "{file}");
+                sandbox.write(&file, parquet(&column(array.clone()), compression));
+                assert_eq!(sandbox.survey(&file).expect(&file).counts, expected, "{file}");
             }
         }
     }
@@ -223,21 +223,21 @@ fn columns_of_text_are_read_whatever_their_type() {
     let inner: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
     let within =
         StructArray::from(vec![(Arc::new(Field::new("body", DataType::Utf8, true)), inner)]);
-    desk.write("nested.parquet", parquet(&column(Arc::new(within)), Compression::SNAPPY));
-    desk.write(
+    sandbox.write("nested.parquet", parquet(&column(Arc::new(within)), Compression::SNAPPY));
+    sandbox.write(
         "nested.jsonl",
         texts
             .map(|text| serde_json::json!({ "text": { "body": text } }).to_string() + "\n")
             .concat(),
     );
     for name in ["nested.parquet", "nested.jsonl"] {
-        let spec = DataSpec { field: Some("text.body".into()), ..desk.spec(&[name]) };
+        let spec = DataSpec { field: Some("text.body".into()), ..sandbox.spec(&[name]) };
         assert_eq!(survey(&spec, Survey::default(), &()).expect(name).counts, expected, "{name}");
-        let error = desk.survey(name).expect_err("no text").to_string();
+        let error = sandbox.survey(name).expect_err("no text").to_string();
         assert!(error.contains("data.field"), "{error}");
     }
     let numbers = column(Arc::new(Int64Array::from(vec![1, 2])));
-    desk.refused(&[
+    sandbox.refused(&[
         ("numbers.parquet", &parquet(&numbers, Compression::SNAPPY), "Int64, not text"),
         (
             "invalid.parquet",
@@ -252,7 +252,7 @@ fn columns_of_text_are_read_whatever_their_type() {
 
 #[test]
 fn what_is_no_text_is_refused_by_name() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let lines = LINES.as_bytes();
     let whole =
         parquet(&column(Arc::new(StringArray::from(vec!["models grow"]))), Compression::SNAPPY);
@@ -348,36 +348,36 @@ fn what_is_no_text_is_refused_by_name() {
         ("nulls.parquet", &nulls, "no text in it (2 entries: 2 null)"),
         ("nulls.jsonl", b"{\"text\": null}\n{\"text\": \"\"}\n", "(2 entries: 1 null, 1 empty)"),
     ];
-    desk.refused(&cases);
+    sandbox.refused(&cases);
     // Also as bytes, but for text in an encoding that none of these marks tells: that is bytes like
     // others.
     for (name, _, words) in
         cases.iter().filter(|(name, ..)| !["bare.txt", "latin1.txt", "nul.txt"].contains(name))
     {
         let error =
-            survey(&desk.bytes(&[name]), Survey::default(), &()).expect_err(name).to_string();
+            survey(&sandbox.bytes(&[name]), Survey::default(), &()).expect_err(name).to_string();
         assert!(error.contains(words), "{name}: {error}");
     }
     for name in ["bare.txt", "latin1.txt", "nul.txt"] {
-        survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+        survey(&sandbox.bytes(&[name]), Survey::default(), &()).expect(name);
     }
     // The user's word stands above what a file seems to be.
     for name in ["a.csv", "not.json", "settings.json", "columns.json"] {
-        let spec = DataSpec { format: Some(TextFormat::Text), ..desk.spec(&[name]) };
+        let spec = DataSpec { format: Some(TextFormat::Text), ..sandbox.spec(&[name]) };
         assert_eq!(
             survey(&spec, Survey::default(), &()).expect(name).counts.documents,
             [1, 0],
             "{name}"
         );
     }
-    desk.write("lines.md", LINES);
-    let spec = DataSpec { format: Some(TextFormat::Json), ..desk.spec(&["lines.md"]) };
+    sandbox.write("lines.md", LINES);
+    let spec = DataSpec { format: Some(TextFormat::Json), ..sandbox.spec(&["lines.md"]) };
     assert_eq!(survey(&spec, Survey::default(), &()).expect("read").counts.documents, [3, 0]);
 }
 
 #[test]
 fn plain_text_is_read_as_it_stands() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (name, bytes) in [
         ("a.txt", &b"{curly} beginnings\n"[..]),
         ("b.txt", b"[1] a reference\n"),
@@ -388,8 +388,8 @@ fn plain_text_is_read_as_it_stands() {
         ("g.txt", b"{\"text\": \"a\"}\nthen prose\n"),
         ("h.xml", b"<a>b</a>"),
     ] {
-        desk.write(name, bytes);
-        let found = desk.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        sandbox.write(name, bytes);
+        let found = sandbox.survey(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(
             (found.counts.documents, found.counts.bytes),
             ([1, 0], [bytes.len() as u64, 0]),
@@ -397,19 +397,19 @@ fn plain_text_is_read_as_it_stands() {
         );
         assert_eq!(found.counts.changed, 0, "{name}");
         // A mark is no text, and bytes are the same with and without it.
-        desk.write("marked", [b"\xef\xbb\xbf", bytes].concat());
-        let marked = survey(&desk.bytes(&["marked"]), Survey::default(), &()).expect(name);
-        let plain = survey(&desk.bytes(&[name]), Survey::default(), &()).expect(name);
+        sandbox.write("marked", [b"\xef\xbb\xbf", bytes].concat());
+        let marked = survey(&sandbox.bytes(&["marked"]), Survey::default(), &()).expect(name);
+        let plain = survey(&sandbox.bytes(&[name]), Survey::default(), &()).expect(name);
         assert_eq!((marked.digest, marked.counts), (plain.digest, plain.counts), "{name}");
     }
 }
 
 #[test]
 fn folders_of_data_are_their_data() {
-    let desk = Desk::new();
-    desk.write("ds/data/x.jsonl", LINES);
-    desk.write("ds/data/y.json", LINES);
-    let alone = desk.survey("ds").expect("read");
+    let sandbox = Sandbox::new();
+    sandbox.write("ds/data/x.jsonl", LINES);
+    sandbox.write("ds/data/y.json", LINES);
+    let alone = sandbox.survey("ds").expect("read");
     for (name, bytes) in [
         ("ds/README.md", &b"# Card\n"[..]),
         ("ds/LICENSE", b"free\n"),
@@ -421,39 +421,39 @@ fn folders_of_data_are_their_data() {
         ("ds/logo.png", b"\x89PNG\r\n\x1a\n"),
         ("ds/_SUCCESS", b""),
     ] {
-        desk.write(name, bytes);
+        sandbox.write(name, bytes);
     }
-    let found = desk.survey("ds").expect("read");
+    let found = sandbox.survey("ds").expect("read");
     assert_eq!((&found.digest, &found.counts), (&alone.digest, &alone.counts));
     assert_eq!(found.left_out.len(), 9, "{:?}", found.left_out);
     assert_eq!(found.files[0].files, 2);
     // Texts beside them are read, and what is named as data is never passed over.
-    desk.write("ds/more.txt", "plain text\n");
-    assert_eq!(desk.documents("ds"), 7);
-    desk.refused(&[("ds/z.jsonl.xz", b"\xfd7zXZ\0", "xz")]);
-    assert!(desk.survey("ds").expect_err("refused").to_string().contains("z.jsonl.xz"));
+    sandbox.write("ds/more.txt", "plain text\n");
+    assert_eq!(sandbox.documents("ds"), 7);
+    sandbox.refused(&[("ds/z.jsonl.xz", b"\xfd7zXZ\0", "xz")]);
+    assert!(sandbox.survey("ds").expect_err("refused").to_string().contains("z.jsonl.xz"));
     // Without data, all of a folder is text.
     for (name, bytes) in [
         ("code/a.rs", "fn a() {}"),
         ("code/README.md", "# b"),
         ("code/package.json", "{\n \"name\": \"c\"\n}"),
     ] {
-        desk.write(name, bytes);
+        sandbox.write(name, bytes);
     }
     // Settings are no text.
-    let code = desk.survey("code").expect("read");
+    let code = sandbox.survey("code").expect("read");
     assert_eq!(code.counts.documents, [2, 0]);
     assert!(code.left_out[0].path.ends_with("package.json"), "{:?}", code.left_out);
     assert!(code.left_out[0].why.contains("but name"), "{:?}", code.left_out);
     // But not if it is data whose field is another one.
-    desk.write("mistaken/README.md", "# Card");
-    desk.write("mistaken/a.json", LINES.replace("\"text\"", "\"content\""));
-    assert!(desk.survey("mistaken").expect_err("refused").to_string().contains("but content"));
+    sandbox.write("mistaken/README.md", "# Card");
+    sandbox.write("mistaken/a.json", LINES.replace("\"text\"", "\"content\""));
+    assert!(sandbox.survey("mistaken").expect_err("refused").to_string().contains("but content"));
 }
 
 #[test]
 fn json_without_the_text_is_never_trained_on() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let one = b"{\"content\": \"real\"}".as_slice();
     let pretty = b"{\n \"content\": \"real\",\n \"n\": [{\"text\": 1}]\n}\n".as_slice();
     let array = b"[{\"content\": \"a\"}, {\"content\": \"b\"}]".as_slice();
@@ -477,9 +477,9 @@ fn json_without_the_text_is_never_trained_on() {
     for (n, (name, bytes, words)) in cases.into_iter().enumerate() {
         for (beside, text) in [("a.txt", "models wait"), ("a.jsonl", "{\"text\": \"a\"}\n")] {
             let folder = format!("{n}-{beside}");
-            desk.write(&format!("{folder}/{beside}"), text);
-            desk.write(&format!("{folder}/{name}"), bytes);
-            for spec in [desk.spec(&[&folder]), desk.bytes(&[&folder])] {
+            sandbox.write(&format!("{folder}/{beside}"), text);
+            sandbox.write(&format!("{folder}/{name}"), bytes);
+            for spec in [sandbox.spec(&[&folder]), sandbox.bytes(&[&folder])] {
                 let found = survey(&spec, Survey::default(), &()).expect(name);
                 assert_eq!(found.counts.documents, [1, 0], "{name} beside {beside}");
                 assert_eq!(found.left_out.len(), 1, "{name} beside {beside}");
@@ -489,7 +489,7 @@ fn json_without_the_text_is_never_trained_on() {
         }
         // Alone, or named by hand, it is refused.
         let alone = format!("{n}-alone");
-        desk.write(&format!("{alone}/{name}"), bytes);
+        sandbox.write(&format!("{alone}/{name}"), bytes);
         let (by_hand, text) = (format!("{n}-a.txt/{name}"), format!("{n}-a.txt/a.txt"));
         let mut all = vec![vec![&*alone], vec![&*by_hand]];
         // What has no entry has no other text, either.
@@ -497,20 +497,20 @@ fn json_without_the_text_is_never_trained_on() {
             all.extend([vec![&*text, &*by_hand], vec![&*alone, &*text]]);
         }
         for names in &all {
-            for spec in [desk.spec(names), desk.bytes(names)] {
+            for spec in [sandbox.spec(names), sandbox.bytes(names)] {
                 let error = survey(&spec, Survey::default(), &()).expect_err(name).to_string();
                 assert!(error.contains(name), "{names:?}: {error}");
             }
         }
     }
     // As it stands, if the user wants that.
-    let spec = DataSpec { format: Some(TextFormat::Text), ..desk.spec(&["0-a.txt"]) };
+    let spec = DataSpec { format: Some(TextFormat::Text), ..sandbox.spec(&["0-a.txt"]) };
     assert_eq!(survey(&spec, Survey::default(), &()).expect("read").counts.documents, [2, 0]);
 }
 
 #[test]
 fn data_is_data_whichever_of_its_entries_has_the_text() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let packed = gzip(b"[{\"id\": 0}, {\"text\": \"real\"}]");
     let many = "{\"id\": 0}\n".repeat(900) + "{\"text\": \"real\"}\n";
     let late = "{\"id\": 0}\n".repeat(1100) + "{\"text\": \"real\"}\n";
@@ -524,9 +524,9 @@ fn data_is_data_whichever_of_its_entries_has_the_text() {
             ("h.json", many.as_bytes(), 900),
         ] {
             let folder = format!("{beside}-{name}");
-            desk.write(&format!("{folder}/{beside}"), text);
-            desk.write(&format!("{folder}/{name}"), bytes);
-            let found = desk.survey(&folder).expect(name);
+            sandbox.write(&format!("{folder}/{beside}"), text);
+            sandbox.write(&format!("{folder}/{name}"), bytes);
+            let found = sandbox.survey(&folder).expect(name);
             let skipped = found.counts.skipped.missing;
             assert_eq!((found.counts.documents, skipped), ([2, 0], missing), "{folder}");
             assert!(found.left_out.is_empty(), "{folder}: {:?}", found.left_out);
@@ -538,22 +538,22 @@ fn data_is_data_whichever_of_its_entries_has_the_text() {
             ("z.json", b"[{\"text\": \"real\"} nonsense]"),
         ] {
             let folder = format!("{beside}-{name}");
-            desk.write(&format!("{folder}/{beside}"), text);
-            desk.write(&format!("{folder}/{name}"), bytes);
-            let error = desk.survey(&folder).expect_err(name).to_string();
+            sandbox.write(&format!("{folder}/{beside}"), text);
+            sandbox.write(&format!("{folder}/{name}"), bytes);
+            let error = sandbox.survey(&folder).expect_err(name).to_string();
             assert!(error.contains(name), "{error}");
         }
     }
     // So many without one are none, and that is said.
-    desk.write("late/a.jsonl", "{\"text\": \"real one\"}\n");
-    desk.write("late/b.json", late);
-    let left = desk.survey("late").expect("read").left_out;
+    sandbox.write("late/a.jsonl", "{\"text\": \"real one\"}\n");
+    sandbox.write("late/b.json", late);
+    let left = sandbox.survey("late").expect("read").left_out;
     assert!(left[0].why.contains("none of its 1000 objects"), "{left:?}");
 }
 
 #[test]
 fn all_paths_decide_together_what_is_read() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (name, bytes) in [
         ("w/data/x.jsonl", LINES),
         ("w/README.md", "# Card\n"),
@@ -563,11 +563,11 @@ fn all_paths_decide_together_what_is_read() {
         ("notes/README.md", "# notes\n"),
         ("v/y.jsonl", "{\"text\": \"held out\"}\n"),
     ] {
-        desk.write(name, bytes);
+        sandbox.write(name, bytes);
     }
-    fs::create_dir(desk.path("links")).expect("a folder");
-    symlink("../w/data", desk.path("links/data")).expect("a link");
-    desk.write("links/README.md", "# Card\n");
+    fs::create_dir(sandbox.path("links")).expect("a folder");
+    symlink("../w/data", sandbox.path("links/data")).expect("a link");
+    sandbox.write("links/README.md", "# Card\n");
     // Documents, and whether the card, the license and two texts are left out.
     let cases: [(&[&str], u64, &[&str]); 14] = [
         (&["w"], 3, &["README.md", "LICENSE", "a.md", "b.rs"]),
@@ -588,7 +588,7 @@ fn all_paths_decide_together_what_is_read() {
         (&["links", "w"], 3, &["links/README.md", "w/README.md", "LICENSE", "a.md", "b.rs"]),
     ];
     for (names, documents, left_out) in cases {
-        let found = survey(&desk.spec(names), Survey::default(), &()).expect("read");
+        let found = survey(&sandbox.spec(names), Survey::default(), &()).expect("read");
         assert_eq!(found.counts.documents, [documents, 0], "{names:?}");
         let left = found.left_out.iter().filter(|file| !file.why.contains("already"));
         let left: Vec<&str> = left.map(|file| &*file.path).collect();
@@ -599,8 +599,8 @@ fn all_paths_decide_together_what_is_read() {
     }
     // Validation text is beside it, too.
     let with = |validation: &[&str], names: &[&str]| {
-        let paths = desk.bytes(validation).paths;
-        let spec = DataSpec { validation_paths: paths, ..desk.spec(names) };
+        let paths = sandbox.bytes(validation).paths;
+        let spec = DataSpec { validation_paths: paths, ..sandbox.spec(names) };
         survey(&spec, Survey::default(), &())
     };
     let documents = |validation: &[&str], names: &[&str]| {
@@ -623,13 +623,13 @@ fn all_paths_decide_together_what_is_read() {
 
 #[test]
 fn each_file_is_read_once() {
-    let desk = Desk::new();
-    let file = desk.write("l/x.jsonl", LINES);
-    symlink("x.jsonl", desk.path("l/y.jsonl")).expect("a link");
-    fs::hard_link(&file, desk.path("l/z.jsonl")).expect("a link");
-    fs::create_dir(desk.path("other")).expect("a folder");
-    symlink("../l", desk.path("other/m")).expect("a link");
-    symlink("../l", desk.path("other/n")).expect("a link");
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("l/x.jsonl", LINES);
+    symlink("x.jsonl", sandbox.path("l/y.jsonl")).expect("a link");
+    fs::hard_link(&file, sandbox.path("l/z.jsonl")).expect("a link");
+    fs::create_dir(sandbox.path("other")).expect("a folder");
+    symlink("../l", sandbox.path("other/m")).expect("a link");
+    symlink("../l", sandbox.path("other/n")).expect("a link");
     for names in [
         &["l"][..],
         &["l", "l"],
@@ -637,7 +637,7 @@ fn each_file_is_read_once() {
         &["other"],
         &["l", "other", "l/z.jsonl"],
     ] {
-        let found = survey(&desk.spec(names), Survey::default(), &()).expect("read");
+        let found = survey(&sandbox.spec(names), Survey::default(), &()).expect("read");
         assert_eq!(found.counts.documents, [3, 0], "{names:?}");
         assert!(
             found.left_out.iter().any(|left_out| left_out.why.contains("already")),
@@ -651,16 +651,16 @@ fn each_file_is_read_once() {
         ("self", ".", "leads back"),
         ("none", "nowhere", "cannot read"),
     ] {
-        symlink(to, desk.path("l").join(link)).expect("a link");
-        let error = desk.survey("l").expect_err(link).to_string();
+        symlink(to, sandbox.path("l").join(link)).expect("a link");
+        let error = sandbox.survey("l").expect_err(link).to_string();
         assert!(error.contains(link) && error.contains(words) && error.len() < 300, "{error}");
-        fs::remove_file(desk.path("l").join(link)).expect("removed");
+        fs::remove_file(sandbox.path("l").join(link)).expect("removed");
     }
     // Each is told as what it is.
-    fs::create_dir(desk.path("hidden")).expect("a folder");
-    desk.write("hidden/.a.txt", "a");
-    desk.write("hidden/.b.txt", "b");
-    symlink("nowhere", desk.path("dangling")).expect("a link");
+    fs::create_dir(sandbox.path("hidden")).expect("a folder");
+    sandbox.write("hidden/.a.txt", "a");
+    sandbox.write("hidden/.b.txt", "b");
+    symlink("nowhere", sandbox.path("dangling")).expect("a link");
     for (name, words) in [
         ("hidden", "nothing in it is read"),
         ("hidden", ".a.txt (hidden) and 1 more"),
@@ -669,42 +669,42 @@ fn each_file_is_read_once() {
         ("l/[ab].jsonl", "patterns are not expanded"),
         ("l/none.jsonl", "l/none.jsonl: No such file or directory (os error 2)"),
     ] {
-        let error = desk.survey(name).expect_err(name).to_string();
+        let error = sandbox.survey(name).expect_err(name).to_string();
         assert!(error.contains(name) && error.contains(words), "{error}");
     }
-    let pipe = desk.path("l/pipe.jsonl");
+    let pipe = sandbox.path("l/pipe.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs");
     assert!(made.success());
     for path in ["l", "l/pipe.jsonl", "/dev/zero"] {
-        let error = desk.survey(path).expect_err("special").to_string();
+        let error = sandbox.survey(path).expect_err("special").to_string();
         assert!(error.contains("not a file"), "{error}");
     }
 }
 
 #[test]
 fn files_of_the_database_are_left_out_and_never_opened() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let own = ["o.db", "o.db-wal", "o.db-shm", "o.db-journal", "o.db.text", "o.db.checkpoints"]
-        .map(|name| desk.path("d").join(name));
-    desk.write("v.txt", "models wait");
-    desk.write("d/x.jsonl", LINES);
-    let alone = desk.survey("d").expect("read");
-    desk.write("d/o.db.text/a.train", "prepared");
-    desk.write("d/o.db.checkpoints/t/model.json", "{}");
-    desk.write("d/o.db", b"SQLite format 3\0");
+        .map(|name| sandbox.path("d").join(name));
+    sandbox.write("v.txt", "models wait");
+    sandbox.write("d/x.jsonl", LINES);
+    let alone = sandbox.survey("d").expect("read");
+    sandbox.write("d/o.db.text/a.train", "prepared");
+    sandbox.write("d/o.db.checkpoints/t/model.json", "{}");
+    sandbox.write("d/o.db", b"SQLite format 3\0");
     // Whoever opens a pipe waits for ever; so does a socket's reader fail.
     for name in ["d/o.db-wal", "d/o.db-shm"] {
-        let made = std::process::Command::new("mkfifo").arg(desk.path(name)).status();
+        let made = std::process::Command::new("mkfifo").arg(sandbox.path(name)).status();
         assert!(made.expect("it runs").success());
     }
     // By another name, they are the same files.
-    fs::hard_link(desk.path("d/o.db"), desk.path("d/copy.db")).expect("a link");
-    symlink("o.db-wal", desk.path("d/log")).expect("a link");
-    symlink("o.db.text/a.train", desk.path("d/prepared.txt")).expect("a link");
-    symlink("d", desk.path("e")).expect("a link");
+    fs::hard_link(sandbox.path("d/o.db"), sandbox.path("d/copy.db")).expect("a link");
+    symlink("o.db-wal", sandbox.path("d/log")).expect("a link");
+    symlink("o.db.text/a.train", sandbox.path("d/prepared.txt")).expect("a link");
+    symlink("d", sandbox.path("e")).expect("a link");
     for name in ["d", "e"] {
         let how = Survey { own: &own, ..Survey::default() };
-        let found = survey(&desk.spec(&[name]), how, &()).expect("read");
+        let found = survey(&sandbox.spec(&[name]), how, &()).expect("read");
         assert_eq!((&found.digest, &found.counts), (&alone.digest, &alone.counts), "{name}");
         let mut left: Vec<String> = found.left_out.iter().map(|file| file.path.clone()).collect();
         left.sort();
@@ -718,51 +718,51 @@ fn files_of_the_database_are_left_out_and_never_opened() {
             "o.db.text",
             "prepared.txt",
         ];
-        let expected = expected.map(|file| desk.path(name).join(file).display().to_string());
+        let expected = expected.map(|file| sandbox.path(name).join(file).display().to_string());
         assert_eq!(left, expected);
         assert!(found.left_out.iter().all(|file| file.why == "it belongs to this database"));
         let spec = DataSpec {
-            validation_paths: Some(vec![desk.path("v.txt").display().to_string()]),
-            ..desk.spec(&[name])
+            validation_paths: Some(vec![sandbox.path("v.txt").display().to_string()]),
+            ..sandbox.spec(&[name])
         };
         let (_, opened) =
-            Corpus::open_told(&spec, &desk.path("c"), &own, &()).expect("it is prepared");
+            Corpus::open_told(&spec, &sandbox.path("c"), &own, &()).expect("it is prepared");
         assert_eq!(opened.left_out, found.left_out);
     }
     // Named by hand they are refused.
     for name in ["d/o.db", "d/o.db-wal", "d/o.db.text", "d/o.db.text/a.train", "d/copy.db"] {
         let how = Survey { own: &own, ..Survey::default() };
-        let error = survey(&desk.spec(&[name]), how, &()).expect_err(name).to_string();
+        let error = survey(&sandbox.spec(&[name]), how, &()).expect_err(name).to_string();
         assert!(error.contains(name) && error.contains("belongs to this database"), "{error}");
     }
 }
 
 #[test]
 fn a_hubs_cache_is_read_through_its_links() {
-    let desk = Desk::new();
-    desk.write("hub/blobs/0a1b", LINES);
-    desk.write("hub/blobs/2c3d", "# Card");
+    let sandbox = Sandbox::new();
+    sandbox.write("hub/blobs/0a1b", LINES);
+    sandbox.write("hub/blobs/2c3d", "# Card");
     for revision in ["r1", "r2"] {
-        let folder = desk.path("hub/snapshots").join(revision);
+        let folder = sandbox.path("hub/snapshots").join(revision);
         fs::create_dir_all(folder.join("data")).expect("a folder");
         symlink("../../../blobs/0a1b", folder.join("data/x.jsonl")).expect("a link");
         symlink("../../blobs/2c3d", folder.join("README.md")).expect("a link");
     }
     for name in ["hub/snapshots/r1", "hub/snapshots", "hub"] {
-        assert_eq!(desk.documents(name), 3, "{name}");
+        assert_eq!(sandbox.documents(name), 3, "{name}");
     }
 }
 
 #[test]
 fn entries_without_text_are_left_out_and_counted() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let rows = ["\"a\"", "null", "NaN", "\"\"", "\"x\\ud83d\"", "\"b\""];
     let lines =
         rows.map(|row| format!("{{\"text\": {row}, \"n\": NaN}}\n")).concat() + "{\"n\": 1}\n";
-    desk.write("a.jsonl", &lines);
-    desk.write("a.json", format!("[{}]", lines.trim_end().replace('\n', ",")));
+    sandbox.write("a.jsonl", &lines);
+    sandbox.write("a.json", format!("[{}]", lines.trim_end().replace('\n', ",")));
     for name in ["a.jsonl", "a.json"] {
-        let found = desk.survey(name).expect("read");
+        let found = sandbox.survey(name).expect("read");
         let skipped = found.counts.skipped;
         assert_eq!(
             (skipped.null, skipped.empty, skipped.halves, skipped.missing),
@@ -780,8 +780,8 @@ fn entries_without_text_are_left_out_and_counted() {
 
 #[test]
 fn many_small_files_are_read() {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("many")).expect("a folder");
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("many")).expect("a folder");
     let (mut train, mut validation) = (vec![], vec![]);
     // More than a process may have open at a time.
     for i in 0..3000 {
@@ -789,10 +789,10 @@ fn many_small_files_are_read() {
         let cut = text.len() - (text.len() as f64 * 0.1).round() as usize;
         train.extend_from_slice(&text.as_bytes()[..cut]);
         validation.extend_from_slice(&text.as_bytes()[cut..]);
-        fs::write(desk.path("many").join(format!("{i:04}.txt")), text).expect("written");
+        fs::write(sandbox.path("many").join(format!("{i:04}.txt")), text).expect("written");
     }
-    let spec = DataSpec { validation: Some(0.1), ..desk.bytes(&["many"]) };
-    let corpus = Corpus::open(&spec, &desk.path("cache")).expect("read");
+    let spec = DataSpec { validation: Some(0.1), ..sandbox.bytes(&["many"]) };
+    let corpus = Corpus::open(&spec, &sandbox.path("cache")).expect("read");
     assert_eq!(corpus.sizes(), (train.len(), validation.len()));
     // The digest of raw text is one of its bytes, whatever files they are in.
     let mut hasher = blake3::Hasher::new();
@@ -803,14 +803,14 @@ fn many_small_files_are_read() {
 
 #[test]
 fn validation_text_can_be_files_of_its_own() {
-    let desk = Desk::new();
-    desk.write("data/train.jsonl", LINES.to_owned() + "{\"text\": \"in both\"}\n");
-    desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
+    let sandbox = Sandbox::new();
+    sandbox.write("data/train.jsonl", LINES.to_owned() + "{\"text\": \"in both\"}\n");
+    sandbox.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
     let named = |spec: DataSpec| DataSpec {
-        validation_paths: Some(vec![desk.path("data/validation.jsonl").display().to_string()]),
+        validation_paths: Some(vec![sandbox.path("data/validation.jsonl").display().to_string()]),
         ..spec
     };
-    for spec in [named(desk.spec(&["data"])), named(desk.bytes(&["data"]))] {
+    for spec in [named(sandbox.spec(&["data"])), named(sandbox.bytes(&["data"]))] {
         let found = survey(&spec, Survey::default(), &()).expect("read");
         // What validates is not trained on, though it lies in the same folder.
         assert_eq!((found.counts.documents, found.counts.in_both), ([4, 2], 1));
@@ -818,55 +818,57 @@ fn validation_text_can_be_files_of_its_own() {
             found.warnings().iter().any(|warning| warning.contains("1 training documents are"))
         );
         assert!(found.left_out.iter().any(|left_out| left_out.path.ends_with("validation.jsonl")));
-        let corpus = Corpus::open(&spec, &desk.path("cache")).expect("read");
+        let corpus = Corpus::open(&spec, &sandbox.path("cache")).expect("read");
         assert_eq!(corpus.digest(), found.digest);
         // By content: another name is the same text, other words are others.
-        desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held in\"}\n");
+        sandbox
+            .write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held in\"}\n");
         assert_ne!(survey(&spec, Survey::default(), &()).expect("read").digest, found.digest);
-        desk.write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
+        sandbox
+            .write("data/validation.jsonl", "{\"text\": \"in both\"}\n{\"text\": \"held out\"}\n");
         assert_eq!(survey(&spec, Survey::default(), &()).expect("read").digest, found.digest);
     }
-    desk.write("raw/train.txt", "models grow");
-    desk.write("raw/validation.txt", "models grow");
+    sandbox.write("raw/train.txt", "models grow");
+    sandbox.write("raw/validation.txt", "models grow");
     let raw = DataSpec {
-        validation_paths: Some(vec![desk.path("raw/validation.txt").display().to_string()]),
-        ..desk.bytes(&["raw/train.txt"])
+        validation_paths: Some(vec![sandbox.path("raw/validation.txt").display().to_string()]),
+        ..sandbox.bytes(&["raw/train.txt"])
     };
     let found = survey(&raw, Survey::default(), &()).expect("read");
     assert_eq!((found.counts.tokens, found.counts.in_both), ([11, 11], 1));
-    assert_eq!(Corpus::open(&raw, &desk.path("cache")).expect("read").sizes(), (11, 11));
+    assert_eq!(Corpus::open(&raw, &sandbox.path("cache")).expect("read").sizes(), (11, 11));
 }
 
 #[test]
 fn prepared_text_is_verified() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let text = "models grow while others wait\n".repeat(200);
-    desk.write("a.txt", &text);
-    desk.write(
+    sandbox.write("a.txt", &text);
+    sandbox.write(
         "a.jsonl",
         text.lines()
             .map(|line| serde_json::json!({ "text": line }).to_string() + "\n")
             .collect::<String>(),
     );
     let specs = [
-        desk.bytes(&["a.txt"]),
-        desk.bytes(&["a.jsonl"]),
-        desk.spec(&["a.txt"]),
-        desk.spec(&["a.jsonl"]),
+        sandbox.bytes(&["a.txt"]),
+        sandbox.bytes(&["a.jsonl"]),
+        sandbox.spec(&["a.txt"]),
+        sandbox.spec(&["a.jsonl"]),
     ];
     for (n, spec) in specs.into_iter().enumerate() {
-        let cache = desk.path(&format!("cache-{n}"));
+        let cache = sandbox.path(&format!("cache-{n}"));
         // All lines are alike, so those of JSON need files of their own.
         let spec = DataSpec {
             validation_paths: spec
                 .paths
                 .clone()
-                .map(|_| vec![desk.path("t.json").display().to_string()]),
+                .map(|_| vec![sandbox.path("t.json").display().to_string()]),
             format: None,
             ..spec
         };
         let spec = DataSpec { validation: Some(0.1), validation_paths: None, ..spec };
-        let spec = if n % 2 == 1 { with_own_validation(&desk, spec) } else { spec };
+        let spec = if n % 2 == 1 { with_own_validation(&sandbox, spec) } else { spec };
         let corpus = Corpus::open(&spec, &cache).expect("written");
         let order = outgrow_data::Order::new(1);
         let before = format!("{:?}", corpus.sequence(&order, 3, 8));
@@ -902,10 +904,10 @@ fn prepared_text_is_verified() {
 
 #[test]
 fn a_refusal_leaves_prepared_text_of_others_as_it_is() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let line = |n: usize| format!("{{\"text\": \"models grow {n} while others wait\"}}\n");
-    desk.write("a.jsonl", (0..200).map(line).collect::<String>());
-    desk.write("a.txt", (0..200).map(line).collect::<String>().replace('"', ""));
+    sandbox.write("a.jsonl", (0..200).map(line).collect::<String>());
+    sandbox.write("a.txt", (0..200).map(line).collect::<String>().replace('"', ""));
     let listed = |cache: &Path| {
         let entries = fs::read_dir(cache).into_iter().flatten();
         let files = entries.map(|entry| entry.expect("an entry").path());
@@ -914,11 +916,12 @@ fn a_refusal_leaves_prepared_text_of_others_as_it_is() {
         files.sort();
         files
     };
-    for (n, spec) in [desk.spec(&["a.jsonl"]), desk.bytes(&["a.jsonl"]), desk.bytes(&["a.txt"])]
-        .into_iter()
-        .enumerate()
+    for (n, spec) in
+        [sandbox.spec(&["a.jsonl"]), sandbox.bytes(&["a.jsonl"]), sandbox.bytes(&["a.txt"])]
+            .into_iter()
+            .enumerate()
     {
-        let cache = desk.path(&format!("cache-{n}"));
+        let cache = sandbox.path(&format!("cache-{n}"));
         let with = |share: f64, seq_len: usize| DataSpec {
             validation: Some(share),
             seq_len,
@@ -946,11 +949,11 @@ fn a_refusal_leaves_prepared_text_of_others_as_it_is() {
     }
 }
 
-fn with_own_validation(desk: &Desk, spec: DataSpec) -> DataSpec {
-    desk.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
+fn with_own_validation(sandbox: &Sandbox, spec: DataSpec) -> DataSpec {
+    sandbox.write("own.jsonl", "{\"text\": \"others wait while models grow\"}\n".repeat(20));
     DataSpec {
         validation: None,
-        validation_paths: Some(vec![desk.path("own.jsonl").display().to_string()]),
+        validation_paths: Some(vec![sandbox.path("own.jsonl").display().to_string()]),
         ..spec
     }
 }
@@ -966,7 +969,7 @@ proptest! {
         with_tokenizer in any::<bool>(),
         share in 0.1..0.9f64,
     ) {
-        let desk = Desk::new();
+        let sandbox = Sandbox::new();
         let lines: String = texts.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect();
         let (name, bytes) = match form {
             0 => ("a.jsonl", lines.into_bytes()),
@@ -974,10 +977,10 @@ proptest! {
             2 => ("a.txt", texts.join("\n").replace(['\0', '\u{feff}'], "x").into_bytes()),
             _ => ("a.parquet", parquet(&column(Arc::new(StringArray::from(texts.clone()))), Compression::SNAPPY)),
         };
-        desk.write(name, bytes);
-        let spec = if with_tokenizer { desk.spec(&[name]) } else { desk.bytes(&[name]) };
+        sandbox.write(name, bytes);
+        let spec = if with_tokenizer { sandbox.spec(&[name]) } else { sandbox.bytes(&[name]) };
         let spec = DataSpec { validation: Some(share), ..spec };
-        let cache = desk.path("cache");
+        let cache = sandbox.path("cache");
         let surveyed = survey(&spec, Survey::default(), &());
         let opened = Corpus::open_told(&spec, &cache, &[], &());
         match (surveyed, opened) {
@@ -1001,10 +1004,11 @@ proptest! {
 
 #[test]
 fn a_path_is_a_path() {
-    let desk = Desk::new();
-    let error = desk.survey("nowhere").expect_err("missing").to_string();
+    let sandbox = Sandbox::new();
+    let error = sandbox.survey("nowhere").expect_err("missing").to_string();
     assert!(error.contains("nowhere") && !error.contains("data.paths"), "{error}");
-    let spec = DataSpec { tokenizer: Some("/no/tokenizer.json".into()), ..desk.spec(&["t.json"]) };
+    let spec =
+        DataSpec { tokenizer: Some("/no/tokenizer.json".into()), ..sandbox.spec(&["t.json"]) };
     let error = survey(&spec, Survey::default(), &()).expect_err("missing").to_string();
     assert!(error.starts_with("/no/tokenizer.json: cannot read the tokenizer"), "{error}");
     let spec = DataSpec { paths: Some(vec![String::new()]), ..DataSpec::of_paths(1) };
@@ -1015,7 +1019,7 @@ fn a_path_is_a_path() {
 
 #[test]
 fn a_plain_text_is_held_to_the_same_rules() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let whole = parquet(&column(Arc::new(StringArray::from(vec!["a"]))), Compression::SNAPPY);
     let packed = gzip(b"models grow");
     let cases: [(&str, &[u8], &str); 11] = [
@@ -1032,14 +1036,14 @@ fn a_plain_text_is_held_to_the_same_rules() {
         ("mark.txt", b"\xef\xbb\xbf", "is empty"),
     ];
     for (name, bytes, words) in cases {
-        let path = desk.write(name, bytes);
+        let path = sandbox.write(name, bytes);
         for is_tokenized in [true, false] {
             let error = plain_text(&path, is_tokenized).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains(words), "{error}");
         }
     }
     // A tokenizer has no NUL; bytes have.
-    let nul = desk.write("nul.txt", "a\nb\0c");
+    let nul = sandbox.write("nul.txt", "a\nb\0c");
     let error = plain_text(&nul, true).expect_err("NUL").to_string();
     assert!(error.contains("nul.txt, line 2: byte 3 is NUL"), "{error}");
     assert_eq!(plain_text(&nul, false).expect("bytes"), "a\nb\0c");
@@ -1048,7 +1052,7 @@ fn a_plain_text_is_held_to_the_same_rules() {
         ("c.csv", b"a,b\n", "a,b\n"),
         ("d", b"{curly} words", "{curly} words"),
     ] {
-        let path = desk.write(name, bytes);
+        let path = sandbox.write(name, bytes);
         for is_tokenized in [true, false] {
             assert_eq!(plain_text(&path, is_tokenized).expect(name), text);
         }

@@ -12,9 +12,9 @@ use outgrow_data::{Corpus, Summary, Survey, Tokenizer, check_vocab_size, survey,
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-struct Desk(TempDir);
+struct Sandbox(TempDir);
 
-impl Desk {
+impl Sandbox {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
@@ -62,11 +62,11 @@ fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
 
 #[test]
 fn what_is_stored_for_another_use_does_not_touch_text() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let lines = "{\"text\": \"growing models wait and other models grow\"}\n".repeat(30);
-    desk.write("a.jsonl", lines);
-    desk.write("t.json", bpe().to_string());
-    let plain = desk.survey("a.jsonl", "t.json");
+    sandbox.write("a.jsonl", lines);
+    sandbox.write("t.json", bpe().to_string());
+    let plain = sandbox.survey("a.jsonl", "t.json");
     let truncation =
         json!({ "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 });
     let padding = |strategy: Value| json!({ "strategy": strategy, "direction": "Left", "pad_to_multiple_of": 7, "pad_id": 1, "pad_type_id": 0, "pad_token": "x" });
@@ -91,8 +91,8 @@ fn what_is_stored_for_another_use_does_not_touch_text() {
     ];
     for (name, changes, note) in cases {
         let file = format!("{name}.json");
-        desk.write(&file, with(bpe(), &changes).to_string());
-        let found = desk.survey("a.jsonl", &file);
+        sandbox.write(&file, with(bpe(), &changes).to_string());
+        let found = sandbox.survey("a.jsonl", &file);
         // The same tokens, and so the same identity.
         assert_eq!((&found.counts, &found.digest), (&plain.counts, &plain.digest), "{name}");
         assert_eq!(found.notes.is_empty(), note.is_none(), "{name}: {:?}", found.notes);
@@ -233,18 +233,18 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
             "does not have",
         ),
     ];
-    let desk = Desk::new();
-    desk.write("a.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n");
+    let sandbox = Sandbox::new();
+    sandbox.write("a.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n");
     for (name, beside, expected, note) in cases {
         for (file, text) in &beside {
-            desk.write(&format!("{name}/{file}"), text);
+            sandbox.write(&format!("{name}/{file}"), text);
         }
-        let file = desk.write(&format!("{name}/tokenizer.json"), own.to_string());
+        let file = sandbox.write(&format!("{name}/tokenizer.json"), own.to_string());
         for path in [file.clone(), file.parent().expect("a folder").to_owned()] {
             let tokenizer = Tokenizer::read(&path).expect("a tokenizer");
             assert_eq!(tokenizer.end_of_text(), expected, "{name}");
         }
-        let found = desk.survey("a.jsonl", name);
+        let found = sandbox.survey("a.jsonl", name);
         let separated =
             !found.warnings().iter().any(|warning| warning.contains("documents are not separated"));
         assert_eq!(separated, expected.is_some(), "{name}");
@@ -252,11 +252,11 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
         assert!(found.warnings().concat().contains(note), "{name}: {:?}", found.warnings());
         assert!(!note.is_empty() || !found.warnings().concat().contains("ends a text, "), "{name}");
         // What lies beside a file of another name does not speak of it.
-        let other = desk.write(&format!("{name}/t.json"), own.to_string());
+        let other = sandbox.write(&format!("{name}/t.json"), own.to_string());
         assert_eq!(Tokenizer::read(&other).expect("a tokenizer").end_of_text(), None, "{name}");
     }
-    desk.write("bad/tokenizer_config.json", "{");
-    let bad = desk.write("bad/tokenizer.json", own.to_string());
+    sandbox.write("bad/tokenizer_config.json", "{");
+    let bad = sandbox.write("bad/tokenizer.json", own.to_string());
     assert!(
         Tokenizer::read(&bad)
             .err()
@@ -268,16 +268,17 @@ fn the_end_of_a_document_is_found_where_its_owners_write_it() {
 
 #[test]
 fn a_control_tokens_name_within_a_document_is_text() {
-    let desk = Desk::new();
-    desk.write("special.json", bpe().to_string());
+    let sandbox = Sandbox::new();
+    sandbox.write("special.json", bpe().to_string());
     // What its owners forgot to call special is none the less the end of documents.
-    desk.write("plain.json", with(bpe(), &[("/added_tokens/0/special", json!(false))]).to_string());
-    desk.write(
+    sandbox
+        .write("plain.json", with(bpe(), &[("/added_tokens/0/special", json!(false))]).to_string());
+    sandbox.write(
         "a.jsonl",
         "{\"text\": \"uses <|endoftext|> as its end\"}\n{\"text\": \"<|endoftext|>\"}\n",
     );
     for name in ["special.json", "plain.json"] {
-        let spec = desk.spec("a.jsonl", name);
+        let spec = sandbox.spec("a.jsonl", name);
         let found =
             survey(&spec, Survey { round_trip: true, ..Survey::default() }, &()).expect("read");
         assert_eq!(
@@ -288,7 +289,7 @@ fn a_control_tokens_name_within_a_document_is_text() {
         // The token stands where documents end and nowhere else.
         let corpus = Corpus::open(
             &DataSpec { validation: Some(0.5), ..spec.clone() },
-            &desk.0.path().join("cache"),
+            &sandbox.0.path().join("cache"),
         );
         let _ = corpus.map(|corpus| {
             assert_eq!(corpus.sizes().0 + corpus.sizes().1, found.counts.tokens[0] as usize)
@@ -305,9 +306,9 @@ fn a_control_tokens_name_within_a_document_is_text() {
             ("never.jsonl", "{\"text\": \"models\"}\n{\"text\": \"grow\"}\n"),
             ("never.txt", "models"),
         ] {
-            desk.write(file, text);
+            sandbox.write(file, text);
             for joined in [true, false] {
-                let spec = DataSpec { joined, ..desk.spec(file, name) };
+                let spec = DataSpec { joined, ..sandbox.spec(file, name) };
                 let found = survey(&spec, Survey::default(), &()).expect("read");
                 assert_eq!(
                     found.warnings().concat().contains("<|endoftext|> stands between"),
@@ -322,15 +323,15 @@ fn a_control_tokens_name_within_a_document_is_text() {
     let words = json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": { "type": "WhitespaceSplit" }, "post_processor": null, "decoder": null,
         "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "[EOS]": 1, "a": 2 }, "unk_token": "[UNK]" } });
-    desk.write("words.json", words.to_string());
-    desk.write("b.jsonl", "{\"text\": \"a [EOS] a\"}\n");
-    let found = desk.survey("b.jsonl", "words.json");
+    sandbox.write("words.json", words.to_string());
+    sandbox.write("b.jsonl", "{\"text\": \"a [EOS] a\"}\n");
+    let found = sandbox.survey("b.jsonl", "words.json");
     assert_eq!((found.counts.ends, found.counts.ends_in_text), (1, 1));
     assert!(found.warnings().concat().contains("[EOS] stands 1 times within documents"));
     // So it is with a zero in bytes.
-    desk.write("zero.jsonl", "{\"text\": \"a\\u0000b\"}\n");
+    sandbox.write("zero.jsonl", "{\"text\": \"a\\u0000b\"}\n");
     let spec =
-        DataSpec { tokenizer: None, end_of_text: None, ..desk.spec("zero.jsonl", "words.json") };
+        DataSpec { tokenizer: None, end_of_text: None, ..sandbox.spec("zero.jsonl", "words.json") };
     let found = survey(&spec, Survey::default(), &()).expect("read");
     assert_eq!(found.counts.ends_in_text, 1);
     assert!(found.warnings().concat().contains("U+0000 stands 1 times"));
@@ -338,17 +339,17 @@ fn a_control_tokens_name_within_a_document_is_text() {
 
 #[test]
 fn what_a_tokenizer_loses_is_said() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let model = |pre: &str, normalizer: Value, vocab: Value| {
         json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": normalizer,
             "pre_tokenizer": { "type": pre }, "post_processor": null, "decoder": null,
             "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]" } })
     };
-    desk.write(
+    sandbox.write(
         "none.json",
         model("Whitespace", Value::Null, json!({ "[UNK]": 0, "the": 1 })).to_string(),
     );
-    desk.write(
+    sandbox.write(
         "small.json",
         model(
             "Whitespace",
@@ -357,36 +358,36 @@ fn what_a_tokenizer_loses_is_said() {
         )
         .to_string(),
     );
-    desk.write("whole.json", bpe().to_string());
-    desk.write("a.jsonl", "{\"text\": \"MODELS grow\"}\n".repeat(20));
-    let none = desk.survey("a.jsonl", "none.json");
+    sandbox.write("whole.json", bpe().to_string());
+    sandbox.write("a.jsonl", "{\"text\": \"MODELS grow\"}\n".repeat(20));
+    let none = sandbox.survey("a.jsonl", "none.json");
     assert_eq!(none.unknown_share(), 1.0);
     assert!(
         none.warnings().concat().contains("does not fit this text: 100.000 % of all tokens"),
         "{:?}",
         none.warnings()
     );
-    let small = desk.survey("a.jsonl", "small.json");
+    let small = sandbox.survey("a.jsonl", "small.json");
     assert_eq!(small.unknown_share(), 0.0);
     assert!((small.lost_share() - 6.0 / 11.0).abs() < 1e-9, "{}", small.lost_share());
     assert!(small.warnings().concat().contains("do not come back"), "{:?}", small.warnings());
-    let whole = desk.survey("a.jsonl", "whole.json");
+    let whole = sandbox.survey("a.jsonl", "whole.json");
     assert_eq!((whole.unknown_share(), whole.lost_share(), whole.warnings().len()), (0.0, 0.0, 0));
 }
 
 #[test]
 fn long_texts_are_cut_for_a_tokenizer_and_lose_nothing() {
-    let desk = Desk::new();
-    desk.write("t.json", bpe().to_string());
+    let sandbox = Sandbox::new();
+    sandbox.write("t.json", bpe().to_string());
     let lines = "growing models wait and grow\n".repeat(100_000);
     let words = "growing models wait and grow ".repeat(200_000);
     let solid = "growing".repeat(900_000);
     for (name, text) in [("lines", lines), ("words", words), ("solid", solid)] {
-        desk.write(&format!("{name}.txt"), &text);
-        desk.write(&format!("{name}.jsonl"), json!({ "text": text }).to_string());
+        sandbox.write(&format!("{name}.txt"), &text);
+        sandbox.write(&format!("{name}.jsonl"), json!({ "text": text }).to_string());
         for file in [format!("{name}.txt"), format!("{name}.jsonl")] {
             let how = Survey { round_trip: true, ..Survey::default() };
-            let found = survey(&desk.spec(&file, "t.json"), how, &()).expect("read");
+            let found = survey(&sandbox.spec(&file, "t.json"), how, &()).expect("read");
             let counts = found.counts;
             assert_eq!(
                 (counts.documents, counts.bytes, counts.changed),
@@ -411,8 +412,8 @@ fn pipe(path: &Path) {
 
 #[test]
 fn pipes_and_devices_are_no_tokenizers() {
-    let desk = Desk::new();
-    let tokenizer = desk.write("whole/tokenizer.json", bpe().to_string());
+    let sandbox = Sandbox::new();
+    let tokenizer = sandbox.write("whole/tokenizer.json", bpe().to_string());
     let folder = tokenizer.parent().expect("a folder");
     Tokenizer::read(folder).expect("a tokenizer");
     for name in [
@@ -451,7 +452,7 @@ fn pipes_and_devices_are_no_tokenizers() {
     }
     let error = Tokenizer::read(Path::new("/dev/zero")).err().expect("refused").to_string();
     assert!(error.contains("/dev/zero: cannot read the tokenizer: it is a device"), "{error}");
-    let vast = desk.write("vast.json", "");
+    let vast = sandbox.write("vast.json", "");
     fs::File::create(&vast).expect("a file").set_len(1 << 40).expect("sparse");
     let began = std::time::Instant::now();
     let error = outgrow_data::read_regular(&vast, 1 << 20).expect_err("too large").to_string();
@@ -460,7 +461,7 @@ fn pipes_and_devices_are_no_tokenizers() {
 
 #[test]
 fn tokenizers_of_other_formats_are_told_how_to_become_one() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (n, (names, word)) in [
         (&["tokenizer.model"][..], "SentencePiece"),
         (&["spiece.model"], "SentencePiece"),
@@ -472,7 +473,7 @@ fn tokenizers_of_other_formats_are_told_how_to_become_one() {
     .enumerate()
     {
         let files: Vec<PathBuf> =
-            names.iter().map(|name| desk.write(&format!("{n}/{name}"), "{\"a\": 0}")).collect();
+            names.iter().map(|name| sandbox.write(&format!("{n}/{name}"), "{\"a\": 0}")).collect();
         let folder = files[0].parent().expect("a folder").to_owned();
         for path in [&folder].into_iter().chain(&files) {
             let error = Tokenizer::read(path).err().expect("refused").to_string();
@@ -485,6 +486,6 @@ fn tokenizers_of_other_formats_are_told_how_to_become_one() {
         let error = Tokenizer::read(&folder).err().expect("refused").to_string();
         assert!(!error.contains("save_pretrained"), "{error}");
     }
-    let error = Tokenizer::read(&desk.0.path().join("none")).err().expect("refused").to_string();
+    let error = Tokenizer::read(&sandbox.0.path().join("none")).err().expect("refused").to_string();
     assert!(!error.contains("save_pretrained"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Shared prefixes: trials of a sweep that begin alike are trained together up to where they part.
+//! Shared prefixes: the first steps that trials of a sweep have in common are trained once.
 //! The first of them leaves a snapshot there, and the others begin from it.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl Store {
     }
 }
 
-/// Notes which trial begins as which other does.
+/// Records which trial shares a prefix with which other.
 pub(crate) async fn insert_shared_prefixes(
     tx: &mut Tx,
     sweep: &str,

@@ -86,12 +86,12 @@ fn weights(state: &TrainingState) -> Vec<(String, Vec<f64>)> {
 
 #[test]
 fn what_is_written_is_read_again() {
-    let desk = tempfile::tempdir().expect("a folder");
+    let sandbox = tempfile::tempdir().expect("a folder");
     for family in Family::ALL {
         for tied in [false, true] {
             let state =
                 TrainingState::fresh(&architecture(family, tied), 7, Kind::Float, Device::Cpu);
-            let to = folder(desk.path(), family, tied, Dtype::Float32);
+            let to = folder(sandbox.path(), family, tied, Dtype::Float32);
             assert_eq!(HubModel::read(&to).expect("it reads").family, family);
             let again = Checkpoint::read(&to, Device::Cpu).expect("it reads").state;
             let (found, expected) = (again.architecture().clone(), state.architecture().clone());
@@ -123,13 +123,13 @@ fn growths(family: Family) -> Vec<Growth> {
 
 #[test]
 fn a_grown_folder_computes_the_same() {
-    let desk = tempfile::tempdir().expect("a folder");
+    let sandbox = tempfile::tempdir().expect("a folder");
     for family in Family::ALL {
         for (tied, dtype) in
             [(false, Dtype::Float32), (true, Dtype::Float32), (true, Dtype::Float64)]
         {
             let growths = growths(family);
-            let from = folder(desk.path(), family, tied, dtype);
+            let from = folder(sandbox.path(), family, tied, dtype);
             fs::write(from.join("tokenizer.json"), "{}").expect("written");
             fs::write(from.join("pytorch_model.bin"), "old").expect("written");
             let to = from.with_extension("grown");
@@ -156,7 +156,7 @@ fn a_grown_folder_computes_the_same() {
 
 #[test]
 fn what_the_format_can_not_say_is_refused_before_the_work() {
-    let desk = tempfile::tempdir().expect("a folder");
+    let sandbox = tempfile::tempdir().expect("a folder");
     let cases: [(Family, Growth, &str); 6] = [
         (Family::Llama, MlpExpansion { layer: Some(0), d_ff: 28 }.into(), "every layer alike"),
         (
@@ -170,21 +170,22 @@ fn what_the_format_can_not_say_is_refused_before_the_work() {
         (Family::Qwen3, AttentionExpansion { layer: None, heads: None, d_k: 16 }.into(), "QK-norm"),
     ];
     for (family, growth, words) in cases {
-        let from = folder(desk.path(), family, false, Dtype::Float32);
-        let to = desk.path().join("grown");
+        let from = folder(sandbox.path(), family, false, Dtype::Float32);
+        let to = sandbox.path().join("grown");
         let error = grow(&from, &to, &[growth]).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
         fs::remove_dir_all(&from).expect("removed");
     }
-    let short = folder(desk.path(), Family::Llama, false, Dtype::Bfloat16);
-    let error = grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 36 }.into()])
-        .expect_err("rounded");
+    let short = folder(sandbox.path(), Family::Llama, false, Dtype::Bfloat16);
+    let error =
+        grow(&short, &sandbox.path().join("grown"), &[HiddenExpansion { d_model: 36 }.into()])
+            .expect_err("rounded");
     assert!(
         matches!(error, GrowError::NotPreserved { .. })
             && error.to_string().contains("--dtype float32"),
         "{error}"
     );
-    grow(&short, &desk.path().join("grown"), &[HiddenExpansion { d_model: 96 }.into()])
+    grow(&short, &sandbox.path().join("grown"), &[HiddenExpansion { d_model: 96 }.into()])
         .expect("a factor of 4 is exact");
 }
 
@@ -198,10 +199,10 @@ fn grow(from: &Path, to: &Path, growths: &[Growth]) -> Result<GrownModel, GrowEr
 /// Everything that may be wrong with a folder gives an error that names it, and nothing is written.
 #[test]
 fn damaged_and_hostile_folders_write_nothing() {
-    let desk = tempfile::tempdir().expect("a folder");
-    let secret = desk.path().join("secret.safetensors");
+    let sandbox = tempfile::tempdir().expect("a folder");
+    let secret = sandbox.path().join("secret.safetensors");
     fs::copy(
-        folder(desk.path(), Family::Gpt2, true, Dtype::Float32).join("model.safetensors"),
+        folder(sandbox.path(), Family::Gpt2, true, Dtype::Float32).join("model.safetensors"),
         &secret,
     )
     .expect("copied");
@@ -284,18 +285,18 @@ fn damaged_and_hostile_folders_write_nothing() {
         ),
     ];
     for (number, (words, damage)) in damages.iter().enumerate() {
-        let from = folder(desk.path(), Family::Llama, false, Dtype::Float32);
+        let from = folder(sandbox.path(), Family::Llama, false, Dtype::Float32);
         damage(&from);
-        let before = names(desk.path());
+        let before = names(sandbox.path());
         let error = grow(
             &from,
-            &desk.path().join("grown"),
+            &sandbox.path().join("grown"),
             &[MlpExpansion { layer: None, d_ff: 28 }.into()],
         );
         let error =
             error.err().unwrap_or_else(|| panic!("{number} ({words}) was grown")).to_string();
         assert!(error.contains(words), "{number}: {error}");
-        assert_eq!(names(desk.path()), before, "{number}: something was written");
+        assert_eq!(names(sandbox.path()), before, "{number}: something was written");
         fs::remove_dir_all(&from).expect("removed");
     }
 }

@@ -9,7 +9,7 @@ use outgrow::{
     text::{count_text, describe_files, train_tokenizer},
 };
 use outgrow_core::sweep::{DataSpec, TextFormat};
-use outgrow_data::fetch::{FetchError, KNOWN, Known, cache};
+use outgrow_data::fetch::{DATASETS, Dataset, FetchError, cache};
 use serde_json::json;
 
 use crate::{
@@ -123,7 +123,7 @@ fn fetch(args: &Fetch) -> Result<(), Error> {
         FetchError::Unknown(_) => Error::Input(error.to_string()),
         _ => Error::Environment(error.to_string()),
     };
-    let known = Known::of(&args.name).map_err(failed)?;
+    let known = Dataset::of(&args.name).map_err(failed)?;
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::new(known.bytes)
     } else {
@@ -144,15 +144,15 @@ fn fetch(args: &Fetch) -> Result<(), Error> {
 }
 
 fn list(args: &List) -> Result<(), Error> {
-    let path = |known: &Known| known.is_there(&cache()).then(|| known.path(&cache()));
+    let path = |known: &Dataset| known.is_there(&cache()).then(|| known.path(&cache()));
     if args.json {
-        let one = |known: &Known| {
+        let one = |known: &Dataset| {
             json!({ "name": known.name, "about": known.about, "url": known.url, "bytes": known.bytes,
                     "sha256": known.sha256, "path": path(known) })
         };
-        return print_json(&KNOWN.iter().map(one).collect::<Vec<_>>());
+        return print_json(&DATASETS.iter().map(one).collect::<Vec<_>>());
     }
-    let row = |known: &Known| {
+    let row = |known: &Dataset| {
         let here =
             path(known).map_or_else(|| "not fetched".to_owned(), |path| path.display().to_string());
         vec![
@@ -162,7 +162,7 @@ fn list(args: &List) -> Result<(), Error> {
             here,
         ]
     };
-    print(&table(&["corpus", "download", "", "here"], KNOWN.iter().map(row).collect(), &[1]))
+    print(&table(&["corpus", "download", "", "here"], DATASETS.iter().map(row).collect(), &[1]))
 }
 
 /// Files and folders that are read as the data of a sweep is.

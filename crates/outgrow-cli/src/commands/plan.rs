@@ -19,7 +19,7 @@ pub struct Plan {
     /// the database]
     #[arg(long, value_name = "N")]
     pub gflops: Option<f64>,
-    /// Also show which trial begins as which other does, and where it leaves it
+    /// Also show which trials share a prefix, and where they part
     #[arg(long)]
     pub tree: bool,
     /// Print everything, each plan with its stages, as JSON

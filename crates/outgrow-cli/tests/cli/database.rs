@@ -15,7 +15,7 @@ use nix::{
     unistd::{Pid, Uid},
 };
 
-use crate::desk::{Desk, SWEEP, workers_of};
+use crate::sandbox::{SWEEP, Sandbox, workers_of};
 
 /// Names of all files and folders below a folder.
 fn names(folder: &Path) -> BTreeSet<String> {
@@ -30,16 +30,16 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 /// A folder with a finished sweep in `outgrow.db`.
-fn trained() -> Desk {
-    let desk = Desk::new();
-    desk.write("sweep.toml", &SWEEP.replace("25_600", "2_560"));
-    desk.ok(&["run", "sweep.toml"]);
-    desk
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("sweep.toml", &SWEEP.replace("25_600", "2_560"));
+    sandbox.ok(&["run", "sweep.toml"]);
+    sandbox
 }
 
 #[test]
 fn no_address_shows_its_password_or_leaves_litter() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     // 127.0.0.1:1 refuses at once.
     for address in [
         "postgres:me:hunter2x@127.0.0.1:1/db",
@@ -71,7 +71,7 @@ fn no_address_shows_its_password_or_leaves_litter() {
         "/",
         "/dev/null",
     ] {
-        let before = names(desk.0.path());
+        let before = names(sandbox.0.path());
         for command in [
             &["status"][..],
             &["query", "SELECT 1"],
@@ -79,7 +79,7 @@ fn no_address_shows_its_password_or_leaves_litter() {
             &["report", "small"],
             &["db", "upgrade"],
         ] {
-            let output = desk.run(&[command, &["--db", address]].concat());
+            let output = sandbox.run(&[command, &["--db", address]].concat());
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             assert!(matches!(output.status.code(), Some(2 | 3)), "{command:?} {address}: {said}");
@@ -90,19 +90,19 @@ fn no_address_shows_its_password_or_leaves_litter() {
         }
         // Text that was prepared before the database refused is outgrow's, and named after nothing
         // that was typed.
-        let new = names(desk.0.path())
+        let new = names(sandbox.0.path())
             .difference(&before)
             .filter(|name| name.contains("hunter2x") || name.contains('@'))
             .count();
-        assert_eq!(new, 0, "{address}: {:?}", names(desk.0.path()));
+        assert_eq!(new, 0, "{address}: {:?}", names(sandbox.0.path()));
     }
 }
 
 #[test]
 fn forms_of_addresses_lead_to_one_file() {
-    let desk = trained();
-    let path = desk.path("outgrow.db").display().to_string();
-    let home = desk.0.path().display().to_string();
+    let sandbox = trained();
+    let path = sandbox.path("outgrow.db").display().to_string();
+    let home = sandbox.0.path().display().to_string();
     let count = "SELECT count(*) AS n FROM finals";
     for address in [
         "outgrow.db".into(),
@@ -118,7 +118,7 @@ fn forms_of_addresses_lead_to_one_file() {
         format!("sqlite+pysqlite:///{path}"),
         format!("file://{path}"),
     ] {
-        let answer = desk
+        let answer = sandbox
             .command(&["query", count, "--format", "csv", "--db", &address])
             .env("HOME", &home)
             .output();
@@ -130,15 +130,15 @@ fn forms_of_addresses_lead_to_one_file() {
             String::from_utf8_lossy(&answer.stderr)
         );
     }
-    assert_eq!(desk.run(&["status", "--db=-x"]).status.code(), Some(2));
-    assert_eq!(desk.run(&["status", "--db", "-x"]).status.code(), Some(2));
+    assert_eq!(sandbox.run(&["status", "--db=-x"]).status.code(), Some(2));
+    assert_eq!(sandbox.run(&["status", "--db", "-x"]).status.code(), Some(2));
 }
 
 #[test]
 fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
-    let desk = trained();
-    fs::create_dir(desk.path("ro")).expect("a folder");
-    fs::copy(desk.path("outgrow.db"), desk.path("ro/outgrow.db")).expect("copied");
+    let sandbox = trained();
+    fs::create_dir(sandbox.path("ro")).expect("a folder");
+    fs::copy(sandbox.path("outgrow.db"), sandbox.path("ro/outgrow.db")).expect("copied");
     let looks: [&[&str]; 5] = [
         &["status"],
         &["query", "SELECT * FROM finals"],
@@ -146,26 +146,26 @@ fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
         &["export", "small", "--to", "../EXPORT"],
         &["plan", "sweep.toml"],
     ];
-    let bytes = fs::read(desk.path("ro/outgrow.db")).expect("read");
+    let bytes = fs::read(sandbox.path("ro/outgrow.db")).expect("read");
     for look in looks {
         let look = look.iter().map(|word| word.replace("../", "")).collect::<Vec<_>>();
         let look: Vec<&str> = look.iter().map(String::as_str).collect();
-        desk.ok(&[&look[..], &["--db", "ro/outgrow.db"]].concat());
-        assert_eq!(names(&desk.path("ro")).len(), 1, "{look:?} left something beside the file");
+        sandbox.ok(&[&look[..], &["--db", "ro/outgrow.db"]].concat());
+        assert_eq!(names(&sandbox.path("ro")).len(), 1, "{look:?} left something beside the file");
     }
-    assert!(bytes == fs::read(desk.path("ro/outgrow.db")).expect("read"));
+    assert!(bytes == fs::read(sandbox.path("ro/outgrow.db")).expect("read"));
     let permit = |path: &str, mode| {
-        fs::set_permissions(desk.path(path), std::os::unix::fs::PermissionsExt::from_mode(mode))
+        fs::set_permissions(sandbox.path(path), std::os::unix::fs::PermissionsExt::from_mode(mode))
             .expect("permitted");
     };
     permit("", 0o755);
     permit("ro/outgrow.db", 0o444);
     permit("ro", 0o555);
-    fs::create_dir(desk.path("out")).expect("a folder");
+    fs::create_dir(sandbox.path("out")).expect("a folder");
     permit("out", 0o777);
     for (number, look) in looks[..4].iter().enumerate() {
         let words = look.iter().map(|word| {
-            format!("'{}'", word.replace("../", &format!("{}/", desk.path("out").display())))
+            format!("'{}'", word.replace("../", &format!("{}/", sandbox.path("out").display())))
         });
         let line = format!(
             "'{}' {} --db ro/outgrow.db",
@@ -178,7 +178,7 @@ fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
         }
         let output = command
             .args(["-c", &line])
-            .current_dir(desk.0.path())
+            .current_dir(sandbox.0.path())
             .env_remove("OUTGROW_DB")
             .output()
             .expect("it runs");
@@ -189,42 +189,42 @@ fn who_only_looks_changes_nothing_and_needs_no_right_to_write() {
         }
         assert!(output.status.success(), "{line}: {errors}");
     }
-    assert_eq!(names(&desk.path("ro")).len(), 1);
+    assert_eq!(names(&sandbox.path("ro")).len(), 1);
     permit("ro", 0o755);
 }
 
 #[test]
 fn a_database_that_is_taken_away_ends_the_run() {
-    type Act = fn(&Desk);
+    type Act = fn(&Sandbox);
     let acts: [(&str, Act); 3] = [
-        ("deleted", |desk| {
+        ("deleted", |sandbox| {
             ["", "-wal", "-shm"].iter().for_each(|end| {
-                fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed")
+                fs::remove_file(sandbox.path(&format!("outgrow.db{end}"))).expect("removed")
             })
         }),
-        ("its log deleted", |desk| {
+        ("its log deleted", |sandbox| {
             ["-wal", "-shm"].iter().for_each(|end| {
-                fs::remove_file(desk.path(&format!("outgrow.db{end}"))).expect("removed")
+                fs::remove_file(sandbox.path(&format!("outgrow.db{end}"))).expect("removed")
             })
         }),
-        ("replaced", |desk| {
-            desk.write("new", "another file");
-            fs::rename(desk.path("new"), desk.path("outgrow.db")).expect("moved");
+        ("replaced", |sandbox| {
+            sandbox.write("new", "another file");
+            fs::rename(sandbox.path("new"), sandbox.path("outgrow.db")).expect("moved");
         }),
     ];
     for (what, act) in acts {
-        let desk = Desk::new();
-        desk.write("sweep.toml", &SWEEP.replace("25_600", "2_560_000"));
-        let run = desk
+        let sandbox = Sandbox::new();
+        sandbox.write("sweep.toml", &SWEEP.replace("25_600", "2_560_000"));
+        let run = sandbox
             .command(&["run", "sweep.toml", "-j", "2"])
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn();
         let run = run.expect("it runs");
-        desk.wait_for_rows(30);
+        sandbox.wait_for_rows(30);
         let workers = workers_of(run.id());
-        act(&desk);
-        let there = |name: &str| fs::read(desk.path(name)).ok();
+        act(&sandbox);
+        let there = |name: &str| fs::read(sandbox.path(name)).ok();
         let before = there("outgrow.db");
         let began = Instant::now();
         let output = run.wait_with_output().expect("it ends");
@@ -259,12 +259,12 @@ const ENDLESS: &str = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 F
 
 #[test]
 fn a_query_ends_with_its_reader() {
-    let desk = trained();
-    let before = names(desk.0.path());
+    let sandbox = trained();
+    let before = names(sandbox.0.path());
     for sql in [format!("{ENDLESS} SELECT n FROM t"), format!("{ENDLESS} SELECT count(*) FROM t")] {
         for format in ["csv", "json", "jsonl", "table"] {
             // An interrupt, whether anything was printed or not.
-            let mut query = desk.command(&["query", &sql, "--format", format]);
+            let mut query = sandbox.command(&["query", &sql, "--format", format]);
             let mut query =
                 query.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
             wait_until_it_listens(query.id());
@@ -273,7 +273,7 @@ fn a_query_ends_with_its_reader() {
             let (code, said) = ended(&mut query);
             assert_eq!((code, said.as_str()), (Some(130), "error: stopped\n"), "{format} {sql}");
             // A reader that goes, before the first line or after some.
-            let mut query = desk.command(&["query", &sql, "--format", format]);
+            let mut query = sandbox.command(&["query", &sql, "--format", format]);
             let mut query =
                 query.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
             let mut reader = BufReader::new(query.stdout.take().expect("it is piped"));
@@ -286,7 +286,7 @@ fn a_query_ends_with_its_reader() {
             assert_eq!(ended(&mut query), (Some(0), String::new()), "{format} {sql}");
         }
     }
-    let mut query = desk.command(&[
+    let mut query = sandbox.command(&[
         "query",
         &format!("{ENDLESS} SELECT n FROM t"),
         "--format",
@@ -298,7 +298,7 @@ fn a_query_ends_with_its_reader() {
     wait_until_it_listens(query.id());
     kill(Pid::from_raw(query.id() as i32), Signal::SIGINT).expect("interrupted");
     assert_eq!(ended(&mut query).0, Some(130));
-    assert_eq!(before, names(desk.0.path()), "something stayed");
+    assert_eq!(before, names(sandbox.0.path()), "something stayed");
 }
 
 /// Waits until a process has taken SIGINT into its own hands.
@@ -334,16 +334,16 @@ fn ended(child: &mut std::process::Child) -> (Option<i32>, String) {
 
 #[test]
 fn every_format_keeps_all_of_an_answer() {
-    let desk = trained();
+    let sandbox = trained();
     let sql = "SELECT 1 AS a, 2 AS a, x'00ff' AS b, 9007199254740993 AS c, NULL AS d, 9e999 AS e, \
                'x' || char(27) AS f";
     let expected = "a,a_2,b,c,d,e,f\n1,2,x'00ff',9007199254740993,,inf,x\u{1b}\n";
-    assert_eq!(desk.ok(&["query", sql, "--format", "csv"]), expected);
+    assert_eq!(sandbox.ok(&["query", sql, "--format", "csv"]), expected);
     let line = "{\"a\":1,\"a_2\":2,\"b\":\"00ff\",\"c\":9007199254740993,\"d\":null,\"e\":\"Infinity\",\"f\":\"x\\u001b\"}\n";
-    assert_eq!(desk.ok(&["query", sql, "--format", "jsonl"]), line);
+    assert_eq!(sandbox.ok(&["query", sql, "--format", "jsonl"]), line);
     let of_line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-    assert_eq!(desk.json(&["query", sql, "--format", "json"])[0], of_line);
-    assert!(!desk.ok(&["query", sql]).contains('\u{1b}'), "no text moves a terminal's cursor");
+    assert_eq!(sandbox.json(&["query", sql, "--format", "json"])[0], of_line);
+    assert!(!sandbox.ok(&["query", sql]).contains('\u{1b}'), "no text moves a terminal's cursor");
     for (sql, why) in [
         ("SELECT 1, 2; SELECT 3", "one by one"),
         ("SELECT 1; SELECT 2, 3", "one by one"),
@@ -353,31 +353,32 @@ fn every_format_keeps_all_of_an_answer() {
         ("", "empty"),
     ] {
         for format in ["csv", "json", "jsonl", "parquet", "table"] {
-            let (code, errors) = desk.wrong(&["query", sql, "--format", format, "-o", "out"]);
+            let (code, errors) = sandbox.wrong(&["query", sql, "--format", format, "-o", "out"]);
             assert!(
                 code == 2 && errors.contains(why) && errors.lines().count() == 1,
                 "{format} {sql}: {code} {errors}"
             );
         }
     }
-    assert!(!desk.path("out").exists() && !desk.path("x.db").exists());
+    assert!(!sandbox.path("out").exists() && !sandbox.path("x.db").exists());
     // A file has its name when it is whole; another's stays until then.
-    desk.write("out", "mine");
+    sandbox.write("out", "mine");
     assert_eq!(
-        desk.wrong(&[
-            "query",
-            &format!("{ENDLESS} SELECT abs(-9223372036854775807 - (n > 999)) FROM t"),
-            "-o",
-            "out"
-        ])
-        .0,
+        sandbox
+            .wrong(&[
+                "query",
+                &format!("{ENDLESS} SELECT abs(-9223372036854775807 - (n > 999)) FROM t"),
+                "-o",
+                "out"
+            ])
+            .0,
         2
     );
-    assert_eq!(fs::read(desk.path("out")).expect("read"), b"mine");
-    desk.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "out"]);
-    assert_eq!(fs::read(desk.path("out")).expect("read"), b"a\n1\n");
+    assert_eq!(fs::read(sandbox.path("out")).expect("read"), b"mine");
+    sandbox.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "out"]);
+    assert_eq!(fs::read(sandbox.path("out")).expect("read"), b"a\n1\n");
     assert_eq!(
-        desk.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout"]),
+        sandbox.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout"]),
         "a\n1\n"
     );
 }

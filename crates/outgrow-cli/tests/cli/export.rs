@@ -2,25 +2,26 @@
 
 use serde_json::Value;
 
-use crate::desk::{Desk, python};
+use crate::sandbox::{Sandbox, python};
 
-fn trained() -> Desk {
-    let desk = Desk::new();
-    desk.ok(&["run", "sweep.toml", "-j", "2"]);
-    desk
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    sandbox
 }
 
 #[test]
 fn tables_are_read_back_by_pandas_polars_and_duckdb() {
-    let desk = trained();
-    let n = |view: &str| desk.number(&format!("SELECT count(*) FROM {view}"));
+    let sandbox = trained();
+    let n = |view: &str| sandbox.number(&format!("SELECT count(*) FROM {view}"));
     let answer =
-        desk.json(&["query", "SELECT sum(val_loss) AS loss FROM curves", "--format", "json"]);
+        sandbox.json(&["query", "SELECT sum(val_loss) AS loss FROM curves", "--format", "json"]);
     let loss = answer[0]["loss"].as_f64().expect("a sum");
     let mut types: Vec<Value> = vec![];
     for format in ["parquet", "csv", "jsonl"] {
         let files =
-            desk.json(&["export", "--to", format, "--format", format, "--json"])["files"].clone();
+            sandbox.json(&["export", "--to", format, "--format", format, "--json"])["files"]
+                .clone();
         for view in ["finals", "curves", "steps", "growth", "speedups", "compute"] {
             assert_eq!(
                 files[format!("{view}.{format}")].as_u64(),
@@ -29,7 +30,7 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
             );
         }
         let Some(found) =
-            python("exported.py", &["tables", desk.path(format).to_str().expect("text")])
+            python("exported.py", &["tables", sandbox.path(format).to_str().expect("text")])
         else {
             continue;
         };
@@ -66,24 +67,31 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
             );
         }
     }
-    let (code, error) = desk.wrong(&["export", "--to", "csv"]);
+    let (code, error) = sandbox.wrong(&["export", "--to", "csv"]);
     assert!(code == 2 && error.contains("exists already"), "{error}");
-    let (code, error) = desk.wrong(&["export", "nobody", "--to", "new"]);
-    assert!(code == 2 && error.contains("nobody") && !desk.path("new").exists(), "{error}");
+    let (code, error) = sandbox.wrong(&["export", "nobody", "--to", "new"]);
+    assert!(code == 2 && error.contains("nobody") && !sandbox.path("new").exists(), "{error}");
 }
 
 #[test]
 fn tensorboard_shows_the_curves() {
-    let desk = trained();
-    let files = desk.json(&["export", "small", "--to", "tb", "--format", "tensorboard", "--json"])
-        ["files"]
+    let sandbox = trained();
+    let files = sandbox.json(&[
+        "export",
+        "small",
+        "--to",
+        "tb",
+        "--format",
+        "tensorboard",
+        "--json",
+    ])["files"]
         .clone();
     assert_eq!(
         files.as_object().expect("files").len() as u64,
-        desk.number("SELECT count(*) FROM finals")
+        sandbox.number("SELECT count(*) FROM finals")
     );
     let Some(found) =
-        python("exported.py", &["tensorboard", desk.path("tb").to_str().expect("text")])
+        python("exported.py", &["tensorboard", sandbox.path("tb").to_str().expect("text")])
     else {
         return;
     };
@@ -98,50 +106,51 @@ fn tensorboard_shows_the_curves() {
         assert!(tokens.is_sorted() && tokens.last() == Some(&25_600), "{file}: {tokens:?}");
         assert!(file.starts_with("small-"), "{file}");
     }
-    assert_eq!(points, desk.number("SELECT count(*) FROM curves"));
-    assert_eq!(growths, desk.number("SELECT count(*) FROM growth"));
+    assert_eq!(points, sandbox.number("SELECT count(*) FROM curves"));
+    assert_eq!(growths, sandbox.number("SELECT count(*) FROM growth"));
 }
 
 #[test]
 fn shells_complete_and_manuals_are_there() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for (shell, words) in
         [("bash", "complete -F"), ("zsh", "#compdef outgrow"), ("fish", "complete -c outgrow")]
     {
-        let text = desk.ok(&["completions", shell]);
+        let text = sandbox.ok(&["completions", shell]);
         assert!(
             text.contains(words) && text.contains("export") && text.contains("retry-failed"),
             "{shell}"
         );
     }
-    desk.ok(&["man", "man1"]);
-    let page = std::fs::read_to_string(desk.path("man1/outgrow-grow.1")).expect("a page");
+    sandbox.ok(&["man", "man1"]);
+    let page = std::fs::read_to_string(sandbox.path("man1/outgrow-grow.1")).expect("a page");
     assert!(page.contains(".TH outgrow-grow") && page.contains("n\\-kv\\-heads"), "{page}");
     assert!(
-        desk.path("man1/outgrow.1").exists() && desk.path("man1/outgrow-data-tokenize.1").exists()
+        sandbox.path("man1/outgrow.1").exists()
+            && sandbox.path("man1/outgrow-data-tokenize.1").exists()
     );
 }
 
 #[test]
 fn the_notebook_says_what_the_database_says() {
-    let desk = trained();
+    let sandbox = trained();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     // The notebook takes the database from its environment, as outgrow does.
     let notebook = format!("{root}/notebooks/saving.ipynb");
-    let wrapper = desk.write(
+    let wrapper = sandbox.write(
         "cells.py",
         &format!(
             "import os, runpy, sys\nos.environ['OUTGROW_DB'] = {:?}\nos.environ['OUTGROW_FIGURE'] \
              = {:?}\nsys.argv = ['notebook.py', {notebook:?}]\nrunpy.run_path({:?})\n",
-            desk.path("outgrow.db"),
-            desk.path("figure.pdf"),
+            sandbox.path("outgrow.db"),
+            sandbox.path("figure.pdf"),
             format!("{root}/scripts/notebook.py"),
         ),
     );
     let Some(table) = python(wrapper.to_str().expect("text"), &[]) else { return };
     let table: Value = serde_json::from_str(&table).expect("JSON");
     let sql = "SELECT avg(compute_saving) AS saving FROM speedups WHERE strategy = 'random'";
-    let expected = desk.json(&["query", sql, "--format", "json"])[0]["saving"].as_f64();
+    let expected = sandbox.json(&["query", sql, "--format", "json"])[0]["saving"].as_f64();
     let row = table
         .as_array()
         .expect("rows")
@@ -152,5 +161,5 @@ fn the_notebook_says_what_the_database_says() {
         (Some(found), Some(expected)) => assert!((found - expected).abs() < 1e-12, "{row}"),
         (found, expected) => assert_eq!(found, expected),
     }
-    assert!(desk.path("figure.pdf").exists());
+    assert!(sandbox.path("figure.pdf").exists());
 }

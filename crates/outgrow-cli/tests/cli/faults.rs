@@ -14,7 +14,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::desk::{Desk, SWEEP, Server, signal, workers_of};
+use crate::sandbox::{SWEEP, Sandbox, Server, signal, workers_of};
 
 /// A sweep of a few seconds, or longer.
 fn sweep(tokens: &str) -> String {
@@ -25,24 +25,24 @@ fn sweep(tokens: &str) -> String {
 fn undisturbed() -> &'static str {
     static ROWS: OnceLock<String> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let desk = Desk::new();
-        desk.write("sweep.toml", &sweep("51_200"));
-        desk.ok(&["run", "sweep.toml"]);
-        desk.rows()
+        let sandbox = Sandbox::new();
+        sandbox.write("sweep.toml", &sweep("51_200"));
+        sandbox.ok(&["run", "sweep.toml"]);
+        sandbox.rows()
     })
 }
 
-fn desk_with(database: Option<String>) -> Desk {
-    let desk = Desk::with(database);
-    desk.write("sweep.toml", &sweep("51_200"));
-    desk
+fn desk_with(database: Option<String>) -> Sandbox {
+    let sandbox = Sandbox::with(database);
+    sandbox.write("sweep.toml", &sweep("51_200"));
+    sandbox
 }
 
 /// After whatever happened: the sweep is done, and has the numbers it must have, each once.
-fn assert_unharmed(desk: &Desk) {
-    desk.ok(&["run", "sweep.toml", "-j2"]);
-    assert_eq!(desk.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4);
-    assert!(desk.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
+fn assert_unharmed(sandbox: &Sandbox) {
+    sandbox.ok(&["run", "sweep.toml", "-j2"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4);
+    assert!(sandbox.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
 }
 
 /// A number below `n` of a fixed sequence.
@@ -53,8 +53,8 @@ fn draw(seed: &mut u64, n: u64) -> u64 {
 
 /// Kills the driver, a worker, or all of them, at random times, so many times; starts the driver
 /// again where it is gone.
-fn kill_at_random(desk: &Desk, kills: usize) {
-    let (mut seed, mut killed, mut run) = (7, 0, desk.start(&["run", "sweep.toml", "-j2"]));
+fn kill_at_random(sandbox: &Sandbox, kills: usize) {
+    let (mut seed, mut killed, mut run) = (7, 0, sandbox.start(&["run", "sweep.toml", "-j2"]));
     while killed < kills {
         sleep(Duration::from_millis(150 + draw(&mut seed, 1500)));
         let workers = workers_of(run.id());
@@ -72,13 +72,13 @@ fn kill_at_random(desk: &Desk, kills: usize) {
             if status.success() {
                 break;
             }
-            run = desk.start(&["run", "sweep.toml", "-j2"]);
+            run = sandbox.start(&["run", "sweep.toml", "-j2"]);
         }
     }
     signal(&[run.id() as i32], Signal::SIGTERM);
     run.wait().expect("it ends");
     assert!(
-        desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") > 0,
+        sandbox.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") > 0,
         "nothing died, so nothing was tested"
     );
 }
@@ -90,14 +90,14 @@ fn is_long() -> bool {
 #[test]
 fn kills_at_random_times_lose_nothing() {
     if !is_long() {
-        let desk = desk_with(None);
-        kill_at_random(&desk, 8);
-        return assert_unharmed(&desk);
+        let sandbox = desk_with(None);
+        kill_at_random(&sandbox, 8);
+        return assert_unharmed(&sandbox);
     }
     // Long enough for 200 kills.
-    let (whole, killed) = (Desk::new(), Desk::new());
-    for desk in [&whole, &killed] {
-        desk.write("sweep.toml", &sweep("1_638_400"));
+    let (whole, killed) = (Sandbox::new(), Sandbox::new());
+    for sandbox in [&whole, &killed] {
+        sandbox.write("sweep.toml", &sweep("1_638_400"));
     }
     whole.ok(&["run", "sweep.toml"]);
     kill_at_random(&killed, 200);
@@ -112,35 +112,35 @@ fn kills_at_random_times_lose_nothing() {
 #[test]
 fn kills_lose_nothing_on_a_server() {
     let Some((_server, url)) = Server::start() else { return };
-    let desk = desk_with(Some(url));
-    kill_at_random(&desk, if is_long() { 60 } else { 5 });
-    assert_unharmed(&desk);
+    let sandbox = desk_with(Some(url));
+    kill_at_random(&sandbox, if is_long() { 60 } else { 5 });
+    assert_unharmed(&sandbox);
 }
 
 #[test]
 fn a_server_that_crashes_is_waited_for() {
     let Some((server, url)) = Server::start() else { return };
-    let desk = desk_with(Some(url));
-    let run = desk
+    let sandbox = desk_with(Some(url));
+    let run = sandbox
         .command(&["run", "sweep.toml", "-j2"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
-    desk.wait_for_rows(60);
+    sandbox.wait_for_rows(60);
     // A short crash, after which everything that waited is written.
     server.crash();
     sleep(Duration::from_secs(2));
     server.again().expect("it is installed");
-    let seen = desk.number("SELECT count(*) FROM step_metric");
-    desk.wait_for_rows(seen + 20);
+    let seen = sandbox.number("SELECT count(*) FROM step_metric");
+    sandbox.wait_for_rows(seen + 20);
     // A longer one, in which the workers die: what they recorded meanwhile waits on disk.
     server.crash();
     sleep(Duration::from_secs(7));
     let workers = workers_of(run.id());
     signal(&workers, Signal::SIGKILL);
     sleep(Duration::from_secs(1));
-    let spools = find(&desk, "spool-");
+    let spools = find(&sandbox, "spool-");
     server.again().expect("it is installed");
     let output = run.wait_with_output().expect("it ends");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -153,14 +153,14 @@ fn a_server_that_crashes_is_waited_for() {
         workers.is_empty() || !spools.is_empty(),
         "nothing was on disk, so nothing was tested: {errors}"
     );
-    assert_unharmed(&desk);
-    assert_eq!(find(&desk, "spool-"), [""; 0], "what was written is cleared away");
+    assert_unharmed(&sandbox);
+    assert_eq!(find(&sandbox, "spool-"), [""; 0], "what was written is cleared away");
 }
 
-/// Files of a desk whose name begins so.
-fn find(desk: &Desk, prefix: &str) -> Vec<String> {
+/// Files of a sandbox whose name begins so.
+fn find(sandbox: &Sandbox, prefix: &str) -> Vec<String> {
     let output = Command::new("find")
-        .arg(desk.0.path())
+        .arg(sandbox.0.path())
         .args(["-name", &format!("{prefix}*")])
         .output()
         .expect("find");
@@ -168,29 +168,29 @@ fn find(desk: &Desk, prefix: &str) -> Vec<String> {
 }
 
 /// Trains until so many rows are there, then stops at once.
-fn interrupted(rows: u64) -> Desk {
-    let desk = desk_with(None);
-    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
-    desk.wait_for_rows(rows);
+fn interrupted(rows: u64) -> Sandbox {
+    let sandbox = desk_with(None);
+    let mut run = sandbox.start(&["run", "sweep.toml", "-j1"]);
+    sandbox.wait_for_rows(rows);
     signal(&workers_of(run.id()), Signal::SIGKILL);
     signal(&[run.id() as i32], Signal::SIGKILL);
     run.wait().expect("it ends");
-    desk
+    sandbox
 }
 
 /// A file that is changed or gone is said, by its name, and the checkpoint before is used, or
 /// training begins anew. (That every kind of damage is seen is tested where checkpoints are read.)
 #[test]
 fn a_damaged_checkpoint_is_passed_over() {
-    let desk = interrupted(60);
+    let sandbox = interrupted(60);
     let newest = "SELECT path FROM checkpoint ORDER BY trial DESC, step DESC LIMIT 2";
-    let newest = desk.json(&["query", newest, "--format", "json"]);
-    let folder = |n: usize| desk.path(newest[n]["path"].as_str().expect("a checkpoint"));
+    let newest = sandbox.json(&["query", newest, "--format", "json"]);
+    let folder = |n: usize| sandbox.path(newest[n]["path"].as_str().expect("a checkpoint"));
     let whole = folder(0).with_file_name("whole");
     fs::rename(folder(0), &whole).expect("moved");
     for file in ["checkpoint.json", "model.safetensors", "optimizer.safetensors"] {
         for is_gone in [true, false] {
-            let copy = copy_of(&desk);
+            let copy = copy_of(&sandbox);
             let path = copy.path(newest[0]["path"].as_str().expect("a path"));
             fs::create_dir(&path).expect("a folder");
             for entry in fs::read_dir(&whole).expect("a folder") {
@@ -214,19 +214,19 @@ fn a_damaged_checkpoint_is_passed_over() {
     for n in [0, 1] {
         let _ = fs::remove_dir_all(folder(n));
     }
-    let output = desk.run(&["run", "sweep.toml", "-j2"]);
+    let output = sandbox.run(&["run", "sweep.toml", "-j2"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && errors.contains("there is no other, so training begins anew"),
         "{errors}"
     );
-    assert_unharmed(&desk);
+    assert_unharmed(&sandbox);
 }
 
-/// A desk with all that lies on another.
-fn copy_of(desk: &Desk) -> Desk {
-    let copy = Desk::new();
-    let from = desk.path(".").display().to_string() + "/.";
+/// A sandbox with all that lies on another.
+fn copy_of(sandbox: &Sandbox) -> Sandbox {
+    let copy = Sandbox::new();
+    let from = sandbox.path(".").display().to_string() + "/.";
     assert!(
         Command::new("cp").args(["-r", &from]).arg(copy.path(".")).status().expect("cp").success()
     );
@@ -237,17 +237,17 @@ fn copy_of(desk: &Desk) -> Desk {
 #[test]
 fn an_interrupt_does_not_wait_for_a_record() {
     for asked in [Signal::SIGINT, Signal::SIGTERM] {
-        let desk = Desk::new();
+        let sandbox = Sandbox::new();
         let rare =
             ["25_600", "every_tokens = 640", "every_tokens = 960", "record_every_tokens = 128"];
         let rare = rare.iter().fold(SWEEP.to_owned(), |sweep, number| {
             let (name, _) = number.rsplit_once(' ').unwrap_or_default();
             sweep.replace(number, &format!("{name} 6_000_000_000"))
         });
-        desk.write("sweep.toml", &rare);
+        sandbox.write("sweep.toml", &rare);
         for times in [1, 2] {
-            let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
-            desk.wait_for("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL", 1);
+            let mut run = sandbox.start(&["run", "sweep.toml", "-j1"]);
+            sandbox.wait_for("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL", 1);
             sleep(Duration::from_secs(1));
             for _ in 0..times {
                 signal(&[run.id() as i32], asked);
@@ -260,7 +260,7 @@ fn an_interrupt_does_not_wait_for_a_record() {
             }
             assert_eq!(run.wait().expect("it ended").code(), Some(130), "{asked}");
             assert!(
-                desk.number("SELECT count(*) FROM checkpoint WHERE step > 0") > 0,
+                sandbox.number("SELECT count(*) FROM checkpoint WHERE step > 0") > 0,
                 "{asked}, {times} times"
             );
         }
@@ -270,23 +270,23 @@ fn an_interrupt_does_not_wait_for_a_record() {
 /// What `run` refuses leaves nothing behind.
 #[test]
 fn what_is_refused_leaves_nothing() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let own = |data: &str| {
         let line = SWEEP.lines().find(|line| line.starts_with("data")).expect("a line");
         SWEEP.replace(line, &format!("data = {{ {data}, validation = 0.1, seq_len = 16 }}"))
     };
-    desk.write("text.txt", &"let x = y;\n".repeat(500));
-    desk.write("good.toml", &own("paths = [\"text.txt\"]"));
-    desk.write("no-text.toml", &own("paths = [\"nowhere.txt\"]"));
-    desk.write(
+    sandbox.write("text.txt", &"let x = y;\n".repeat(500));
+    sandbox.write("good.toml", &own("paths = [\"text.txt\"]"));
+    sandbox.write("no-text.toml", &own("paths = [\"nowhere.txt\"]"));
+    sandbox.write(
         "impossible.toml",
         &own("paths = [\"text.txt\"]")
             .replace("grow_between = [0.1, 0.6]", "grow_between = [0.6, 0.1]"),
     );
-    desk.write("foreign.db", &"not a database, but long enough to be one. ".repeat(100));
-    fs::create_dir(desk.path("folder.db")).expect("a folder");
+    sandbox.write("foreign.db", &"not a database, but long enough to be one. ".repeat(100));
+    fs::create_dir(sandbox.path("folder.db")).expect("a folder");
     let files = || {
-        let mut names: Vec<_> = fs::read_dir(desk.0.path())
+        let mut names: Vec<_> = fs::read_dir(sandbox.0.path())
             .expect("a folder")
             .flatten()
             .map(|e| e.file_name())
@@ -294,7 +294,7 @@ fn what_is_refused_leaves_nothing() {
         names.sort();
         names
     };
-    let (before, foreign) = (files(), fs::read(desk.path("foreign.db")).expect("read"));
+    let (before, foreign) = (files(), fs::read(sandbox.path("foreign.db")).expect("read"));
     let refused = [
         ("good.toml", "foreign.db", 2),
         ("good.toml", "folder.db", 2),
@@ -303,40 +303,43 @@ fn what_is_refused_leaves_nothing() {
         ("impossible.toml", "new.db", 2),
     ];
     for (sweep, database, expected) in refused {
-        let (code, errors) = desk.wrong(&["run", sweep, "--db", database, "-j1"]);
+        let (code, errors) = sandbox.wrong(&["run", sweep, "--db", database, "-j1"]);
         assert_eq!((code, files()), (expected, before.clone()), "{sweep} {database}: {errors}");
     }
-    assert_eq!(fs::read(desk.path("foreign.db")).expect("read"), foreign);
+    assert_eq!(fs::read(sandbox.path("foreign.db")).expect("read"), foreign);
 }
 
 #[test]
 fn files_and_database_can_be_moved() {
-    let desk = interrupted(60);
-    let there = desk.path("elsewhere");
+    let sandbox = interrupted(60);
+    let there = sandbox.path("elsewhere");
     fs::create_dir(&there).expect("a folder");
-    desk.ok(&["db", "copy", "outgrow.db", "elsewhere/copy.db"]);
-    fs::rename(desk.path("outgrow.db.checkpoints"), there.join("checkpoints")).expect("moved");
-    fs::rename(desk.path("outgrow.db"), there.join("old.db")).expect("moved");
+    sandbox.ok(&["db", "copy", "outgrow.db", "elsewhere/copy.db"]);
+    fs::rename(sandbox.path("outgrow.db.checkpoints"), there.join("checkpoints")).expect("moved");
+    fs::rename(sandbox.path("outgrow.db"), there.join("old.db")).expect("moved");
     let args = ["--db", "elsewhere/copy.db", "--files", "elsewhere", "run", "sweep.toml"];
-    let output = desk.run(&args);
+    let output = sandbox.run(&args);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !errors.contains("warning"), "{errors}");
     // What was left of the old one beside it must not be taken for the new one's.
     for left in ["outgrow.db-wal", "outgrow.db-shm"] {
-        let _ = fs::remove_file(desk.path(left));
+        let _ = fs::remove_file(sandbox.path(left));
     }
-    desk.ok(&["db", "copy", "elsewhere/copy.db", "outgrow.db"]);
-    assert_unharmed(&desk);
+    sandbox.ok(&["db", "copy", "elsewhere/copy.db", "outgrow.db"]);
+    assert_unharmed(&sandbox);
 }
 
 #[test]
 fn a_damaged_database_is_told_and_a_backup_goes_on() {
-    let desk = interrupted(60);
-    desk.ok(&["db", "copy", "outgrow.db", "backup.db"]);
-    let mut file =
-        fs::File::options().read(true).write(true).open(desk.path("outgrow.db")).expect("opened");
-    let _ = fs::remove_file(desk.path("outgrow.db-wal"));
-    let _ = fs::remove_file(desk.path("outgrow.db-shm"));
+    let sandbox = interrupted(60);
+    sandbox.ok(&["db", "copy", "outgrow.db", "backup.db"]);
+    let mut file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(sandbox.path("outgrow.db"))
+        .expect("opened");
+    let _ = fs::remove_file(sandbox.path("outgrow.db-wal"));
+    let _ = fs::remove_file(sandbox.path("outgrow.db-shm"));
     let size = file.metadata().expect("a file").len();
     let mut page = vec![0; 4096];
     for at in (4096..size).step_by(4096) {
@@ -350,52 +353,52 @@ fn a_damaged_database_is_told_and_a_backup_goes_on() {
         &["report", "small"],
         &["query", "SELECT * FROM curves"],
     ] {
-        let (code, errors) = desk.wrong(args);
+        let (code, errors) = sandbox.wrong(args);
         assert!(matches!(code, 2 | 3) && errors.contains("malformed"), "{args:?}: {code} {errors}");
     }
-    fs::rename(desk.path("backup.db"), desk.path("outgrow.db")).expect("moved");
-    assert_unharmed(&desk);
+    fs::rename(sandbox.path("backup.db"), sandbox.path("outgrow.db")).expect("moved");
+    assert_unharmed(&sandbox);
 }
 
 #[test]
 fn who_was_stopped_too_long_writes_nothing_more() {
-    let desk = desk_with(None);
-    let mut first = desk.start(&["run", "sweep.toml", "-j1"]);
-    desk.wait_for_rows(60);
+    let sandbox = desk_with(None);
+    let mut first = sandbox.start(&["run", "sweep.toml", "-j1"]);
+    sandbox.wait_for_rows(60);
     let stopped = [workers_of(first.id()), vec![first.id() as i32]].concat();
     assert_eq!(stopped.len(), 2, "one worker and its driver");
     // The driver first, so that it does not replace the worker. Not within a transaction: whoever
     // is stopped there keeps the file locked.
     for _ in 0..20 {
         signal(&stopped.iter().rev().copied().collect::<Vec<_>>(), Signal::SIGSTOP);
-        if !crate::desk::is_locked(&desk.path("outgrow.db")) {
+        if !crate::sandbox::is_locked(&sandbox.path("outgrow.db")) {
             break;
         }
         signal(&stopped, Signal::SIGCONT);
         sleep(Duration::from_millis(30));
     }
     let began = Instant::now();
-    desk.ok(&["run", "sweep.toml", "-j1"]);
+    sandbox.ok(&["run", "sweep.toml", "-j1"]);
     let waited = began.elapsed();
-    assert!(desk.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
+    assert!(sandbox.rows() == undisturbed(), "other numbers than those of the undisturbed sweep");
     assert!(waited > Duration::from_secs(10), "the stopped one lost its trial at once: {waited:?}");
     let attempts = "SELECT count(*) FROM attempt";
-    let before = desk.number(attempts);
+    let before = sandbox.number(attempts);
     signal(&stopped, Signal::SIGCONT);
     assert!(first.wait().expect("it ends").success(), "it finds its trial done");
-    assert_eq!(desk.number(attempts), before, "it has taken nothing");
-    assert_unharmed(&desk);
+    assert_eq!(sandbox.number(attempts), before, "it has taken nothing");
+    assert_unharmed(&sandbox);
 }
 
 #[test]
 fn a_worker_that_hangs_is_replaced() {
-    let desk = desk_with(None);
-    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
-    desk.wait_for_rows(60);
+    let sandbox = desk_with(None);
+    let mut run = sandbox.start(&["run", "sweep.toml", "-j1"]);
+    sandbox.wait_for_rows(60);
     signal(&workers_of(run.id()), Signal::SIGSTOP);
     assert!(run.wait().expect("it ends").success());
-    assert_eq!(desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
-    assert_unharmed(&desk);
+    assert_eq!(sandbox.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
+    assert_unharmed(&sandbox);
 }
 
 /// Stops a worker in the middle of a transaction: as long as it is there, nobody else can write to
@@ -417,11 +420,11 @@ for _ in range(3000):
     time.sleep(0.0005)
 sys.exit(1)
 ";
-    let desk = desk_with(None);
-    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
-    desk.wait_for_rows(20);
+    let sandbox = desk_with(None);
+    let mut run = sandbox.start(&["run", "sweep.toml", "-j1"]);
+    sandbox.wait_for_rows(20);
     let worker = workers_of(run.id())[0].to_string();
-    let database = desk.path("outgrow.db");
+    let database = sandbox.path("outgrow.db");
     let stopped = Command::new("python3")
         .args(["-c", STOP, &worker])
         .arg(&database)
@@ -434,25 +437,25 @@ sys.exit(1)
         return;
     }
     assert!(run.wait().expect("it ends").success());
-    assert_eq!(desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
-    assert_unharmed(&desk);
+    assert_eq!(sandbox.number("SELECT count(*) FROM attempt WHERE outcome = 'died'"), 1);
+    assert_unharmed(&sandbox);
 }
 
 #[test]
 fn a_clock_that_is_set_back_does_no_harm() {
-    let faketime = |args: &[&str], desk: &Desk| {
+    let faketime = |args: &[&str], sandbox: &Sandbox| {
         let mut command = Command::new("faketime");
         let program = env!("CARGO_BIN_EXE_outgrow");
-        command.args(["-f", "-3d", program]).args(args).current_dir(desk.0.path());
+        command.args(["-f", "-3d", program]).args(args).current_dir(sandbox.0.path());
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env_remove("OUTGROW_DB").output()
     };
-    let desk = interrupted(60);
-    let Ok(output) = faketime(&["run", "sweep.toml", "-j2"], &desk) else {
+    let sandbox = interrupted(60);
+    let Ok(output) = faketime(&["run", "sweep.toml", "-j2"], &sandbox) else {
         outgrow_testkit::skip("faketime is not installed here");
         return;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_unharmed(&desk);
+    assert_unharmed(&sandbox);
 }
 
 #[test]
@@ -470,43 +473,43 @@ fn a_read_only_and_a_full_file_system_are_told() {
         outgrow_testkit::skip("no file system can be mounted here");
         return;
     }
-    let (desk, db) = (desk_with(None), folder.path().join("a.db").display().to_string());
+    let (sandbox, db) = (desk_with(None), folder.path().join("a.db").display().to_string());
     let run = ["--db", &db, "run", "sweep.toml", "-j2"];
-    let (code, errors) = desk.wrong(&run);
+    let (code, errors) = sandbox.wrong(&run);
     assert!(
         code == 3 && (errors.contains("full") || errors.contains("No space left")),
         "{code} {errors}"
     );
     assert!(mount("remount,ro"), "it was mounted");
-    let (code, errors) = desk.wrong(&run);
+    let (code, errors) = sandbox.wrong(&run);
     assert!(
         code == 3 && errors.replace('-', "").to_lowercase().contains("readonly"),
         "{code} {errors}"
     );
-    desk.ok(&["--db", &db, "status"]);
+    sandbox.ok(&["--db", &db, "status"]);
     assert!(mount("remount,rw,size=200m"), "it was mounted");
-    desk.ok(&run);
-    desk.ok(&["db", "copy", &db, "outgrow.db"]);
-    assert_unharmed(&desk);
+    sandbox.ok(&run);
+    sandbox.ok(&["db", "copy", &db, "outgrow.db"]);
+    assert_unharmed(&sandbox);
     let _ = Command::new("umount").arg(folder.path()).status();
 }
 
 #[test]
 fn secrets_stay_secret() {
     let Some((_server, url)) = Server::start() else { return };
-    let desk = desk_with(Some(url.replace("postgres@", "postgres:s3cret@")));
-    let run = desk
+    let sandbox = desk_with(Some(url.replace("postgres@", "postgres:s3cret@")));
+    let run = sandbox
         .command(&["run", "sweep.toml", "-j1"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
-    desk.wait_for_rows(20);
+    sandbox.wait_for_rows(20);
     let processes = Command::new("ps").args(["-eo", "args"]).output().expect("ps").stdout;
     let output = run.wait_with_output().expect("it ends");
-    desk.ok(&["report", "small", "-o", "report"]);
+    sandbox.ok(&["report", "small", "-o", "report"]);
     let tables = ["sweep", "trial", "attempt", "environment", "checkpoint"]
-        .map(|table| desk.ok(&["query", &format!("SELECT * FROM {table}"), "--format", "csv"]));
+        .map(|table| sandbox.ok(&["query", &format!("SELECT * FROM {table}"), "--format", "csv"]));
     let said = [processes, output.stdout, output.stderr, tables.concat().into_bytes()].concat();
     assert!(
         !String::from_utf8_lossy(&said).contains("s3cret"),
@@ -515,7 +518,7 @@ fn secrets_stay_secret() {
     );
     let files = Command::new("grep")
         .args(["-rl", "s3cret"])
-        .arg(desk.0.path())
+        .arg(sandbox.0.path())
         .output()
         .expect("grep")
         .stdout;

@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use crate::desk::Desk;
+use crate::sandbox::Sandbox;
 
 /// What a server does with each request.
 #[derive(Clone, Copy)]
@@ -79,8 +79,8 @@ fn shakespeare() -> Option<Vec<u8>> {
 
 /// `outgrow data fetch tinyshakespeare` with a cache of its own: exit code, what it prints, what it
 /// says.
-fn fetch(desk: &Desk, mirror: &str, proxy: Option<&str>) -> (i32, String, String) {
-    let mut command = desk.command(&["data", "fetch", "tinyshakespeare", "--mirror", mirror]);
+fn fetch(sandbox: &Sandbox, mirror: &str, proxy: Option<&str>) -> (i32, String, String) {
+    let mut command = sandbox.command(&["data", "fetch", "tinyshakespeare", "--mirror", mirror]);
     for name in [
         "http_proxy",
         "HTTP_PROXY",
@@ -96,7 +96,7 @@ fn fetch(desk: &Desk, mirror: &str, proxy: Option<&str>) -> (i32, String, String
     if let Some(proxy) = proxy {
         command.env("HTTP_PROXY", proxy).env("ALL_PROXY", proxy);
     }
-    let output = command.env("XDG_CACHE_HOME", desk.path("cache")).output().expect("it runs");
+    let output = command.env("XDG_CACHE_HOME", sandbox.path("cache")).output().expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
@@ -104,11 +104,11 @@ fn fetch(desk: &Desk, mirror: &str, proxy: Option<&str>) -> (i32, String, String
 #[test]
 fn a_broken_download_goes_on_where_it_stopped() {
     let Some(text) = shakespeare() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (mirror, asked) = serve(text.clone(), Manners { breaks: 2, ranges: true });
-    let (code, said, errors) = fetch(&desk, &mirror, None);
+    let (code, said, errors) = fetch(&sandbox, &mirror, None);
     assert_eq!(code, 0, "{errors}");
-    let path = desk.path("cache/outgrow/tinyshakespeare/input.txt");
+    let path = sandbox.path("cache/outgrow/tinyshakespeare/input.txt");
     assert!(
         said.contains(path.to_str().expect("text")) && fs::read(&path).expect("the text") == text,
         "{said}"
@@ -116,18 +116,18 @@ fn a_broken_download_goes_on_where_it_stopped() {
     let expected = [0, AFTER, 2 * AFTER].map(|from| format!("GET /input.txt HTTP/1.1 from {from}"));
     assert_eq!(*asked.lock().expect("a log"), expected);
     // The second time nothing is asked for, and a sweep can be trained on it.
-    assert_eq!(fetch(&desk, &mirror, None).0, 0);
+    assert_eq!(fetch(&sandbox, &mirror, None).0, 0);
     assert_eq!(asked.lock().expect("a log").len(), 3);
 }
 
 #[test]
 fn a_server_without_parts_gives_all_again() {
     let Some(text) = shakespeare() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (mirror, _) = serve(text.clone(), Manners { breaks: 1, ranges: false });
-    assert_eq!(fetch(&desk, &mirror, None).0, 0);
+    assert_eq!(fetch(&sandbox, &mirror, None).0, 0);
     assert_eq!(
-        fs::read(desk.path("cache/outgrow/tinyshakespeare/input.txt")).expect("the text"),
+        fs::read(sandbox.path("cache/outgrow/tinyshakespeare/input.txt")).expect("the text"),
         text
     );
 }
@@ -135,12 +135,12 @@ fn a_server_without_parts_gives_all_again() {
 #[test]
 fn what_breaks_for_good_is_kept_for_the_next_run() {
     let Some(text) = shakespeare() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (mirror, _) = serve(text[..AFTER].to_vec(), Manners { breaks: 0, ranges: false });
-    let (code, _, errors) = fetch(&desk, &mirror, None);
+    let (code, _, errors) = fetch(&sandbox, &mirror, None);
     assert!(code == 3 && errors.contains("300000 of 1115394 bytes are here"), "{errors}");
     let (mirror, asked) = serve(text, Manners { breaks: 0, ranges: true });
-    assert_eq!(fetch(&desk, &mirror, None).0, 0);
+    assert_eq!(fetch(&sandbox, &mirror, None).0, 0);
     assert_eq!(*asked.lock().expect("a log"), [format!("GET /input.txt HTTP/1.1 from {AFTER}")]);
 }
 
@@ -148,24 +148,24 @@ fn what_breaks_for_good_is_kept_for_the_next_run() {
 fn something_else_is_not_kept() {
     let Some(mut text) = shakespeare() else { return };
     text[1000] ^= 1;
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (mirror, _) = serve(text, Manners { breaks: 0, ranges: true });
-    let (code, _, errors) = fetch(&desk, &mirror, None);
+    let (code, _, errors) = fetch(&sandbox, &mirror, None);
     assert!(
         code == 3 && errors.contains("its SHA-256 is") && errors.contains("removed"),
         "{errors}"
     );
     let left: Vec<_> =
-        fs::read_dir(desk.path("cache/outgrow/tinyshakespeare")).expect("a folder").collect();
+        fs::read_dir(sandbox.path("cache/outgrow/tinyshakespeare")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
 fn through_a_proxy() {
     let Some(text) = shakespeare() else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (proxy, asked) = serve(text, Manners { breaks: 0, ranges: true });
-    let (code, _, errors) = fetch(&desk, "http://mirror.example/corpora", Some(&proxy));
+    let (code, _, errors) = fetch(&sandbox, "http://mirror.example/corpora", Some(&proxy));
     assert_eq!(code, 0, "{errors}");
     // A proxy is asked for the whole address, or told to connect to it.
     assert!(asked.lock().expect("a log")[0].contains("mirror.example"), "{asked:?}");
@@ -173,13 +173,13 @@ fn through_a_proxy() {
 
 #[test]
 fn corpora_are_listed_and_unknown_ones_named() {
-    let desk = Desk::new();
-    let said = desk.ok(&["data", "list"]);
+    let sandbox = Sandbox::new();
+    let said = sandbox.ok(&["data", "list"]);
     for name in
         ["tinyshakespeare", "enwik8", "text8", "wikitext-103", "tinystories", "fineweb-edu-sample"]
     {
         assert!(said.contains(name), "{said}");
     }
-    let (code, error) = desk.wrong(&["data", "fetch", "enwik9"]);
+    let (code, error) = sandbox.wrong(&["data", "fetch", "enwik9"]);
     assert!(code == 2 && error.contains("enwik8"), "{error}");
 }

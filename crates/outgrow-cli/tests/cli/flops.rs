@@ -11,7 +11,7 @@ use outgrow_store::{Environment, Holder, Store};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use crate::desk::{Desk, SWEEP, Server};
+use crate::sandbox::{SWEEP, Sandbox, Server};
 
 /// A database of trials that spend up to `most` each, as if they had been trained.
 fn trained(address: &str, most: u128) {
@@ -94,10 +94,10 @@ fn largest(values: &[f64], what: &str) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
-fn every_command_shows(desk: &Desk, most: u128) {
+fn every_command_shows(sandbox: &Sandbox, most: u128) {
     let expected = most as f64;
     let sql = "SELECT train_flops FROM curves";
-    let json = desk.json(&["query", sql, "--format", "json"]);
+    let json = sandbox.json(&["query", sql, "--format", "json"]);
     let values: Vec<f64> = json
         .as_array()
         .expect("rows")
@@ -105,9 +105,9 @@ fn every_command_shows(desk: &Desk, most: u128) {
         .filter_map(|row| row["train_flops"].as_f64())
         .collect();
     is(largest(&values, "json"), expected, "query json");
-    let csv = desk.ok(&["query", sql, "--format", "csv"]);
+    let csv = sandbox.ok(&["query", sql, "--format", "csv"]);
     is(largest(&column_of_csv(&csv, "train_flops"), "csv"), expected, "query csv");
-    desk.ok(&[
+    sandbox.ok(&[
         "query",
         "SELECT max(train_flops) AS train_flops FROM curves",
         "--format",
@@ -116,26 +116,26 @@ fn every_command_shows(desk: &Desk, most: u128) {
         "q.parquet",
     ]);
     is(
-        largest(&column_of_parquet(&desk.path("q.parquet"), "train_flops"), "parquet"),
+        largest(&column_of_parquet(&sandbox.path("q.parquet"), "train_flops"), "parquet"),
         expected,
         "query parquet",
     );
-    let table = desk.ok(&["query", "SELECT max(train_flops) FROM finals"]);
+    let table = sandbox.ok(&["query", "SELECT max(train_flops) FROM finals"]);
     assert!(table.contains(&format!("{expected:.4e}")) && !table.contains('-'), "{table}");
     // Sums over trials, and what each trial's attempts spent.
-    let status = desk.json(&["status", "--json"]);
+    let status = sandbox.json(&["status", "--json"]);
     let trials: f64 = status[0]["trials"]["complete"].as_f64().expect("complete trials");
     is(status[0]["train_flops"].as_f64().expect("a sum"), trials * expected, "status");
-    let compute = desk.ok(&["query", "SELECT spent_flops FROM compute", "--format", "csv"]);
+    let compute = sandbox.ok(&["query", "SELECT spent_flops FROM compute", "--format", "csv"]);
     is(largest(&column_of_csv(&compute, "spent_flops"), "compute"), expected, "compute");
-    let saving = desk.ok(&["query", "SELECT compute_saving FROM speedups", "--format", "csv"]);
+    let saving = sandbox.ok(&["query", "SELECT compute_saving FROM speedups", "--format", "csv"]);
     assert!(
         column_of_csv(&saving, "compute_saving").iter().all(|saving| saving.abs() < 1e-9),
         "{saving}"
     );
     for format in ["parquet", "csv", "jsonl"] {
-        desk.ok(&["export", "--to", format, "--format", format]);
-        let file = desk.path(&format!("{format}/finals.{format}"));
+        sandbox.ok(&["export", "--to", format, "--format", format]);
+        let file = sandbox.path(&format!("{format}/finals.{format}"));
         let values = match format {
             "parquet" => column_of_parquet(&file, "train_flops"),
             "csv" => column_of_csv(&std::fs::read_to_string(file).expect("text"), "train_flops"),
@@ -149,28 +149,28 @@ fn every_command_shows(desk: &Desk, most: u128) {
         };
         is(largest(&values, format), expected, format);
     }
-    desk.ok(&["report", "small", "-o", "report"]);
-    let page = std::fs::read_to_string(desk.path("report/README.md")).expect("a page");
+    sandbox.ok(&["report", "small", "-o", "report"]);
+    let page = std::fs::read_to_string(sandbox.path("report/README.md")).expect("a page");
     assert!(page.contains(&format!("{:.3}", expected / 1e12)), "{page}");
 }
 
 #[test]
 fn flops_beyond_64_bits_are_shown_as_they_are() {
     for most in [95_200_000_000_000_000_000, 10_u128.pow(22)] {
-        let desk = Desk::new();
-        trained(desk.path("outgrow.db").to_str().expect("text"), most);
-        every_command_shows(&desk, most);
+        let sandbox = Sandbox::new();
+        trained(sandbox.path("outgrow.db").to_str().expect("text"), most);
+        every_command_shows(&sandbox, most);
     }
 }
 
 #[test]
 fn a_server_keeps_them_to_the_last_digit() {
     let Some((_server, url)) = Server::start() else { return };
-    let desk = Desk::with(Some(url.clone()));
+    let sandbox = Sandbox::with(Some(url.clone()));
     let most = 4 * (10_u128.pow(22) + 1);
     trained(&url, most);
-    every_command_shows(&desk, most);
-    let csv = desk.ok(&[
+    every_command_shows(&sandbox, most);
+    let csv = sandbox.ok(&[
         "query",
         "SELECT max(train_flops), sum(train_flops) FROM finals",
         "--format",
@@ -181,15 +181,15 @@ fn a_server_keeps_them_to_the_last_digit() {
 
 #[test]
 fn they_are_planned_exactly() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let large = "target = { d_model = 2048, n_layers = 24, n_heads = 16, d_k = 128, d_v = 128, d_ff = 8192 }";
     let small = "target = { d_model = 12, n_layers = 2, n_heads = 2, d_k = 6, d_v = 6, d_ff = 24 }";
     let sweep = SWEEP.replace(small, large).replace("seq_len = 16", "seq_len = 1024");
-    desk.write("large.toml", &sweep.replace("25_600", "200_000_000_000"));
+    sandbox.write("large.toml", &sweep.replace("25_600", "200_000_000_000"));
     // 3 × 2 × (24 layers × (1024 × 2048 × (4 × 2048 + 2 × 8192) + 1024² × 2 × 2048) + 1024 × 2048 ×
     // 256), of 195,312,500 sequences; by pencil, for 64 bits do not hold it.
-    let plan = desk.ok(&["plan", "large.toml", "--json"]);
+    let plan = sandbox.ok(&["plan", "large.toml", "--json"]);
     assert!(plan.contains("\"train_flops\": 1570976563200000000000"), "{plan}");
-    let text = desk.ok(&["plan", "large.toml", "--gflops", "1e6"]);
+    let text = sandbox.ok(&["plan", "large.toml", "--gflops", "1e6"]);
     assert!(text.contains("ZFLOP"), "{text}");
 }

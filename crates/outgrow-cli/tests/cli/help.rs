@@ -1,10 +1,10 @@
 //! What `--help` says of every command.
 
-use crate::desk::Desk;
+use crate::sandbox::Sandbox;
 
 /// Help of a command and of the commands within it, one after the other.
-fn help(desk: &Desk, command: &[&str], all: &mut String) {
-    let text = desk.ok(&[command, &["--help"]].concat());
+fn help(sandbox: &Sandbox, command: &[&str], all: &mut String) {
+    let text = sandbox.ok(&[command, &["--help"]].concat());
     let name = ["outgrow"].iter().chain(command).copied().collect::<Vec<_>>().join(" ");
     *all += &format!("===== {name}\n{text}\n");
     let listed = text.split("Commands:\n").nth(1).into_iter().flat_map(str::lines);
@@ -14,13 +14,13 @@ fn help(desk: &Desk, command: &[&str], all: &mut String) {
         line.split(' ').next().filter(|name| *name != "help")
     });
     for name in names {
-        help(desk, &[command, &[name]].concat(), all);
+        help(sandbox, &[command, &[name]].concat(), all);
     }
 }
 
 #[test]
 fn every_command_says_what_it_does() {
     let mut all = String::new();
-    help(&Desk::new(), &[], &mut all);
+    help(&Sandbox::new(), &[], &mut all);
     insta::assert_snapshot!(all);
 }

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::desk::Desk;
+use crate::sandbox::Sandbox;
 
 const SIX_ROWS: &str =
     "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
 
 /// `scripts/hub.py` where transformers is installed.
 fn python(args: &[&str]) -> Option<String> {
-    crate::desk::python("hub.py", args)
+    crate::sandbox::python("hub.py", args)
 }
 
 /// Ways to grow a model: each transform that the family admits, and compositions of all.
@@ -83,9 +83,9 @@ pub fn difference(a: &Value, b: &Value) -> f64 {
 
 #[test]
 fn transformers_loads_what_is_grown_and_computes_the_same() {
-    let desk = Desk::new();
-    let tokens = desk.write("tokens.json", SIX_ROWS);
-    let (models, tokens) = (desk.path("models"), tokens.to_str().expect("text").to_owned());
+    let sandbox = Sandbox::new();
+    let tokens = sandbox.write("tokens.json", SIX_ROWS);
+    let (models, tokens) = (sandbox.path("models"), tokens.to_str().expect("text").to_owned());
     std::fs::create_dir(&models).expect("a folder");
     if python(&["make", models.to_str().expect("text")]).is_none() {
         return;
@@ -101,7 +101,7 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
     for name in &names {
         let from = models.join(name).to_str().expect("text").to_owned();
         for (way, how) in ways(name) {
-            let to = desk.path(&format!("{name}.{way}")).to_str().expect("text").to_owned();
+            let to = sandbox.path(&format!("{name}.{way}")).to_str().expect("text").to_owned();
             let mut args = vec!["grow", &from, &to, "--json"];
             if how.starts_with('[') {
                 let heads = if name.starts_with("llama") || name.starts_with("qwen3") {
@@ -109,12 +109,12 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
                 } else {
                     "n_new_heads"
                 };
-                desk.write("growths.json", &how.replace("HEADS", heads));
+                sandbox.write("growths.json", &how.replace("HEADS", heads));
                 args.extend(["--apply", "growths.json"]);
             } else {
                 args.extend(how.split(' '));
             }
-            let grown = desk.json(&args);
+            let grown = sandbox.json(&args);
             assert!(grown["preserving"] == json!(true), "{grown}");
             assert!(
                 Path::new(&to).join("tokenizer.json").exists()
@@ -131,7 +131,7 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
     for (folder, from) in &folders {
         let exact = folder.contains("float64");
         let tolerance = if exact { 1e-10 } else { 1e-5 };
-        let ours = desk.json(&["eval", folder, "--tokens", &tokens, "--json"]);
+        let ours = sandbox.json(&["eval", folder, "--tokens", &tokens, "--json"]);
         let (found, original) = (&theirs[folder], &theirs[from]);
         for (whose, expected) in [("our", &ours["logits"]), ("the original's", &original["logits"])]
         {
@@ -157,18 +157,18 @@ fn transformers_loads_what_is_grown_and_computes_the_same() {
 
 #[test]
 fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let form = "activation = \"silu\", gated = true, mlp_bias = false, norm_eps = 1e-5,
         positions = { kind = \"rotary\", theta = 10000.0, width = 4 } }";
-    let sweep = crate::desk::SWEEP.replace("norm_eps = 1e-5 }", &form.replace('\n', " "));
-    desk.write("sweep.toml", &sweep);
-    desk.ok(&["run", "sweep.toml", "-j", "1"]);
-    let checkpoint = desk.a_checkpoint();
-    desk.write("tokens.json", "[[72, 105, 33, 10], [0, 1, 2, 3]]");
+    let sweep = crate::sandbox::SWEEP.replace("norm_eps = 1e-5 }", &form.replace('\n', " "));
+    sandbox.write("sweep.toml", &sweep);
+    sandbox.ok(&["run", "sweep.toml", "-j", "1"]);
+    let checkpoint = sandbox.a_checkpoint();
+    sandbox.write("tokens.json", "[[72, 105, 33, 10], [0, 1, 2, 3]]");
     let logits = |folder: &str| {
-        desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
+        sandbox.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
     };
-    desk.ok(&[
+    sandbox.ok(&[
         "grow",
         &checkpoint,
         "even",
@@ -181,22 +181,22 @@ fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
         "--d-model",
         "40",
     ]);
-    let said = desk.ok(&["convert", "even", "hub"]);
+    let said = sandbox.ok(&["convert", "even", "hub"]);
     assert!(said.contains("llama"), "{said}");
     assert!(difference(&logits("hub"), &logits("even")) < 1e-5);
-    desk.ok(&["convert", "hub", "back"]);
+    sandbox.ok(&["convert", "hub", "back"]);
     assert!(difference(&logits("back"), &logits("even")) < 1e-5);
-    let (code, error) = desk.wrong(&["convert", &checkpoint, "hub"]);
+    let (code, error) = sandbox.wrong(&["convert", &checkpoint, "hub"]);
     assert!(code == 2 && error.contains("exists already"), "{error}");
     if let Some(answer) = python(&[
         "ask",
-        desk.path("tokens.json").to_str().expect("text"),
-        desk.path("hub").to_str().expect("text"),
+        sandbox.path("tokens.json").to_str().expect("text"),
+        sandbox.path("hub").to_str().expect("text"),
     ]) {
         let theirs: Value = serde_json::from_str(&answer).expect("JSON");
         assert!(
             difference(
-                &theirs[desk.path("hub").to_str().expect("text")]["logits"],
+                &theirs[sandbox.path("hub").to_str().expect("text")]["logits"],
                 &logits("even")
             ) < 1e-5
         );
@@ -207,7 +207,7 @@ fn a_checkpoint_becomes_a_model_of_transformers_and_back() {
 /// what it knows.
 #[test]
 fn a_sweep_goes_on_from_a_checkpoint() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let line = |n: usize| {
         format!(
             "{n} models grow while {} others wait, and then they are {} wide\n",
@@ -215,21 +215,21 @@ fn a_sweep_goes_on_from_a_checkpoint() {
             n * n % 64
         )
     };
-    desk.write("text.txt", &(0..4000).map(line).collect::<String>());
-    desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "300"]);
+    sandbox.write("text.txt", &(0..4000).map(line).collect::<String>());
+    sandbox.ok(&["data", "tokenize", "text.txt", "--vocab-size", "300"]);
     let data = r#"data = { paths = ["text.txt"], validation = 0.1, tokenizer = "tokenizer.json", seq_len = 16 }"#;
     let form = r#"model = { causal = true, final_norm = true, norm_eps = 1e-5, activation = "silu", gated = true, mlp_bias = false,
         positions = { kind = "rotary", theta = 1e4, width = 4 } }"#;
     let form = form.replace('\n', " ");
-    let first = crate::desk::SWEEP
+    let first = crate::sandbox::SWEEP
         .replace(r#"data = { corpus = "rust-crates", seq_len = 16 }"#, data)
         .replace("model = { causal = true, final_norm = true, norm_eps = 1e-5 }", &form)
         .replace("d_k = 6, d_v = 6", "d_k = 4, d_v = 4");
-    desk.write("sweep.toml", &first);
-    let planned = desk.json(&["plan", "sweep.toml", "--json"]).to_string();
+    sandbox.write("sweep.toml", &first);
+    let planned = sandbox.json(&["plan", "sweep.toml", "--json"]).to_string();
     assert!(planned.contains("300"), "{planned}");
-    desk.ok(&["run", "sweep.toml", "-j", "2"]);
-    let checkpoint = desk.a_checkpoint();
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    let checkpoint = sandbox.a_checkpoint();
     let second = first
         .replace("\"small\"", "\"on\"")
         .replace(&form, "")
@@ -245,25 +245,28 @@ fn a_sweep_goes_on_from_a_checkpoint() {
             "strategies = [{ kind = \"from_scratch\" },",
             "strategies = [{ kind = \"from_scratch\" }, { kind = \"fixed_size\" },",
         );
-    desk.write("on.toml", &second);
-    desk.ok(&["run", "on.toml", "-j", "2"]);
+    sandbox.write("on.toml", &second);
+    sandbox.ok(&["run", "on.toml", "-j", "2"]);
     // What was learned is there from the first evaluation on.
     let at_first = |strategy: &str| {
         let sql = format!(
             "SELECT avg(val_loss) AS loss FROM curves WHERE sweep = 'on' AND strategy = \
              '{strategy}' AND tokens = (SELECT min(tokens) FROM curves)"
         );
-        desk.json(&["query", &sql, "--format", "json"])[0]["loss"].as_f64().expect("a loss")
+        sandbox.json(&["query", &sql, "--format", "json"])[0]["loss"].as_f64().expect("a loss")
     };
     let (fresh, fixed, growing) =
         (at_first("from_scratch"), at_first("fixed_size"), at_first("random"));
     assert!(fixed < fresh - 0.5 && growing < fresh - 0.5, "{fresh} {fixed} {growing}");
-    assert_eq!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on' AND preserved = 0"), 0);
-    assert!(desk.number("SELECT count(*) FROM growth WHERE sweep = 'on'") > 0);
+    assert_eq!(
+        sandbox.number("SELECT count(*) FROM growth WHERE sweep = 'on' AND preserved = 0"),
+        0
+    );
+    assert!(sandbox.number("SELECT count(*) FROM growth WHERE sweep = 'on'") > 0);
     // Its loss on text is asked for with its tokenizer.
-    let (code, error) = desk.wrong(&["eval", &checkpoint, "--text", "text.txt"]);
+    let (code, error) = sandbox.wrong(&["eval", &checkpoint, "--text", "text.txt"]);
     assert!(code == 2 && error.contains("--tokenizer"), "{error}");
-    let asked = desk.json(&[
+    let asked = sandbox.json(&[
         "eval",
         &checkpoint,
         "--text",
@@ -277,14 +280,14 @@ fn a_sweep_goes_on_from_a_checkpoint() {
     assert!((0.5..4.0).contains(&loss) && bits < loss / std::f64::consts::LN_2, "{asked}");
     // A byte is less than a token: the views know both.
     let bits = "SELECT bits_per_token, bits_per_byte FROM finals WHERE sweep = 'on' LIMIT 1";
-    let row = &desk.json(&["query", bits, "--format", "json"])[0];
+    let row = &sandbox.json(&["query", bits, "--format", "json"])[0];
     let [token, byte] =
         ["bits_per_token", "bits_per_byte"].map(|name| row[name].as_f64().expect("bits"));
     assert!(0.0 < byte && byte < 0.9 * token, "{row}");
     // The same again is the same sweep; what was laid down is enough, even if the checkpoint is
     // gone.
-    desk.ok(&["run", "on.toml"]);
-    assert_eq!(desk.number("SELECT count(*) FROM sweep"), 2);
+    sandbox.ok(&["run", "on.toml"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM sweep"), 2);
     for (from, to, words) in [
         ("seq_len = 16", "seq_len = 4096", "data.seq_len"),
         ("initial = { checkpoint", "initial = { d_model = 12, checkpoint", "leave them out"),
@@ -297,8 +300,8 @@ fn a_sweep_goes_on_from_a_checkpoint() {
         ),
     ] {
         assert!(second.contains(from), "{from}");
-        desk.write("wrong.toml", &second.replace(from, to));
-        let (code, error) = desk.wrong(&["plan", "wrong.toml"]);
+        sandbox.write("wrong.toml", &second.replace(from, to));
+        let (code, error) = sandbox.wrong(&["plan", "wrong.toml"]);
         assert!(code == 2 && error.contains(words), "{from}: {error}");
     }
 }

@@ -1,7 +1,6 @@
 //! The whole, by running the binary as a user does.
 
 mod database;
-mod desk;
 mod export;
 mod faults;
 mod fetch;
@@ -12,6 +11,7 @@ mod odd;
 mod outputs;
 mod own;
 mod repair;
+mod sandbox;
 mod serve;
 mod slurm;
 mod text;
@@ -28,11 +28,11 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, SWEEP, workers_of};
+use crate::sandbox::{SWEEP, Sandbox, workers_of};
 
 #[test]
 fn the_same_bits_with_one_and_two_workers_and_when_killed() {
-    let (one, two, killed) = (Desk::new(), Desk::new(), Desk::new());
+    let (one, two, killed) = (Sandbox::new(), Sandbox::new(), Sandbox::new());
     one.ok(&["run", "sweep.toml", "-j", "1"]);
     two.ok(&["run", "sweep.toml", "-j", "2"]);
     // Kill the supervisor and its workers in the middle, twice; what they were at goes on.
@@ -68,7 +68,7 @@ fn the_same_bits_with_one_and_two_workers_and_when_killed() {
 
 #[test]
 fn without_enough_memory_the_batch_is_cut() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     // One matrix of attention weights takes 0.5 GB; the batch in two parts fits.
     let sweep = SWEEP
         .replace("{ kind = \"from_scratch\" }, ", "")
@@ -78,19 +78,19 @@ fn without_enough_memory_the_batch_is_cut() {
         .replace("n_heads = 2", "n_heads = 8")
         .replace("tokens = 25_600", "tokens = 65_536")
         .replace("tokens = 256,", "tokens = 65_536,");
-    desk.write("s.toml", &sweep);
+    sandbox.write("s.toml", &sweep);
     let limited = |file: &str| {
         let mut command = Command::new("sh");
         let script =
             format!("ulimit -v 1900000; exec {} run {file} -j1", env!("CARGO_BIN_EXE_outgrow"));
-        command.current_dir(desk.0.path()).env_remove("OUTGROW_DB").args(["-c", &script]);
+        command.current_dir(sandbox.0.path()).env_remove("OUTGROW_DB").args(["-c", &script]);
         command
             .env("RAYON_NUM_THREADS", "1")
             .env("MALLOC_ARENA_MAX", "1")
             .output()
             .expect("it runs")
     };
-    desk.write(
+    sandbox.write(
         "small.toml",
         &SWEEP.replace("tokens = 25_600", "tokens = 6400").replace("\"small\"", "\"smaller\""),
     );
@@ -105,7 +105,7 @@ fn without_enough_memory_the_batch_is_cut() {
         "{errors}"
     );
     assert!(!errors.contains("panicked"), "{errors}");
-    let trial = &desk.json(&[
+    let trial = &sandbox.json(&[
         "query",
         "SELECT state, micro_batches FROM trial ORDER BY micro_batches DESC",
         "--format",
@@ -120,15 +120,15 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
         "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
         "plans = 5, max_stages = 4, grow_between = [0.3, 0.9]",
     );
-    let (alone, shared) = (Desk::new(), Desk::new());
-    for (desk, more) in [(&alone, &["--no-shared-prefix"][..]), (&shared, &["-j2"])] {
-        desk.write("s.toml", &sweep);
-        desk.ok(&[&["run", "s.toml"], more].concat());
+    let (alone, shared) = (Sandbox::new(), Sandbox::new());
+    for (sandbox, more) in [(&alone, &["--no-shared-prefix"][..]), (&shared, &["-j2"])] {
+        sandbox.write("s.toml", &sweep);
+        sandbox.ok(&[&["run", "s.toml"], more].concat());
     }
     assert_eq!(alone.rows(), shared.rows());
-    let spent = |desk: &Desk| {
+    let spent = |sandbox: &Sandbox| {
         let sums = "SELECT sum(charged_flops) AS charged, sum(spent_flops) AS spent FROM compute";
-        let row = desk.json(&["query", sums, "--format", "json"]);
+        let row = sandbox.json(&["query", sums, "--format", "json"]);
         [&row[0]["charged"], &row[0]["spent"]].map(|n| n.as_f64().expect("a number"))
     };
     let ([charged, all], [charged_too, less]) = (spent(&alone), spent(&shared));
@@ -137,7 +137,7 @@ fn a_common_beginning_is_trained_once_with_the_same_bits() {
         "{charged} {all} {charged_too} {less}"
     );
     let plan = shared.ok(&["plan", "s.toml", "--tree"]);
-    assert!(plan.contains("8 of them begin as an earlier one does"), "{plan}");
+    assert!(plan.contains("8 of them share a prefix with an earlier one"), "{plan}");
     let left = fs::read_dir(shared.path("outgrow.db.checkpoints")).expect("a folder");
     let left = left.filter(|entry| {
         entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("-at-"))
@@ -153,9 +153,9 @@ fn replicates_are_trained_together_with_the_same_numbers() {
             "plans = 3, max_stages = 3, grow_between = [0.3, 0.9]",
         )
         .replace("float32", "float64");
-    let (alone, together) = (Desk::new(), Desk::new());
-    for desk in [&alone, &together] {
-        desk.write("s.toml", &sweep);
+    let (alone, together) = (Sandbox::new(), Sandbox::new());
+    for sandbox in [&alone, &together] {
+        sandbox.write("s.toml", &sweep);
     }
     alone.ok(&["run", "s.toml", "-j2"]);
     // The worker is killed in the middle: what it held may stand at different steps then.
@@ -166,8 +166,8 @@ fn replicates_are_trained_together_with_the_same_numbers() {
     assert!(!workers.is_empty(), "nothing was running, so nothing is tested");
     workers.iter().for_each(|pid| killpg(Pid::from_raw(*pid), Signal::SIGKILL).expect("killed"));
     assert!(killed.wait().expect("it ends").success());
-    let numbers = |desk: &Desk| -> Vec<f64> {
-        let cells = desk.rows().replace('\n', ",");
+    let numbers = |sandbox: &Sandbox| -> Vec<f64> {
+        let cells = sandbox.rows().replace('\n', ",");
         cells.split(',').filter_map(|cell| cell.parse().ok()).collect()
     };
     let (expected, found) = (numbers(&alone), numbers(&together));
@@ -190,23 +190,24 @@ fn replicates_are_trained_together_with_the_same_numbers() {
 
 #[test]
 fn an_interrupt_saves_and_two_runs_share_the_work() {
-    let (desk, whole) = (Desk::new(), Desk::new());
-    let run = desk
+    let (sandbox, whole) = (Sandbox::new(), Sandbox::new());
+    let run = sandbox
         .command(&["run", "sweep.toml", "-j", "2"])
         .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
-    desk.wait_for_rows(60);
+    sandbox.wait_for_rows(60);
     kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).expect("interrupted");
     let output = run.wait_with_output().expect("it ends");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{errors}");
     assert!(errors.contains("goes on from there"), "{errors}");
-    let status = desk.json(&["status", "--json"]);
+    let status = sandbox.json(&["status", "--json"]);
     assert_eq!(status[0]["running"], json!([]), "{status}");
     let runs: Vec<_> = (0..2)
         .map(|_| {
-            desk.command(&["run", "sweep.toml", "-j", "1"])
+            sandbox
+                .command(&["run", "sweep.toml", "-j", "1"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -216,15 +217,15 @@ fn an_interrupt_saves_and_two_runs_share_the_work() {
         assert!(run.expect("it runs").wait().expect("it ends").success());
     }
     whole.ok(&["run", "sweep.toml"]);
-    assert_eq!(desk.rows(), whole.rows());
+    assert_eq!(sandbox.rows(), whole.rows());
 }
 
 #[test]
 fn wrong_sweeps_are_told_so() {
-    let desk = Desk::new();
-    desk.write("empty.txt", "");
-    desk.write("short.txt", "too short");
-    fs::create_dir(desk.path("nothing")).expect("a folder");
+    let sandbox = Sandbox::new();
+    sandbox.write("empty.txt", "");
+    sandbox.write("short.txt", "too short");
+    fs::create_dir(sandbox.path("nothing")).expect("a folder");
     let paths =
         |paths: &str| format!("data = {{ paths = [\"{paths}\"], validation = 0.5, seq_len = 16 }}");
     let data = "data = { corpus = \"rust-crates\", seq_len = 16 }";
@@ -256,25 +257,25 @@ fn wrong_sweeps_are_told_so() {
     ];
     for (from, to, expected) in cases {
         assert!(SWEEP.contains(from), "{from}");
-        desk.write("bad.toml", &SWEEP.replacen(from, &to, 1));
+        sandbox.write("bad.toml", &SWEEP.replacen(from, &to, 1));
         for command in ["plan", "run"] {
-            let (code, errors) = desk.wrong(&[command, "bad.toml"]);
+            let (code, errors) = sandbox.wrong(&[command, "bad.toml"]);
             assert_eq!(code, 2, "{to}: {errors}");
             assert!(errors.contains(expected) && errors.contains("bad.toml"), "{to}: {errors}");
         }
     }
-    assert_eq!(desk.wrong(&["run", "no-such.toml"]).0, 2);
-    assert_eq!(desk.wrong(&["run", "sweep.toml", "--devices", "cuda:77"]).0, 2);
-    assert!(!desk.path("outgrow.db").exists(), "a wrong sweep must leave nothing behind");
+    assert_eq!(sandbox.wrong(&["run", "no-such.toml"]).0, 2);
+    assert_eq!(sandbox.wrong(&["run", "sweep.toml", "--devices", "cuda:77"]).0, 2);
+    assert!(!sandbox.path("outgrow.db").exists(), "a wrong sweep must leave nothing behind");
 }
 
 #[test]
 fn what_is_no_sweep_file_is_refused_at_once() {
-    let desk = Desk::new();
-    desk.write("binary.toml", "");
-    fs::write(desk.path("binary.toml"), b"name = \"\xff\xfe\"\n").expect("written");
-    nix::unistd::mkfifo(&desk.path("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let huge = fs::File::create(desk.path("huge.toml")).expect("a file");
+    let sandbox = Sandbox::new();
+    sandbox.write("binary.toml", "");
+    fs::write(sandbox.path("binary.toml"), b"name = \"\xff\xfe\"\n").expect("written");
+    nix::unistd::mkfifo(&sandbox.path("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let huge = fs::File::create(sandbox.path("huge.toml")).expect("a file");
     huge.set_len(10 << 30).expect("a file of holes");
     for (file, words) in [
         ("/dev/zero", "no regular file"),
@@ -285,7 +286,7 @@ fn what_is_no_sweep_file_is_refused_at_once() {
         ("missing.toml", "No such file"),
     ] {
         for command in ["plan", "run"] {
-            let (code, errors) = desk.wrong(&[command, file]);
+            let (code, errors) = sandbox.wrong(&[command, file]);
             assert!(
                 code == 2 && errors.contains(words) && errors.contains(file),
                 "{file}: {errors}"
@@ -296,37 +297,38 @@ fn what_is_no_sweep_file_is_refused_at_once() {
 
 #[test]
 fn a_text_of_ones_own_counts_from_the_sweeps_folder() {
-    let desk = Desk::new();
-    fs::create_dir_all(desk.path("sub/text/deep")).expect("a folder");
-    desk.write(
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("sub/text/deep")).expect("a folder");
+    sandbox.write(
         "sub/text/a.txt",
         &"It was the best of times, it was the worst of times. ".repeat(40),
     );
-    desk.write("sub/text/deep/b.txt", &"Call me Ishmael. ".repeat(60));
+    sandbox.write("sub/text/deep/b.txt", &"Call me Ishmael. ".repeat(60));
     let data = "data = { paths = [\"text\"], validation = 0.2, seq_len = 16 }";
     let own = SWEEP.replace("data = { corpus = \"rust-crates\", seq_len = 16 }", data);
-    desk.write("sub/own.toml", &own.replace("25_600", "2_560"));
-    desk.ok(&["run", "sub/own.toml"]);
-    let trials =
-        || desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--format", "csv"]);
+    sandbox.write("sub/own.toml", &own.replace("25_600", "2_560"));
+    sandbox.ok(&["run", "sub/own.toml"]);
+    let trials = || {
+        sandbox.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--format", "csv"])
+    };
     let first = trials();
     assert_eq!(first.lines().count(), 5);
     // The same text in another place is the same trials; another text is others.
-    fs::rename(desk.path("sub"), desk.path("moved")).expect("moved");
-    desk.ok(&["run", "moved/own.toml"]);
+    fs::rename(sandbox.path("sub"), sandbox.path("moved")).expect("moved");
+    sandbox.ok(&["run", "moved/own.toml"]);
     assert_eq!(first, trials());
-    desk.write(
+    sandbox.write(
         "moved/text/a.txt",
         &"It was the age of wisdom, it was the age of foolishness. ".repeat(40),
     );
-    desk.ok(&["run", "moved/own.toml"]);
+    sandbox.ok(&["run", "moved/own.toml"]);
     assert_eq!(trials().lines().count(), 9);
 }
 
 #[test]
 fn wrong_places_are_told_so() {
-    let desk = Desk::new();
-    desk.write(
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "notes.db",
         &"not a database, but a text that is long enough to be taken for one ".repeat(4),
     );
@@ -346,7 +348,7 @@ fn wrong_places_are_told_so() {
         (&["grow", "nowhere", "to", "--d-ff", "9"], 2, "nowhere"),
     ];
     for (args, expected, text) in cases {
-        let (code, errors) = desk.wrong(args);
+        let (code, errors) = sandbox.wrong(args);
         assert_eq!(code, expected, "{args:?}: {errors}");
         assert!(errors.contains(text), "{args:?}: {errors}");
     }
@@ -354,7 +356,7 @@ fn wrong_places_are_told_so() {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let (desk, whole) = (Desk::new(), Desk::new());
+    let (sandbox, whole) = (Sandbox::new(), Sandbox::new());
     // No file may grow beyond 900 blocks of 512 bytes: as on a full disk, writing fails. It happens
     // in the database's log.
     let script = format!(
@@ -363,16 +365,16 @@ fn a_full_disk_loses_nothing() {
     );
     let output = Command::new("sh")
         .args(["-c", &script])
-        .current_dir(desk.0.path())
+        .current_dir(sandbox.0.path())
         .output()
         .expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
-    let recorded = desk.rows();
+    let recorded = sandbox.rows();
     assert!(recorded.lines().count() > 20, "the disk was full before anything was recorded");
-    desk.ok(&["run", "sweep.toml"]);
-    let all = desk.rows();
+    sandbox.ok(&["run", "sweep.toml"]);
+    let all = sandbox.rows();
     assert!(recorded.lines().all(|line| all.contains(line)), "a recorded row was lost");
     whole.ok(&["run", "sweep.toml"]);
     assert_eq!(all, whole.rows());
@@ -380,31 +382,31 @@ fn a_full_disk_loses_nothing() {
 
 #[test]
 fn from_a_sweep_to_its_report_and_its_checkpoints() {
-    let desk = Desk::new();
-    let planned = desk.json(&["plan", "sweep.toml", "--json"]);
+    let sandbox = Sandbox::new();
+    let planned = sandbox.json(&["plan", "sweep.toml", "--json"]);
     assert_eq!(planned["trials"].as_array().map(Vec::len), Some(4));
-    desk.ok(&["run", "sweep.toml"]);
-    report(&desk);
-    query(&desk);
-    checkpoints(&desk);
+    sandbox.ok(&["run", "sweep.toml"]);
+    report(&sandbox);
+    query(&sandbox);
+    checkpoints(&sandbox);
 }
 
-fn report(desk: &Desk) {
+fn report(sandbox: &Sandbox) {
     let answers = ["first", "second"]
-        .map(|folder| desk.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
+        .map(|folder| sandbox.json(&["report", "small", "--json", "-o", folder])["answer"].clone());
     assert!(
         answers[0]["control"]["trained"]["loss"]["mean"].as_f64().is_some_and(|loss| loss > 0.0),
         "{answers:?}"
     );
     let files = |folder: &str| {
         let mut found = vec![];
-        collect(&desk.path(folder), &mut found);
+        collect(&sandbox.path(folder), &mut found);
         found.sort();
         found
             .into_iter()
             .map(|path| {
                 (
-                    path.strip_prefix(desk.path(folder)).expect("inside").to_owned(),
+                    path.strip_prefix(sandbox.path(folder)).expect("inside").to_owned(),
                     fs::read(&path).expect("read"),
                 )
             })
@@ -425,7 +427,7 @@ fn report(desk: &Desk) {
         );
     }
     assert_eq!(
-        desk.wrong(&["report", "smoll"]),
+        sandbox.wrong(&["report", "smoll"]),
         (2, "error: there is no sweep `smoll` in the database; there is small\n".into())
     );
 }
@@ -437,32 +439,32 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn query(desk: &Desk) {
+fn query(sandbox: &Sandbox) {
     let sql = "SELECT strategy, replicate, val_loss, NULL AS missing FROM finals ORDER BY 1, 2";
-    let rows = desk.json(&["query", sql, "--format", "json"]);
+    let rows = sandbox.json(&["query", sql, "--format", "json"]);
     assert_eq!((rows.as_array().map(Vec::len), &rows[0]["missing"]), (Some(4), &Value::Null));
     assert!(rows[0]["val_loss"].as_f64().is_some_and(|loss| loss > 1.0 && loss < 6.0), "{rows}");
-    let csv = desk.ok(&["query", sql, "--format", "csv"]);
+    let csv = sandbox.ok(&["query", sql, "--format", "csv"]);
     assert!(csv.starts_with("strategy,replicate,val_loss,missing\nfrom_scratch,0,"), "{csv}");
-    assert!(desk.ok(&["query", sql]).contains("from_scratch"));
-    desk.ok(&["query", sql, "--format", "parquet", "-o", "a.parquet"]);
-    assert!(fs::read(desk.path("a.parquet")).expect("written").starts_with(b"PAR1"));
-    assert_eq!(desk.wrong(&["query", sql, "--format", "parquet"]).0, 2);
-    assert_eq!(desk.wrong(&["query", "SELECT nonsense FROM finals"]).0, 2);
-    assert_eq!(desk.wrong(&["query", "DELETE FROM trial"]).0, 2);
+    assert!(sandbox.ok(&["query", sql]).contains("from_scratch"));
+    sandbox.ok(&["query", sql, "--format", "parquet", "-o", "a.parquet"]);
+    assert!(fs::read(sandbox.path("a.parquet")).expect("written").starts_with(b"PAR1"));
+    assert_eq!(sandbox.wrong(&["query", sql, "--format", "parquet"]).0, 2);
+    assert_eq!(sandbox.wrong(&["query", "SELECT nonsense FROM finals"]).0, 2);
+    assert_eq!(sandbox.wrong(&["query", "DELETE FROM trial"]).0, 2);
 }
 
-fn checkpoints(desk: &Desk) {
-    let checkpoint = desk.a_checkpoint();
-    desk.write("tokens.json", "[[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]");
-    desk.write("text.txt", &"fn main() { println!(\"hello\"); }\n".repeat(9));
-    desk.write(
+fn checkpoints(sandbox: &Sandbox) {
+    let checkpoint = sandbox.a_checkpoint();
+    sandbox.write("tokens.json", "[[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]");
+    sandbox.write("text.txt", &"fn main() { println!(\"hello\"); }\n".repeat(9));
+    sandbox.write(
         "apply.json",
         r#"[{"transform": "mlp_expansion", "layer": 0, "d_ff": 31}, {"transform": "hidden_expansion", "d_model": 17},
         {"transform": "layer_addition", "index": 1}, {"transform": "head_addition", "layer": 2, "n_new_heads": 1}]"#,
     );
-    desk.ok(&["grow", &checkpoint, "grown", "--apply", "apply.json"]);
-    desk.ok(&[
+    sandbox.ok(&["grow", &checkpoint, "grown", "--apply", "apply.json"]);
+    sandbox.ok(&[
         "grow",
         "grown",
         "larger",
@@ -475,46 +477,46 @@ fn checkpoints(desk: &Desk) {
         "--init",
         "copy",
     ]);
-    desk.write("named.json", r#"{"tokens": [[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]}"#);
+    sandbox.write("named.json", r#"{"tokens": [[72, 101, 108, 108, 111], [1, 2, 3, 4, 255]]}"#);
     let logits = |folder: &str| {
-        desk.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
+        sandbox.json(&["eval", folder, "--tokens", "tokens.json", "--json"])["logits"].clone()
     };
     let (before, after) = (flat(&logits(&checkpoint)), flat(&logits("larger")));
     assert_eq!(before.len(), 2 * 5 * 256);
     assert_eq!(
-        desk.json(&["eval", &checkpoint, "--tokens", "named.json", "--json"])["logits"],
+        sandbox.json(&["eval", &checkpoint, "--tokens", "named.json", "--json"])["logits"],
         logits(&checkpoint)
     );
     let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5 && worst.is_finite(), "logits changed by {worst:e}");
     let loss = |folder: &str| {
-        desk.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"]
+        sandbox.json(&["eval", folder, "--text", "text.txt", "--json"])["loss"]
             .as_f64()
             .expect("a loss")
     };
     assert!((loss(&checkpoint) - loss("larger")).abs() < 1e-5);
-    assert!(desk.ok(&["check", "larger", "-n", "4"]).contains("preserved"));
-    operators(desk, &checkpoint);
-    assert!(desk.ok(&["check", "-n", "20"]).contains("preserved"));
-    let (code, errors) = desk.wrong(&["grow", "larger", "smaller", "--d-ff", "8"]);
+    assert!(sandbox.ok(&["check", "larger", "-n", "4"]).contains("preserved"));
+    operators(sandbox, &checkpoint);
+    assert!(sandbox.ok(&["check", "-n", "20"]).contains("preserved"));
+    let (code, errors) = sandbox.wrong(&["grow", "larger", "smaller", "--d-ff", "8"]);
     assert!(code == 2 && errors.contains("shrink"), "{errors}");
-    let (code, errors) = desk.wrong(&["grow", "larger", "grown", "--d-ff", "99"]);
+    let (code, errors) = sandbox.wrong(&["grow", "larger", "grown", "--d-ff", "99"]);
     assert!(code == 2 && errors.contains("exists"), "{errors}");
-    desk.write("tokens.json", "[[1, 256]]");
-    let (code, errors) = desk.wrong(&["eval", "larger", "--tokens", "tokens.json"]);
+    sandbox.write("tokens.json", "[[1, 256]]");
+    let (code, errors) = sandbox.wrong(&["eval", "larger", "--tokens", "tokens.json"]);
     assert!(code == 2 && errors.contains("256"), "{errors}");
-    let weights = desk.path("grown/model.safetensors");
+    let weights = sandbox.path("grown/model.safetensors");
     let mut bytes = fs::read(&weights).expect("read");
     *bytes.last_mut().expect("a byte") ^= 1;
     fs::write(&weights, bytes).expect("written");
-    let (code, errors) = desk.wrong(&["eval", "grown", "--text", "text.txt"]);
+    let (code, errors) = sandbox.wrong(&["eval", "grown", "--text", "text.txt"]);
     assert!(code == 2 && errors.contains("damaged"), "{errors}");
 }
 
 /// `grow` by a published operator, and `doctor` before it.
-fn operators(desk: &Desk, checkpoint: &str) {
+fn operators(sandbox: &Sandbox, checkpoint: &str) {
     let stack = r#"{"kind": "stack", "order": "block"}"#;
-    let grown = desk.json(&[
+    let grown = sandbox.json(&[
         "grow",
         checkpoint,
         "stacked",
@@ -529,13 +531,13 @@ fn operators(desk: &Desk, checkpoint: &str) {
         (&json!(false), &json!("stack"))
     );
     let (code, errors) =
-        desk.wrong(&["grow", checkpoint, "odd", "--operator", stack, "--n-layers", "3"]);
+        sandbox.wrong(&["grow", checkpoint, "odd", "--operator", stack, "--n-layers", "3"]);
     assert!(
         code == 2
             && errors.contains("n_layers must be multiplied by a whole number: 2 can't become 3"),
         "{errors}"
     );
-    let (code, errors) = desk.wrong(&[
+    let (code, errors) = sandbox.wrong(&[
         "grow",
         checkpoint,
         "odd",
@@ -544,12 +546,12 @@ fn operators(desk: &Desk, checkpoint: &str) {
         "--n-layers",
         "3",
     ]);
-    assert!(code == 2 && errors.contains("lego") && !desk.path("odd").exists(), "{errors}");
+    assert!(code == 2 && errors.contains("lego") && !sandbox.path("odd").exists(), "{errors}");
     let cloning = r#"{"kind": "hyper_cloning"}"#;
     let widths = ["--d-model", "24", "--n-heads", "4", "--d-ff", "48"];
     let examine = |operator: &str, more: &[&str]| {
         let args = [&["doctor", checkpoint, "--operator", operator], &widths[..], more].concat();
-        desk.ok(&args)
+        sandbox.ok(&args)
     };
     let text = examine(cloning, &["--text", "text.txt"]);
     // Equal at first; the originals' moments, which the copies lack, then make them different.
@@ -569,7 +571,7 @@ fn operators(desk: &Desk, checkpoint: &str) {
     );
     assert!(noisy["diagnosis"]["reached"][2].as_f64().is_some_and(|share| share > 0.5), "{noisy}");
     let (code, errors) =
-        desk.wrong(&["doctor", checkpoint, "--text", "nowhere.txt", "--d-ff", "99"]);
+        sandbox.wrong(&["doctor", checkpoint, "--text", "nowhere.txt", "--d-ff", "99"]);
     assert!(code == 2 && errors.contains("nowhere.txt"), "{errors}");
 }
 

@@ -5,14 +5,14 @@ use std::{fs, path::Path, sync::OnceLock};
 
 use serde_json::{Map, Value, json};
 
-use crate::{desk::Desk, hub::difference};
+use crate::{hub::difference, sandbox::Sandbox};
 
 const ROWS: &str =
     "[[1, 5, 9, 33, 96, 12, 4, 8, 60, 61, 2, 7], [3, 3, 90, 11, 0, 45, 44, 43, 21, 1, 2, 3]]";
 
 /// The folders of `scripts/hub.py`, where transformers is installed.
 fn python(args: &[&str]) -> Option<String> {
-    crate::desk::python("hub.py", args)
+    crate::sandbox::python("hub.py", args)
 }
 
 /// Models to begin with, and those with odd files, made once for all tests; none where transformers
@@ -140,17 +140,17 @@ fn readable() -> Vec<(&'static str, Value, &'static str)> {
 
 #[test]
 fn what_transformers_loads_is_what_is_read_and_grown() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    let tokens = desk.write("tokens.json", ROWS).to_str().expect("text").to_owned();
+    let tokens = sandbox.write("tokens.json", ROWS).to_str().expect("text").to_owned();
     let mut ours = vec![];
     for (number, (base, changes, words)) in readable().into_iter().enumerate() {
         let (folder, grown) =
-            (desk.path(&format!("{number}")), desk.path(&format!("{number}.grown")));
+            (sandbox.path(&format!("{number}")), sandbox.path(&format!("{number}.grown")));
         copied(&format!("{models}/{base}"), &folder);
         change(&folder, &changes);
         let [folder, grown] = [&folder, &grown].map(|path| path.to_str().expect("text").to_owned());
-        let output = desk.run(&["eval", &folder, "--tokens", &tokens, "--json"]);
+        let output = sandbox.run(&["eval", &folder, "--tokens", &tokens, "--json"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{base} {changes}: {said}");
         // What it is at is said on a slow machine, too.
@@ -162,7 +162,7 @@ fn what_transformers_loads_is_what_is_read_and_grown() {
         let logits: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let mut args = vec!["grow", &folder, &grown, "--dtype", "float32"];
         args.extend(way(base));
-        desk.ok(&args);
+        sandbox.ok(&args);
         ours.push((folder, grown, logits["logits"].clone(), changes));
     }
     let mut args = vec!["try", &tokens];
@@ -370,12 +370,12 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
 
 #[test]
 fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    desk.write("tokens.json", ROWS);
-    desk.write("text.txt", "some text");
+    sandbox.write("tokens.json", ROWS);
+    sandbox.write("text.txt", "some text");
     for (number, (base, changes, words)) in refused().iter().enumerate() {
-        let folder = desk.path("odd");
+        let folder = sandbox.path("odd");
         copied(&format!("{models}/{base}"), &folder);
         change(&folder, changes);
         let commands: [&[&str]; 6] = [
@@ -389,7 +389,7 @@ fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
         // All of them for some: they share the reader.
         let commands = if number % 8 == 0 { &commands[..] } else { &commands[..2] };
         for args in commands {
-            let (code, error) = desk.wrong(args);
+            let (code, error) = sandbox.wrong(args);
             assert_eq!(code, 2, "{args:?} {base} {changes}: {error}");
             assert!(
                 words.iter().all(|words| error.contains(words)),
@@ -397,7 +397,7 @@ fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
             );
         }
         assert!(
-            ["grown", "checkpoint"].iter().all(|name| !desk.path(name).exists()),
+            ["grown", "checkpoint"].iter().all(|name| !sandbox.path(name).exists()),
             "{base} {changes}"
         );
         fs::remove_dir_all(&folder).expect("removed");
@@ -408,19 +408,27 @@ fn what_contradicts_itself_is_refused_by_every_command_and_writes_nothing() {
 /// The frequencies that stand beside ours, for transformers, must be those.
 #[test]
 fn frequencies_of_ours_are_read_whole_or_refused() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    let tokens = desk.write("tokens.json", ROWS).to_str().expect("text").to_owned();
-    desk.ok(&["grow", &format!("{models}/llama-float64"), "grown", "--d-k", "16", "--d-v", "16"]);
-    desk.ok(&["eval", "grown", "--tokens", &tokens, "--json"]);
+    let tokens = sandbox.write("tokens.json", ROWS).to_str().expect("text").to_owned();
+    sandbox.ok(&[
+        "grow",
+        &format!("{models}/llama-float64"),
+        "grown",
+        "--d-k",
+        "16",
+        "--d-v",
+        "16",
+    ]);
+    sandbox.ok(&["eval", "grown", "--tokens", &tokens, "--json"]);
     let config: Value =
-        serde_json::from_slice(&fs::read(desk.path("grown/config.json")).expect("read"))
+        serde_json::from_slice(&fs::read(sandbox.path("grown/config.json")).expect("read"))
             .expect("JSON");
     assert!(config["outgrow_rotary"].is_object(), "nothing would be tested: {config}");
     let other = [("attention_factor", 2.0), ("factor", 8.0), ("rope_theta", 1234.5)];
     for (number, (key, value)) in other.into_iter().enumerate() {
-        let folder = desk.path(&format!("{number}"));
-        copied(desk.path("grown").to_str().expect("text"), &folder);
+        let folder = sandbox.path(&format!("{number}"));
+        copied(sandbox.path("grown").to_str().expect("text"), &folder);
         let mut changed = config.clone();
         for section in ["rope_scaling", "rope_parameters"] {
             changed[section][key] = value.into();
@@ -430,16 +438,16 @@ fn frequencies_of_ours_are_read_whole_or_refused() {
         }
         change(&folder, &changed);
         let folder = folder.to_str().expect("text");
-        let (code, said) = desk.wrong(&["eval", folder, "--tokens", &tokens]);
+        let (code, said) = sandbox.wrong(&["eval", folder, "--tokens", &tokens]);
         assert!(code == 2 && said.contains("outgrow_rotary"), "{key}: {code} {said}");
     }
 }
 
 #[test]
 fn what_belongs_to_the_old_size_does_not_go_along() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    let folder = desk.path("from");
+    let folder = sandbox.path("from");
     copied(&format!("{models}/llama"), &folder);
     let put = |name: &str| {
         let path = folder.join(name);
@@ -487,20 +495,20 @@ fn what_belongs_to_the_old_size_does_not_go_along() {
         "eval_results.json",
     ];
     kept.iter().chain(&left).for_each(|name| put(name));
-    let output = desk.run(&["grow", "from", "to", "--d-ff", "64"]);
+    let output = sandbox.run(&["grow", "from", "to", "--d-ff", "64"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     for name in kept {
-        assert_eq!(fs::read_to_string(desk.path("to").join(name)).expect("copied"), name);
+        assert_eq!(fs::read_to_string(sandbox.path("to").join(name)).expect("copied"), name);
     }
     for name in left {
         let first = name.split('/').next().expect("a part");
-        assert!(!desk.path("to").join(first).exists() && said.contains(first), "{name}: {said}");
+        assert!(!sandbox.path("to").join(first).exists() && said.contains(first), "{name}: {said}");
     }
     assert!(!said.contains("tokenizer"), "{said}");
     // The same by `convert --like`.
-    desk.ok(&["convert", "from", "checkpoint"]);
-    let output = desk.run(&["convert", "checkpoint", "again", "--like", "from"]);
+    sandbox.ok(&["convert", "from", "checkpoint"]);
+    let output = sandbox.run(&["convert", "checkpoint", "again", "--like", "from"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("optimizer.pt"), "{said}");
     // What makes the model another is refused, and can be taken away.
@@ -511,17 +519,17 @@ fn what_belongs_to_the_old_size_does_not_go_along() {
         ("modeling_llama.py", "code of the folder's own"),
     ] {
         put(name);
-        let (code, error) = desk.wrong(&["grow", "from", "other", "--d-ff", "64"]);
+        let (code, error) = sandbox.wrong(&["grow", "from", "other", "--d-ff", "64"]);
         assert!(code == 2 && error.contains(words) && error.contains(name), "{error}");
         fs::remove_file(folder.join(name)).expect("removed");
     }
-    desk.ok(&["grow", "from", "other", "--d-ff", "64"]);
+    sandbox.ok(&["grow", "from", "other", "--d-ff", "64"]);
 }
 
 /// Files that are none of what they should be.
 #[test]
 fn broken_files_are_named() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
     let config = fs::read_to_string(format!("{models}/llama/config.json")).expect("read");
     let with = |from: &str, to: &str| config.replacen(from, to, 1).into_bytes();
@@ -545,18 +553,18 @@ fn broken_files_are_named() {
         ("model.safetensors", vec![0xff; 64], "no whole safetensors file"),
     ];
     for (file, content, words) in cases {
-        let folder = desk.path("broken");
+        let folder = sandbox.path("broken");
         copied(&format!("{models}/llama"), &folder);
         fs::write(folder.join(file), content).expect("written");
-        let (code, error) = desk.wrong(&["grow", "broken", "grown", "--d-ff", "64"]);
+        let (code, error) = sandbox.wrong(&["grow", "broken", "grown", "--d-ff", "64"]);
         assert!(code == 2 && error.contains(words) && error.contains(file), "{words}: {error}");
         fs::remove_dir_all(&folder).expect("removed");
     }
     // A shard that is not there.
-    let folder = desk.path("broken");
+    let folder = sandbox.path("broken");
     copied(&format!("{models}/llama-sharded-tied"), &folder);
     fs::remove_file(folder.join("model-00002-of-00004.safetensors")).expect("it was there");
-    let (code, error) = desk.wrong(&["grow", "broken", "grown", "--d-ff", "64"]);
+    let (code, error) = sandbox.wrong(&["grow", "broken", "grown", "--d-ff", "64"]);
     assert!(
         code == 2
             && error.contains("model-00002-of-00004.safetensors")
@@ -569,10 +577,10 @@ fn broken_files_are_named() {
 /// others; a text is read in windows.
 #[test]
 fn work_does_not_grow_with_what_a_file_says() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
     for positions in [131_072, 1 << 24] {
-        let folder = desk.path("long");
+        let folder = sandbox.path("long");
         copied(&format!("{models}/llama"), &folder);
         change(&folder, &json!({ "max_position_embeddings": positions }));
         fs::remove_file(folder.join("tokenizer.json")).expect("it is no tokenizer");
@@ -582,7 +590,7 @@ fn work_does_not_grow_with_what_a_file_says() {
             let line = "ulimit -v 8000000; exec \"$0\" \"$@\"";
             let mut command = std::process::Command::new("sh");
             let output = command
-                .current_dir(desk.path(""))
+                .current_dir(sandbox.path(""))
                 .args(["-c", line, env!("CARGO_BIN_EXE_outgrow")])
                 .args(args)
                 .output();
@@ -597,10 +605,10 @@ fn work_does_not_grow_with_what_a_file_says() {
         limited(&["doctor", "long", "--d-ff", "64"]);
         limited(&["check", "long", "-n", "3"]);
         limited(&["grow", "long", "grown", "--d-ff", "64"]);
-        fs::remove_dir_all(desk.path("grown")).expect("removed");
+        fs::remove_dir_all(sandbox.path("grown")).expect("removed");
         // As many tokens as bytes: each of a vocabulary of 97.
-        desk.write("bytes.json", &byte_tokenizer());
-        desk.write("text.txt", &"abcdefgh ".repeat(3_000));
+        sandbox.write("bytes.json", &byte_tokenizer());
+        sandbox.write("text.txt", &"abcdefgh ".repeat(3_000));
         let eval = ["eval", "long", "--text", "text.txt", "--tokenizer", "bytes.json", "--json"];
         let found: Value = serde_json::from_str(&limited(&eval)).expect("JSON");
         assert_eq!(
@@ -612,7 +620,7 @@ fn work_does_not_grow_with_what_a_file_says() {
             serde_json::from_str(&limited(&[&eval[..], &["--window", "100"]].concat()))
                 .expect("JSON");
         assert_eq!((&asked["window"], &asked["tokens"]), (&json!(100), &json!(26_900)), "{asked}");
-        let (code, error) = desk.wrong(&[&eval[..], &["--window", "99999999"]].concat());
+        let (code, error) = sandbox.wrong(&[&eval[..], &["--window", "99999999"]].concat());
         assert!(code == 2 && error.contains("this model reads 1 to"), "{error}");
         fs::remove_dir_all(&folder).expect("removed");
     }
@@ -636,10 +644,10 @@ fn byte_tokenizer() -> String {
 /// checkpoints.
 #[test]
 fn sizes_are_bounded() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    copied(&format!("{models}/llama"), &desk.path("F"));
-    desk.ok(&["convert", "F", "C"]);
+    copied(&format!("{models}/llama"), &sandbox.path("F"));
+    sandbox.ok(&["convert", "F", "C"]);
     for (size, words) in [
         (["--n-layers", "100000000000"], "1 to 16384"),
         (["--n-layers", "1000000"], "1 to 16384"),
@@ -653,7 +661,7 @@ fn sizes_are_bounded() {
     ] {
         for from in ["F", "C"] {
             for command in [&["grow", from, "G"][..], &["doctor", from]] {
-                let (code, error) = desk.wrong(&[command, &size].concat());
+                let (code, error) = sandbox.wrong(&[command, &size].concat());
                 assert!(code == 2 && error.contains(words), "{command:?} {size:?}: {error}");
             }
         }
@@ -663,65 +671,65 @@ fn sizes_are_bounded() {
         r#"[{"transform": "mlp_expansion", "d_ff": 160000000000}]"#,
         r#"[{"transform": "head_addition", "n_new_heads": 1000000000}]"#,
     ] {
-        desk.write("growths.json", list);
-        let (code, error) = desk.wrong(&["grow", "F", "G", "--apply", "growths.json"]);
-        assert!(code == 2 && !desk.path("G").exists(), "{error}");
+        sandbox.write("growths.json", list);
+        let (code, error) = sandbox.wrong(&["grow", "F", "G", "--apply", "growths.json"]);
+        assert!(code == 2 && !sandbox.path("G").exists(), "{error}");
     }
     let grown = [
         &["grow", "F", "G"][..],
         &["--n-layers", "1000", "--n-heads", "16384", "--n-kv-heads", "16384"],
     ]
     .concat();
-    let (code, error) = desk.wrong(&grown);
+    let (code, error) = sandbox.wrong(&grown);
     assert!(code == 2 && error.contains("at most 1048576 are allowed in all"), "{error}");
 }
 
 /// What a shorter type does is said, with what to do.
 #[test]
 fn a_shorter_type_is_refused_with_a_hint() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    copied(&format!("{models}/llama"), &desk.path("F"));
+    copied(&format!("{models}/llama"), &sandbox.path("F"));
     for name in ["bfloat16", "float16"] {
-        let (code, error) = desk.wrong(&["grow", "F", "G", "--d-ff", "64", "--dtype", name]);
+        let (code, error) = sandbox.wrong(&["grow", "F", "G", "--d-ff", "64", "--dtype", name]);
         let hint = format!("{name} rounds the weights themselves, which are stored in float32");
         assert!(code == 1 && error.contains(&hint) && error.contains("--dtype float32"), "{error}");
     }
     // Too large for float16.
-    copied(&format!("{models}/llama"), &desk.path("H"));
-    let path = desk.path("H/model.safetensors");
+    copied(&format!("{models}/llama"), &sandbox.path("H"));
+    let path = sandbox.path("H/model.safetensors");
     let mut bytes = fs::read(&path).expect("read");
     let last = bytes.len() - 4;
     bytes[last..].copy_from_slice(&1e6_f32.to_le_bytes());
     fs::write(path, bytes).expect("written");
-    let (code, error) = desk.wrong(&["grow", "H", "G", "--d-ff", "64", "--dtype", "float16"]);
+    let (code, error) = sandbox.wrong(&["grow", "H", "G", "--d-ff", "64", "--dtype", "float16"]);
     assert!(
         code == 2 && error.contains("its numbers are too large") && error.contains("infinity"),
         "{error}"
     );
-    assert!(!desk.path("G").exists());
+    assert!(!sandbox.path("G").exists());
 }
 
 /// Ctrl-C ends a growth at once and leaves nothing behind.
 #[test]
 fn a_growth_that_is_stopped_leaves_nothing() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let Some(models) = models() else { return };
-    copied(&format!("{models}/llama"), &desk.path("F"));
+    copied(&format!("{models}/llama"), &sandbox.path("F"));
     let entries = || {
-        fs::read_dir(desk.path(""))
+        fs::read_dir(sandbox.path(""))
             .expect("a folder")
             .map(|e| e.expect("one").file_name())
             .collect::<Vec<_>>()
     };
     let before = entries().len();
     // Some 540 MB, which take a while.
-    let mut child = desk.start(&["grow", "F", "G", "--d-model", "200000"]);
+    let mut child = sandbox.start(&["grow", "F", "G", "--d-model", "200000"]);
     while entries().len() == before {
         assert!(child.try_wait().expect("a child").is_none(), "it was done before it was stopped");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    crate::desk::signal(&[child.id() as i32], nix::sys::signal::Signal::SIGINT);
+    crate::sandbox::signal(&[child.id() as i32], nix::sys::signal::Signal::SIGINT);
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert_eq!(entries().len(), before, "{:?}", entries());
 }

@@ -12,19 +12,19 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::desk::{Desk, Server, execute, signal, workers_of};
+use crate::sandbox::{Sandbox, Server, execute, signal, workers_of};
 
 /// A finished sweep, to be copied; and one whose run was killed.
 struct Model {
-    finished: Desk,
-    killed: Desk,
+    finished: Sandbox,
+    killed: Sandbox,
     rows: String,
 }
 
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
-        let [finished, killed] = [(); 2].map(|()| Desk::new());
+        let [finished, killed] = [(); 2].map(|()| Sandbox::new());
         finished.ok(&["run", "sweep.toml", "-j2"]);
         kill(&killed, 60);
         let rows = finished.rows();
@@ -33,17 +33,17 @@ fn model() -> &'static Model {
 }
 
 /// Begins to train, and ends it when so many rows are there, without a word.
-fn kill(desk: &Desk, rows: u64) {
-    let mut run = desk.start(&["run", "sweep.toml", "-j1"]);
-    desk.wait_for_rows(rows);
+fn kill(sandbox: &Sandbox, rows: u64) {
+    let mut run = sandbox.start(&["run", "sweep.toml", "-j1"]);
+    sandbox.wait_for_rows(rows);
     signal(&[workers_of(run.id()), vec![run.id() as i32]].concat(), Signal::SIGKILL);
     run.wait().expect("it ends");
 }
 
-/// A copy of a desk with everything on it.
-fn copy(desk: &Desk) -> Desk {
-    let copied = Desk::new();
-    copy_folder(desk.0.path(), copied.0.path());
+/// A copy of a sandbox with everything on it.
+fn copy(sandbox: &Sandbox) -> Sandbox {
+    let copied = Sandbox::new();
+    copy_folder(sandbox.0.path(), copied.0.path());
     copied
 }
 
@@ -59,13 +59,13 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn database(desk: &Desk) -> String {
-    desk.path("outgrow.db").display().to_string()
+fn database(sandbox: &Sandbox) -> String {
+    sandbox.path("outgrow.db").display().to_string()
 }
 
 /// Exit code of `db check`, and what it found.
-fn check(desk: &Desk) -> (i32, Value) {
-    let output = desk.run(&["db", "check", "--json"]);
+fn check(sandbox: &Sandbox) -> (i32, Value) {
+    let output = sandbox.run(&["db", "check", "--json"]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!errors.contains("panicked"), "{errors}");
     let found =
@@ -74,10 +74,10 @@ fn check(desk: &Desk) -> (i32, Value) {
 }
 
 /// What is wrong is found, mended once, and after another run nothing is missing.
-fn assert_mends(desk: &Desk, what: &str) -> Value {
-    let (code, found) = check(desk);
+fn assert_mends(sandbox: &Sandbox, what: &str) -> Value {
+    let (code, found) = check(sandbox);
     assert_eq!(code, 1, "{what}: nothing was found: {found:#}");
-    let mended = desk.json(&["db", "repair", "--json"]);
+    let mended = sandbox.json(&["db", "repair", "--json"]);
     let kinds = |report: &Value| -> Vec<String> {
         report["findings"]
             .as_array()
@@ -87,26 +87,26 @@ fn assert_mends(desk: &Desk, what: &str) -> Value {
             .collect()
     };
     assert_eq!(kinds(&found), kinds(&mended), "{what}: repair finds what check finds");
-    assert_clean(desk, what);
-    let again = desk.json(&["db", "repair", "--json"]);
+    assert_clean(sandbox, what);
+    let again = sandbox.json(&["db", "repair", "--json"]);
     assert_eq!(again["findings"], serde_json::json!([]), "{what}: a second repair finds nothing");
-    assert_unharmed(desk, what);
+    assert_unharmed(sandbox, what);
     found
 }
 
-fn assert_clean(desk: &Desk, what: &str) {
-    let (code, found) = check(desk);
+fn assert_clean(sandbox: &Sandbox, what: &str) {
+    let (code, found) = check(sandbox);
     assert_eq!((code, &found["findings"]), (0, &serde_json::json!([])), "{what}");
 }
 
-fn assert_unharmed(desk: &Desk, what: &str) {
-    desk.ok(&["run", "sweep.toml", "-j2"]);
-    assert_eq!(desk.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4, "{what}");
+fn assert_unharmed(sandbox: &Sandbox, what: &str) {
+    sandbox.ok(&["run", "sweep.toml", "-j2"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM finals WHERE state = 'complete'"), 4, "{what}");
     assert!(
-        desk.rows() == model().rows,
+        sandbox.rows() == model().rows,
         "{what}: other numbers than those of the undisturbed sweep"
     );
-    assert_clean(desk, what);
+    assert_clean(sandbox, what);
 }
 
 /// What is done to a finished sweep, and a word of what is said.
@@ -189,15 +189,15 @@ fn every(n: usize) -> usize {
 fn wrong_rows_are_found_and_mended() {
     assert_clean(&model().finished, "nothing");
     for (sql, said) in DONE.iter().skip(1).step_by(every(3)) {
-        let desk = copy(&model().finished);
-        execute(&database(&desk), sql);
-        let found = assert_mends(&desk, sql);
+        let sandbox = copy(&model().finished);
+        execute(&database(&sandbox), sql);
+        let found = assert_mends(&sandbox, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
     }
     for (sql, said) in UNCHECKED.iter().step_by(every(2)) {
-        let desk = copy(&model().finished);
-        execute(&database(&desk), &format!("PRAGMA foreign_keys = OFF; {sql}"));
-        let found = assert_mends(&desk, sql);
+        let sandbox = copy(&model().finished);
+        execute(&database(&sandbox), &format!("PRAGMA foreign_keys = OFF; {sql}"));
+        let found = assert_mends(&sandbox, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
     }
 }
@@ -214,9 +214,9 @@ fn another_schema_is_found_and_made_anew() {
         ("DROP TABLE snapshot", "the table snapshot is missing"),
         ("DROP TABLE snapshot; DROP VIEW finals", "the view finals is missing"),
     ] {
-        let desk = copy(&model().finished);
-        execute(&database(&desk), &format!("PRAGMA foreign_keys = OFF; {sql}"));
-        let found = assert_mends(&desk, sql);
+        let sandbox = copy(&model().finished);
+        execute(&database(&sandbox), &format!("PRAGMA foreign_keys = OFF; {sql}"));
+        let found = assert_mends(&sandbox, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
     }
 }
@@ -224,11 +224,11 @@ fn another_schema_is_found_and_made_anew() {
 /// Words of ours in a file do not make it ours, and looking leaves nothing beside it.
 #[test]
 fn files_of_other_programs_are_left_alone() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let notes = "my notes on growth_event; CREATE TABLE growth_event (a); CREATE TABLE step_metric";
-    desk.write("notes.txt", notes);
-    desk.write("padded.txt", &format!("{notes:1024}"));
-    let theirs = desk.path("theirs.db").display().to_string();
+    sandbox.write("notes.txt", notes);
+    sandbox.write("padded.txt", &format!("{notes:1024}"));
+    let theirs = sandbox.path("theirs.db").display().to_string();
     fs::write(&theirs, "").expect("written");
     execute(
         &theirs,
@@ -236,18 +236,18 @@ fn files_of_other_programs_are_left_alone() {
          TABLE step_metric')",
     );
     for file in ["notes.txt", "padded.txt", "theirs.db"] {
-        let before = fs::read(desk.path(file)).expect("read");
+        let before = fs::read(sandbox.path(file)).expect("read");
         for command in ["check", "repair"] {
-            let (code, said) = desk.wrong(&["db", command, file]);
+            let (code, said) = sandbox.wrong(&["db", command, file]);
             assert!(code == 2 && said.contains("another program"), "{file}: {code} {said}");
         }
-        assert_eq!(fs::read(desk.path(file)).expect("read"), before, "{file}");
+        assert_eq!(fs::read(sandbox.path(file)).expect("read"), before, "{file}");
     }
-    nix::unistd::mkfifo(&desk.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    fs::create_dir(desk.path("folder")).expect("a folder");
+    nix::unistd::mkfifo(&sandbox.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    fs::create_dir(sandbox.path("folder")).expect("a folder");
     for (what, said) in [("pipe", "no regular file"), ("folder", "is a folder")] {
         for command in ["check", "repair"] {
-            let (code, errors) = desk.wrong(&["db", command, what]);
+            let (code, errors) = sandbox.wrong(&["db", command, what]);
             assert!(code == 2 && errors.contains(said), "{what}: {code} {errors}");
         }
     }
@@ -265,16 +265,16 @@ fn wrong_rows_are_found_and_mended_on_a_server() {
     for (number, (sql, said)) in DONE.iter().enumerate().step_by(every(3)) {
         execute(&url, &format!("CREATE DATABASE mend_{number}"));
         let address = format!("{base}/mend_{number}");
-        let desk = Desk::with(Some(address.clone()));
+        let sandbox = Sandbox::with(Some(address.clone()));
         let finished = copy(&model().finished);
-        desk.ok(&["db", "copy", &database(&finished), &address]);
+        sandbox.ok(&["db", "copy", &database(&finished), &address]);
         fs::rename(
             finished.path("outgrow.db.checkpoints"),
-            desk.path(&format!("mend_{number}.checkpoints")),
+            sandbox.path(&format!("mend_{number}.checkpoints")),
         )
         .expect("moved");
         execute(&address, sql);
-        let found = assert_mends(&desk, sql);
+        let found = assert_mends(&sandbox, sql);
         assert!(found["findings"].to_string().contains(said), "{sql}: {found:#}");
     }
 }
@@ -289,31 +289,32 @@ fn no_report_is_made_of_rows_that_are_not_what_was_written() {
         ("UPDATE growth_event SET max_logit_change = 0", "not what was written"),
         ("DELETE FROM eval_metric WHERE is_last = 1 AND trial = 1", "no last evaluation"),
     ] {
-        let desk = copy(&model().finished);
-        execute(&database(&desk), sql);
+        let sandbox = copy(&model().finished);
+        execute(&database(&sandbox), sql);
         for args in [
             &["report", "small", "-o", "report"][..],
             &["export", "--to", "files", "--format", "csv"],
         ] {
-            let (code, errors) = desk.wrong(args);
+            let (code, errors) = sandbox.wrong(args);
             assert!(
                 code == 3 && errors.contains(said) && errors.contains("outgrow db check"),
                 "{args:?}: {code} {errors}"
             );
         }
-        assert!(!desk.path("report").exists() && !desk.path("files").exists());
+        assert!(!sandbox.path("report").exists() && !sandbox.path("files").exists());
     }
 }
 
-/// The recorded checkpoints of a desk, the newest of each trial first.
-fn checkpoints(desk: &Desk) -> Vec<PathBuf> {
+/// The recorded checkpoints of a sandbox, the newest of each trial first.
+fn checkpoints(sandbox: &Sandbox) -> Vec<PathBuf> {
     let sql = "SELECT t.id, path FROM checkpoint c JOIN trial t ON t.number = c.trial ORDER BY \
                trial, step DESC";
-    let rows = desk.json(&["query", sql, "--format", "json"]);
+    let rows = sandbox.json(&["query", sql, "--format", "json"]);
     let folder = |row: &Value| {
         let (trial, path) =
             (row["id"].as_str().expect("a trial"), row["path"].as_str().expect("a path"));
-        desk.path("outgrow.db.checkpoints")
+        sandbox
+            .path("outgrow.db.checkpoints")
             .join(trial)
             .join(Path::new(path).file_name().expect("a name"))
     };
@@ -348,9 +349,9 @@ fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
                 .skip(every - 1)
                 .step_by(self::every(2))
             {
-                let desk = copy(model);
-                checkpoints(&desk).iter().step_by(every).for_each(|folder| damage(folder));
-                let found = assert_mends(&desk, what);
+                let sandbox = copy(model);
+                checkpoints(&sandbox).iter().step_by(every).for_each(|folder| damage(folder));
+                let found = assert_mends(&sandbox, what);
                 assert!(
                     found["findings"].to_string().contains("can't be used"),
                     "{what}: {found:#}"
@@ -359,18 +360,18 @@ fn wrong_checkpoints_are_found_and_what_they_hold_is_trained_again() {
         }
     }
     // Complete trials keep their numbers: nothing is trained again.
-    let desk = copy(&model().finished);
-    fs::remove_dir_all(desk.path("outgrow.db.checkpoints")).expect("removed");
-    let (code, found) = check(&desk);
+    let sandbox = copy(&model().finished);
+    fs::remove_dir_all(sandbox.path("outgrow.db.checkpoints")).expect("removed");
+    let (code, found) = check(&sandbox);
     assert_eq!((code, &found["again"]), (1, &serde_json::json!([])));
 }
 
 #[test]
 fn a_killed_run_is_mended_whatever_is_lost_of_it() {
-    let desk = copy(&model().killed);
-    let (code, found) = check(&desk);
+    let sandbox = copy(&model().killed);
+    let (code, found) = check(&sandbox);
     assert!(code == 1 && found.to_string().contains("nobody holds it"), "{code} {found:#}");
-    assert_mends(&desk, "killed");
+    assert_mends(&sandbox, "killed");
     for sql in [
         "DELETE FROM step_metric WHERE step < 40",
         "DELETE FROM eval_metric",
@@ -378,9 +379,9 @@ fn a_killed_run_is_mended_whatever_is_lost_of_it() {
         "DELETE FROM checkpoint",
         "DELETE FROM growth_event",
     ] {
-        let desk = copy(&model().killed);
-        execute(&database(&desk), sql);
-        assert_mends(&desk, sql);
+        let sandbox = copy(&model().killed);
+        execute(&database(&sandbox), sql);
+        assert_mends(&sandbox, sql);
     }
 }
 
@@ -391,15 +392,15 @@ fn draw(seed: &mut u64, n: usize) -> usize {
 }
 
 /// After damage to the file: what can be saved is saved, and the rest trained again.
-fn assert_recovers(desk: &Desk, what: &str) {
-    let before = fs::read(desk.path("outgrow.db")).expect("read");
-    let (code, found) = check(desk);
+fn assert_recovers(sandbox: &Sandbox, what: &str) {
+    let before = fs::read(sandbox.path("outgrow.db")).expect("read");
+    let (code, found) = check(sandbox);
     assert!(code == 0 || code == 1, "{what}: {code} {found:#}");
     assert!(
-        fs::read(desk.path("outgrow.db")).expect("read") == before,
+        fs::read(sandbox.path("outgrow.db")).expect("read") == before,
         "{what}: check changes nothing"
     );
-    let mended = desk.json(&["db", "repair", "--json"]);
+    let mended = sandbox.json(&["db", "repair", "--json"]);
     if found.to_string().contains("\"damage\"") {
         let kept = mended["kept"]
             .as_str()
@@ -409,22 +410,22 @@ fn assert_recovers(desk: &Desk, what: &str) {
             .1
             .to_owned();
         assert!(
-            fs::read(desk.path(&kept)).expect("read") == before,
+            fs::read(sandbox.path(&kept)).expect("read") == before,
             "{what}: the old file is kept as it was"
         );
     }
-    assert_clean(desk, what);
-    assert_unharmed(desk, what);
+    assert_clean(sandbox, what);
+    assert_unharmed(sandbox, what);
 }
 
 #[test]
 fn a_damaged_file_is_saved_as_far_as_it_can_be_read() {
     let mut seed = 11;
     for round in 0..if every(2) == 1 { 200 } else { 6 } {
-        let desk = copy(if round % 3 == 0 { &model().killed } else { &model().finished });
+        let sandbox = copy(if round % 3 == 0 { &model().killed } else { &model().finished });
         // What lies in the log goes into the file.
-        execute(&database(&desk), "PRAGMA wal_checkpoint(TRUNCATE)");
-        let path = desk.path("outgrow.db");
+        execute(&database(&sandbox), "PRAGMA wal_checkpoint(TRUNCATE)");
+        let path = sandbox.path("outgrow.db");
         let mut bytes = fs::read(&path).expect("read");
         for _ in 0..1 + round % 4 {
             let at = 4096 + draw(&mut seed, bytes.len() - 4096);
@@ -435,54 +436,60 @@ fn a_damaged_file_is_saved_as_far_as_it_can_be_read() {
                 .for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(13));
         }
         fs::write(&path, bytes).expect("written");
-        assert_recovers(&desk, &format!("round {round}"));
+        assert_recovers(&sandbox, &format!("round {round}"));
     }
 }
 
 #[test]
 fn a_file_that_was_cut_off_or_lost_its_first_page_is_begun_anew() {
     for cut in [4096, 20_000, 100_000] {
-        let desk = copy(&model().finished);
-        let path = desk.path("outgrow.db");
+        let sandbox = copy(&model().finished);
+        let path = sandbox.path("outgrow.db");
         let bytes = fs::read(&path).expect("read");
         fs::write(&path, &bytes[..cut.min(bytes.len() - 4096)]).expect("written");
-        assert_recovers(&desk, &format!("cut at {cut}"));
+        assert_recovers(&sandbox, &format!("cut at {cut}"));
     }
     for length in [16, 100, 4096] {
-        let desk = copy(&model().finished);
-        let path = desk.path("outgrow.db");
+        let sandbox = copy(&model().finished);
+        let path = sandbox.path("outgrow.db");
         let mut bytes = fs::read(&path).expect("read");
         bytes[..length].fill(0);
         fs::write(&path, bytes).expect("written");
-        assert_recovers(&desk, &format!("the first {length} bytes"));
+        assert_recovers(&sandbox, &format!("the first {length} bytes"));
     }
     // What is no database of ours is left alone.
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     for text in ["no database at all", "SQLite format 3\0 or so"] {
-        desk.write("outgrow.db", text);
+        sandbox.write("outgrow.db", text);
         for command in ["check", "repair"] {
-            let (code, errors) = desk.wrong(&["db", command]);
+            let (code, errors) = sandbox.wrong(&["db", command]);
             assert!(code == 2 && errors.contains("another program"), "{command}: {code} {errors}");
         }
-        assert_eq!(fs::read(desk.path("outgrow.db")).expect("read"), text.as_bytes());
+        assert_eq!(fs::read(sandbox.path("outgrow.db")).expect("read"), text.as_bytes());
     }
-    let (code, errors) = desk.wrong(&["db", "check", "nowhere.db"]);
+    let (code, errors) = sandbox.wrong(&["db", "check", "nowhere.db"]);
     assert!(code == 2 && errors.contains("there is no database nowhere.db"), "{code} {errors}");
-    assert!(!desk.path("nowhere.db").exists());
+    assert!(!sandbox.path("nowhere.db").exists());
 }
 
 #[test]
 fn a_live_run_is_left_alone() {
-    let desk = Desk::new();
-    desk.write("sweep.toml", &crate::desk::SWEEP.replace("tokens = 25_600", "tokens = 1_638_400"));
-    let mut run =
-        desk.command(&["run", "sweep.toml", "-j1"]).stdout(Stdio::null()).spawn().expect("it runs");
-    desk.wait_for_rows(20);
-    let said = desk.ok(&["db", "check"]);
-    let (code, errors) = desk.wrong(&["db", "repair"]);
-    let orphan = desk.path("outgrow.db.checkpoints").join(format!("{}-at-1-1", "0".repeat(32)));
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "sweep.toml",
+        &crate::sandbox::SWEEP.replace("tokens = 25_600", "tokens = 1_638_400"),
+    );
+    let mut run = sandbox
+        .command(&["run", "sweep.toml", "-j1"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    sandbox.wait_for_rows(20);
+    let said = sandbox.ok(&["db", "check"]);
+    let (code, errors) = sandbox.wrong(&["db", "repair"]);
+    let orphan = sandbox.path("outgrow.db.checkpoints").join(format!("{}-at-1-1", "0".repeat(32)));
     fs::create_dir_all(&orphan).expect("a folder");
-    let found = desk.json(&["db", "check", "--json"]);
+    let found = sandbox.json(&["db", "check", "--json"]);
     signal(&[run.id() as i32], Signal::SIGTERM);
     run.wait().expect("it ends");
     assert!(said.contains("a run is live"), "{said}");
@@ -495,14 +502,15 @@ fn a_live_run_is_left_alone() {
         serde_json::json!([]),
         "what lies on disk is not judged meanwhile"
     );
-    assert_clean(&desk, "after the run");
-    assert_eq!(check(&desk).1["orphans"].as_array().map(Vec::len), Some(1));
+    assert_clean(&sandbox, "after the run");
+    assert_eq!(check(&sandbox).1["orphans"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]
 fn orphans_are_listed_and_removed_on_demand() {
-    let desk = copy(&model().finished);
-    let (checkpoints, trial) = (desk.path("outgrow.db.checkpoints"), checkpoints(&desk)[0].clone());
+    let sandbox = copy(&model().finished);
+    let (checkpoints, trial) =
+        (sandbox.path("outgrow.db.checkpoints"), checkpoints(&sandbox)[0].clone());
     let trial = trial.parent().expect("its folder").to_owned();
     let id = trial.file_name().expect("a name").to_string_lossy().into_owned();
     let unknown = "0".repeat(32);
@@ -511,25 +519,25 @@ fn orphans_are_listed_and_removed_on_demand() {
         trial.join("step-0000000002-1.tmp-77"),
         checkpoints.join(&unknown),
         checkpoints.join(format!("{id}-at-20-1")),
-        desk.path("outgrow.db.initial").join(&unknown),
+        sandbox.path("outgrow.db.initial").join(&unknown),
     ];
     for folder in &orphans {
         fs::create_dir_all(folder).expect("a folder");
         fs::write(folder.join("x"), "12345").expect("written");
     }
-    fs::create_dir_all(desk.path("outgrow.db.text")).expect("a folder");
-    desk.write(&format!("outgrow.db.text/{unknown}.train"), "text");
+    fs::create_dir_all(sandbox.path("outgrow.db.text")).expect("a folder");
+    sandbox.write(&format!("outgrow.db.text/{unknown}.train"), "text");
     fs::write(trial.join("spool-1"), "left").expect("written");
     // What has no name of ours is nobody's business.
-    let mine = [trial.join("notes.txt"), desk.write("outgrow.db.text/notes.txt", "mine")];
+    let mine = [trial.join("notes.txt"), sandbox.write("outgrow.db.text/notes.txt", "mine")];
     fs::write(&mine[0], "mine").expect("written");
-    let (code, found) = check(&desk);
+    let (code, found) = check(&sandbox);
     assert_eq!((code, found["orphans"].as_array().map(Vec::len)), (0, Some(7)), "{found:#}");
     assert_eq!(found["orphan_bytes"], 5 * 5 + 4 + 4);
-    desk.ok(&["db", "repair"]);
+    sandbox.ok(&["db", "repair"]);
     assert!(orphans.iter().all(|path| path.exists()), "nobody asked for it");
-    desk.ok(&["db", "repair", "--remove-orphans"]);
+    sandbox.ok(&["db", "repair", "--remove-orphans"]);
     assert!(orphans.iter().all(|path| !path.exists()) && mine.iter().all(|path| path.exists()));
-    assert_eq!(check(&desk).1["orphans"], serde_json::json!([]));
-    assert_unharmed(&desk, "without orphans");
+    assert_eq!(check(&sandbox).1["orphans"], serde_json::json!([]));
+    assert_unharmed(&sandbox, "without orphans");
 }

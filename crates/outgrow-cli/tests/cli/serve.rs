@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::sandbox::Sandbox;
 
 /// A server of a test's own; it goes with it.
 struct Page {
@@ -24,12 +24,12 @@ impl Drop for Page {
 }
 
 impl Page {
-    fn of(desk: &Desk) -> Self {
-        Self::with(desk, &[])
+    fn of(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, &[])
     }
 
-    fn with(desk: &Desk, options: &[&str]) -> Self {
-        let mut server = desk
+    fn with(sandbox: &Sandbox, options: &[&str]) -> Self {
+        let mut server = sandbox
             .command(&[&["serve", "--port", "0"], options].concat())
             .stdout(Stdio::piped())
             .spawn()
@@ -64,9 +64,9 @@ impl Page {
 
 #[test]
 fn a_page_of_this_machine_alone() {
-    let desk = Desk::new();
-    desk.ok(&["run", "sweep.toml", "-j", "2"]);
-    let page = Page::of(&desk);
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    let page = Page::of(&sandbox);
     assert!(page.address.starts_with("127.0.0.1:"));
     let (head, body) = page.get("/", &page.address);
     assert!(
@@ -90,17 +90,17 @@ fn a_page_of_this_machine_alone() {
     let id = sweeps[0]["id"].as_str().expect("an identity");
     assert_eq!(
         sweeps[0]["trials"]["complete"].as_u64(),
-        Some(desk.number("SELECT count(*) FROM finals"))
+        Some(sandbox.number("SELECT count(*) FROM finals"))
     );
     let trials = page.json(&format!("/api/trials?sweep={id}"));
     assert_eq!(
         trials["rows"].as_array().map(|rows| rows.len() as u64),
-        Some(desk.number("SELECT count(*) FROM finals"))
+        Some(sandbox.number("SELECT count(*) FROM finals"))
     );
     let means = page.json(&format!("/api/means?sweep={id}"));
     let sql = "SELECT count(*) FROM (SELECT DISTINCT strategy, tokens FROM curves)";
-    assert_eq!(means["rows"].as_array().map(|rows| rows.len() as u64), Some(desk.number(sql)));
-    let grown = desk.json(&[
+    assert_eq!(means["rows"].as_array().map(|rows| rows.len() as u64), Some(sandbox.number(sql)));
+    let grown = sandbox.json(&[
         "query",
         "SELECT trial, count(*) AS n FROM growth GROUP BY trial",
         "--format",
@@ -117,11 +117,12 @@ fn a_page_of_this_machine_alone() {
 
 #[test]
 fn hosts_are_named_one_by_one() {
-    let desk = Desk::new();
-    desk.ok(&["plan", "sweep.toml"]);
-    desk.write("sweep.toml", &crate::desk::SWEEP.replace("25_600", "2_560"));
-    desk.ok(&["run", "sweep.toml"]);
-    let page = Page::with(&desk, &["--allow-host", "x.app.github.dev", "--allow-host=Lab.example"]);
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["plan", "sweep.toml"]);
+    sandbox.write("sweep.toml", &crate::sandbox::SWEEP.replace("25_600", "2_560"));
+    sandbox.ok(&["run", "sweep.toml"]);
+    let page =
+        Page::with(&sandbox, &["--allow-host", "x.app.github.dev", "--allow-host=Lab.example"]);
     let is_let_in = |host: &str| page.get("/api/sweeps", host).0.starts_with("HTTP/1.1 200");
     for host in [
         "127.0.0.1",
@@ -150,32 +151,32 @@ fn hosts_are_named_one_by_one() {
     }
     assert!(page.get("http://evil.example/api/sweeps", "localhost").0.starts_with("HTTP/1.1 403"));
     for wrong in ["*", "*.github.dev", "https://x.dev", "x.dev:80", "x.dev/a", "", "a b"] {
-        let (code, errors) = desk.wrong(&["serve", "--allow-host", wrong]);
+        let (code, errors) = sandbox.wrong(&["serve", "--allow-host", wrong]);
         assert!(code == 2 && errors.contains("--allow-host"), "{wrong:?}: {errors}");
     }
 }
 
 /// A sweep whose trials are of different lengths: equal in compute, and from plans that differ.
-fn of_different_lengths() -> Desk {
-    let desk = Desk::new();
-    let sweep = crate::desk::SWEEP
+fn of_different_lengths() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let sweep = crate::sandbox::SWEEP
         .replace("match_budget = \"tokens\"", "match_budget = \"flops\"")
         .replace("plans = 1", "plans = 3");
-    desk.write("sweep.toml", &sweep.replace("25_600", "12_800"));
-    desk.ok(&["run", "sweep.toml", "-j", "2"]);
-    desk
+    sandbox.write("sweep.toml", &sweep.replace("25_600", "12_800"));
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    sandbox
 }
 
 #[test]
 fn a_mean_ends_where_the_first_of_its_trials_does() {
-    let desk = of_different_lengths();
-    let page = Page::of(&desk);
+    let sandbox = of_different_lengths();
+    let page = Page::of(&sandbox);
     let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
     let means = page.json(&format!("/api/means?sweep={id}"));
     let rows = |of: &Value| of["rows"].as_array().expect("rows").clone();
     let sql = "SELECT max(tokens) AS tokens FROM curves WHERE strategy = 'random' GROUP BY trial \
                ORDER BY 1";
-    let ends: Vec<u64> = desk
+    let ends: Vec<u64> = sandbox
         .json(&["query", sql, "--format", "json"])
         .as_array()
         .expect("rows")
@@ -215,14 +216,14 @@ fn a_browser_draws_it() {
         outgrow_testkit::skip("there is no chromium on this machine");
         return;
     };
-    let desk = Desk::new();
-    desk.ok(&["run", "sweep.toml", "-j", "2"]);
-    let page = Page::of(&desk);
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    let page = Page::of(&sandbox);
     let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
-    let grown = desk.json(&["query", "SELECT trial FROM growth", "--format", "json"]);
+    let grown = sandbox.json(&["query", "SELECT trial FROM growth", "--format", "json"]);
     let trial = grown[0]["trial"].as_str().expect("a trial").to_owned();
     let dom = |hash: &str| {
-        let profile = desk.path("profile");
+        let profile = sandbox.path("profile");
         let output = Command::new(browser)
             .args([
                 "--headless",
@@ -250,7 +251,7 @@ fn a_browser_draws_it() {
     }
     assert_eq!(
         all.matches("<tr tabindex=\"0\">").count() as u64,
-        desk.number("SELECT count(*) FROM finals")
+        sandbox.number("SELECT count(*) FROM finals")
     );
     let one = dom(&format!("{id}/train_flops/{trial}"));
     for words in ["training FLOPs", "growth events so far", "parameters after", "<canvas"] {

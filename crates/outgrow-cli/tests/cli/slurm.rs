@@ -13,7 +13,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::desk::{Desk, SWEEP, Server, signal};
+use crate::sandbox::{SWEEP, Sandbox, Server, signal};
 
 struct Cluster {
     folder: PathBuf,
@@ -165,8 +165,8 @@ fn munge() {
 }
 
 /// Who holds trials: node's process and job of each.
-fn holders(desk: &Desk) -> Vec<(i32, String)> {
-    let status = desk.json(&["status", "--json"]);
+fn holders(sandbox: &Sandbox) -> Vec<(i32, String)> {
+    let status = sandbox.json(&["status", "--json"]);
     let running = status[0]["running"].as_array().cloned().unwrap_or_default();
     let holder = |trial: &Value| {
         let process = &trial["process"];
@@ -180,15 +180,15 @@ fn a_job_array_survives_the_loss_of_a_node() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(mut cluster) = Cluster::start(folder.path()) else { return };
     let Some((_server, url)) = Server::start() else { return };
-    let (desk, whole) = (Desk::with(Some(url)), Desk::new());
-    for desk in [&desk, &whole] {
-        desk.write("sweep.toml", &SWEEP.replace("tokens = 25_600", "tokens = 409_600"));
+    let (sandbox, whole) = (Sandbox::with(Some(url)), Sandbox::new());
+    for sandbox in [&sandbox, &whole] {
+        sandbox.write("sweep.toml", &SWEEP.replace("tokens = 25_600", "tokens = 409_600"));
     }
     whole.ok(&["run", "sweep.toml"]);
     // What a pattern of Slurm's, a shell and a directive would take for something else.
     let files = "fi les 100% %j 'x' \"y\" #z";
     let submit = ["--files", files, "submit", "sweep.toml", "--slurm", "-j2"];
-    let mut command = desk
+    let mut command = sandbox
         .command(&[&submit[..], &["--sbatch=--time=60", "--sbatch=--comment=two words"]].concat());
     // From within another job, and where a site or a user has set other ways.
     command.envs([
@@ -211,10 +211,10 @@ fn a_job_array_survives_the_loss_of_a_node() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    desk.wait_for_rows(100);
-    let before = holders(&desk);
+    sandbox.wait_for_rows(100);
+    let before = holders(&sandbox);
     assert_eq!(before.len(), 2, "two jobs work: {}", cluster.run(&["squeue"]));
-    let logs: Vec<_> = fs::read_dir(desk.path(files).join("jobs"))
+    let logs: Vec<_> = fs::read_dir(sandbox.path(files).join("jobs"))
         .expect("jobs")
         .map(|file| file.expect("a file").file_name())
         .collect();
@@ -222,7 +222,7 @@ fn a_job_array_survives_the_loss_of_a_node() {
         logs.iter().any(|name| name.to_string_lossy().ends_with(&format!("_{task}.log")))
     };
     assert!(is_log(0) && is_log(1), "{logs:?}");
-    let text = desk.ok(&["status"]);
+    let text = sandbox.ok(&["status"]);
     assert!(before.iter().all(|(_, job)| text.contains(&format!("job {job}"))), "{text}");
     // The node of the first of them is lost.
     let (worker, job) = before[0].clone();
@@ -231,7 +231,7 @@ fn a_job_array_survives_the_loss_of_a_node() {
     cluster.lose(&node, &[worker]);
     // Slurm puts its job back into the queue; meanwhile its trial goes on in the other job, or in
     // it when the node is back.
-    while desk.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") == 0 {
+    while sandbox.number("SELECT count(*) FROM attempt WHERE outcome = 'died'") == 0 {
         assert!(began.elapsed() < Duration::from_secs(30), "nobody noticed");
         sleep(Duration::from_millis(300));
     }
@@ -242,17 +242,17 @@ fn a_job_array_survives_the_loss_of_a_node() {
     let node_again = node.clone();
     cluster.daemon(&node_again, "slurmd", &["-D", "-N", &node_again]);
     let began = Instant::now();
-    while desk.number("SELECT count(*) FROM finals WHERE state = 'complete'") < 4 {
+    while sandbox.number("SELECT count(*) FROM finals WHERE state = 'complete'") < 4 {
         assert!(
             began.elapsed() < Duration::from_secs(240),
             "{}\n{}",
             cluster.run(&["squeue"]),
-            desk.ok(&["status"])
+            sandbox.ok(&["status"])
         );
         sleep(Duration::from_secs(1));
     }
-    assert!(desk.rows() == whole.rows(), "other numbers than those of the undisturbed sweep");
-    let mut again = desk.command(&submit);
+    assert!(sandbox.rows() == whole.rows(), "other numbers than those of the undisturbed sweep");
+    let mut again = sandbox.command(&submit);
     let output =
         again.env("SLURM_CONF", folder.path().join("slurm.conf")).output().expect("it runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("nothing was submitted"));
@@ -260,7 +260,7 @@ fn a_job_array_survives_the_loss_of_a_node() {
 
 /// A folder of programs that stand for Slurm's: sbatch writes down what it is told, answers `said`,
 /// and its site's limits are `config`.
-fn pretended(desk: &Desk, said: &str, config: &str) -> String {
+fn pretended(sandbox: &Sandbox, said: &str, config: &str) -> String {
     let programs = [
         (
             "sbatch",
@@ -271,23 +271,23 @@ fn pretended(desk: &Desk, said: &str, config: &str) -> String {
         ),
         ("scontrol", format!("echo '{config}'")),
     ];
-    fs::create_dir_all(desk.path("bin")).expect("a folder");
+    fs::create_dir_all(sandbox.path("bin")).expect("a folder");
     for (name, text) in programs {
-        let path = desk.write(&format!("bin/{name}"), &format!("#!/bin/bash\n{text}\n"));
+        let path = sandbox.write(&format!("bin/{name}"), &format!("#!/bin/bash\n{text}\n"));
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .expect("permitted");
     }
-    format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap_or_default())
+    format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap_or_default())
 }
 
 #[test]
 fn what_slurm_says_is_understood_in_its_general_form() {
-    let desk = Desk::new();
-    desk.write("sweep.toml", &SWEEP.replace("25_600", "2_560"));
+    let sandbox = Sandbox::new();
+    sandbox.write("sweep.toml", &SWEEP.replace("25_600", "2_560"));
     let submit = |said: &str, config: &str, args: &[&str]| {
-        let _ = fs::remove_file(desk.path("told"));
-        let path = pretended(&desk, said, config);
-        let mut command = desk.command(&[&["submit", "sweep.toml", "--slurm"], args].concat());
+        let _ = fs::remove_file(sandbox.path("told"));
+        let path = pretended(&sandbox, said, config);
+        let mut command = sandbox.command(&[&["submit", "sweep.toml", "--slurm"], args].concat());
         let output = command
             .env("PATH", path)
             .env("SBATCH_WAIT", "1")
@@ -297,7 +297,7 @@ fn what_slurm_says_is_understood_in_its_general_form() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let told = || fs::read_to_string(desk.path("told")).unwrap_or_default();
+    let told = || fs::read_to_string(sandbox.path("told")).unwrap_or_default();
     // A site's filter talks before the job's number, and the cluster is named.
     let (code, out, errors) = submit(
         "echo '12 nodes are free'; echo '4711;green'",
@@ -321,7 +321,7 @@ fn what_slurm_says_is_understood_in_its_general_form() {
     ] {
         assert!(told().contains(words), "{words}: {}", told());
     }
-    let environment = fs::read_to_string(desk.path("environment")).expect("variables");
+    let environment = fs::read_to_string(sandbox.path("environment")).expect("variables");
     assert!(
         !environment.contains("SBATCH_WAIT") && !environment.contains("SLURM_JOB_ID"),
         "{environment}"
@@ -365,16 +365,22 @@ fn what_slurm_says_is_understood_in_its_general_form() {
 
 #[test]
 fn a_script_is_printed_and_a_missing_scheduler_is_told() {
-    let desk = Desk::new();
-    let script =
-        desk.ok(&["submit", "sweep.toml", "--slurm", "-j3", "--sbatch=--partition=gpu", "--print"]);
+    let sandbox = Sandbox::new();
+    let script = sandbox.ok(&[
+        "submit",
+        "sweep.toml",
+        "--slurm",
+        "-j3",
+        "--sbatch=--partition=gpu",
+        "--print",
+    ]);
     for line in
         ["#SBATCH --array=0-2", "#SBATCH --requeue", "#SBATCH --partition=gpu", "scontrol requeue"]
     {
         assert!(script.contains(line), "{script}");
     }
-    assert!(!desk.path("outgrow.db").exists(), "printing changes nothing");
-    let output = desk
+    assert!(!sandbox.path("outgrow.db").exists(), "printing changes nothing");
+    let output = sandbox
         .command(&["submit", "sweep.toml", "--slurm"])
         .env("PATH", "/nowhere")
         .output()

@@ -5,44 +5,44 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::desk::{Desk, SWEEP};
+use crate::sandbox::{SWEEP, Sandbox};
 
 /// A sweep on own text.
-fn own(desk: &Desk, data: &str) {
+fn own(sandbox: &Sandbox, data: &str) {
     let built_in = "data = { corpus = \"rust-crates\", seq_len = 16 }";
     assert!(SWEEP.contains(built_in));
     let sweep = SWEEP.replace(built_in, &format!("data = {{ {data}, seq_len = 16 }}"));
     let sweep = sweep.replace("25_600", "2_560").replace("replicates = 2", "replicates = 1");
-    desk.write("own.toml", &sweep);
+    sandbox.write("own.toml", &sweep);
 }
 
 /// A folder with JSON lines, the same as plain text, and a tokenizer of it.
-fn desk() -> Desk {
-    let desk = Desk::new();
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
     let texts = (0..300).map(|n| {
         (0..30).map(|i| format!("w{:03}", (n * 7 + i * i) % 90)).collect::<Vec<_>>().join(" ")
     });
     let texts: Vec<String> = texts.collect();
-    desk.write("text.txt", &texts.join("\n"));
-    desk.write(
+    sandbox.write("text.txt", &texts.join("\n"));
+    sandbox.write(
         "x.jsonl",
         &texts
             .iter()
             .map(|text| serde_json::json!({ "text": text }).to_string() + "\n")
             .collect::<String>(),
     );
-    desk.ok(&["data", "tokenize", "text.txt", "--vocab-size", "400", "--to", "t.json"]);
-    desk
+    sandbox.ok(&["data", "tokenize", "text.txt", "--vocab-size", "400", "--to", "t.json"]);
+    sandbox
 }
 
 #[test]
 fn plan_shows_what_is_read_and_refuses_what_run_would() {
-    let desk = desk();
-    fs::create_dir(desk.path("ds")).expect("a folder");
-    fs::rename(desk.path("x.jsonl"), desk.path("ds/x.json")).expect("moved");
-    desk.write("ds/README.md", "# Card");
-    own(&desk, r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json""#);
-    let plan = desk.ok(&["plan", "own.toml"]);
+    let sandbox = sandbox();
+    fs::create_dir(sandbox.path("ds")).expect("a folder");
+    fs::rename(sandbox.path("x.jsonl"), sandbox.path("ds/x.json")).expect("moved");
+    sandbox.write("ds/README.md", "# Card");
+    own(&sandbox, r#"paths = ["ds"], validation = 0.1, tokenizer = "t.json""#);
+    let plan = sandbox.ok(&["plan", "own.toml"]);
     for words in [
         "documents of validation",
         "1 file of JSON lines",
@@ -52,8 +52,8 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
     ] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
-    let json = desk.json(&["plan", "own.toml", "--json"]);
-    let counted = desk.json(&["data", "count", "ds", "--tokenizer", "t.json", "--json"]);
+    let json = sandbox.json(&["plan", "own.toml", "--json"]);
+    let counted = sandbox.json(&["data", "count", "ds", "--tokenizer", "t.json", "--json"]);
     let sum = |value: &Value| {
         value.as_array().expect("two").iter().map(|n| n.as_u64().expect("a number")).sum::<u64>()
     };
@@ -62,8 +62,8 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
         + counted["end_tokens"].as_u64().expect("a number");
     assert_eq!(sum(&json["text"]["tokens"]), tokens);
     // What was prepared is what was planned.
-    desk.ok(&["run", "own.toml"]);
-    assert_eq!(desk.json(&["plan", "own.toml", "--json"])["text"], json["text"]);
+    sandbox.ok(&["run", "own.toml"]);
+    assert_eq!(sandbox.json(&["plan", "own.toml", "--json"])["text"], json["text"]);
     for (data, words) in [
         (r#"paths = ["none"], validation = 0.1"#, "none"),
         (r#"paths = ["ds"], validation = 0.1, field = "body""#, "but text"),
@@ -79,14 +79,14 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
         (r#"corpus = "rust-crates", joined = true"#, "data.joined"),
         (r#"paths = ["/dev/zero"], validation = 0.1"#, "a device"),
     ] {
-        desk.write("empty.txt", "");
-        desk.write(
+        sandbox.write("empty.txt", "");
+        sandbox.write(
             "bad.jsonl",
-            &(fs::read_to_string(desk.path("ds/x.json")).expect("read") + "{\"text\": \"cut o"),
+            &(fs::read_to_string(sandbox.path("ds/x.json")).expect("read") + "{\"text\": \"cut o"),
         );
-        own(&desk, data);
+        own(&sandbox, data);
         for command in ["plan", "run"] {
-            let (code, errors) = desk.wrong(&[command, "own.toml"]);
+            let (code, errors) = sandbox.wrong(&[command, "own.toml"]);
             assert!(code == 2 && errors.contains(words), "{command} {data}: {code} {errors}");
             assert!(!errors.contains("data.paths"), "{errors}");
         }
@@ -95,19 +95,19 @@ fn plan_shows_what_is_read_and_refuses_what_run_would() {
 
 #[test]
 fn what_a_user_should_know_of_his_text_is_said() {
-    let desk = desk();
+    let sandbox = sandbox();
     let none = serde_json::json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
         "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "the": 1 }, "unk_token": "[UNK]" } });
-    desk.write("none.json", &none.to_string());
-    own(&desk, r#"paths = ["x.jsonl"], validation = 0.1, tokenizer = "none.json""#);
+    sandbox.write("none.json", &none.to_string());
+    own(&sandbox, r#"paths = ["x.jsonl"], validation = 0.1, tokenizer = "none.json""#);
     for args in [
         &["plan", "own.toml"][..],
         &["plan", "own.toml", "--json"],
         &["run", "own.toml"],
         &["data", "count", "x.jsonl", "--tokenizer", "none.json"],
     ] {
-        let output = desk.run(args);
+        let output = sandbox.run(args);
         let said = [output.stdout, output.stderr]
             .map(|text| String::from_utf8_lossy(&text).into_owned())
             .concat();
@@ -122,13 +122,13 @@ fn what_a_user_should_know_of_his_text_is_said() {
 
 #[test]
 fn changed_prepared_text_is_made_anew() {
-    let (whole, changed) = (desk(), desk());
+    let (whole, changed) = (sandbox(), sandbox());
     for (name, data) in [
         ("raw", r#"paths = ["text.txt"], validation = 0.1"#),
         ("tokens", r#"paths = ["x.jsonl"], validation = 0.1, tokenizer = "t.json""#),
     ] {
-        for desk in [&whole, &changed] {
-            own(desk, data);
+        for sandbox in [&whole, &changed] {
+            own(sandbox, data);
         }
         let (db, wrong) = (format!("{name}.db"), format!("{name}-changed.db"));
         whole.ok(&["run", "own.toml", "--db", &db]);
@@ -148,8 +148,8 @@ fn changed_prepared_text_is_made_anew() {
             output.status.success() && said.contains("made anew") && !said.contains("panicked"),
             "{said}"
         );
-        let finals = |desk: &Desk, db: &str| {
-            desk.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--db", db])
+        let finals = |sandbox: &Sandbox, db: &str| {
+            sandbox.ok(&["query", "SELECT trial, val_loss FROM finals ORDER BY 1", "--db", db])
         };
         assert_eq!(finals(&whole, &db), finals(&changed, &wrong));
     }
@@ -157,16 +157,16 @@ fn changed_prepared_text_is_made_anew() {
 
 #[test]
 fn tokenizers_are_trained_within_bounds() {
-    let desk = desk();
+    let sandbox = sandbox();
     for size in ["1000000000", "256", "18446744073709551615"] {
         let (code, errors) =
-            desk.wrong(&["data", "tokenize", "x.jsonl", "--vocab-size", size, "--to", "u.json"]);
+            sandbox.wrong(&["data", "tokenize", "x.jsonl", "--vocab-size", size, "--to", "u.json"]);
         assert!(
-            code == 2 && errors.contains("--vocab-size") && !desk.path("u.json").exists(),
+            code == 2 && errors.contains("--vocab-size") && !sandbox.path("u.json").exists(),
             "{size}: {errors}"
         );
     }
-    let (code, errors) = desk.wrong(&["data", "count", "x.jsonl", "--tokenizer", "none.json"]);
+    let (code, errors) = sandbox.wrong(&["data", "count", "x.jsonl", "--tokenizer", "none.json"]);
     assert!(
         code == 2
             && errors.contains("none.json: cannot read the tokenizer")
@@ -174,26 +174,26 @@ fn tokenizers_are_trained_within_bounds() {
         "{errors}"
     );
     // From JSON as from text.
-    desk.ok(&["data", "tokenize", "x.jsonl", "--vocab-size", "300", "--to", "v.json"]);
+    sandbox.ok(&["data", "tokenize", "x.jsonl", "--vocab-size", "300", "--to", "v.json"]);
     assert_eq!(
-        desk.json(&["data", "count", "x.jsonl", "--tokenizer", "v.json", "--json"])["vocab_size"],
+        sandbox.json(&["data", "count", "x.jsonl", "--tokenizer", "v.json", "--json"])["vocab_size"],
         300
     );
 }
 
 #[test]
 fn a_database_may_lie_among_its_text() {
-    let desk = desk();
-    fs::create_dir(desk.path("ds")).expect("a folder");
-    fs::rename(desk.path("x.jsonl"), desk.path("ds/x.jsonl")).expect("moved");
-    own(&desk, r#"paths = ["ds"], validation = 0.1"#);
-    let before = desk.json(&["plan", "own.toml", "--json"])["text"]["digest"].clone();
+    let sandbox = sandbox();
+    fs::create_dir(sandbox.path("ds")).expect("a folder");
+    fs::rename(sandbox.path("x.jsonl"), sandbox.path("ds/x.jsonl")).expect("moved");
+    own(&sandbox, r#"paths = ["ds"], validation = 0.1"#);
+    let before = sandbox.json(&["plan", "own.toml", "--json"])["text"]["digest"].clone();
     let db = ["--db", "ds/o.db"];
-    desk.ok(&[&["run", "own.toml"], &db[..]].concat());
-    assert!(desk.path("ds/o.db").exists() && desk.path("ds/o.db.text").exists());
+    sandbox.ok(&[&["run", "own.toml"], &db[..]].concat());
+    assert!(sandbox.path("ds/o.db").exists() && sandbox.path("ds/o.db.text").exists());
     // Again, as the same text, and with it open.
-    desk.ok(&[&["run", "own.toml"], &db[..]].concat());
-    let plan = desk.json(&[&["plan", "own.toml", "--json"], &db[..]].concat());
+    sandbox.ok(&[&["run", "own.toml"], &db[..]].concat());
+    let plan = sandbox.json(&[&["plan", "own.toml", "--json"], &db[..]].concat());
     assert_eq!(plan["text"]["digest"], before);
     let left = plan["text"]["left_out"].as_array().expect("a list");
     let is_own = |file: &&Value| {
@@ -201,14 +201,14 @@ fn a_database_may_lie_among_its_text() {
             && file["why"] == "it belongs to this database"
     };
     assert!(left.iter().filter(is_own).count() >= 3, "{left:?}");
-    desk.ok(&[&["data", "count", "ds"], &db[..]].concat());
+    sandbox.ok(&[&["data", "count", "ds"], &db[..]].concat());
     for data in [
         r#"paths = [""], validation = 0.1"#,
         r#"paths = ["ds"], validation_paths = ["ds/x.jsonl", ""]"#,
     ] {
-        own(&desk, data);
+        own(&sandbox, data);
         for command in ["plan", "run"] {
-            let (code, errors) = desk.wrong(&[command, "own.toml"]);
+            let (code, errors) = sandbox.wrong(&[command, "own.toml"]);
             assert!(code == 2 && errors.contains("an empty name"), "{errors}");
         }
     }
@@ -216,13 +216,13 @@ fn a_database_may_lie_among_its_text() {
 
 #[test]
 fn a_text_for_a_model_is_held_to_the_rules_of_a_sweeps_text() {
-    let desk = desk();
-    own(&desk, r#"paths = ["text.txt"], validation = 0.1"#);
-    desk.ok(&["run", "own.toml"]);
-    let model = desk.a_checkpoint();
-    desk.write("nul.txt", "w001 w002\0");
-    desk.write("lines.txt", &fs::read_to_string(desk.path("x.jsonl")).expect("read"));
-    let made = std::process::Command::new("mkfifo").arg(desk.path("pipe")).status();
+    let sandbox = sandbox();
+    own(&sandbox, r#"paths = ["text.txt"], validation = 0.1"#);
+    sandbox.ok(&["run", "own.toml"]);
+    let model = sandbox.a_checkpoint();
+    sandbox.write("nul.txt", "w001 w002\0");
+    sandbox.write("lines.txt", &fs::read_to_string(sandbox.path("x.jsonl")).expect("read"));
+    let made = std::process::Command::new("mkfifo").arg(sandbox.path("pipe")).status();
     assert!(made.expect("it runs").success());
     for (text, more, words) in [
         ("x.jsonl", &[][..], "plain text is read here"),
@@ -232,33 +232,33 @@ fn a_text_for_a_model_is_held_to_the_rules_of_a_sweeps_text() {
         ("/dev/zero", &[], "a device"),
     ] {
         for command in [&["eval", &*model][..], &["doctor", &*model, "--d-ff", "99"]] {
-            let (code, errors) = desk.wrong(&[command, &["--text", text], more].concat());
+            let (code, errors) = sandbox.wrong(&[command, &["--text", text], more].concat());
             assert!(code == 2 && errors.contains(text) && errors.contains(words), "{errors}");
         }
     }
-    desk.ok(&["eval", &model, "--text", "nul.txt"]);
+    sandbox.ok(&["eval", &model, "--text", "nul.txt"]);
     let unknown = serde_json::json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": null, "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
         "model": { "type": "WordLevel", "vocab": { "[UNK]": 0, "the": 1 }, "unk_token": "[UNK]" } });
-    desk.write("none.json", &unknown.to_string());
+    sandbox.write("none.json", &unknown.to_string());
     let output =
-        desk.run(&["eval", &model, "--text", "text.txt", "--tokenizer", "none.json", "--json"]);
+        sandbox.run(&["eval", &model, "--text", "text.txt", "--tokenizer", "none.json", "--json"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("100.000 % of all tokens"), "{said}");
     for file in ["pipe", "/dev/zero"] {
-        let (code, errors) = desk.wrong(&["grow", &model, "grown", "--apply", file]);
+        let (code, errors) = sandbox.wrong(&["grow", &model, "grown", "--apply", file]);
         assert!(code == 2 && errors.contains(file) && errors.contains("not a file"), "{errors}");
     }
 }
 
 #[test]
 fn nothing_is_made_of_files_without_text() {
-    let desk = desk();
-    desk.write("nulls.jsonl", "{\"text\": null}\n");
-    desk.write("none.json", "[]");
-    desk.write("mark.txt", "\u{feff}");
+    let sandbox = sandbox();
+    sandbox.write("nulls.jsonl", "{\"text\": null}\n");
+    sandbox.write("none.json", "[]");
+    sandbox.write("mark.txt", "\u{feff}");
     for name in ["nulls.jsonl", "none.json", "mark.txt"] {
-        own(&desk, &format!("paths = [{name:?}], validation = 0.1"));
+        own(&sandbox, &format!("paths = [{name:?}], validation = 0.1"));
         for args in [
             &["data", "count", name][..],
             &["data", "count", name, "--tokenizer", "t.json"],
@@ -266,16 +266,16 @@ fn nothing_is_made_of_files_without_text() {
             &["plan", "own.toml"],
             &["run", "own.toml"],
         ] {
-            let (code, errors) = desk.wrong(args);
+            let (code, errors) = sandbox.wrong(args);
             assert!(code == 2 && errors.contains("there is no text in it"), "{args:?}: {errors}");
-            assert!(!desk.path("u.json").exists() && !desk.path("outgrow.db.text").exists());
+            assert!(!sandbox.path("u.json").exists() && !sandbox.path("outgrow.db.text").exists());
         }
     }
-    desk.write("short.txt", "a few words");
-    let counted = desk.ok(&["data", "count", "short.txt"]);
+    sandbox.write("short.txt", "a few words");
+    let counted = sandbox.ok(&["data", "count", "short.txt"]);
     assert!(counted.contains("bytes per token\n") && !counted.contains("inf"), "{counted}");
     // Everything validates, and nothing trains.
-    own(&desk, r#"paths = ["x.jsonl"], validation_paths = ["x.jsonl"]"#);
-    let (code, errors) = desk.wrong(&["plan", "own.toml"]);
+    own(&sandbox, r#"paths = ["x.jsonl"], validation_paths = ["x.jsonl"]"#);
+    let (code, errors) = sandbox.wrong(&["plan", "own.toml"]);
     assert!(code == 2 && errors.contains("all of its files are validation text"), "{errors}");
 }

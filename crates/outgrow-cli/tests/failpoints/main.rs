@@ -4,8 +4,8 @@
 //! The long form (`scripts/test --long`) kills at every time that a point is come by, not at one.
 
 #[allow(dead_code)]
-#[path = "../cli/desk.rs"]
-mod desk;
+#[path = "../cli/sandbox.rs"]
+mod sandbox;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,11 +19,11 @@ use std::{
     thread,
 };
 
-use desk::{Desk, SWEEP, execute};
 use outgrow_failpoint::{
     Fault,
     Point::{self, *},
 };
+use sandbox::{SWEEP, Sandbox, execute};
 
 /// A command that comes by some points, and what its numbers are.
 struct Walk {
@@ -31,14 +31,14 @@ struct Walk {
     /// The points, and at which time that a process comes by it is killed in the short form.
     points: &'static [(Point, u64)],
     /// Lays down what the command needs.
-    prepare: fn(&Desk),
+    prepare: fn(&Sandbox),
     args: &'static [&'static str],
     /// Goes wrong on the way, in the words of the crate `fail`.
     meanwhile: fn() -> String,
     /// Brings to its end what was killed.
     again: &'static [&'static str],
     /// What the end must be.
-    result: fn(&Desk) -> String,
+    result: fn(&Sandbox) -> String,
 }
 
 const RUN: &[&str] = &["run", "sweep.toml", "-j1"];
@@ -149,25 +149,25 @@ const WALKS: &[Walk] = &[
     Walk {
         name: "db copy",
         points: &[(CommitSchema, 1), (CommitCopy, 1)],
-        prepare: |desk| copy_all(&done().path("."), &desk.path(".")),
+        prepare: |sandbox| copy_all(&done().path("."), &sandbox.path(".")),
         args: &["db", "copy", "outgrow.db", "copy.db"],
         meanwhile: String::new,
         again: &["db", "copy", "outgrow.db", "copy.db"],
-        result: |desk| {
-            fs::rename(desk.path("copy.db"), desk.path("outgrow.db")).expect("moved");
+        result: |sandbox| {
+            fs::rename(sandbox.path("copy.db"), sandbox.path("outgrow.db")).expect("moved");
             for log in ["outgrow.db-wal", "outgrow.db-shm"] {
-                let _ = fs::remove_file(desk.path(log));
+                let _ = fs::remove_file(sandbox.path(log));
             }
-            numbers(desk)
+            numbers(sandbox)
         },
     },
     Walk {
         name: "db repair",
         points: &[(RepairBackupSync, 1), (CommitRepair, 1)],
-        prepare: |desk| {
-            done_again(desk);
+        prepare: |sandbox| {
+            done_again(sandbox);
             execute(
-                &desk.path("outgrow.db").display().to_string(),
+                &sandbox.path("outgrow.db").display().to_string(),
                 "DELETE FROM eval_metric WHERE is_last = 1; UPDATE step_metric SET loss = 1.5 \
                  WHERE step = 20",
             );
@@ -188,9 +188,9 @@ const WALKS: &[Walk] = &[
             (RepairRename, 1),
             (RepairPlaceSync, 1),
         ],
-        prepare: |desk| {
-            done_again(desk);
-            let path = desk.path("outgrow.db");
+        prepare: |sandbox| {
+            done_again(sandbox);
+            let path = sandbox.path("outgrow.db");
             let mut bytes = fs::read(&path).expect("a database");
             let page = bytes.len() / 4096 / 2 * 4096;
             bytes[page..page + 4096].fill(0xA5);
@@ -204,19 +204,19 @@ const WALKS: &[Walk] = &[
     Walk {
         name: "convert",
         points: &[(HubSync, 1), (HubFolderSync, 1), (HubRename, 1), (HubPlaceSync, 1)],
-        prepare: |desk| copy_all(&done().path("model"), &desk.path("model")),
+        prepare: |sandbox| copy_all(&done().path("model"), &sandbox.path("model")),
         args: &["convert", "model", "hub"],
         meanwhile: String::new,
         again: &["convert", "model", "hub"],
-        result: |desk| files(&desk.path("hub")),
+        result: |sandbox| files(&sandbox.path("hub")),
     },
 ];
 
 /// A sweep whose trials begin with a model, share a beginning, and read text of their own.
-fn sweep_from_a_model(desk: &Desk) {
-    copy_all(&model().path("model"), &desk.path("model"));
+fn sweep_from_a_model(sandbox: &Sandbox) {
+    copy_all(&model().path("model"), &sandbox.path("model"));
     let text: String = (0..4000).map(|n| format!("{n} let x = y;\n")).collect();
-    desk.write("text.txt", &text);
+    sandbox.write("text.txt", &text);
     let sweep = of_the_form_of_llama();
     let sweep = sweep.lines().map(|line| match line.split(' ').next() {
         Some("data") => "data = { paths = [\"text.txt\"], validation = 0.1, seq_len = 16 }",
@@ -232,7 +232,7 @@ fn sweep_from_a_model(desk: &Desk) {
         Some("tokens") => "tokens = 3_200",
         _ => line,
     });
-    desk.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
+    sandbox.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
 }
 
 /// The usual sweep, of models that transformers knows.
@@ -242,27 +242,27 @@ fn of_the_form_of_llama() -> String {
     SWEEP.replace("norm_eps = 1e-5 }", &form.replace('\n', " "))
 }
 
-fn sweep_of_replicates(desk: &Desk) {
+fn sweep_of_replicates(sandbox: &Sandbox) {
     let sweep = SWEEP.replace("25_600", "1_920").replace(
         ", { kind = \"random\", plans = 1, max_stages = 3, grow_between = [0.1, 0.6] }",
         "",
     );
-    desk.write("sweep.toml", &sweep);
+    sandbox.write("sweep.toml", &sweep);
 }
 
 /// A folder in which something was made once.
-fn made(cell: &'static OnceLock<Desk>, make: impl FnOnce(&Desk)) -> &'static Desk {
+fn made(cell: &'static OnceLock<Sandbox>, make: impl FnOnce(&Sandbox)) -> &'static Sandbox {
     cell.get_or_init(|| {
-        let desk = Desk::new();
-        make(&desk);
-        desk
+        let sandbox = Sandbox::new();
+        make(&sandbox);
+        sandbox
     })
 }
 
 /// `model`: one that transformers knows, after a little training.
-fn model() -> &'static Desk {
-    static MODEL: OnceLock<Desk> = OnceLock::new();
-    made(&MODEL, |desk| {
+fn model() -> &'static Sandbox {
+    static MODEL: OnceLock<Sandbox> = OnceLock::new();
+    made(&MODEL, |sandbox| {
         let sweep = of_the_form_of_llama();
         let sweep = sweep.lines().map(|line| match line.split(' ').next() {
             Some("initial" | "target") => {
@@ -278,38 +278,38 @@ fn model() -> &'static Desk {
             Some("tokens") => "tokens = 640".into(),
             _ => line.to_owned(),
         });
-        desk.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
-        desk.ok(RUN);
-        let path = desk.json(&[
+        sandbox.write("sweep.toml", &sweep.collect::<Vec<_>>().join("\n"));
+        sandbox.ok(RUN);
+        let path = sandbox.json(&[
             "query",
             "SELECT path FROM checkpoint ORDER BY step DESC",
             "--format",
             "json",
         ]);
-        fs::rename(desk.path(path[0]["path"].as_str().expect("a path")), desk.path("model"))
+        fs::rename(sandbox.path(path[0]["path"].as_str().expect("a path")), sandbox.path("model"))
             .expect("moved");
     })
 }
 
 /// The sweep, done.
-fn done() -> &'static Desk {
-    static DONE: OnceLock<Desk> = OnceLock::new();
-    made(&DONE, |desk| {
-        sweep_from_a_model(desk);
-        desk.ok(RUN);
+fn done() -> &'static Sandbox {
+    static DONE: OnceLock<Sandbox> = OnceLock::new();
+    made(&DONE, |sandbox| {
+        sweep_from_a_model(sandbox);
+        sandbox.ok(RUN);
     })
 }
 
 /// The same in another folder, its log in the file.
-fn done_again(desk: &Desk) {
-    copy_all(&done().path("."), &desk.path("."));
-    execute(&desk.path("outgrow.db").display().to_string(), "PRAGMA wal_checkpoint(TRUNCATE)");
+fn done_again(sandbox: &Sandbox) {
+    copy_all(&done().path("."), &sandbox.path("."));
+    execute(&sandbox.path("outgrow.db").display().to_string(), "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// The numbers once what was lost is trained again.
-fn trained_again(desk: &Desk) -> String {
-    desk.ok(RUN);
-    numbers(desk)
+fn trained_again(sandbox: &Sandbox) -> String {
+    sandbox.ok(RUN);
+    numbers(sandbox)
 }
 
 fn copy_all(from: &Path, to: &Path) {
@@ -331,7 +331,7 @@ fn files(folder: &Path) -> String {
 
 /// Every number of a database but times, who did it, and how often it was tried; and the weights
 /// and moments in the end.
-fn numbers(desk: &Desk) -> String {
+fn numbers(sandbox: &Sandbox) -> String {
     let of = |name: &str, id: &str, columns: [&str; 7], from: &str| {
         format!("SELECT '{name}' AS of, {id} AS id, {} FROM {from}", columns.join(", "))
     };
@@ -411,7 +411,7 @@ fn numbers(desk: &Desk) -> String {
             &format!("snapshot x {trial}"),
         ),
     ];
-    let rows = desk.ok(&[
+    let rows = sandbox.ok(&[
         "query",
         &format!("{} ORDER BY 1, 2, 3, 4", parts.join(" UNION ALL ")),
         "--format",
@@ -419,10 +419,10 @@ fn numbers(desk: &Desk) -> String {
     ]);
     let last = "SELECT t.id, x.path FROM checkpoint x JOIN trial t ON t.number = x.trial
                 WHERE x.step = (SELECT max(step) FROM checkpoint WHERE trial = x.trial) ORDER BY 1";
-    let last = desk.json(&["query", last, "--format", "json"]);
+    let last = sandbox.json(&["query", last, "--format", "json"]);
     let weights = last.as_array().expect("rows").iter().map(|row| {
         let [id, path] = ["id", "path"].map(|column| row[column].as_str().expect("a text"));
-        let head = fs::read(desk.path(path).join("checkpoint.json"))
+        let head = fs::read(sandbox.path(path).join("checkpoint.json"))
             .expect("the last checkpoint is there");
         let head: serde_json::Value = serde_json::from_slice(&head).expect("JSON");
         format!("{id} {}\n", head["digests"])
@@ -439,12 +439,12 @@ struct Kill {
 
 /// Kills there; says whether anybody came by, or what was wrong afterwards.
 fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
-    let desk = Desk::new();
-    (walk.prepare)(&desk);
-    let once = desk.path("killed");
+    let sandbox = Sandbox::new();
+    (walk.prepare)(&sandbox);
+    let once = sandbox.path("killed");
     fs::create_dir(&once).expect("a folder");
     let points = format!("{};{place}=kill({hit})", (walk.meanwhile)());
-    let output = desk
+    let output = sandbox
         .command(walk.args)
         .env("OUTGROW_FAILPOINTS", points)
         .env("OUTGROW_FAILPOINTS_ONCE", &once)
@@ -457,7 +457,7 @@ fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
         return Ok(false);
     }
     if !output.status.success() {
-        let again = desk.run(walk.again);
+        let again = sandbox.run(walk.again);
         let said = String::from_utf8_lossy(&again.stderr);
         // What was renamed already is whole, which the comparison below holds it to, and is not
         // overwritten.
@@ -465,7 +465,7 @@ fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
             return Err(format!("{what}, then run again: {said}"));
         }
     }
-    let (found, expected) = ((walk.result)(&desk), undisturbed(walk));
+    let (found, expected) = ((walk.result)(&sandbox), undisturbed(walk));
     match found == *expected {
         true => Ok(true),
         false => {
@@ -483,10 +483,10 @@ fn undisturbed(walk: &'static Walk) -> &'static String {
     static ALL: OnceLock<BTreeMap<&'static str, OnceLock<String>>> = OnceLock::new();
     let all = ALL.get_or_init(|| WALKS.iter().map(|walk| (walk.name, OnceLock::new())).collect());
     all[walk.name].get_or_init(|| {
-        let desk = Desk::new();
-        (walk.prepare)(&desk);
-        desk.ok(walk.again);
-        (walk.result)(&desk)
+        let sandbox = Sandbox::new();
+        (walk.prepare)(&sandbox);
+        sandbox.ok(walk.again);
+        (walk.result)(&sandbox)
     })
 }
 

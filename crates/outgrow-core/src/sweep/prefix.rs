@@ -1,4 +1,4 @@
-//! Which trials begin alike, and how far: what they have in common needs to be trained once.
+//! Which trials share a prefix, and how long it is: it needs to be trained once.
 //!
 //! Two trials are one training up to a step if they see the same text in the same order, start from
 //! the same weights, take the same learning rates and have grown alike until then. What a growth

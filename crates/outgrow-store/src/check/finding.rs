@@ -79,8 +79,8 @@ pub enum Finding {
     SweepName { sweep: String, found: String, expected: String },
     /// Places of a sweep that are missing, or not those that its text means.
     Places { sweep: String, name: String, rows: u64 },
-    /// Rows that say which trial begins as which other, and are wrong.
-    Beginnings { sweep: String, name: String, rows: u64 },
+    /// Rows of shared prefixes that are wrong.
+    SharedPrefixes { sweep: String, name: String, rows: u64 },
     /// Rows of something that is not there.
     Dangling { table: &'static str, of: &'static str, rows: u64 },
     /// A trial's definition or identity is damaged, and its sweep tells it.
@@ -122,8 +122,8 @@ impl Finding {
             Finding::SweepName { .. } | Finding::Places { .. } => {
                 "written anew from the sweep's text"
             }
-            Finding::Beginnings { .. } => {
-                "forgotten: those trials are trained from their own beginning"
+            Finding::SharedPrefixes { .. } => {
+                "forgotten: those trials are trained from their first step"
             }
             Finding::Dangling { of: "an environment", .. } => "kept, at an unknown place",
             Finding::Dangling { .. } => "removed",
@@ -168,7 +168,7 @@ impl Finding {
             | Finding::SweepText { .. }
             | Finding::SweepName { .. }
             | Finding::Places { .. }
-            | Finding::Beginnings { .. }
+            | Finding::SharedPrefixes { .. }
             | Finding::Dangling { .. } => None,
         }
     }
@@ -186,8 +186,8 @@ impl Finding {
                 "sweep {name:?} ({}): {rows} places are missing, or not those that its text means",
                 short(sweep)
             ),
-            Finding::Beginnings { sweep, name, rows } => format!(
-                "sweep {name:?} ({}): {rows} trials are said to begin as others do, and don't",
+            Finding::SharedPrefixes { sweep, name, rows } => format!(
+                "sweep {name:?} ({}): {rows} trials are said to share a prefix with others, and do not",
                 short(sweep)
             ),
             _ => String::new(),
@@ -215,7 +215,7 @@ impl Finding {
             Finding::SweepText { .. }
             | Finding::SweepName { .. }
             | Finding::Places { .. }
-            | Finding::Beginnings { .. } => self.words_of_sweep(),
+            | Finding::SharedPrefixes { .. } => self.words_of_sweep(),
             Finding::Dangling { table, of, rows } => {
                 format!("{table}: {rows} rows of {of} that is not there")
             }

@@ -252,7 +252,7 @@ impl Walk<'_> {
         wrong.retain(|one| !right.contains(one));
         if !wrong.is_empty() {
             let (sweep, name, rows) = (id.into(), name.into(), wrong.len() as u64);
-            self.found(Finding::Beginnings { sweep, name, rows });
+            self.found(Finding::SharedPrefixes { sweep, name, rows });
         }
         for (trial, ..) in wrong {
             let forgotten = "DELETE FROM shared_prefix WHERE sweep_id = $1 AND trial = $2";

@@ -54,9 +54,9 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let Cost { train_flops: all, sharing, saved_flops, worker_bytes } = plan.cost();
     let left = all - saved_flops;
     let shared = match sharing {
-        0 => "no two trials begin alike".into(),
+        0 => "no two trials share a prefix".into(),
         _ => format!(
-            "{sharing} of them begin as an earlier one does, which is trained once: {} to train \
+            "{sharing} of them share a prefix with an earlier one, trained once: {} to train \
              ({:.2} times less)",
             flops(left),
             all / left

@@ -20,18 +20,18 @@ use tempfile::TempDir;
 pub const SWEEP: &str = include_str!("../sweep.toml");
 
 /// A folder of a user's, with the sweep in it.
-pub struct Desk(pub TempDir, Option<String>);
+pub struct Sandbox(pub TempDir, Option<String>);
 
-impl Desk {
+impl Sandbox {
     pub fn new() -> Self {
         Self::with(None)
     }
 
     /// Its results go to another database than the usual file.
     pub fn with(database: Option<String>) -> Self {
-        let desk = Self(tempfile::tempdir().expect("a folder"), database);
-        desk.write("sweep.toml", SWEEP);
-        desk
+        let sandbox = Self(tempfile::tempdir().expect("a folder"), database);
+        sandbox.write("sweep.toml", SWEEP);
+        sandbox
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
