@@ -188,7 +188,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        g.max_logit_change, g.max_logit_change / greatest(1.0, g.max_logit) AS error, g.tolerance,
        CAST(g.max_logit_change / greatest(1.0, g.max_logit) <= g.tolerance AS INTEGER) AS preserved,
        g.loss_after - g.loss_before AS loss_change, g.seconds,
-       m.learning_rate, g.preserving, g.operator_flops, g.diagnosis
+       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -242,10 +242,10 @@ WITH ends AS (
 SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, control.target_loss,
        CAST(r.train_flops IS NOT NULL AS INTEGER) AS reached,
        1.0 - r.train_flops / base.train_flops AS compute_saving,
+       1.0 - greatest(0.0, r.train_flops - coalesce(source.flops, 0)) / base.train_flops AS sunk_compute_saving,
        1.0 - r.tokens / base.tokens AS token_saving,
        1.0 - r.wall_seconds / base.wall_seconds AS wall_saving,
-       f.learning_rate,
-       1.0 - greatest(0.0, r.train_flops - coalesce(source.flops, 0)) / base.train_flops AS sunk_compute_saving
+       f.learning_rate
 FROM ends f
 JOIN control ON control.sweep_id = f.sweep_id AND control.replicate = f.replicate
 JOIN base ON base.sweep_id = f.sweep_id AND base.replicate = f.replicate

@@ -16,11 +16,14 @@
 //! };
 //!
 //! let form = Form::decoder(Norm::RmsNorm, 1e-5);
+//! // 50 tokens, 8 positions, d_model 12, one layer of 2 heads with d_k = d_v = 4 and d_ff = 16.
 //! let small = Architecture::uniform(50, 8, 12, 1, LayerShape::uniform(2, 4, 4, 16), form);
+//! // Seed 1; the empty array says of which type the weights are.
 //! let mut weights = fresh(&small, 1, &Array::empty());
 //! let before = logits(&small, &weights, &[3, 1, 4]);
 //!
 //! let sizes = Sizes { d_model: Some(18), n_layers: Some(2), ..Sizes::default() };
+//! // The transforms that lead to these sizes; the 0 tells this growth's draws from others'.
 //! let grown = grow_all(&small, &reach(&small, &sizes)?, 0).map_err(|(_, error)| error)?;
 //! let initializer = Initializer::Normal { scale: 1.0 };
 //! let role = Role::Weights { initializer: &initializer, seed: 1, event: 0 };

@@ -30,7 +30,7 @@ pub struct Comparison {
     pub p: Option<f64>,
     /// The same, corrected for the number of strategies (Holm).
     pub p_corrected: Option<f64>,
-    /// With how many seeds this saving would be found four times out of five.
+    /// Seeds needed to find this saving with 80 % power.
     pub seeds_needed: Option<usize>,
     /// Final loss minus that of the target size with the same compute, its schedule annealed to
     /// that budget.

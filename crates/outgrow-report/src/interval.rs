@@ -87,7 +87,7 @@ pub fn p_value(values: &[f64]) -> Option<f64> {
 }
 
 /// With how many seeds a two-sided t-test at the 5 % level would find a mean of this size, with
-/// this spread, four times out of five; none for fewer than two values, or where it would take more
+/// this spread, with 80 % power; none for fewer than two values, or where it would take more
 /// than a thousand.
 pub fn seeds_needed(values: &[f64]) -> Option<usize> {
     if values.len() < 2 {

@@ -48,8 +48,7 @@ fn saved(comparison: Option<&Comparison>, of: fn(&Comparison) -> Option<Interval
 const SUMMARY: &str = "\
     Growth strategies against training from scratch, each at the best of its learning rates; \
     compute and time saved on the way to the final loss of the control, every FLOP counted; \
-    p-values after Holm's correction; seeds with which a saving of this size would be found four \
-    times out of five.";
+    p-values after Holm's correction; seeds needed for 80 % power; ± is half a 95 % interval.";
 
 /// One row for each strategy.
 fn summary(analysis: &Analysis) -> Table {

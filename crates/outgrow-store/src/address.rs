@@ -149,7 +149,7 @@ fn path(text: &str) -> Result<Address, StoreError> {
         _ if is_list_of_keywords(text) => Some(
             "it looks like a list of keywords; write ./ before the name of a file that has an =",
         ),
-        _ if text.contains("://") => Some("its scheme is none that is known"),
+        _ if text.contains("://") => Some("its scheme is unknown"),
         _ if text.split_once('?').is_some_and(|(_, options)| options.contains('=')) => {
             Some("options behind a path are not obeyed: give the path alone")
         }
@@ -490,8 +490,8 @@ mod tests {
             ("postgres://me:s3/cret@host/db", "no port"),
             ("postgres://me:s3cret#1@host/db", "escaped"),
             ("postgres://me:100%s3cret@host/db", "%25"),
-            ("postgres://me:1?s3cret@host/db", "an option"),
-            ("postgres://host/db?s3cret=1", "an option"),
+            ("postgres://me:1?s3cret@host/db", "unknown option"),
+            ("postgres://host/db?s3cret=1", "unknown option"),
             ("postgres://host/db?ssl=true&password=s3cret", "sslmode=require"),
             ("postgres://me:s3cret@host/db/more", "one database's name"),
             ("host=h dbname=d password=s3cret", "keywords"),

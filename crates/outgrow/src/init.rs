@@ -48,14 +48,19 @@ const BATCH: u64 = 16;
 
 impl Ladder {
     /// The sizes whose parameters, 12 · `n_layers` · `d_model`², are nearest to so many (as a
-    /// ratio): two layers at the least, and from then on one for each 32 channels.
+    /// ratio), and among those as near the ones whose layers are the closest to one for each 32
+    /// channels; an even number of layers, one for each 8 to 64 channels.
     fn near(parameters: u64) -> Self {
-        let sizes = (1..=256).map(|heads| 2 * heads * D_HEAD).map(|d_model| Self {
-            d_model,
-            n_layers: (d_model / 32).next_multiple_of(2).clamp(2, 48),
-            n_heads: d_model / D_HEAD,
+        let widths = (1..=256).map(|heads| 2 * heads * D_HEAD);
+        let sizes = widths.flat_map(|d_model| {
+            let layers = (2..=64).step_by(2);
+            let layers = layers.filter(move |n| (8..=64).contains(&(d_model / n)));
+            layers.map(move |n_layers| Self { d_model, n_layers, n_heads: d_model / D_HEAD })
         });
-        let distance = |size: &Self| (size.parameters() / parameters as f64).ln().abs();
+        let distance = |size: &Self| {
+            let shape = (size.d_model as f64 / size.n_layers as f64 / 32.0).ln().abs();
+            (size.parameters() / parameters as f64).ln().abs() + 0.1 * shape
+        };
         sizes.min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("there are sizes")
     }
 
@@ -107,6 +112,12 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
         return Err(Error::Input("name a file or folder of text".into()));
     }
     let ladder = Ladder::near((*parameters).max(1));
+    if (*parameters as f64) < 0.5 * ladder.parameters() {
+        return Err(Error::Input(format!(
+            "a target of {parameters} parameters is too small; the smallest has {}",
+            ladder.parameters()
+        )));
+    }
     let step = BATCH * *seq_len as u64;
     let tokens = tokens.unwrap_or_else(|| ((20.0 * ladder.parameters()) as u64).max(200 * step));
     let share = |percent: u64| (tokens * percent / 100).max(step);
@@ -126,7 +137,7 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
         unit = if tokenizer.is_empty() { "bytes" } else { "tokens" },
         seq_len = seq_len,
         tokens = grouped(tokens),
-        warmup = grouped(share(2)),
+        warmup = grouped(share(2).max(20 * step).min(tokens / 5)),
         evaluate = grouped(share(2)),
         record = grouped(share(1)),
         checkpoint = grouped(share(25)),
@@ -148,7 +159,7 @@ fn name(file: &Path) -> String {
 /// A path as the sweep file says it: as it was given where the file lies here, whole otherwise.
 fn quoted(file: &Path, path: &Path) -> Result<String, Error> {
     if !path.exists() {
-        return Err(Error::Input(format!("there is no {}", path.display())));
+        return Err(Error::Input(format!("no file or folder {}", path.display())));
     }
     let is_here = file.parent().is_none_or(|folder| folder.as_os_str().is_empty());
     let cannot = || format!("cannot find {}", path.display());
@@ -188,7 +199,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn what_is_written_is_a_sweep(
-            parameters in 1_u64..2_000_000_000,
+            parameters in 15_000_u64..2_000_000_000,
             tokens in prop::option::of(1_000_000_u64..1 << 50),
             seq_len in 1_usize..5000,
             name in "[^/\0]{1,40}",
@@ -203,8 +214,8 @@ mod tests {
             let sweep = file.sweep();
             prop_assert!(sweep.members("d").expect("members").len() > 10);
             let found = n_non_embedding_parameters(sweep.target()) as f64;
-            if (30_000..500_000_000).contains(&parameters) {
-                prop_assert!((0.5..2.0).contains(&(found / parameters as f64)), "{found} of \
+            if (50_000..500_000_000).contains(&parameters) {
+                prop_assert!((0.75..1.34).contains(&(found / parameters as f64)), "{found} of \
                     {parameters}");
             }
             prop_assert!(init(&to, &options).is_err(), "nothing is overwritten");

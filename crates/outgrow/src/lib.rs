@@ -10,11 +10,14 @@
 //!
 //! # fn main() -> Result<(), outgrow::Error> {
 //! let file = SweepFile::read("experiments/quickstart/sweep.toml")?;
+//! // `None`: checkpoints and prepared text lie beside the database.
 //! let workspace = Workspace::new("quickstart.db".into(), None);
-//! // In this process, one trial after another; again goes on where it stopped.
+//! // In this process, one trial after another; `&()` and the empty closure hear of progress and
+//! // say nothing. Calling it again resumes.
 //! workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
-//! let report = workspace.report(&file.sweep().spec().name, None, false)?;
-//! println!("{}", report.report.answer);
+//! // `None`: into reports/quickstart; `false`: replaces nothing but an older report of this sweep.
+//! let written = workspace.report(&file.sweep().spec().name, None, false)?;
+//! println!("{}", written.report.answer);
 //! # Ok(())
 //! # }
 //! ```

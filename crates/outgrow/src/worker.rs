@@ -126,7 +126,7 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         stop: &stop,
     };
     match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
-        true => Err(Error::Interrupted("stopped; what is left goes on in another worker".into())),
+        true => Err(Error::Interrupted("saved its trials and stopped".into())),
         false => Ok(()),
     }
 }

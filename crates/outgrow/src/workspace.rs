@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use outgrow_core::{Epoch, Sweep};
 use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
 use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::copy_initial_weights;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{error::Error, namesake, sweep_file::SweepFile};
 
@@ -21,7 +22,7 @@ pub struct Workspace {
     /// Where the rest lies, if the user said so.
     pub files: Option<PathBuf>,
     /// What was opened for reading.
-    read: OnceLock<Store>,
+    read: Mutex<Vec<Store>>,
 }
 
 /// Names of the environment's variables for both.
@@ -32,7 +33,7 @@ pub const FILES: &str = "OUTGROW_FILES";
 impl Workspace {
     /// The place that the user named.
     pub fn new(db: String, files: Option<PathBuf>) -> Self {
-        Self { db, files, read: OnceLock::new() }
+        Self { db, files, read: Mutex::default() }
     }
 
     /// Opens the database for writing; creates it if need be.
@@ -72,17 +73,20 @@ impl Workspace {
     /// Opens the database for reading.
     pub async fn reading(&self) -> Result<Store, Error> {
         let store = Store::open_read_only(&self.db).await?;
-        Ok(self.read.get_or_init(|| store).clone())
+        self.read.lock().expect("nobody panics with it").push(store.clone());
+        Ok(store)
     }
 
     /// Takes leave of a database that was read: where there was no log beside its file, there is
     /// none afterwards.
     pub fn close(self) {
-        if let (Some(store), Ok(runtime)) = (self.read.into_inner(), runtime()) {
-            runtime.block_on(async {
-                // A query that goes on for nobody holds nothing that matters.
-                let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
-            });
+        let stores = self.read.into_inner().expect("nobody panics with it");
+        let Ok(runtime) = runtime() else { return };
+        for store in stores {
+            // A query that goes on for nobody holds nothing that matters.
+            let closed =
+                async { tokio::time::timeout(Duration::from_secs(1), store.close()).await };
+            let _ = runtime.block_on(closed);
         }
     }
 
@@ -285,9 +289,14 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
 ///
 /// # Errors
 /// If the system has no resources for one.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Error::environment("cannot start"))
+pub fn runtime() -> Result<&'static Runtime, Error> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::environment("cannot start"))?;
+    Ok(RUNTIME.get_or_init(|| runtime))
 }
 
 /// A prepared text, as the database records it.

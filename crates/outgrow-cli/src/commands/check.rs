@@ -27,7 +27,7 @@ pub struct Check {
     /// How many compositions [default: 1000, or 20 for a checkpoint]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compositions: Option<u64>,
-    /// Up to so many transforms in each
+    /// Most transforms in one composition
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = positive())]
     pub most: u16,
     /// Of all randomness

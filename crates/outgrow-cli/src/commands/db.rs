@@ -14,8 +14,8 @@ use crate::output::print;
 pub enum Db {
     /// Copy a sweep, or all, from one database to another, whatever kind they are of
     ///
-    /// Everything that was recorded goes along; trials that both know are brought to where they
-    /// have come further. Checkpoints stay where they are: copy their folder, or name it with
+    /// Everything that was recorded is copied; if both have a trial, the more advanced one is
+    /// kept. Checkpoints stay where they are: copy their folder, or name it with
     /// --files.
     Copy {
         /// Path or URL of the database to read
@@ -35,7 +35,7 @@ pub enum Db {
     /// nothing
     ///
     /// Says what is wrong, what `outgrow db repair` would make of it, what would be trained again,
-    /// and which files belong to nothing. What a run is at is not looked at. Exit code 1 if
+    /// and which files belong to nothing. Trials in training are skipped. Exit code 1 if
     /// anything is wrong.
     Check(DbCheck),
     /// Mend what `outgrow db check` finds: save what can be read of a damaged file, and let

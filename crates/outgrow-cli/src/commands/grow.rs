@@ -83,7 +83,7 @@ pub struct How {
     /// itself
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub scale: f64,
-    /// Of the free entries
+    /// Seed of the draws for new entries
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Where to compute: cpu, cuda:0, ... [default: the first GPU, or cpu]

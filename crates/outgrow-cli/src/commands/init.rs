@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow::{Error, InitOptions, Workspace, init as write, readable::amount};
+use outgrow::{
+    Error, InitOptions, Workspace, init as write,
+    readable::{amount, count},
+};
+use outgrow_core::model::n_non_embedding_parameters;
 
 use crate::output::print;
 
@@ -46,9 +50,11 @@ pub fn init(args: &Init) -> Result<(), Error> {
     };
     let file = write(&args.to, &options)?;
     let (path, sweep) = (args.to.display(), file.sweep());
+    let size = count(n_non_embedding_parameters(sweep.target()) as f64);
+    let asked = count(parameters as f64);
     let (initial, target) = (sweep.initial().describe(), sweep.target().describe());
     print(&format!(
-        "{path}: from {initial}\n  to {target}\n\n{}",
+        "{path}: from {initial}\n  to {target}: {size} parameters without embeddings (asked: {asked})\n\n{}",
         next(&args.to, &sweep.spec().name)
     ))
 }
@@ -58,7 +64,7 @@ fn next(file: &Path, name: &str) -> String {
     format!(
         "  outgrow plan {file}     its trials, and what they cost here; change the file until you \
          like it\n  \
-         outgrow run {file}      train it; Ctrl-C stops, the same command goes on\n  \
+         outgrow run {file}      train it; Ctrl-C stops, rerun to resume\n  \
          outgrow report {name}   figures, tables and the answer, in reports/{name}"
     )
 }

@@ -15,7 +15,7 @@ use crate::output::{print, print_json};
 pub struct Report {
     /// The sweep's name or identity
     pub sweep: String,
-    /// Where to [default: reports/NAME]; an older report of the same sweep gives way, whole
+    /// Where to [default: reports/NAME]; an older report of the same sweep is replaced completely
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
     /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as

@@ -338,7 +338,7 @@ fn refused() -> Vec<(&'static str, Value, &'static [&'static str])> {
         (
             "llama",
             rope(json!({ "full_attention": { "rope_type": "default" } })),
-            &["`full_attention`, which is not known"],
+            &["unknown field `full_attention`"],
         ),
         ("llama", rope(json!({ "rope_type": "yarn", "factor": 2.0 })), &["\"yarn\""]),
         ("llama", rope(json!({ "rope_type": "dynamic", "factor": 2.0 })), &["\"dynamic\""]),

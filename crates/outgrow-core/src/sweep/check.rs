@@ -50,7 +50,10 @@ impl SweepSpec {
         self.initial = filled;
         let width = self.target.d_model.unwrap_or(architecture.d_model);
         let model = ModelSpec::of(&architecture.form, width);
-        if self.model.is_some_and(|given| !given.is_like(&model)) {
+        // Its own configuration says ε at its own width.
+        let own = ModelSpec::of(&architecture.form, architecture.d_model);
+        let is_known = |given: ModelSpec| given.is_like(&model) || given.is_like(&own);
+        if self.model.is_some_and(|given| !is_known(given)) {
             let allowed = "leave it out: it is that of the checkpoint";
             return bad("model", "another form than the checkpoint's", allowed);
         }

@@ -93,7 +93,7 @@ impl Answer {
             format!(
                 "Savings count every FLOP since the smallest model; values are means over seeds \
                  with 95 % Student-t intervals, paired by seed and data order; more or less \
-                 compute is told from zero at the 5 % level after Holm's correction for {} \
+                 compute needs p < 5 % after Holm's correction for {} \
                  strategies.",
                 self.grown
             )

@@ -17,7 +17,7 @@ pub struct GrowOptions {
     pub growths: GrowthChoice,
     /// How free entries are made.
     pub initializer: Initializer,
-    /// Of the free entries.
+    /// Seed of the draws for new entries.
     pub seed: u64,
     /// Where a checkpoint is computed; none is the first device there is. A folder of transformers
     /// is computed on the processor.

@@ -39,7 +39,7 @@ fn strategies(all: &[StrategyCost], fits: bool) -> String {
             flops(cost.train_flops),
         ]
     };
-    let header = ["strategy", "trials", "stages", "tokens each", "compute"];
+    let header = ["strategy", "trials", "stages", "tokens each", "compute, all trials"];
     let rows: Vec<_> = all.iter().map(row).collect();
     table(&header, &rows, &[1, 2, 3, 4], fits)
 }
@@ -57,14 +57,14 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         0 => "no two trials share a prefix".into(),
         _ => format!(
             "{sharing} of them share a prefix with an earlier one, trained once: {} to train \
-             ({:.2} times less)",
+             ({:.0} % less)",
             flops(left),
-            all / left
+            100.0 * (1.0 - left / all)
         ),
     };
     let hours = match speed {
         Some(speed) => format!("{} on one worker at {}/s", duration(left / speed), flops(speed)),
-        None => "hours unknown until a trial was trained here; --gflops tells the speed".into(),
+        None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, --gflops tells it".into(),
     };
     format!(
         "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B \
