@@ -82,7 +82,8 @@ impl Workspace {
     pub fn close(self) {
         let stores = self.read.into_inner().expect("nobody panics with it");
         let Ok(runtime) = runtime() else { return };
-        for store in stores {
+        // The last opened first: a log that it found is that of one opened before.
+        for store in stores.into_iter().rev() {
             // A query that goes on for nobody holds nothing that matters.
             let closed =
                 async { tokio::time::timeout(Duration::from_secs(1), store.close()).await };
