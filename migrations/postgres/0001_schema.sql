@@ -25,7 +25,8 @@ CREATE TABLE trial (
   crashes       BIGINT NOT NULL DEFAULT 0, -- attempts whose worker died
   error         TEXT,                   -- why it failed
   learning_rate DOUBLE PRECISION,       -- the peak
-  micro_batches BIGINT NOT NULL DEFAULT 1, -- that its batch is cut into, for memory
+  micro_batches BIGINT NOT NULL DEFAULT 1 -- that its batch is cut into, for memory
+                CHECK (micro_batches > 0),
   not_before    DOUBLE PRECISION        -- a trial whose worker died waits until then
 );
 CREATE INDEX trial_state ON trial (state);
@@ -67,7 +68,8 @@ CREATE TABLE attempt (
   -- charged from the last recorded step on.
   train_flops  NUMERIC(39, 0) NOT NULL DEFAULT 0,
   note            TEXT,                 -- why it stopped, where that is not obvious
-  stacked_replicates BIGINT NOT NULL DEFAULT 1, -- trained as one model
+  stacked_replicates BIGINT NOT NULL DEFAULT 1 -- trained as one model
+               CHECK (stacked_replicates > 0),
   predicted_bytes BIGINT,               -- of memory, for all of them
   peak_bytes      BIGINT,               -- as measured, of the worker's process
   batch           BIGINT NOT NULL DEFAULT 0, -- the last batch of events that is written

@@ -26,7 +26,8 @@ CREATE TABLE trial (
   crashes       INTEGER NOT NULL DEFAULT 0, -- attempts whose worker died
   error         TEXT,                   -- why it failed
   learning_rate REAL,                   -- the peak
-  micro_batches INTEGER NOT NULL DEFAULT 1, -- that its batch is cut into, for memory
+  micro_batches INTEGER NOT NULL DEFAULT 1 -- that its batch is cut into, for memory
+                CHECK (micro_batches > 0),
   not_before    REAL,                   -- a trial whose worker died waits until then
   train_flops   ANY NOT NULL DEFAULT 0  -- to spend
                 CHECK (typeof(train_flops) IN ('integer', 'real') AND train_flops >= 0)
@@ -67,7 +68,8 @@ CREATE TABLE attempt (
   ended_at     REAL,
   outcome      TEXT CHECK (outcome IN ('complete', 'diverged', 'stopped', 'failed', 'died')),
   note         TEXT,                    -- why it stopped, where that is not obvious
-  stacked_replicates INTEGER NOT NULL DEFAULT 1, -- trained as one model
+  stacked_replicates INTEGER NOT NULL DEFAULT 1 -- trained as one model
+               CHECK (stacked_replicates > 0),
   predicted_bytes INTEGER,              -- of memory, for all of them
   peak_bytes   INTEGER,                 -- as measured, of the worker's process
   batch        INTEGER NOT NULL DEFAULT 0, -- the last batch of events that is written

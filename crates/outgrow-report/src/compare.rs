@@ -21,7 +21,10 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
         .collect();
     let per_seed = |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
     let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
-    let compute: Vec<f64> = per_seed(|s| s.compute).into_values().collect();
+    // Of bounds there is no test.
+    let all_reached = savings.iter().all(|saving| saving.reached);
+    let compute = if all_reached { per_seed(|s| s.compute) } else { BTreeMap::new() };
+    let compute: Vec<f64> = compute.into_values().collect();
     Comparison {
         loss_difference: difference(strategy, control),
         reached: [savings.iter().filter(|s| s.reached).count(), savings.len()],

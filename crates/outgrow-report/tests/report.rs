@@ -118,6 +118,9 @@ fn a_planted_saving_is_found() {
     // Whoever wastes compute never gets to the loss within the same budget: that is said, not
     // averaged away, and the number is the most that can have been saved.
     assert_eq!((found("wastes_20").reached, found("wastes_20").is_censored()), ([0, 3], true));
+    // Of a bound there is no test, and no number of seeds that would tell.
+    let tests = |name| (found(name).p_corrected.is_some(), found(name).seeds_needed.is_some());
+    assert_eq!([tests("saves_30"), tests("wastes_20")], [(true, true), (false, false)]);
     assert!(mean(found("wastes_20").compute).abs() < 1e-12);
     for text in [
         "; of the growing strategies, 1 of 3 reach it with less compute, ",

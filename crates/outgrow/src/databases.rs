@@ -27,6 +27,10 @@ impl Workspace {
 /// # Errors
 /// If there is no such database or sweep, or one of the two refuses.
 pub fn copy_database(from: &str, to: &str, sweep: Option<&str>) -> Result<Copied, Error> {
+    let file = |path: &str| std::fs::canonicalize(path).ok();
+    if file(from).is_some_and(|from| file(to) == Some(from)) {
+        return Err(Error::Input(format!("{to} is the database itself; name another to copy to")));
+    }
     runtime()?.block_on(async {
         let source = Store::open_read_only(from).await?;
         let sweep = match sweep {

@@ -161,6 +161,9 @@ fn quoted(file: &Path, path: &Path) -> Result<String, Error> {
     if !path.exists() {
         return Err(Error::Input(format!("no file or folder {}", path.display())));
     }
+    if path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
+        return Err(Error::Input(format!("{} is empty", path.display())));
+    }
     let is_here = file.parent().is_none_or(|folder| folder.as_os_str().is_empty());
     let cannot = || format!("cannot find {}", path.display());
     let path =

@@ -75,6 +75,15 @@ pub fn amount(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A speed or a size: a number from 1e-3 to 1e12.
+///
+/// # Errors
+/// If it is none, or beyond these.
+pub fn positive_number(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (1e-3..=1e12).contains(number));
+    number.ok_or_else(|| "give a number from 1e-3 to 1e12".into())
+}
+
 /// Seconds as people say them.
 pub fn duration(seconds: f64) -> String {
     match seconds {

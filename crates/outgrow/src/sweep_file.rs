@@ -8,6 +8,7 @@ use std::{
 
 use outgrow_core::{
     Sweep,
+    model::n_non_embedding_parameters,
     sweep::{DataSpec, Member, SweepSpec},
 };
 use outgrow_data::{CorpusError, LARGEST_TOKENIZER, Tokenizer, read_regular};
@@ -17,7 +18,7 @@ use outgrow_train::{
     model_digest,
 };
 
-use crate::error::Error;
+use crate::{error::Error, readable::count};
 
 /// No sweep file has more bytes.
 const LARGEST: u64 = 4 << 20;
@@ -74,6 +75,17 @@ impl SweepFile {
     /// The sweep.
     pub fn sweep(&self) -> &Sweep {
         &self.sweep
+    }
+
+    /// "from d_model 32, … / to d_model 64, …: 98.3k parameters without embeddings".
+    pub fn sizes(&self) -> String {
+        let (initial, target) = (self.sweep.initial(), self.sweep.target());
+        let parameters = count(n_non_embedding_parameters(target) as f64);
+        format!(
+            "from {}\n  to {}: {parameters} parameters without embeddings",
+            initial.describe(),
+            target.describe()
+        )
     }
 
     /// The trials of the sweep on a text of this digest.

@@ -2,11 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow::{
-    Error, InitOptions, Workspace, init as write,
-    readable::{amount, count},
-};
-use outgrow_core::model::n_non_embedding_parameters;
+use outgrow::{Error, InitOptions, Workspace, init as write, readable::amount};
 
 use crate::output::print;
 
@@ -49,14 +45,8 @@ pub fn init(args: &Init) -> Result<(), Error> {
         seq_len,
     };
     let file = write(&args.to, &options)?;
-    let (path, sweep) = (args.to.display(), file.sweep());
-    let size = count(n_non_embedding_parameters(sweep.target()) as f64);
-    let asked = count(parameters as f64);
-    let (initial, target) = (sweep.initial().describe(), sweep.target().describe());
-    print(&format!(
-        "{path}: from {initial}\n  to {target}: {size} parameters without embeddings (asked: {asked})\n\n{}",
-        next(&args.to, &sweep.spec().name)
-    ))
+    let next = next(&args.to, &file.sweep().spec().name);
+    print(&format!("{}: {}\n\n{next}", args.to.display(), file.sizes()))
 }
 
 fn next(file: &Path, name: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outgrow::{Error, Workspace};
+use outgrow::{Error, Workspace, readable::positive_number};
 
 use crate::{
     output::{is_terminal, print, print_json},
@@ -17,7 +17,7 @@ pub struct Plan {
     pub sweep: PathBuf,
     /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in
     /// the database]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive_number)]
     pub gflops: Option<f64>,
     /// Also show which trials share a prefix, and where they part
     #[arg(long)]

@@ -332,7 +332,8 @@ fn wrong_places_are_told_so() {
         "notes.db",
         &"not a database, but a text that is long enough to be taken for one ".repeat(4),
     );
-    let cases: [(&[&str], i32, &str); 9] = [
+    sandbox.write("empty.txt", "");
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["--db", "notes.db", "run", "sweep.toml"], 2, "another program"),
         (&["--db", "notes.db", "status"], 2, "another program"),
         (&["--db", "none.db", "status"], 2, "there is no database none.db"),
@@ -344,6 +345,10 @@ fn wrong_places_are_told_so() {
             3,
             "postgres://me:***@127.0.0.1:1/x",
         ),
+        (&["plan", "sweep.toml", "--gflops", "nan"], 2, "from 1e-3 to 1e12"),
+        (&["plan", "sweep.toml", "--gflops", "0"], 2, "from 1e-3 to 1e12"),
+        (&["init", "a.toml", "--text", "empty.txt"], 2, "empty.txt is empty"),
+        (&["db", "copy", "notes.db", "./notes.db"], 2, "the database itself"),
         (&["eval", "nowhere", "--tokens", "t.json"], 2, "nowhere"),
         (&["grow", "nowhere", "to", "--d-ff", "9"], 2, "nowhere"),
     ];

@@ -53,7 +53,14 @@ impl SweepSpec {
         // Its own configuration says ε at its own width.
         let own = ModelSpec::of(&architecture.form, architecture.d_model);
         let is_known = |given: ModelSpec| given.is_like(&model) || given.is_like(&own);
-        if self.model.is_some_and(|given| !is_known(given)) {
+        if let Some(given) = self.model.filter(|given| !is_known(*given)) {
+            if (ModelSpec { norm_eps: model.norm_eps, ..given }).is_like(&model) {
+                let allowed = format!(
+                    "the checkpoint's is {:?}, and {:?} at the width of the target: leave it out",
+                    own.norm_eps, model.norm_eps
+                );
+                return bad("model.norm_eps", shown(given.norm_eps), &allowed);
+            }
             let allowed = "leave it out: it is that of the checkpoint";
             return bad("model", "another form than the checkpoint's", allowed);
         }

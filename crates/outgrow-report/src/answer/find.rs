@@ -23,7 +23,7 @@ impl Answer {
             sweep: analysis.sweep.clone(),
             progress: analysis.progress(),
             control,
-            grown: grown.len(),
+            tested: grown.iter().filter(|strategy| is_tested(strategy)).count(),
             findings: if is_trained { findings(analysis, &grown) } else { vec![] },
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
             locked: analysis.locked,
@@ -46,6 +46,10 @@ impl ControlState {
             None => Self::Open,
         }
     }
+}
+
+fn is_tested(strategy: &Strategy) -> bool {
+    strategy.comparison.as_ref().is_some_and(|comparison| comparison.p_corrected.is_some())
 }
 
 fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Finding> {
@@ -97,7 +101,7 @@ fn losses(
             quantity,
             against: gap.against.clone(),
             value: gap.difference,
-            verdict: sign(gap.difference.mean),
+            verdict: end(&gap.difference),
             extreme_of: None,
         })
     };
@@ -112,9 +116,10 @@ fn losses(
     extremes.map(|one| Finding { extreme_of: Some(all.len()), ..one.clone() }).collect()
 }
 
-fn sign(mean: f64) -> Verdict {
-    match mean {
-        0.0 => Verdict::Equal,
+fn end(difference: &Interval) -> Verdict {
+    match difference.mean {
+        0.0 if difference.bounds == Some([0.0, 0.0]) => Verdict::Equal,
+        _ if !difference.excludes_zero() => Verdict::Unclear { seeds_needed: None },
         mean if mean > 0.0 => Verdict::Higher,
         _ => Verdict::Lower,
     }

@@ -13,8 +13,8 @@ pub struct Answer {
     pub progress: Progress,
     /// The from-scratch control.
     pub control: ControlState,
-    /// How many strategies grow: p-values are corrected for so many.
-    pub grown: usize,
+    /// Growing strategies whose saving was tested.
+    pub tested: usize,
     /// One for each comparison; none without a final loss of the control.
     pub findings: Vec<Finding>,
     /// The growth events that claim to preserve the function; none if no event does.
@@ -76,8 +76,8 @@ pub enum Quantity {
     LossToBestFixedSize,
 }
 
-/// What the numbers of a comparison mean. Savings are told from zero at the 5 % level after Holm's
-/// correction; of losses it is the sign of the mean.
+/// What the numbers of a comparison mean. A saving needs p ≤ 5 % after Holm's correction, a
+/// difference of losses a 95 % interval without zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -85,10 +85,9 @@ pub enum Verdict {
     Cheaper,
     /// More compute than the control.
     Dearer,
-    /// The saving is not told from zero.
+    /// Neither more nor less, as far as these seeds tell.
     Unclear {
-        /// With how many seeds a saving of this size would be found four times out of five, if
-        /// with more than there are.
+        /// Seeds needed to find a saving of this size with 80 % power, if more than there are.
         seeds_needed: Option<usize>,
     },
     /// Some trial did not reach the control's final loss.

@@ -93,9 +93,9 @@ impl Answer {
             format!(
                 "Savings count every FLOP since the smallest model; values are means over seeds \
                  with 95 % Student-t intervals, paired by seed and data order; more or less \
-                 compute needs p < 5 % after Holm's correction for {} \
-                 strategies.",
-                self.grown
+                 compute needs p ≤ 5 % after Holm's correction ({} strategies tested), a lower or \
+                 higher loss an interval without zero.",
+                self.tested
             )
         });
         limits.into_iter().chain(method).collect()
