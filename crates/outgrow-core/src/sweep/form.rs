@@ -46,51 +46,37 @@ fn yes() -> bool {
     true
 }
 
+/// A form, or what a sweep says of one, with the fields of the other and an ε of its own.
+macro_rules! with_fields_of {
+    ($to:ident, $from:expr, $eps:ident: $value:expr) => {
+        $to {
+            causal: $from.causal,
+            final_norm: $from.final_norm,
+            norm: $from.norm,
+            norm_gains: $from.norm_gains,
+            $eps: $value,
+            positions: $from.positions,
+            activation: $from.activation,
+            gated: $from.gated,
+            qkv_bias: $from.qkv_bias,
+            output_bias: $from.output_bias,
+            mlp_bias: $from.mlp_bias,
+            qk_norm_eps: $from.qk_norm_eps,
+            parallel: $from.parallel,
+            tied: $from.tied,
+        }
+    };
+}
+
 impl ModelSpec {
     /// What a sweep whose target is `width` wide says of models of this form.
     pub(super) fn of(form: &Form, width: usize) -> Self {
-        let &Form { causal, final_norm, norm, norm_gains, eps_sum, positions, .. } = form;
-        let &Form { activation, gated, qkv_bias, output_bias, mlp_bias, .. } = form;
-        let &Form { qk_norm_eps, parallel, tied, .. } = form;
-        Self {
-            causal,
-            final_norm,
-            norm,
-            norm_gains,
-            norm_eps: eps_sum / width as f64,
-            positions,
-            activation,
-            gated,
-            qkv_bias,
-            output_bias,
-            mlp_bias,
-            qk_norm_eps,
-            parallel,
-            tied,
-        }
+        with_fields_of!(ModelSpec, form, norm_eps: form.eps_sum / width as f64)
     }
 
     /// The form of the models of a sweep whose target is `width` wide.
     pub(super) fn form(&self, width: usize) -> Form {
-        let &Self { causal, final_norm, norm, norm_gains, norm_eps, positions, .. } = self;
-        let &Self { activation, gated, qkv_bias, output_bias, mlp_bias, .. } = self;
-        let &Self { qk_norm_eps, parallel, tied, .. } = self;
-        Form {
-            causal,
-            final_norm,
-            norm,
-            norm_gains,
-            eps_sum: norm_eps * width as f64,
-            positions,
-            activation,
-            gated,
-            qkv_bias,
-            output_bias,
-            mlp_bias,
-            qk_norm_eps,
-            parallel,
-            tied,
-        }
+        with_fields_of!(Form, self, eps_sum: self.norm_eps * width as f64)
     }
 
     /// Whether both say the same, but for the last digits of ε.
