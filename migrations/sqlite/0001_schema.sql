@@ -11,7 +11,8 @@ CREATE TABLE sweep (
   spec        TEXT NOT NULL,            -- the resolved sweep, TOML
   data_digest TEXT NOT NULL,
   created_at  REAL NOT NULL,
-  bytes_per_token REAL CHECK (bytes_per_token > 0) -- of the validation text
+  bytes_per_token REAL CHECK (bytes_per_token > 0), -- of the validation text
+  words       TEXT NOT NULL DEFAULT '{}' -- notes, tags, display names, contrasts: JSON
 ) STRICT;
 
 CREATE TABLE trial (
@@ -43,10 +44,11 @@ CREATE TABLE member ( -- a trial's places in sweeps; one trial may stand in seve
   plan      INTEGER NOT NULL,
   replicate INTEGER NOT NULL,
   learning_rate REAL NOT NULL DEFAULT 0, -- the trial's peak
+  setting   TEXT NOT NULL DEFAULT '', -- the point of the sweep's grid beside that
   PRIMARY KEY (sweep_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX member_trial ON member (trial);
-CREATE UNIQUE INDEX member_place ON member (sweep_id, strategy, plan, replicate, learning_rate);
+CREATE UNIQUE INDEX member_place ON member (sweep_id, strategy, plan, replicate, learning_rate, setting);
 
 CREATE TABLE environment (
   id       INTEGER PRIMARY KEY,
@@ -175,7 +177,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate
+       m.learning_rate, m.setting
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -186,7 +188,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate
+       m.learning_rate, m.setting
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -199,23 +201,23 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        g.max_logit_change, g.max_logit_change / max(1.0, g.max_logit) AS error, g.tolerance,
        g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance AS preserved,
        g.loss_after - g.loss_before AS loss_change, g.seconds,
-       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate
+       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate, m.setting
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
 JOIN growth_event g ON g.trial = m.trial;
 
--- The learning rate of each strategy of a sweep: of those with the most complete trials, the one
--- with the lowest mean final loss.
+-- The learning rate, and the setting of the grid, of each strategy of a sweep: of those with the
+-- most complete trials, the one with the lowest mean final loss.
 CREATE VIEW tuned AS
 WITH arms AS (
-  SELECT sweep, sweep_id, strategy, kind, learning_rate, count(*) AS trials, avg(val_loss) AS mean_val_loss
-  FROM finals WHERE state = 'complete' GROUP BY sweep_id, strategy, learning_rate
+  SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, count(*) AS trials, avg(val_loss) AS mean_val_loss
+  FROM finals WHERE state = 'complete' GROUP BY sweep_id, strategy, learning_rate, setting
 ), placed AS (
-  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy ORDER BY trials DESC, mean_val_loss, learning_rate) AS place
+  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
   FROM arms
 )
-SELECT sweep, sweep_id, strategy, kind, learning_rate, trials, mean_val_loss FROM placed WHERE place = 1;
+SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss FROM placed WHERE place = 1;
 
 -- Compute, tokens and wall time at which a trial of a tuned strategy reached the final validation
 -- loss of the tuned from-scratch control of the same sweep and replicate, on a straight line
@@ -223,7 +225,7 @@ SELECT sweep, sweep_id, strategy, kind, learning_rate, trials, mean_val_loss FRO
 -- there.
 CREATE VIEW speedups AS
 WITH ends AS (
-  SELECT f.* FROM finals f JOIN tuned USING (sweep_id, strategy, learning_rate) WHERE f.state = 'complete'
+  SELECT f.* FROM finals f JOIN tuned USING (sweep_id, strategy, learning_rate, setting) WHERE f.state = 'complete'
 ), control AS (
   SELECT sweep_id, replicate, min(val_loss) AS target_loss FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate
 ), source AS (
@@ -234,7 +236,7 @@ WITH ends AS (
          lag(c.tokens) OVER own AS tokens_before, lag(c.wall_seconds) OVER own AS wall_before
   FROM curves c
   JOIN control USING (sweep_id, replicate)
-  JOIN tuned ON tuned.sweep_id = c.sweep_id AND tuned.strategy = c.strategy AND tuned.learning_rate = c.learning_rate
+  JOIN tuned ON tuned.sweep_id = c.sweep_id AND tuned.strategy = c.strategy AND tuned.learning_rate = c.learning_rate AND tuned.setting = c.setting
   WINDOW own AS (PARTITION BY c.sweep_id, c.strategy, c.plan, c.replicate ORDER BY c.step)
 ), shares AS (
   SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, plan, replicate ORDER BY step) AS nth,
@@ -256,7 +258,7 @@ SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, co
        1.0 - max(0.0, r.train_flops - coalesce(source.flops, 0)) / base.train_flops AS sunk_compute_saving,
        1.0 - r.tokens / base.tokens AS token_saving,
        1.0 - r.wall_seconds / base.wall_seconds AS wall_saving,
-       f.learning_rate
+       f.learning_rate, f.setting
 FROM ends f
 JOIN control ON control.sweep_id = f.sweep_id AND control.replicate = f.replicate
 JOIN base ON base.sweep_id = f.sweep_id AND base.replicate = f.replicate
@@ -270,14 +272,14 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        CASE WHEN (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) < 9223372036854774784.0
             THEN (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial)
             ELSE (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) END AS spent_flops,
-       m.learning_rate
+       m.learning_rate, m.setting
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial;
 
 CREATE VIEW steps AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
-       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate
+       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate, m.setting
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial

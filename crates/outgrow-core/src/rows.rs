@@ -27,6 +27,8 @@ pub struct TrialRow {
     /// Tokens that the trial is to train.
     pub tokens: u64,
     pub learning_rate: f64,
+    /// The point of the sweep's grid beside that; empty without a grid.
+    pub setting: String,
     /// Names what it grows by: equal plans have equal names.
     pub plan_id: String,
     /// What happens at growth beside that.

@@ -21,6 +21,7 @@ mod schedule;
 mod settings;
 mod sizes;
 mod spec;
+mod words;
 
 pub use self::{
     differences::{Difference, differences},
@@ -37,4 +38,5 @@ pub use self::{
         Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,
         StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
     },
+    words::{ContrastSpec, Words},
 };

@@ -1,6 +1,9 @@
 //! The rows that a report is made of.
 
-use outgrow_core::rows::{CurveRow, GrowthRow, TrialRow};
+use outgrow_core::{
+    rows::{CurveRow, GrowthRow, TrialRow},
+    sweep::Words,
+};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
@@ -11,6 +14,8 @@ pub struct Input {
     pub id: String,
     /// The resolved sweep file.
     pub spec: String,
+    /// What its file says to people.
+    pub words: Words,
     /// Digest of its text.
     pub data: String,
     /// On what its trials were trained, one line each.

@@ -51,6 +51,7 @@ fn input(savings: &[(&str, f64)]) -> Input {
                 state: TrialState::Complete,
                 tokens: 4000,
                 learning_rate: 1e-3,
+                setting: String::new(),
                 plan_id: (*name).to_owned(),
                 policy: policy(OptimizerAtGrowth::KeepEntryAge),
                 phases: vec![Phase { tokens: 0, non_embedding: 100 }],
@@ -77,7 +78,17 @@ fn input(savings: &[(&str, f64)]) -> Input {
         }
     }
     let [sweep, id, spec, data] = ["made_up", "0123", "version = 1", "abcd"].map(str::to_owned);
-    Input { sweep, id, spec, data, environments: vec![], trials, curves, growths }
+    Input {
+        sweep,
+        id,
+        spec,
+        words: Default::default(),
+        data,
+        environments: vec![],
+        trials,
+        curves,
+        growths,
+    }
 }
 
 fn policy(optimizer: OptimizerAtGrowth) -> GrowthPolicy {

@@ -61,9 +61,12 @@ impl Store {
         let id = sweep.id(digest);
         let order = in_order(members);
         let mut tx = self.write().await?;
-        let text = args![digest, now(), Arg::Real(bytes_per_token)];
+        let words = serde_json::to_string(&sweep.spec().words()).expect("words are plain data");
+        let text = args![digest, now(), Arg::Real(bytes_per_token), &words];
         let row = [&args![&id, &sweep.spec().name, sweep.resolved()][..], text].concat();
         SWEEP.insert(&mut tx, &[row]).await?;
+        // They may change under one identity; the last file that was run is right.
+        tx.execute("UPDATE sweep SET words = $1 WHERE id = $2", args![&words, &id]).await?;
         let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
         let new = TRIAL.insert(&mut tx, &rows).await? as usize;
         let numbers = numbers(&mut tx).await?;
@@ -103,9 +106,9 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 
 /// A place of a sweep, and the number of the trial that stands there.
 pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
-    let Member { trial, strategy, kind, plan, replicate } = member;
+    let Member { trial, strategy, kind, plan, replicate, setting } = member;
     let rate = trial.settings.training.learning_rate;
-    args![sweep, position, number, strategy, *kind, *plan, *replicate, rate].to_vec()
+    args![sweep, position, number, strategy, *kind, *plan, *replicate, rate, setting].to_vec()
 }
 
 /// The numbers of all trials, by their identity.

@@ -300,8 +300,8 @@ mod tests {
         ("CAST(r.train_flops IS NOT NULL AS INTEGER)", "r.train_flops IS NOT NULL", 1),
         (
             "GROUP BY sweep, sweep_id, strategy, kind, \
-          learning_rate",
-            "GROUP BY sweep_id, strategy, learning_rate",
+          learning_rate, setting",
+            "GROUP BY sweep_id, strategy, learning_rate, setting",
             1,
         ),
         (

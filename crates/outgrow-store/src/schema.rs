@@ -51,6 +51,7 @@ pub(crate) static SWEEP: Table = Table {
         ("data_digest", Text),
         ("created_at", Real),
         ("bytes_per_token", Real),
+        ("words", Text),
     ],
 };
 
@@ -86,6 +87,7 @@ pub(crate) static MEMBER: Table = Table {
         ("plan", Integer),
         ("replicate", Integer),
         ("learning_rate", Real),
+        ("setting", Text),
     ],
 };
 

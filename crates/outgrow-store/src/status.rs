@@ -1,6 +1,6 @@
 //! Which sweeps there are, and where they stand.
 
-use outgrow_core::TrialState;
+use outgrow_core::{TrialState, sweep::Words};
 
 use crate::{
     Store, StoreError,
@@ -21,6 +21,8 @@ pub struct SweepSummary {
     pub spec: String,
     /// Digest of its text.
     pub data_digest: String,
+    /// What its file says to people.
+    pub words: Words,
 }
 
 /// Where a sweep stands.
@@ -78,11 +80,14 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
-        let all = "SELECT id, name, created_at, spec, data_digest FROM sweep ORDER BY created_at \
+        let all = "SELECT id, name, created_at, spec, data_digest, words FROM sweep ORDER BY created_at \
                    DESC, id";
         let summary = |row: Row| {
             let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(SweepSummary { id, name, created_at, spec: row.get(3)?, data_digest: row.get(4)? })
+            // Damaged words are none: no number depends on them.
+            let words = serde_json::from_str(&row.get::<String>(5)?).unwrap_or_default();
+            let (spec, data_digest) = (row.get(3)?, row.get(4)?);
+            Ok(SweepSummary { id, name, created_at, spec, data_digest, words })
         };
         self.read().await?.map(all, &[], summary).await
     }

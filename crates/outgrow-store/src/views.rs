@@ -49,7 +49,7 @@ pub const PLACE: [(&str, Kind); 7] = [
 pub const VIEWS: [View; 6] = [
     View {
         name: "finals",
-        order: "learning_rate",
+        order: "learning_rate, setting",
         columns: &[
             ("state", Text),
             ("parameters", Integer),
@@ -60,11 +60,12 @@ pub const VIEWS: [View; 6] = [
             ("bits_per_token", Real),
             ("bits_per_byte", Real),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
     View {
         name: "curves",
-        order: "learning_rate, step",
+        order: "learning_rate, setting, step",
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
@@ -74,11 +75,12 @@ pub const VIEWS: [View; 6] = [
             ("bits_per_token", Real),
             ("bits_per_byte", Real),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
     View {
         name: "steps",
-        order: "learning_rate, step",
+        order: "learning_rate, setting, step",
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
@@ -87,11 +89,12 @@ pub const VIEWS: [View; 6] = [
             ("loss", Real),
             ("gradient_norm", Real),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
     View {
         name: "growth",
-        order: "learning_rate, stage",
+        order: "learning_rate, setting, stage",
         columns: &[
             ("stage", Integer),
             ("tokens", Integer),
@@ -109,11 +112,12 @@ pub const VIEWS: [View; 6] = [
             ("operator_flops", Flops),
             ("diagnosis", Text),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
     View {
         name: "speedups",
-        order: "learning_rate",
+        order: "learning_rate, setting",
         columns: &[
             ("target_loss", Real),
             ("reached", Flag),
@@ -122,16 +126,18 @@ pub const VIEWS: [View; 6] = [
             ("token_saving", Real),
             ("wall_saving", Real),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
     View {
         name: "compute",
-        order: "learning_rate, trial",
+        order: "learning_rate, setting, trial",
         columns: &[
             ("state", Text),
             ("charged_flops", Flops),
             ("spent_flops", Flops),
             ("learning_rate", Real),
+            ("setting", Text),
         ],
     },
 ];

@@ -105,6 +105,7 @@ async fn rows(workspace: &Workspace, wanted: &str) -> Result<Input, Error> {
         sweep: sweep.name,
         id,
         spec: sweep.spec,
+        words: sweep.words,
         data,
         environments,
         trials,

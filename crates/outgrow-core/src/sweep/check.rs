@@ -129,6 +129,7 @@ impl SweepSpec {
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
+        self.check_words()?;
         self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)?;
         let plans = self.strategies.iter().map(|strategy| strategy.strategy.plans() as u128).sum();
         self.check_trials(plans, "plans").map(drop)

@@ -85,6 +85,11 @@ fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
     Ok(())
 }
 
+/// Whether a control may have such a name.
+pub(super) fn is_a_controls_name(name: &str) -> bool {
+    control(name).is_some()
+}
+
 /// Which control has such a name, if any.
 enum Control {
     Born { percent: bool },

@@ -21,6 +21,9 @@ pub struct Member {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
+    /// Which point of the sweep's grid, beside the learning rate: `batch_size=8`; empty without a
+    /// grid.
+    pub setting: String,
     pub trial: Trial,
 }
 
@@ -111,6 +114,7 @@ impl Sweep {
             kind: arm.kind,
             plan: arm.number,
             replicate,
+            setting: String::new(),
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }

@@ -32,8 +32,13 @@ impl Sweep {
         &self.target
     }
 
-    /// The full resolved sweep as TOML: what is stored and hashed.
+    /// The full resolved sweep as TOML, without what it says to people: what is stored and hashed.
     pub fn resolved(&self) -> String {
+        toml::to_string_pretty(&self.spec.without_words()).expect("a sweep is plain data")
+    }
+
+    /// The same with what it says to people.
+    pub fn resolved_with_words(&self) -> String {
         toml::to_string_pretty(&self.spec).expect("a sweep is plain data")
     }
 

@@ -1,9 +1,12 @@
 //! What a user types.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::SweepError, form::ModelSpec, renamed, schedule::LearningRateSchedule, sizes::SizesSpec,
+    words::ContrastSpec,
 };
 use crate::plan::{GrowthPolicy, Strategy};
 
@@ -36,6 +39,18 @@ pub struct SweepSpec {
     pub controls: Option<ControlsSpec>,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
+    /// A text for people; like the three fields below not part of the sweep's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// To find the sweep by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What strategies and controls are called in figures and tables, where not by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub display: BTreeMap<String, String>,
+    /// Differences that the report states beside those to the controls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contrasts: Vec<ContrastSpec>,
 }
 
 /// Which text, and how it is cut.

@@ -14,7 +14,7 @@ impl Plan {
     pub fn describe(&self, flops_per_second: Option<f64>, fits: bool) -> String {
         format!(
             "{}\n{}\n\n{}\n\n{}",
-            self.sweep().resolved(),
+            self.sweep().resolved_with_words(),
             describe(self.text()),
             strategies(&self.strategies(), fits),
             summary(self, flops_per_second)
