@@ -73,8 +73,10 @@ impl Strategy {
     pub fn around_growth(&self) -> Vec<(f64, Interval)> {
         let reach =
             self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
-        let events =
-            self.runs.iter().flat_map(|run| run.growths.iter().map(move |growth| (run, growth.0)));
+        let events = self
+            .runs
+            .iter()
+            .flat_map(|run| run.growths.iter().map(move |growth| (run, growth.tokens)));
         let has_room = |(run, at): &(&Run, f64)| {
             at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach
         };

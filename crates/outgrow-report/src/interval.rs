@@ -21,13 +21,18 @@ impl Interval {
     /// Student-t and not a bootstrap: a percentile bootstrap over 3 seeds covers 74 % instead of 95
     /// %.
     pub fn of(values: &[f64]) -> Option<Self> {
+        Self::at(values, 0.05)
+    }
+
+    /// The same with an interval that misses the mean with this probability.
+    pub fn at(values: &[f64], level: f64) -> Option<Self> {
         let n = values.len();
         if n == 0 {
             return None;
         }
         let (mean, variance) = mean_and_variance(values);
         let bounds = (n > 1).then(|| {
-            let half = student(n - 1).inverse_cdf(0.975) * (variance / n as f64).sqrt();
+            let half = student(n - 1).inverse_cdf(1.0 - level / 2.0) * (variance / n as f64).sqrt();
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })

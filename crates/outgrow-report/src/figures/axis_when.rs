@@ -17,7 +17,10 @@ use super::{
     sheet::Sheet,
     style::{GREY, INK},
 };
-use crate::{analysis::Analysis, runs::Run};
+use crate::{
+    analysis::Analysis,
+    runs::{Event, Run},
+};
 
 /// Stretches of a trial.
 const STRETCHES: usize = 10;
@@ -79,7 +82,7 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
 /// The cells that a trial counts in: which axis it grew in which stretch, each once.
 fn places(run: &Run) -> BTreeSet<(usize, usize)> {
     let row = |axis| TransformKind::ALL.iter().position(|kind| kind == axis).expect("ALL has all");
-    let all = run.growths.iter().flat_map(|(tokens, axes)| {
+    let all = run.growths.iter().flat_map(|Event { tokens, axes, .. }| {
         // A growth stands at the step nearest to its place, perhaps just before it.
         let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
         let stretch = (place as usize).min(STRETCHES - 1);

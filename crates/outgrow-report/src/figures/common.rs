@@ -9,7 +9,7 @@ use crate::{analysis::Analysis, interval::Interval, runs::Cost};
 /// Names and looks of the strategies, in their order.
 pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     let named = analysis.strategies.iter().enumerate();
-    named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
+    named.map(|(number, strategy)| (strategy.shown.clone(), style::strategy(number))).collect()
 }
 
 /// Trials of which each has a thin line of its own; with more of them, lines would only hide each

@@ -32,7 +32,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         let gap =
             strategy.comparison.as_ref().and_then(|comparison| comparison.same_flops.as_ref());
         let annealed =
-            strategy.train_flops.zip(gap).map(|(flops, gap)| (flops.mean, gap.difference));
+            strategy.train_flops.zip(gap).map(|(flops, gap)| (flops.mean, gap.difference.value));
         Line { name, look, gaps: strategy.gap_curve(control), annealed }
     };
     let lines: Vec<Line> = named.map(line).filter(|line| line.gaps.len() > 1).collect();
