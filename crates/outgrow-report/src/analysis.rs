@@ -107,6 +107,7 @@ impl Analysis {
             sweep: input.sweep.clone(),
             notes: input.words.notes.clone(),
             tags: input.words.tags.clone(),
+            plans: plans(input, &names),
             names,
             ablations: ablations(&strategies),
             contrasts: contrasts(&input.words.contrasts, &strategies),
@@ -115,7 +116,6 @@ impl Analysis {
             strategies,
             states,
             control,
-            plans: plans(input),
             worst_growth: worst_growth(input),
             locked: locked(input),
         })

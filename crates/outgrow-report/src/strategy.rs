@@ -54,6 +54,9 @@ pub struct Strategy {
     /// Names of its plans by content.
     #[serde(skip)]
     pub plan_ids: BTreeSet<String>,
+    /// Whether its plans are drawn at random.
+    #[serde(skip)]
+    pub is_random: bool,
     /// Initializer, optimizer and learning rate at growth.
     #[serde(skip)]
     pub policy: [String; 3],
@@ -99,6 +102,7 @@ impl Strategy {
             tokens: over_seeds(|point| point.tokens),
             comparison: None,
             plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
+            is_random: trials[0].kind.starts_with("random"),
             policy: [
                 text(&policy.initializer),
                 text(&policy.optimizer),

@@ -73,7 +73,7 @@ fn every_file_is_there_and_the_same_again() {
         "loss_vs_wall_time",
         "growth_timeline",
         "loss_around_growth",
-        "final_loss_vs_flops",
+        "final_loss",
         "compute_saving",
         "compute_to_target",
         "iso_flop_gap",
