@@ -150,8 +150,13 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
 /// A name for the sweep: that of its file, as far as a sweep can have it.
 fn name(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    allowed_name(&stem.unwrap_or_default())
+}
+
+/// A text as a sweep can be called.
+pub(crate) fn allowed_name(text: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
-    let name: String = stem.unwrap_or_default().chars().map(allowed).take(64).collect();
+    let name: String = text.chars().map(allowed).take(64).collect();
     let name = name.trim_matches(['-', '_']);
     if name.is_empty() { "mine".into() } else { name.to_owned() }
 }

@@ -1,7 +1,5 @@
 //! `outgrow run`.
 
-use std::path::PathBuf;
-
 use outgrow::{Error, Finished, RunOptions, SweepFile, WorkerOptions, Workspace};
 use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
@@ -10,7 +8,7 @@ use crate::{
     commands::this_program,
     output::print_json,
     progress::Progress,
-    reading::{Telling, read_sweep},
+    reading::{SweepArgs, Telling},
     values::positive,
 };
 
@@ -21,8 +19,8 @@ use crate::{
 /// Results do not depend on the number of workers.
 #[derive(clap::Args)]
 pub struct Run {
-    /// The sweep file; `outgrow plan` shows what it means
-    pub sweep: PathBuf,
+    #[command(flatten)]
+    pub sweep: SweepArgs,
     /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory
     /// allows]
     #[arg(long, short = 'j', value_name = "N", value_parser = positive())]
@@ -82,7 +80,7 @@ impl WorkerArgs {
 
 /// Plans what is missing, trains it, shows progress.
 pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
-    let file = read_sweep(&args.sweep)?;
+    let file = args.sweep.read()?;
     let options = RunOptions {
         program: Some(this_program()?),
         workers: args.workers,
@@ -113,7 +111,7 @@ fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Err
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
-    finished.verdict(&args.sweep)?;
+    finished.verdict(&args.sweep.sweep)?;
     if args.json {
         return Ok(());
     }

@@ -48,6 +48,7 @@ impl SweepSpec {
             );
         }
         self.initial = filled;
+        self.target.fill_from(&self.initial);
         let width = self.target.d_model.unwrap_or(architecture.d_model);
         let model = ModelSpec::of(&architecture.form, width);
         // Its own configuration says ε at its own width.
@@ -129,10 +130,14 @@ impl SweepSpec {
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
-        self.check_words()?;
-        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)?;
-        let plans = self.strategies.iter().map(|strategy| strategy.strategy.plans() as u128).sum();
-        self.check_trials(plans, "plans").map(drop)
+        self.controls.check()?;
+        self.grid.check()?;
+        let plans = |strategy: &StrategySpec| {
+            (strategy.strategy.plans() as u128)
+                .saturating_mul(self.grid.points_of(&strategy.name) as u128)
+        };
+        let plans = self.strategies.iter().map(plans).fold(0, u128::saturating_add);
+        self.check_trials(plans.saturating_mul(self.grid.points() as u128), "plans").map(drop)
     }
 
     /// How many trials so many plans make, if they are not too many. `what` says which plans.
@@ -198,17 +203,7 @@ fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
 
 impl ControlsSpec {
     fn check(&self) -> Result<(), SweepError> {
-        if self.fixed_sizes > 16 {
-            return bad("controls.fixed_sizes", self.fixed_sizes, "it must be at most 16");
-        }
-        let mut seen = BTreeSet::new();
-        for &rate in &self.learning_rates {
-            positive("controls.learning_rates", rate)?;
-            if !seen.insert(rate.to_bits()) {
-                return bad("controls.learning_rates", shown(rate), "each may be there only once");
-            }
-        }
-        Ok(())
+        at_most("controls.fixed_sizes", self.fixed_sizes.unwrap_or(0) as u64, 16)
     }
 }
 
