@@ -23,6 +23,8 @@ pub struct TrialRow {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
+    /// Of all its randomness: trials of one seed draw alike, in any sweep.
+    pub seed: u64,
     pub state: TrialState,
     /// Tokens that the trial is to train.
     pub tokens: u64,

@@ -22,6 +22,7 @@ mod saving_by_target;
 mod scaling;
 mod sheet;
 mod style;
+mod sweeps;
 mod timeline;
 
 pub use self::{
@@ -30,4 +31,5 @@ pub use self::{
     font::label,
     render::files,
     scaling::{Scaling, ScalingPoint, scaling},
+    sweeps::of_sweeps,
 };

@@ -22,6 +22,7 @@ mod latex;
 mod markdown;
 mod names;
 mod numbers;
+mod pair;
 mod plans;
 mod provenance;
 mod report;
@@ -43,6 +44,7 @@ pub use self::{
     input::Input,
     interval::Interval,
     jump::Jump,
+    pair::{Pair, PairArm, Side, files as pair_files},
     provenance::digest,
     report::{Report, report},
     strategy::{Role, Strategy, Tried},

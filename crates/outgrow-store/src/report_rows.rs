@@ -58,6 +58,7 @@ fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
         kind: row.get(2)?,
         plan: row.get(3)?,
         replicate: row.get(4)?,
+        seed: trial.seed,
         state: row.get(5)?,
         tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
