@@ -44,7 +44,7 @@ pub use self::{
     input::Input,
     interval::Interval,
     jump::Jump,
-    pair::{Pair, PairArm, Side, files as pair_files},
+    pair::{Pair, PairArm, Side, files as pair_files, setting_lines},
     provenance::digest,
     report::{Report, report},
     strategy::{Role, Strategy, Tried},

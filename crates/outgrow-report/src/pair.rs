@@ -18,7 +18,7 @@ use crate::{
     tested::{self, Tested},
 };
 
-pub use files::files;
+pub use self::{files::files, words::setting_lines};
 
 /// Two sweeps, and what they have in common.
 #[derive(Debug, Serialize)]

@@ -10,10 +10,11 @@ use outgrow_core::{
     plan::OptimizerAtGrowth,
     rows::{CurveRow, TrialRow},
     stream::{Stream, stream},
+    sweep::ContrastSpec,
 };
 use outgrow_report::{
-    Analysis, ControlState, Finding, Input, Interval, Quantity, Report, ReportError, Scaling,
-    ScalingPoint, Strategy, Verdict, report, scaling,
+    Analysis, ControlState, Finding, Input, Interval, Pair, Quantity, Report, ReportError, Scaling,
+    ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
 
@@ -102,7 +103,7 @@ fn every_file_is_there_and_the_same_again() {
     };
     let svg = text("figures/loss_vs_flops-single.svg");
     assert!(
-        svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats)</text>"),
+        svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats/token)</text>"),
         "text must stay text"
     );
     assert!(
@@ -656,4 +657,79 @@ fn a_mean_does_not_jump_where_a_trial_ends() {
             String::from_utf8_lossy(readme).contains("from there on the others are thin lines");
         assert_eq!(says_so, more > 0, "{lengths:?}");
     }
+}
+
+#[test]
+fn arms_are_contrasted_seed_by_seed() {
+    let mut made = input(&[("a", 0.3), ("b", 0.1)]);
+    let pair = |a: &str, b: &str| ContrastSpec { a: a.into(), b: b.into() };
+    made.words.contrasts =
+        vec![pair("a", "b"), pair("b", "from_scratch"), pair("a", "without_an_evaluation")];
+    let made = report(&made).expect("a report");
+    let [first, second] = &made.analysis.contrasts[..] else {
+        panic!("two: {:?}", made.analysis.contrasts)
+    };
+    let mean = |tested: &Option<Tested>| tested.as_ref().expect("a test").value.mean;
+    assert!((mean(&first.loss) - 0.25 * (0.7f64 / 0.9).ln()).abs() < 1e-9);
+    assert!((mean(&first.saving) - 0.2).abs() < 0.01);
+    // The control saves nothing against itself.
+    assert!((mean(&second.saving) - 0.1).abs() < 0.01);
+    assert!(said(&made).contains("a vs b: contrast, final loss | −0.063 nats"), "{}", said(&made));
+    let sentence = made.answer.contrasted(str::to_owned).expect("a sentence");
+    assert!(sentence.starts_with("Contrasts: a ends lower than b (−0.063 nats"), "{sentence}");
+}
+
+#[test]
+fn a_jump_after_growth_is_told() {
+    let mut made = input(&[("jumps", 0.3), ("smooth", 0.3)]);
+    for row in made.curves.iter_mut().filter(|row| row.trial.starts_with("jumps")) {
+        if row.at.step == 10 {
+            row.val_loss = row.val_loss.map(|loss| loss + 1.4);
+        }
+    }
+    let made = report(&made).expect("a report");
+    let jumps = &made.analysis.jumps;
+    assert_eq!((jumps.len(), jumps[0].strategy.as_str(), jumps[0].tokens), (1, "jumps", 100.0));
+    assert!(jumps[0].is_rate_unchanged && (1.3..1.4).contains(&jumps[0].rise.mean), "{jumps:?}");
+    let text = "The loss jumps after growth by more than the seeds' spread: jumps +1.374 nats \
+                within 100 tokens (the learning rate goes on";
+    assert!(said(&made).contains(text), "{}", said(&made));
+}
+
+#[test]
+fn times_of_a_busy_machine_are_not_drawn() {
+    let mut made = input(&[("a", 0.3)]);
+    let has_times = |made: &Report| made.files.iter().any(|(path, _)| path.contains("wall_time"));
+    assert!(has_times(&report(&made).expect("a report")));
+    for row in made.curves.iter_mut().filter(|row| row.trial == "a-1") {
+        row.at.wall_seconds *= 1.5;
+    }
+    let busy = report(&made).expect("a report");
+    assert!(!has_times(&busy));
+    let text = |made: &Report, name: &str| {
+        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).expect("a file");
+        String::from_utf8(bytes.clone()).expect("text")
+    };
+    assert!(text(&busy, "README.md").contains("one took 1.5 times as long as another"));
+    assert!(!text(&busy, "tables/conventions.md").contains("time (%)"));
+}
+
+#[test]
+fn two_sweeps_are_put_beside_each_other() {
+    let a = input(&[("both", 0.3), ("first", 0.1)]);
+    let mut b = input(&[("both", 0.1)]);
+    (b.sweep, b.id, b.spec) = ("other".into(), "4567".into(), "version = 2".into());
+    let pair = Pair::new(&a, &b).expect("a comparison");
+    let arms: Vec<&str> = pair.arms.iter().map(|arm| arm.strategy.as_str()).collect();
+    assert_eq!(arms, ["from_scratch", "both", "first"]);
+    let both = pair.arms[1].paired.as_ref().expect("pairs");
+    assert!((both.value.mean - 0.25 * (0.9f64 / 0.7).ln()).abs() < 1e-9, "{both:?}");
+    let text = pair.to_string();
+    assert!(text.contains("version 1 → 2") && text.contains("B ends higher"), "{text}");
+    assert!(pair_files(&pair).expect("files").len() > 15);
+    // Without a seed in common the means are compared.
+    b.trials.iter_mut().for_each(|trial| trial.seed += 50);
+    let pair = Pair::new(&a, &b).expect("a comparison");
+    assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
+    assert!(pair.to_string().contains("no seed in common"));
 }

@@ -56,6 +56,7 @@ pub mod worker;
 mod workspace;
 
 pub use outgrow_core::sweep::Difference;
+pub use outgrow_report::setting_lines;
 
 pub use self::{
     databases::copy_database,

@@ -1,9 +1,9 @@
 //! `outgrow diff`.
 
-use outgrow::{Error, Workspace};
+use outgrow::{Error, Workspace, setting_lines};
 use serde_json::{Value, json};
 
-use crate::output::{print, print_json, shown};
+use crate::output::{print, print_json};
 
 /// Show in which settings two sweeps differ
 ///
@@ -35,12 +35,8 @@ pub fn diff(workspace: &Workspace, args: &Diff) -> Result<(), Error> {
         let row = |one: &outgrow::Difference| json!({ "field": one.field, "a": one.values[0], "b": one.values[1] });
         return print_json(&found.iter().map(row).collect::<Vec<Value>>());
     }
-    let value = |value: &Option<String>| value.as_deref().map_or("–".into(), shown);
-    let line = |one: &outgrow::Difference| {
-        format!("{} {} → {}", shown(&one.field), value(&one.values[0]), value(&one.values[1]))
-    };
     match found.is_empty() {
         true => print("no setting differs"),
-        false => print(&found.iter().map(line).collect::<Vec<_>>().join("\n")),
+        false => print(&setting_lines(&found).join("\n")),
     }
 }

@@ -61,6 +61,7 @@ fn chart(series: Vec<Series>, x_name: String) -> Option<Chart> {
         series,
         x_name,
         y_name: "Change of loss (nats)".into(),
+        x_ticks: vec![],
         across: Some(0.0),
         up: Some(0.0),
     })

@@ -74,6 +74,13 @@ impl Axis {
         numbers.max().unwrap_or(0) + 22 * PT
     }
 
+    /// The same with numbers at these places; of more than so many, at the ends alone.
+    pub fn with_ticks(self, at: &[f64], most: usize) -> Self {
+        let shown = if at.len() > most { vec![at[0], at[at.len() - 1]] } else { at.to_vec() };
+        let ticks = shown.into_iter().map(|value| (value, plain(value))).collect();
+        Self { ticks, minor: at.to_vec(), ..self }
+    }
+
     /// Where a value stands, from 0 to 1.
     pub fn share(&self, value: f64) -> f64 {
         match self.is_log {

@@ -11,7 +11,10 @@ use super::{
     sheet::{Plot, Sample, Sheet},
     style::{GREY, Look},
 };
-use crate::{interval::Interval, strategy::Strategy};
+use crate::{
+    interval::Interval,
+    strategy::{Role, Strategy},
+};
 
 /// More curves than these are not told apart in one plot.
 pub const MOST: usize = 7;
@@ -24,6 +27,8 @@ pub struct Series {
     /// What people read for the arm.
     pub name: String,
     pub look: Look,
+    /// Whether it is the from-scratch control.
+    pub is_control: bool,
     /// Means over seeds.
     pub mean: Vec<(f64, Interval)>,
     /// Single trials.
@@ -36,7 +41,8 @@ impl Series {
     /// The curve of an arm.
     pub fn new(strategy: &Strategy, look: Look, mean: Vec<(f64, Interval)>) -> Self {
         let (arm, name) = (strategy.name.clone(), strategy.shown.clone());
-        Self { arm, name, look, mean, thin: vec![], marks: vec![] }
+        let is_control = strategy.role == Role::Control;
+        Self { arm, name, look, is_control, mean, thin: vec![], marks: vec![] }
     }
 }
 
@@ -85,6 +91,8 @@ pub struct Chart {
     /// Names of the axes.
     pub x_name: String,
     pub y_name: String,
+    /// The numbers at the horizontal axis, where they are not for the axis to choose.
+    pub x_ticks: Vec<f64>,
     /// Where a dashed line goes across, and where one goes up.
     pub across: Option<f64>,
     pub up: Option<f64>,
@@ -143,7 +151,8 @@ impl Chart {
             let from = place * whole + y.room();
             let to = (place + 1) * whole - if place + 1 < columns { 8 * PT } else { 0 };
             let down = top + row * (own + GAP);
-            let plot = sheet.plot(from..to, down..down + own, view.x.axis(labels), y);
+            let x = self.x_axis(view, labels);
+            let plot = sheet.plot(from..to, down..down + own, x, y);
             self.curves(&plot, &self.series.iter().collect::<Vec<_>>());
             let is_last = row + 1 == rows;
             plot.horizontal_axis(if is_last { &self.x_name } else { "" });
@@ -153,6 +162,14 @@ impl Chart {
             }
         }
         sheet
+    }
+
+    fn x_axis(&self, view: &View, labels: usize) -> Axis {
+        let axis = view.x.axis(labels);
+        match self.x_ticks.is_empty() {
+            true => axis,
+            false => axis.with_ticks(&self.x_ticks, labels),
+        }
     }
 
     /// The dashed lines, bands, curves and marks of some series.

@@ -49,7 +49,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 fn draw(analysis: &Analysis, panels: &[&Panel], column: Column) -> Sheet {
     let name = |name: &str| font::label_in(analysis.shown(name), NAME);
     let all = || analysis.contrasts.iter().flat_map(|c| [&c.a, &c.b]);
-    let left = all().map(|arm| font::width(&name(arm), TICK)).max().unwrap_or(0) + 10 * PT;
+    let left = all().map(|arm| font::width(&name(arm), TICK)).max().unwrap_or(0) + 18 * PT;
     let is_beside = column == Column::Double;
     let height = analysis.contrasts.len() as i32 * ROW;
     let block = height + 40 * PT;
@@ -67,9 +67,10 @@ fn draw(analysis: &Analysis, panels: &[&Panel], column: Column) -> Sheet {
         plot.horizontal_axis(panel.title);
         for (row, contrast) in (0..).zip(&analysis.contrasts).filter(|_| across == 0) {
             let middle = y + row * ROW + ROW / 2;
-            for (down, arm) in [(-5 * PT, &contrast.a), (5 * PT, &contrast.b)] {
+            let lines = [name(&contrast.a), format!("− {}", name(&contrast.b))];
+            for (down, text) in [-5 * PT, 5 * PT].into_iter().zip(lines) {
                 let at = (left - 6 * PT, middle + down);
-                sheet.text(at, &name(arm), TICK, INK, HPos::Right, VPos::Center);
+                sheet.text(at, &text, TICK, INK, HPos::Right, VPos::Center);
             }
         }
     }

@@ -99,7 +99,7 @@ fn strips(arms: &[Arm], column: Column) -> Sheet {
         }
         sheet.marker((across(mean.mean), y + 2 * PT), arm.look, 250, 1.0);
     }
-    plot.horizontal_axis("Final validation loss (nats)");
+    plot.horizontal_axis("Final validation loss (nats/token)");
     sheet
 }
 
@@ -124,7 +124,7 @@ fn scatter(arms: &[Arm], column: Column) -> Sheet {
             .for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), arm.look, 240, 0.75));
     }
     plot.horizontal_axis(unit.1);
-    plot.vertical_axis("Final validation loss (nats)");
+    plot.vertical_axis("Final loss (nats/token)");
     sheet
 }
 

@@ -73,6 +73,7 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
         views: vec![view],
         x_name: x_name.to_owned(),
         y_name: "Loss gap (nats)".into(),
+        x_ticks: vec![],
         across: Some(0.0),
         up: None,
     })

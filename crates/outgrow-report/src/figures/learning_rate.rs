@@ -65,12 +65,16 @@ fn chart(series: Vec<Series>) -> Option<Chart> {
     let points = || series.iter().flat_map(|one| one.mean.iter());
     let [x0, x1] = extent(points().map(|(x, _)| *x).filter(|rate| *rate > 0.0))?;
     let [y0, y1] = extent(points().map(|(_, y)| y.mean))?;
+    let mut rates: Vec<f64> = points().map(|(x, _)| *x).filter(|rate| *rate > 0.0).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
     let view = View { x: Scale::Log(x0, x1), y: Scale::Linear(y0, y1) };
     Some(Chart {
         series,
         views: vec![view],
         x_name: "Peak learning rate".into(),
-        y_name: "Final validation loss (nats)".into(),
+        y_name: "Final loss (nats/token)".into(),
+        x_ticks: rates,
         across: None,
         up: None,
     })

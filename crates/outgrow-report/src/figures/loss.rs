@@ -97,7 +97,8 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
         series,
         views: vec![whole, end],
         x_name: x_name.to_owned(),
-        y_name: "Validation loss (nats)".into(),
+        y_name: "Validation loss (nats/token)".into(),
+        x_ticks: vec![],
         across: None,
         up: None,
     })

@@ -49,6 +49,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         views: vec![view],
         x_name: "Target validation loss (nats) → L*".into(),
         y_name: "Compute / from scratch".into(),
+        x_ticks: vec![],
         across: Some(1.0),
         up: None,
     };

@@ -110,7 +110,7 @@ fn losses(pair: &Pair, arms: &[&PairArm], column: Column) -> Sheet {
             loss(arm, side).iter().for_each(|value| bar(&sheet, &plot, y, value, look));
         }
     }
-    plot.horizontal_axis("Final validation loss (nats)");
+    plot.horizontal_axis("Final validation loss (nats/token)");
     drop(plot);
     sheet
 }

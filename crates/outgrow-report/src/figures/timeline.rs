@@ -19,12 +19,15 @@ use crate::{
 };
 
 /// More plans than fit on a page are not drawn; the table of numbers has all.
-const MOST: usize = 16;
-/// Height of a plan's row, six lanes of marks.
-const ROW: i32 = 34 * PT;
+const MOST: usize = 20;
+/// Heights of a plan's row with six lanes of marks, where there are few plans and where there are
+/// many.
+const ROWS: [i32; 2] = [34 * PT, 26 * PT];
+/// So many are few.
+const FEW: usize = 8;
 /// Size of numbers within a row.
 const SMALL: i32 = 6 * PT;
-const LANE: i32 = 4 * PT;
+const LANES: [i32; 2] = [4 * PT, 280];
 
 /// The figure; none where nothing grew.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
@@ -61,24 +64,26 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
         .map(|kind| (kind.axis().to_owned(), style::transform(kind)))
         .collect();
     let rows = plans.len() as i32;
+    let height = ROWS[usize::from(plans.len() > FEW)];
     // The legend's height is known once it is written, so it is written on a trial sheet first.
     let top = Sheet::new(column.width(), PT).legend(4 * PT, &legend, Sample::Marker) + 2 * PT;
-    let sheet = Sheet::new(column.width(), top + rows * ROW + 28 * PT);
+    let sheet = Sheet::new(column.width(), top + rows * height + 28 * PT);
     sheet.legend(4 * PT, &legend, Sample::Marker);
     let most = plans.iter().map(|plan| plan.tokens).fold(0.0, f64::max);
     let unit = cost_unit(Cost::Tokens, most);
     let by = divisor(Cost::Tokens, unit);
     let x = Axis::exact(0.0, most / by, column.labels());
-    let bottom = top + rows * ROW;
+    let bottom = top + rows * height;
     let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..bottom, x, Axis::exact(0.0, 1.0, 2));
     let across = |tokens: f64| plot.at(tokens / by, 0.0).0;
     let largest =
         plans.iter().flat_map(|plan| plan.stages.iter().map(|s| s.parameters)).fold(0.0, f64::max);
     for (number, plan) in plans.iter().enumerate() {
-        let base = top + (number as i32 + 1) * ROW - 2 * PT;
-        row(&sheet, plan, base, largest, across);
+        let base = top + (number as i32 + 1) * height - 2 * PT;
+        let lane = LANES[usize::from(plans.len() > FEW)];
+        row(&sheet, plan, &Row { base, height, lane }, largest, across);
         sheet.text(
-            (left - 6 * PT, base - ROW / 2 + 5 * PT),
+            (left - 6 * PT, base - height / 2 + 5 * PT),
             &font::label(&plan.name),
             TICK,
             INK,
@@ -90,25 +95,23 @@ fn draw(plans: &[&Plan], column: Column) -> Sheet {
     sheet
 }
 
-fn row(sheet: &Sheet, plan: &Plan, base: i32, largest: f64, across: impl Fn(f64) -> i32) {
-    let height =
-        |parameters: f64| base - ((ROW - 12 * PT) as f64 * parameters / largest).round() as i32;
-    sheet.line([(across(0.0), base), (across(plan.tokens), base)], GREY, 40, "");
-    let sizes = [(0.0, plan.parameters)]
-        .into_iter()
-        .chain(plan.stages.iter().map(|stage| (stage.tokens, stage.parameters)));
-    let ends = plan.stages.iter().map(|stage| stage.tokens).chain([plan.tokens]);
-    for ((from, parameters), to) in sizes.zip(ends) {
-        let (x0, x1, y) = (across(from), across(to), height(parameters));
-        sheet.fill([(x0, base), (x0, y), (x1, y), (x1, base)], GREY, 0.25);
-    }
+/// The place of a plan's row.
+struct Row {
+    base: i32,
+    /// Of the row, and of a lane of marks.
+    height: i32,
+    lane: i32,
+}
+
+fn row(sheet: &Sheet, plan: &Plan, place: &Row, largest: f64, across: impl Fn(f64) -> i32) {
+    sizes(sheet, plan, place, largest, &across);
     let ends = plan.stages.iter().skip(1).map(|stage| stage.tokens).chain([plan.tokens]);
     let mut free = i32::MIN;
     for (stage, end) in plan.stages.iter().zip(ends) {
         let (x, next) = (across(stage.tokens), across(end));
         for (lane, kind) in TransformKind::ALL.iter().enumerate() {
             if stage.kinds.contains(kind) {
-                let y = base - LANE / 2 - lane as i32 * LANE + PT / 2;
+                let y = place.base - place.lane / 2 - lane as i32 * place.lane + PT / 2;
                 sheet.marker((x, y), style::transform(*kind), 190, 1.0);
                 layers(sheet, stage, *kind, (x + 3 * PT, y), next);
             }
@@ -118,9 +121,26 @@ fn row(sheet: &Sheet, plan: &Plan, base: i32, largest: f64, across: impl Fn(f64)
         };
         let width = font::width(&share, SMALL);
         if x - width / 2 >= free {
-            sheet.text((x, base - ROW + 4 * PT), &share, SMALL, INK, HPos::Center, VPos::Center);
+            let at = (x, place.base - place.height + 4 * PT);
+            sheet.text(at, &share, SMALL, INK, HPos::Center, VPos::Center);
             free = x + width / 2 + 2 * PT;
         }
+    }
+}
+
+/// The parameters on the way, as steps.
+fn sizes(sheet: &Sheet, plan: &Plan, place: &Row, largest: f64, across: &impl Fn(f64) -> i32) {
+    let base = place.base;
+    let room = f64::from(place.height - 12 * PT);
+    sheet.line([(across(0.0), base), (across(plan.tokens), base)], GREY, 40, "");
+    let sizes = [(0.0, plan.parameters)]
+        .into_iter()
+        .chain(plan.stages.iter().map(|stage| (stage.tokens, stage.parameters)));
+    let ends = plan.stages.iter().map(|stage| stage.tokens).chain([plan.tokens]);
+    for ((from, parameters), to) in sizes.zip(ends) {
+        let y = base - (room * parameters / largest).round() as i32;
+        let (x0, x1) = (across(from), across(to));
+        sheet.fill([(x0, base), (x0, y), (x1, y), (x1, base)], GREY, 0.25);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Two sweeps, for a terminal.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
+
+use outgrow_core::sweep::Difference;
 
 use super::{Pair, PairArm};
 use crate::{
@@ -33,17 +35,49 @@ impl Pair {
 
     /// The settings that differ, a line each.
     pub fn differences(&self) -> Vec<String> {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(dash);
-        let line = |one: &outgrow_core::sweep::Difference| {
-            let [a, b] = one.values.each_ref().map(value);
-            format!("{} {} → {}", visible(&one.field), visible(&a), visible(&b))
-        };
-        let mut lines: Vec<String> = self.settings.iter().map(line).collect();
+        let mut lines = setting_lines(&self.settings);
         if !self.is_same_text {
             lines.push("another text".into());
         }
         lines
     }
+}
+
+/// Differences of settings, a line each; a strategy that only one of the sweeps has is one line.
+pub fn setting_lines(settings: &[Difference]) -> Vec<String> {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(dash);
+    let line = |one: &Difference| {
+        let [a, b] = one.values.each_ref().map(value);
+        format!("{} {} → {}", visible(&one.field), visible(&a), visible(&b))
+    };
+    let alone = alone(settings);
+    let is_told = |one: &&Difference| !alone.iter().any(|(arm, _)| one.field.starts_with(arm));
+    let others = alone.iter().map(|(arm, side)| {
+        format!("{} in {} only", visible(arm.trim_end_matches('.')), ["A", "B"][*side])
+    });
+    settings.iter().filter(is_told).map(line).chain(others).collect()
+}
+
+/// The strategies that one of the sweeps has alone: `strategies.NAME.`, and which.
+fn alone(settings: &[Difference]) -> Vec<(String, usize)> {
+    let mut sides: BTreeMap<String, [bool; 2]> = BTreeMap::new();
+    for one in settings {
+        let mut parts = one.field.splitn(3, '.');
+        if let (Some("strategies"), Some(name), Some(field)) =
+            (parts.next(), parts.next(), parts.next())
+        {
+            let has = sides.entry(format!("strategies.{name}.")).or_insert([true, true]);
+            let known = one.values.each_ref().map(Option::is_some);
+            // A strategy without a kind is none.
+            let is_whole = field == "kind" && known[0] != known[1];
+            *has = if is_whole { known } else { *has };
+        }
+    }
+    let of = |(name, has): (String, [bool; 2])| {
+        let side = has.iter().position(|has| *has)?;
+        (has[0] != has[1]).then_some((name, side))
+    };
+    sides.into_iter().filter_map(of).collect()
 }
 
 fn row(arm: &PairArm) -> Vec<String> {

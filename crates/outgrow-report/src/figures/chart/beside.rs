@@ -60,6 +60,6 @@ mod tests {
     fn names_keep_their_distance() {
         assert_eq!(spread(&[0, 1, 50, 99, 100], 10, [0, 100]), [0, 10, 50, 90, 100]);
         assert_eq!(spread(&[0, 0, 0], 10, [0, 15]), [0, 10, 20]);
-        assert_eq!(spread(&[], 10, [0, 15]), []);
+        assert!(spread(&[], 10, [0, 15]).is_empty());
     }
 }

@@ -14,6 +14,8 @@ use crate::figures::{
 const TITLE: i32 = 12 * PT;
 /// Between panels.
 const GAP: i32 = 7 * PT;
+/// Size of a title that is too long.
+const SMALL: i32 = 6 * PT;
 const TOP: i32 = 4 * PT;
 
 /// Draws the last view of a chart once for each of its series.
@@ -29,11 +31,11 @@ pub fn draw(chart: &Chart, column: Column) -> Sheet {
     for (number, own) in chart.series.iter().enumerate() {
         let (row, place) = (number as i32 / columns, number as i32 % columns);
         let (x, y) = (left + place * (width + GAP), TOP + row * (TITLE + height + GAP) + TITLE);
-        let axes = (view.x.axis(3), view.y.axis(4));
+        let axes = (chart.x_axis(&view, 4), view.y.axis(4));
         let plot = sheet.plot(x..x + width, y..y + height, axes.0, axes.1);
         panel(chart, &plot, own);
-        let name = font::label_in(&own.name, width);
-        sheet.text((x, y - 4 * PT), &name, TICK, INK, HPos::Left, VPos::Bottom);
+        let (name, size) = title(&own.name, width);
+        sheet.text((x, y - 4 * PT), &name, size, INK, HPos::Left, VPos::Bottom);
         // Only the outer panels have numbers.
         plot.frame(place == 0, number as i32 + columns >= chart.series.len() as i32);
     }
@@ -43,13 +45,20 @@ pub fn draw(chart: &Chart, column: Column) -> Sheet {
     sheet
 }
 
+/// A name as it fits above a panel, and its size.
+fn title(name: &str, width: i32) -> (String, i32) {
+    let whole = font::label_in(name, width);
+    match font::width(&font::label_in(name, i32::MAX), TICK) <= width {
+        true => (whole, TICK),
+        false => (font::label_in(name, width * TICK / SMALL), SMALL),
+    }
+}
+
 fn panel(chart: &Chart, plot: &Plot, own: &Series) {
     let grey = Look { color: GREY, dash: "", ..own.look };
     for other in chart.series.iter().filter(|other| other.name != own.name) {
-        // The control is the first of all, and black.
-        let is_control = other.look.color == super::super::style::strategy(0).color;
-        let look = if is_control { Look { dash: "", ..other.look } } else { grey };
-        plot.curve(&means(other), look, if is_control { 60 } else { 30 });
+        let look = if other.is_control { Look { dash: "", ..other.look } } else { grey };
+        plot.curve(&means(other), look, if other.is_control { 60 } else { 30 });
     }
     chart.curves(plot, &[&Series { look: Look { dash: "", ..own.look }, ..own.clone() }]);
 }
