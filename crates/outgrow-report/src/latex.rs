@@ -47,7 +47,7 @@ impl Width {
     fn least_text(self, columns: usize) -> f64 {
         match self {
             Self::Single => (76.0 / columns.max(1) as f64).max(44.0),
-            Self::Double => (160.0 / columns.max(1) as f64).max(60.0),
+            Self::Double => (120.0 / columns.max(1) as f64).max(60.0),
         }
     }
 }

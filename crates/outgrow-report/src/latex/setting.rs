@@ -17,7 +17,7 @@ const LONG: [f64; 2] = [42.0, 60.0];
 /// The same for a word of a caption.
 const LONG_IN_CAPTION: f64 = 110.0;
 /// Points of a line in a column's head.
-const HEAD: f64 = 44.0;
+const HEAD: f64 = 56.0;
 
 /// The width of a text in points: of Computer Modern, rather too wide than too narrow.
 pub fn width(text: &str) -> f64 {
@@ -25,7 +25,8 @@ pub fn width(text: &str) -> f64 {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '!' | '\'' | '`' => 0.3,
         'f' | 't' | 'r' | ' ' | 's' | '-' | '(' | ')' | '[' | ']' | '/' => 0.42,
         'm' | 'w' | 'M' | 'W' | '…' | '@' | '%' => 1.09,
-        'a'..='z' | '0'..='9' | '–' => 0.6,
+        '0'..='9' => 0.54,
+        'a'..='z' | '–' => 0.58,
         'A'..='Z' | '±' | '≤' | '−' | '+' | '=' | '<' | '>' => 0.83,
         c if c.is_ascii() => 0.83,
         // Its number, in the typewriter's letters.
