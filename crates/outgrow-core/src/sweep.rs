@@ -34,7 +34,7 @@ pub use self::{
     file::{Draft, PRESETS},
     form::ModelSpec,
     grid::Grid,
-    members::Member,
+    members::{Member, label},
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,

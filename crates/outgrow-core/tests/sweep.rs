@@ -844,6 +844,7 @@ fn a_training_from_scratch_is_the_same_in_every_sweep() {
         ("plans = 2, max_stages = 3", "plans = 5, max_stages = 1"),
         ("d_model = 8, n_layers = 1", "d_model = 4, n_layers = 1"),
         ("same_tokens = false", "same_tokens = true"),
+        ("after_growth = []", "after_growth = [1, 2]"),
         ("checkpoints = { every_tokens = 400 }", "checkpoints = { every_tokens = 16 }"),
     ] {
         let text = SWEEP.replace(from, to);

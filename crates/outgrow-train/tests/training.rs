@@ -67,7 +67,12 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         precision,
         growth: Some(growth),
     };
-    let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
+    let evaluation = EvaluationSpec {
+        every_tokens: 320,
+        tokens: 256,
+        record_every_tokens: 128,
+        after_growth: vec![],
+    };
     let settings =
         Settings { data: "built in".into(), initial: None, tokens: 24 * 64, training, evaluation };
     Trial { plan: GrowthPlan::new(initial(), stages).expect("a plan"), settings, seed: 11 }
@@ -628,8 +633,12 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
         trial.plan =
             GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
         // Rare records: a request to stop does not wait for one.
-        trial.settings.evaluation =
-            EvaluationSpec { every_tokens: 640, tokens: 192, record_every_tokens: 1024 };
+        trial.settings.evaluation = EvaluationSpec {
+            every_tokens: 640,
+            tokens: 192,
+            record_every_tokens: 1024,
+            after_growth: vec![],
+        };
         trial
     };
     let ligo = Operator::Ligo(Ligo { steps: 4, learning_rate: 1e-2, batch_size: 4 });

@@ -120,7 +120,6 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
     }
     let step = BATCH * *seq_len as u64;
     let tokens = tokens.unwrap_or_else(|| ((20.0 * ladder.parameters()) as u64).max(200 * step));
-    let share = |percent: u64| (tokens * percent / 100).max(step);
     let paths = text.iter().map(|path| quoted(to, path)).collect::<Result<Vec<_>, _>>()?;
     let tokenizer = match tokenizer {
         Some(path) => {
@@ -137,11 +136,6 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
         unit = if tokenizer.is_empty() { "bytes" } else { "tokens" },
         seq_len = seq_len,
         tokens = grouped(tokens),
-        warmup = grouped(share(2).max(20 * step).min(tokens / 5)),
-        evaluate = grouped(share(2)),
-        record = grouped(share(1)),
-        checkpoint = grouped(share(25)),
-        validation = grouped(step.max(16_384)),
         initial = ladder.table(2),
         target = ladder.table(1),
     ))

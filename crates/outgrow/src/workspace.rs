@@ -12,7 +12,7 @@ use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::copy_initial_weights;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{error::Error, namesake, sweep_file::SweepFile};
+use crate::{error::Error, sweep_file::SweepFile};
 
 /// The database and what lies beside it.
 pub struct Workspace {
@@ -165,19 +165,6 @@ impl Workspace {
         let summary = survey(&data, how, listener).map_err(file.refused())?;
         summary.check(data.seq_len).map_err(file.refused())?;
         Ok(told(file, summary))
-    }
-
-    /// Tells of other sweeps of this one's name; without a database there are none.
-    ///
-    /// # Errors
-    /// If the system has no resources for asking.
-    pub fn tell_of_namesakes(&self, sweep: &Sweep, digest: &str) -> Result<(), Error> {
-        runtime()?.block_on(async {
-            if let Ok(store) = self.reading().await {
-                namesake::tell(&store, sweep, digest).await;
-            }
-        });
-        Ok(())
     }
 
     /// The files and folders of this workspace, whether they are there or not.

@@ -29,11 +29,7 @@ pub struct Plan {
 pub fn plan(workspace: &Workspace, args: &Plan) -> Result<(), Error> {
     let file = args.sweep.read()?;
     let plan = phases::told(|tell| workspace.plan(&file, &Telling::new(), tell))?;
-    let speed = match args.gflops {
-        Some(gflops) => Some(gflops * 1e9),
-        None => workspace.flops_per_second()?,
-    };
-    workspace.tell_of_namesakes(plan.sweep(), &plan.text().digest)?;
+    let speed = args.gflops.map(|gflops| gflops * 1e9).or(plan.flops_per_second());
     if args.json {
         warn(plan.text());
         return print_json(&plan);

@@ -8,7 +8,8 @@ use super::{
     names,
     sizes::SizesSpec,
     spec::{
-        ControlsSpec, DataSpec, OptimizerSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+        ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
+        TrainingSpec, VOCAB_SIZE,
     },
 };
 use crate::{
@@ -21,6 +22,9 @@ pub(super) const MOST_TOKENS: u64 = 1 << 53;
 
 /// A sweep has at most so many trials.
 const MOST_TRIALS: u128 = 100_000;
+
+/// A growth is followed by at most so many evaluations of its own.
+const MOST_EVALUATIONS: usize = 64;
 
 /// The models that the trials of a sweep grow through have at most so many heads together.
 const MOST_HEADS: u128 = 1 << 24;
@@ -128,6 +132,7 @@ impl SweepSpec {
         at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
+        self.evaluation.check_after_growth()?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
         self.controls.check()?;
@@ -199,6 +204,20 @@ fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
     policy
         .check()
         .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
+}
+
+impl EvaluationSpec {
+    fn check_after_growth(&self) -> Result<(), SweepError> {
+        let steps = &self.after_growth;
+        let rises = steps.first() != Some(&0) && steps.is_sorted_by(|a, b| a < b);
+        if rises && steps.len() <= MOST_EVALUATIONS {
+            return Ok(());
+        }
+        let allowed = format!(
+            "numbers of steps that rise from 1 on, at most {MOST_EVALUATIONS}; [] for none"
+        );
+        bad("evaluation.after_growth", format!("{steps:?}"), &allowed)
+    }
 }
 
 impl ControlsSpec {

@@ -30,7 +30,33 @@ pub struct Member {
     pub trial: Trial,
 }
 
+impl Member {
+    /// What people call the trial within its sweep, which has `several_rates` or one.
+    pub fn label(&self, several_rates: bool) -> String {
+        let rate = several_rates.then_some(self.trial.settings.training.learning_rate);
+        label(&self.strategy, (self.plan, self.replicate), rate, &self.setting)
+    }
+}
+
+/// `random/3#1@0.005 [batch_size=8]`: strategy, plan and replicate, the learning rate where a sweep
+/// has several, and the point of its grid.
+pub fn label(
+    strategy: &str,
+    (plan, replicate): (usize, usize),
+    learning_rate: Option<f64>,
+    setting: &str,
+) -> String {
+    let rate = learning_rate.map_or_else(String::new, |rate| format!("@{rate}"));
+    let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
+    format!("{strategy}/{plan}#{replicate}{rate}{setting}")
+}
+
 impl Sweep {
+    /// Whether its trials have several learning rates.
+    pub fn has_several_rates(&self) -> bool {
+        self.spec.rates().len() > 1
+    }
+
     /// Reads a sweep file.
     ///
     /// # Errors
@@ -140,7 +166,10 @@ impl Sweep {
         let growth = (!arm.plan.stages().is_empty()).then(|| arm.growth.clone());
         let training =
             TrainingSettings { batch_size, learning_rate, schedule, optimizer, precision, growth };
-        let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
+        let (data, mut evaluation) = (data.to_owned(), self.spec.evaluation.clone());
+        if arm.plan.stages().is_empty() {
+            evaluation.after_growth.clear();
+        }
         let initial = self.spec.initial.digest.clone().filter(|_| arm.continues);
         let settings = Settings { data, initial, tokens: arm.tokens, training, evaluation };
         // One seed per replicate, the same for every plan: a grown trial and its control see the

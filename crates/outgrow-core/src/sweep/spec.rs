@@ -209,6 +209,9 @@ pub struct EvaluationSpec {
     /// Record training loss, learning rate and gradient norm when so many tokens were trained since
     /// the last time.
     pub record_every_tokens: u64,
+    /// Also evaluate so many steps after each growth, rising.
+    #[serde(default)]
+    pub after_growth: Vec<u64>,
 }
 
 /// When trials write checkpoints.

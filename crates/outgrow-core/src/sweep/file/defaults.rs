@@ -40,6 +40,12 @@ pub(super) fn fill(said: Table) -> Result<Table, String> {
         table(&mut all, "data").insert("validation".into(), VALIDATION.into());
     }
     merge_tables(&mut all, said)?;
+    // A control with the tokens of each growing strategy is dear where all have the same compute.
+    let matches_tokens =
+        at(&all, &["training", "match_budget"]).and_then(Value::as_str) == Some("tokens");
+    if let Some(Value::Table(controls)) = all.get_mut("controls") {
+        controls.entry("same_tokens").or_insert(matches_tokens.into());
+    }
     let tokens = tokens(&all);
     fill_training(&mut all, tokens);
     for (section, field, percent) in [
