@@ -15,6 +15,7 @@ mod sandbox;
 mod serve;
 mod slurm;
 mod text;
+mod written;
 
 use std::{
     fs,
