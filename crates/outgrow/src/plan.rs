@@ -1,5 +1,6 @@
 //! What a sweep file means and what it would cost, before anything is trained.
 
+mod disk;
 mod tree;
 mod words;
 
@@ -14,7 +15,7 @@ use outgrow_core::{
 use outgrow_data::{Listener, Summary};
 use serde::{Serialize, Serializer};
 
-pub use self::tree::Branch;
+pub use self::{disk::DiskUse, tree::Branch};
 use crate::{
     error::Error,
     sweep_file::SweepFile,

@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -66,9 +66,10 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         Some(speed) => format!("{} on one worker at {}/s", duration(left / speed), flops(speed)),
         None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, --gflops tells it".into(),
     };
+    let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
         "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B \
-         of memory per worker\n",
+         of memory per worker\n{disk}\n",
         plan.members().len(),
         flops(all),
         count(worker_bytes as f64)
