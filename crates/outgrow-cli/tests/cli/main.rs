@@ -1,12 +1,14 @@
 //! The whole, by running the binary as a user does.
 
 mod database;
+mod disk;
 mod export;
 mod faults;
 mod fetch;
 mod flops;
 mod help;
 mod hub;
+mod models_out;
 mod odd;
 mod outputs;
 mod own;

@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -76,9 +76,10 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
                  --gflops tells it"
             .into(),
     };
+    let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
         "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
-         about {}B of memory per worker\n",
+         about {}B of memory per worker\n{disk}\n",
         plan.members().len(),
         flops(all),
         count(worker_bytes as f64)
