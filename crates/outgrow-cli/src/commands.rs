@@ -3,9 +3,11 @@
 pub mod bench;
 pub mod check;
 pub mod clean;
+pub mod compare;
 pub mod convert;
 pub mod data;
 pub mod db;
+pub mod diff;
 pub mod doctor;
 pub mod eval;
 pub mod export;

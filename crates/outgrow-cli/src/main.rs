@@ -45,6 +45,8 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Serve(serve) => commands::serve::serve(workspace, &serve),
         Command::Query(query) => commands::query::query(workspace, &query),
         Command::Report(report) => commands::report::report(workspace, &report),
+        Command::Compare(compare) => commands::compare::compare(workspace, &compare),
+        Command::Diff(diff) => commands::diff::diff(workspace, &diff),
         Command::Export(export) => commands::export::export(workspace, &export),
         Command::Path(path) => commands::path::path(workspace, &path),
         Command::Clean(clean) => commands::clean::clean(workspace, &clean),

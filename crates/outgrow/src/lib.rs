@@ -16,7 +16,7 @@
 //! // say nothing. Calling it again resumes.
 //! workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
 //! // `None`: into reports/quickstart; `false`: replaces nothing but an older report of this sweep.
-//! let written = workspace.report(&file.sweep().spec().name, None, false)?;
+//! let written = workspace.report(&file.sweep().spec().name, None, None, false)?;
 //! println!("{}", written.report.answer);
 //! # Ok(())
 //! # }
@@ -59,6 +59,9 @@ pub mod tables;
 pub mod text;
 pub mod worker;
 mod workspace;
+
+pub use outgrow_core::sweep::Difference;
+pub use outgrow_report::setting_lines;
 
 pub use self::{
     clean::{CleanOptions, Cleaned, Garbage},

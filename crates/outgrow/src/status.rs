@@ -44,7 +44,8 @@ pub fn as_json((sweep, status, failures): &Found) -> Value {
     json!({ "sweep": sweep.name, "id": sweep.id, "data": sweep.data_digest, "created_at": sweep.created_at,
             "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
             "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
-            "running": running.collect::<Vec<_>>(), "failures": failures })
+            "running": running.collect::<Vec<_>>(), "failures": failures,
+            "notes": sweep.words.notes, "tags": sweep.words.tags })
 }
 
 /// Where a sweep stands and what it takes on disk, as JSON.
@@ -84,7 +85,8 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
     ];
     let rows: Vec<_> = found.iter().map(row).collect();
     let mut text = table(&header, &rows, &[2, 3, 4, 5, 6, 7, 8, 9], fits);
-    for ((_, status, failures), _) in found {
+    for ((sweep, status, failures), _) in found {
+        text += &words(sweep).map_or_else(String::new, |words| format!("\n{}", shown(&words)));
         for trial in &status.running {
             text += &format!("\n{}", shown(&running_line(trial)));
         }
@@ -93,6 +95,14 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
         }
     }
     text
+}
+
+/// What a sweep's file says to people: its tags, and the first line of its notes.
+fn words(sweep: &SweepSummary) -> Option<String> {
+    let tags = sweep.words.tags.iter().map(|tag| format!("#{tag}"));
+    let first = sweep.words.notes.iter().filter_map(|notes| notes.trim().lines().next());
+    let parts: Vec<String> = tags.chain(first.map(str::to_owned)).collect();
+    (!parts.is_empty()).then(|| format!("{}: {}", sweep.name, parts.join(" ")))
 }
 
 fn running_line(trial: &TrialDetail) -> String {

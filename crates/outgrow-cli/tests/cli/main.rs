@@ -1,5 +1,6 @@
 //! The whole, by running the binary as a user does.
 
+mod compare;
 mod database;
 mod disk;
 mod export;
@@ -425,7 +426,7 @@ fn report(sandbox: &Sandbox) {
     for name in [
         "README.md",
         "provenance.json",
-        "tables/summary.tex",
+        "tables/summary-single.tex",
         "figures/loss_vs_flops-single.pdf",
         "figures/growth_timeline-double.svg",
     ] {
