@@ -31,7 +31,7 @@ pub use self::{
     answer::{Answer, ControlState, Finding, Preserved, Quantity, Verdict},
     comparison::{Comparison, Gap, Saving},
     error::ReportError,
-    figures::{Scaling, ScalingPoint, scaling},
+    figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,
     provenance::digest,

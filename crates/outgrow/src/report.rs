@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{Input, Report, ReportError, escape::file_name, report as make};
+use outgrow_store::{Store, StoreError, SweepSummary};
 
 use self::previous::Previous;
 use crate::{
@@ -98,6 +99,11 @@ async fn rows(workspace: &Workspace, wanted: &str) -> Result<Input, Error> {
     let store = workspace.reading().await?;
     let sweep = store.find_sweep(wanted).await?;
     store.refuse_incomplete(Some(&sweep.id)).await?;
+    Ok(input(&store, sweep).await?)
+}
+
+/// The rows that a sweep's report is made of.
+pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, StoreError> {
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);
