@@ -27,6 +27,7 @@ mod timeline;
 
 pub use self::{
     all::all,
+    common::{CurveLook, curve_looks},
     figure::Figure,
     font::label,
     render::files,

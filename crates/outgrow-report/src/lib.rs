@@ -41,7 +41,7 @@ pub use self::{
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,
     error::ReportError,
-    figures::{Scaling, ScalingPoint, scaling},
+    figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,
     jump::Jump,

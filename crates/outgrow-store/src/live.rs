@@ -12,9 +12,10 @@ const MEANS: &str = "WITH rates AS (
          SELECT count(DISTINCT t.learning_rate) AS n
          FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1),
      own AS (
-         SELECT m.position AS member, m.strategy, t.learning_rate,
+         SELECT m.position AS member, m.strategy, t.learning_rate, m.setting,
                 CASE WHEN (SELECT n FROM rates) > 1 THEN m.strategy || ' at ' || t.learning_rate
-                     ELSE m.strategy END AS arm,
+                     ELSE m.strategy END
+                || CASE WHEN m.setting = '' THEN '' ELSE ', ' || m.setting END AS arm,
                 e.tokens, CAST(e.train_flops AS DOUBLE PRECISION) AS train_flops, e.wall_seconds,
                 e.val_loss
          FROM member m
@@ -22,44 +23,49 @@ const MEANS: &str = "WITH rates AS (
          JOIN eval_metric e ON e.trial = m.trial
          WHERE m.sweep_id = $1 AND abs(e.val_loss) < 1e300),
      members AS (
-         SELECT strategy, learning_rate, count(DISTINCT member) AS n
-         FROM own GROUP BY strategy, learning_rate),
+         SELECT strategy, learning_rate, setting, count(DISTINCT member) AS n
+         FROM own GROUP BY strategy, learning_rate, setting),
      means AS (
-         SELECT o.strategy, o.learning_rate, o.arm, o.tokens, count(*) AS trials,
+         SELECT o.strategy, o.learning_rate, o.setting, o.arm, o.tokens, count(*) AS trials,
                 avg(o.train_flops) AS train_flops, avg(o.wall_seconds) AS wall_seconds,
                 avg(o.val_loss) AS val_loss
          FROM own o
          JOIN members n ON n.strategy = o.strategy AND n.learning_rate = o.learning_rate
-         GROUP BY o.strategy, o.learning_rate, o.arm, o.tokens, n.n HAVING count(*) = n.n)";
+          AND n.setting = o.setting
+         GROUP BY o.strategy, o.learning_rate, o.setting, o.arm, o.tokens, n.n
+         HAVING count(*) = n.n)";
 /// Of those, the means.
-const MEAN: &str = "SELECT strategy, arm, tokens, trials, train_flops, wall_seconds, val_loss
-     FROM means ORDER BY strategy, learning_rate, tokens";
+const MEAN: &str = "SELECT strategy, arm, tokens, trials, train_flops, wall_seconds, val_loss,
+            learning_rate, setting
+     FROM means ORDER BY strategy, learning_rate, setting, tokens";
 /// Of those, from the end of its arm's mean on, each longer trial.
 const LONGER: &str = "ends AS (
-         SELECT strategy, learning_rate, max(tokens) AS tokens
-         FROM means GROUP BY strategy, learning_rate),
+         SELECT strategy, learning_rate, setting, max(tokens) AS tokens
+         FROM means GROUP BY strategy, learning_rate, setting),
      lasts AS (SELECT member, max(tokens) AS tokens FROM own GROUP BY member)
-     SELECT o.strategy, o.arm, o.member, o.tokens, o.train_flops, o.wall_seconds, o.val_loss
+     SELECT o.strategy, o.arm, o.member, o.tokens, o.train_flops, o.wall_seconds, o.val_loss,
+            o.learning_rate, o.setting
      FROM own o
      JOIN lasts l ON l.member = o.member
      LEFT JOIN ends e ON e.strategy = o.strategy AND e.learning_rate = o.learning_rate
+      AND e.setting = o.setting
      WHERE o.tokens >= coalesce(e.tokens, 0) AND l.tokens > coalesce(e.tokens, 0)
      ORDER BY o.member, o.tokens";
 
 impl Store {
-    /// The mean curve of each arm of a sweep (a strategy at one learning rate): at each number of
-    /// tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
+    /// The mean curve of each arm of a sweep (a strategy at one learning rate, and at one setting of
+    /// the sweep's grid): at each number of tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
     /// and loss; it ends where the first of them ends, for a mean over the others would jump there.
-    /// Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`.
-    /// Then, from the end of its arm's mean on, each longer trial: `strategy`, `arm`, `member`,
-    /// `tokens`, `train_flops`, `wall_seconds`, `val_loss`.
+    /// Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`,
+    /// `learning_rate`, `setting`. Then, from the end of its arm's mean on, each longer trial: the
+    /// same with `member` in place of `trials`.
     ///
     /// # Errors
     /// If what is named is no identity, or the database can't be read.
     pub async fn mean_curves(&self, sweep_id: &str) -> Result<[Table; 2], StoreError> {
         let of = args![hexadecimal(sweep_id)?];
         let mut tx = self.read().await?;
-        let at = ["train_flops", "wall_seconds", "val_loss"];
+        let at = ["train_flops", "wall_seconds", "val_loss", "learning_rate", "setting"];
         let mean = [&["strategy", "arm", "tokens", "trials"], &at[..]].concat();
         let mean = answer(&mut tx, &mean, &format!("{MEANS} {MEAN}"), of).await?;
         let longer = [&["strategy", "arm", "member", "tokens"], &at[..]].concat();
@@ -67,7 +73,7 @@ impl Store {
         Ok([mean, longer])
     }
 
-    /// A row for each trial of a sweep: its place, state, and last evaluation.
+    /// A row for each trial of a sweep: its place, state, last evaluation, and size in the end.
     ///
     /// # Errors
     /// If what is named is no identity, or the database can't be read.
@@ -83,10 +89,13 @@ impl Store {
             "train_flops",
             "wall_seconds",
             "val_loss",
+            "learning_rate",
+            "setting",
+            "parameters",
         ];
         let sql = format!(
             "SELECT {} FROM finals WHERE sweep_id = $1
-             ORDER BY strategy, plan, replicate, learning_rate",
+             ORDER BY strategy, learning_rate, setting, plan, replicate",
             columns.join(", ")
         );
         answer(&mut self.read().await?, &columns, &sql, of).await

@@ -7,8 +7,8 @@ use std::{
 };
 
 use outgrow_core::{
-    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm,
-    Positions, Rotary, Stage, Trial,
+    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, KeepFinal, LayerShape,
+    Norm, Positions, Rotary, Stage, Trial,
     edit::Initializer,
     event::{Control, Outcome, Receiver},
     growth::{
@@ -83,8 +83,13 @@ fn corpus() -> Corpus {
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
-const OPTIONS: Options =
-    Options { device: Device::Cpu, checkpoint_every_tokens: 192, micro_batches: 1, keep: 2 };
+const OPTIONS: Options = Options {
+    device: Device::Cpu,
+    checkpoint_every_tokens: 192,
+    micro_batches: 1,
+    keep: 2,
+    keep_final: KeepFinal::All,
+};
 
 fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
     Job {

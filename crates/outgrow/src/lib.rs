@@ -29,23 +29,29 @@
 //! and figures.
 
 pub mod bench;
+mod clean;
 mod databases;
 pub mod devices;
+mod disk;
 pub mod doctor;
 mod error;
 pub mod eval;
 pub mod export;
 mod init;
+mod locate;
 pub mod models;
 mod namesake;
 mod notes;
 pub mod page;
+mod phases;
 pub mod plan;
 mod query;
 pub mod readable;
+mod remove;
 pub mod repair;
 pub mod report;
 pub mod run;
+mod sample;
 pub mod slurm;
 pub mod status;
 mod stopping;
@@ -59,13 +65,16 @@ pub use outgrow_core::sweep::Difference;
 pub use outgrow_report::setting_lines;
 
 pub use self::{
+    clean::{CleanOptions, Cleaned, Garbage},
     databases::copy_database,
     devices::one_device,
     error::Error,
     export::ExportFormat,
     init::{InitOptions, init},
     notes::notes_to_stderr,
+    remove::Removal,
     run::{Finished, RunOptions},
+    sample::SampleOptions,
     slurm::SlurmOptions,
     stopping::{stop_leaving_nothing, told_to_end},
     sweep_file::SweepFile,

@@ -4,7 +4,9 @@
 //! allowed (a page of somebody else's could otherwise reach it by a name that leads here), opens
 //! the database for reading, and needs nothing from elsewhere: all of the page is in the program.
 
+mod arms;
 mod connections;
+mod files;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,8 +26,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use self::connections::{Bounds, answer};
-use crate::{error::Error, status::as_json, tables::value, workspace::Workspace};
+use self::{
+    arms::Arms,
+    connections::{Bounds, answer},
+};
+use crate::{error::Error, phases::phases, status::as_json, tables::value, workspace::Workspace};
 
 impl Workspace {
     /// Serves the page until the process is stopped: on this port of this machine (any free one if
@@ -43,7 +48,7 @@ impl Workspace {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.map_err(Error::environment("cannot start"))?.block_on(async {
-            let store = Arc::new(self.reading().await?);
+            let store = self.reading().await?;
             let taken = format!("cannot listen on port {port}; another --port may be free");
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
                 .await
@@ -78,28 +83,28 @@ const QUESTIONS: usize = 8;
 /// The names of this machine.
 const OWN: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-fn router(store: Arc<Store>, hosts: &[String]) -> Router {
+/// What the page shows.
+struct Shown {
+    store: Store,
+    arms: Arms,
+}
+
+fn router(store: Store, hosts: &[String]) -> Router {
     let hosts: Arc<[String]> =
         OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
     let questions = Arc::new(Semaphore::new(QUESTIONS));
-    let file = |kind: &'static str, text: &'static str| {
-        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
-    };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("../page/index.html")))
-        .route("/page.js", file("text/javascript", include_str!("../page/page.js")))
-        .route("/style.css", file("text/css", include_str!("../page/style.css")))
-        .route("/uPlot.js", file("text/javascript", include_str!("../page/uPlot.js")))
-        .route("/uPlot.css", file("text/css", include_str!("../page/uPlot.css")))
+        .merge(files::routes())
         .merge(
             Router::new()
                 .route("/api/sweeps", get(sweeps))
                 .route("/api/trials", get(trials))
                 .route("/api/means", get(means))
+                .route("/api/arms", get(arms))
                 .route("/api/trial", get(trial))
                 .route_layer(middleware::from_fn_with_state(questions, in_turn)),
         )
-        .with_state(store)
+        .with_state(Arc::new(Shown { store, arms: Arms::default() }))
         .layer(middleware::from_fn_with_state(hosts, local))
 }
 
@@ -174,34 +179,38 @@ struct Asked {
     trial: String,
 }
 
-async fn sweeps(State(store): State<Arc<Store>>) -> Answer {
+async fn sweeps(State(shown): State<Arc<Shown>>) -> Answer {
     let mut all = vec![];
-    for sweep in store.sweeps().await? {
-        let status = store.status(&sweep.id).await?;
-        let failures = store.failures(&sweep.id).await?;
+    for sweep in shown.store.sweeps().await? {
+        let status = shown.store.status(&sweep.id).await?;
+        let failures = shown.store.failures(&sweep.id).await?;
         all.push(as_json(&(sweep, status, failures)));
     }
     Ok(Json(all.into()))
 }
 
-async fn trials(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    Ok(Json(columns(&store.trial_rows(&asked.sweep).await?)))
+async fn trials(State(shown): State<Arc<Shown>>, Query(asked): Query<Asked>) -> Answer {
+    Ok(Json(columns(&shown.store.trial_rows(&asked.sweep).await?)))
 }
 
-async fn means(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
-    let [means, longer] = store.mean_curves(&asked.sweep).await?;
+async fn means(State(shown): State<Arc<Shown>>, Query(asked): Query<Asked>) -> Answer {
+    let [means, longer] = shown.store.mean_curves(&asked.sweep).await?;
     let mut answer = columns(&means);
     answer["longer"] = columns(&thinned(longer));
     Ok(Json(answer))
 }
 
-async fn trial(State(store): State<Arc<Store>>, Query(asked): Query<Asked>) -> Answer {
+async fn arms(State(shown): State<Arc<Shown>>, Query(asked): Query<Asked>) -> Answer {
+    Ok(Json(shown.arms.of(&shown.store, &asked.sweep).await?))
+}
+
+async fn trial(State(shown): State<Arc<Shown>>, Query(asked): Query<Asked>) -> Answer {
     let (definition, [curves, steps, growth]) =
-        store.trial_page(&asked.sweep, &asked.trial).await?;
+        shown.store.trial_page(&asked.sweep, &asked.trial).await?;
+    let phases = serde_json::from_str(&definition).map_or_else(|_| vec![], |trial| phases(&trial));
     let definition: Value = serde_json::from_str(&definition).unwrap_or(Value::Null);
-    Ok(Json(
-        json!({ "trial": definition, "curves": columns(&curves), "steps": columns(&steps), "growth": columns(&growth) }),
-    ))
+    Ok(Json(json!({ "trial": definition, "phases": phases, "curves": columns(&curves),
+                "steps": columns(&steps), "growth": columns(&growth) })))
 }
 
 /// Trials beyond the end of a mean that are shown; more hide each other.

@@ -1,7 +1,9 @@
 //! What a sweep file means and what it would cost, before anything is trained.
 
 mod advice;
+mod disk;
 mod known;
+mod stages;
 mod tree;
 mod words;
 
@@ -17,7 +19,7 @@ use outgrow_data::{Listener, Summary};
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
-pub use self::tree::Branch;
+pub use self::{disk::DiskUse, tree::Branch};
 use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 
 /// A sweep, its text and its trials. As JSON: every trial with its plan.

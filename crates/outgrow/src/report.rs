@@ -12,6 +12,7 @@ use outgrow_report::{
     escape::{file_name, visible},
     report as make,
 };
+use outgrow_store::{Store, StoreError, SweepSummary};
 
 use self::previous::Previous;
 
@@ -166,6 +167,11 @@ pub(crate) async fn rows(workspace: &Workspace, wanted: &str) -> Result<Input, E
     let store = workspace.reading().await?;
     let sweep = store.find_sweep(wanted).await?;
     store.refuse_incomplete(Some(&sweep.id)).await?;
+    Ok(input(&store, sweep).await?)
+}
+
+/// The rows that a sweep's report is made of.
+pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, StoreError> {
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);

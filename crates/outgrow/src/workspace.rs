@@ -177,6 +177,12 @@ impl Workspace {
         own
     }
 
+    /// Whether no other database can have its files in the same folders: they are named after this
+    /// one.
+    pub fn has_own_files(&self) -> bool {
+        self.files.is_none() && matches!(Address::parse(&self.db), Ok(Address::File(_)))
+    }
+
     /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it:
     /// what is written there would be lost, or would take its place.
     pub fn owns(&self, path: &Path) -> bool {

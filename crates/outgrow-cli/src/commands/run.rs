@@ -1,6 +1,7 @@
 //! `outgrow run`.
 
 use outgrow::{Error, Finished, RunOptions, SweepFile, WorkerOptions, Workspace};
+use outgrow_core::KeepFinal;
 use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
 
@@ -9,7 +10,7 @@ use crate::{
     output::print_json,
     progress::Progress,
     reading::{SweepArgs, Telling},
-    values::positive,
+    values::{keep_final, positive},
 };
 
 /// Train every missing trial of a sweep. Rerun to resume
@@ -62,6 +63,9 @@ pub struct WorkerArgs {
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive())]
     pub keep: u16,
+    /// What stays of the checkpoints of a trial that is complete
+    #[arg(long, default_value = "weights", value_name = "WHAT", value_parser = keep_final())]
+    pub keep_final: KeepFinal,
     /// Minutes without a record after which a training counts as hung: its trial goes to another
     /// worker
     #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = positive())]
@@ -72,9 +76,9 @@ impl WorkerArgs {
     /// What a worker is told.
     pub fn options(&self) -> WorkerOptions {
         let program = format!("outgrow {} ({})", env!("CARGO_PKG_VERSION"), env!("OUTGROW_COMMIT"));
-        let &Self { threads, stacked_replicates, keep, hung_after } = self;
+        let &Self { threads, stacked_replicates, keep, keep_final, hung_after } = self;
         let rest = WorkerOptions::default();
-        WorkerOptions { threads, stacked_replicates, keep, hung_after, program, ..rest }
+        WorkerOptions { threads, stacked_replicates, keep, keep_final, hung_after, program, ..rest }
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod compare;
 mod database;
+mod disk;
 mod export;
 mod faults;
 mod fetch;
 mod flops;
 mod help;
 mod hub;
+mod models_out;
 mod odd;
 mod outputs;
 mod own;
@@ -16,6 +18,7 @@ mod sandbox;
 mod serve;
 mod slurm;
 mod text;
+mod written;
 
 use std::{
     fs,

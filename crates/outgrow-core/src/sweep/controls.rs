@@ -1,5 +1,7 @@
 //! The controls that a comparison needs, derived from the strategies that it compares.
 
+use std::collections::BTreeSet;
+
 use super::{
     arm::Arm,
     error::{SweepError, bad},
@@ -139,6 +141,10 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
         let budgets = distinct(budgets.collect(), control_tokens as f64);
+        // What differs by less than a step is one training.
+        let mut lengths = BTreeSet::from([control_tokens]);
+        let is_new = |tokens: &f64| lengths.insert(sweep.whole_steps(tokens.round() as u64));
+        let budgets: Vec<f64> = budgets.into_iter().filter(is_new).collect();
         let percents =
             percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {

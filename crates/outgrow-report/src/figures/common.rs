@@ -1,7 +1,10 @@
 //! What several figures have in common.
 
+use plotters::style::RGBColor;
+
 use super::{
     chart::Series,
+    measures::PT,
     style::{self, Look},
 };
 use crate::{analysis::Analysis, interval::Interval, runs::Cost};
@@ -10,6 +13,28 @@ use crate::{analysis::Analysis, interval::Interval, runs::Cost};
 pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     let named = analysis.strategies.iter().enumerate();
     named.map(|(number, strategy)| (strategy.shown.clone(), style::strategy(number))).collect()
+}
+
+/// How a strategy's curve looks in every figure, as a style sheet says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurveLook {
+    /// `#0072b2`.
+    pub color: String,
+    /// Lengths of its dashes and gaps in pt; none for a line without gaps.
+    pub dash: Vec<f64>,
+}
+
+/// The looks of the strategies, in their order, for whoever draws their curves elsewhere.
+pub fn curve_looks(analysis: &Analysis) -> Vec<CurveLook> {
+    let css = |(_, look): (String, Look)| {
+        let RGBColor(red, green, blue) = look.color;
+        let lengths = look.dash.split_whitespace().filter_map(|length| length.parse::<f64>().ok());
+        CurveLook {
+            color: format!("#{red:02x}{green:02x}{blue:02x}"),
+            dash: lengths.map(|length| length / f64::from(PT)).collect(),
+        }
+    };
+    looks(analysis).into_iter().map(css).collect()
 }
 
 /// Trials of which each has a thin line of its own; with more of them, lines would only hide each

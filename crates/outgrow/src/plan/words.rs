@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -10,13 +10,15 @@ use crate::{
 
 impl Plan {
     /// The sweep as it was read, its text, its trials and their cost; hours where the FLOP/s of a
-    /// worker are given. The table `fits` the terminal if it is to.
-    pub fn describe(&self, flops_per_second: Option<f64>, fits: bool) -> String {
+    /// worker are given. The table `fits` the terminal if it is to; `all_stages` of many plans only
+    /// if they are asked for.
+    pub fn describe(&self, flops_per_second: Option<f64>, fits: bool, all_stages: bool) -> String {
         format!(
-            "{}\n{}\n\n{}\n\n{}",
+            "{}\n{}\n\n{}\n\n{}\n{}",
             self.sweep().resolved_with_words(),
             describe(self.text()),
             strategies(&self.strategies(), fits),
+            self.describe_stages(all_stages),
             summary(self, flops_per_second)
         )
     }
@@ -76,9 +78,10 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
                  --gflops tells it"
             .into(),
     };
+    let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
         "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
-         about {}B of memory per worker\n",
+         about {}B of memory per worker\n{disk}\n",
         plan.members().len(),
         flops(all),
         count(worker_bytes as f64)

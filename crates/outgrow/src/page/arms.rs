@@ -1,0 +1,96 @@
+//! The arms of a sweep as its report has them: how they look, their final losses, what they save.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use outgrow_core::TrialState;
+use outgrow_report::{Analysis, CurveLook, Input, Interval, Strategy, curve_looks};
+use outgrow_store::{Store, StoreError};
+use serde_json::{Value, json};
+use tokio::{sync::Mutex, task::spawn_blocking};
+
+use crate::report::input;
+
+/// Answers that still hold, by sweep. One is computed at a time: a report's statistics read every
+/// curve.
+#[derive(Default)]
+pub struct Arms(Mutex<HashMap<String, Known>>);
+
+struct Known {
+    /// Of the trials, when it was computed.
+    states: Vec<(TrialState, u64)>,
+    until: Instant,
+    answer: Value,
+}
+
+/// How long an answer holds while no trial changes its state.
+const HOLDS: Duration = Duration::from_secs(10);
+/// It holds at least so many times as long as it took: statistics never take more than a twentieth
+/// of a processor.
+const TIMES: u32 = 20;
+
+impl Arms {
+    /// The arms of a sweep, in the report's order; none before the first evaluation.
+    pub async fn of(&self, store: &Store, wanted: &str) -> Result<Value, StoreError> {
+        let sweep = store.find_sweep(wanted).await?;
+        let states = store.status(&sweep.id).await?.states;
+        let mut known = self.0.lock().await;
+        if let Some(found) = known.get(&sweep.id)
+            && found.states == states
+            && Instant::now() < found.until
+        {
+            return Ok(found.answer.clone());
+        }
+        let (began, id) = (Instant::now(), sweep.id.clone());
+        let input = input(store, sweep).await?;
+        let answer = spawn_blocking(move || described(&input)).await;
+        let answer = answer.map_err(|_| StoreError::Query("its report can't be made".into()))?;
+        let until = Instant::now() + HOLDS.max(began.elapsed() * TIMES);
+        known.insert(id, Known { states, until, answer: answer.clone() });
+        Ok(answer)
+    }
+}
+
+fn described(input: &Input) -> Value {
+    // A sweep without evaluations has no arms yet.
+    let Ok(analysis) = Analysis::new(input) else { return json!({ "arms": [] }) };
+    let shown = |name: &str| input.words.display.get(name).cloned();
+    let arms = analysis.strategies.iter().zip(curve_looks(&analysis));
+    let arms: Vec<Value> =
+        arms.map(|(strategy, look)| arm(strategy, &look, shown(&strategy.name))).collect();
+    json!({ "control": analysis.control, "note": analysis.note(), "arms": arms })
+}
+
+fn arm(strategy: &Strategy, look: &CurveLook, display: Option<String>) -> Value {
+    let compared = strategy.comparison.as_ref();
+    let complete = strategy.complete().count();
+    let fixed = compared.and_then(|compared| compared.best_fixed_size.as_ref());
+    json!({
+        "strategy": strategy.name, "display": display, "role": strategy.role,
+        "color": look.color, "dash": look.dash,
+        "learning_rate": strategy.learning_rate, "learning_rates": strategy.learning_rates,
+        "is_at_the_edge": strategy.is_at_the_edge,
+        "seeds": strategy.seeds, "complete": complete, "trials": strategy.runs.len(),
+        "lost": strategy.lost,
+        "final_loss": strategy.final_loss.as_ref().map(interval),
+        "saving": compared.and_then(|compared| compared.compute_corrected()).as_ref().map(interval),
+        "is_upper_bound": compared.is_some_and(|compared| compared.is_censored()),
+        "is_significant": compared.is_some_and(|compared| compared.is_significant()),
+        "against_fixed": fixed.map(|gap| json!({ "against": gap.against, "difference": interval(&gap.difference.corrected) })),
+        "savings": compared.map_or_else(Vec::new, |compared| compared.savings.iter().map(|saving| {
+            json!({ "plan": saving.plan, "replicate": saving.replicate, "reached": saving.reached,
+                    "saving": finite(saving.compute) })
+        }).collect()),
+    })
+}
+
+fn interval(interval: &Interval) -> Value {
+    json!({ "mean": finite(interval.mean), "bounds": interval.bounds.map(|both| both.map(finite)), "n": interval.n })
+}
+
+/// JSON has no infinite numbers.
+fn finite(x: f64) -> Value {
+    if x.is_finite() { json!(x) } else { Value::Null }
+}

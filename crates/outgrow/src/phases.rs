@@ -1,0 +1,100 @@
+//! A trial's plan as a timeline: the sizes that its model has on its way, and how it gets there.
+
+use outgrow_core::{
+    Architecture, Growth, Trial,
+    edit::Edit,
+    model::{LayerShape, n_parameters},
+};
+use serde::Serialize;
+
+/// A stretch of training at one size.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Phase {
+    /// Tokens at its beginning and end.
+    pub from: u64,
+    pub until: u64,
+    /// Its share of the trial's tokens.
+    pub tokens_share: f64,
+    /// Its share of the trial's training FLOPs; what an operator spends counts to the phase after
+    /// it.
+    pub flops_share: f64,
+    pub parameters: u64,
+    pub size: String,
+    /// The growths that lead to it: names of transforms and operators.
+    pub growths: Vec<&'static str>,
+    /// The sizes that they change: "d_model 32 → 64".
+    pub changes: Vec<String>,
+    /// From the input upwards, whether each layer is new.
+    pub layers: Vec<bool>,
+}
+
+/// The phases of a trial, one more than its plan has stages.
+pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
+    let (plan, tokens) = (&trial.plan, trial.settings.tokens);
+    let stages = plan.stages();
+    let flops = |tokens: u64| plan.train_flops(tokens) as f64;
+    let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
+    let phase = |number: usize| {
+        let from = if number == 0 { 0 } else { stages[number - 1].tokens }.min(tokens);
+        let until = stages.get(number).map_or(tokens, |stage| stage.tokens.min(tokens));
+        let after = plan.architecture_after(number);
+        let before = plan.architecture_after(number.saturating_sub(1));
+        let growths = if number == 0 { &[][..] } else { &stages[number - 1].growths };
+        Phase {
+            from,
+            until,
+            tokens_share: share((until - from) as f64, tokens as f64),
+            flops_share: share(flops(until) - flops(from), flops(tokens)),
+            parameters: n_parameters(after),
+            size: after.describe(),
+            growths: growths.iter().map(Growth::name).collect(),
+            changes: changes(before, after),
+            layers: new_layers(before, after, growths),
+        }
+    };
+    (0..=stages.len()).map(phase).collect()
+}
+
+/// The sizes in which two architectures differ, of their largest layers.
+fn changes(before: &Architecture, after: &Architecture) -> Vec<String> {
+    type Size = fn(&LayerShape) -> usize;
+    let most = |a: &Architecture, of: Size| a.layers.iter().map(of).max().unwrap_or(0);
+    let sizes: [(&str, Size); 4] = [
+        ("heads", LayerShape::n_heads),
+        ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).max().unwrap_or(0)),
+        ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).max().unwrap_or(0)),
+        ("d_ff", |layer| layer.d_ff),
+    ];
+    let whole = [
+        ("layers", before.layers.len(), after.layers.len()),
+        ("d_model", before.d_model, after.d_model),
+    ];
+    let inner = sizes.map(|(name, of)| (name, most(before, of), most(after, of)));
+    let all = whole.into_iter().chain(inner).filter(|(_, from, to)| from != to);
+    all.map(|(name, from, to)| format!("{name} {from} → {to}")).collect()
+}
+
+/// Which layers of the grown model are new, from the input upwards.
+fn new_layers(before: &Architecture, after: &Architecture, growths: &[Growth]) -> Vec<bool> {
+    let mut is_new = vec![false; before.layers.len()];
+    let mut architecture = before.clone();
+    for growth in growths {
+        let Ok(grown) = growth.grow(&architecture, 0) else { break };
+        for edit in &grown.edits {
+            match edit {
+                Edit::InsertLayer { index, .. } if *index <= is_new.len() => {
+                    is_new.insert(*index, true);
+                }
+                Edit::Layers(copies) => {
+                    let copied = |from| is_new.get(from).copied().unwrap_or(true);
+                    is_new = copies.iter().map(|copy| copy.is_new || copied(copy.from)).collect();
+                }
+                _ => {}
+            }
+        }
+        architecture = grown.architecture;
+    }
+    // An operator that learns the whole model anew names no layer.
+    is_new.resize(after.layers.len(), true);
+    is_new
+}
