@@ -13,13 +13,13 @@ use outgrow::{
     runtime,
 };
 use outgrow_core::{
-    Event, Sweep, Trial,
+    Event, KeepFinal, Sweep, Trial,
     event::{Control, GrowthEvent, Outcome, Position, Receiver},
     model::n_parameters,
     sweep::Member,
 };
 use outgrow_data::Corpus;
-use outgrow_runner::{Trained, Work, work};
+use outgrow_runner::{Tidy, Trained, Work, work};
 use outgrow_store::{Claim, Environment, Store};
 use outgrow_train::{Device, Options, train};
 use serde_json::json;
@@ -125,6 +125,7 @@ impl Job<'_> {
             environment,
             stacked: &|_| 1,
             folder: &|_| spool.clone(),
+            tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
             hung_after: Duration::MAX,
             stop: &AtomicBool::new(false),
         };
@@ -149,8 +150,13 @@ impl Job<'_> {
         on_event: &mut dyn FnMut(Event) -> Control,
     ) -> Result<Outcome, String> {
         let checkpoint_every_tokens = self.sweep.spec().checkpoints.every_tokens;
-        let options =
-            Options { device: self.device, checkpoint_every_tokens, micro_batches: 1, keep: 2 };
+        let options = Options {
+            device: self.device,
+            checkpoint_every_tokens,
+            micro_batches: 1,
+            keep: 2,
+            keep_final: KeepFinal::All,
+        };
         let (trial, checkpoints) = (self.member.trial.clone(), folder.join("checkpoints"));
         let initial = self.initial.clone();
         let job = outgrow_train::Job {

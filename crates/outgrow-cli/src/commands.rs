@@ -2,18 +2,24 @@
 
 pub mod bench;
 pub mod check;
+pub mod clean;
+pub mod compare;
 pub mod convert;
 pub mod data;
 pub mod db;
+pub mod diff;
 pub mod doctor;
 pub mod eval;
 pub mod export;
 pub mod grow;
 pub mod init;
+pub mod path;
 pub mod plan;
 pub mod query;
 pub mod report;
+pub mod rm;
 pub mod run;
+pub mod sample;
 pub mod serve;
 pub mod shell;
 pub mod status;

@@ -45,7 +45,12 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Serve(serve) => commands::serve::serve(workspace, &serve),
         Command::Query(query) => commands::query::query(workspace, &query),
         Command::Report(report) => commands::report::report(workspace, &report),
+        Command::Compare(compare) => commands::compare::compare(workspace, &compare),
+        Command::Diff(diff) => commands::diff::diff(workspace, &diff),
         Command::Export(export) => commands::export::export(workspace, &export),
+        Command::Path(path) => commands::path::path(workspace, &path),
+        Command::Clean(clean) => commands::clean::clean(workspace, &clean),
+        Command::Rm(rm) => commands::rm::rm(workspace, &rm),
         Command::Completions(completions) => {
             commands::shell::completions(&completions, Args::command())
         }
@@ -55,6 +60,7 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Convert(convert) => commands::convert::convert(&convert),
         Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
         Command::Eval(eval) => commands::eval::eval(&eval),
+        Command::Sample(sample) => commands::sample::sample(workspace, &sample),
         Command::Bench(bench) => commands::bench::bench(&bench),
         Command::Submit(submit) => commands::submit::submit(workspace, &submit),
         Command::Data(data) => commands::data::data(workspace, &data),

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -54,10 +54,32 @@ impl Listener for Telling {
     }
 }
 
-/// Reads a sweep file.
-pub fn read_sweep(path: &Path) -> Result<SweepFile, Error> {
-    let _slow = Phases::new("sampling a plan of each strategy".into());
-    SweepFile::read(path)
+/// A sweep file, and what is set on top of it.
+#[derive(clap::Args)]
+pub struct SweepArgs {
+    /// The sweep file
+    pub sweep: PathBuf,
+    /// Set a field of the sweep file: training.tokens=1e6, strategies.all_at_once.at=0.3; may be
+    /// given more than once
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Seeds of each plan, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub replicates: Option<usize>,
+    /// Seed of all randomness, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl SweepArgs {
+    /// Reads the sweep.
+    pub fn read(&self) -> Result<SweepFile, Error> {
+        let _slow = Phases::new("sampling a plan of each strategy".into());
+        let replicates = self.replicates.map(|n| format!("replicates={n}"));
+        let seed = self.seed.map(|n| format!("seed={n}"));
+        let set: Vec<String> = self.set.iter().cloned().chain(replicates).chain(seed).collect();
+        SweepFile::read_with(&self.sweep, &set)
+    }
 }
 
 /// Tells what a user should know of a text on standard error.

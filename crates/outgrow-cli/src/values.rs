@@ -1,6 +1,7 @@
 //! Parsers of what options take.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
+use outgrow_core::KeepFinal;
 
 /// A parser of numbers from 1 to 65535.
 pub fn positive() -> RangedI64ValueParser<u16> {
@@ -21,4 +22,13 @@ where
         let named = values.iter().find(|(name, ..)| *name == given);
         named.expect("clap lets through what has a name alone").2.clone()
     })
+}
+
+/// A parser of what stays of a complete trial's checkpoints.
+pub fn keep_final() -> impl TypedValueParser<Value = KeepFinal> {
+    one_of([
+        ("weights", "The weights of the last", KeepFinal::Weights),
+        ("all", "As many as --keep says, with the optimizer's state", KeepFinal::All),
+        ("none", "Nothing: the numbers alone", KeepFinal::None),
+    ])
 }

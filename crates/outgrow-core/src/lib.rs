@@ -42,6 +42,7 @@ pub mod event;
 pub mod flops;
 pub mod growth;
 pub mod ids;
+mod keep;
 pub mod model;
 pub mod plan;
 pub mod reference;
@@ -52,6 +53,7 @@ pub mod sweep;
 pub use event::Event;
 pub use growth::{Growth, Operator, Transform};
 pub use ids::{Epoch, TrialState};
+pub use keep::{KeepFinal, NotKept};
 pub use model::{
     Activation, Architecture, Axis, Form, FrequencyScaling, HeadShape, LayerShape, Norm, ParamId,
     ParamKind, Positions, Rotary,

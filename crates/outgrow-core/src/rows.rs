@@ -23,6 +23,8 @@ pub struct TrialRow {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
+    /// Of all its randomness: trials of one seed draw alike, in any sweep.
+    pub seed: u64,
     pub state: TrialState,
     /// Tokens that the trial is to train.
     pub tokens: u64,
@@ -66,6 +68,11 @@ pub struct GrowthRow {
     pub error: Option<f64>,
     /// What it may be.
     pub tolerance: f64,
+    /// Loss on the probe batch after it minus that before it, nats per token; none if one of them
+    /// was not a finite number.
+    pub loss_change: Option<f64>,
+    /// Places of the layers that it inserted, each counted in the layers that were there by then.
+    pub new_layers: Vec<usize>,
     pub parameters_before: u64,
     pub parameters_after: u64,
 }

@@ -10,10 +10,14 @@ mod controls;
 mod differences;
 mod error;
 mod expected;
+mod file;
 mod form;
+mod grid;
 mod members;
 pub mod memory;
+mod mentions;
 mod names;
+mod points;
 mod prefix;
 mod renamed;
 mod resolved;
@@ -27,8 +31,10 @@ pub use self::{
     differences::{Difference, differences},
     error::SweepError,
     expected::ExpectedGrowth,
+    file::{Draft, PRESETS},
     form::ModelSpec,
-    members::Member,
+    grid::Grid,
+    members::{Member, label},
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,

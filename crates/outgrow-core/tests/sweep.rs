@@ -136,8 +136,8 @@ fn the_three_controls_are_scheduled_by_themselves() {
 
 #[test]
 fn every_arm_is_trained_at_every_learning_rate() {
-    let controls = "controls = \
-                    { same_tokens = true, same_compute = true, fixed_sizes = 1, learning_rates = [1e-3, 3e-3] }";
+    let controls = "controls = { same_tokens = true, same_compute = true, fixed_sizes = 1 }\ngrid = \
+                    { training.learning_rate = [1e-3, 3e-3] }";
     let all = members(controls, ("{ kind = \"from_scratch\" }, ", ""));
     let single = members(&controls.replace(", 3e-3", ""), ("{ kind = \"from_scratch\" }, ", ""));
     assert_eq!(all.len(), 2 * single.len());
@@ -427,7 +427,8 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
     };
     let wide = "{ heads = [{ n_heads = 16_384, d_k = 1, d_v = 1 }, { n_heads = 16_384, d_k = 2, d_v = 1 }], d_ff = 1 }";
     let rates: Vec<String> = (1..=60_000).map(|n| format!("{n}e-6")).collect();
-    let rates = format!("fixed_sizes = 0, learning_rates = [{}]", rates.join(", "));
+    let rates =
+        format!("grid = {{ training.learning_rate = [{}] }}\ncheckpoints =", rates.join(", "));
     for (from, to, words) in [
         (
             "replicates = 2",
@@ -436,7 +437,7 @@ fn sweeps_are_bounded_before_anything_is_made_of_them() {
              sweep has at most 100000 trials",
         ),
         ("plans = 2", &*format!("plans = {many}"), "a sweep has at most 100000 trials"),
-        ("fixed_sizes = 0", &rates, "is 3 × 60000 × 2 = 360000"),
+        ("checkpoints =", &rates, "is 3 × 60000 × 2 = 360000"),
         (
             "max_stages = 3",
             &*format!("max_stages = {many}"),
@@ -673,10 +674,9 @@ fn random_sweep() -> impl Strategy<Value = String> {
             let arms: Vec<String> = arms.iter().enumerate().map(arm).collect();
             let rates: Vec<String> = (1..=rates).map(|n| format!("{n}e-3")).collect();
             let controls = format!(
-                "same_tokens = {tokens}, same_compute = {compute}, fixed_sizes = {fixed}, \
-                 learning_rates = [{}]",
-                rates.join(", ")
+                "same_tokens = {tokens}, same_compute = {compute}, fixed_sizes = {fixed}"
             );
+            let grid = format!("grid.training.learning_rate = [{}]\nname", rates.join(", "));
             let initial = format!("initial = {{ d_model = {}, n_layers = {n}, n_heads = {e}, d_k \
                                    = {f}, d_v = {f}, d_ff = {d} }}", 2 * d);
             let target = format!("target = {{ d_model = {}, n_layers = {}, n_heads = {}, d_k = 6, \
@@ -688,6 +688,7 @@ fn random_sweep() -> impl Strategy<Value = String> {
                 ("same_tokens = false, same_compute = false, fixed_sizes = 0", &controls),
                 ("strategies = [{ kind = \"from_scratch\" }, \
                   { kind = \"random\", plans = 2, max_stages = 3, grow_between = [0.1, 0.6] }]", &format!("strategies = [{}]", arms.join(", "))),
+                ("name", &grid),
                 ("tokens = 800", &format!("tokens = {budget}")),
                 ("match_budget \
                   = \"tokens\"", if equal { "match_budget \
@@ -843,6 +844,7 @@ fn a_training_from_scratch_is_the_same_in_every_sweep() {
         ("plans = 2, max_stages = 3", "plans = 5, max_stages = 1"),
         ("d_model = 8, n_layers = 1", "d_model = 4, n_layers = 1"),
         ("same_tokens = false", "same_tokens = true"),
+        ("after_growth = []", "after_growth = [1, 2]"),
         ("checkpoints = { every_tokens = 400 }", "checkpoints = { every_tokens = 16 }"),
     ] {
         let text = SWEEP.replace(from, to);

@@ -4,6 +4,7 @@ mod finder;
 mod looked;
 mod names;
 mod own;
+mod pattern;
 mod source;
 mod walk;
 

@@ -83,6 +83,12 @@ points! {
     CommitForget "commit.forget" "the rows of unused snapshots are \
                                   deleted" "unused folders, or rows that are deleted after the \
                                             next trial";
+    CommitClean "commit.clean" "the rows of checkpoints that `clean` replaces or removes are \
+                                changed" "folders of weights that are not recorded, or folders \
+                                          that are recorded no more: clean again";
+    CommitRemove "commit.remove" "`rm` takes a sweep from the workers, removes some of its trials, \
+                                  or its row" "a sweep with fewer trials than it had: remove it \
+                                               again";
     CommitCopy "commit.copy" "a copy of a database is \
                               committed" "the whole copy or nothing of it: copy again";
     CommitRepair "commit.repair" "the repair of a database is \

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    compare::difference,
-    interval::{Interval, by_seed, interval},
+    compare::{difference, paired},
+    interval::{Interval, interval},
     strategy::{Role, Strategy},
 };
 
@@ -49,27 +49,14 @@ pub fn ablations(strategies: &[Strategy]) -> Vec<Ablation> {
 
 fn ablation(group: &[&Strategy]) -> Ablation {
     let base = group[0];
-    let savings = |strategy: &Strategy| {
-        let savings = strategy
-            .comparison
-            .iter()
-            .flat_map(|c| c.savings.iter().map(|s| (s.replicate, s.compute)));
-        by_seed(savings)
-    };
     let row = |strategy: &&Strategy| {
         let other = (strategy.name != base.name).then_some(strategy);
-        let of_base = savings(base);
-        let saved = |s: &&&Strategy| {
-            let pairs = savings(s)
-                .into_iter()
-                .filter_map(|(seed, value)| Some((seed, value - of_base.get(&seed)?)));
-            interval(&pairs.collect())
-        };
+        let saved = |s: &&&Strategy| interval(&paired(&s.savings(), &base.savings()));
         AblationRow {
             strategy: strategy.name.clone(),
             policy: strategy.policy.clone(),
             final_loss: strategy.final_loss,
-            difference: other.and_then(|s| difference(s, base)),
+            difference: other.and_then(|s| Some(difference(s, base)?.value)),
             saving_difference: other.as_ref().and_then(saved),
         }
     };

@@ -12,10 +12,14 @@ use serde::Serialize;
 
 use crate::{
     ablation::{Ablation, ablations},
+    clock::Clock,
     compare::{compare, correct},
+    contrast::{Contrast, contrasts},
     error::ReportError,
     escape::visible,
     input::Input,
+    jump::{Jump, jumps},
+    names::names,
     plans::{Plan, plans},
     runs::Runs,
     strategy::{Role, Strategy},
@@ -26,6 +30,11 @@ use crate::{
 #[allow(missing_docs)]
 pub struct Analysis {
     pub sweep: String,
+    /// What its file says of it.
+    pub notes: Option<String>,
+    pub tags: Vec<String>,
+    /// What people read for the name of an arm.
+    pub names: BTreeMap<String, String>,
     /// Its strategies in the order of the sweep file, the control first.
     pub strategies: Vec<Strategy>,
     /// How many trials are in which state.
@@ -37,6 +46,12 @@ pub struct Analysis {
     pub plans: Vec<Plan>,
     /// Strategies that differ in their policies only.
     pub ablations: Vec<Ablation>,
+    /// Differences that were asked for.
+    pub contrasts: Vec<Contrast>,
+    /// Strategies whose loss jumps after growth.
+    pub jumps: Vec<Jump>,
+    /// Whether times can be compared.
+    pub clock: Clock,
     /// Worst measured change of logits at a growth that claims to preserve the function, relative
     /// to what is allowed, and the number of such growths.
     pub worst_growth: Option<(f64, usize)>,
@@ -81,8 +96,8 @@ impl Analysis {
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
         let names = names(input);
-        let mut strategies: Vec<Strategy> =
-            names.iter().filter_map(|name| Strategy::new(input, &runs, name)).collect();
+        let arm = |name: &&str| Strategy::new(input, &runs, [*name, names[*name].as_str()]);
+        let mut strategies: Vec<Strategy> = in_order(input).iter().filter_map(arm).collect();
         if strategies.is_empty() {
             return Err(ReportError::Empty(nothing(&input.sweep, &states)));
         }
@@ -90,11 +105,17 @@ impl Analysis {
         let control = compare_all(&mut strategies);
         Ok(Self {
             sweep: input.sweep.clone(),
+            notes: input.words.notes.clone(),
+            tags: input.words.tags.clone(),
+            plans: plans(input, &names),
+            names,
             ablations: ablations(&strategies),
+            contrasts: contrasts(&input.words.contrasts, &strategies),
+            jumps: jumps(&strategies),
+            clock: Clock::of(input),
             strategies,
             states,
             control,
-            plans: plans(input),
             worst_growth: worst_growth(input),
             locked: locked(input),
         })
@@ -133,6 +154,29 @@ impl Analysis {
         self.progress().words().map(|words| format!("{words}."))
     }
 
+    /// What people read for the name of an arm.
+    pub fn shown<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
+    /// How many sizes that never grow there are beside the target's.
+    pub fn fixed_sizes(&self) -> usize {
+        self.strategies.iter().filter(|strategy| strategy.role == Role::FixedSize).count()
+    }
+
+    /// What the sizes that never grow are called, above a column.
+    pub fn fixed_head(&self) -> &'static str {
+        if self.fixed_sizes() > 1 { "best fixed size" } else { "fixed size" }
+    }
+
+    /// The same in a sentence: of one there is no best.
+    pub fn fixed_words(&self) -> &'static str {
+        match self.fixed_sizes() {
+            0 | 1 => "the one size between that never grows",
+            _ => "the best of the sizes that never grow",
+        }
+    }
+
     /// The growing strategies.
     pub fn grown(&self) -> impl Iterator<Item = &Strategy> {
         self.strategies.iter().filter(|strategy| strategy.role == Role::Grown)
@@ -140,7 +184,7 @@ impl Analysis {
 }
 
 /// Names of the strategies, in the order of the trials.
-fn names(input: &Input) -> Vec<&str> {
+fn in_order(input: &Input) -> Vec<&str> {
     let mut names: Vec<&str> = vec![];
     for trial in &input.trials {
         if !names.contains(&trial.strategy.as_str()) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     comparison::{Comparison, Gap, Saving},
-    interval::{Interval, by_seed, holm, interval, p_value, seeds_needed},
+    interval::{Interval, by_seed, interval, seeds_needed},
     runs::{Cost, Run},
     strategy::{Role, Strategy},
+    tested::{self, Tested},
 };
 
 /// Budgets that differ by less than this count as equal: whole optimizer steps can't meet them
@@ -21,21 +22,18 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
         .collect();
     let per_seed = |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
     let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
-    // Of bounds there is no test.
     let all_reached = savings.iter().all(|saving| saving.reached);
-    let compute = if all_reached { per_seed(|s| s.compute) } else { BTreeMap::new() };
-    let compute: Vec<f64> = compute.into_values().collect();
+    let test = Tested::of(&per_seed(|s| s.compute)).filter(|_| all_reached);
     Comparison {
-        loss_difference: difference(strategy, control),
+        loss_difference: difference(strategy, control).map(|tested| tested.value),
         reached: [savings.iter().filter(|s| s.reached).count(), savings.len()],
         compute: over_seeds(|s| s.compute),
         sunk: over_seeds(|s| s.sunk),
         six_nd: over_seeds(|s| s.six_nd),
         tokens: over_seeds(|s| s.tokens),
         wall: over_seeds(|s| s.wall),
-        p: p_value(&compute),
-        p_corrected: None,
-        seeds_needed: seeds_needed(&compute),
+        seeds_needed: test.as_ref().and_then(|test| seeds_needed(test.values())),
+        test: test.filter(|test| test.p.is_some()),
         same_flops: equal(strategy, all, |s| s.train_flops),
         same_tokens: equal(strategy, all, |s| s.tokens),
         best_fixed_size: best_fixed_size(strategy, all),
@@ -43,19 +41,17 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
     }
 }
 
-/// Corrects the strategies' p-values for their number.
+/// Corrects the tests of the growing strategies for their number, question by question.
 pub fn correct(strategies: &mut [Strategy]) {
-    let p_values: Vec<f64> = strategies
-        .iter()
-        .filter_map(|s| s.comparison.as_ref().filter(|_| s.role == Role::Grown)?.p)
-        .collect();
-    let mut corrected = holm(&p_values).into_iter();
-    for strategy in strategies.iter_mut().filter(|strategy| strategy.role == Role::Grown) {
-        if let Some(comparison) =
-            strategy.comparison.as_mut().filter(|comparison| comparison.p.is_some())
-        {
-            comparison.p_corrected = corrected.next();
-        }
+    let questions: [fn(&mut Comparison) -> Option<&mut Tested>; 4] = [
+        |c| c.test.as_mut(),
+        |c| Some(&mut c.same_flops.as_mut()?.difference),
+        |c| Some(&mut c.same_tokens.as_mut()?.difference),
+        |c| Some(&mut c.best_fixed_size.as_mut()?.difference),
+    ];
+    for question in questions {
+        let grown = strategies.iter_mut().filter(|strategy| strategy.role == Role::Grown);
+        tested::correct(grown.filter_map(|s| s.comparison.as_mut()).filter_map(question));
     }
 }
 
@@ -80,13 +76,13 @@ fn saving(run: &Run, control: &Run) -> Option<Saving> {
 }
 
 /// Mean difference of final losses over the seeds that both have.
-pub fn difference(strategy: &Strategy, control: &Strategy) -> Option<Interval> {
-    let base: BTreeMap<usize, f64> =
-        by_seed(control.complete().map(|run| (run.replicate, run.last().loss)));
-    let own = by_seed(strategy.complete().map(|run| (run.replicate, run.last().loss)));
-    interval(
-        &own.into_iter().filter_map(|(seed, loss)| Some((seed, loss - base.get(&seed)?))).collect(),
-    )
+pub fn difference(strategy: &Strategy, control: &Strategy) -> Option<Tested> {
+    Tested::of(&paired(&strategy.losses(), &control.losses()))
+}
+
+/// Differences of values, seed by seed, where both have one.
+pub fn paired(own: &BTreeMap<usize, f64>, base: &BTreeMap<usize, f64>) -> BTreeMap<usize, f64> {
+    own.iter().filter_map(|(seed, value)| Some((*seed, value - base.get(seed)?))).collect()
 }
 
 /// The gap to the control of the target size whose budget is nearest, if it is near enough.

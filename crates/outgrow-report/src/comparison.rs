@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::interval::Interval;
+use crate::{interval::Interval, tested::Tested};
 
 /// A strategy against the control, seed by seed. A trial that never reached the control's loss is
 /// censored: it counts with the most that it can have saved, and the means that it is in are upper
@@ -26,10 +26,9 @@ pub struct Comparison {
     pub tokens: Option<Interval>,
     /// Wall time saved likewise.
     pub wall: Option<Interval>,
-    /// Of the test that `compute` is zero.
-    pub p: Option<f64>,
-    /// The same, corrected for the number of strategies (Holm).
-    pub p_corrected: Option<f64>,
+    /// `compute` tested against zero; none where a trial did not reach the loss, for of bounds
+    /// there is no test.
+    pub test: Option<Tested>,
     /// Seeds needed to find this saving with 80 % power.
     pub seeds_needed: Option<usize>,
     /// Final loss minus that of the target size with the same compute, its schedule annealed to
@@ -49,7 +48,17 @@ impl Comparison {
 
     /// Whether the saving is told from zero, all strategies asked at once.
     pub fn is_significant(&self) -> bool {
-        self.p_corrected.is_some_and(|p| p <= 0.05)
+        self.test.as_ref().is_some_and(Tested::is_significant)
+    }
+
+    /// The p-value of the saving, all strategies asked at once.
+    pub fn p_corrected(&self) -> Option<f64> {
+        self.test.as_ref()?.p_corrected
+    }
+
+    /// The compute saved with the interval that goes with that p-value.
+    pub fn compute_corrected(&self) -> Option<Interval> {
+        self.test.as_ref().map(|test| test.corrected).or(self.compute)
     }
 }
 
@@ -59,7 +68,7 @@ impl Comparison {
 pub struct Gap {
     pub against: String,
     /// The strategy's loss minus the control's.
-    pub difference: Interval,
+    pub difference: Tested,
 }
 
 /// What one trial saved on the way to its control's final loss.

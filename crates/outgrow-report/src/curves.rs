@@ -68,24 +68,39 @@ impl Strategy {
     }
 
     /// The mean change of loss around its growth events since the last evaluation before each, over
-    /// tokens since the event: a tenth of the shortest trial to both sides, over the events that
-    /// have so much room; over seeds.
-    pub fn around_growth(&self) -> Vec<(f64, Interval)> {
-        let reach =
-            self.runs.iter().map(|run| run.last().tokens / 10.0).fold(f64::INFINITY, f64::min);
-        let events =
-            self.runs.iter().flat_map(|run| run.growths.iter().map(move |growth| (run, growth.0)));
-        let has_room = |(run, at): &(&Run, f64)| {
-            at - run.curve[0].tokens >= reach && run.last().tokens - at >= reach
+    /// tokens since the event and over seeds: up to that evaluation, and from the first one after
+    /// the event. It reaches a tenth of the shortest trial to both sides, further where evaluations
+    /// are rarer than that, over the events that have so much room.
+    pub fn around_growth(&self) -> (MeanCurve, MeanCurve) {
+        let shortest = self.runs.iter().map(|run| run.last().tokens).fold(f64::INFINITY, f64::min);
+        let events = self.runs.iter().flat_map(|run| {
+            run.growths.iter().filter_map(move |growth| Around::new(run, growth.tokens))
+        });
+        let mut seen: Vec<Around> = events.collect();
+        let farthest = seen.iter().map(|event| event.after).fold(0.0, f64::max);
+        let reach = (shortest / 10.0).max(2.0 * farthest);
+        seen.retain(|event| event.has_room(reach));
+        let [before, after] = [|event: &Around| event.before, |event: &Around| event.after]
+            .map(|of| seen.iter().map(of).fold(0.0, f64::max));
+        let mean = |x: f64| {
+            let changes = seen.iter().map(|event| (event.run.replicate, event.change(x)));
+            Some((x, interval(&by_seed(changes))?))
         };
-        let seen: Vec<(&Run, f64)> = events.filter(has_room).collect();
-        if seen.is_empty() {
-            return vec![];
-        }
-        let change = |(run, at): &(&Run, f64), x: f64| (run.replicate, run.change_around(*at, x));
-        let mean =
-            |x: f64| Some((x, interval(&by_seed(seen.iter().map(|event| change(event, x))))?));
-        (0..GRID).filter_map(|i| mean(reach * (2.0 * i as f64 / (GRID - 1) as f64 - 1.0))).collect()
+        // Closer where the loss moves more.
+        let share = |i: usize| (i as f64 / (GRID - 1) as f64).powi(2);
+        let to = |from: f64| move |i: usize| from + (reach - from) * share(i);
+        let is_short = |from: f64| from >= reach;
+        let all = if is_short(before) || is_short(after) { 0 } else { GRID };
+        let left = (0..all).rev().map(to(before)).filter_map(|x| mean(-x));
+        (left.collect(), (0..all).map(to(after)).filter_map(mean).collect())
+    }
+
+    /// The mean change of loss by the growth itself, over the events and seeds that know it.
+    pub fn change_at_growth(&self) -> Option<f64> {
+        let changes = self.runs.iter().flat_map(|run| {
+            run.growths.iter().filter_map(move |event| Some((run.replicate, event.loss_change?)))
+        });
+        Some(interval(&by_seed(changes))?.mean)
     }
 
     /// FLOPs to reach each of `targets` as a fraction of the control's, over seeds (a mean of
@@ -128,18 +143,40 @@ fn logarithmic(first: f64, last: f64) -> impl Iterator<Item = f64> {
     (0..n).map(move |i| if i + 1 == GRID { last } else { first * ratio.powi(i as i32) })
 }
 
-impl Run {
-    /// Loss at `x` tokens from a growth at `at`, minus that of the last evaluation before the
-    /// growth. At the growth itself the loss is what it was: no line is drawn from before it to
+/// Places and means.
+type MeanCurve = Vec<(f64, Interval)>;
+
+/// A growth of a trial among its evaluations.
+struct Around<'a> {
+    run: &'a Run,
+    at: f64,
+    /// The loss of the last evaluation before it.
+    level: f64,
+    /// Tokens from that evaluation to the growth, and from the growth to the next.
+    before: f64,
+    after: f64,
+}
+
+impl<'a> Around<'a> {
+    /// None without evaluations on both sides.
+    fn new(run: &'a Run, at: f64) -> Option<Self> {
+        let next = run.curve.partition_point(|point| point.tokens <= at);
+        let (last, next) = (run.curve.get(next.checked_sub(1)?)?, run.curve.get(next)?);
+        let (before, after) = (at - last.tokens, next.tokens - at);
+        Some(Self { run, at, level: last.loss, before, after })
+    }
+
+    fn has_room(&self, reach: f64) -> bool {
+        let [first, last] = [&self.run.curve[0], self.run.last()].map(|point| point.tokens);
+        self.at - first >= reach && last - self.at >= reach
+    }
+
+    /// The loss at so many tokens from it, minus the level; no line is drawn from before it to
     /// after it.
-    fn change_around(&self, at: f64, x: f64) -> f64 {
-        let after = self.curve.partition_point(|point| point.tokens <= at);
-        let before = Point { tokens: at, ..self.curve[after.saturating_sub(1)] };
-        let known: Vec<Point> = match x <= 0.0 {
-            true => self.curve[..after].iter().copied().chain([before]).collect(),
-            false => std::iter::once(before).chain(self.curve[after..].iter().copied()).collect(),
-        };
-        interpolate(&known, Cost::Tokens, at + x) - before.loss
+    fn change(&self, x: f64) -> f64 {
+        let next = self.run.curve.partition_point(|point| point.tokens <= self.at);
+        let known = if x <= 0.0 { &self.run.curve[..next] } else { &self.run.curve[next..] };
+        interpolate(known, Cost::Tokens, self.at + x) - self.level
     }
 }
 

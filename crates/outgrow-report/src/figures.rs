@@ -5,12 +5,16 @@ mod around_growth;
 mod axis;
 mod axis_when;
 mod canvas;
+mod chart;
+mod clip;
 mod common;
 mod compute_saving;
+mod contrasts;
 mod figure;
 mod final_loss;
 mod font;
 mod iso_flop_gap;
+mod learning_rate;
 mod loss;
 mod measures;
 mod render;
@@ -18,6 +22,7 @@ mod saving_by_target;
 mod scaling;
 mod sheet;
 mod style;
+mod sweeps;
 mod timeline;
 
 pub use self::{
@@ -27,4 +32,5 @@ pub use self::{
     font::label,
     render::files,
     scaling::{Scaling, ScalingPoint, scaling},
+    sweeps::of_sweeps,
 };

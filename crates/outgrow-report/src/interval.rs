@@ -21,13 +21,39 @@ impl Interval {
     /// Student-t and not a bootstrap: a percentile bootstrap over 3 seeds covers 74 % instead of 95
     /// %.
     pub fn of(values: &[f64]) -> Option<Self> {
+        Self::at(values, 0.05)
+    }
+
+    /// The same with an interval that misses the mean with this probability.
+    pub fn at(values: &[f64], level: f64) -> Option<Self> {
         let n = values.len();
         if n == 0 {
             return None;
         }
         let (mean, variance) = mean_and_variance(values);
         let bounds = (n > 1).then(|| {
-            let half = student(n - 1).inverse_cdf(0.975) * (variance / n as f64).sqrt();
+            let half = student(n - 1).inverse_cdf(1.0 - level / 2.0) * (variance / n as f64).sqrt();
+            [mean - half, mean + half]
+        });
+        Some(Self { mean, bounds, n })
+    }
+
+    /// The difference of two means of seeds that are not the same, with Welch's interval; `n` is the
+    /// smaller number of seeds.
+    pub fn between(values: &[f64], base: &[f64]) -> Option<Self> {
+        let n = values.len().min(base.len());
+        if n == 0 {
+            return None;
+        }
+        let [own, other] = [values, base].map(mean_and_variance);
+        let mean = own.0 - other.0;
+        let (a, b) = (own.1 / values.len() as f64, other.1 / base.len() as f64);
+        let bounds = (n > 1).then(|| {
+            let of = |part: f64, n: usize| part * part / (n as f64 - 1.0);
+            let freedom = (a + b).powi(2) / (of(a, values.len()) + of(b, base.len()));
+            let freedom = if freedom.is_finite() { freedom } else { n as f64 - 1.0 };
+            let student = StudentsT::new(0.0, 1.0, freedom).expect("positive freedom");
+            let half = student.inverse_cdf(0.975) * (a + b).sqrt();
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })
@@ -145,6 +171,15 @@ mod tests {
         );
         assert_eq!(Interval::of(&[5.0]).expect("one value").bounds, None);
         assert_eq!(Interval::of(&[]), None);
+        // Welch: means 2 and 5, variances 1 and 4, n 3 and 3; freedom 2.941, t 3.22.
+        let [low, high] = Interval::between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0])
+            .and_then(|interval| interval.bounds)
+            .expect("more than one");
+        assert!(
+            (low + high + 6.0).abs() < 1e-9 && (high - low - 8.31).abs() < 0.02,
+            "{low} {high}"
+        );
+        assert_eq!(Interval::between(&[1.0], &[2.0, 3.0]).expect("some").bounds, None);
     }
 
     #[test]

@@ -7,34 +7,46 @@
 mod ablation;
 mod analysis;
 mod answer;
+mod clock;
 mod compare;
 mod comparison;
+mod contrast;
 mod curves;
 mod error;
 pub mod escape;
 mod figures;
 mod input;
 mod interval;
+mod jump;
 mod latex;
 mod markdown;
+mod names;
 mod numbers;
+mod pair;
 mod plans;
 mod provenance;
 mod report;
 mod runs;
 mod strategy;
+mod table;
 mod tables;
+mod tested;
 
 pub use self::{
     ablation::{Ablation, AblationRow},
     analysis::{Analysis, Progress},
     answer::{Answer, ControlState, Finding, Preserved, Quantity, Verdict},
+    clock::Clock,
     comparison::{Comparison, Gap, Saving},
+    contrast::Contrast,
     error::ReportError,
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,
+    jump::Jump,
+    pair::{Pair, PairArm, Side, files as pair_files, setting_lines},
     provenance::digest,
     report::{Report, report},
-    strategy::{Role, Strategy},
+    strategy::{Role, Strategy, Tried},
+    tested::Tested,
 };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
+    TrialState,
     growth::TransformKind,
     rows::{GrowthRow, TrialRow},
 };
@@ -18,14 +19,31 @@ pub struct Plan {
     pub tokens: f64,
     /// Parameters at the beginning.
     pub parameters: f64,
-    /// Tokens, kinds of the transforms, and parameters after.
-    pub stages: Vec<(f64, BTreeSet<TransformKind>, f64)>,
+    pub stages: Vec<Stage>,
+}
+
+/// A growth of a plan.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub tokens: f64,
+    /// The axes that it enlarged.
+    pub kinds: BTreeSet<TransformKind>,
+    /// Parameters after it.
+    pub parameters: f64,
+    /// Share of the trial's compute that was spent by then; none before the trial's end.
+    pub compute: Option<f64>,
+    /// Places of the new layers, from 0, each counted in the layers that were there by then.
+    pub layers: Vec<usize>,
 }
 
 /// The plans of the growing strategies, in the order of the sweep file.
-pub fn plans(input: &Input) -> Vec<Plan> {
+pub fn plans(input: &Input, names: &BTreeMap<String, String>) -> Vec<Plan> {
     let mut grown: BTreeMap<&str, Vec<&GrowthRow>> = BTreeMap::new();
     input.growths.iter().for_each(|row| grown.entry(&row.trial).or_default().push(row));
+    let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
+    input.curves.iter().for_each(|row| {
+        spent.insert(&row.trial, row.at.train_flops as f64);
+    });
     let mut plans: BTreeMap<(usize, usize), Plan> = BTreeMap::new();
     let mut order: Vec<&str> = vec![];
     for trial in input.trials.iter().filter(|trial| Role::of(&trial.kind) == Role::Grown) {
@@ -37,18 +55,25 @@ pub fn plans(input: &Input) -> Vec<Plan> {
         // All replicates of a plan grow alike; the one that has come furthest shows all of it.
         let known = plans.get(&(place, trial.plan)).map(|plan| plan.stages.len());
         if known.is_none_or(|known| known < rows.len()) {
-            plans.insert((place, trial.plan), plan(trial, rows));
+            let is_complete = trial.state == TrialState::Complete;
+            let all = spent.get(trial.trial.as_str()).copied().filter(|_| is_complete);
+            let name = &names[&trial.strategy];
+            plans.insert((place, trial.plan), plan(trial, rows, name, all));
         }
     }
     numbered(plans)
 }
 
-fn plan(trial: &TrialRow, rows: &[&GrowthRow]) -> Plan {
-    let stage = |row: &&GrowthRow| {
-        (row.at.tokens as f64, row.axes.iter().copied().collect(), row.parameters_after as f64)
+fn plan(trial: &TrialRow, rows: &[&GrowthRow], name: &str, all: Option<f64>) -> Plan {
+    let stage = |row: &&GrowthRow| Stage {
+        tokens: row.at.tokens as f64,
+        kinds: row.axes.iter().copied().collect(),
+        parameters: row.parameters_after as f64,
+        compute: all.map(|all| row.at.train_flops as f64 / all),
+        layers: row.new_layers.clone(),
     };
     Plan {
-        name: trial.strategy.clone(),
+        name: name.to_owned(),
         tokens: trial.tokens as f64,
         parameters: rows.first().map_or(0.0, |row| row.parameters_before as f64),
         stages: rows.iter().map(stage).collect(),

@@ -9,7 +9,8 @@ use crate::{
     escape::csv,
     figures::{self, Figure},
     input::Input,
-    latex, markdown, provenance, tables,
+    latex::{self, Width},
+    markdown, provenance, tables,
 };
 
 /// A finished report.
@@ -48,9 +49,12 @@ fn texts(analysis: &Analysis, answer: &Answer, figures: &[Figure]) -> Vec<(Strin
     ];
     for table in &tables {
         let path = |suffix: &str| format!("tables/{}.{suffix}", table.name);
-        files.push((path("csv"), csv(&table.rows)));
-        files.push((path("md"), markdown::table(&table.rows).into_bytes()));
-        files.push((path("tex"), latex::table(table).into_bytes()));
+        files.push((path("csv"), csv(&table.raw())));
+        files.push((path("md"), markdown::table(table).into_bytes()));
+        for width in Width::ALL {
+            let path = format!("tables/{}-{}.tex", table.name, width.suffix());
+            files.push((path, latex::table(table, width).into_bytes()));
+        }
     }
     files
 }

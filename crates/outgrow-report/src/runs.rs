@@ -19,8 +19,18 @@ pub struct Run {
     pub complete: bool,
     /// Its evaluations.
     pub curve: Vec<Point>,
-    /// Tokens at its growth events, and the axes that they enlarged.
-    pub growths: Vec<(f64, Vec<TransformKind>)>,
+    /// Its growth events.
+    pub growths: Vec<Event>,
+}
+
+/// A growth of a trial.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub tokens: f64,
+    /// The axes that it enlarged.
+    pub axes: Vec<TransformKind>,
+    /// Loss of the grown model on the probe batch minus that of the model before.
+    pub loss_change: Option<f64>,
 }
 
 impl Run {
@@ -103,7 +113,12 @@ impl<'a> Runs<'a> {
             .map_or(0.0, |row| row.at.train_flops.saturating_sub(row.operator_flops) as f64);
         let rows = self.curves.get(trial.trial.as_str())?;
         let curve: Vec<Point> = rows.iter().filter_map(|row| point(row, trial, source)).collect();
-        let growths = growths.iter().map(|row| (row.at.tokens as f64, row.axes.clone())).collect();
+        let event = |row: &&GrowthRow| Event {
+            tokens: row.at.tokens as f64,
+            axes: row.axes.clone(),
+            loss_change: row.loss_change,
+        };
+        let growths = growths.iter().map(event).collect();
         let (plan, replicate, complete) =
             (trial.plan, trial.replicate, trial.state == TrialState::Complete);
         (!curve.is_empty()).then_some(Run { plan, replicate, complete, curve, growths })

@@ -1,6 +1,6 @@
 //! Strategies, each at the best of its learning rates.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{TrialState, rows::TrialRow};
 use serde::Serialize;
@@ -17,6 +17,8 @@ use crate::{
 pub struct Strategy {
     /// Its name in the sweep.
     pub name: String,
+    /// What people read.
+    pub shown: String,
     /// What it is there for.
     pub role: Role,
     /// Its learning rate: of those that were tried, and that most trials completed, the one with
@@ -26,6 +28,10 @@ pub struct Strategy {
     pub learning_rates: usize,
     /// Whether its learning rate is the lowest or the highest that was tried, of several.
     pub is_at_the_edge: bool,
+    /// The point of the sweep's grid, beside the learning rate, that is as good; empty without one.
+    pub setting: String,
+    /// All that was tried, in the order of settings and learning rates.
+    pub tuning: Vec<Tried>,
     /// Its trials at that rate with at least one evaluation.
     #[serde(skip)]
     pub runs: Vec<Run>,
@@ -48,6 +54,9 @@ pub struct Strategy {
     /// Names of its plans by content.
     #[serde(skip)]
     pub plan_ids: BTreeSet<String>,
+    /// Whether its plans are drawn at random.
+    #[serde(skip)]
+    pub is_random: bool,
     /// Initializer, optimizer and learning rate at growth.
     #[serde(skip)]
     pub policy: [String; 3],
@@ -55,12 +64,20 @@ pub struct Strategy {
 
 impl Strategy {
     /// The strategy at its best learning rate; none without an evaluation.
-    pub fn new(input: &Input, runs: &Runs, name: &str) -> Option<Self> {
+    pub fn new(input: &Input, runs: &Runs, [name, shown]: [&str; 2]) -> Option<Self> {
         let trials: Vec<&TrialRow> =
             input.trials.iter().filter(|trial| trial.strategy == name).collect();
         let arms = arms(&trials, runs);
-        let rates: Vec<f64> = arms.iter().map(|arm| arm.learning_rate).collect();
-        let Arm { learning_rate, runs } = best(arms)?;
+        let mut tuning: Vec<Tried> = arms.iter().map(Arm::tried).collect();
+        let Arm { learning_rate, setting, runs, .. } = best(arms)?;
+        tuning.sort_by(|a, b| {
+            a.setting.cmp(&b.setting).then(a.learning_rate.total_cmp(&b.learning_rate))
+        });
+        for tried in &mut tuning {
+            tried.is_chosen = tried.learning_rate == learning_rate && tried.setting == setting;
+        }
+        let own = tuning.iter().filter(|tried| tried.setting == setting);
+        let rates: Vec<f64> = own.map(|tried| tried.learning_rate).collect();
         let complete = || runs.iter().filter(|run| run.complete);
         let over_seeds = |of: fn(&Point) -> f64| {
             interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))))
@@ -69,10 +86,13 @@ impl Strategy {
         let policy = &trials[0].policy;
         Some(Self {
             name: name.to_owned(),
+            shown: shown.to_owned(),
             role: Role::of(&trials[0].kind),
             learning_rate,
             learning_rates: rates.len(),
             is_at_the_edge: is_at_the_edge(learning_rate, &rates),
+            setting,
+            tuning,
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
             trials: trials.len(),
@@ -82,6 +102,7 @@ impl Strategy {
             tokens: over_seeds(|point| point.tokens),
             comparison: None,
             plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
+            is_random: trials[0].kind.starts_with("random"),
             policy: [
                 text(&policy.initializer),
                 text(&policy.optimizer),
@@ -94,6 +115,17 @@ impl Strategy {
     /// Its trials that were trained to their end.
     pub fn complete(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.complete)
+    }
+
+    /// The final loss of each seed, over the plans.
+    pub fn losses(&self) -> BTreeMap<usize, f64> {
+        by_seed(self.complete().map(|run| (run.replicate, run.last().loss)))
+    }
+
+    /// The compute that each seed saved, over the plans; none without a comparison.
+    pub fn savings(&self) -> BTreeMap<usize, f64> {
+        let all = self.comparison.iter().flat_map(|comparison| &comparison.savings);
+        by_seed(all.map(|saving| (saving.replicate, saving.compute)))
     }
 
     /// Its complete trial of a seed: the first plan's, where there are several.
@@ -128,13 +160,44 @@ impl Role {
     }
 }
 
-/// One learning rate of a strategy.
+/// A learning rate of a strategy, at a point of the sweep's grid.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Tried {
+    pub learning_rate: f64,
+    pub setting: String,
+    pub trials: usize,
+    pub complete: usize,
+    /// Trials that diverged or failed.
+    pub lost: usize,
+    /// Over seeds; none where no trial is complete.
+    pub final_loss: Option<Interval>,
+    /// Whether the strategy is judged by it.
+    pub is_chosen: bool,
+}
+
 struct Arm {
     learning_rate: f64,
+    setting: String,
+    trials: usize,
+    lost: usize,
     runs: Vec<Run>,
 }
 
 impl Arm {
+    fn tried(&self) -> Tried {
+        let complete = || self.runs.iter().filter(|run| run.complete);
+        Tried {
+            learning_rate: self.learning_rate,
+            setting: self.setting.clone(),
+            trials: self.trials,
+            complete: complete().count(),
+            lost: self.lost,
+            final_loss: interval(&by_seed(complete().map(|run| (run.replicate, run.last().loss)))),
+            is_chosen: false,
+        }
+    }
+
     /// For choosing: more complete trials first, then the lower mean final loss.
     fn merit(&self) -> (usize, f64) {
         let finals: Vec<f64> =
@@ -143,18 +206,21 @@ impl Arm {
     }
 }
 
-/// The learning rates of a strategy in the order of its trials.
+/// What was tried of a strategy, in the order of its trials.
 fn arms(trials: &[&TrialRow], runs: &Runs) -> Vec<Arm> {
     let mut arms: Vec<Arm> = vec![];
     for trial in trials {
-        let at = arms
-            .iter()
-            .position(|arm| arm.learning_rate == trial.learning_rate)
-            .unwrap_or_else(|| {
-                arms.push(Arm { learning_rate: trial.learning_rate, runs: vec![] });
-                arms.len() - 1
-            });
-        arms[at].runs.extend(runs.run(trial));
+        let is_own =
+            |arm: &Arm| arm.learning_rate == trial.learning_rate && arm.setting == trial.setting;
+        let at = arms.iter().position(is_own).unwrap_or_else(|| {
+            let (learning_rate, setting) = (trial.learning_rate, trial.setting.clone());
+            arms.push(Arm { learning_rate, setting, trials: 0, lost: 0, runs: vec![] });
+            arms.len() - 1
+        });
+        let arm = &mut arms[at];
+        arm.trials += 1;
+        arm.lost += usize::from(is_lost(trial));
+        arm.runs.extend(runs.run(trial));
     }
     arms
 }
@@ -166,6 +232,7 @@ fn best(arms: Vec<Arm>) -> Option<Arm> {
         n_a.cmp(&n_b)
             .then(loss_a.total_cmp(&loss_b))
             .then(b.learning_rate.total_cmp(&a.learning_rate))
+            .then_with(|| b.setting.cmp(&a.setting))
     };
     arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)
 }

@@ -1,27 +1,31 @@
 //! The tables of a report.
 
+mod contrasts;
+mod conventions;
+mod tuning;
+
 use crate::{
     analysis::Analysis,
-    comparison::Comparison,
+    comparison::{Comparison, Gap},
     interval::Interval,
-    numbers::{dash, p_text, plus_minus},
-    strategy::Role,
+    numbers::{p_text, plus_minus},
+    strategy::{Role, Strategy},
+    table::{
+        Best::{Highest, Lowest},
+        Cell, Column, Table,
+    },
 };
-
-/// A table in a report: the same in every format.
-pub struct Table {
-    /// Name of its files.
-    pub name: &'static str,
-    /// What a paper would print above it.
-    pub caption: String,
-    /// Its cells, the header first.
-    pub rows: Vec<Vec<String>>,
-}
 
 /// All that the sweep has rows for. Each says it where what it shows is not the whole.
 pub fn all(analysis: &Analysis) -> Vec<Table> {
-    let all =
-        [Some(summary(analysis)), controls(analysis), conventions(analysis), policies(analysis)];
+    let all = [
+        Some(summary(analysis)),
+        controls(analysis),
+        contrasts::table(analysis),
+        tuning::table(analysis),
+        conventions::table(analysis),
+        policies(analysis),
+    ];
     let noted = |table: Table| match analysis.note() {
         Some(note) => Table { caption: format!("{note} {}", table.caption), ..table },
         None => table,
@@ -29,129 +33,171 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
     all.into_iter().flatten().map(noted).collect()
 }
 
-/// The names of columns, each between bars.
-fn header(names: &str) -> Vec<Vec<String>> {
-    vec![names.split(" | ").map(str::to_owned).collect()]
+/// What the captions say of ± beside a verdict.
+const CORRECTED: &str = "± is half a 95 % interval over seeds, corrected (Holm) where there is a \
+                         p-value or a verdict: it excludes 0 exactly where p is below 5 %";
+
+fn name(analysis: &Analysis, name: &str) -> Cell {
+    Cell::Name([name.to_owned(), analysis.shown(name).to_owned()])
 }
 
-fn number(interval: Option<Interval>, digits: usize) -> String {
-    interval.map_or_else(dash, |interval| plus_minus(&interval, digits))
+fn number(interval: Option<Interval>, digits: usize) -> Cell {
+    interval.map_or(Cell::Missing, |interval| {
+        Cell::Number(plus_minus(&interval, digits), interval.mean)
+    })
+}
+
+fn gap(gap: Option<&Gap>) -> Cell {
+    number(gap.map(|gap| gap.difference.corrected), 3)
 }
 
 /// A saving in per cent; an upper bound where some trial did not reach the loss.
-fn saved(comparison: Option<&Comparison>, of: fn(&Comparison) -> Option<Interval>) -> String {
-    let bound = if comparison.is_some_and(Comparison::is_censored) { "≤ " } else { "" };
-    let value = comparison.and_then(of).map(|saving| saving.map(|v| 100.0 * v));
-    value.map_or_else(dash, |value| format!("{bound}{}", plus_minus(&value, 1)))
+fn saved(comparison: Option<&Comparison>, value: Option<Interval>) -> Cell {
+    let value = value.map(|saving| saving.map(|v| 100.0 * v));
+    match (number(value, 1), comparison.is_some_and(Comparison::is_censored)) {
+        (Cell::Number(text, _), true) => Cell::Text(format!("≤ {text}")),
+        (cell, _) => cell,
+    }
 }
 
-const SUMMARY: &str = "\
-    Growth strategies against training from scratch, each at the best of its learning rates; \
-    compute and time saved on the way to the final loss of the control, every FLOP counted; \
-    p-values after Holm's correction; seeds needed for 80 % power; ± is half a 95 % interval.";
+/// Strategies by a value, the lowest first; those without one come last.
+fn sorted<'a>(
+    strategies: impl Iterator<Item = &'a Strategy>,
+    by: impl Fn(&Strategy) -> Option<f64>,
+) -> Vec<&'a Strategy> {
+    let mut all: Vec<&Strategy> = strategies.collect();
+    let value = |strategy: &&Strategy| by(strategy).unwrap_or(f64::INFINITY);
+    all.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    all
+}
+
+/// The lowest final loss first.
+fn by_loss(strategy: &Strategy) -> Option<f64> {
+    strategy.final_loss.map(|loss| loss.mean)
+}
 
 /// One row for each strategy.
 fn summary(analysis: &Analysis) -> Table {
-    let mut rows = header(
-        "strategy | plans | seeds | learning rate | final loss | vs control | compute (TFLOP) \
-         | reached | compute saved (%) | p (Holm) | seeds needed | time saved (%)",
+    let columns = vec![
+        Column::text("strategy", 0),
+        Column::new("plans", 9),
+        Column::new("n", 4),
+        Column::new("learning rate", 6),
+        Column::new("final loss", 1).best(Lowest),
+        Column::new("vs control", 8),
+        Column::new(&format!("vs {}", analysis.fixed_head()), 3).best(Lowest),
+        Column::new("compute (TFLOP)", 10),
+        Column::new("reached", 7),
+        Column::new("compute saved (%)", 2).best(Highest),
+        Column::new("p (Holm)", 5),
+        Column::new("seeds needed", 12),
+        Column::new("time saved (%)", 11).best(Highest),
+    ];
+    let strategies = sorted(analysis.strategies.iter(), by_loss);
+    let caption = format!(
+        "Arms by final validation loss (nats per token), each at the best of its learning rates. \
+         Compute saved on the way to the final loss of the control, every FLOP counted; \
+         differences are paired by seed; n seeds. {CORRECTED}."
     );
-    for strategy in &analysis.strategies {
-        let comparison = strategy.comparison.as_ref().filter(|_| strategy.role != Role::Annealed);
-        rows.push(vec![
-            strategy.name.clone(),
-            strategy.plans.to_string(),
-            strategy.seeds.to_string(),
-            strategy.learning_rate.to_string(),
-            number(strategy.final_loss, 3),
-            number(strategy.comparison.as_ref().and_then(|c| c.loss_difference), 3),
-            strategy.train_flops.map_or_else(dash, |flops| format!("{:.3}", flops.mean / 1e12)),
-            comparison.map_or_else(dash, |c| format!("{}/{}", c.reached[0], c.reached[1])),
-            saved(comparison, |c| c.compute),
-            comparison.and_then(|c| c.p_corrected).map_or_else(dash, p_text),
-            comparison.and_then(|c| c.seeds_needed).map_or_else(dash, |n| n.to_string()),
-            saved(comparison, |c| c.wall),
-        ]);
-    }
-    Table { name: "summary", caption: SUMMARY.into(), rows }
+    let rows = strategies.iter().map(|strategy| summary_row(analysis, strategy)).collect();
+    Table { name: "summary", caption, columns, rows }
 }
 
-const CONTROLS: &str = "\
-    Final loss minus that of three controls, in nats, paired by seed: the target size after the \
-    same tokens; the target size with the same compute and a schedule annealed to it; the best \
-    size that never grows, with the same compute. Below 0, growing is better.";
+fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
+    let any = strategy.comparison.as_ref();
+    let comparison = any.filter(|_| strategy.role != Role::Annealed);
+    let steady = comparison.filter(|_| analysis.clock.is_steady());
+    let text = |text: Option<String>| text.map_or(Cell::Missing, Cell::Text);
+    vec![
+        name(analysis, &strategy.name),
+        strategy.plans.to_string().into(),
+        strategy.seeds.to_string().into(),
+        strategy.learning_rate.to_string().into(),
+        number(strategy.final_loss, 3),
+        number(any.and_then(|c| c.loss_difference), 3),
+        gap(any.filter(|_| strategy.role == Role::Grown).and_then(|c| c.best_fixed_size.as_ref())),
+        text(strategy.train_flops.map(|flops| format!("{:.3}", flops.mean / 1e12))),
+        text(comparison.map(|c| format!("{}/{}", c.reached[0], c.reached[1]))),
+        saved(comparison, comparison.and_then(Comparison::compute_corrected)),
+        text(comparison.and_then(Comparison::p_corrected).map(p_text)),
+        text(comparison.and_then(|c| c.seeds_needed).map(|n| n.to_string())),
+        saved(steady, steady.and_then(|c| c.wall)),
+    ]
+}
 
 /// The growing strategies against the three controls that reviewers ask for; none without one.
 fn controls(analysis: &Analysis) -> Option<Table> {
-    let mut rows = header(
-        "strategy | same tokens | against | same compute, annealed | against | best fixed size \
-         | against",
+    let kinds: [(String, fn(&Comparison) -> Option<&Gap>); 3] = [
+        ("same tokens".into(), |c| c.same_tokens.as_ref()),
+        ("same compute, annealed".into(), |c| c.same_flops.as_ref()),
+        (analysis.fixed_head().into(), |c| c.best_fixed_size.as_ref()),
+    ];
+    let order = |strategy: &Strategy| {
+        let comparison = strategy.comparison.as_ref()?;
+        let gap = kinds.iter().rev().find_map(|(_, of)| of(comparison))?;
+        Some(gap.difference.value.mean)
+    };
+    let strategies = sorted(analysis.grown().filter(|s| s.comparison.is_some()), order);
+    let mut columns = vec![Column::text("strategy", 0)];
+    let mut rows: Vec<Vec<Cell>> =
+        strategies.iter().map(|strategy| vec![name(analysis, &strategy.name)]).collect();
+    for (rank, (head, of)) in (1..).zip(kinds) {
+        let gaps: Vec<Option<&Gap>> =
+            strategies.iter().map(|s| s.comparison.as_ref().and_then(of)).collect();
+        let mut against: Vec<&str> =
+            gaps.iter().flatten().map(|gap| gap.against.as_str()).collect();
+        against.dedup();
+        // Only where they differ they take a column.
+        let several = against.len() > 1;
+        let head = match against.first() {
+            Some(only) if !several => format!("{head}: {}", analysis.shown(only)),
+            _ => head,
+        };
+        columns.push(Column::new(&head, rank).best(Lowest));
+        columns.extend(several.then(|| Column::text("against", rank)));
+        for (row, own) in rows.iter_mut().zip(gaps) {
+            row.push(gap(own));
+            let against = own.map_or(Cell::Missing, |gap| name(analysis, &gap.against));
+            row.extend(several.then_some(against));
+        }
+    }
+    let caption = format!(
+        "Final loss minus that of three controls, in nats, paired by seed: the target size after \
+         the same tokens; the target size with the same compute and a schedule annealed to it; \
+         {}, with the same compute. Below 0, growing is better. {CORRECTED}.",
+        analysis.fixed_words()
     );
-    for strategy in analysis.grown() {
-        let comparison = strategy.comparison.as_ref()?;
-        let gaps = [&comparison.same_tokens, &comparison.same_flops, &comparison.best_fixed_size];
-        let cells = gaps.iter().flat_map(|gap| match gap {
-            Some(gap) => [plus_minus(&gap.difference, 3), gap.against.clone()],
-            None => [dash(), dash()],
-        });
-        rows.push([strategy.name.clone()].into_iter().chain(cells).collect());
-    }
-    (rows.len() > 1).then(|| Table { name: "controls", caption: CONTROLS.into(), rows })
-}
-
-const CONVENTIONS: &str = "\
-    The saving on the way to the control's final loss as different papers would state it. \
-    All-in counts every FLOP since the smallest model, what an operator spends on itself \
-    included; sunk takes the model before its first growth as given (bert2BERT, LiGO, LEMON). A \
-    multiply-add counts 2 and the backward pass twice the forward; 6ND is six times the \
-    parameters without embeddings times the tokens. The ratio of computes is \
-    1 / (1 − saving of the mean); G_stack, MSG and CompoundGrow state it minus 1.";
-
-/// The same saving as others would state it.
-fn conventions(analysis: &Analysis) -> Option<Table> {
-    let mut rows =
-        header("strategy | all-in (%) | sunk (%) | 6ND (%) | tokens (%) | time (%) | ratio");
-    for strategy in analysis.grown() {
-        let comparison = strategy.comparison.as_ref()?;
-        let some = Some(comparison);
-        let ratio = comparison.compute.map(|saving| 1.0 / (1.0 - saving.mean));
-        let mark = if comparison.is_censored() { "≤ " } else { "" };
-        rows.push(vec![
-            strategy.name.clone(),
-            saved(some, |c| c.compute),
-            saved(some, |c| c.sunk),
-            saved(some, |c| c.six_nd),
-            saved(some, |c| c.tokens),
-            saved(some, |c| c.wall),
-            ratio.map_or_else(dash, |ratio| format!("{mark}{ratio:.2}")),
-        ]);
-    }
-    (rows.len() > 1).then(|| Table { name: "conventions", caption: CONVENTIONS.into(), rows })
+    (!rows.is_empty()).then(|| Table { name: "controls", caption, columns, rows })
 }
 
 const POLICIES: &str = "\
-    Growth policies under the same plans: differences to the first of each group, paired by \
-    seed.";
+    Growth policies under the same plans: differences to the first of each group, paired by seed; \
+    ± is half a 95 % interval over seeds, each for itself.";
 
 /// Strategies that differ in their policies only; none where there are none.
 fn policies(analysis: &Analysis) -> Option<Table> {
-    let mut rows = header(
-        "strategy | initializer | optimizer | learning rate | final loss | vs first | saving \
-         vs first (points)",
-    );
-    for ablation in &analysis.ablations {
-        for row in &ablation.rows {
-            let [initializer, optimizer, learning_rate] = row.policy.clone();
-            rows.push(vec![
-                row.strategy.clone(),
-                initializer,
-                optimizer,
-                learning_rate,
-                number(row.final_loss, 3),
-                number(row.difference, 3),
-                number(row.saving_difference.map(|saving| saving.map(|v| 100.0 * v)), 1),
-            ]);
-        }
-    }
-    (rows.len() > 1).then(|| Table { name: "policies", caption: POLICIES.into(), rows })
+    let columns = vec![
+        Column::text("strategy", 0),
+        Column::text("initializer", 5),
+        Column::text("optimizer", 4),
+        Column::text("learning rate", 3),
+        Column::new("final loss", 1).best(Lowest),
+        Column::new("vs first", 2),
+        Column::new("saving vs first (points)", 2),
+    ];
+    let all = || analysis.ablations.iter().flat_map(|ablation| &ablation.rows);
+    let row = |row: &crate::ablation::AblationRow| {
+        let said = row.policy.iter().enumerate().map(|(part, text)| {
+            let differs = all().any(|other| other.policy[part] != *text);
+            if differs { Cell::Text(text.replace('_', " ")) } else { Cell::Missing }
+        });
+        let numbers = [
+            number(row.final_loss, 3),
+            number(row.difference, 3),
+            number(row.saving_difference.map(|saving| saving.map(|v| 100.0 * v)), 1),
+        ];
+        [name(analysis, &row.strategy)].into_iter().chain(said).chain(numbers).collect()
+    };
+    let rows: Vec<Vec<Cell>> = all().map(row).collect();
+    (!rows.is_empty()).then(|| Table { name: "policies", caption: POLICIES.into(), columns, rows })
 }

@@ -1,103 +1,22 @@
 //! Reports of made-up rows whose truth is known.
 
+mod made;
+
+use made::{SEEDS, curve, input, policy};
+
 use outgrow_core::{
     TrialState,
-    edit::Initializer,
-    event::{Diagnosis, Position},
-    growth::TransformKind,
-    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth, Phase},
-    rows::{CurveRow, GrowthRow, TrialRow},
+    event::Diagnosis,
+    plan::OptimizerAtGrowth,
+    rows::{CurveRow, TrialRow},
     stream::{Stream, stream},
+    sweep::ContrastSpec,
 };
 use outgrow_report::{
-    Analysis, ControlState, Finding, Input, Interval, Quantity, Report, ReportError, Scaling,
-    ScalingPoint, Strategy, Verdict, report, scaling,
+    Analysis, ControlState, Finding, Input, Interval, Pair, Quantity, Report, ReportError, Scaling,
+    ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
-
-const SEEDS: usize = 3;
-
-/// Losses that fall as a straight line over the logarithm of compute; a strategy that saves the
-/// share s is the same line at 1 − s of the compute.
-fn curve(trial: &str, seed: usize, saving: f64, evaluations: u64, curves: &mut Vec<CurveRow>) {
-    for n in 1..=evaluations {
-        let train_flops = n * 1_000_000;
-        let loss = 6.0 - 0.5 * (train_flops as f64 / (1.0 - saving)).ln() / 2.0 + 0.1 * seed as f64;
-        let at = Position {
-            step: n,
-            tokens: n * 100,
-            train_flops: train_flops.into(),
-            wall_seconds: n as f64 * 0.5,
-        };
-        curves.push(CurveRow { trial: trial.into(), at, val_loss: Some(loss) });
-    }
-}
-
-/// A control, and strategies with a known saving.
-fn input(savings: &[(&str, f64)]) -> Input {
-    let (mut trials, mut curves, mut growths) = (vec![], vec![], vec![]);
-    for (name, saving) in [("from_scratch", 0.0)].iter().chain(savings) {
-        for replicate in 0..SEEDS {
-            let trial = format!("{name}-{replicate}");
-            curve(&trial, replicate, *saving, 40, &mut curves);
-            let kind = if *name == "from_scratch" { "from_scratch" } else { "random" };
-            let (strategy, kind) = ((*name).to_owned(), kind.to_owned());
-            trials.push(TrialRow {
-                trial: trial.clone(),
-                strategy,
-                kind: kind.clone(),
-                plan: 0,
-                replicate,
-                state: TrialState::Complete,
-                tokens: 4000,
-                learning_rate: 1e-3,
-                setting: String::new(),
-                plan_id: (*name).to_owned(),
-                policy: policy(OptimizerAtGrowth::KeepEntryAge),
-                phases: vec![Phase { tokens: 0, non_embedding: 100 }],
-            });
-            if kind != "from_scratch" {
-                growths.push(GrowthRow {
-                    trial,
-                    at: Position {
-                        step: 9,
-                        tokens: 900,
-                        train_flops: 9_000_000,
-                        wall_seconds: 4.5,
-                    },
-                    operator_flops: 0,
-                    axes: vec![TransformKind::HiddenExpansion],
-                    preserving: true,
-                    diagnosis: None,
-                    error: Some(1e-7),
-                    tolerance: 1e-5,
-                    parameters_before: 10,
-                    parameters_after: 30,
-                });
-            }
-        }
-    }
-    let [sweep, id, spec, data] = ["made_up", "0123", "version = 1", "abcd"].map(str::to_owned);
-    Input {
-        sweep,
-        id,
-        spec,
-        words: Default::default(),
-        data,
-        environments: vec![],
-        trials,
-        curves,
-        growths,
-    }
-}
-
-fn policy(optimizer: OptimizerAtGrowth) -> GrowthPolicy {
-    GrowthPolicy {
-        initializer: Initializer::Copy,
-        optimizer,
-        learning_rate: LearningRateAtGrowth::Unchanged,
-    }
-}
 
 fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
     analysis.strategies.iter().find(|strategy| strategy.name == name).expect("the strategy")
@@ -130,13 +49,13 @@ fn a_planted_saving_is_found() {
     // averaged away, and the number is the most that can have been saved.
     assert_eq!((found("wastes_20").reached, found("wastes_20").is_censored()), ([0, 3], true));
     // Of a bound there is no test, and no number of seeds that would tell.
-    let tests = |name| (found(name).p_corrected.is_some(), found(name).seeds_needed.is_some());
+    let tests = |name| (found(name).p_corrected().is_some(), found(name).seeds_needed.is_some());
     assert_eq!([tests("saves_30"), tests("wastes_20")], [(true, true), (false, false)]);
     assert!(mean(found("wastes_20").compute).abs() < 1e-12);
     for text in [
         "; of the growing strategies, 1 of 3 reach it with less compute, ",
-        "saves_30 vs from_scratch: compute saved | 30 % | [30, 30] | 3 | less compute\n",
-        "wastes_20 vs from_scratch: compute saved | at most 0 % | – | 3 | reached it in 0 of 3 \
+        "saves 30 vs from scratch: compute saved | 30 % | [30, 30] | 3 | less compute\n",
+        "wastes 20 vs from scratch: compute saved | at most 0 % | – | 3 | reached it in 0 of 3 \
          trials\n",
         "All 9 growth events that claim to preserve the function were within",
     ] {
@@ -155,7 +74,7 @@ fn every_file_is_there_and_the_same_again() {
         "loss_vs_wall_time",
         "growth_timeline",
         "loss_around_growth",
-        "final_loss_vs_flops",
+        "final_loss",
         "compute_saving",
         "compute_to_target",
         "iso_flop_gap",
@@ -184,12 +103,12 @@ fn every_file_is_there_and_the_same_again() {
     };
     let svg = text("figures/loss_vs_flops-single.svg");
     assert!(
-        svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats)</text>"),
+        svg.contains("width=\"234pt\"") && svg.contains(">Validation loss (nats/token)</text>"),
         "text must stay text"
     );
     assert!(
-        text("tables/summary.tex").contains("\\toprule")
-            && text("tables/summary.tex").contains("from\\_scratch")
+        text("tables/summary-double.tex").contains("\\toprule")
+            && text("tables/summary-double.tex").contains("from scratch")
     );
     assert!(text("provenance.json").contains("\"evaluations\": 360"));
 }
@@ -320,7 +239,7 @@ fn each_strategy_is_judged_at_its_best_learning_rate() {
     );
     assert!(
         said(&report(&made).expect("a report"))
-            .contains("ot tuned for certain: from_scratch, grown did best")
+            .contains("ot tuned for certain: from scratch, grown did best")
     );
     // One good trial of a rate whose others were lost does not make it the best.
     let lost = |trial: &&mut TrialRow| trial.learning_rate > 2e-3 && trial.replicate > 0;
@@ -363,12 +282,13 @@ fn the_controls_of_the_same_budget_are_found() {
         Some("from_scratch")
     );
     assert!(
-        (comparison.same_flops.expect("a gap").difference.mean - 0.25 * 0.8f64.ln()).abs() < 1e-9
+        (comparison.same_flops.expect("a gap").difference.value.mean - 0.25 * 0.8f64.ln()).abs()
+            < 1e-9
     );
     let best = comparison.best_fixed_size.expect("a gap");
     assert!(
         best.against == "smaller"
-            && (best.difference.mean - 0.25 * (0.8f64 / 0.7).ln()).abs() < 1e-9
+            && (best.difference.value.mean - 0.25 * (0.8f64 / 0.7).ln()).abs() < 1e-9
     );
 }
 
@@ -387,7 +307,7 @@ fn policies_under_the_same_plans_are_compared_with_each_other() {
     };
     assert_eq!((ablation.base.as_str(), ablation.rows[1].policy[1].as_str()), ("keeps", "reset"));
     assert!((mean(ablation.rows[1].saving_difference) - 0.1).abs() < 0.01);
-    assert!(made.files.iter().any(|(path, _)| path == "tables/policies.tex"));
+    assert!(made.files.iter().any(|(path, _)| path == "tables/policies-single.tex"));
 }
 
 #[test]
@@ -576,7 +496,8 @@ fn half_a_sweep_is_preliminary_and_one_without_a_control_says_so() {
     }
     let captions = text("README.md").matches("Preliminary: 1 trials").count();
     let figures = made.files.iter().filter(|(path, _)| path.ends_with("-double.png")).count();
-    assert_eq!(captions, 1 + tables + figures);
+    // Each table has two widths.
+    assert_eq!(captions, 1 + tables / 2 + figures);
     assert!(text("figures/figures.tex").contains("Preliminary: 1 trials"));
     let mut without = input(&[("a", 0.3)]);
     without.trials.retain(|trial| trial.kind != "from_scratch");
@@ -736,4 +657,79 @@ fn a_mean_does_not_jump_where_a_trial_ends() {
             String::from_utf8_lossy(readme).contains("from there on the others are thin lines");
         assert_eq!(says_so, more > 0, "{lengths:?}");
     }
+}
+
+#[test]
+fn arms_are_contrasted_seed_by_seed() {
+    let mut made = input(&[("a", 0.3), ("b", 0.1)]);
+    let pair = |a: &str, b: &str| ContrastSpec { a: a.into(), b: b.into() };
+    made.words.contrasts =
+        vec![pair("a", "b"), pair("b", "from_scratch"), pair("a", "without_an_evaluation")];
+    let made = report(&made).expect("a report");
+    let [first, second] = &made.analysis.contrasts[..] else {
+        panic!("two: {:?}", made.analysis.contrasts)
+    };
+    let mean = |tested: &Option<Tested>| tested.as_ref().expect("a test").value.mean;
+    assert!((mean(&first.loss) - 0.25 * (0.7f64 / 0.9).ln()).abs() < 1e-9);
+    assert!((mean(&first.saving) - 0.2).abs() < 0.01);
+    // The control saves nothing against itself.
+    assert!((mean(&second.saving) - 0.1).abs() < 0.01);
+    assert!(said(&made).contains("a vs b: contrast, final loss | −0.063 nats"), "{}", said(&made));
+    let sentence = made.answer.contrasted(str::to_owned).expect("a sentence");
+    assert!(sentence.starts_with("Contrasts: a ends lower than b (−0.063 nats"), "{sentence}");
+}
+
+#[test]
+fn a_jump_after_growth_is_told() {
+    let mut made = input(&[("jumps", 0.3), ("smooth", 0.3)]);
+    for row in made.curves.iter_mut().filter(|row| row.trial.starts_with("jumps")) {
+        if row.at.step == 10 {
+            row.val_loss = row.val_loss.map(|loss| loss + 1.4);
+        }
+    }
+    let made = report(&made).expect("a report");
+    let jumps = &made.analysis.jumps;
+    assert_eq!((jumps.len(), jumps[0].strategy.as_str(), jumps[0].tokens), (1, "jumps", 100.0));
+    assert!(jumps[0].is_rate_unchanged && (1.3..1.4).contains(&jumps[0].rise.mean), "{jumps:?}");
+    let text = "The loss jumps after growth by more than the seeds' spread: jumps +1.374 nats \
+                within 100 tokens (the learning rate goes on";
+    assert!(said(&made).contains(text), "{}", said(&made));
+}
+
+#[test]
+fn times_of_a_busy_machine_are_not_drawn() {
+    let mut made = input(&[("a", 0.3)]);
+    let has_times = |made: &Report| made.files.iter().any(|(path, _)| path.contains("wall_time"));
+    assert!(has_times(&report(&made).expect("a report")));
+    for row in made.curves.iter_mut().filter(|row| row.trial == "a-1") {
+        row.at.wall_seconds *= 1.5;
+    }
+    let busy = report(&made).expect("a report");
+    assert!(!has_times(&busy));
+    let text = |made: &Report, name: &str| {
+        let (_, bytes) = made.files.iter().find(|(path, _)| path == name).expect("a file");
+        String::from_utf8(bytes.clone()).expect("text")
+    };
+    assert!(text(&busy, "README.md").contains("one took 1.5 times as long as another"));
+    assert!(!text(&busy, "tables/conventions.md").contains("time (%)"));
+}
+
+#[test]
+fn two_sweeps_are_put_beside_each_other() {
+    let a = input(&[("both", 0.3), ("first", 0.1)]);
+    let mut b = input(&[("both", 0.1)]);
+    (b.sweep, b.id, b.spec) = ("other".into(), "4567".into(), "version = 2".into());
+    let pair = Pair::new(&a, &b).expect("a comparison");
+    let arms: Vec<&str> = pair.arms.iter().map(|arm| arm.strategy.as_str()).collect();
+    assert_eq!(arms, ["from_scratch", "both", "first"]);
+    let both = pair.arms[1].paired.as_ref().expect("pairs");
+    assert!((both.value.mean - 0.25 * (0.9f64 / 0.7).ln()).abs() < 1e-9, "{both:?}");
+    let text = pair.to_string();
+    assert!(text.contains("version 1 → 2") && text.contains("B ends higher"), "{text}");
+    assert!(pair_files(&pair).expect("files").len() > 15);
+    // Without a seed in common the means are compared.
+    b.trials.iter_mut().for_each(|trial| trial.seed += 50);
+    let pair = Pair::new(&a, &b).expect("a comparison");
+    assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
+    assert!(pair.to_string().contains("no seed in common"));
 }

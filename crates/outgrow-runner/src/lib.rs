@@ -16,7 +16,7 @@ pub use holder::{is_dead, this_process};
 pub use reaper::HEARTBEAT_EVERY;
 pub use spool::Spool;
 pub use supervise::{Ended, SupervisorEvent, WorkerPool, supervise};
-pub use worker::{Failure, Train, Trained, Work, work};
+pub use worker::{Failure, Tidy, Train, Trained, Work, work};
 
 use thiserror::Error;
 

@@ -7,12 +7,12 @@ use std::{
 };
 
 use outgrow_core::{
-    Event, Trial,
+    Event, KeepFinal, Trial,
     event::{Control, Outcome, Receiver},
     sweep::memory::more_micro_batches,
 };
 use outgrow_failpoint::Point;
-use outgrow_store::{Claim, Environment, Holder, Memory, Store, StoreError};
+use outgrow_store::{Claim, Environment, Holder, Memory, Recorded, Store, StoreError};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -65,10 +65,19 @@ pub struct Work<'a> {
     pub stacked: &'a dyn Fn(&Trial) -> usize,
     /// A trial's folder, for what the database can't take yet.
     pub folder: &'a dyn Fn(&Trial) -> PathBuf,
+    pub tidy: Tidy<'a>,
     /// A training that tells of nothing for so long hangs, and loses its trial.
     pub hung_after: Duration,
     /// Set from outside: save and stop.
     pub stop: &'a AtomicBool,
+}
+
+/// What becomes of the checkpoints of a trial that is complete.
+pub struct Tidy<'a> {
+    /// Which stay.
+    pub keep: KeepFinal,
+    /// Removes from disk all but those recorded, once the others are forgotten.
+    pub remove_others: &'a dyn Fn(&Claim, &[Recorded]),
 }
 
 /// Works until every trial of the sweep has come to its end, or until told to stop; says whether it
@@ -207,7 +216,14 @@ impl Worker<'_> {
             if let Some(memory) = memory {
                 self.store.record_memory(claim, memory).await?;
             }
-            finish(&self.store, claim, ended, neighbours).await
+            match (ended, self.work.tidy.keep) {
+                (Ok(Outcome::Complete), keep) if keep != KeepFinal::All => {
+                    let left = self.store.complete(claim, keep).await?;
+                    (self.work.tidy.remove_others)(claim, &left);
+                    Ok(())
+                }
+                _ => finish(&self.store, claim, ended, neighbours).await,
+            }
         })
     }
 }

@@ -11,10 +11,12 @@ use std::{
 };
 
 use outgrow_core::{
-    Epoch, Event, Sweep, Trial, TrialState,
+    Epoch, Event, KeepFinal, Sweep, Trial, TrialState,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
 };
-use outgrow_runner::{Ended, Failure, SupervisorEvent, Trained, Work, WorkerPool, supervise, work};
+use outgrow_runner::{
+    Ended, Failure, SupervisorEvent, Tidy, Trained, Work, WorkerPool, supervise, work,
+};
 use outgrow_store::{Cell, Claim, Environment, Store};
 
 const SWEEP: &str = include_str!("../../outgrow-store/tests/sweep.toml");
@@ -80,6 +82,7 @@ fn worker_process() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -190,6 +193,7 @@ fn a_worker_obeys() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -248,6 +252,7 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -290,6 +295,7 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         environment: environment(),
         stacked: &|_| 2,
         folder: &spools,
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -327,6 +333,7 @@ fn a_lost_trial_is_learned_of_between_events() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };

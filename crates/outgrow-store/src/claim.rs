@@ -197,7 +197,7 @@ async fn take(
     })
 }
 
-async fn checkpoints(tx: &mut Tx, trial: i64) -> Result<Vec<Recorded>, StoreError> {
+pub(crate) async fn checkpoints(tx: &mut Tx, trial: i64) -> Result<Vec<Recorded>, StoreError> {
     let newest = "SELECT path, digest FROM checkpoint WHERE trial = $1 ORDER BY step DESC LIMIT 2";
     tx.map(newest, args![trial], |row| Ok(Recorded { path: row.get(0)?, digest: row.get(1)? }))
         .await

@@ -1,13 +1,14 @@
 //! What an attempt may do with the trial that it holds, and how a trial is taken from an attempt
 //! that is dead.
 
-use outgrow_core::{Epoch, TrialState, event::Outcome};
+use outgrow_core::{Epoch, KeepFinal, TrialState, event::Outcome};
 use outgrow_failpoint::Point;
 
 use crate::{
     Store, StoreError,
-    claim::{Claim, Holder, LONGEST_PAUSE},
+    claim::{Claim, Holder, LONGEST_PAUSE, Recorded, checkpoints},
     driver::{Row, Tx, args},
+    files::forgotten,
     open::now,
 };
 
@@ -168,6 +169,28 @@ impl Store {
         check_epoch(&mut tx, claim).await?;
         end(&mut tx, claim, outcome).await?;
         tx.commit(Point::CommitFinish).await
+    }
+
+    /// Ends an attempt that has trained its trial to the end, and forgets, in the same transaction,
+    /// the checkpoints that are not to be kept; gives those that are left, newest first. What lies
+    /// on disk beside them may be removed then.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the trial is another attempt's by now.
+    pub async fn complete(
+        &self,
+        claim: &Claim,
+        keep: KeepFinal,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let mut tx = self.write().await?;
+        check_epoch(&mut tx, claim).await?;
+        end(&mut tx, claim, Ok(Outcome::Complete)).await?;
+        if let Some(sql) = forgotten(keep) {
+            tx.execute(sql, args![claim.number]).await?;
+        }
+        let left = checkpoints(&mut tx, claim.number).await?;
+        tx.commit(Point::CommitFinish).await?;
+        Ok(left)
     }
 
     /// Attempts that are going on as the database says, of all sweeps. One whose holder can't be

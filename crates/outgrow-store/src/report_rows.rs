@@ -5,6 +5,7 @@ use outgrow_core::{
     event::Position,
     rows::{CurveRow, GrowthRow, TrialRow},
 };
+use serde_json::Value;
 
 use crate::{
     Store, StoreError,
@@ -39,7 +40,7 @@ impl Store {
                     g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 \
                     END, g.tolerance,
                     g.parameters_before, g.parameters_after, g.operator_flops, g.axes, \
-                    g.preserving, g.diagnosis
+                    g.preserving, g.diagnosis, g.loss_after - g.loss_before, g.transforms
              FROM growth_event g JOIN trial t ON t.number = g.trial
              WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, \
              g.stage";
@@ -57,6 +58,7 @@ fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
         kind: row.get(2)?,
         plan: row.get(3)?,
         replicate: row.get(4)?,
+        seed: trial.seed,
         state: row.get(5)?,
         tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
@@ -74,11 +76,15 @@ fn curve_row(row: &Row) -> Result<CurveRow, StoreError> {
 
 fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
     let diagnosis: Option<String> = row.get(12)?;
+    let transforms: Value = serde_json::from_str(&row.get::<String>(14)?)
+        .map_err(StoreError::corrupt("list of transforms"))?;
     Ok(GrowthRow {
         trial: row.get(0)?,
         at: position(row)?,
         error: row.get(5)?,
         tolerance: row.get(6)?,
+        loss_change: row.get::<Option<f64>>(13)?.filter(|change| change.is_finite()),
+        new_layers: new_layers(&transforms),
         parameters_before: row.get(7)?,
         parameters_after: row.get(8)?,
         operator_flops: row.get(9)?,
@@ -90,6 +96,14 @@ fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
             .transpose()
             .map_err(StoreError::corrupt("diagnosis"))?,
     })
+}
+
+/// Where layers were inserted, one after the other.
+fn new_layers(transforms: &Value) -> Vec<usize> {
+    let place = |one: &Value| {
+        (one["transform"] == "layer_addition").then(|| one["index"].as_u64())?.map(|n| n as usize)
+    };
+    transforms.as_array().into_iter().flatten().filter_map(place).collect()
 }
 
 /// Step, tokens, FLOPs and seconds from the second column on.

@@ -1,6 +1,9 @@
 //! Which sweeps there are, and where they stand.
 
-use outgrow_core::{TrialState, sweep::Words};
+use outgrow_core::{
+    TrialState,
+    sweep::{Words, label},
+};
 
 use crate::{
     Store, StoreError,
@@ -43,7 +46,7 @@ pub struct SweepStatus {
 pub struct TrialDetail {
     /// Identity by content.
     pub trial: String,
-    /// `random/3#1`: strategy, plan and replicate.
+    /// `random/3#1`: strategy, plan and replicate, and what else tells it from others.
     pub label: String,
     /// Tokens recorded.
     pub tokens: u64,
@@ -124,11 +127,13 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn failures(&self, sweep: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let failures =
-            "SELECT m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(t.error, t.state)
+        let mut tx = self.read().await?;
+        let rates = several_rates(&mut tx, sweep).await?;
+        let failures = "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting,
+                    coalesce(t.error, t.state)
              FROM member m JOIN trial t ON t.number = m.trial
              WHERE m.sweep_id = $1 AND t.state IN ('failed', 'diverged') ORDER BY m.position";
-        self.read().await?.map(failures, args![sweep], |row| Ok((row.get(0)?, row.get(1)?))).await
+        tx.map(failures, args![sweep], |row| Ok((label_of(&row, rates)?, row.get(5)?))).await
     }
 
     /// Training FLOPs per second of the trials that were trained so far; none before the first.
@@ -166,10 +171,9 @@ impl Store {
 }
 
 async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
-    let running =
-        "SELECT t.id, m.strategy || '/' || m.plan || '#' || m.replicate, coalesce(last.tokens, \
-         0), t.tokens, last.loss,
-                    a.process, a.heartbeat_at
+    let rates = several_rates(tx, sweep).await?;
+    let running = "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting, t.id,
+                    coalesce(last.tokens, 0), t.tokens, last.loss, a.process, a.heartbeat_at
              FROM member m
              JOIN trial t ON t.number = m.trial
              JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
@@ -177,23 +181,33 @@ async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreErro
               AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
              WHERE m.sweep_id = $1 AND t.state = 'running'
                AND m.position = (SELECT min(position) FROM member WHERE sweep_id = $1 AND trial = \
-               t.number)
+                   t.number)
              ORDER BY m.position";
     let detail = |row: Row| {
         let holder =
-            serde_json::from_str(&row.get::<String>(5)?).map_err(StoreError::corrupt("holder"))?;
-        let silent_seconds = (now() - row.get::<f64>(6)?).max(0.0);
-        let (trial, label, tokens, of_tokens) =
-            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            serde_json::from_str(&row.get::<String>(9)?).map_err(StoreError::corrupt("holder"))?;
         Ok(TrialDetail {
-            trial,
-            label,
-            tokens,
-            of_tokens,
-            loss: row.get(4)?,
+            label: label_of(&row, rates)?,
+            trial: row.get(5)?,
+            tokens: row.get(6)?,
+            of_tokens: row.get(7)?,
+            loss: row.get(8)?,
             holder,
-            silent_seconds,
+            silent_seconds: (now() - row.get::<f64>(10)?).max(0.0),
         })
     };
     tx.map(running, args![sweep], detail).await
+}
+
+/// Whether trials of a sweep are told apart by their learning rates.
+async fn several_rates(tx: &mut Tx, sweep: &str) -> Result<bool, StoreError> {
+    let rates = "SELECT count(DISTINCT learning_rate) FROM member WHERE sweep_id = $1";
+    Ok(tx.value::<u64>(rates, args![sweep]).await? > 1)
+}
+
+/// What people call the trial of a place, whose columns come first in a row.
+fn label_of(row: &Row, several_rates: bool) -> Result<String, StoreError> {
+    let rate = row.get::<f64>(3).ok().filter(|_| several_rates);
+    let (strategy, setting) = (row.get::<String>(0)?, row.get::<String>(4)?);
+    Ok(label(&strategy, (row.get(1)?, row.get(2)?), rate, &setting))
 }

@@ -9,6 +9,7 @@ mod error;
 mod head;
 mod progress;
 mod read;
+mod strip;
 mod tensors;
 mod trial_folder;
 mod write;
@@ -16,10 +17,12 @@ mod write;
 pub(crate) use self::{
     digest::digest_of,
     head::{HEAD, MODEL},
-    trial_folder::{remove_others, step_folder},
+    trial_folder::step_folder,
 };
 pub use self::{
     error::CheckpointError,
     progress::{Progress, Window},
     read::{Checkpoint, Verified},
+    strip::{has_optimizer, strip},
+    trial_folder::remove_others,
 };

@@ -23,13 +23,14 @@ mod mask;
 mod model;
 mod optimizer;
 mod room;
+mod sample;
 mod state;
 mod step;
 mod tensor;
 mod trainer;
 
 pub use aside::asides;
-pub use checkpoint::{Checkpoint, CheckpointError, Verified};
+pub use checkpoint::{Checkpoint, CheckpointError, Verified, has_optimizer, remove_others, strip};
 pub use device::Device;
 pub use evaluate::{EvalError, TextLoss, logits, text_loss};
 pub use finite::NotFinite;
@@ -40,6 +41,7 @@ pub use grow_verified::{
 pub use initial_weights::{copy_initial_weights, model_digest};
 pub use model::{Model, cross_entropy};
 pub use room::{NoRoom, check_room};
+pub use sample::{SampleError, Sampling, sample};
 pub use state::{GrowOptions, Layout, TrainingState};
 pub use step::{Phase, Stepped, Stepper, backward, kinds};
 pub use tensor::Growable;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use outgrow_core::{
-    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, LayerShape, Norm,
-    Positions, Rotary, Stage, Trial,
+    Activation, Architecture, Event, Form, Growth, GrowthPlan, HeadShape, KeepFinal, LayerShape,
+    Norm, Positions, Rotary, Stage, Trial,
     edit::Initializer,
     event::{Control, Outcome, Receiver},
     growth::{
@@ -67,7 +67,12 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         precision,
         growth: Some(growth),
     };
-    let evaluation = EvaluationSpec { every_tokens: 320, tokens: 256, record_every_tokens: 128 };
+    let evaluation = EvaluationSpec {
+        every_tokens: 320,
+        tokens: 256,
+        record_every_tokens: 128,
+        after_growth: vec![],
+    };
     let settings =
         Settings { data: "built in".into(), initial: None, tokens: 24 * 64, training, evaluation };
     Trial { plan: GrowthPlan::new(initial(), stages).expect("a plan"), settings, seed: 11 }
@@ -78,8 +83,13 @@ fn corpus() -> Corpus {
     Corpus::open(&spec, Path::new("")).expect("the built-in corpus")
 }
 
-const OPTIONS: Options =
-    Options { device: Device::Cpu, checkpoint_every_tokens: 192, micro_batches: 1, keep: 2 };
+const OPTIONS: Options = Options {
+    device: Device::Cpu,
+    checkpoint_every_tokens: 192,
+    micro_batches: 1,
+    keep: 2,
+    keep_final: KeepFinal::All,
+};
 
 fn job(trial: &Trial, folder: &Path, resume: Vec<Saved>) -> Job {
     Job {
@@ -628,8 +638,12 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
         trial.plan =
             GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
         // Rare records: a request to stop does not wait for one.
-        trial.settings.evaluation =
-            EvaluationSpec { every_tokens: 640, tokens: 192, record_every_tokens: 1024 };
+        trial.settings.evaluation = EvaluationSpec {
+            every_tokens: 640,
+            tokens: 192,
+            record_every_tokens: 1024,
+            after_growth: vec![],
+        };
         trial
     };
     let ligo = Operator::Ligo(Ligo { steps: 4, learning_rate: 1e-2, batch_size: 4 });

@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
         println!("{row:?}");
     }
     // `true`: whatever lies in the folder is replaced.
-    let written = workspace.report(&finished.sweep, Some("example-report".as_ref()), true)?;
+    let written = workspace.report(&finished.sweep, None, Some("example-report".as_ref()), true)?;
     println!("{}\n\nsee {}", written.report.answer, written.folder.display());
     Ok(())
 }

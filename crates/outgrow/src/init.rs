@@ -120,7 +120,6 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
     }
     let step = BATCH * *seq_len as u64;
     let tokens = tokens.unwrap_or_else(|| ((20.0 * ladder.parameters()) as u64).max(200 * step));
-    let share = |percent: u64| (tokens * percent / 100).max(step);
     let paths = text.iter().map(|path| quoted(to, path)).collect::<Result<Vec<_>, _>>()?;
     let tokenizer = match tokenizer {
         Some(path) => {
@@ -137,11 +136,6 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
         unit = if tokenizer.is_empty() { "bytes" } else { "tokens" },
         seq_len = seq_len,
         tokens = grouped(tokens),
-        warmup = grouped(share(2).max(20 * step).min(tokens / 5)),
-        evaluate = grouped(share(2)),
-        record = grouped(share(1)),
-        checkpoint = grouped(share(25)),
-        validation = grouped(step.max(16_384)),
         initial = ladder.table(2),
         target = ladder.table(1),
     ))
@@ -150,8 +144,13 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
 /// A name for the sweep: that of its file, as far as a sweep can have it.
 fn name(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    allowed_name(&stem.unwrap_or_default())
+}
+
+/// A text as a sweep can be called.
+pub(crate) fn allowed_name(text: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
-    let name: String = stem.unwrap_or_default().chars().map(allowed).take(64).collect();
+    let name: String = text.chars().map(allowed).take(64).collect();
     let name = name.trim_matches(['-', '_']);
     if name.is_empty() { "mine".into() } else { name.to_owned() }
 }

@@ -16,7 +16,7 @@
 //! // say nothing. Calling it again resumes.
 //! workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
 //! // `None`: into reports/quickstart; `false`: replaces nothing but an older report of this sweep.
-//! let written = workspace.report(&file.sweep().spec().name, None, false)?;
+//! let written = workspace.report(&file.sweep().spec().name, None, None, false)?;
 //! println!("{}", written.report.answer);
 //! # Ok(())
 //! # }
@@ -29,13 +29,16 @@
 //! and figures.
 
 pub mod bench;
+mod clean;
 mod databases;
 pub mod devices;
+mod disk;
 pub mod doctor;
 mod error;
 pub mod eval;
 pub mod export;
 mod init;
+mod locate;
 pub mod models;
 mod namesake;
 mod notes;
@@ -43,9 +46,11 @@ pub mod page;
 pub mod plan;
 mod query;
 pub mod readable;
+mod remove;
 pub mod repair;
 pub mod report;
 pub mod run;
+mod sample;
 pub mod slurm;
 pub mod status;
 mod stopping;
@@ -55,14 +60,20 @@ pub mod text;
 pub mod worker;
 mod workspace;
 
+pub use outgrow_core::sweep::Difference;
+pub use outgrow_report::setting_lines;
+
 pub use self::{
+    clean::{CleanOptions, Cleaned, Garbage},
     databases::copy_database,
     devices::one_device,
     error::Error,
     export::ExportFormat,
     init::{InitOptions, init},
     notes::notes_to_stderr,
+    remove::Removal,
     run::{Finished, RunOptions},
+    sample::SampleOptions,
     slurm::SlurmOptions,
     stopping::{stop_leaving_nothing, told_to_end},
     sweep_file::SweepFile,

@@ -1,10 +1,13 @@
 //! What a sweep file means and what it would cost, before anything is trained.
 
+mod advice;
+mod disk;
+mod known;
 mod tree;
 mod words;
 
 use outgrow_core::{
-    Architecture, Stage, Sweep, Trial,
+    Architecture, Stage, Sweep, Trial, TrialState,
     sweep::{
         Member, SharedPrefix, in_order,
         memory::{self, Backward},
@@ -14,12 +17,9 @@ use outgrow_core::{
 use outgrow_data::{Listener, Summary};
 use serde::{Serialize, Serializer};
 
-pub use self::tree::Branch;
-use crate::{
-    error::Error,
-    sweep_file::SweepFile,
-    workspace::{Workspace, runtime},
-};
+use self::known::Known;
+pub use self::{disk::DiskUse, tree::Branch};
+use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 
 /// A sweep, its text and its trials. As JSON: every trial with its plan.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub struct Plan {
     sweep: Sweep,
     text: Summary,
     members: Vec<Member>,
+    known: Known,
 }
 
 /// What the trials of one strategy, or of one kind of control, are.
@@ -45,7 +46,7 @@ pub struct StrategyCost {
 }
 
 /// What a sweep costs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
@@ -53,12 +54,17 @@ pub struct Cost {
     pub sharing: usize,
     /// Training FLOPs that this saves.
     pub saved_flops: f64,
+    /// How many trials the database has complete.
+    pub complete: usize,
+    /// Training FLOPs that are left to spend, shared prefixes trained once.
+    pub left_flops: f64,
     /// Memory of a worker, predicted for autograd (as on a GPU), in bytes.
     pub worker_bytes: u64,
 }
 
 impl Workspace {
-    /// Reads the text of a sweep and samples its plans. `tell` hears what is being done.
+    /// Reads the text of a sweep, samples its plans, and looks up which of its trials are trained.
+    /// `tell` hears what is being done.
     ///
     /// # Errors
     /// If the text is refused, or a strategy can't be sampled.
@@ -71,21 +77,8 @@ impl Workspace {
         let text = self.survey(file, listener)?;
         tell("sampling all plans".into());
         let members = file.members(&text.digest)?;
-        Ok(Plan { sweep: file.sweep().clone(), text, members })
-    }
-
-    /// FLOP/s of a trial, as measured by those in the database; none without any.
-    ///
-    /// # Errors
-    /// If the database can't be asked.
-    pub fn flops_per_second(&self) -> Result<Option<f64>, Error> {
-        runtime()?.block_on(async {
-            match self.reading().await {
-                Ok(store) => Ok(store.flops_per_second().await?),
-                // Without a database nothing was measured yet.
-                Err(_) => Ok(None),
-            }
-        })
+        let known = self.known(file.sweep(), &text.digest, &members)?;
+        Ok(Plan { sweep: file.sweep().clone(), text, members, known })
     }
 }
 
@@ -118,21 +111,46 @@ impl Plan {
         .collect()
     }
 
+    /// FLOP/s of a trial, as measured by those in the database; none without any.
+    pub fn flops_per_second(&self) -> Option<f64> {
+        self.known.flops_per_second
+    }
+
     /// What all trials cost.
     pub fn cost(&self) -> Cost {
-        let shared = self.shared_prefixes();
-        let shared = shared.iter().filter_map(|(member, prefix)| Some((member, (*prefix)?)));
+        let all = self.shared_prefixes();
+        let shared = all.iter().filter_map(|(member, prefix)| Some((member, (*prefix)?)));
         let saved = shared.clone().map(|(member, prefix)| prefix.train_flops(&member.trial) as f64);
         let bytes = self
             .members
             .iter()
             .map(|member| memory::training_bytes(&member.trial, 1, Backward::Autograd));
+        let is_complete = |member: &&Member| self.state(member) == Some(TrialState::Complete);
         Cost {
             train_flops: total(&self.members),
-            sharing: shared.count(),
+            sharing: shared.clone().count(),
             saved_flops: saved.sum(),
+            complete: self.members.iter().filter(is_complete).count(),
+            left_flops: all.iter().map(|(member, prefix)| self.left(member, *prefix)).sum(),
             worker_bytes: bytes.max().unwrap_or(0),
         }
+    }
+
+    /// The state of a trial in the database; none if it is not there.
+    fn state(&self, member: &Member) -> Option<TrialState> {
+        self.known.trials.get(&member.trial.id()).map(|progress| progress.state)
+    }
+
+    /// Training FLOPs that a trial has still to spend.
+    fn left(&self, member: &Member, prefix: Option<SharedPrefix>) -> f64 {
+        let trial = &member.trial;
+        let begun = prefix.map_or(0.0, |prefix| prefix.train_flops(trial) as f64);
+        let begun = match self.known.trials.get(&trial.id()) {
+            Some(progress) if !progress.state.is_open() => return 0.0,
+            Some(progress) => begun.max(progress.train_flops),
+            None => begun,
+        };
+        (trial.plan.train_flops(trial.settings.tokens) as f64 - begun).max(0.0)
     }
 
     /// The trials in the order in which they are taken, and the prefix that each shares with an
@@ -161,6 +179,8 @@ struct Answer<'a> {
     data: &'a str,
     text: &'a Summary,
     resolved: String,
+    cost: Cost,
+    flops_per_second: Option<f64>,
     trials: Vec<PlannedTrial<'a>>,
 }
 
@@ -171,7 +191,10 @@ struct PlannedTrial<'a> {
     kind: &'a str,
     plan: usize,
     replicate: usize,
+    learning_rate: f64,
+    setting: &'a str,
     seed: u64,
+    state: Option<TrialState>,
     tokens: u64,
     train_flops: u128,
     initial: &'a Architecture,
@@ -188,13 +211,15 @@ impl Serialize for Plan {
             data,
             text: &self.text,
             resolved: self.sweep.resolved(),
-            trials: self.members.iter().map(planned).collect(),
+            cost: self.cost(),
+            flops_per_second: self.flops_per_second(),
+            trials: self.members.iter().map(|member| planned(member, self.state(member))).collect(),
         }
         .serialize(serializer)
     }
 }
 
-fn planned(member: &Member) -> PlannedTrial<'_> {
+fn planned(member: &Member, state: Option<TrialState>) -> PlannedTrial<'_> {
     let Trial { plan, settings, seed } = &member.trial;
     PlannedTrial {
         trial: member.trial.id(),
@@ -202,7 +227,10 @@ fn planned(member: &Member) -> PlannedTrial<'_> {
         kind: member.kind,
         plan: member.plan,
         replicate: member.replicate,
+        learning_rate: settings.training.learning_rate,
+        setting: &member.setting,
         seed: *seed,
+        state,
         tokens: settings.tokens,
         train_flops: plan.train_flops(settings.tokens),
         initial: plan.initial(),

@@ -51,6 +51,11 @@ pub fn scaled(value: f64) -> String {
     format!("{mantissa:.digits$} {}", prefixes[power])
 }
 
+/// A number of bytes with three digits and a decimal prefix: `1.23 MB`.
+pub fn bytes(value: u64) -> String {
+    format!("{}B", scaled(value as f64))
+}
+
 /// A count with three digits and a decimal prefix: `1.23k`.
 pub fn count(value: f64) -> String {
     scaled(value).trim_end().replace(' ', "")

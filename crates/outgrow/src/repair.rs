@@ -10,3 +10,4 @@ pub use self::{
     orphans::{Orphan, remove_orphans},
     survey::Survey,
 };
+pub(crate) use survey::silent;

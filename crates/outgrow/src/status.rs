@@ -7,13 +7,23 @@ use outgrow_store::{Holder, StoreError, SweepStatus, SweepSummary, TrialDetail};
 use serde_json::{Value, json};
 
 use crate::{
+    disk,
     error::Error,
-    readable::{count, duration, shown, table},
+    readable::{bytes, count, duration, shown, table},
     workspace::{Workspace, runtime},
 };
 
 /// A sweep, where it stands, and what failed.
 pub type Found = (SweepSummary, SweepStatus, Vec<(String, String)>);
+
+/// Bytes of a sweep's files. What sweeps share counts for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the checkpoints of its trials.
+    pub checkpoints: u64,
+    /// Of its text as tokens.
+    pub text: u64,
+}
 
 /// Number of trials in each state, as JSON.
 pub fn states(status: &SweepStatus) -> Value {
@@ -34,13 +44,22 @@ pub fn as_json((sweep, status, failures): &Found) -> Value {
     json!({ "sweep": sweep.name, "id": sweep.id, "data": sweep.data_digest, "created_at": sweep.created_at,
             "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
             "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
-            "running": running.collect::<Vec<_>>(), "failures": failures })
+            "running": running.collect::<Vec<_>>(), "failures": failures,
+            "notes": sweep.words.notes, "tags": sweep.words.tags })
+}
+
+/// Where a sweep stands and what it takes on disk, as JSON.
+pub fn with_sizes_as_json((found, sizes): &(Found, Sizes)) -> Value {
+    let mut all = as_json(found);
+    all["checkpoint_bytes"] = sizes.checkpoints.into();
+    all["text_bytes"] = sizes.text.into();
+    all
 }
 
 /// Where sweeps stand, for people: a table, who is at what, and what failed. The table `fits` the
 /// terminal if it is to.
-pub fn describe(found: &[Found], fits: bool) -> String {
-    let row = |(sweep, status, _): &Found| {
+pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
+    let row = |((sweep, status, _), sizes): &(Found, Sizes)| {
         let number = |state: TrialState| status.count(state).to_string();
         let (done, all) = status.train_flops;
         let mut row = vec![
@@ -49,12 +68,25 @@ pub fn describe(found: &[Found], fits: bool) -> String {
             format!("{:.0} %", 100.0 * done / all.max(1.0)),
         ];
         row.extend([Waiting, Running, Complete, Diverged, Failed].map(number));
+        row.extend([sizes.checkpoints, sizes.text].map(bytes));
         row
     };
-    let header = ["sweep", "id", "compute", "waiting", "running", "complete", "diverged", "failed"];
+    let header = [
+        "sweep",
+        "id",
+        "compute",
+        "waiting",
+        "running",
+        "complete",
+        "diverged",
+        "failed",
+        "checkpoints",
+        "text",
+    ];
     let rows: Vec<_> = found.iter().map(row).collect();
-    let mut text = table(&header, &rows, &[2, 3, 4, 5, 6, 7], fits);
-    for (_, status, failures) in found {
+    let mut text = table(&header, &rows, &[2, 3, 4, 5, 6, 7, 8, 9], fits);
+    for ((sweep, status, failures), _) in found {
+        text += &words(sweep).map_or_else(String::new, |words| format!("\n{}", shown(&words)));
         for trial in &status.running {
             text += &format!("\n{}", shown(&running_line(trial)));
         }
@@ -63,6 +95,14 @@ pub fn describe(found: &[Found], fits: bool) -> String {
         }
     }
     text
+}
+
+/// What a sweep's file says to people: its tags, and the first line of its notes.
+fn words(sweep: &SweepSummary) -> Option<String> {
+    let tags = sweep.words.tags.iter().map(|tag| format!("#{tag}"));
+    let first = sweep.words.notes.iter().filter_map(|notes| notes.trim().lines().next());
+    let parts: Vec<String> = tags.chain(first.map(str::to_owned)).collect();
+    (!parts.is_empty()).then(|| format!("{}: {}", sweep.name, parts.join(" ")))
 }
 
 fn running_line(trial: &TrialDetail) -> String {
@@ -124,11 +164,11 @@ impl Default for Pace {
 }
 
 impl Workspace {
-    /// Where every sweep stands, or the one of a name or identity.
+    /// Where every sweep stands and what it takes on disk, or the one of a name or identity.
     ///
     /// # Errors
     /// If there is no such sweep, or no database.
-    pub fn status(&self, sweep: Option<&str>) -> Result<Vec<Found>, Error> {
+    pub fn status(&self, sweep: Option<&str>) -> Result<Vec<(Found, Sizes)>, Error> {
         runtime()?.block_on(async {
             let store = self.reading().await?;
             let sweeps = match sweep {
@@ -139,9 +179,22 @@ impl Workspace {
             for sweep in sweeps {
                 let status = store.status(&sweep.id).await?;
                 let failures = store.failures(&sweep.id).await?;
-                found.push((sweep, status, failures));
+                let sizes = self.sizes(&sweep, &store.trials_of(&sweep.id).await?);
+                found.push(((sweep, status, failures), sizes));
             }
             Ok::<_, StoreError>(found).map_err(Error::from)
         })
+    }
+
+    /// What the trials and the text of a sweep take on disk.
+    fn sizes(&self, sweep: &SweepSummary, trials: &[String]) -> Sizes {
+        let start = sweep.data_digest.get(..32).unwrap_or(&sweep.data_digest);
+        let texts = disk::entries(&self.text()).into_iter();
+        let texts =
+            texts.filter(|path| disk::name_of(path).is_some_and(|name| name.starts_with(start)));
+        Sizes {
+            checkpoints: trials.iter().map(|trial| disk::size(&self.checkpoints(trial))).sum(),
+            text: texts.map(|path| disk::size(&path)).sum(),
+        }
     }
 }

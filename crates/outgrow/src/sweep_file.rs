@@ -1,10 +1,8 @@
 //! The sweep file on disk, and the files that it refers to.
 
-use std::{
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+mod extends;
+
+use std::path::{Path, PathBuf};
 
 use outgrow_core::{
     Sweep,
@@ -20,36 +18,6 @@ use outgrow_train::{
 
 use crate::{error::Error, readable::count};
 
-/// No sweep file has more bytes.
-const LARGEST: u64 = 4 << 20;
-
-/// The text of a regular file, if it can be that of a sweep.
-fn text(path: &Path) -> Result<String, Error> {
-    let cannot = || format!("cannot read {}", path.display());
-    let refused = |why: &str| Err(Error::Input(format!("{}: {why}", cannot())));
-    // Asked before it is opened: opening a pipe waits for its writer.
-    let found = fs::metadata(path).map_err(Error::input(cannot()))?;
-    if found.is_dir() {
-        return refused("it is a folder; name the sweep file in it");
-    }
-    if !found.is_file() {
-        return refused("it is no regular file; write the sweep into one");
-    }
-    if found.len() > LARGEST {
-        return refused(&format!(
-            "it has {} bytes, and no sweep file has more than {LARGEST}",
-            found.len()
-        ));
-    }
-    let mut bytes = vec![];
-    let file = fs::File::open(path).map_err(Error::input(cannot()))?;
-    file.take(LARGEST).read_to_end(&mut bytes).map_err(Error::input(cannot()))?;
-    String::from_utf8(bytes).or_else(|error| {
-        let at = error.utf8_error().valid_up_to();
-        refused(&format!("it is no text: byte {at} is not UTF-8"))
-    })
-}
-
 /// A sweep, and the file that it was read from: paths in it count from the file's folder.
 #[derive(Clone, Debug)]
 pub struct SweepFile {
@@ -64,7 +32,15 @@ impl SweepFile {
     /// # Errors
     /// If the file, or what it refers to, can't be read or contradicts itself.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
-        read(path.as_ref())
+        Self::read_with(path, &[])
+    }
+
+    /// The same, with fields set on top of what the file says, each as `training.tokens=1e6`.
+    ///
+    /// # Errors
+    /// As for [`SweepFile::read`], or if there is no such field.
+    pub fn read_with(path: impl AsRef<Path>, set: &[String]) -> Result<Self, Error> {
+        read(path.as_ref(), set)
     }
 
     /// The file.
@@ -120,11 +96,13 @@ impl SweepFile {
     }
 }
 
-fn read(path: &Path) -> Result<SweepFile, Error> {
-    let text = text(path)?;
+fn read(path: &Path, set: &[String]) -> Result<SweepFile, Error> {
     let named =
         |error: &dyn std::fmt::Display| Error::Input(format!("{}: {error}", path.display()));
-    let mut spec = SweepSpec::parse(&text).map_err(|error| named(&error))?;
+    let mut draft = extends::draft(path)?;
+    set.iter().try_for_each(|one| draft.set(one)).map_err(|error| named(&error))?;
+    let usual_name = extends::usual_name(path);
+    let mut spec = draft.spec(usual_name.as_deref()).map_err(|error| named(&error))?;
     if let Some(tokenizer) = &spec.data.tokenizer {
         let read = Tokenizer::read(&beside(path, tokenizer));
         let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;

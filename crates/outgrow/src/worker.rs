@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use outgrow_core::{Sweep, Trial, event::Receiver, sweep::memory};
+use outgrow_core::{KeepFinal, Sweep, Trial, event::Receiver, sweep::memory};
 use outgrow_data::Corpus;
-use outgrow_runner::{Trained, Work, work};
+use outgrow_runner::{Tidy, Trained, Work, work};
 use outgrow_store::{
     Claim, Environment, Memory, Recorded, Snapshot, Store, StoreError, SweepSummary,
 };
@@ -43,6 +44,8 @@ pub struct WorkerOptions {
     pub share: usize,
     /// Checkpoints of each trial that are kept.
     pub keep: u16,
+    /// What stays of them once it is complete.
+    pub keep_final: KeepFinal,
     /// Minutes without a record after which a training is taken for hung.
     pub hung_after: u16,
     /// Name and version of the program that trains, for the records.
@@ -57,6 +60,7 @@ impl Default for WorkerOptions {
             stacked_replicates: None,
             share: 1,
             keep: 2,
+            keep_final: KeepFinal::Weights,
             hung_after: 120,
             program: concat!("outgrow ", env!("CARGO_PKG_VERSION")).into(),
         }
@@ -76,6 +80,7 @@ impl WorkerOptions {
         if let Some(stacked) = self.stacked_replicates {
             option("stacked-replicates", stacked);
         }
+        arguments.extend(["--keep-final".into(), self.keep_final.to_string()]);
         arguments
     }
 }
@@ -122,6 +127,10 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         environment: attempts.environment(),
         stacked: &|trial| attempts.stacked(trial),
         folder: &|trial| workspace.checkpoints(&trial.id()),
+        tidy: Tidy {
+            keep: options.keep_final,
+            remove_others: &|claim, left| remove_others(workspace, claim, left),
+        },
         hung_after: Duration::from_secs(60 * u64::from(options.hung_after)),
         stop: &stop,
     };
@@ -129,6 +138,15 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         true => Err(Error::Interrupted("saved its trials and stopped".into())),
         false => Ok(()),
     }
+}
+
+/// Removes the checkpoints of a complete trial that its database has forgotten.
+fn remove_others(workspace: &Workspace, claim: &Claim, left: &[Recorded]) {
+    let folder = workspace.checkpoints(&claim.trial.id());
+    let left: Vec<PathBuf> = left.iter().map(|recorded| recorded.path.clone().into()).collect();
+    outgrow_train::remove_others(&folder, &left, claim.epoch.0 as u64);
+    // Only if it is empty.
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// The sweep in the database. A server that was just started is waited for: whoever started this
@@ -189,6 +207,7 @@ impl Attempts<'_> {
             checkpoint_every_tokens: self.checkpoint_every_tokens,
             micro_batches: self.micro_batches(claims),
             keep: usize::from(self.options.keep),
+            keep_final: self.options.keep_final,
         };
         let jobs: Vec<Job> = claims.iter().map(|claim| self.job(claim)).collect();
         self.gauge.reset();

@@ -12,7 +12,7 @@ use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::copy_initial_weights;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{error::Error, namesake, sweep_file::SweepFile};
+use crate::{error::Error, sweep_file::SweepFile};
 
 /// The database and what lies beside it.
 pub struct Workspace {
@@ -167,19 +167,6 @@ impl Workspace {
         Ok(told(file, summary))
     }
 
-    /// Tells of other sweeps of this one's name; without a database there are none.
-    ///
-    /// # Errors
-    /// If the system has no resources for asking.
-    pub fn tell_of_namesakes(&self, sweep: &Sweep, digest: &str) -> Result<(), Error> {
-        runtime()?.block_on(async {
-            if let Ok(store) = self.reading().await {
-                namesake::tell(&store, sweep, digest).await;
-            }
-        });
-        Ok(())
-    }
-
     /// The files and folders of this workspace, whether they are there or not.
     pub fn own(&self) -> Vec<PathBuf> {
         let mut own: Vec<PathBuf> =
@@ -188,6 +175,12 @@ impl Workspace {
             own.extend(["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}").into()));
         }
         own
+    }
+
+    /// Whether no other database can have its files in the same folders: they are named after this
+    /// one.
+    pub fn has_own_files(&self) -> bool {
+        self.files.is_none() && matches!(Address::parse(&self.db), Ok(Address::File(_)))
     }
 
     /// Whether a path is a file of this workspace, lies in one of its folders, or has one in it:

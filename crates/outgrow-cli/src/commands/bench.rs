@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use outgrow::{
-    Error,
+    Error, SweepFile,
     bench::{BenchModel, BenchOptions, Preset, bench as measure},
 };
 use outgrow_core::sweep::Precision;
@@ -11,7 +11,6 @@ use outgrow_train::Device;
 
 use crate::{
     output::{is_terminal, print, print_json},
-    reading::read_sweep,
     values::{one_of, positive},
 };
 
@@ -57,7 +56,7 @@ const PRECISIONS: [(&str, &str, Precision); 3] = [
 /// Measures how fast models step.
 pub fn bench(args: &Bench) -> Result<(), Error> {
     let models = match &args.sweep {
-        Some(path) => BenchModel::of_sweep(read_sweep(path)?.sweep()).to_vec(),
+        Some(path) => BenchModel::of_sweep(SweepFile::read(path)?.sweep()).to_vec(),
         None => vec![BenchModel::of_preset(args.preset, args.precision)],
     };
     let &Bench { device, threads, runs: turns, .. } = args;

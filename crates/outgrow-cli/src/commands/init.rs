@@ -62,7 +62,7 @@ fn next(file: &Path, name: &str) -> String {
 /// Says what to do next: where there is a database, what is in it.
 pub fn guide(workspace: &Workspace) -> Result<(), Error> {
     let sweeps = workspace.status(None).unwrap_or_default();
-    let Some((sweep, status, _)) = sweeps.last() else {
+    let Some(((sweep, status, _), _)) = sweeps.last() else {
         return print(&format!(
             "outgrow trains transformers that grow, and compares them with models born at their \
              size.\n\n  \

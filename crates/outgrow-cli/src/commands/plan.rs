@@ -1,20 +1,18 @@
 //! `outgrow plan`.
 
-use std::path::PathBuf;
-
 use outgrow::{Error, Workspace, readable::positive_number};
 
 use crate::{
     output::{is_terminal, print, print_json},
     phases,
-    reading::{Telling, read_sweep, warn},
+    reading::{SweepArgs, Telling, warn},
 };
 
 /// Show a sweep's trials and their cost, without training
 #[derive(clap::Args)]
 pub struct Plan {
-    /// The sweep file
-    pub sweep: PathBuf,
+    #[command(flatten)]
+    pub sweep: SweepArgs,
     /// Training speed of this machine in GFLOP/s, for the hours [default: as measured by trials in
     /// the database]
     #[arg(long, value_name = "N", value_parser = positive_number)]
@@ -29,13 +27,9 @@ pub struct Plan {
 
 /// Shows what a sweep means and what it would cost.
 pub fn plan(workspace: &Workspace, args: &Plan) -> Result<(), Error> {
-    let file = read_sweep(&args.sweep)?;
+    let file = args.sweep.read()?;
     let plan = phases::told(|tell| workspace.plan(&file, &Telling::new(), tell))?;
-    let speed = match args.gflops {
-        Some(gflops) => Some(gflops * 1e9),
-        None => workspace.flops_per_second()?,
-    };
-    workspace.tell_of_namesakes(plan.sweep(), &plan.text().digest)?;
+    let speed = args.gflops.map(|gflops| gflops * 1e9).or(plan.flops_per_second());
     if args.json {
         warn(plan.text());
         return print_json(&plan);

@@ -18,6 +18,10 @@ pub struct Report {
     /// Where to [default: reports/NAME]; an older report of the same sweep is replaced completely
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// Show how every strategy and control differs from this one, instead of the [[contrasts]] of
+    /// the sweep file
+    #[arg(long, value_name = "STRATEGY")]
+    pub versus: Option<String>,
     /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as
     /// FOLDER.replaced-1
     #[arg(long)]
@@ -29,7 +33,8 @@ pub struct Report {
 
 /// Draws a sweep's report.
 pub fn report(workspace: &Workspace, args: &Report) -> Result<(), Error> {
-    let written = workspace.report(&args.sweep, args.output.as_deref(), args.force)?;
+    let (versus, folder) = (args.versus.as_deref(), args.output.as_deref());
+    let written = workspace.report(&args.sweep, versus, folder, args.force)?;
     let (folder, made) = (&written.folder, &written.report);
     if let Some(kept) = &written.kept {
         eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());

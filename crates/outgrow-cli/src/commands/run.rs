@@ -1,8 +1,7 @@
 //! `outgrow run`.
 
-use std::path::PathBuf;
-
 use outgrow::{Error, Finished, RunOptions, SweepFile, WorkerOptions, Workspace};
+use outgrow_core::KeepFinal;
 use outgrow_runner::SupervisorEvent;
 use outgrow_train::Device;
 
@@ -10,8 +9,8 @@ use crate::{
     commands::this_program,
     output::print_json,
     progress::Progress,
-    reading::{Telling, read_sweep},
-    values::positive,
+    reading::{SweepArgs, Telling},
+    values::{keep_final, positive},
 };
 
 /// Train every missing trial of a sweep. Rerun to resume
@@ -21,8 +20,8 @@ use crate::{
 /// Results do not depend on the number of workers.
 #[derive(clap::Args)]
 pub struct Run {
-    /// The sweep file; `outgrow plan` shows what it means
-    pub sweep: PathBuf,
+    #[command(flatten)]
+    pub sweep: SweepArgs,
     /// Worker processes at once [default: one per CPU core, or four per GPU, as far as memory
     /// allows]
     #[arg(long, short = 'j', value_name = "N", value_parser = positive())]
@@ -64,6 +63,9 @@ pub struct WorkerArgs {
     /// Checkpoints of each trial that are kept; if the last is damaged, the one before is used
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive())]
     pub keep: u16,
+    /// What stays of the checkpoints of a trial that is complete
+    #[arg(long, default_value = "weights", value_name = "WHAT", value_parser = keep_final())]
+    pub keep_final: KeepFinal,
     /// Minutes without a record after which a training counts as hung: its trial goes to another
     /// worker
     #[arg(long, default_value_t = 120, value_name = "MINUTES", value_parser = positive())]
@@ -74,15 +76,15 @@ impl WorkerArgs {
     /// What a worker is told.
     pub fn options(&self) -> WorkerOptions {
         let program = format!("outgrow {} ({})", env!("CARGO_PKG_VERSION"), env!("OUTGROW_COMMIT"));
-        let &Self { threads, stacked_replicates, keep, hung_after } = self;
+        let &Self { threads, stacked_replicates, keep, keep_final, hung_after } = self;
         let rest = WorkerOptions::default();
-        WorkerOptions { threads, stacked_replicates, keep, hung_after, program, ..rest }
+        WorkerOptions { threads, stacked_replicates, keep, keep_final, hung_after, program, ..rest }
     }
 }
 
 /// Plans what is missing, trains it, shows progress.
 pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
-    let file = read_sweep(&args.sweep)?;
+    let file = args.sweep.read()?;
     let options = RunOptions {
         program: Some(this_program()?),
         workers: args.workers,
@@ -113,7 +115,7 @@ fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Err
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
-    finished.verdict(&args.sweep)?;
+    finished.verdict(&args.sweep.sweep)?;
     if args.json {
         return Ok(());
     }

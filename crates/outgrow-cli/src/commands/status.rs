@@ -2,7 +2,7 @@
 
 use outgrow::{
     Error, Workspace,
-    status::{as_json, describe},
+    status::{describe, with_sizes_as_json},
 };
 
 use crate::output::{is_terminal, print, print_json};
@@ -21,7 +21,7 @@ pub struct Status {
 pub fn status(workspace: &Workspace, args: &Status) -> Result<(), Error> {
     let found = workspace.status(args.sweep.as_deref())?;
     match args.json {
-        true => print_json(&found.iter().map(as_json).collect::<Vec<_>>()),
+        true => print_json(&found.iter().map(with_sizes_as_json).collect::<Vec<_>>()),
         false if found.is_empty() => print("no sweeps yet; `outgrow run SWEEP.toml` adds one"),
         false => print(&describe(&found, is_terminal())),
     }

@@ -1,16 +1,14 @@
 //! `outgrow submit`.
 
 use super::run::{Training, WorkerArgs};
-use outgrow::{Error, SlurmOptions, Workspace, slurm::Submitted};
-use outgrow_train::Device;
-use std::path::PathBuf;
-
 use crate::{
     commands::this_program,
     output::print,
-    reading::{Telling, read_sweep},
+    reading::{SweepArgs, Telling},
     values::positive,
 };
+use outgrow::{Error, SlurmOptions, Workspace, slurm::Submitted};
+use outgrow_train::Device;
 
 /// Train a sweep on a Slurm cluster: write a job array of workers and submit it
 ///
@@ -20,8 +18,8 @@ use crate::{
 /// the folder of --files.
 #[derive(clap::Args)]
 pub struct Submit {
-    /// The sweep file
-    pub sweep: PathBuf,
+    #[command(flatten)]
+    pub sweep: SweepArgs,
     /// Submit to Slurm, by sbatch
     #[arg(long, required = true)]
     pub slurm: bool,
@@ -45,7 +43,7 @@ pub struct Submit {
 
 /// Puts a sweep into the database and hands its workers to the cluster's scheduler.
 pub fn submit(workspace: &Workspace, args: &Submit) -> Result<(), Error> {
-    let file = read_sweep(&args.sweep)?;
+    let file = args.sweep.read()?;
     let mut worker = args.worker.options();
     worker.device = args.device;
     let options = SlurmOptions {

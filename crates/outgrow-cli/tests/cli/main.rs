@@ -1,12 +1,15 @@
 //! The whole, by running the binary as a user does.
 
+mod compare;
 mod database;
+mod disk;
 mod export;
 mod faults;
 mod fetch;
 mod flops;
 mod help;
 mod hub;
+mod models_out;
 mod odd;
 mod outputs;
 mod own;
@@ -15,6 +18,7 @@ mod sandbox;
 mod serve;
 mod slurm;
 mod text;
+mod written;
 
 use std::{
     fs,
@@ -422,7 +426,7 @@ fn report(sandbox: &Sandbox) {
     for name in [
         "README.md",
         "provenance.json",
-        "tables/summary.tex",
+        "tables/summary-single.tex",
         "figures/loss_vs_flops-single.pdf",
         "figures/growth_timeline-double.svg",
     ] {

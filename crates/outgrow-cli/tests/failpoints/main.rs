@@ -41,7 +41,9 @@ struct Walk {
     result: fn(&Sandbox) -> String,
 }
 
-const RUN: &[&str] = &["run", "sweep.toml", "-j1"];
+/// With the moments that are compared in the end.
+const RUN: &[&str] = &["run", "sweep.toml", "-j1", "--keep-final", "all"];
+const TIDY_RUN: &[&str] = &["run", "sweep.toml", "-j1"];
 const REPAIR: &[&str] = &["db", "repair"];
 
 const WALKS: &[Walk] = &[
@@ -81,7 +83,7 @@ const WALKS: &[Walk] = &[
         name: "retry",
         points: &[(CommitRetry, 1)],
         prepare: sweep_from_a_model,
-        args: &["run", "sweep.toml", "-j1", "--retry-failed"],
+        args: &["run", "sweep.toml", "-j1", "--keep-final", "all", "--retry-failed"],
         meanwhile: String::new,
         again: RUN,
         result: numbers,
@@ -109,7 +111,7 @@ const WALKS: &[Walk] = &[
         name: "memory runs out",
         points: &[(CommitRequeue, 1)],
         prepare: sweep_of_replicates,
-        args: &["run", "sweep.toml", "-j1", "--stacked-replicates", "2"],
+        args: &["run", "sweep.toml", "-j1", "--keep-final", "all", "--stacked-replicates", "2"],
         meanwhile: || {
             format!("{}.before=memory(1);{}.before=kill(1)", Step.name(), CommitRelease.name())
         },
@@ -145,6 +147,37 @@ const WALKS: &[Walk] = &[
         },
         again: RUN,
         result: numbers,
+    },
+    Walk {
+        name: "a run that keeps the weights of complete trials",
+        points: &[(CommitFinish, 1), (CheckpointRename, 2), (CheckpointRemove, 2)],
+        prepare: sweep_from_a_model,
+        args: TIDY_RUN,
+        meanwhile: String::new,
+        again: TIDY_RUN,
+        result: numbers,
+    },
+    Walk {
+        name: "clean",
+        points: &[(CommitClean, 1), (CommitForget, 1)],
+        prepare: done_again,
+        args: &["clean"],
+        meanwhile: String::new,
+        again: &["clean"],
+        result: numbers,
+    },
+    Walk {
+        name: "rm",
+        points: &[(CommitRemove, 1), (CommitRemove, 2), (CommitRemove, 4)],
+        prepare: done_again,
+        args: &["rm", "small", "--yes"],
+        meanwhile: String::new,
+        again: &["rm", "small", "--yes"],
+        result: |sandbox| {
+            let left = fs::read_dir(sandbox.path("outgrow.db.checkpoints")).expect("a folder");
+            let left = left.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>();
+            numbers(sandbox) + &format!("{left:?}")
+        },
     },
     Walk {
         name: "db copy",
@@ -461,7 +494,8 @@ fn kill(Kill { walk, place, hit }: &Kill) -> Result<bool, String> {
         let said = String::from_utf8_lossy(&again.stderr);
         // What was renamed already is whole, which the comparison below holds it to, and is not
         // overwritten.
-        if !again.status.success() && !said.contains("exists already") {
+        let is_done = ["exists already", "there is no sweep"].iter().any(|end| said.contains(end));
+        if !again.status.success() && !is_done {
             return Err(format!("{what}, then run again: {said}"));
         }
     }

@@ -177,6 +177,11 @@ impl Sampled {
     }
 }
 
+/// How many plans a strategy has that does not say.
+fn one() -> usize {
+    1
+}
+
 /// Checks a window of fractions: two numbers with 0 ≤ from ≤ to ≤ 1.
 fn check_grow_between(window: [f64; 2]) -> Result<(), StrategyError> {
     let [from, to] = window;

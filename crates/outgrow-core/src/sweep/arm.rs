@@ -21,6 +21,8 @@ pub(super) struct Arm {
     pub strategy: String,
     pub kind: &'static str,
     pub number: usize,
+    /// Which point of the strategy's own fields of the grid; empty without such.
+    pub setting: String,
     pub plan: GrowthPlan,
     pub tokens: u64,
     pub growth: GrowthPolicy,
@@ -50,7 +52,8 @@ impl Sweep {
         let continues =
             strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
-        Ok(Arm { strategy, kind, number, plan, tokens, growth, continues })
+        let setting = String::new();
+        Ok(Arm { strategy, kind, number, setting, plan, tokens, growth, continues })
     }
 
     pub(super) fn sample(

@@ -8,7 +8,8 @@ use super::{
     names,
     sizes::SizesSpec,
     spec::{
-        ControlsSpec, DataSpec, OptimizerSpec, StrategySpec, SweepSpec, TrainingSpec, VOCAB_SIZE,
+        ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
+        TrainingSpec, VOCAB_SIZE,
     },
 };
 use crate::{
@@ -21,6 +22,9 @@ pub(super) const MOST_TOKENS: u64 = 1 << 53;
 
 /// A sweep has at most so many trials.
 const MOST_TRIALS: u128 = 100_000;
+
+/// A growth is followed by at most so many evaluations of its own.
+const MOST_EVALUATIONS: usize = 64;
 
 /// The models that the trials of a sweep grow through have at most so many heads together.
 const MOST_HEADS: u128 = 1 << 24;
@@ -48,6 +52,7 @@ impl SweepSpec {
             );
         }
         self.initial = filled;
+        self.target.fill_from(&self.initial);
         let width = self.target.d_model.unwrap_or(architecture.d_model);
         let model = ModelSpec::of(&architecture.form, width);
         // Its own configuration says ε at its own width.
@@ -127,12 +132,17 @@ impl SweepSpec {
         at_least_one("evaluation.every_tokens", self.evaluation.every_tokens)?;
         at_least_one("evaluation.tokens", self.evaluation.tokens)?;
         at_least_one("evaluation.record_every_tokens", self.evaluation.record_every_tokens)?;
+        self.evaluation.check_after_growth()?;
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
-        self.check_words()?;
-        self.controls.as_ref().map_or(Ok(()), ControlsSpec::check)?;
-        let plans = self.strategies.iter().map(|strategy| strategy.strategy.plans() as u128).sum();
-        self.check_trials(plans, "plans").map(drop)
+        self.controls.check()?;
+        self.grid.check()?;
+        let plans = |strategy: &StrategySpec| {
+            (strategy.strategy.plans() as u128)
+                .saturating_mul(self.grid.points_of(&strategy.name) as u128)
+        };
+        let plans = self.strategies.iter().map(plans).fold(0, u128::saturating_add);
+        self.check_trials(plans.saturating_mul(self.grid.points() as u128), "plans").map(drop)
     }
 
     /// How many trials so many plans make, if they are not too many. `what` says which plans.
@@ -196,19 +206,23 @@ fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
         .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
 }
 
+impl EvaluationSpec {
+    fn check_after_growth(&self) -> Result<(), SweepError> {
+        let steps = &self.after_growth;
+        let rises = steps.first() != Some(&0) && steps.is_sorted_by(|a, b| a < b);
+        if rises && steps.len() <= MOST_EVALUATIONS {
+            return Ok(());
+        }
+        let allowed = format!(
+            "numbers of steps that rise from 1 on, at most {MOST_EVALUATIONS}; [] for none"
+        );
+        bad("evaluation.after_growth", format!("{steps:?}"), &allowed)
+    }
+}
+
 impl ControlsSpec {
     fn check(&self) -> Result<(), SweepError> {
-        if self.fixed_sizes > 16 {
-            return bad("controls.fixed_sizes", self.fixed_sizes, "it must be at most 16");
-        }
-        let mut seen = BTreeSet::new();
-        for &rate in &self.learning_rates {
-            positive("controls.learning_rates", rate)?;
-            if !seen.insert(rate.to_bits()) {
-                return bad("controls.learning_rates", shown(rate), "each may be there only once");
-            }
-        }
-        Ok(())
+        at_most("controls.fixed_sizes", self.fixed_sizes.unwrap_or(0) as u64, 16)
     }
 }
 

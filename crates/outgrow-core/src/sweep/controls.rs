@@ -1,5 +1,7 @@
 //! The controls that a comparison needs, derived from the strategies that it compares.
 
+use std::collections::BTreeSet;
+
 use super::{
     arm::Arm,
     error::{SweepError, bad},
@@ -23,12 +25,9 @@ const FIXED: &str = "fixed_size";
 /// Budgets that differ by less are one.
 const SAME: f64 = 0.02;
 
-impl ControlsSpec {
-    /// What a sweep file that says nothing gets: all three controls, at the one learning rate.
-    pub(super) fn default_for(initial: &Architecture, target: &Architecture) -> Self {
-        let fixed_sizes = usize::from(is_uniform(initial) && is_uniform(target));
-        Self { same_tokens: true, same_compute: true, fixed_sizes, learning_rates: vec![] }
-    }
+/// How many sizes in between a sweep file that says nothing gets.
+pub(super) fn usual_fixed_sizes(initial: &Architecture, target: &Architecture) -> usize {
+    usize::from(is_uniform(initial) && is_uniform(target))
 }
 
 fn is_uniform(architecture: &Architecture) -> bool {
@@ -39,12 +38,10 @@ fn is_uniform(architecture: &Architecture) -> bool {
 
 /// Checks what only the whole sweep can tell.
 pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
-    if sweep.controls().fixed_sizes > 0
-        && !(is_uniform(&sweep.initial) && is_uniform(&sweep.target))
-    {
+    if sweep.fixed_sizes() > 0 && !(is_uniform(&sweep.initial) && is_uniform(&sweep.target)) {
         return Err(SweepError::Value {
             field: "controls.fixed_sizes".into(),
-            value: sweep.controls().fixed_sizes.to_string(),
+            value: sweep.fixed_sizes().to_string(),
             allowed: "sizes between initial and target need layers and heads that are all alike; \
                       set it to 0"
                 .into(),
@@ -55,7 +52,8 @@ pub(super) fn check(sweep: &Sweep) -> Result<(), SweepError> {
 
 /// Refuses strategies that have the name of a control, whatever the budgets turn out to be.
 fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
-    let &ControlsSpec { same_tokens, same_compute, fixed_sizes, .. } = sweep.controls();
+    let &ControlsSpec { same_tokens, same_compute, .. } = &sweep.spec.controls;
+    let fixed_sizes = sweep.fixed_sizes();
     let scheduled = same_tokens || same_compute;
     let has_own = sweep
         .spec
@@ -128,7 +126,8 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
     let mut controls = vec![];
     let grown: Vec<&Arm> = own.iter().filter(|arm| !arm.plan.stages().is_empty()).collect();
     let control_tokens = sweep.whole_steps(sweep.spec.training.tokens);
-    let &ControlsSpec { same_tokens, same_compute, fixed_sizes, .. } = sweep.controls();
+    let &ControlsSpec { same_tokens, same_compute, .. } = &sweep.spec.controls;
+    let fixed_sizes = sweep.fixed_sizes();
     if same_tokens || same_compute {
         if own.iter().all(|arm| arm.kind != "from_scratch") {
             controls.push(born(sweep, BORN.into(), "from_scratch", &sweep.target, control_tokens)?);
@@ -142,6 +141,10 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
         let budgets = distinct(budgets.collect(), control_tokens as f64);
+        // What differs by less than a step is one training.
+        let mut lengths = BTreeSet::from([control_tokens]);
+        let is_new = |tokens: &f64| lengths.insert(sweep.whole_steps(tokens.round() as u64));
+        let budgets: Vec<f64> = budgets.into_iter().filter(is_new).collect();
         let percents =
             percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {
@@ -179,7 +182,8 @@ fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
         let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
         (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
     };
-    grown.chunk_by(|a, b| a.strategy == b.strategy).map(of).collect()
+    let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);
+    grown.chunk_by(is_one).map(of).collect()
 }
 
 /// The budgets without those that are nearly one that was there before, or nearly `known`.
@@ -204,7 +208,8 @@ fn born(
     let named = |error| SweepError::Plan { name: strategy.clone(), error };
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
-    Ok(Arm { strategy, kind, number: 0, plan, tokens, growth, continues: false })
+    let setting = String::new();
+    Ok(Arm { strategy, kind, number: 0, setting, plan, tokens, growth, continues: false })
 }
 
 /// The size at `share` of the way between two, in equal ratios.

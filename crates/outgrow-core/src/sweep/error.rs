@@ -8,10 +8,21 @@ use crate::plan::{PlanError, StrategyError};
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum SweepError {
-    /// Not TOML, an unknown field, a missing field, a wrong type: the parser's own words, with line
-    /// and column.
+    /// Not TOML: the parser's own words, with line and column.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
+    /// An unknown field, or a value of a wrong type.
+    #[error("{}", located(field, message, at))]
+    Field {
+        /// The field with its tables.
+        field: String,
+        message: String,
+        /// Where it stands, and the line; empty where that is unknown.
+        at: (String, String),
+    },
+    /// Fields without a default that a file does not have, each with what to write there.
+    #[error("{}", missing(.0))]
+    Missing(Vec<(String, String)>),
     /// A value outside its range.
     #[error("`{field}` is {value}; {allowed}")]
     Value {
@@ -26,6 +37,21 @@ pub enum SweepError {
     /// A sampled plan that can't be built for this budget.
     #[error("strategy `{name}`: {error}")]
     Plan { name: String, error: PlanError },
+}
+
+fn located(field: &str, message: &str, (place, line): &(String, String)) -> String {
+    let field = if field.is_empty() { String::new() } else { format!("`{field}`: ") };
+    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+    let line = if line.is_empty() { String::new() } else { format!("\n{line}") };
+    format!("{place}{field}{message}{line}")
+}
+
+fn missing(fields: &[(String, String)]) -> String {
+    let widest = fields.iter().map(|(field, _)| field.len()).max().unwrap_or(0);
+    let lines: String =
+        fields.iter().map(|(field, hint)| format!("\n  {field:widest$}  {hint}")).collect();
+    let what = if fields.len() == 1 { "one field is" } else { "these fields are" };
+    format!("{what} missing:{lines}")
 }
 
 pub(super) fn bad<T>(field: &str, value: impl ToString, allowed: &str) -> Result<T, SweepError> {

@@ -30,7 +30,18 @@ impl Trial {
 
     /// The first step after `step` that is evaluated.
     pub fn next_evaluated(&self, step: u64) -> Option<u64> {
-        self.next_due(step, self.settings.evaluation.every_tokens)
+        let due = self.next_due(step, self.settings.evaluation.every_tokens)?;
+        Some(self.next_after_growth(step).map_or(due, |next| next.min(due)))
+    }
+
+    /// The first step after `step` that is evaluated because a growth was shortly before.
+    fn next_after_growth(&self, step: u64) -> Option<u64> {
+        let (of_step, after) = (self.step_tokens(), &self.settings.evaluation.after_growth);
+        let grown = self.plan.stages().iter().map(|stage| stage.tokens / of_step);
+        let next = |grown: u64| {
+            after.iter().map(|steps| grown.saturating_add(*steps)).find(|next| *next > step)
+        };
+        grown.filter_map(next).min()
     }
 
     /// What is due after `every` tokens, and at the end, comes at the step that reaches the next
@@ -60,6 +71,28 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use crate::Sweep;
+
+    #[test]
+    fn a_growth_is_followed_by_evaluations_of_its_own() {
+        let text = include_str!("../../../outgrow-store/tests/sweep.toml");
+        let sweep = Sweep::parse(text).expect("a sweep");
+        for mut trial in sweep.members("d").expect("members").into_iter().map(|m| m.trial) {
+            let all = |trial: &super::Trial| -> Vec<u64> {
+                let next = |step: &u64| trial.next_evaluated(*step);
+                std::iter::successors(trial.next_evaluated(0), next).collect()
+            };
+            let plain = all(&trial);
+            trial.settings.evaluation.after_growth = vec![1, 2, 4, 8];
+            let (of_step, last) = (trial.step_tokens(), trial.steps());
+            let grown = trial.plan.stages().iter().map(|stage| stage.tokens / of_step);
+            let extra = grown.flat_map(|step| [1, 2, 4, 8].map(|more| step + more));
+            let mut expected: Vec<u64> =
+                plain.iter().copied().chain(extra.filter(|step| *step <= last)).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(all(&trial), expected);
+        }
+    }
 
     /// As the training loop decides it, step by step.
     fn due(before: u64, now: u64, every: u64) -> bool {

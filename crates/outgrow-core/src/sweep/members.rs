@@ -1,12 +1,15 @@
 //! The trials of a sweep.
 
+use std::collections::BTreeMap;
+
 use super::{
     arm::Arm,
     controls,
     error::{SweepError, bad},
+    grid::Grid,
     resolved::Sweep,
     settings::{Settings, TrainingSettings, Trial},
-    spec::{ControlsSpec, SweepSpec, TrainingSpec},
+    spec::{SweepSpec, TrainingSpec},
 };
 use crate::stream::derive;
 
@@ -27,7 +30,33 @@ pub struct Member {
     pub trial: Trial,
 }
 
+impl Member {
+    /// What people call the trial within its sweep, which has `several_rates` or one.
+    pub fn label(&self, several_rates: bool) -> String {
+        let rate = several_rates.then_some(self.trial.settings.training.learning_rate);
+        label(&self.strategy, (self.plan, self.replicate), rate, &self.setting)
+    }
+}
+
+/// `random/3#1@0.005 [batch_size=8]`: strategy, plan and replicate, the learning rate where a sweep
+/// has several, and the point of its grid.
+pub fn label(
+    strategy: &str,
+    (plan, replicate): (usize, usize),
+    learning_rate: Option<f64>,
+    setting: &str,
+) -> String {
+    let rate = learning_rate.map_or_else(String::new, |rate| format!("@{rate}"));
+    let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
+    format!("{strategy}/{plan}#{replicate}{rate}{setting}")
+}
+
 impl Sweep {
+    /// Whether its trials have several learning rates.
+    pub fn has_several_rates(&self) -> bool {
+        self.spec.rates().len() > 1
+    }
+
     /// Reads a sweep file.
     ///
     /// # Errors
@@ -45,7 +74,8 @@ impl Sweep {
         let initial = spec.architecture(&spec.initial, "initial")?;
         let target = spec.architecture(&spec.target, "target")?;
         let mut spec = spec;
-        spec.controls.get_or_insert_with(|| ControlsSpec::default_for(&initial, &target));
+        let usual = || controls::usual_fixed_sizes(&initial, &target);
+        spec.controls.fixed_sizes.get_or_insert_with(usual);
         let sweep = Self { spec, initial, target };
         controls::check(&sweep)?;
         sweep.spec.check_extent(&sweep.target)?;
@@ -54,35 +84,68 @@ impl Sweep {
         for strategy in &sweep.spec.strategies {
             sweep.sample(strategy, 0)?;
         }
+        sweep.check_grid()?;
+        sweep.spec.check_words()?;
         Ok(sweep)
     }
 
-    /// Every trial of the sweep: each plan of each strategy and each control, at each learning
-    /// rate, under each replicate's seed. `data` is the text's digest.
+    /// Every trial of the sweep: each plan of each strategy and each control, at each point of the
+    /// grid, under each replicate's seed. `data` is the text's digest.
     ///
     /// # Errors
     /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too
     /// many trials.
     pub fn members(&self, data: &str) -> Result<Vec<Member>, SweepError> {
+        let mut members = vec![];
+        let mut seen = BTreeMap::new();
+        let mut plans = 0;
+        for point in self.points()? {
+            let arms = point.sweep.arms(&self.spec.grid)?;
+            plans += arms.len() as u128;
+            self.spec.check_trials(plans, "plans and controls")?;
+            for arm in &arms {
+                point.sweep.check_warmup(arm)?;
+                for rate in self.spec.rates() {
+                    let first = point.sweep.member(arm, rate, 0, data).trial;
+                    // A choice that changes nothing of this plan makes no further trial; one that
+                    // only seemed to change nothing is named.
+                    let place = |whole| {
+                        let setting = point.setting(arm, whole);
+                        (arm.strategy.clone(), arm.number, rate.to_bits(), setting)
+                    };
+                    let mut own = place(false);
+                    if let Some(known) = seen.get(&own) {
+                        if *known == first {
+                            continue;
+                        }
+                        own = place(true);
+                    }
+                    let setting = own.3.clone();
+                    seen.insert(own, first);
+                    let replicates = 0..self.spec.replicates;
+                    members.extend(replicates.map(|replicate| {
+                        let member = point.sweep.member(arm, rate, replicate, data);
+                        Member { setting: setting.clone(), ..member }
+                    }));
+                }
+            }
+        }
+        Ok(by_strategy(members))
+    }
+
+    /// The plans of all strategies, and of the controls that they need.
+    fn arms(&self, grid: &Grid) -> Result<Vec<Arm>, SweepError> {
         let mut arms = vec![];
         for strategy in &self.spec.strategies {
-            for number in 0..strategy.strategy.plans() {
-                arms.push(self.arm(strategy, number)?);
+            for own in self.own_points(strategy, grid)? {
+                for number in 0..own.strategy.strategy.plans() {
+                    let arm = self.arm(&own.strategy, number)?;
+                    arms.push(Arm { setting: own.setting(), ..arm });
+                }
             }
         }
         arms.extend(controls::arms(self, &arms)?);
-        self.spec.check_trials(arms.len() as u128, "plans and controls")?;
-        arms.iter().try_for_each(|arm| self.check_warmup(arm))?;
-        let mut members = vec![];
-        for arm in &arms {
-            for rate in self.spec.rates() {
-                members.extend(
-                    (0..self.spec.replicates)
-                        .map(|replicate| self.member(arm, *rate, replicate, data)),
-                );
-            }
-        }
-        Ok(members)
+        Ok(arms)
     }
 
     /// Refuses a warm-up that a shorter trial never comes out of.
@@ -103,7 +166,10 @@ impl Sweep {
         let growth = (!arm.plan.stages().is_empty()).then(|| arm.growth.clone());
         let training =
             TrainingSettings { batch_size, learning_rate, schedule, optimizer, precision, growth };
-        let (data, evaluation) = (data.to_owned(), self.spec.evaluation.clone());
+        let (data, mut evaluation) = (data.to_owned(), self.spec.evaluation.clone());
+        if arm.plan.stages().is_empty() {
+            evaluation.after_growth.clear();
+        }
         let initial = self.spec.initial.digest.clone().filter(|_| arm.continues);
         let settings = Settings { data, initial, tokens: arm.tokens, training, evaluation };
         // One seed per replicate, the same for every plan: a grown trial and its control see the
@@ -118,4 +184,15 @@ impl Sweep {
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
+}
+
+/// The trials strategy by strategy, in the order in which these come first.
+fn by_strategy(mut members: Vec<Member>) -> Vec<Member> {
+    let mut order: BTreeMap<String, usize> = BTreeMap::new();
+    for member in &members {
+        let next = order.len();
+        order.entry(member.strategy.clone()).or_insert(next);
+    }
+    members.sort_by_key(|member| order[&member.strategy]);
+    members
 }

@@ -74,6 +74,7 @@ pub fn shared_prefixes(trials: &[&Trial]) -> Vec<Option<SharedPrefix>> {
 fn ways(trial: &Trial) -> Vec<(String, u64)> {
     let mut settings = serde_json::to_value(&trial.settings).expect("plain data");
     let policy = settings["training"]["growth"].take();
+    settings["evaluation"].as_object_mut().map(|evaluation| evaluation.remove("after_growth"));
     // The last step is special: it is evaluated whether or not an evaluation is due.
     let end = trial.settings.tokens - trial.step_tokens();
     // Until there, a trial of another length takes the same learning rates.
@@ -93,7 +94,8 @@ fn ways(trial: &Trial) -> Vec<(String, u64)> {
             settle(&mut way, &mut ways);
         }
         ways.push((way.clone(), stage.tokens.min(end)));
-        way += &format!("{}{}", json(stage), json(&policy));
+        let after = &trial.settings.evaluation.after_growth;
+        way += &format!("{}{}{}", json(stage), json(&policy), json(after));
         if let LearningRateAtGrowth::Rewind { .. } = trial.policy().learning_rate {
             // Where the schedule goes back, it is stretched over the tokens that are left.
             way += &length;

@@ -4,7 +4,7 @@ use super::{
     check::MOST_TOKENS,
     error::{SweepError, bad},
     sizes::SizesSpec,
-    spec::{ControlsSpec, SweepSpec, VOCAB_SIZE},
+    spec::{SweepSpec, VOCAB_SIZE},
 };
 use crate::model::Architecture;
 
@@ -56,9 +56,9 @@ impl Sweep {
         (self.spec.training.batch_size * self.spec.data.seq_len) as u64
     }
 
-    /// What is scheduled beside the strategies.
-    pub(super) fn controls(&self) -> &ControlsSpec {
-        self.spec.controls.as_ref().expect("filled in when the sweep was made")
+    /// How many sizes in between never grow.
+    pub(super) fn fixed_sizes(&self) -> usize {
+        self.spec.controls.fixed_sizes.expect("filled in when the sweep was made")
     }
 
     /// So many tokens as the largest number of whole steps in `tokens` has, at least two steps.

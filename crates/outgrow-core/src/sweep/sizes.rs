@@ -96,6 +96,20 @@ impl SizesSpec {
         }
     }
 
+    /// Takes the sizes that it leaves out from others, unless either lists its layers.
+    pub(super) fn fill_from(&mut self, other: &Self) {
+        self.d_model = self.d_model.or(other.d_model);
+        if self.layers.is_none() && other.layers.is_none() {
+            let n_kv_heads = other.n_kv_heads.filter(|_| self.n_heads.is_none());
+            self.n_layers = self.n_layers.or(other.n_layers);
+            self.n_heads = self.n_heads.or(other.n_heads);
+            self.n_kv_heads = self.n_kv_heads.or(n_kv_heads);
+            self.d_k = self.d_k.or(other.d_k);
+            self.d_v = self.d_v.or(other.d_v);
+            self.d_ff = self.d_ff.or(other.d_ff);
+        }
+    }
+
     /// Refuses what only the sweep's own `initial` may say, and half of it there.
     pub(super) fn check_checkpoint(&self, table: &str) -> Result<(), SweepError> {
         let filled = self.digest.is_some() || self.eps_sum.is_some();

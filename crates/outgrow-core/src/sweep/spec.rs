@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    error::SweepError, form::ModelSpec, renamed, schedule::LearningRateSchedule, sizes::SizesSpec,
-    words::ContrastSpec,
+    form::ModelSpec,
+    grid::Grid,
+    schedule::LearningRateSchedule,
+    sizes::SizesSpec,
+    words::{ContrastSpec, Words},
 };
 use crate::plan::{GrowthPolicy, Strategy};
 
@@ -34,11 +37,12 @@ pub struct SweepSpec {
     pub initial: SizesSpec,
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
-    /// All three, at the one learning rate, where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controls: Option<ControlsSpec>,
+    pub controls: ControlsSpec,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
+    /// Fields with several values: every strategy and every control is trained at each point.
+    #[serde(default, skip_serializing_if = "Grid::is_empty")]
+    pub grid: Grid,
     /// A text for people; like the three fields below not part of the sweep's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -189,12 +193,9 @@ pub struct ControlsSpec {
     /// The same with the compute of each growing strategy, its schedule annealed to that budget.
     pub same_compute: bool,
     /// So many sizes between the initial and the target one that never grow, with the compute of
-    /// each growing strategy.
-    pub fixed_sizes: usize,
-    /// Every strategy and every control is trained at each of these rates; at the one of `training`
-    /// if there are none.
-    #[serde(default)]
-    pub learning_rates: Vec<f64>,
+    /// each growing strategy; one where it is left out, none if layers or heads differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_sizes: Option<usize>,
 }
 
 /// How trials are evaluated.
@@ -208,6 +209,9 @@ pub struct EvaluationSpec {
     /// Record training loss, learning rate and gradient norm when so many tokens were trained since
     /// the last time.
     pub record_every_tokens: u64,
+    /// Also evaluate so many steps after each growth, rising.
+    #[serde(default)]
+    pub after_growth: Vec<u64>,
 }
 
 /// When trials write checkpoints.
@@ -219,22 +223,23 @@ pub struct CheckpointSpec {
 }
 
 impl SweepSpec {
-    /// Reads a sweep file, without looking at what it says.
-    ///
-    /// # Errors
-    /// If it is no TOML, or has unknown or missing fields.
-    pub fn parse(text: &str) -> Result<Self, SweepError> {
-        toml::from_str(text).map_err(|error| match renamed::find(text) {
-            Some(renamed) => renamed,
-            None => error.into(),
-        })
+    /// What the file says to people.
+    pub fn words(&self) -> Words {
+        let Self { notes, tags, display, contrasts, .. } = self.clone();
+        Words { notes, tags, display, contrasts }
+    }
+
+    /// The sweep without it.
+    pub(super) fn without_words(&self) -> Self {
+        let Words { notes, tags, display, contrasts } = Words::default();
+        Self { notes, tags, display, contrasts, ..self.clone() }
     }
 
     /// Learning rates that everything is trained at.
-    pub(super) fn rates(&self) -> &[f64] {
-        match &self.controls {
-            Some(controls) if !controls.learning_rates.is_empty() => &controls.learning_rates,
-            _ => std::slice::from_ref(&self.training.learning_rate),
+    pub(super) fn rates(&self) -> Vec<f64> {
+        match self.grid.learning_rates() {
+            rates if rates.is_empty() => vec![self.training.learning_rate],
+            rates => rates,
         }
     }
 }
@@ -273,10 +278,8 @@ impl TryFrom<toml::Table> for StrategySpec {
             }
         };
         let message = |error: toml::de::Error| error.message().to_owned();
-        let growth: Option<GrowthPolicy> =
-            table.remove("growth").map(toml::Value::try_into).transpose().map_err(message)?;
-        let initial: Option<SizesSpec> =
-            table.remove("initial").map(toml::Value::try_into).transpose().map_err(message)?;
+        let growth: Option<GrowthPolicy> = part(&mut table, "growth")?;
+        let initial: Option<SizesSpec> = part(&mut table, "initial")?;
         let strategy: Strategy = table.try_into().map_err(message)?;
         let never_grows = matches!(strategy, Strategy::FromScratch(_) | Strategy::FixedSize(_));
         if growth.is_some() && never_grows {
@@ -294,6 +297,15 @@ impl TryFrom<toml::Table> for StrategySpec {
             initial,
         })
     }
+}
+
+/// A table within a strategy.
+fn part<T: DeserializeOwned>(table: &mut toml::Table, name: &str) -> Result<Option<T>, String> {
+    let read = |value: toml::Value| {
+        serde_path_to_error::deserialize(value)
+            .map_err(|error| format!("{name}.{}: {}", error.path(), error.inner().message()))
+    };
+    table.remove(name).map(read).transpose()
 }
 
 impl From<StrategySpec> for toml::Table {

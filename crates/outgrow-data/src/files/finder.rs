@@ -8,6 +8,7 @@ use outgrow_core::sweep::{DataSpec, TextFormat};
 use super::{
     looked::{Holds, Looked},
     names::{is_about, is_named_data, is_named_text},
+    pattern::expand,
     source::{LeftOut, Source},
     walk::Walk,
 };
@@ -43,8 +44,10 @@ pub(crate) fn find(spec: &DataSpec, field: &str, own: &[PathBuf]) -> Result<Foun
     let validation = spec.validation_paths.iter().flatten().map(|path| (path, true));
     let train = spec.paths.iter().flatten().map(|path| (path, false));
     for (path, is_validation) in validation.chain(train) {
-        let (is_folder, files) = walk.named(path)?;
-        all.push(Named { is_folder, is_validation, files });
+        for path in expand(path)? {
+            let (is_folder, files) = walk.named(&path)?;
+            all.push(Named { is_folder, is_validation, files });
+        }
     }
     let mut decided = Decided::of(&walk, spec.format, field, &all);
     let left_out = decided.left_out(walk);

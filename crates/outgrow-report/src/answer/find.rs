@@ -4,8 +4,10 @@ use super::value::{Answer, ControlState, Finding, Preserved, Quantity, Verdict};
 use crate::{
     analysis::Analysis,
     comparison::{Comparison, Gap},
+    contrast::Contrast,
     interval::Interval,
     strategy::{Role, Strategy},
+    tested::Tested,
 };
 use outgrow_core::TrialState;
 
@@ -24,7 +26,11 @@ impl Answer {
             progress: analysis.progress(),
             control,
             tested: grown.iter().filter(|strategy| is_tested(strategy)).count(),
+            names: analysis.names.clone(),
+            fixed_sizes: analysis.fixed_sizes(),
             findings: if is_trained { findings(analysis, &grown) } else { vec![] },
+            contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
+            jumps: analysis.jumps.clone(),
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
             locked: analysis.locked,
             lost: analysis.count(&[TrialState::Diverged, TrialState::Failed]),
@@ -49,7 +55,7 @@ impl ControlState {
 }
 
 fn is_tested(strategy: &Strategy) -> bool {
-    strategy.comparison.as_ref().is_some_and(|comparison| comparison.p_corrected.is_some())
+    strategy.comparison.as_ref().is_some_and(|comparison| comparison.test.is_some())
 }
 
 fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Finding> {
@@ -62,7 +68,7 @@ fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Finding> {
 
 fn saving(strategy: &Strategy, control: &str) -> Option<Finding> {
     let comparison = strategy.comparison.as_ref()?;
-    let value = comparison.compute?;
+    let value = comparison.compute_corrected()?;
     Some(Finding {
         strategy: strategy.name.clone(),
         plans: strategy.plans,
@@ -100,7 +106,7 @@ fn losses(
             plans: strategy.plans,
             quantity,
             against: gap.against.clone(),
-            value: gap.difference,
+            value: gap.difference.corrected,
             verdict: end(&gap.difference),
             extreme_of: None,
         })
@@ -116,11 +122,39 @@ fn losses(
     extremes.map(|one| Finding { extreme_of: Some(all.len()), ..one.clone() }).collect()
 }
 
-fn end(difference: &Interval) -> Verdict {
-    match difference.mean {
-        0.0 if difference.bounds == Some([0.0, 0.0]) => Verdict::Equal,
-        _ if !difference.excludes_zero() => Verdict::Unclear { seeds_needed: None },
+/// What a contrast says of losses and of savings.
+fn contrast(contrast: &Contrast) -> Vec<Finding> {
+    let finding = |quantity, tested: &Tested, verdict| Finding {
+        strategy: contrast.a.clone(),
+        plans: 1,
+        quantity,
+        against: contrast.b.clone(),
+        value: tested.corrected,
+        verdict,
+        extreme_of: None,
+    };
+    let loss = contrast.loss.as_ref();
+    let saving = contrast.saving.as_ref();
+    loss.map(|tested| finding(Quantity::LossDifference, tested, end(tested)))
+        .into_iter()
+        .chain(saving.map(|tested| finding(Quantity::SavingDifference, tested, saves(tested))))
+        .collect()
+}
+
+fn end(difference: &Tested) -> Verdict {
+    match difference.value.mean {
+        0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
+        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
         mean if mean > 0.0 => Verdict::Higher,
         _ => Verdict::Lower,
+    }
+}
+
+fn saves(difference: &Tested) -> Verdict {
+    match difference.value.mean {
+        0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
+        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
+        mean if mean > 0.0 => Verdict::Cheaper,
+        _ => Verdict::Dearer,
     }
 }

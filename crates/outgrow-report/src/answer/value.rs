@@ -1,8 +1,10 @@
 //! The answer before any words.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::{analysis::Progress, interval::Interval};
+use crate::{analysis::Progress, interval::Interval, jump::Jump};
 
 /// What a sweep says about growing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,8 +17,16 @@ pub struct Answer {
     pub control: ControlState,
     /// Growing strategies whose saving was tested.
     pub tested: usize,
-    /// One for each comparison; none without a final loss of the control.
+    /// What people read for the name of an arm.
+    pub names: BTreeMap<String, String>,
+    /// Sizes that never grow, beside the target's.
+    pub fixed_sizes: usize,
+    /// One for each comparison with a control; none without a final loss of the control.
     pub findings: Vec<Finding>,
+    /// One for each contrast that was asked for and each of its quantities.
+    pub contrasts: Vec<Finding>,
+    /// Strategies whose loss goes up after they grew, the highest first.
+    pub jumps: Vec<Jump>,
     /// The growth events that claim to preserve the function; none if no event does.
     pub preserved: Option<Preserved>,
     /// Growth events whose copied units got equal gradients and stay equal.
@@ -48,7 +58,7 @@ pub enum ControlState {
     },
 }
 
-/// A growing strategy against a control.
+/// A growing strategy against a control, or an arm against another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Finding {
@@ -57,7 +67,8 @@ pub struct Finding {
     pub plans: usize,
     pub quantity: Quantity,
     pub against: String,
-    /// The mean over seeds; an upper bound where the verdict is [`Verdict::NotReached`].
+    /// The mean over seeds, with the interval that agrees with the verdict: corrected for all that
+    /// are asked the same question. An upper bound where the verdict is [`Verdict::NotReached`].
     pub value: Interval,
     pub verdict: Verdict,
     /// Where only the lowest and the highest of several strategies are given: of how many.
@@ -74,10 +85,14 @@ pub enum Quantity {
     LossAtSameCompute,
     /// Final loss minus that of the best size that never grows, with the same compute; nats.
     LossToBestFixedSize,
+    /// Final loss of one arm minus that of another; nats.
+    LossDifference,
+    /// Fraction of the control's compute that one arm saves, minus that of another.
+    SavingDifference,
 }
 
-/// What the numbers of a comparison mean. A saving needs p ≤ 5 % after Holm's correction, a
-/// difference of losses a 95 % interval without zero.
+/// What the numbers of a comparison mean. A difference needs p ≤ 5 % after Holm's correction for
+/// all that are asked the same question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -6,8 +6,12 @@ use super::value::{Answer, ControlState, Finding, Quantity, Verdict};
 use crate::{
     escape::visible,
     interval::Interval,
+    jump::Jump,
     numbers::{dash, percent, plus_minus, signed_loss},
 };
+
+/// Strategies whose jumps are named.
+const JUMPS: usize = 3;
 
 /// How a name is written: as the format wants it that the text is for.
 pub type Say = fn(&str) -> String;
@@ -18,7 +22,20 @@ impl Answer {
 
     /// The table: a row for each comparison, without the header.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        self.findings.iter().map(Finding::row).collect()
+        self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding)).collect()
+    }
+
+    /// What people read for the name of an arm.
+    fn shown<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
+    /// The sizes that never grow: of one there is no best.
+    fn fixed(&self) -> &'static str {
+        match self.fixed_sizes {
+            0 | 1 => "the one size between that never grows",
+            _ => "the best size that never grows",
+        }
     }
 
     /// What the table says in one sentence, or why there is nothing to compare.
@@ -58,11 +75,11 @@ impl Answer {
     fn counts(&self) -> String {
         let (cheaper, lower) = (Verdict::Cheaper, Verdict::Lower);
         let same = "end below the target size with the same compute, annealed to it";
-        let fixed = "end below the best size that never grows, with the same compute";
+        let fixed = format!("end below {}, with the same compute", self.fixed());
         let clauses = [
             self.count(Quantity::ComputeSaved, cheaper, "reach it with less compute"),
             self.count(Quantity::LossAtSameCompute, lower, same),
-            self.count(Quantity::LossToBestFixedSize, lower, fixed),
+            self.count(Quantity::LossToBestFixedSize, lower, &fixed),
         ];
         let clauses: Vec<String> = clauses.into_iter().flatten().collect();
         match clauses.is_empty() {
@@ -90,15 +107,69 @@ impl Answer {
         let limits =
             letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str()));
         let method = matches!(self.control, ControlState::Trained { .. }).then(|| {
-            format!(
+            String::from(
                 "Savings count every FLOP since the smallest model; values are means over seeds \
-                 with 95 % Student-t intervals, paired by seed and data order; more or less \
-                 compute needs p ≤ 5 % after Holm's correction ({} strategies tested), a lower or \
-                 higher loss an interval without zero.",
-                self.tested
+                 with 95 % Student-t intervals, paired by seed and data order. Intervals and \
+                 verdicts are corrected alike, for all strategies or contrasts that are asked the \
+                 same question (Holm): an interval excludes zero exactly where the verdict says so.",
             )
         });
         limits.into_iter().chain(method).collect()
+    }
+
+    /// What the contrasts say, in one sentence; none where none was asked for.
+    pub fn contrasted(&self, say: Say) -> Option<String> {
+        let all: Vec<&Finding> =
+            self.contrasts.iter().filter(|f| f.quantity == Quantity::LossDifference).collect();
+        let clauses: Vec<String> = all
+            .iter()
+            .map(|finding| {
+                let [a, b] =
+                    [&finding.strategy, &finding.against].map(|name| say(self.shown(name)));
+                let number = format!(
+                    "{} nats{}",
+                    signed_loss(finding.value.mean),
+                    match finding.value.bounds {
+                        Some(_) => format!(" {}", interval(&finding.value, signed_loss)),
+                        None => String::new(),
+                    }
+                );
+                match finding.verdict {
+                    Verdict::Lower => format!("{a} ends lower than {b} ({number})"),
+                    Verdict::Higher => format!("{a} ends higher than {b} ({number})"),
+                    Verdict::Equal => format!("{a} ends as {b} does"),
+                    _ => format!("no clear difference between {a} and {b} ({number})"),
+                }
+            })
+            .collect();
+        (!clauses.is_empty()).then(|| format!("Contrasts: {}.", clauses.join("; ")))
+    }
+
+    /// Where the loss goes up after growth.
+    fn jumped(&self, say: Say) -> Option<String> {
+        let one = |jump: &Jump| {
+            format!(
+                "{} {} nats within {} tokens",
+                say(self.shown(&jump.strategy)),
+                signed_loss(jump.rise.mean),
+                thousands(jump.tokens)
+            )
+        };
+        let listed: Vec<String> = self.jumps.iter().take(JUMPS).map(one).collect();
+        let more = match self.jumps.len().saturating_sub(JUMPS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let hint = match self.jumps.iter().any(|jump| jump.is_rate_unchanged) {
+            true => " (the learning rate goes on at its height: see `rewarm_new` and `rewarm_all`)",
+            false => "",
+        };
+        (!listed.is_empty()).then(|| {
+            format!(
+                "the loss jumps after growth by more than the seeds' spread: {}{more}{hint}",
+                listed.join(", ")
+            )
+        })
     }
 
     fn limits(&self, say: Say) -> Vec<String> {
@@ -119,7 +190,8 @@ impl Answer {
         });
         let lost = (self.lost > 0)
             .then(|| format!("{} trials diverged or failed and are not in the means", self.lost));
-        let names: Vec<String> = self.at_the_edge.iter().map(|name| say(name)).collect();
+        let names: Vec<String> =
+            self.at_the_edge.iter().map(|name| say(self.shown(name))).collect();
         let edge = (!names.is_empty()).then(|| {
             format!(
                 "not tuned for certain: {} did best at the lowest or the highest learning rate of \
@@ -127,7 +199,7 @@ impl Answer {
                 names.join(", ")
             )
         });
-        [preserved, locked, lost, edge].into_iter().flatten().collect()
+        [self.jumped(say), preserved, locked, lost, edge].into_iter().flatten().collect()
     }
 }
 
@@ -135,6 +207,9 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline(visible))?;
+        if let Some(contrasted) = self.contrasted(visible) {
+            write!(f, "\n\n{contrasted}")?;
+        }
         let header = Self::HEADER.map(str::to_owned).to_vec();
         let rows: Vec<Vec<String>> = [header].into_iter().chain(self.rows()).collect();
         if rows.len() > 1 {
@@ -163,37 +238,53 @@ fn line(row: &[String], widths: &[usize]) -> String {
     row.iter().zip(widths).enumerate().map(cell).collect::<Vec<_>>().join("  ")
 }
 
-impl Finding {
-    fn row(&self) -> Vec<String> {
-        let Self { value, .. } = self;
-        let is_bound = matches!(self.verdict, Verdict::NotReached { .. });
-        let (difference, spread) = match self.quantity {
+impl Answer {
+    fn row(&self, finding: &Finding) -> Vec<String> {
+        let value = &finding.value;
+        let is_bound = matches!(finding.verdict, Verdict::NotReached { .. });
+        let (difference, spread) = match finding.quantity {
             Quantity::ComputeSaved if is_bound => {
                 (format!("at most {} %", percent(value.mean)), dash())
             }
             Quantity::ComputeSaved => {
                 (format!("{} %", percent(value.mean)), interval(value, percent))
             }
+            Quantity::SavingDifference => {
+                (format!("{} points", percent(value.mean)), interval(value, percent))
+            }
             _ => (format!("{} nats", signed_loss(value.mean)), interval(value, signed_loss)),
         };
-        vec![self.what(), difference, spread, value.n.to_string(), self.verdict.words()]
+        let n = value.n.to_string();
+        vec![self.what(finding), difference, spread, n, finding.verdict.words()]
     }
 
-    fn what(&self) -> String {
-        let Self { strategy, against, .. } = self;
-        let plans = match self.plans {
-            n if n > 1 && self.quantity == Quantity::ComputeSaved => format!(" ({n} plans)"),
+    fn what(&self, finding: &Finding) -> String {
+        let [strategy, against] =
+            [&finding.strategy, &finding.against].map(|name| self.shown(name));
+        let plans = match finding.plans {
+            n if n > 1 && finding.quantity == Quantity::ComputeSaved => format!(" ({n} plans)"),
             _ => String::new(),
         };
-        let extreme = self.extreme_of.map_or_else(String::new, |of| {
+        let extreme = finding.extreme_of.map_or_else(String::new, |of| {
             format!(" (an extreme of {of}; all are in the table of controls)")
         });
-        let quantity = match self.quantity {
-            Quantity::ComputeSaved => "compute saved",
-            Quantity::LossAtSameCompute => "final loss, same compute",
-            Quantity::LossToBestFixedSize => "final loss, best size that never grows",
+        let quantity = match finding.quantity {
+            Quantity::ComputeSaved => "compute saved".to_owned(),
+            Quantity::LossAtSameCompute => "final loss, same compute".into(),
+            Quantity::LossToBestFixedSize => format!("final loss, {}", self.fixed()),
+            Quantity::LossDifference => "contrast, final loss".into(),
+            Quantity::SavingDifference => "contrast, compute saved".into(),
         };
         format!("{strategy}{plans} vs {against}: {quantity}{extreme}")
+    }
+}
+
+/// "3k", "1.2M".
+fn thousands(tokens: f64) -> String {
+    match tokens {
+        t if t >= 1e6 => format!("{:.1}M", t / 1e6),
+        t if t >= 1e3 => format!("{:.0}k", t / 1e3),
+        t => format!("{t:.0}"),
     }
 }
 

@@ -1,20 +1,25 @@
 //! Every figure of a sweep.
 
 use super::{
-    around_growth, axis_when, compute_saving, figure::Figure, final_loss, iso_flop_gap, loss,
-    saving_by_target, timeline,
+    around_growth, axis_when, compute_saving, contrasts, figure::Figure, final_loss, iso_flop_gap,
+    learning_rate, loss, saving_by_target, timeline,
 };
 use crate::{analysis::Analysis, runs::Cost};
 
 /// Every figure that the sweep has rows for. Each says it where what it shows is not the whole.
 pub fn all(analysis: &Analysis) -> Vec<Figure> {
-    let mut figures: Vec<Figure> = [Cost::Tokens, Cost::TrainFlops, Cost::WallSeconds]
+    let costs = [Cost::Tokens, Cost::TrainFlops, Cost::WallSeconds];
+    let is_shown = |cost: &Cost| *cost != Cost::WallSeconds || analysis.clock.is_steady();
+    let mut figures: Vec<Figure> = costs
         .into_iter()
+        .filter(is_shown)
         .filter_map(|cost| loss::figure(analysis, cost))
         .collect();
     figures.extend(timeline::figure(analysis));
     figures.extend(around_growth::figure(analysis));
     figures.extend(final_loss::figure(analysis));
+    figures.extend(contrasts::figure(analysis));
+    figures.extend(learning_rate::figure(analysis));
     figures.extend(compute_saving::figure(analysis));
     figures.extend(saving_by_target::figure(analysis));
     figures.extend(iso_flop_gap::figure(analysis));

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged};
 
-use super::font::RAISED;
+use super::{
+    font::{self, RAISED},
+    measures::{PT, TICK},
+};
 
 /// A linear or logarithmic axis.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +66,19 @@ impl Axis {
             |value: &f64| ticks.iter().any(|(tick, _)| (tick / value - 1.0).abs() < 1e-9);
         let minor = minor.into_iter().filter(|value| !labelled(value)).collect();
         Self { from, to, is_log: true, ticks, minor }
+    }
+
+    /// The room that its numbers and its name take beside a vertical one.
+    pub fn room(&self) -> i32 {
+        let numbers = self.ticks.iter().map(|(_, label)| font::width(label, TICK));
+        numbers.max().unwrap_or(0) + 22 * PT
+    }
+
+    /// The same with numbers at these places; of more than so many, at the ends alone.
+    pub fn with_ticks(self, at: &[f64], most: usize) -> Self {
+        let shown = if at.len() > most { vec![at[0], at[at.len() - 1]] } else { at.to_vec() };
+        let ticks = shown.into_iter().map(|value| (value, plain(value))).collect();
+        Self { ticks, minor: at.to_vec(), ..self }
     }
 
     /// Where a value stands, from 0 to 1.

@@ -17,10 +17,15 @@ use super::{
     sheet::Sheet,
     style::{GREY, INK},
 };
-use crate::{analysis::Analysis, runs::Run};
+use crate::{
+    analysis::Analysis,
+    runs::{Event, Run},
+};
 
 /// Stretches of a trial.
 const STRETCHES: usize = 10;
+/// Random plans without which a cell would be one strategy or two.
+const LEAST: usize = 20;
 const ROW: i32 = 20 * PT;
 /// The two ends of the scale, through white: colours that colour-blind eyes tell apart.
 const ENDS: [RGBColor; 2] = [RGBColor(213, 94, 0), RGBColor(0, 114, 178)];
@@ -28,9 +33,13 @@ const ENDS: [RGBColor; 2] = [RGBColor(213, 94, 0), RGBColor(0, 114, 178)];
 /// One cell: how many trials grew that axis there, and their mean saving.
 type Cell = (usize, f64);
 
-/// The figure; none where all growing trials grew the same axes at the same places, so that there
-/// is nothing to compare.
+/// The figure; none where few plans are random, or all growing trials grew the same axes at the
+/// same places, so that there is nothing to compare.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
+    let random = analysis.grown().filter(|strategy| strategy.is_random);
+    if random.map(|strategy| strategy.plans).sum::<usize>() < LEAST {
+        return None;
+    }
     let cells = table(analysis);
     let filled = cells.iter().flatten().filter(|cell| cell.0 > 0);
     let all: Vec<f64> = savings(analysis).collect();
@@ -79,7 +88,7 @@ fn table(analysis: &Analysis) -> Vec<Vec<Cell>> {
 /// The cells that a trial counts in: which axis it grew in which stretch, each once.
 fn places(run: &Run) -> BTreeSet<(usize, usize)> {
     let row = |axis| TransformKind::ALL.iter().position(|kind| kind == axis).expect("ALL has all");
-    let all = run.growths.iter().flat_map(|(tokens, axes)| {
+    let all = run.growths.iter().flat_map(|Event { tokens, axes, .. }| {
         // A growth stands at the step nearest to its place, perhaps just before it.
         let place = tokens / run.last().tokens * STRETCHES as f64 + 0.05;
         let stretch = (place as usize).min(STRETCHES - 1);
@@ -92,7 +101,7 @@ fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
     let names = TransformKind::ALL.iter().map(|kind| font::width(kind.axis(), TICK));
     let left = names.max().unwrap_or(0) + 12 * PT;
     let (top, height) = (8 * PT, cells.len() as i32 * ROW);
-    let sheet = Sheet::new(column.width(), top + height + 32 * PT);
+    let sheet = Sheet::new(column.width(), top + height + 50 * PT);
     let width = (sheet.size.0 - left - 8 * PT) / STRETCHES as i32;
     for (row, (kind, line)) in TransformKind::ALL.iter().zip(cells).enumerate() {
         let y = top + row as i32 * ROW;
@@ -102,6 +111,7 @@ fn draw(cells: &[Vec<Cell>], mean: f64, widest: f64, column: Column) -> Sheet {
         }
     }
     draw_axis(&sheet, left, width, top + height);
+    draw_scale(&sheet, [left, left + STRETCHES as i32 * width], mean, widest);
     sheet
 }
 
@@ -129,6 +139,24 @@ fn draw_axis(sheet: &Sheet, left: i32, width: i32, bottom: i32) {
     }
     let middle = left + STRETCHES as i32 * width / 2;
     text(middle, 16 * PT, "Grown at (% of the trial's tokens)", LABEL);
+}
+
+/// What the colours mean, below the axis.
+fn draw_scale(sheet: &Sheet, [from, to]: [i32; 2], mean: f64, widest: f64) {
+    const STEPS: i32 = 21;
+    let (top, bottom) = (sheet.size.1 - 18 * PT, sheet.size.1 - 11 * PT);
+    let (from, width) = (from + (to - from) / 4, (to - from) / 2 / STEPS);
+    for step in 0..STEPS {
+        let off = f64::from(2 * step) / f64::from(STEPS - 1) - 1.0;
+        let (x0, x1) = (from + step * width, from + (step + 1) * width);
+        let corners = [(x0, top), (x1, top), (x1, bottom), (x0, bottom)];
+        sheet.fill(corners, ENDS[usize::from(off > 0.0)], 0.75 * off.abs());
+    }
+    for (step, off) in [(0, -1.0), (STEPS / 2, 0.0), (STEPS - 1, 1.0)] {
+        let text = format!("{:.0} %", 100.0 * (mean + off * widest));
+        let at = (from + step * width + width / 2, bottom + 3 * PT);
+        sheet.text(at, &text, TICK, INK, HPos::Center, VPos::Top);
+    }
 }
 
 fn numbers(table: &[Vec<Cell>]) -> Vec<Vec<String>> {

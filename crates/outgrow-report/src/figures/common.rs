@@ -3,8 +3,8 @@
 use plotters::style::RGBColor;
 
 use super::{
+    chart::Series,
     measures::PT,
-    sheet::Plot,
     style::{self, Look},
 };
 use crate::{analysis::Analysis, interval::Interval, runs::Cost};
@@ -12,7 +12,7 @@ use crate::{analysis::Analysis, interval::Interval, runs::Cost};
 /// Names and looks of the strategies, in their order.
 pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
     let named = analysis.strategies.iter().enumerate();
-    named.map(|(number, strategy)| (strategy.name.clone(), style::strategy(number))).collect()
+    named.map(|(number, strategy)| (strategy.shown.clone(), style::strategy(number))).collect()
 }
 
 /// How a strategy's curve looks in every figure, as a style sheet says it.
@@ -40,41 +40,53 @@ pub fn curve_looks(analysis: &Analysis) -> Vec<CurveLook> {
 /// Trials of which each has a thin line of its own; with more of them, lines would only hide each
 /// other.
 pub const MOST_THIN: usize = 150;
-/// So many curves are drawn with bands; more bands than that hide one another and the lines.
-const BANDS: usize = 9;
-
-/// Means over seeds as lines, above their intervals as bands; `by` is the unit of their costs.
-pub fn curves<'a>(
-    plot: &Plot,
-    by: f64,
-    curves: impl Iterator<Item = (Look, &'a [(f64, Interval)])> + Clone,
-) {
-    if curves.clone().count() <= BANDS {
-        for (look, curve) in curves.clone() {
-            let band: Vec<_> =
-                curve.iter().filter_map(|(x, y)| Some((x / by, y.bounds?))).collect();
-            plot.band(&band, look);
-        }
+/// The curves with costs in another unit.
+pub fn in_unit(mut series: Vec<Series>, by: f64) -> Vec<Series> {
+    for one in &mut series {
+        one.mean.iter_mut().for_each(|(x, _)| *x /= by);
+        one.thin.iter_mut().flatten().for_each(|(x, _)| *x /= by);
+        one.marks.iter_mut().for_each(|mark| mark.at.0 /= by);
     }
-    for (look, curve) in curves {
-        plot.series(&curve.iter().map(|(x, y)| (x / by, y.mean)).collect::<Vec<_>>(), look, 110);
-    }
+    series
 }
 
-/// "mean over n = 3 seeds, bands are 95 % Student-t intervals", of so many curves.
-pub fn spread(analysis: &Analysis, curves: usize) -> String {
+/// The lowest and the highest of some values; none of none.
+pub fn extent(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+    values.fold(None, |extent, value| {
+        let [low, high] = extent.unwrap_or([value, value]);
+        Some([value.min(low), value.max(high)])
+    })
+}
+
+/// Rows of mean curves: the arm, the place, the mean, its bounds, the number of seeds.
+pub fn mean_rows(series: &[Series]) -> Vec<Vec<String>> {
+    let row = |one: &Series, (x, y): &(f64, Interval)| {
+        let bound = |i: usize| y.bounds.map_or_else(String::new, |b| b[i].to_string());
+        cells([
+            one.arm.clone(),
+            x.to_string(),
+            y.mean.to_string(),
+            bound(0),
+            bound(1),
+            y.n.to_string(),
+        ])
+    };
+    series.iter().flat_map(|one| one.mean.iter().map(move |point| row(one, point))).collect()
+}
+
+/// A header of names between spaces.
+pub fn header(names: &str) -> Vec<Vec<String>> {
+    vec![names.split(' ').map(str::to_owned).collect()]
+}
+
+/// "mean over n = 3 seeds, bands are 95 % Student-t intervals".
+pub fn spread(analysis: &Analysis) -> String {
     let seeds = analysis.strategies.iter().map(|strategy| strategy.seeds);
     let (least, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
     let n = if least == most { format!("n = {most}") } else { format!("n = {least} to {most}") };
     match most {
         0 | 1 => format!("{n} seed, so no spread is shown"),
-        _ if curves <= BANDS => {
-            format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds")
-        }
-        _ => format!(
-            "mean over {n} seeds (so many curves are drawn without their intervals, which are \
-             with the data)"
-        ),
+        _ => format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     sheet::Sheet,
     style::{GREY, INK, Look},
 };
-use crate::{analysis::Analysis, comparison::Comparison, strategy::Role};
+use crate::{analysis::Analysis, comparison::Comparison, interval::Interval, strategy::Role};
 
 const ROW: i32 = 18 * PT;
 
@@ -31,28 +31,51 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Training compute saved on the way to the final validation loss of the from-scratch \
          control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % \
-         Student-t interval. At the right, \
+         Student-t interval, for growing strategies corrected (Holm) for their number. The \
+         coarsely dashed line is {}. At the right, \
          how many trials reached that loss; one that did not counts with the most that it can \
          have saved, and the mean is then \
-         an upper bound, drawn pale."
+         an upper bound, drawn pale.",
+        analysis.fixed_words()
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
 }
 
 struct Row<'a> {
+    arm: &'a str,
+    role: Role,
     name: String,
     look: Look,
     comparison: &'a Comparison,
 }
 
+impl Row<'_> {
+    fn interval(&self) -> Option<Interval> {
+        match self.role {
+            Role::Grown => self.comparison.compute_corrected(),
+            _ => self.comparison.compute,
+        }
+    }
+}
+
 fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
     let named = analysis.strategies.iter().zip(looks(analysis));
     let judged = named.filter(|(s, _)| matches!(s.role, Role::Grown | Role::FixedSize));
-    judged
+    let mut rows: Vec<Row> = judged
         .filter_map(|(s, (name, look))| {
-            Some(Row { name, look, comparison: s.comparison.as_ref()? })
+            Some(Row { arm: &s.name, role: s.role, name, look, comparison: s.comparison.as_ref()? })
         })
-        .collect()
+        .collect();
+    let mean = |row: &Row| row.comparison.compute.map_or(f64::NEG_INFINITY, |value| value.mean);
+    rows.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
+    rows
+}
+
+/// The saving of the best size that never grows.
+fn fixed(rows: &[Row]) -> Option<f64> {
+    // They are sorted.
+    let best = rows.iter().find(|row| row.role == Role::FixedSize)?;
+    best.comparison.compute.map(|value| value.mean)
 }
 
 fn draw(rows: &[Row], column: Column) -> Sheet {
@@ -62,7 +85,7 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
     let (top, height) = (14 * PT, rows.len() as i32 * ROW);
     let sheet = Sheet::new(column.width(), top + height + 28 * PT);
     let trials = rows.iter().flat_map(|row| row.comparison.savings.iter().map(|s| s.compute));
-    let bounds = rows.iter().filter_map(|row| row.comparison.compute?.bounds).flatten();
+    let bounds = rows.iter().filter_map(|row| row.interval()?.bounds).flatten();
     let all: Vec<f64> = trials.chain(bounds).chain([0.0]).map(|saving| 100.0 * saving).collect();
     let (low, high) =
         (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
@@ -73,6 +96,9 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
     let edges = [left, sheet.size.0 - right];
     let across = |saving: f64| plot.at(100.0 * saving, 0.0).0.clamp(edges[0], edges[1]);
     sheet.line([(across(0.0), top), (across(0.0), top + height)], GREY, 50, "150 150");
+    if let Some(x) = fixed(rows).map(across) {
+        sheet.line([(x, top), (x, top + height)], INK, 70, "400 200");
+    }
     sheet.text(
         (sheet.size.0 - 4 * PT, top - 6 * PT),
         "reached",
@@ -93,7 +119,7 @@ fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) ->
     for saving in row.comparison.savings.iter().map(|saving| saving.compute) {
         sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35);
     }
-    if let Some(interval) = row.comparison.compute {
+    if let Some(interval) = row.interval() {
         let pale = row.comparison.is_censored();
         if let Some([low, high]) = interval.bounds {
             let dash = if pale { "150 150" } else { "" };
@@ -129,7 +155,7 @@ fn numbers(rows: &[Row]) -> Vec<Vec<String>> {
     for row in rows {
         for saving in &row.comparison.savings {
             let place = [
-                row.name.clone(),
+                row.arm.to_owned(),
                 saving.plan.to_string(),
                 saving.replicate.to_string(),
                 saving.reached.to_string(),

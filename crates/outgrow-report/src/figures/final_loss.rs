@@ -1,96 +1,130 @@
-//! Final loss of every trial against what it cost, with the way there and the Pareto front.
+//! The final losses of all trials: one arm a row where all cost the same, over their compute where
+//! they don't.
+
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     axis::Axis,
-    common::{MOST_THIN, cells, cost_unit, divisor, looks},
+    common::{cells, cost_unit, divisor, extent, header, looks},
     figure::Figure,
-    measures::{Column, PT},
+    font,
+    measures::{Column, PT, TICK},
     sheet::{Sample, Sheet},
-    style::GREY,
+    style::{GREY, INK, Look},
 };
-use crate::{
-    analysis::Analysis,
-    curves::thinned,
-    runs::{Cost, Run},
-};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost};
+
+const ROW: i32 = 16 * PT;
+/// Budgets that differ by less count as equal.
+const EQUAL: f64 = 0.05;
+
+/// An arm: its name, and compute and final loss of its complete trials.
+struct Arm {
+    arm: String,
+    name: String,
+    look: Look,
+    ends: Vec<(f64, f64)>,
+    mean: Option<Interval>,
+}
 
 /// The figure; none where no trial is complete.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
-    let trials = trials(analysis);
-    let largest = trials.iter().map(|trial| trial.end().0).reduce(f64::max)?;
-    let caption = format!(
-        "Final validation loss of each of the {} complete trials against its training compute \
-         (marks){}. The dashed line is the \
-         Pareto front: the best loss that any trial, a control or a growing one, had for that \
-         compute.",
-        trials.len(),
-        if trials.len() > MOST_THIN { "" } else { ", with the end of the way there (thin lines)" }
-    );
-    Some(Figure::new("final_loss_vs_flops", caption, numbers(analysis, &trials), |column| {
-        draw(analysis, &trials, largest, column)
-    }))
-}
-
-/// A complete trial: the number of its strategy, and its losses over training FLOPs.
-struct Trial {
-    strategy: usize,
-    curve: Vec<(f64, f64)>,
-}
-
-impl Trial {
-    fn end(&self) -> (f64, f64) {
-        self.curve[self.curve.len() - 1]
-    }
-}
-
-fn trials(analysis: &Analysis) -> Vec<Trial> {
-    let curve = |run: &Run| {
-        thinned(run.curve.iter().map(|point| (point.train_flops, point.loss)).collect())
+    let mut arms: Vec<Arm> = arms(analysis);
+    let ends = || arms.iter().flat_map(|arm| &arm.ends);
+    let shown = ends().count();
+    let [least, most] = extent(ends().map(|end| end.0))?;
+    let is_equal = most <= least * (1.0 + EQUAL);
+    let all: usize = analysis.strategies.iter().flat_map(|s| &s.tuning).map(|t| t.complete).sum();
+    let count = match all == shown {
+        true => format!("each of the {shown} complete trials"),
+        false => {
+            format!(
+                "each of the {shown} complete trials at the tuned learning rates ({all} in all)"
+            )
+        }
     };
-    let runs = analysis
-        .strategies
-        .iter()
-        .enumerate()
-        .flat_map(|(n, s)| s.runs.iter().map(move |run| (n, run)));
-    runs.filter(|(_, run)| run.complete)
-        .map(|(strategy, run)| Trial { strategy, curve: curve(run) })
-        .collect()
+    let rows = numbers(&arms, is_equal);
+    if is_equal {
+        let mean = |arm: &Arm| arm.mean.map_or(f64::INFINITY, |mean| mean.mean);
+        arms.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+        let caption = format!(
+            "Final validation loss of {count}, all of about the same training compute: light \
+             marks are trials, dark ones means over seeds with their 95 % Student-t intervals, the \
+             lowest mean first."
+        );
+        return Some(Figure::new("final_loss", caption, rows, |column| strips(&arms, column)));
+    }
+    let caption = format!(
+        "Final validation loss of {count} against its training compute. The dashed line is the \
+         Pareto front: no final loss at that compute or less is lower."
+    );
+    Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, column)))
 }
 
-fn draw(analysis: &Analysis, trials: &[Trial], largest: f64, column: Column) -> Sheet {
-    let sheet = Sheet::new(column.width(), column.height());
-    let left = 36 * PT;
-    let looks = looks(analysis);
-    let top = sheet.legend(8 * PT, &looks, Sample::Marker);
-    let unit = cost_unit(Cost::TrainFlops, largest);
-    let by = divisor(Cost::TrainFlops, unit);
-    let losses = trials.iter().map(|trial| trial.end().1);
-    let (y0, worst) = (losses.clone().fold(f64::INFINITY, f64::min), losses.fold(0.0, f64::max));
-    let y1 = worst + 0.6 * (worst - y0).max(0.02 * worst);
-    let in_sight = |(_, loss): &&(f64, f64)| *loss <= y1;
-    let ways: Vec<Vec<(f64, f64)>> = trials
-        .iter()
-        .map(|trial| {
-            trial.curve.iter().filter(in_sight).map(|(flops, loss)| (flops / by, *loss)).collect()
-        })
-        .collect();
-    let x0 = ways.iter().flatten().map(|(flops, _)| *flops).fold(f64::INFINITY, f64::min);
-    let (x, y) = (Axis::linear(x0, largest / by, column.labels()), Axis::linear(y0, y1, 6));
-    let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    for (trial, way) in
-        trials.iter().zip(&ways).take(if trials.len() > MOST_THIN { 0 } else { MOST_THIN })
-    {
-        plot.series(way, looks[trial.strategy].1, 35);
+fn arms(analysis: &Analysis) -> Vec<Arm> {
+    let arm = |(strategy, (name, look)): (&crate::strategy::Strategy, (String, Look))| Arm {
+        arm: strategy.name.clone(),
+        name,
+        look,
+        ends: strategy.complete().map(|run| (run.last().train_flops, run.last().loss)).collect(),
+        mean: strategy.final_loss,
+    };
+    let all = analysis.strategies.iter().zip(looks(analysis)).map(arm);
+    all.filter(|arm| !arm.ends.is_empty()).collect()
+}
+
+fn strips(arms: &[Arm], column: Column) -> Sheet {
+    let names = arms.iter().map(|arm| font::width(&font::label(&arm.name), TICK));
+    let left = names.max().unwrap_or(0) + 12 * PT;
+    let (top, height) = (4 * PT, arms.len() as i32 * ROW);
+    let sheet = Sheet::new(column.width(), top + height + 28 * PT);
+    let ends = arms.iter().flat_map(|arm| arm.ends.iter().map(|end| end.1));
+    let bounds = arms.iter().filter_map(|arm| arm.mean?.bounds).flatten();
+    let [low, high] = extent(ends.chain(bounds)).unwrap_or([0.0, 1.0]);
+    let labels = column.labels() - 2;
+    let (x, y) = (Axis::linear(low, high, labels), Axis::exact(0.0, 1.0, 2));
+    let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..top + height, x, y);
+    let across = |loss: f64| plot.at(loss, 0.0).0;
+    for (row, arm) in (0..).zip(arms) {
+        let y = top + row * ROW + ROW / 2;
+        let name = (left - 6 * PT, y);
+        sheet.text(name, &font::label(&arm.name), TICK, INK, HPos::Right, VPos::Center);
+        arm.ends.iter().for_each(|end| {
+            sheet.marker((across(end.1), y - 3 * PT), arm.look, 150, 0.35);
+        });
+        let Some(mean) = arm.mean else { continue };
+        if let Some([low, high]) = mean.bounds {
+            let ends = [(across(low), y + 2 * PT), (across(high), y + 2 * PT)];
+            sheet.line(ends, arm.look.color, 110, "");
+        }
+        sheet.marker((across(mean.mean), y + 2 * PT), arm.look, 250, 1.0);
     }
-    let front: Vec<_> =
-        front(&ways.concat()).into_iter().map(|(flops, loss)| plot.at(flops, loss)).collect();
-    sheet.line(steps(&front, plot.at(largest / by, y1)), GREY, 90, "250 120");
-    for trial in trials {
-        let (flops, loss) = trial.end();
-        sheet.marker(plot.at(flops / by, loss), looks[trial.strategy].1, 240, 0.75);
+    plot.horizontal_axis("Final validation loss (nats/token)");
+    sheet
+}
+
+fn scatter(arms: &[Arm], column: Column) -> Sheet {
+    let legend: Vec<_> = arms.iter().map(|arm| (arm.name.clone(), arm.look)).collect();
+    let top = Sheet::new(column.width(), PT).legend(8 * PT, &legend, Sample::Marker);
+    let sheet = Sheet::new(column.width(), top + column.plot_height() + 28 * PT);
+    sheet.legend(8 * PT, &legend, Sample::Marker);
+    let all: Vec<(f64, f64)> = arms.iter().flat_map(|arm| arm.ends.clone()).collect();
+    let [least, most] = extent(all.iter().map(|end| end.0)).unwrap_or([0.0, 1.0]);
+    let [low, high] = extent(all.iter().map(|end| end.1)).unwrap_or([0.0, 1.0]);
+    let unit = cost_unit(Cost::TrainFlops, most);
+    let by = divisor(Cost::TrainFlops, unit);
+    let x = Axis::log(least / by, most / by, column.labels());
+    let y = Axis::linear(low, high, 6);
+    let plot = sheet.plot(y.room()..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
+    let front: Vec<_> = front(&all).iter().map(|end| plot.at(end.0 / by, end.1)).collect();
+    sheet.line(steps(&front, plot.at(most / by, high)), GREY, 90, "250 120");
+    for arm in arms {
+        arm.ends
+            .iter()
+            .for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), arm.look, 240, 0.75));
     }
     plot.horizontal_axis(unit.1);
-    plot.vertical_axis("Final validation loss (nats)");
+    plot.vertical_axis("Final loss (nats/token)");
     sheet
 }
 
@@ -118,19 +152,15 @@ fn steps(front: &[(i32, i32)], (right, top): (i32, i32)) -> Vec<(i32, i32)> {
     path
 }
 
-fn numbers(analysis: &Analysis, trials: &[Trial]) -> Vec<Vec<String>> {
-    let front = front(&trials.iter().map(Trial::end).collect::<Vec<_>>());
-    let mut rows =
-        vec![["strategy", "train_flops", "loss", "no_final_is_better"].map(str::to_owned).to_vec()];
-    for trial in trials {
-        let (flops, loss) = trial.end();
-        let name = analysis.strategies[trial.strategy].name.clone();
-        rows.push(cells([
-            name,
-            flops.to_string(),
-            loss.to_string(),
-            front.contains(&(flops, loss)).to_string(),
-        ]));
+fn numbers(arms: &[Arm], is_equal: bool) -> Vec<Vec<String>> {
+    let all: Vec<(f64, f64)> = arms.iter().flat_map(|arm| arm.ends.clone()).collect();
+    let front = if is_equal { vec![] } else { front(&all) };
+    let mut rows = header("strategy train_flops loss no_final_is_better");
+    for arm in arms {
+        for end in &arm.ends {
+            let best = if is_equal { String::new() } else { front.contains(end).to_string() };
+            rows.push(cells([arm.arm.clone(), end.0.to_string(), end.1.to_string(), best]));
+        }
     }
     rows
 }

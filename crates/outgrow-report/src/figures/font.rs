@@ -42,6 +42,11 @@ const WIDEST: i32 = 124 * PT;
 /// name has its middle left out and some digits of its digest there, so that names which differ are
 /// not written alike.
 pub fn label(name: &str) -> String {
+    label_in(name, WIDEST)
+}
+
+/// The same within a width.
+pub fn label_in(name: &str, widest: i32) -> String {
     let sign = |c: char| {
         if FACE.glyph_index(c).is_some() {
             c.to_string()
@@ -50,7 +55,7 @@ pub fn label(name: &str) -> String {
         }
     };
     let whole: String = visible(name).chars().map(sign).collect();
-    if width(&whole, TICK) <= WIDEST {
+    if width(&whole, TICK) <= widest {
         return whole;
     }
     let signs: Vec<char> = whole.chars().collect();
@@ -59,7 +64,7 @@ pub fn label(name: &str) -> String {
         let (head, tail) = (&signs[..left - left / 3], &signs[signs.len() - left / 3..]);
         format!("{}…{digest}…{}", String::from_iter(head), String::from_iter(tail))
     };
-    let fits = |text: &String| width(text, TICK) <= WIDEST;
+    let fits = |text: &String| width(text, TICK) <= widest;
     (1..signs.len().min(60)).rev().map(cut).find(fits).unwrap_or_else(|| digest.to_owned())
 }
 

@@ -1,41 +1,52 @@
 //! Validation loss against a cost: tokens, training FLOPs, or wall time.
 
 use super::{
-    axis::Axis,
-    common::{MOST_THIN, cells, cost_unit, curves, divisor, looks, spread},
+    chart::{Chart, Scale, Series, View, panels},
+    common::{
+        MOST_THIN, cells, cost_unit, divisor, extent, header, in_unit, looks, mean_rows, spread,
+    },
     figure::Figure,
-    measures::{Column, PT},
-    sheet::{Sample, Sheet},
-    style::Look,
 };
-use crate::{
-    analysis::Analysis, curves::Beyond, interval::Interval, runs::Cost, strategy::Strategy,
-};
+use crate::{analysis::Analysis, curves::Beyond, runs::Cost};
 
-/// A strategy: its mean curve, and what its trials do beyond the end of it.
-struct Line {
-    name: String,
-    look: Look,
-    mean: Vec<(f64, Interval)>,
-    beyond: Vec<Beyond>,
-}
-
-impl Line {
-    fn new(strategy: &Strategy, look: Look, cost: Cost) -> Self {
-        let (mean, beyond) = (strategy.mean_curve(cost), strategy.beyond(cost));
-        Self { name: strategy.name.clone(), look, mean, beyond }
-    }
-}
+/// Share of the cost from which on the end of the curves is drawn larger.
+const END: f64 = 0.6;
 
 /// The figure; none where no trial has two evaluations.
 pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
-    let strategies = analysis.strategies.iter().zip(looks(analysis));
-    let lines: Vec<Line> =
-        strategies.map(|(strategy, (_, look))| Line::new(strategy, look, cost)).collect();
-    let means = lines.iter().flat_map(|line| line.mean.iter().map(|(x, _)| *x));
-    let ends = thin(&lines, f64::INFINITY).into_iter().flat_map(|(_, curve)| curve).map(|(x, _)| x);
-    let unit = cost_unit(cost, means.chain(ends).reduce(f64::max)?);
-    let (name, what) = match cost {
+    let arms = || analysis.strategies.iter();
+    let mut series: Vec<Series> = arms()
+        .zip(looks(analysis))
+        .map(|(strategy, (_, look))| Series::new(strategy, look, strategy.mean_curve(cost)))
+        .collect();
+    let beyond: Vec<Vec<Beyond>> = arms().map(|strategy| strategy.beyond(cost)).collect();
+    let rows = numbers(&series, &beyond);
+    let is_thin = beyond.iter().map(Vec::len).sum::<usize>() <= MOST_THIN;
+    for (one, beyond) in series.iter_mut().zip(&beyond).filter(|_| is_thin) {
+        one.thin = beyond.iter().map(|trial| trial.curve.clone()).collect();
+    }
+    let unit = cost_unit(cost, costs(&series)?[1]);
+    let series = in_unit(series, divisor(cost, unit));
+    let (name, what) = names(cost);
+    let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);
+    let plans = if plans { ", the plans of a strategy averaged within each seed" } else { "" };
+    let caption = format!(
+        "Validation loss against {what}: {}{plans}. {}{}{}",
+        spread(analysis),
+        if super::chart::is_split(series.len()) {
+            "The end of training is shown."
+        } else {
+            "The second view is the end of training, on linear axes."
+        },
+        panels(series.len()),
+        ends(&beyond, is_thin)
+    );
+    let chart = chart(series, unit.1)?;
+    Some(Figure::new(name, caption, rows, |column| chart.draw(column)))
+}
+
+fn names(cost: Cost) -> (&'static str, &'static str) {
+    match cost {
         Cost::Tokens => ("loss_vs_tokens", "training tokens"),
         Cost::TrainFlops | Cost::SunkFlops | Cost::SixNd => {
             ("loss_vs_flops", "training compute (forward and backward, a multiply-add counts 2)")
@@ -43,96 +54,74 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
         Cost::WallSeconds => {
             ("loss_vs_wall_time", "training time (without evaluation and checkpoints)")
         }
-    };
-    let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);
-    let plans = if plans { ", the plans of a strategy averaged within each seed" } else { "" };
-    let caption = format!(
-        "Validation loss against {what}: {}{plans}.{}",
-        spread(analysis, lines.len()),
-        on_thin_lines(&lines)
-    );
-    let by = divisor(cost, unit);
-    Some(Figure::new(name, caption, numbers(&lines), |column| draw(&lines, by, unit.1, column)))
+    }
 }
 
-fn on_thin_lines(lines: &[Line]) -> &'static str {
-    match lines.iter().map(|line| line.beyond.len()).sum::<usize>() {
-        0 => "",
-        1..=MOST_THIN => {
-            " A mean ends where the first trial of its strategy ends; from there on the others \
-             are thin lines."
+/// How mean curves end, where trials have different lengths.
+fn ends(beyond: &[Vec<Beyond>], is_thin: bool) -> &'static str {
+    match (beyond.iter().all(Vec::is_empty), is_thin) {
+        (true, _) => "",
+        (false, true) => {
+            " A mean curve ends where the first of its trials ends; from there on the others are \
+             thin lines."
         }
-        _ => {
-            " A mean ends where the first trial of its strategy ends; what the others do from \
-             there on is with the data."
+        (false, false) => {
+            " A mean curve ends where the first of its trials ends; the others are with the data."
         }
     }
 }
 
-fn draw(lines: &[Line], by: f64, name: &str, column: Column) -> Sheet {
-    let sheet = Sheet::new(column.width(), column.height());
-    let left = 36 * PT;
-    let legend: Vec<_> = lines.iter().map(|line| (line.name.clone(), line.look)).collect();
-    let top = sheet.legend(8 * PT, &legend, Sample::Line);
-    let means: Vec<(f64, f64)> =
-        lines.iter().flat_map(|line| line.mean.iter().map(|(x, y)| (*x, y.mean))).collect();
-    let thin = thin(lines, highest(&means));
-    let all = || means.iter().chain(thin.iter().flat_map(|(_, curve)| curve));
-    let bounds = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold((f64::INFINITY, 0.0f64), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let ((x0, x1), (y0, y1)) =
-        (bounds(&mut all().map(|at| at.0 / by)), bounds(&mut all().map(|at| at.1)));
-    let (x, y) = (Axis::log(x0, x1, column.labels()), Axis::log(y0, y1, 7));
-    let plot = sheet.plot(left..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
-    for (look, curve) in &thin {
-        let curve: Vec<_> = curve.iter().map(|(x, y)| (x / by, *y)).collect();
-        plot.series(&curve, Look { dash: "", ..*look }, 35);
-    }
-    curves(&plot, by, lines.iter().map(|line| (line.look, line.mean.as_slice())));
-    plot.horizontal_axis(name);
-    plot.vertical_axis("Validation loss (nats)");
-    sheet
+fn points(series: &[Series]) -> impl Iterator<Item = (f64, f64)> {
+    let means = series.iter().flat_map(|one| one.mean.iter().map(|(x, y)| (*x, y.mean)));
+    means.chain(series.iter().flat_map(|one| one.thin.iter().flatten().copied()))
 }
 
-/// The highest mean loss; what goes beyond it, such as a trial that diverges, would press all else
-/// together.
-fn highest(means: &[(f64, f64)]) -> f64 {
-    means.iter().map(|(_, loss)| *loss).reduce(f64::max).unwrap_or(f64::INFINITY)
+fn costs(series: &[Series]) -> Option<[f64; 2]> {
+    extent(points(series).map(|(x, _)| x))
 }
 
-fn thin(lines: &[Line], highest: f64) -> Vec<(Look, Vec<(f64, f64)>)> {
-    let all =
-        lines.iter().flat_map(|line| line.beyond.iter().map(|trial| (line.look, &trial.curve)));
-    let few = all.clone().count() <= MOST_THIN;
-    let in_sight =
-        |curve: &[(f64, f64)]| curve.iter().copied().filter(|(_, loss)| *loss <= highest).collect();
-    all.filter(|_| few).map(|(look, curve)| (look, in_sight(curve))).collect()
+/// The whole, both axes logarithmic; and the end, both linear.
+fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
+    let [x0, x1] = costs(&series)?;
+    let means = series.iter().flat_map(|one| one.mean.iter().map(|(_, y)| y.mean));
+    // What goes beyond the means, such as a trial that diverges, would press all else together.
+    let [_, highest] = extent(means).or_else(|| extent(points(&series).map(|(_, y)| y)))?;
+    let [lowest, _] = extent(points(&series).map(|(_, y)| y))?;
+    // Each curve has its own end.
+    let late: Vec<f64> = series.iter().flat_map(late).collect();
+    let [low, high] = extent(late.into_iter()).unwrap_or([lowest, highest]);
+    let (low, high) = (low.max(lowest), high.min(highest));
+    let whole = View { x: Scale::Log(x0, x1), y: Scale::Log(lowest, highest) };
+    let end = View { x: Scale::Linear(END * x1, x1), y: Scale::Linear(low, high) };
+    Some(Chart {
+        series,
+        views: vec![whole, end],
+        x_name: x_name.to_owned(),
+        y_name: "Validation loss (nats/token)".into(),
+        x_ticks: vec![],
+        across: None,
+        up: None,
+    })
 }
 
-fn numbers(lines: &[Line]) -> Vec<Vec<String>> {
-    let mut rows =
-        vec![["strategy", "cost", "loss", "low", "high", "n", "trial"].map(str::to_owned).to_vec()];
-    for Line { name, mean, beyond, .. } in lines {
-        for (x, y) in mean {
-            let bound = |i: usize| y.bounds.map_or_else(String::new, |b| b[i].to_string());
-            let numbers = [x.to_string(), y.mean.to_string(), bound(0), bound(1), y.n.to_string()];
-            rows.push([name.clone()].into_iter().chain(numbers).chain([String::new()]).collect());
-        }
+/// The losses at the end of an arm's curve.
+fn late(series: &Series) -> Vec<f64> {
+    let last = series.mean.last().map_or(0.0, |(x, _)| *x);
+    series.mean.iter().filter(|(x, _)| *x >= END * last).map(|(_, y)| y.mean).collect()
+}
+
+fn numbers(series: &[Series], beyond: &[Vec<Beyond>]) -> Vec<Vec<String>> {
+    let mut rows = header("strategy cost loss low high n trial");
+    for (one, beyond) in series.iter().zip(beyond) {
+        let means = mean_rows(std::slice::from_ref(one)).into_iter();
+        rows.extend(means.map(|row| [row, vec![String::new()]].concat()));
         for Beyond { plan, replicate, curve } in beyond {
             let trial = format!("plan {plan}, seed {replicate}");
-            let row = |(x, y): &(f64, f64)| {
-                cells([
-                    name.clone(),
-                    x.to_string(),
-                    y.to_string(),
-                    String::new(),
-                    String::new(),
-                    "1".into(),
-                    trial.clone(),
-                ])
-            };
-            rows.extend(curve.iter().map(row));
+            rows.extend(curve.iter().map(|(x, y)| {
+                let none = String::new;
+                let (x, y) = (x.to_string(), y.to_string());
+                cells([one.arm.clone(), x, y, none(), none(), "1".into(), trial.clone()])
+            }));
         }
     }
     rows

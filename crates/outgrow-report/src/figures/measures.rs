@@ -41,6 +41,30 @@ impl Column {
         }
     }
 
+    /// The height of a plot alone.
+    pub fn plot_height(self) -> i32 {
+        match self {
+            Column::Single => 112 * PT,
+            Column::Double => 170 * PT,
+        }
+    }
+
+    /// How many panels stand side by side.
+    pub fn panels(self) -> i32 {
+        match self {
+            Column::Single => 3,
+            Column::Double => 5,
+        }
+    }
+
+    /// The height of a panel.
+    pub fn panel_height(self) -> i32 {
+        match self {
+            Column::Single => 46 * PT,
+            Column::Double => 62 * PT,
+        }
+    }
+
     /// What its files are called.
     pub fn suffix(self) -> &'static str {
         match self {

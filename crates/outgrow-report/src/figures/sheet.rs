@@ -15,7 +15,7 @@ use plotters::{
 use super::{
     axis::Axis,
     canvas::Canvas,
-    font,
+    clip, font,
     measures::{At, LABEL, PT, TICK},
     style::{INK, Look, Marker},
 };
@@ -54,6 +54,12 @@ impl Sheet {
                 .transform(turn);
         let style = font.into_text_style(&self.root).color(&color).pos(pos);
         self.root.draw_text(text, &style, at).expect(DRAWN);
+    }
+
+    /// Writes a name upwards, its middle at a point.
+    pub fn upwards(&self, at: At, name: &str) {
+        let pos = Pos::new(HPos::Center, VPos::Top);
+        self.write(at, name, LABEL, INK, pos, FontTransform::Rotate270);
     }
 
     /// Draws a line through points; width in hundredths of a point.
@@ -179,50 +185,57 @@ impl Plot<'_> {
 
     /// Draws the horizontal axis with ticks and a name.
     pub fn horizontal_axis(&self, name: &str) {
-        let (Range { start, end }, bottom) = (self.horizontal.clone(), self.vertical.end);
-        self.sheet.line([(start, bottom), (end, bottom)], INK, 60, "");
-        for value in &self.x.minor {
-            let x = self.at(*value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
-            self.sheet.line([(x, bottom), (x, bottom + 2 * PT)], INK, 40, "");
-        }
-        for (value, label) in &self.x.ticks {
-            let x = self.at(*value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
-            self.sheet.line([(x, bottom), (x, bottom + 3 * PT)], INK, 60, "");
-            self.sheet.text((x, bottom + 5 * PT), label, TICK, INK, HPos::Center, VPos::Top);
-        }
-        self.sheet.text(
-            ((start + end) / 2, bottom + 16 * PT),
-            name,
-            LABEL,
-            INK,
-            HPos::Center,
-            VPos::Top,
-        );
+        let Range { start, end } = self.horizontal;
+        self.horizontal_numbers(true);
+        let at = ((start + end) / 2, self.vertical.end + 16 * PT);
+        self.sheet.text(at, name, LABEL, INK, HPos::Center, VPos::Top);
     }
 
     /// Draws the vertical axis with ticks and a name.
     pub fn vertical_axis(&self, name: &str) {
+        let Range { start, end } = self.vertical;
+        self.vertical_numbers(true);
+        // As far to the left as its numbers are wide.
+        let left = self.horizontal.start - self.y.room() + 4 * PT;
+        self.sheet.upwards((left, (start + end) / 2), name);
+    }
+
+    /// Draws both axes without names, and with numbers only where told.
+    pub fn frame(&self, has_vertical: bool, has_horizontal: bool) {
+        self.vertical_numbers(has_vertical);
+        self.horizontal_numbers(has_horizontal);
+    }
+
+    fn horizontal_numbers(&self, has_numbers: bool) {
+        let (Range { start, end }, bottom) = (self.horizontal.clone(), self.vertical.end);
+        self.sheet.line([(start, bottom), (end, bottom)], INK, 60, "");
+        let across = |value: f64| self.at(value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
+        for value in &self.x.minor {
+            let x = across(*value);
+            self.sheet.line([(x, bottom), (x, bottom + 2 * PT)], INK, 40, "");
+        }
+        for (value, label) in &self.x.ticks {
+            let x = across(*value);
+            self.sheet.line([(x, bottom), (x, bottom + 3 * PT)], INK, 60, "");
+            let label = if has_numbers { label } else { "" };
+            self.sheet.text((x, bottom + 5 * PT), label, TICK, INK, HPos::Center, VPos::Top);
+        }
+    }
+
+    fn vertical_numbers(&self, has_numbers: bool) {
         let (Range { start, end }, left) = (self.vertical.clone(), self.horizontal.start);
         self.sheet.line([(left, start), (left, end)], INK, 60, "");
-        let any = self.x.ticks.first().map_or(1.0, |tick| tick.0);
+        let down = |value: f64| self.at(self.x.ticks.first().map_or(1.0, |tick| tick.0), value).1;
         for value in &self.y.minor {
-            let y = self.at(any, *value).1;
+            let y = down(*value);
             self.sheet.line([(left - 2 * PT, y), (left, y)], INK, 40, "");
         }
         for (value, label) in &self.y.ticks {
-            let y = self.at(any, *value).1;
+            let y = down(*value);
             self.sheet.line([(left - 3 * PT, y), (left, y)], INK, 60, "");
+            let label = if has_numbers { label } else { "" };
             self.sheet.text((left - 5 * PT, y), label, TICK, INK, HPos::Right, VPos::Center);
         }
-        let pos = Pos::new(HPos::Center, VPos::Top);
-        self.sheet.write(
-            (4 * PT, (start + end) / 2),
-            name,
-            LABEL,
-            INK,
-            pos,
-            FontTransform::Rotate270,
-        );
     }
 
     /// Draws a series as a line.
@@ -237,12 +250,65 @@ impl Plot<'_> {
         }
     }
 
-    /// Fills the band between two bounds, each (x, lower, upper).
+    /// Draws what is within the frame of a line through points.
+    pub fn curve(&self, points: &[(f64, f64)], look: Look, width: u32) {
+        let shares: Vec<_> =
+            points.iter().map(|(x, y)| (self.x.share(*x), self.y.share(*y))).collect();
+        for piece in clip::within(&shares) {
+            self.sheet.line(
+                piece.iter().map(|at| self.on_sheet(*at)),
+                look.color,
+                width,
+                look.dash,
+            );
+        }
+    }
+
+    /// Draws a mark, if it is within the frame.
+    pub fn mark(&self, (x, y): (f64, f64), look: Look, size: i32) {
+        if clip::is_within((self.x.share(x), self.y.share(y))) {
+            self.sheet.marker(self.at(x, y), look, size, 1.0);
+        }
+    }
+
+    /// Where shares of both axes stand on the sheet.
+    fn on_sheet(&self, (across, up): (f64, f64)) -> At {
+        let (h, v) = (&self.horizontal, &self.vertical);
+        let along =
+            |share: f64, from: i32, to: i32| from + (share * f64::from(to - from)).round() as i32;
+        (along(across, h.start, h.end), along(up, v.end, v.start))
+    }
+
+    /// The last of some points that is within the frame.
+    pub fn last_in_sight(&self, points: &mut dyn Iterator<Item = (f64, f64)>) -> Option<At> {
+        let share = |(x, y): (f64, f64)| (self.x.share(x), self.y.share(y));
+        let seen = points.map(share).filter(|at| clip::is_within(*at));
+        let last = seen.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some(self.on_sheet(last))
+    }
+
+    /// The right edge, and where it begins and ends.
+    pub fn right(&self) -> (i32, [i32; 2]) {
+        (self.horizontal.end, [self.vertical.start, self.vertical.end])
+    }
+
+    /// The values at the ends of both axes.
+    pub fn ends(&self) -> [[f64; 2]; 2] {
+        [&self.x, &self.y].map(|axis| {
+            let range = plotters::coord::ranged1d::Ranged::range(axis);
+            [range.start, range.end]
+        })
+    }
+
+    /// Fills the band between two bounds, each (x, lower, upper), as far as it is in the frame.
     pub fn band(&self, points: &[(f64, [f64; 2])], look: Look) {
-        if points.len() > 1 {
+        let [x, _] = self.ends();
+        let (from, to) = (x[0].min(x[1]), x[0].max(x[1]));
+        let seen: Vec<_> = points.iter().filter(|(x, _)| (from..=to).contains(x)).collect();
+        if seen.len() > 1 {
             let clamp = |y: f64| y.clamp(self.lowest(), self.highest());
-            let low = points.iter().map(|(x, [low, _])| self.at(*x, clamp(*low)));
-            let high = points.iter().rev().map(|(x, [_, high])| self.at(*x, clamp(*high)));
+            let low = seen.iter().map(|(x, [low, _])| self.at(*x, clamp(*low)));
+            let high = seen.iter().rev().map(|(x, [_, high])| self.at(*x, clamp(*high)));
             self.sheet.fill(low.chain(high), look.color, 0.18);
         }
     }

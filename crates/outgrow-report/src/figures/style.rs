@@ -59,8 +59,13 @@ const MARKERS: [Marker; 7] = [
 /// and markers.
 pub fn strategy(number: usize) -> Look {
     let turn = number / COLORS.len();
+    // Black is the control's alone.
+    let color = match number.checked_sub(COLORS.len()) {
+        None => number,
+        Some(beyond) => 1 + beyond % (COLORS.len() - 1),
+    };
     Look {
-        color: COLORS[number % COLORS.len()],
+        color: COLORS[color],
         dash: DASHES[(number + turn) % DASHES.len()],
         marker: MARKERS[(number + turn) % MARKERS.len()],
     }

@@ -23,7 +23,7 @@ fn epoch_of(folder: &Path) -> Option<u64> {
 
 /// Removes the checkpoints of a trial that this attempt and those before it wrote, except those of
 /// the given folders: what no longer counts, and what was never finished.
-pub(crate) fn remove_others(trial: &Path, keep: &[PathBuf], epoch: u64) {
+pub fn remove_others(trial: &Path, keep: &[PathBuf], epoch: u64) {
     for entry in fs::read_dir(trial).into_iter().flatten().flatten() {
         let folder = entry.path();
         let is_kept = keep.iter().any(|kept| kept.file_name() == folder.file_name());

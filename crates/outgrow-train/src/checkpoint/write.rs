@@ -19,6 +19,16 @@ use super::{
 };
 use crate::aside::asides;
 
+/// What of a checkpoint is written.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    /// All that it has (a model that was never trained has no optimizer to carry along); and the
+    /// digest of the model that it is a copy of, if it is one.
+    All(Option<&'a str>),
+    /// Its weights.
+    Weights,
+}
+
 impl Checkpoint {
     /// Writes a checkpoint to a folder that does not exist yet; gives the digest of its head and
     /// its size in bytes.
@@ -26,7 +36,16 @@ impl Checkpoint {
     /// # Errors
     /// If the folder exists, or anything can't be written; nothing is left behind then.
     pub fn write(&self, folder: &Path) -> Result<(String, u64), CheckpointError> {
-        self.write_copy(folder, None)
+        self.publish(folder, Extent::All(None))
+    }
+
+    /// Writes its weights, and how far they were trained, without the optimizer's state: a training
+    /// does not go on from there.
+    ///
+    /// # Errors
+    /// As of [`Checkpoint::write`].
+    pub(crate) fn write_weights(&self, folder: &Path) -> Result<(String, u64), CheckpointError> {
+        self.publish(folder, Extent::Weights)
     }
 
     /// Writes it as a copy of the model of this digest, if it is one.
@@ -35,11 +54,15 @@ impl Checkpoint {
         folder: &Path,
         copy_of: Option<&str>,
     ) -> Result<(String, u64), CheckpointError> {
+        self.publish(folder, Extent::All(copy_of))
+    }
+
+    fn publish(&self, folder: &Path, extent: Extent) -> Result<(String, u64), CheckpointError> {
         if folder.exists() {
             return Err(CheckpointError::Exists(folder.display().to_string()));
         }
         let [aside, _] = asides(folder);
-        let written = self.write_aside(&aside, copy_of).map_err(file_error(folder));
+        let written = self.write_aside(&aside, extent).map_err(file_error(folder));
         let moved = written.and_then(|sizes| {
             let renamed = Point::CheckpointRename.around(|| fs::rename(&aside, folder));
             let synced =
@@ -53,17 +76,21 @@ impl Checkpoint {
         moved
     }
 
-    fn write_aside(&self, folder: &Path, copy_of: Option<&str>) -> io::Result<(String, u64)> {
+    fn write_aside(&self, folder: &Path, extent: Extent) -> io::Result<(String, u64)> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
-        let (digests, bytes) = self.write_tensors(folder)?;
+        let (step, origin) = match extent {
+            Extent::All(origin) => (self.state.step, origin),
+            Extent::Weights => (0, None),
+        };
+        let (digests, bytes) = self.write_tensors(folder, step > 0)?;
         let head = Head {
             format: FORMAT.into(),
             version: VERSION,
             architecture: self.state.architecture().clone(),
             training: self.progress.clone(),
-            optimizer_step: self.state.step,
-            origin: copy_of.map(str::to_owned),
+            optimizer_step: step,
+            origin: origin.map(str::to_owned),
             digests,
         };
         let head = serde_json::to_vec_pretty(&head).map_err(io::Error::other)?;
@@ -75,13 +102,16 @@ impl Checkpoint {
         Ok((head_digest, size))
     }
 
-    /// Writes weights and, where there are steps, the optimizer; gives the digest of each file and
-    /// the size of both.
-    fn write_tensors(&self, folder: &Path) -> io::Result<(BTreeMap<String, String>, u64)> {
+    /// Writes weights and, where that is asked for, the optimizer; gives the digest of each file
+    /// and the size of both.
+    fn write_tensors(
+        &self,
+        folder: &Path,
+        optimizer: bool,
+    ) -> io::Result<(BTreeMap<String, String>, u64)> {
         let parts = self.state.parts();
         let weights = named("", &parts.weights);
-        // A model that was never trained has no optimizer to carry along.
-        let optimizer = (self.state.step > 0).then(|| {
+        let optimizer = optimizer.then(|| {
             [
                 ("first_moment.", &parts.first_moment),
                 ("second_moment.", &parts.second_moment),

@@ -52,50 +52,94 @@ pub(super) struct FormRules {
     pub(super) mlp_bias: Option<bool>,
 }
 
-/// The text for one of two cases.
-fn either(first: bool, one: &'static str, other: &'static str) -> &'static str {
-    if first { one } else { other }
+/// Something that a family needs of a form.
+struct Need {
+    holds: bool,
+    /// That it must be so.
+    why: &'static str,
+    /// As it stands in `[model]`; nothing where several values would do.
+    field: &'static str,
 }
 
 impl FormRules {
-    /// What of a form the family does not have; none if it has all.
-    fn refuse(&self, form: Form) -> Option<&'static str> {
-        let rotary = form.rotary().is_some();
-        let checks: [(bool, &str); 12] = [
-            (form.causal, "it must be causal"),
-            (form.final_norm, "it must have a final norm"),
-            (form.norm_gains, "its norms must have gains"),
-            (
-                form.norm == self.norm,
-                either(
-                    self.norm == Norm::RmsNorm,
+    /// What the family needs of a form.
+    fn needs(&self, form: Form) -> Vec<Need> {
+        let need = |holds, why, field| Need { holds, why, field };
+        let mut all = vec![
+            need(form.causal, "it must be causal", "causal = true"),
+            need(form.final_norm, "it must have a final norm", "final_norm = true"),
+            need(form.norm_gains, "its norms must have gains", "norm_gains = true"),
+            match self.norm {
+                Norm::RmsNorm => need(
+                    form.norm == self.norm,
                     "its norms must be RMSNorms",
+                    "norm = \"rms_norm\"",
+                ),
+                Norm::LayerNorm => need(
+                    form.norm == self.norm,
                     "its norms must be LayerNorms",
+                    "norm = \"layer_norm\"",
                 ),
-            ),
-            (
-                form.gated == self.gated,
-                either(self.gated, "its MLP must have a gate", "its MLP must have no gate"),
-            ),
-            (
-                self.learned_positions != rotary,
-                either(
-                    self.learned_positions,
-                    "positions must be learned",
-                    "positions must be rotary",
-                ),
-            ),
-            (
-                form.qk_norm_eps.is_some() == self.qk_norm,
-                either(self.qk_norm, "it must have QK-norm", "it must have no QK-norm"),
-            ),
-            (self.parallel || !form.parallel, "attention and MLP must stand one after the other"),
-            (form.qkv_bias == form.output_bias, "attention must have all of its biases or none"),
-            (!self.needs_attention_bias || form.qkv_bias, "attention must have biases"),
-            (self.mlp_bias != Some(true) || form.mlp_bias, "its MLP must have biases"),
-            (self.mlp_bias != Some(false) || !form.mlp_bias, "its MLP must have no biases"),
+            },
+            match self.gated {
+                true => need(form.gated, "its MLP must have a gate", "gated = true"),
+                false => need(!form.gated, "its MLP must have no gate", "gated = false"),
+            },
         ];
-        checks.into_iter().find(|(holds, _)| !holds).map(|(_, why)| why)
+        all.extend(self.of_attention(form));
+        all.extend(self.of_mlp_bias(form));
+        all
+    }
+
+    fn of_attention(&self, form: Form) -> [Need; 5] {
+        let need = |holds, why, field| Need { holds, why, field };
+        let (rotary, normed) = (form.rotary().is_some(), form.qk_norm_eps.is_some());
+        [
+            match self.learned_positions {
+                true => {
+                    need(!rotary, "positions must be learned", "positions = { kind = \"learned\" }")
+                }
+                false => need(
+                    rotary,
+                    "positions must be rotary",
+                    "positions = { kind = \"rotary\", theta = 10000.0, width = D_K }",
+                ),
+            },
+            match self.qk_norm {
+                true => need(normed, "it must have QK-norm", "qk_norm_eps = 1e-6"),
+                false => need(!normed, "it must have no QK-norm", ""),
+            },
+            need(
+                self.parallel || !form.parallel,
+                "attention and MLP must stand one after the other",
+                if self.parallel { "" } else { "parallel = false" },
+            ),
+            need(
+                form.qkv_bias == form.output_bias,
+                "attention must have all of its biases or none",
+                if self.needs_attention_bias { "" } else { "" },
+            ),
+            need(
+                !self.needs_attention_bias || form.qkv_bias,
+                "attention must have biases",
+                if self.needs_attention_bias { "qkv_bias = true, output_bias = true" } else { "" },
+            ),
+        ]
+    }
+
+    fn of_mlp_bias(&self, form: Form) -> Option<Need> {
+        Some(match self.mlp_bias? {
+            true => Need {
+                holds: form.mlp_bias,
+                why: "its MLP must have biases",
+                field: "mlp_bias = true",
+            },
+            false => Need {
+                holds: !form.mlp_bias,
+                why: "its MLP must have no biases",
+                field: "mlp_bias = false",
+            },
+        })
     }
 }
 
@@ -103,27 +147,55 @@ impl Format {
     /// The sizes of an architecture that the format can say.
     ///
     /// # Errors
-    /// What it can't say, and what would make it sayable.
+    /// All that it can't say, and what would make it sayable.
     pub(super) fn sizes(&self, architecture: &Architecture) -> Result<Uniform, HubError> {
-        let unsayable = |why: String| HubError::Unsayable { family: self.model_type, why };
-        if let Some(why) = self.refuse_form(architecture.form) {
-            return Err(unsayable(why.into()));
-        }
+        let wrong = self.needs(architecture.form, false);
+        let mut why: Vec<String> = wrong.iter().map(|need| need.why.to_owned()).collect();
         if architecture.n_outputs != architecture.vocab_size {
-            return Err(unsayable("it has other outputs than tokens".into()));
+            why.push("it has other outputs than tokens".into());
         }
-        let sizes = Uniform::of(architecture).map_err(unsayable)?;
-        match (self.refuse_sizes)(&sizes) {
-            Some(why) => Err(unsayable(why)),
-            None => Ok(sizes),
+        let sizes = Uniform::of(architecture);
+        match &sizes {
+            Ok(sizes) => why.extend((self.refuse_sizes)(sizes)),
+            Err(error) => why.push(error.clone()),
+        }
+        match (sizes, &why[..]) {
+            (Ok(sizes), []) => Ok(sizes),
+            _ => {
+                let why = why.join("; ") + &self.hint(architecture, wrong.is_empty());
+                Err(HubError::Unsayable { family: self.model_type, why })
+            }
         }
     }
 
-    fn refuse_form(&self, form: Form) -> Option<&'static str> {
+    /// Which models the family has, in the words of a sweep file; nothing of a model of such a form.
+    fn hint(&self, architecture: &Architecture, is_such: bool) -> String {
+        if is_such {
+            return String::new();
+        }
+        let d_k = architecture.layers[0].heads[0].d_k.to_string();
+        let all = self.needs(architecture.form, true);
+        let fields: Vec<String> = all.iter().map(|need| need.field.replace("D_K", &d_k)).collect();
+        format!(
+            ". The {} format needs {}; [model] of a sweep file with these fields trains a model \
+             that converts from the first token on, and so does the built-in preset `llama-tiny` \
+             (`extends = \"llama-tiny\"`)",
+            self.model_type,
+            fields.join(", ")
+        )
+    }
+
+    /// What the format needs of a form: what this one has otherwise, or `all` of it.
+    fn needs(&self, form: Form, all: bool) -> Vec<Need> {
         let partial = form.rotary().is_some_and(|rotary| rotary.channels.is_some());
-        self.rules.refuse(form).or_else(|| {
-            (partial && !self.partial_rotary).then_some("rotary positions must turn all channels")
-        })
+        let whole = Need {
+            holds: !partial || self.partial_rotary,
+            why: "rotary positions must turn all channels",
+            field: "",
+        };
+        let needs = self.rules.needs(form).into_iter().chain([whole]);
+        let is_told = |need: &Need| if all { !need.field.is_empty() } else { !need.holds };
+        needs.filter(is_told).collect()
     }
 
     /// The tensors that a model of a form has.

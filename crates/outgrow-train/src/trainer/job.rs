@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outgrow_core::{Trial, event::CheckpointEvent};
+use outgrow_core::{KeepFinal, Trial, event::CheckpointEvent};
 use thiserror::Error;
 
 use crate::{checkpoint::CheckpointError, device::Device};
@@ -20,6 +20,9 @@ pub struct Options {
     /// Keep so many checkpoints of each trial, at least one: those before the last are for the case
     /// that it is damaged.
     pub keep: usize,
+    /// What the last checkpoint of a trial that comes to its end has; the receiver of its events
+    /// removes the others once that is recorded.
+    pub keep_final: KeepFinal,
 }
 
 /// An attempt at a trial: what it needs beside its text.

@@ -13,16 +13,21 @@ use crate::{
     state::TrainingState,
 };
 
-/// Writes a state to a folder.
+/// Writes a state to a folder, or its weights alone.
 pub(super) fn write(
     state: TrainingState,
     progress: Progress,
     folder: &Path,
+    weights_only: bool,
 ) -> Result<CheckpointEvent, CheckpointError> {
     // What lies there from an attempt that was killed before it could record it does not count.
     let _ = std::fs::remove_dir_all(folder);
     let at = progress.at;
-    let (digest, bytes) = Checkpoint { state, progress: Some(progress) }.write(folder)?;
+    let checkpoint = Checkpoint { state, progress: Some(progress) };
+    let (digest, bytes) = match weights_only {
+        true => checkpoint.write_weights(folder),
+        false => checkpoint.write(folder),
+    }?;
     Ok(CheckpointEvent { at, path: folder.display().to_string(), digest, bytes })
 }
 

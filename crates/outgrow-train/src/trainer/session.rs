@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use outgrow_core::{
-    Event, Trial,
+    Event, KeepFinal, Trial,
     event::{CheckpointEvent, Control, EvalEvent, Outcome, Position, Receiver, StepEvent},
     flops,
 };
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
             .iter()
             .find(|(step, _)| *step == self.at.step && is_whole);
         if let Some((_, folder)) = awaited {
-            let event = Point::Snapshot.around(|| self.write(number, folder))?;
+            let event = Point::Snapshot.around(|| self.write(number, folder, false))?;
             self.members[number].tell(receiver, Event::Snapshot(event));
         }
         let stops = self.members[number].stop && (!last || self.evaluation_due);
@@ -359,13 +359,21 @@ impl<'a> Session<'a> {
     /// Writes a member's checkpoint, unless it is there already, and tells of it.
     fn save(&mut self, number: usize, receiver: &mut dyn Receiver) -> Result<(), TrainError> {
         let Some(folder) = self.members[number].unsaved(self.at.step) else { return Ok(()) };
-        let event = self.write(number, &folder)?;
+        // Nothing is trained after the last step: what is there to go on with need not be kept.
+        let is_over = self.at.step == self.trial().steps() && !self.evaluation_due;
+        let weights_only = is_over && self.options.keep_final != KeepFinal::All;
+        let event = self.write(number, &folder, weights_only)?;
         self.members[number].saved_to(folder, event, self.options.keep, receiver);
         Ok(())
     }
 
-    /// Writes a member's state to a folder, with the clock standing still.
-    fn write(&mut self, number: usize, folder: &Path) -> Result<CheckpointEvent, TrainError> {
+    /// Writes a member's state, or its weights alone, to a folder, with the clock standing still.
+    fn write(
+        &mut self,
+        number: usize,
+        folder: &Path,
+        weights_only: bool,
+    ) -> Result<CheckpointEvent, TrainError> {
         self.pause();
         let seconds = self.at.wall_seconds;
         let progress = Progress {
@@ -375,7 +383,7 @@ impl<'a> Session<'a> {
             window: self.window.read()[number],
             evaluation_due: self.evaluation_due,
         };
-        let event = saving::write(self.state.replicate(number), progress, folder)?;
+        let event = saving::write(self.state.replicate(number), progress, folder, weights_only)?;
         self.clock.resume_at(seconds);
         Ok(event)
     }

@@ -75,10 +75,10 @@ fn arm(strategy: &Strategy, look: &CurveLook, display: Option<String>) -> Value 
         "seeds": strategy.seeds, "complete": complete, "trials": strategy.runs.len(),
         "lost": strategy.lost,
         "final_loss": strategy.final_loss.as_ref().map(interval),
-        "saving": compared.and_then(|compared| compared.compute.as_ref()).map(interval),
+        "saving": compared.and_then(|compared| compared.compute_corrected()).as_ref().map(interval),
         "is_upper_bound": compared.is_some_and(|compared| compared.is_censored()),
         "is_significant": compared.is_some_and(|compared| compared.is_significant()),
-        "against_fixed": fixed.map(|gap| json!({ "against": gap.against, "difference": interval(&gap.difference) })),
+        "against_fixed": fixed.map(|gap| json!({ "against": gap.against, "difference": interval(&gap.difference.corrected) })),
         "savings": compared.map_or_else(Vec::new, |compared| compared.savings.iter().map(|saving| {
             json!({ "plan": saving.plan, "replicate": saving.replicate, "reached": saving.reached,
                     "saving": finite(saving.compute) })

@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -24,7 +24,8 @@ impl Plan {
     /// The trials, each below the one that it shares a prefix with: a line for each, below an empty
     /// one.
     pub fn describe_tree(&self) -> String {
-        let lines: String = self.tree().iter().map(branch_line).collect();
+        let rates = self.sweep().has_several_rates();
+        let lines: String = self.tree().iter().map(|branch| branch_line(branch, rates)).collect();
         format!("\n{lines}")
     }
 }
@@ -51,37 +52,48 @@ fn range([from, to]: [String; 2]) -> String {
 fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let [from, to] = [plan.sweep().initial(), plan.sweep().target()]
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
-    let Cost { train_flops: all, sharing, saved_flops, worker_bytes } = plan.cost();
-    let left = all - saved_flops;
+    let Cost { train_flops: all, sharing, saved_flops, complete, left_flops, worker_bytes } =
+        plan.cost();
     let shared = match sharing {
         0 => "no two trials share a prefix".into(),
         _ => format!(
             "{sharing} of them share a prefix with an earlier one, trained once: {} to train \
              ({:.0} % less)",
-            flops(left),
-            100.0 * (1.0 - left / all)
+            flops(all - saved_flops),
+            100.0 * saved_flops / all
         ),
     };
-    let hours = match speed {
-        Some(speed) => format!("{} on one worker at {}/s", duration(left / speed), flops(speed)),
-        None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, --gflops tells it".into(),
+    let trained = match complete {
+        0 => String::new(),
+        n => format!("{n} of them are trained already; {} left\n", flops(left_flops)),
     };
+    let hours = match speed {
+        _ if left_flops == 0.0 => "nothing is left to train".into(),
+        Some(speed) => {
+            format!("{} on one worker at {}/s", duration(left_flops / speed), flops(speed))
+        }
+        None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, \
+                 --gflops tells it"
+            .into(),
+    };
+    let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{hours}; about {}B \
-         of memory per worker\n",
+        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
+         about {}B of memory per worker\n{disk}\n",
         plan.members().len(),
         flops(all),
         count(worker_bytes as f64)
-    )
+    ) + &plan.advice().map_or_else(String::new, |advice| format!("{advice}\n"))
 }
 
-fn branch_line(branch: &Branch) -> String {
-    let Member { strategy, plan, replicate, trial, .. } = branch.member;
+fn branch_line(branch: &Branch, several_rates: bool) -> String {
+    let Member { trial, .. } = branch.member;
     let stages = trial.plan.stages().iter().map(|stage| count(stage.tokens as f64));
     let stages = stages.collect::<Vec<_>>().join(", ");
     format!(
-        "{}{strategy}/{plan}#{replicate}  from {} of {}{}{stages}\n",
+        "{}{}  from {} of {}{}{stages}\n",
         "  ".repeat(branch.depth),
+        branch.member.label(several_rates),
         count(branch.from_tokens as f64),
         count(trial.settings.tokens as f64),
         if stages.is_empty() { "" } else { ", growing at " }

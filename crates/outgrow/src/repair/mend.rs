@@ -10,10 +10,11 @@ use outgrow_failpoint::Point;
 use outgrow_store::{Address, Finding, Store, back_up, salvage};
 
 use super::{
-    orphans::{ASIDE, entries, name_of},
+    orphans::ASIDE,
     survey::{Survey, damage_of, damaged, live, look, path_of},
 };
 use crate::{
+    disk::{entries, name_of},
     error::Error,
     workspace::{Workspace, runtime},
 };

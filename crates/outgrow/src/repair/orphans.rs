@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,11 @@ use outgrow_core::{Sweep, TrialState};
 use outgrow_store::Store;
 use serde::Serialize;
 
-use crate::{error::Error, workspace::Workspace};
+use crate::{
+    disk::{entries, is_identity, name_of, remove, size},
+    error::Error,
+    workspace::Workspace,
+};
 
 /// A file or folder that nothing in a database refers to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -114,40 +117,8 @@ fn orphan(path: PathBuf, what: &'static str) -> Orphan {
 /// # Errors
 /// If one can't be removed.
 pub fn remove_orphans(orphans: &[Orphan]) -> Result<u64, Error> {
-    let remove = |path: &Path| -> io::Result<()> {
-        if fs::symlink_metadata(path)?.is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        }
-    };
     for Orphan { path, .. } in orphans {
         remove(path).map_err(Error::environment(format!("cannot remove {}", path.display())))?;
     }
     Ok(orphans.iter().map(|orphan| orphan.bytes).sum())
-}
-
-/// What lies in a folder, in order of the names; nothing if there is none.
-pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-}
-
-pub(super) fn name_of(path: &Path) -> Option<String> {
-    Some(path.file_name()?.to_str()?.to_owned())
-}
-
-fn is_identity(name: &str) -> bool {
-    name.len() == 32 && name.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-/// Size of a file, or of all in a folder.
-fn size(path: &Path) -> u64 {
-    let Ok(found) = std::fs::symlink_metadata(path) else { return 0 };
-    if !found.is_dir() {
-        return found.len();
-    }
-    std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum()
 }

@@ -13,8 +13,9 @@ use outgrow_store::{
 use outgrow_train::{Checkpoint, Verified};
 use tempfile::TempDir;
 
-use super::orphans::{Orphan, There, name_of, orphans};
+use super::orphans::{Orphan, There, orphans};
 use crate::{
+    disk::name_of,
     error::Error,
     workspace::{Workspace, runtime},
 };
@@ -237,7 +238,7 @@ fn verify(folder: &Path, recorded: &RecordedFolder) -> Result<Verified, String> 
 }
 
 /// Holders on other machines that give no sign of life. Of those on this one it is known.
-async fn silent(store: &Store) -> Result<Vec<Holder>, Error> {
+pub(crate) async fn silent(store: &Store) -> Result<Vec<Holder>, Error> {
     let here = this_process().host;
     let far = async || -> Result<Vec<Held>, Error> {
         Ok(store.all_held().await?.into_iter().filter(|held| held.holder.host != here).collect())

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use outgrow_report::{Input, digest, escape::visible};
+use outgrow_report::{digest, escape::visible};
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -50,10 +50,11 @@ impl Previous {
         self.report.is_some() && self.others.is_empty()
     }
 
-    /// Why a report of these rows must not take its place, as what the folder is.
-    pub fn hinders(&self, input: &Input) -> Option<String> {
+    /// Why the report of what has this identity, with so many trials that are not done, must not
+    /// take its place, as what the folder is.
+    pub fn hinders(&self, id: &str, open: usize) -> Option<String> {
         let Some(report) = &self.report else { return Some("is not empty, and no report".into()) };
-        if report.sweep_id != input.id {
+        if report.sweep_id != id {
             let other: String = report.sweep_id.chars().take(12).collect();
             return Some(format!(
                 "has the report of another sweep, {} ({other})",
@@ -63,7 +64,6 @@ impl Previous {
         let is_open =
             |states: &BTreeMap<TrialState, usize>| states.keys().any(|state| state.is_open());
         let is_complete = !report.states.as_ref().is_some_and(is_open);
-        let open = input.trials.iter().filter(|trial| trial.state.is_open()).count();
         if is_complete && open > 0 {
             return Some(format!(
                 "has the complete report, and this one would be preliminary ({open} trials are \

@@ -8,6 +8,7 @@ use crate::stream::Stream;
 #[serde(deny_unknown_fields)]
 pub struct AllAtOnce {
     /// How many plans (they differ in where the new layers go).
+    #[serde(default = "super::one")]
     pub plans: usize,
     /// When, as a fraction of the trial's tokens.
     pub at: f64,

@@ -9,6 +9,7 @@ use crate::{growth::TransformKind, stream::Stream};
 #[serde(deny_unknown_fields)]
 pub struct AxisFirst {
     /// How many plans (they differ in where the new layers go).
+    #[serde(default = "super::one")]
     pub plans: usize,
     /// The transform of the early axis: `mlp_expansion`, `head_addition`, ...
     pub first: TransformKind,

@@ -1,4 +1,4 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Rule, Sampled, StrategyError, Task, check_place};
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
 #[allow(missing_docs)]
 pub struct ByOperator {
     pub operator: Operator,
-    /// Where, as rising fractions of the trial's tokens.
+    /// Where, as rising fractions of the trial's tokens; one of them may stand without a list.
+    #[serde(deserialize_with = "one_or_many")]
     pub at: Vec<f64>,
 }
 
@@ -91,4 +92,17 @@ impl ByOperator {
             layers: vec![layer; n_layers],
         })
     }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a share of the trial's tokens, or a list of them")]
+    enum Places {
+        One(f64),
+        Many(Vec<f64>),
+    }
+    Ok(match Places::deserialize(deserializer)? {
+        Places::One(at) => vec![at],
+        Places::Many(all) => all,
+    })
 }

@@ -9,6 +9,7 @@ use crate::{model::MAX_COUNT, stream::Stream};
 #[allow(missing_docs)]
 pub struct EvenlySpaced {
     /// How many plans (they differ in where the new layers go).
+    #[serde(default = "super::one")]
     pub plans: usize,
     pub stages: usize,
     /// First and last place, as fractions of the trial's tokens.

@@ -12,6 +12,7 @@ use crate::{growth::Growth, stream::Stream};
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Random {
+    #[serde(default = "super::one")]
     pub plans: usize,
     /// The sequence falls into at most this many stages (the number is drawn, too).
     pub max_stages: usize,

@@ -10,6 +10,7 @@ use crate::{growth::TransformKind, stream::Stream};
 #[serde(deny_unknown_fields)]
 pub struct RandomOrder {
     /// How many plans, each with an order of its own.
+    #[serde(default = "super::one")]
     pub plans: usize,
     /// First and last place, as fractions of the trial's tokens.
     pub grow_between: [f64; 2],

@@ -1,0 +1,200 @@
+//! What a sweep file need not say.
+
+use toml::{Table, Value};
+
+use super::merge::{merge, merge_tables};
+
+/// Share of a text of one's own that is validation text.
+const VALIDATION: f64 = 0.05;
+
+/// What the defaults that are shares of the tokens are computed from.
+#[derive(Clone, Copy)]
+struct Tokens {
+    /// `training.tokens`.
+    all: u64,
+    /// Those of one optimizer step.
+    step: u64,
+}
+
+impl Tokens {
+    /// So many percent of all, at least one step.
+    fn percent(self, percent: u64) -> Value {
+        let share = u128::from(self.all) * u128::from(percent) / 100;
+        Value::Integer(i64::try_from(share.max(self.step.into())).unwrap_or(i64::MAX))
+    }
+}
+
+/// Puts the defaults below what a file says, and the sizes of the target below those of initial
+/// models.
+///
+/// # Errors
+/// If a table stands where a list with other elements is.
+pub(super) fn fill(said: Table) -> Result<Table, String> {
+    let mut all: Table = include_str!("defaults.toml").parse().expect("the defaults are TOML");
+    if at(&said, &["initial", "checkpoint"]).is_some() {
+        // The form is the checkpoint's.
+        all.remove("model");
+    }
+    if at(&said, &["data", "paths"]).is_some() && at(&said, &["data", "validation_paths"]).is_none()
+    {
+        table(&mut all, "data").insert("validation".into(), VALIDATION.into());
+    }
+    merge_tables(&mut all, said)?;
+    // A control with the tokens of each growing strategy is dear where all have the same compute.
+    let matches_tokens =
+        at(&all, &["training", "match_budget"]).and_then(Value::as_str) == Some("tokens");
+    if let Some(Value::Table(controls)) = all.get_mut("controls") {
+        controls.entry("same_tokens").or_insert(matches_tokens.into());
+    }
+    let tokens = tokens(&all);
+    fill_training(&mut all, tokens);
+    for (section, field, percent) in [
+        ("evaluation", "every_tokens", 2),
+        ("evaluation", "record_every_tokens", 1),
+        ("checkpoints", "every_tokens", 25),
+    ] {
+        let value = tokens.percent(percent);
+        let section = all.entry(section).or_insert_with(|| Table::new().into());
+        if let Value::Table(section) = section {
+            section.entry(field).or_insert(value);
+        }
+    }
+    fill_sizes(&mut all)?;
+    fill_positions(&mut all);
+    fill_strategies(&mut all, tokens)?;
+    Ok(all)
+}
+
+/// The value at a way from the top.
+pub(super) fn at<'a>(table: &'a Table, way: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = way.split_first()?;
+    rest.iter().try_fold(table.get(*first)?, |value, field| value.get(*field))
+}
+
+/// A table of the defaults.
+fn table<'a>(all: &'a mut Table, name: &str) -> &'a mut Table {
+    all.get_mut(name).and_then(Value::as_table_mut).expect("the defaults have this table")
+}
+
+/// What is no number is refused later; until then any other does.
+fn tokens(all: &Table) -> Tokens {
+    let number = |way: &[&str]| at(all, way).and_then(Value::as_integer).unwrap_or(1).max(1) as u64;
+    let step = number(&["training", "batch_size"]).saturating_mul(number(&["data", "seq_len"]));
+    Tokens { all: number(&["training", "tokens"]), step }
+}
+
+fn fill_training(all: &mut Table, tokens: Tokens) {
+    let Some(Value::Table(training)) = all.get_mut("training") else { return };
+    let schedule = training.entry("schedule").or_insert_with(|| Table::new().into());
+    if let Value::Table(schedule) = schedule {
+        fill_schedule(schedule, tokens);
+    }
+    if let Some(Value::Table(growth)) = training.get_mut("growth") {
+        fill_growth(growth, tokens);
+    }
+}
+
+/// Warm-up in tokens, so that trials of other lengths can share their beginnings.
+fn fill_schedule(schedule: &mut Table, tokens: Tokens) {
+    let kind = schedule.entry("kind").or_insert_with(|| "wsd".into()).as_str();
+    let fields: &[(&str, Value)] = match kind {
+        Some("constant") => &[("warmup", tokens.percent(2))],
+        Some("cosine" | "linear") => &[("warmup", tokens.percent(2)), ("end", 0.05.into())],
+        Some("wsd") => {
+            &[("warmup", tokens.percent(2)), ("decay", 0.2.into()), ("end", 0.05.into())]
+        }
+        _ => &[],
+    };
+    for (field, value) in fields {
+        schedule.entry(*field).or_insert_with(|| value.clone());
+    }
+}
+
+fn fill_growth(growth: &mut Table, tokens: Tokens) {
+    let rate = growth.entry("learning_rate").or_insert_with(|| Table::new().into());
+    let Value::Table(rate) = rate else { return };
+    let kind = rate.entry("kind").or_insert_with(|| "rewarm_new".into()).as_str();
+    if matches!(kind, Some("rewarm_new" | "rewarm_all" | "rewind")) {
+        rate.entry("tokens").or_insert_with(|| tokens.percent(5));
+    }
+}
+
+/// Head widths and the MLP's width of the target, where they follow from its other sizes; and the
+/// target's sizes where `initial` leaves them out.
+fn fill_sizes(all: &mut Table) -> Result<(), String> {
+    if let Some(Value::Table(target)) = all.get_mut("target") {
+        fill_target(target);
+    }
+    let target = all.get("target").cloned();
+    match (all.get_mut("initial"), target) {
+        (Some(initial), Some(target)) => fill_initial(initial, target),
+        _ => Ok(()),
+    }
+}
+
+fn fill_target(target: &mut Table) {
+    let number = |target: &Table, field| {
+        target.get(field).and_then(Value::as_integer).filter(|&number| number > 0)
+    };
+    let (Some(d_model), Some(n_heads)) = (number(target, "d_model"), number(target, "n_heads"))
+    else {
+        return;
+    };
+    if d_model % n_heads == 0 {
+        target.entry("d_k").or_insert_with(|| (d_model / n_heads).into());
+    }
+    if let Some(d_k) = target.get("d_k").cloned() {
+        target.entry("d_v").or_insert(d_k);
+    }
+    target.entry("d_ff").or_insert_with(|| d_model.saturating_mul(4).into());
+}
+
+/// Rotary positions of the width that heads begin with, and the usual base.
+fn fill_positions(all: &mut Table) {
+    let width = at(all, &["initial", "d_k"]).cloned();
+    let Some(Value::Table(positions)) = all.get_mut("model").and_then(|m| m.get_mut("positions"))
+    else {
+        return;
+    };
+    if positions.get("kind").and_then(Value::as_str) != Some("rotary") {
+        return;
+    }
+    positions.entry("theta").or_insert_with(|| 10_000.into());
+    if let Some(width) = width {
+        positions.entry("width").or_insert(width);
+    }
+}
+
+/// An initial model's sizes over those of the target. Heads that are counted share keys and values
+/// only where that is said beside their number.
+fn fill_initial(initial: &mut Value, mut target: Value) -> Result<(), String> {
+    let (Some(own), Some(below)) = (initial.as_table(), target.as_table_mut()) else {
+        return Ok(());
+    };
+    if own.contains_key("n_heads") {
+        below.remove("n_kv_heads");
+    }
+    let said = std::mem::replace(initial, target);
+    merge(initial, said)
+}
+
+/// A strategy's own policy over the sweep's, and its own initial sizes over the target's.
+fn fill_strategies(all: &mut Table, tokens: Tokens) -> Result<(), String> {
+    let sweep = at(all, &["training", "growth"]).cloned();
+    let target = all.get("target").cloned();
+    let Some(Value::Array(strategies)) = all.get_mut("strategies") else { return Ok(()) };
+    for strategy in strategies.iter_mut().filter_map(Value::as_table_mut) {
+        if let (Some(initial), Some(target)) = (strategy.get_mut("initial"), &target) {
+            fill_initial(initial, target.clone())?;
+        }
+        if let (Some(growth @ Value::Table(_)), Some(sweep)) = (strategy.get_mut("growth"), &sweep)
+        {
+            let said = std::mem::replace(growth, sweep.clone());
+            merge(growth, said)?;
+        }
+        if let Some(Value::Table(growth)) = strategy.get_mut("growth") {
+            fill_growth(growth, tokens);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! How a sweep file is written: what may be left out, presets, fields set by hand, grids, and what
+//! is said of mistakes.
+
+use outgrow_core::{
+    Sweep,
+    sweep::{Draft, Member, PRESETS, SweepError, SweepSpec},
+};
+
+/// A sweep of one's own: depth alone, width alone, both; early and late.
+const SHORT: &str = r#"
+name = "depth-or-width"
+data.paths = ["corpus"]
+training.tokens = 60_000
+target = { d_model = 32, n_layers = 4, n_heads = 2 }
+initial = { d_model = 16, n_layers = 2, n_heads = 1, d_ff = 64 }
+grid.training.learning_rate = [2e-3, 4e-3, 8e-3]
+strategies = [
+  { name = "depth_early", kind = "all_at_once", at = 0.15, initial = { n_layers = 2 } },
+  { name = "depth_late", kind = "all_at_once", at = 0.5, initial = { n_layers = 2 } },
+  { name = "width_early", kind = "all_at_once", at = 0.15, initial = { d_model = 16, n_heads = 1, d_ff = 64 } },
+  { name = "width_late", kind = "all_at_once", at = 0.5, initial = { d_model = 16, n_heads = 1, d_ff = 64 } },
+  { name = "both_early", kind = "all_at_once", at = 0.15 },
+  { name = "both_late", kind = "all_at_once", at = 0.5 },
+]
+"#;
+
+fn sweep(text: &str) -> Sweep {
+    Sweep::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn refused(text: &str) -> String {
+    Sweep::parse(text).expect_err(text).to_string()
+}
+
+fn members(text: &str) -> Vec<Member> {
+    sweep(text).members("d").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn set(text: &str, assignments: &[&str]) -> Result<SweepSpec, SweepError> {
+    let mut draft = Draft::parse("", text)?;
+    assignments.iter().try_for_each(|one| draft.set(one))?;
+    draft.spec(None)
+}
+
+#[test]
+fn a_question_needs_few_lines() {
+    assert!(SHORT.trim().lines().count() <= 15);
+    insta::assert_snapshot!(sweep(SHORT).resolved());
+    let all = members(SHORT);
+    let own = all.iter().filter(|member| member.strategy == "depth_early");
+    assert_eq!(own.clone().count(), 3 * 3, "seeds and rates");
+    for member in own {
+        let plan = &member.trial.plan;
+        assert_eq!((plan.initial().d_model, plan.initial().layers.len()), (32, 2));
+        assert_eq!((plan.target().d_model, plan.target().layers.len()), (32, 4));
+    }
+}
+
+#[test]
+fn a_resolved_sweep_says_everything() {
+    for (name, text) in PRESETS {
+        let text = match name {
+            "quickstart" => text.to_owned(),
+            _ => format!(
+                "{}\n[data]\ncorpus = \"rust-crates\"\n[training]\ntokens = 1e6\n\
+                          [[strategies]]\nkind = \"all_at_once\"\nat = 0.4",
+                named(text)
+            ),
+        };
+        let first = sweep(&text);
+        let again = sweep(&first.resolved());
+        assert_eq!((first.resolved(), &first), (again.resolved(), &again), "{name}");
+    }
+    let first = sweep(SHORT);
+    assert_eq!(sweep(&first.resolved()), first);
+}
+
+fn named(text: &str) -> String {
+    format!("name = \"of-a-preset\"\n{text}")
+}
+
+/// Each field of a whole file either has a default or is asked for by its name.
+#[test]
+fn any_field_may_be_forgotten() {
+    let whole: toml::Table = sweep(SHORT).resolved().parse().expect("TOML");
+    let mut asked = vec![];
+    for way in ways(&whole.clone().into()) {
+        let mut text = toml::Value::Table(whole.clone());
+        remove(&mut text, &way);
+        let field = way.join(".");
+        match Sweep::parse(&toml::to_string(&text).expect("TOML")) {
+            Ok(_) => {}
+            Err(SweepError::Missing(fields)) => {
+                assert!(
+                    fields.iter().any(|(name, _)| same_field(name, &way)),
+                    "{field}: {fields:?}"
+                );
+                asked.push(field);
+            }
+            // Six strategies of one kind need names, without its sizes a model becomes another, and
+            // a table of some kind says which.
+            Err(other) => assert!(
+                ["name", "n_heads", "d_model", "kind"].contains(&way[way.len() - 1].as_str()),
+                "{field}: {other}"
+            ),
+        }
+    }
+    asked.sort();
+    asked.dedup();
+    insta::assert_snapshot!(asked.join("\n"));
+}
+
+fn same_field(name: &str, way: &[String]) -> bool {
+    name.split('.').next_back() == way.last().map(String::as_str)
+        || name.split('.').next() == Some(&*way[0])
+}
+
+fn ways(value: &toml::Value) -> Vec<Vec<String>> {
+    let under = |name: &str, value: &toml::Value| -> Vec<Vec<String>> {
+        let more = ways(value).into_iter();
+        let way = |rest: Vec<String>| [vec![name.to_owned()], rest].concat();
+        [vec![vec![name.to_owned()]], more.map(way).collect()].concat()
+    };
+    match value {
+        toml::Value::Table(table) => {
+            table.iter().flat_map(|(name, value)| under(name, value)).collect()
+        }
+        toml::Value::Array(list) if list.iter().all(toml::Value::is_table) => list
+            .iter()
+            .enumerate()
+            .flat_map(|(number, value)| under(&number.to_string(), value))
+            .filter(|way| way.len() > 1)
+            .collect(),
+        _ => vec![],
+    }
+}
+
+fn remove(value: &mut toml::Value, way: &[String]) {
+    let (first, rest) = way.split_first().expect("a way");
+    match (value, rest) {
+        (toml::Value::Table(table), []) => drop(table.remove(first)),
+        (toml::Value::Table(table), rest) => remove(table.get_mut(first).expect("there"), rest),
+        (toml::Value::Array(list), rest) => {
+            remove(&mut list[first.parse::<usize>().expect("a number")], rest)
+        }
+        _ => unreachable!("a way through tables and lists"),
+    }
+}
+
+#[test]
+fn all_that_is_missing_is_said_at_once() {
+    insta::assert_snapshot!(refused(""));
+    insta::assert_snapshot!(refused(
+        "name = 'x'\ntraining.tokens = 1e6\ndata.paths = ['a']\ntarget = { d_model = 63, n_heads = 2 }\n\
+         initial = { n_layers = 1 }\nstrategies = [{ kind = 'evenly_spaced' }, { kind = 'all_at_once' }]"
+    ));
+}
+
+#[test]
+fn mistakes_are_shown_where_they_are() {
+    for (from, to) in [
+        ("training.tokens = 60_000", "training.tokens = 60_000\ntraining.tokenz = 3"),
+        ("training.tokens = 60_000", "training.tokens = 'many'"),
+        (
+            "training.tokens = 60_000",
+            "training.tokens = 60_000\ntraining.learning_rate = [1e-3, 2e-3]",
+        ),
+        (
+            "{ n_layers = 2 } },\n  { name = \"depth_late\"",
+            "{ layers = 2 } },\n  { name = \"depth_late\"",
+        ),
+        (
+            "kind = \"all_at_once\", at = 0.5, initial = { n_layers",
+            "kind = \"at_once\", initial = { n_layers",
+        ),
+        (
+            "grid.training.learning_rate",
+            "grid.training.batch_sizes = [1]\ngrid.training.learning_rate",
+        ),
+        (
+            "grid.training.learning_rate = [2e-3, 4e-3, 8e-3]",
+            "grid.training.optimizer.beta1 = [0.9, 2.0]",
+        ),
+        ("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", "grid.training.tokens = [1e6, 2e6]"),
+        ("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", "grid.training.learning_rate = 2e-3"),
+        (
+            "grid.training.learning_rate = [2e-3, 4e-3, 8e-3]",
+            "grid.strategies.dept.at = [0.1, 0.2]",
+        ),
+        ("name = \"depth-or-width\"", "name = \"depth-or-width\"\nextends = \"llama-large\""),
+        ("grid.training.learning_rate", "controls.learning_rates"),
+    ] {
+        assert!(SHORT.contains(from), "{from}");
+        insta::assert_snapshot!(refused(&SHORT.replacen(from, to, 1)));
+    }
+}
+
+#[test]
+fn fields_are_set_by_hand() {
+    let spec = set(
+        SHORT,
+        &[
+            "training.tokens=1e6",
+            "training.schedule.kind=cosine",
+            "strategies.both_late.at=0.7",
+            "strategies.4.at=0.2",
+            "name=other",
+            "target.n_layers = 6",
+            "controls.same_tokens=false",
+        ],
+    )
+    .expect("a sweep");
+    let text = toml::to_string(&spec).expect("TOML");
+    let table: toml::Table = text.parse().expect("TOML");
+    assert_eq!(table["training"]["tokens"].as_integer(), Some(1_000_000));
+    assert_eq!(table["training"]["schedule"]["kind"].as_str(), Some("cosine"));
+    assert_eq!(table["training"]["schedule"]["warmup"].as_float(), Some(20_000.0));
+    assert_eq!(table["strategies"][5]["at"].as_float(), Some(0.7));
+    assert_eq!(table["strategies"][4]["at"].as_float(), Some(0.2));
+    assert_eq!(table["target"]["n_layers"].as_integer(), Some(6));
+    assert_eq!(table["name"].as_str(), Some("other"));
+    for (assignment, words) in [
+        (
+            "training.tokens=abc",
+            "--set training.tokens=abc: `training.tokens`: invalid type: string \"abc\"",
+        ),
+        ("training.tokenz=1", "--set training.tokenz=1: `training.tokenz`: unknown field"),
+        ("strategies.both.at=0.1", "there is no `both`; there are: depth_early, "),
+        (
+            "strategies.both_late.when=0.1",
+            "--set strategies.both_late.when=0.1: `strategies.both_late.when`: unknown field",
+        ),
+        ("training", "write FIELD=VALUE"),
+        ("=3", "write FIELD=VALUE"),
+        ("a b=3", "write FIELD=VALUE"),
+        ("training.tokens=-3", "`training.tokens`: invalid value: integer `-3`"),
+    ] {
+        let error = set(SHORT, &[assignment]).expect_err(assignment).to_string();
+        assert!(error.contains(words), "{assignment}: {error}");
+    }
+}
+
+#[test]
+fn a_file_lies_over_what_it_extends() {
+    let base = Draft::parse("base.toml", SHORT).expect("TOML");
+    let own = "extends = 'base.toml'\nname = 'own'\nreplicates = 5\ntraining.learning_rate = 1e-2\n\
+               [training.growth]\nlearning_rate = { kind = 'unchanged' }\n\
+               [[strategies]]\nkind = 'evenly_spaced'\nstages = 2\ngrow_between = [0.1, 0.5]";
+    let own = Draft::parse("", own).expect("TOML");
+    assert_eq!(own.extends().expect("names"), ["base.toml"]);
+    let spec = own.over(vec![base.clone()]).spec(Some("the-file")).expect("a sweep");
+    assert_eq!((&*spec.name, spec.replicates, spec.strategies.len()), ("own", 5, 1));
+    assert_eq!(spec.training.tokens, 60_000);
+    // A name is not inherited; a mistake is shown where it is.
+    let nameless = Draft::parse("", "replicates = 2").expect("TOML");
+    let spec = nameless.clone().over(vec![base.clone()]).spec(Some("the-file")).expect("a sweep");
+    assert_eq!(spec.name, "the-file");
+    let wrong = SHORT.replace("at = 0.15", "when = 0.15");
+    let base = Draft::parse("base.toml", &wrong).expect("TOML");
+    let error = nameless.over(vec![base]).spec(Some("x")).expect_err("refused").to_string();
+    assert!(
+        error.starts_with("base.toml, line 9: `strategies.depth_early.when`: unknown field"),
+        "{error}"
+    );
+    // Another corpus replaces the files, another kind its fields.
+    let other = Draft::parse("", "data.corpus = 'rust-crates'").expect("TOML");
+    let spec = other.over(vec![Draft::parse("b", SHORT).expect("TOML")]).spec(Some("x"));
+    let data = spec.expect("a sweep").data;
+    assert_eq!(
+        (data.paths, data.validation, data.corpus.as_deref()),
+        (None, None, Some("rust-crates"))
+    );
+}
+
+#[test]
+fn paths_of_an_extended_file_count_from_its_folder() {
+    let mut base =
+        Draft::parse("b", &SHORT.replace("[\"corpus\"]", "['corpus', '/all']")).expect("TOML");
+    base.move_paths("shared/bases".as_ref());
+    let spec = base.spec(None).expect("a sweep");
+    assert_eq!(spec.data.paths.expect("paths"), ["shared/bases/corpus", "/all"]);
+}
+
+#[test]
+fn everything_is_trained_at_each_point_of_a_grid() {
+    let plain = members(&SHORT.replace("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", ""));
+    let grid = "grid.training = { batch_size = [8, 16], learning_rate = [2e-3, 4e-3], \
+                growth.optimizer = ['reset', 'keep_entry_age'] }\ngrid.strategies.both_late.at = [0.4, 0.5]";
+    let text = SHORT.replace("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", grid);
+    let all = members(&text);
+    let count =
+        |of: &[Member], name: &str| of.iter().filter(|member| member.strategy == name).count();
+    assert_eq!(count(&all, "depth_early"), 2 * 2 * 2 * count(&plain, "depth_early"));
+    assert_eq!(count(&all, "both_late"), 2 * 2 * 2 * 2 * count(&plain, "both_late"));
+    // What never grows has no policy at growth.
+    assert_eq!(count(&all, "from_scratch"), 2 * 2 * count(&plain, "from_scratch"));
+    let settings: std::collections::BTreeSet<&str> = all
+        .iter()
+        .filter(|member| member.strategy == "both_late")
+        .map(|member| &*member.setting)
+        .collect();
+    assert!(settings.contains("batch_size=8, optimizer=reset, at=0.4"), "{settings:?}");
+    let places: std::collections::BTreeSet<_> = all
+        .iter()
+        .map(|m| {
+            let rate = m.trial.settings.training.learning_rate.to_bits();
+            (&m.strategy, m.plan, m.replicate, rate, &m.setting)
+        })
+        .collect();
+    assert_eq!(places.len(), all.len(), "a place is one trial's");
+    // The base is one of the points, and its trials are the same.
+    let ids = |members: &[Member]| -> std::collections::BTreeSet<String> {
+        members.iter().map(|member| member.trial.id()).collect()
+    };
+    let base =
+        ids(&members(&text.replace("batch_size = [8, 16], ", "").replace("['reset', ", "[")));
+    assert!(base.is_subset(&ids(&all)));
+}
+
+#[test]
+fn a_grid_over_initial_sizes_and_budgets_keeps_places_apart() {
+    let grid = "training.match_budget = 'tokens'\ngrid.initial.d_model = [16, 20]\n\
+                grid.strategies.both_late.at = [0.4, 0.5]";
+    let text = SHORT.replace("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", grid);
+    let all = members(&text);
+    let mut places = std::collections::BTreeMap::new();
+    for member in &all {
+        let place = (&member.strategy, member.plan, member.replicate, &member.setting);
+        let other = places.insert(place, member.trial.id());
+        assert!(other.is_none(), "{place:?} twice");
+    }
+}

@@ -1,0 +1,64 @@
+//! A panel for each arm.
+
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{BOTTOM, Chart, RIGHT, Series, means};
+use crate::figures::{
+    font,
+    measures::{Column, LABEL, PT, TICK},
+    sheet::{Plot, Sheet},
+    style::{GREY, INK, Look},
+};
+
+/// Above each panel: its title.
+const TITLE: i32 = 12 * PT;
+/// Between panels.
+const GAP: i32 = 7 * PT;
+/// Size of a title that is too long.
+const SMALL: i32 = 6 * PT;
+const TOP: i32 = 4 * PT;
+
+/// Draws the last view of a chart once for each of its series.
+pub fn draw(chart: &Chart, column: Column) -> Sheet {
+    let columns = column.panels().min(chart.series.len() as i32);
+    let rows = (chart.series.len() as i32 + columns - 1) / columns;
+    let view = chart.views[chart.views.len() - 1];
+    let left = view.y.axis(4).room();
+    let width = (column.width() - left - RIGHT - (columns - 1) * GAP) / columns;
+    let height = column.panel_height();
+    let all = rows * (TITLE + height) + (rows - 1) * GAP;
+    let sheet = Sheet::new(column.width(), TOP + all + BOTTOM);
+    for (number, own) in chart.series.iter().enumerate() {
+        let (row, place) = (number as i32 / columns, number as i32 % columns);
+        let (x, y) = (left + place * (width + GAP), TOP + row * (TITLE + height + GAP) + TITLE);
+        let axes = (chart.x_axis(&view, 4), view.y.axis(4));
+        let plot = sheet.plot(x..x + width, y..y + height, axes.0, axes.1);
+        panel(chart, &plot, own);
+        let (name, size) = title(&own.name, width);
+        sheet.text((x, y - 4 * PT), &name, size, INK, HPos::Left, VPos::Bottom);
+        // Only the outer panels have numbers.
+        plot.frame(place == 0, number as i32 + columns >= chart.series.len() as i32);
+    }
+    let middle = (left + (column.width() - left - RIGHT) / 2, sheet.size.1 - 12 * PT);
+    sheet.text(middle, &chart.x_name, LABEL, INK, HPos::Center, VPos::Top);
+    sheet.upwards((4 * PT, TOP + all / 2), &chart.y_name);
+    sheet
+}
+
+/// A name as it fits above a panel, and its size.
+fn title(name: &str, width: i32) -> (String, i32) {
+    let whole = font::label_in(name, width);
+    match font::width(&font::label_in(name, i32::MAX), TICK) <= width {
+        true => (whole, TICK),
+        false => (font::label_in(name, width * TICK / SMALL), SMALL),
+    }
+}
+
+fn panel(chart: &Chart, plot: &Plot, own: &Series) {
+    let grey = Look { color: GREY, dash: "", ..own.look };
+    for other in chart.series.iter().filter(|other| other.name != own.name) {
+        let look = if other.is_control { Look { dash: "", ..other.look } } else { grey };
+        plot.curve(&means(other), look, if other.is_control { 60 } else { 30 });
+    }
+    chart.curves(plot, &[&Series { look: Look { dash: "", ..own.look }, ..own.clone() }]);
+}

@@ -1,0 +1,98 @@
+//! Files go once the database names them no more.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use outgrow_store::{Change, Store};
+use outgrow_train::strip;
+
+use super::survey::{First, Task};
+use crate::{disk::remove, error::Error, workspace::Workspace};
+
+/// Tasks of one transaction, for which workers wait.
+const AT_ONCE: usize = 500;
+
+/// Does what is to be done; gives what was.
+pub(super) async fn carry_out(
+    workspace: &Workspace,
+    store: &Store,
+    tasks: Vec<Task>,
+) -> Result<Vec<Task>, Error> {
+    store.forget_snapshots().await?;
+    let mut done = vec![];
+    for chunk in tasks.chunks(AT_ONCE) {
+        let prepared: Vec<Prepared> = chunk.iter().filter_map(prepare).collect();
+        if prepared.iter().any(|one| one.new.is_some()) {
+            sync(&workspace.all_checkpoints())?;
+        }
+        let changes: Vec<Change> = prepared.iter().filter_map(|one| one.change.clone()).collect();
+        let mut changed = match changes.is_empty() {
+            true => vec![],
+            false => store.change_checkpoints(&changes).await?,
+        }
+        .into_iter();
+        for Prepared { task, change, new } in prepared {
+            let is_done = change.is_none() || changed.next() == Some(true);
+            let waste = task.waste.iter().map(|waste| waste.path.as_path());
+            match is_done {
+                true => remove_all(waste)?,
+                // Somebody trains it again, or was faster.
+                false => remove_all(new.as_deref().into_iter())?,
+            }
+            done.extend(is_done.then(|| task.clone()));
+        }
+    }
+    Ok(done)
+}
+
+struct Prepared<'a> {
+    task: &'a Task,
+    change: Option<Change>,
+    /// The folder that was written for it.
+    new: Option<PathBuf>,
+}
+
+/// Writes what a task needs; none, and a word about it, if that can't be.
+fn prepare(task: &Task) -> Option<Prepared<'_>> {
+    let (change, new) = match &task.first {
+        First::Nothing => (None, None),
+        First::Change(change) => (Some(change.clone()), None),
+        First::Strip { trial, old, from } => {
+            let new = beside(from);
+            let (digest, bytes) = strip(from, &new, &old.digest)
+                .map_err(|error| tracing::warn!("{error}; it is left as it is"))
+                .ok()?;
+            let path = new.display().to_string();
+            let (trial, old) = (*trial, old.clone());
+            (Some(Change::Replace { trial, old, path, digest, bytes }), Some(new))
+        }
+    };
+    Some(Prepared { task, change, new })
+}
+
+/// A name that nobody else gives: `step-0000000100-1.w18c9a2f0b3d4e5f6`. Up to the point it is that
+/// of the folder whose weights it has, as those who clear up after an attempt know it.
+fn beside(folder: &Path) -> PathBuf {
+    let nanoseconds = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64);
+    let own = nanoseconds ^ u64::from(std::process::id()) << 48;
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".w{own:016x}"));
+    folder.with_file_name(name)
+}
+
+/// Everything that was written in the file system is on the disk afterwards: once for all.
+fn sync(folder: &Path) -> Result<(), Error> {
+    let failed = format!("cannot sync {}", folder.display());
+    let synced = File::open(folder).and_then(|file| Ok(nix::unistd::syncfs(file)?));
+    synced.map_err(Error::environment(failed))
+}
+
+fn remove_all<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), Error> {
+    for path in paths {
+        remove(path).map_err(Error::environment(format!("cannot remove {}", path.display())))?;
+    }
+    Ok(())
+}
