@@ -15,6 +15,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::publish;
 
@@ -272,8 +273,11 @@ enum Trouble {
 /// it again.
 fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Result<(), Trouble> {
     let network = |error: &dyn std::fmt::Display| Trouble::Network(error.to_string());
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(30))).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .tls_config(TlsConfig::builder().root_certs(authorities()).build())
+        .build()
+        .into();
     let request =
         agent.get(url).header("User-Agent", concat!("outgrow/", env!("CARGO_PKG_VERSION")));
     let request =
@@ -301,6 +305,27 @@ fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Re
             Err(error) => return Err(network(&error)),
         }
     }
+}
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Who may vouch for a server: whom `SSL_CERT_FILE` names, or the system, which knows a proxy that
+/// looks into what passes; Mozilla's list, which is in the program, on a system without any.
+fn authorities() -> RootCerts {
+    let named = env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let files = named.into_iter().chain(SYSTEM.map(PathBuf::from));
+    let certificates = |path: PathBuf| {
+        let text = fs::read(path).ok()?;
+        let items = parse_pem(&text).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        Some(items.collect::<Vec<_>>()).filter(|found| !found.is_empty())
+    };
+    let mut found = files.filter_map(certificates);
+    found.next().map_or(RootCerts::WebPki, |found| RootCerts::new_with_certs(&found))
 }
 
 /// Takes one text out of an archive.
