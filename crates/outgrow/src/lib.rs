@@ -43,6 +43,7 @@ pub mod models;
 mod namesake;
 mod notes;
 pub mod page;
+mod phases;
 pub mod plan;
 mod query;
 pub mod readable;

@@ -7,7 +7,6 @@
 mod arms;
 mod connections;
 mod files;
-mod phases;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -30,9 +29,8 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use self::{
     arms::Arms,
     connections::{Bounds, answer},
-    phases::phases,
 };
-use crate::{error::Error, status::as_json, tables::value, workspace::Workspace};
+use crate::{error::Error, phases::phases, status::as_json, tables::value, workspace::Workspace};
 
 impl Workspace {
     /// Serves the page until the process is stopped: on this port of this machine (any free one if

@@ -3,6 +3,7 @@
 mod advice;
 mod disk;
 mod known;
+mod stages;
 mod tree;
 mod words;
 

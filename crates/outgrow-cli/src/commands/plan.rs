@@ -20,6 +20,9 @@ pub struct Plan {
     /// Also show which trials share a prefix, and where they part
     #[arg(long)]
     pub tree: bool,
+    /// Show the growths of all plans, however many there are
+    #[arg(long)]
+    pub stages: bool,
     /// Print everything, each plan with its stages, as JSON
     #[arg(long)]
     pub json: bool,
@@ -36,5 +39,5 @@ pub fn plan(workspace: &Workspace, args: &Plan) -> Result<(), Error> {
     }
     let (tree, fits) =
         (if args.tree { plan.describe_tree() } else { String::new() }, is_terminal());
-    print(&format!("{}{tree}", plan.describe(speed, fits)))
+    print(&format!("{}{tree}", plan.describe(speed, fits, args.stages)))
 }

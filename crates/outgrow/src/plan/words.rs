@@ -10,13 +10,15 @@ use crate::{
 
 impl Plan {
     /// The sweep as it was read, its text, its trials and their cost; hours where the FLOP/s of a
-    /// worker are given. The table `fits` the terminal if it is to.
-    pub fn describe(&self, flops_per_second: Option<f64>, fits: bool) -> String {
+    /// worker are given. The table `fits` the terminal if it is to; `all_stages` of many plans only
+    /// if they are asked for.
+    pub fn describe(&self, flops_per_second: Option<f64>, fits: bool, all_stages: bool) -> String {
         format!(
-            "{}\n{}\n\n{}\n\n{}",
+            "{}\n{}\n\n{}\n\n{}\n{}",
             self.sweep().resolved_with_words(),
             describe(self.text()),
             strategies(&self.strategies(), fits),
+            self.describe_stages(all_stages),
             summary(self, flops_per_second)
         )
     }

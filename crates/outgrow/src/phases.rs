@@ -9,27 +9,27 @@ use serde::Serialize;
 
 /// A stretch of training at one size.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// Tokens at its beginning and end.
-    from: u64,
-    until: u64,
+    pub from: u64,
+    pub until: u64,
     /// Its share of the trial's tokens.
-    tokens_share: f64,
+    pub tokens_share: f64,
     /// Its share of the trial's training FLOPs; what an operator spends counts to the phase after
     /// it.
-    flops_share: f64,
-    parameters: u64,
-    size: String,
+    pub flops_share: f64,
+    pub parameters: u64,
+    pub size: String,
     /// The growths that lead to it: names of transforms and operators.
-    growths: Vec<&'static str>,
+    pub growths: Vec<&'static str>,
     /// The sizes that they change: "d_model 32 → 64".
-    changes: Vec<String>,
+    pub changes: Vec<String>,
     /// From the input upwards, whether each layer is new.
-    layers: Vec<bool>,
+    pub layers: Vec<bool>,
 }
 
 /// The phases of a trial, one more than its plan has stages.
-pub fn phases(trial: &Trial) -> Vec<Phase> {
+pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
     let (plan, tokens) = (&trial.plan, trial.settings.tokens);
     let stages = plan.stages();
     let flops = |tokens: u64| plan.train_flops(tokens) as f64;
