@@ -15,6 +15,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::publish;
 
@@ -99,8 +100,8 @@ pub enum FetchError {
         "{url}: {why}; {came} of {bytes} bytes are here, and the same command goes on from there"
     )]
     Broken { url: String, why: String, came: u64, bytes: u64 },
-    /// Something else came. It was removed.
-    #[error("{url} gave something else than it should: {why}; it was removed")]
+    /// Something else came.
+    #[error("{url} gave something else than it should, which is not used: {why}")]
     Other { url: String, why: String },
     /// A file can't be written.
     #[error("{path}: {error}")]
@@ -172,8 +173,8 @@ impl Dataset {
         let folder = cache.join(self.name);
         fs::create_dir_all(&folder).map_err(file_error(&folder))?;
         let part = folder.join(format!("{file}.part"));
-        self.download(&url, &part, progress)?;
-        self.verify(&url, &part)?;
+        let remote = Remote { url, bytes: self.bytes, sha256: self.sha256.to_owned() };
+        remote.fetch(&part, progress)?;
         match self.member {
             None => publish::existing(&part, &path).map_err(file_error(&path))?,
             Some(member) => {
@@ -185,13 +186,30 @@ impl Dataset {
         publish::file(&self.note(cache), note).map_err(file_error(&folder))?;
         Ok(path)
     }
+}
 
-    fn download(
-        &self,
-        url: &str,
-        part: &Path,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), FetchError> {
+/// A file by its address, size and SHA-256.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Remote {
+    pub url: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl Remote {
+    /// Fetches it to `part`, goes on where that ends, and verifies it. `progress` is told of bytes.
+    ///
+    /// # Errors
+    /// If it does not come: what came is kept. If something else comes: that is removed.
+    pub fn fetch(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), FetchError> {
+        self.download(part, progress)?;
+        self.verify(part).inspect_err(|_| {
+            let _ = fs::remove_file(part);
+        })
+    }
+
+    fn download(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), FetchError> {
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
             sleep(FIRST_PAUSE * (attempt * attempt));
@@ -199,7 +217,7 @@ impl Dataset {
             if came >= self.bytes {
                 return Ok(());
             }
-            match go_on(url, part, came, progress) {
+            match go_on(&self.url, part, came, progress) {
                 Ok(()) => {}
                 Err(Trouble::Disk(error)) => return Err(file_error(part)(error)),
                 Err(Trouble::Network(why)) => last = why,
@@ -208,13 +226,20 @@ impl Dataset {
         let came = fs::metadata(part).map_or(0, |file| file.len());
         match came >= self.bytes {
             true => Ok(()),
-            false => {
-                Err(FetchError::Broken { url: url.into(), why: last, came, bytes: self.bytes })
-            }
+            false => Err(FetchError::Broken {
+                url: self.url.clone(),
+                why: last,
+                came,
+                bytes: self.bytes,
+            }),
         }
     }
 
-    fn verify(&self, url: &str, part: &Path) -> Result<(), FetchError> {
+    /// Whether a file is it.
+    ///
+    /// # Errors
+    /// If it is another one, or can't be read.
+    pub fn verify(&self, part: &Path) -> Result<(), FetchError> {
         let mut file = File::open(part).map_err(file_error(part))?;
         let bytes = file.metadata().map_err(file_error(part))?.len();
         let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
@@ -230,8 +255,7 @@ impl Dataset {
             (false, _) => format!("it has {bytes} bytes, not {}", self.bytes),
             _ => format!("its SHA-256 is {found}, not {}", self.sha256),
         };
-        let _ = fs::remove_file(part);
-        Err(FetchError::Other { url: url.into(), why })
+        Err(FetchError::Other { url: self.url.clone(), why })
     }
 }
 
@@ -249,8 +273,11 @@ enum Trouble {
 /// it again.
 fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Result<(), Trouble> {
     let network = |error: &dyn std::fmt::Display| Trouble::Network(error.to_string());
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(30))).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .tls_config(TlsConfig::builder().root_certs(authorities()).build())
+        .build()
+        .into();
     let request =
         agent.get(url).header("User-Agent", concat!("outgrow/", env!("CARGO_PKG_VERSION")));
     let request =
@@ -278,6 +305,27 @@ fn go_on(url: &str, part: &Path, came: u64, progress: &mut dyn FnMut(u64)) -> Re
             Err(error) => return Err(network(&error)),
         }
     }
+}
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Who may vouch for a server: whom `SSL_CERT_FILE` names, or the system, which knows a proxy that
+/// looks into what passes; Mozilla's list, which is in the program, on a system without any.
+fn authorities() -> RootCerts {
+    let named = env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let files = named.into_iter().chain(SYSTEM.map(PathBuf::from));
+    let certificates = |path: PathBuf| {
+        let text = fs::read(path).ok()?;
+        let items = parse_pem(&text).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        Some(items.collect::<Vec<_>>()).filter(|found| !found.is_empty())
+    };
+    let mut found = files.filter_map(certificates);
+    found.next().map_or(RootCerts::WebPki, |found| RootCerts::new_with_certs(&found))
 }
 
 /// Takes one text out of an archive.

@@ -12,7 +12,7 @@ const height = () => (innerWidth < 600 ? 280 : 400);
 
 // Colours with an opacity, as a canvas takes them.
 const faded = (colour, alpha = 1) =>
-  (/^#[0-9a-f]{6}$/i.test(colour) ? colour + Math.round(255 * alpha).toString(16).padStart(2, "0") : colour);
+  (colour.startsWith("#") ? colour + Math.round(255 * alpha).toString(16).padStart(2, "0") : colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`));
 
 const verticals = (marks) => (u) => {
   const { ctx, bbox } = u, unit = devicePixelRatio;

@@ -84,6 +84,7 @@ const show = (curves, marks) => {
   const hover = values(curves);
   draw({ curves, marks, labels: [AXES[state.axis], "nats per token"], x: state.x, y: state.y, hover });
   hover(null);
+  $("chart").setAttribute("aria-label", `nats per token over ${AXES[state.axis]}: ${visible(curves.filter(({ isThin }) => !isThin).map(({ name }) => name).join(", "))}`);
 };
 
 // In the report's order; arms that it has not yet come last.

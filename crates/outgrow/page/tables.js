@@ -60,7 +60,8 @@ const armColumns = () => [
   { name: "final loss", isNumber: true, value: (arm) => arm.final_loss?.mean ?? null, cell: (arm) => interval(arm.final_loss, (x) => x.toFixed(3)) },
   { name: "compute saved", isNumber: true, value: (arm) => arm.saving?.mean ?? null, cell: saved, title: "on the way to the control's final loss; ≤: some trials never reached it" },
   ...([...state.arms.values()].some((arm) => arm.against_fixed) ? [{ name: "loss against the best fixed size", isNumber: true,
-    value: (arm) => arm.against_fixed?.difference.mean ?? null, cell: (arm) => (arm.against_fixed ? interval(arm.against_fixed.difference, signed) : "–") }] : []),
+    value: (arm) => arm.against_fixed?.difference.mean ?? null,
+    cell: (arm) => (arm.against_fixed && arm.against_fixed.against !== arm.strategy ? interval(arm.against_fixed.difference, signed) : "–") }] : []),
 ];
 
 export const showArms = () => {

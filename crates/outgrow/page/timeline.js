@@ -1,7 +1,7 @@
 // A trial's plan: its stages as bars, and what each changes.
 
 import { $, element } from "./elements.js";
-import { percent, scaled } from "./words.js";
+import { counted, percent, scaled } from "./words.js";
 
 // Darker is larger.
 const shade = (parameters, most) => `color-mix(in srgb, var(--mark) ${Math.round(18 + 62 * parameters / most)}%, var(--paper))`;
@@ -38,7 +38,7 @@ const stages = (phases, events) => {
   const head = element("tr", null, {}, ...HEADER.map((name, i) => element("th", name, { scope: "col", ...(NUMBERS.includes(i) ? { class: "n" } : {}) })));
   const rows = phases.map((phase, number) => element("tr", null, {}, ...[
     scaled(phase.from), percent(phase.tokens_share), percent(phase.flops_share), scaled(phase.parameters),
-    phase.growths.map((name) => name.replaceAll("_", " ")).join(", ") || (number ? "" : "begins"),
+    counted(phase.growths) || (number ? "" : "begins"),
     number ? phase.changes.join(", ") : phase.size, layers(phase.layers), moved(phase, number, events),
   ].map(cell)));
   return element("div", null, { class: "wide" }, element("table", null, {}, element("thead", null, {}, head), element("tbody", null, {}, ...rows)));

@@ -23,7 +23,7 @@ export const rate = (x) => {
 export const interval = (found, said) => {
   if (!found || found.mean === null) return "–";
   const { mean, bounds } = found;
-  return bounds ? `${said(mean)} [${said(bounds[0])}, ${said(bounds[1])}]` : said(mean);
+  return bounds ? `${said(mean)} [${bounds.map((bound) => said(bound).replace(" %", "")).join(", ")}]` : said(mean);
 };
 
 export const duration = (seconds) => {
@@ -81,3 +81,10 @@ export const sorted = (rows, of, isFalling) => {
   known.sort((a, b) => (isFalling ? -1 : 1) * order(of(a), of(b)));
   return [...known, ...unknown];
 };
+
+// "layer addition × 2, head addition", in the order in which they come first.
+export const counted = (names) =>
+  [...new Set(names)].map((name) => {
+    const n = names.filter((other) => other === name).length;
+    return name.replaceAll("_", " ") + (n > 1 ? ` × ${n}` : "");
+  }).join(", ");

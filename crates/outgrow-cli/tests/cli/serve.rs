@@ -74,7 +74,19 @@ fn a_page_of_this_machine_alone() {
         "{head}"
     );
     // Nothing on it comes from elsewhere.
-    for file in ["/", "/page.js", "/style.css", "/uPlot.css"] {
+    for file in [
+        "/",
+        "/page.js",
+        "/state.js",
+        "/words.js",
+        "/elements.js",
+        "/chart.js",
+        "/curves.js",
+        "/tables.js",
+        "/timeline.js",
+        "/style.css",
+        "/uPlot.css",
+    ] {
         let text = page.get(file, &page.address).1;
         assert!(
             !text.contains("//cdn") && !text.contains("https://") && !text.is_empty(),
@@ -113,6 +125,69 @@ fn a_page_of_this_machine_alone() {
         grown[0]["n"].as_u64().map(|n| n as usize)
     );
     assert!(one["trial"]["plan"]["stages"].is_array() && one["curves"]["rows"][0].is_array());
+    is_a_timeline(&one);
+}
+
+/// Its phases follow each other, have all tokens and compute, and name every layer.
+fn is_a_timeline(page: &Value) {
+    let phases = page["phases"].as_array().expect("phases");
+    let stages = page["trial"]["plan"]["stages"].as_array().expect("stages");
+    assert_eq!(phases.len(), stages.len() + 1);
+    for (before, after) in phases.iter().zip(&phases[1..]) {
+        assert_eq!(before["until"], after["from"]);
+        assert!(before["parameters"].as_u64() < after["parameters"].as_u64());
+        assert!(!after["growths"].as_array().expect("growths").is_empty(), "{after}");
+        assert!(!after["changes"].as_array().expect("changes").is_empty(), "{after}");
+    }
+    for share in ["tokens_share", "flops_share"] {
+        let all: f64 = phases.iter().filter_map(|phase| phase[share].as_f64()).sum();
+        assert!((all - 1.0).abs() < 1e-9, "{share}: {all}");
+    }
+    let layers = |phase: &Value| phase["layers"].as_array().expect("layers").clone();
+    for (before, after) in phases.iter().zip(&phases[1..]) {
+        let old = layers(after).iter().filter(|is_new| **is_new == Value::Bool(false)).count();
+        assert_eq!(old, layers(before).len(), "{after}");
+    }
+}
+
+#[test]
+fn arms_are_those_of_the_report() {
+    let sandbox = Sandbox::new();
+    let sweep = crate::sandbox::SWEEP
+        .replace("25_600", "6_400")
+        .replace("[controls]", "[controls]\nlearning_rates = [0.001, 0.01]");
+    sandbox.write("sweep.toml", &sweep);
+    sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
+    let page = Page::of(&sandbox);
+    let id = page.json("/api/sweeps")[0]["id"].as_str().expect("an identity").to_owned();
+    let found = page.json(&format!("/api/arms?sweep={id}"));
+    let arms = found["arms"].as_array().expect("arms");
+    let tuned = sandbox.json(&["query", "SELECT * FROM tuned", "--format", "json"]);
+    let tuned = tuned.as_array().expect("rows");
+    assert!(arms.len() == tuned.len() && arms.len() > 1, "{found}");
+    for row in tuned {
+        let arm = arms.iter().find(|arm| arm["strategy"] == row["strategy"]).expect("an arm");
+        assert_eq!(arm["learning_rate"], row["learning_rate"]);
+        let mean = |value: &Value| value.as_f64().expect("a number");
+        assert!((mean(&arm["final_loss"]["mean"]) - mean(&row["mean_val_loss"])).abs() < 1e-9);
+    }
+    // The control is first, and black, as in every figure.
+    assert_eq!((&arms[0]["strategy"], &arms[0]["color"]), (&found["control"], &"#000000".into()));
+    let colors: std::collections::BTreeSet<&str> =
+        arms.iter().filter_map(|arm| arm["color"].as_str()).collect();
+    assert_eq!(colors.len(), arms.len(), "{found}");
+    sandbox.ok(&["report", "small", "-o", "report"]);
+    let svg = std::fs::read_to_string(sandbox.path("report/figures/loss_vs_flops-single.svg"));
+    let svg = svg.expect("a figure");
+    for color in colors {
+        let [red, green, blue] = [1, 3, 5].map(|i| u8::from_str_radix(&color[i..i + 2], 16));
+        let rgb =
+            format!("rgb({},{},{})", red.expect("hex"), green.expect("hex"), blue.expect("hex"));
+        assert!(svg.contains(color) || svg.replace(", ", ",").contains(&rgb), "{color}");
+    }
+    let trials = page.json(&format!("/api/trials?sweep={id}"));
+    assert_eq!(trials["columns"][9], "learning_rate");
+    assert!(page.get("/api/arms?sweep=x'", &page.address).0.starts_with("HTTP/1.1 400"));
 }
 
 #[test]
@@ -250,12 +325,31 @@ fn a_browser_draws_it() {
         assert!(all.contains(words), "{words} is not on the page:\n{all}");
     }
     assert_eq!(
-        all.matches("<tr tabindex=\"0\">").count() as u64,
+        all.matches("<tr class=\"trial\">").count() as u64,
         sandbox.number("SELECT count(*) FROM finals")
     );
     let one = dom(&format!("{id}/train_flops/{trial}"));
-    for words in ["training FLOPs", "growth events so far", "parameters after", "<canvas"] {
+    for words in [
+        "training FLOPs",
+        "growth events so far",
+        "of the compute",
+        "logits moved by",
+        "aria-current=\"true\"",
+        "<canvas",
+    ] {
         assert!(one.contains(words), "{words} is not on the page of a trial:\n{one}");
     }
     assert!(!one.contains("to come") && !all.contains("no answer"), "{one}");
+    let other = sandbox.json(&[
+        "query",
+        "SELECT trial FROM finals WHERE strategy = 'from_scratch'",
+        "--format",
+        "json",
+    ]);
+    let other = other[0]["trial"].as_str().expect("a trial");
+    let both = dom(&format!("{id}/tokens/?pins={trial},{other}&x=log&y=end"));
+    assert_eq!(both.matches(">pinned<").count(), 2, "{both}");
+    assert!(both.contains("trials beside each other") && both.contains("the second's"), "{both}");
+    let alone = dom(&format!("{id}/tokens/?only=random&y=log"));
+    assert!(alone.contains("trials of random;") && !alone.contains("no answer"), "{alone}");
 }
