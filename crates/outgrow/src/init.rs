@@ -9,7 +9,10 @@ use std::{
 use outgrow_core::Sweep;
 use outgrow_data::Tokenizer;
 
-use crate::{error::Error, sweep_file::SweepFile};
+use crate::{
+    error::Error,
+    sweep_file::{self, SweepFile},
+};
 
 /// What the sweep is to be about.
 #[derive(Clone, Debug)]
@@ -144,15 +147,7 @@ fn render(to: &Path, options: &InitOptions) -> Result<String, Error> {
 /// A name for the sweep: that of its file, as far as a sweep can have it.
 fn name(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    allowed_name(&stem.unwrap_or_default())
-}
-
-/// A text as a sweep can be called.
-pub(crate) fn allowed_name(text: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
-    let name: String = text.chars().map(allowed).take(64).collect();
-    let name = name.trim_matches(['-', '_']);
-    if name.is_empty() { "mine".into() } else { name.to_owned() }
+    sweep_file::allowed_name(&stem.unwrap_or_default())
 }
 
 /// A path as the sweep file says it: as it was given where the file lies here, whole otherwise.

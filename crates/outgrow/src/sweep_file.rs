@@ -2,6 +2,8 @@
 
 mod extends;
 
+pub(crate) use self::extends::allowed_name;
+
 use std::path::{Path, PathBuf};
 
 use outgrow_core::{

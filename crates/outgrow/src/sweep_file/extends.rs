@@ -8,7 +8,7 @@ use std::{
 
 use outgrow_core::sweep::Draft;
 
-use crate::{error::Error, init};
+use crate::error::Error;
 
 /// No sweep file has more bytes.
 const LARGEST: u64 = 4 << 20;
@@ -53,7 +53,15 @@ pub(super) fn usual_name(path: &Path) -> Option<String> {
     let stem = path.file_stem()?.to_str()?;
     let folder = || fs::canonicalize(path).ok()?.parent()?.file_name()?.to_str().map(str::to_owned);
     let name = if stem == "sweep" { folder() } else { Some(stem.to_owned()) };
-    name.map(|name| init::allowed_name(&name))
+    name.map(|name| allowed_name(&name))
+}
+
+/// A text as a sweep can be called.
+pub(crate) fn allowed_name(text: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    let name: String = text.chars().map(allowed).take(64).collect();
+    let name = name.trim_matches(['-', '_']);
+    if name.is_empty() { "mine".into() } else { name.to_owned() }
 }
 
 /// `above` are the files that extend this one, each the one behind it.
