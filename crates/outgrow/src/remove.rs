@@ -105,8 +105,8 @@ impl Workspace {
         let mut failed = None;
         let mut files = |id: &str| {
             let folder = self.checkpoints(id);
-            let all = prefixes.get(id).into_iter().flatten().chain([&folder]);
-            let removed: Result<(), _> = all.map(|path| self.remove_path(path)).collect();
+            let mut all = prefixes.get(id).into_iter().flatten().chain([&folder]);
+            let removed = all.try_for_each(|path| self.remove_path(path));
             removed.map_err(|error| failed = Some(error)).is_ok()
         };
         while store.remove_some(&mut files).await? > 0 {}

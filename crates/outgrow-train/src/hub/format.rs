@@ -117,7 +117,7 @@ impl FormRules {
             need(
                 form.qkv_bias == form.output_bias,
                 "attention must have all of its biases or none",
-                if self.needs_attention_bias { "" } else { "" },
+                "",
             ),
             need(
                 !self.needs_attention_bias || form.qkv_bias,

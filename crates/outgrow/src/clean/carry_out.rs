@@ -2,7 +2,9 @@
 
 use std::{
     fs::File,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::UNIX_EPOCH,
 };
 
@@ -46,16 +48,17 @@ async fn finish(store: &Store, prepared: &[Prepared<'_>]) -> Result<Vec<Task>, E
         false => store.change_checkpoints(&changes).await?,
     }
     .into_iter();
-    let mut done = vec![];
+    let (mut done, mut gone) = (vec![], vec![]);
     for Prepared { task, change, new } in prepared {
         if change.is_none() || changed.next() == Some(true) {
-            remove_all(task.waste.iter().map(|waste| waste.path.as_path()))?;
+            gone.extend(task.waste.iter().map(|waste| waste.path.as_path()));
             done.push((*task).clone());
         } else {
             // Somebody trains it again, or was faster.
-            remove_all(new.as_deref().into_iter())?;
+            gone.extend(new.as_deref());
         }
     }
+    remove_all(&gone)?;
     Ok(done)
 }
 
@@ -101,9 +104,19 @@ fn sync(folder: &Path) -> Result<(), Error> {
     synced.map_err(Error::environment(failed))
 }
 
-fn remove_all<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), Error> {
-    for path in paths {
-        remove(path).map_err(Error::environment(format!("cannot remove {}", path.display())))?;
-    }
-    Ok(())
+/// Most of the time is spent waiting for the disk, which serves several at once.
+const REMOVERS: usize = 8;
+
+fn remove_all(paths: &[&Path]) -> Result<(), Error> {
+    let some = |paths: &[&Path]| {
+        paths.iter().try_for_each(|path| {
+            remove(path).map_err(Error::environment(format!("cannot remove {}", path.display())))
+        })
+    };
+    thread::scope(|scope| {
+        let parts = paths.chunks(paths.len().div_ceil(REMOVERS).max(1));
+        let removers: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
+        let mut ended = removers.into_iter().map(|remover| remover.join());
+        ended.try_for_each(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
