@@ -2,13 +2,10 @@
 
     from outgrow_checkpoint import Outgrow
     logits = Outgrow("outgrow.db.checkpoints/<trial>/step-0000000100-1")(token_ids)      # b × t × n_outputs of b × t
-
-outgrow_checkpoint.py FOLDER TOKENS ...   logits of each checkpoint for a JSON file of rows of token ids; as JSON
 """
 import json
 import math
 import pathlib
-import sys
 
 import torch
 from safetensors.torch import load_file
@@ -101,9 +98,3 @@ class Outgrow(torch.nn.Module):
         if self.form["final_norm"]:
             x = self.norm(x, "final_norm")
         return x @ (self.get("embedding").T if self.form.get("tied") else self.get("unembedding"))
-
-
-if __name__ == "__main__":
-    pairs = zip(sys.argv[1::2], sys.argv[2::2])
-    with torch.no_grad():
-        print(json.dumps([Outgrow(folder)(torch.tensor(json.loads(pathlib.Path(rows).read_text()))).tolist() for folder, rows in pairs]))

@@ -23,6 +23,7 @@ mod markdown;
 mod names;
 mod numbers;
 mod pair;
+mod pair_files;
 mod plans;
 mod provenance;
 mod report;
@@ -44,7 +45,8 @@ pub use self::{
     input::Input,
     interval::Interval,
     jump::Jump,
-    pair::{Pair, PairArm, Side, files as pair_files, setting_lines},
+    pair::{Pair, PairArm, Side, setting_lines},
+    pair_files::files as pair_files,
     provenance::digest,
     report::{Report, report},
     strategy::{Role, Strategy, Tried},

@@ -1,6 +1,5 @@
 //! Two sweeps beside each other.
 
-mod files;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +17,7 @@ use crate::{
     tested::{self, Tested},
 };
 
-pub use self::{files::files, words::setting_lines};
+pub use self::words::setting_lines;
 
 /// Two sweeps, and what they have in common.
 #[derive(Debug, Serialize)]

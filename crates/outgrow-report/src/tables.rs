@@ -125,9 +125,12 @@ fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
     ]
 }
 
+/// A difference to one of the controls.
+type OfComparison = fn(&Comparison) -> Option<&Gap>;
+
 /// The growing strategies against the three controls that reviewers ask for; none without one.
 fn controls(analysis: &Analysis) -> Option<Table> {
-    let kinds: [(String, fn(&Comparison) -> Option<&Gap>); 3] = [
+    let kinds: [(String, OfComparison); 3] = [
         ("same tokens".into(), |c| c.same_tokens.as_ref()),
         ("same compute, annealed".into(), |c| c.same_flops.as_ref()),
         (analysis.fixed_head().into(), |c| c.best_fixed_size.as_ref()),
@@ -167,7 +170,7 @@ fn controls(analysis: &Analysis) -> Option<Table> {
          {}, with the same compute. Below 0, growing is better. {CORRECTED}.",
         analysis.fixed_words()
     );
-    (!rows.is_empty()).then(|| Table { name: "controls", caption, columns, rows })
+    (!rows.is_empty()).then_some(Table { name: "controls", caption, columns, rows })
 }
 
 const POLICIES: &str = "\

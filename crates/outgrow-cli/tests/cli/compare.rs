@@ -84,7 +84,7 @@ fn arms_are_contrasted(sandbox: &Sandbox) {
     let said = sandbox.ok(&["report", "other", "-o", "asked"]);
     assert!(said.contains("Contrasts: ") && said.contains("At random"), "{said}");
     let readme = std::fs::read_to_string(sandbox.path("asked/README.md")).expect("a text");
-    assert!(readme.contains("> A try.\n> Tags: mine\n"), "{readme}");
+    assert!(readme.contains("> A try\\.\n> Tags: mine\n"), "{readme}");
     assert!(sandbox.ok(&["status", "other"]).contains("other: #mine A try."));
 }
 

@@ -57,7 +57,7 @@ fn pytorch_computes_the_same_logits_of_every_form() {
     let args: Vec<String> =
         pairs.iter().flat_map(|(folder, rows)| [of(folder), of(rows)]).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let Some(answer) = python("outgrow_checkpoint.py", &args) else { return };
+    let Some(answer) = python("logits.py", &args) else { return };
     let theirs: Vec<Value> = serde_json::from_str(&answer).expect("JSON");
     for ((folder, tokens), theirs) in pairs.iter().zip(&theirs) {
         let ours = sandbox.json(&["eval", folder, "--tokens", tokens, "--json"]);
@@ -80,7 +80,7 @@ fn a_trained_checkpoint_is_read_by_pytorch_with_its_optimizer_and_without() {
     let asked = |sandbox: &Sandbox| {
         let path = sandbox.ok(&["path", "random/0#0"]).trim().to_owned();
         let args = [&*path, "tokens.json"].map(|name| sandbox.path(name).display().to_string());
-        let answer = python("outgrow_checkpoint.py", &[&args[0], &args[1]])?;
+        let answer = python("logits.py", &[&args[0], &args[1]])?;
         let ours = sandbox.json(&["eval", &path, "--tokens", "tokens.json", "--json"]);
         let (mut a, mut b) = (vec![], vec![]);
         numbers(&ours["logits"], &mut a);
@@ -118,7 +118,7 @@ fn text_is_drawn_from_a_trial() {
     for (args, why) in [
         (vec!["sample", "nobody", "--prompt", "a"], "there is no folder nobody, and no trial"),
         (vec!["sample", &path, "--prompt", ""], "the prompt is empty"),
-        (vec!["sample", &path, "--prompt", "a", "--temperature", "-1"], "from 1e-3"),
+        (vec!["sample", &path, "--prompt", "a", "--temperature=-1"], "from 1e-3"),
         (vec!["sample", &path, "--prompt", "a", "--top-k", "0"], "top-k"),
     ] {
         let (code, said) = sandbox.wrong(&args);

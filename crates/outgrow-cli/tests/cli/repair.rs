@@ -25,7 +25,7 @@ fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
         let [finished, killed] = [(); 2].map(|()| Sandbox::new());
-        finished.ok(&["run", "sweep.toml", "-j2"]);
+        finished.ok(&["run", "sweep.toml", "-j2", "--keep-final", "all"]);
         kill(&killed, 60);
         let rows = finished.rows();
         Model { finished, killed, rows }

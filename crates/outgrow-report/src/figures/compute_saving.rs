@@ -31,12 +31,15 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Training compute saved on the way to the final validation loss of the from-scratch \
          control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % \
-         Student-t interval, for growing strategies corrected (Holm) for their number. The \
-         coarsely dashed line is {}. At the right, \
+         Student-t interval, for growing strategies corrected (Holm) for their number.{} At the \
+         right, \
          how many trials reached that loss; one that did not counts with the most that it can \
          have saved, and the mean is then \
          an upper bound, drawn pale.",
-        analysis.fixed_words()
+        match fixed(&rows) {
+            Some(_) => format!(" The coarsely dashed line is {}.", analysis.fixed_words()),
+            None => String::new(),
+        }
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
 }

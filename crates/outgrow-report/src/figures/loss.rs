@@ -9,8 +9,10 @@ use super::{
 };
 use crate::{analysis::Analysis, curves::Beyond, runs::Cost};
 
-/// Share of the cost from which on the end of the curves is drawn larger.
+/// Share of an arm's cost from which on its end is drawn larger.
 const END: f64 = 0.6;
+/// Share of the longest arm's cost before which the end does not begin.
+const LEAST: f64 = 0.2;
 
 /// The figure; none where no trial has two evaluations.
 pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
@@ -92,7 +94,11 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
     let [low, high] = extent(late.into_iter()).unwrap_or([lowest, highest]);
     let (low, high) = (low.max(lowest), high.min(highest));
     let whole = View { x: Scale::Log(x0, x1), y: Scale::Log(lowest, highest) };
-    let end = View { x: Scale::Linear(END * x1, x1), y: Scale::Linear(low, high) };
+    // From where the end of every arm is in sight, if that is not nearly the whole.
+    let ends = series.iter().filter_map(|one| one.mean.last().map(|point| point.0));
+    let first_end = extent(ends).map_or(x1, |[first, _]| first);
+    let from = (END * first_end).max(LEAST * x1);
+    let end = View { x: Scale::Linear(from, x1), y: Scale::Linear(low, high) };
     Some(Chart {
         series,
         views: vec![whole, end],

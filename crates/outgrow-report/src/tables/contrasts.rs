@@ -42,5 +42,5 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
          (above 0, the first saves more). {CORRECTED}, for the {} contrasts of each column.",
         rows.len()
     );
-    (!rows.is_empty()).then(|| Table { name: "contrasts", caption, columns, rows })
+    (!rows.is_empty()).then_some(Table { name: "contrasts", caption, columns, rows })
 }

@@ -42,7 +42,7 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
         })
         .collect();
     let caption = format!("{CAPTION}{}", if is_once { ONCE } else { "." });
-    (!rows.is_empty()).then(|| Table { name: "conventions", caption, columns, rows })
+    (!rows.is_empty()).then_some(Table { name: "conventions", caption, columns, rows })
 }
 
 fn row(analysis: &Analysis, strategy: &Strategy, comparison: &Comparison) -> Vec<Cell> {

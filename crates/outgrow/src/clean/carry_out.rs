@@ -12,6 +12,9 @@ use outgrow_train::strip;
 use super::survey::{First, Task};
 use crate::{disk::remove, error::Error, workspace::Workspace};
 
+/// Tasks for which the file system is synced once: that waits for what everybody has written.
+const SYNCED_AT_ONCE: usize = 10_000;
+
 /// Tasks of one transaction, for which workers wait.
 const AT_ONCE: usize = 500;
 
@@ -23,26 +26,34 @@ pub(super) async fn carry_out(
 ) -> Result<Vec<Task>, Error> {
     store.forget_snapshots().await?;
     let mut done = vec![];
-    for chunk in tasks.chunks(AT_ONCE) {
-        let prepared: Vec<Prepared> = chunk.iter().filter_map(prepare).collect();
+    for tasks in tasks.chunks(SYNCED_AT_ONCE) {
+        let prepared: Vec<Prepared> = tasks.iter().filter_map(prepare).collect();
         if prepared.iter().any(|one| one.new.is_some()) {
             sync(&workspace.all_checkpoints())?;
         }
-        let changes: Vec<Change> = prepared.iter().filter_map(|one| one.change.clone()).collect();
-        let mut changed = match changes.is_empty() {
-            true => vec![],
-            false => store.change_checkpoints(&changes).await?,
+        for chunk in prepared.chunks(AT_ONCE) {
+            done.extend(finish(store, chunk).await?);
         }
-        .into_iter();
-        for Prepared { task, change, new } in prepared {
-            let is_done = change.is_none() || changed.next() == Some(true);
-            let waste = task.waste.iter().map(|waste| waste.path.as_path());
-            match is_done {
-                true => remove_all(waste)?,
-                // Somebody trains it again, or was faster.
-                false => remove_all(new.as_deref().into_iter())?,
-            }
-            done.extend(is_done.then(|| task.clone()));
+    }
+    Ok(done)
+}
+
+/// Changes the database, then removes files; gives what was done.
+async fn finish(store: &Store, prepared: &[Prepared<'_>]) -> Result<Vec<Task>, Error> {
+    let changes: Vec<Change> = prepared.iter().filter_map(|one| one.change.clone()).collect();
+    let mut changed = match changes.is_empty() {
+        true => vec![],
+        false => store.change_checkpoints(&changes).await?,
+    }
+    .into_iter();
+    let mut done = vec![];
+    for Prepared { task, change, new } in prepared {
+        if change.is_none() || changed.next() == Some(true) {
+            remove_all(task.waste.iter().map(|waste| waste.path.as_path()))?;
+            done.push((*task).clone());
+        } else {
+            // Somebody trains it again, or was faster.
+            remove_all(new.as_deref().into_iter())?;
         }
     }
     Ok(done)

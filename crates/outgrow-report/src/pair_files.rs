@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Pair, PairArm};
 use crate::{
     error::ReportError,
     escape::{csv, markdown as escaped},
@@ -12,6 +11,7 @@ use crate::{
     latex::{self, Width},
     markdown,
     numbers::{p_text, plus_minus},
+    pair::{Pair, PairArm, Side},
     provenance::digest,
     table::{Cell, Column, Table},
 };
@@ -91,14 +91,14 @@ fn row(arm: &PairArm) -> Vec<Cell> {
     let number = |value: Option<crate::interval::Interval>, digits: usize| {
         value.map_or(Cell::Missing, |value| Cell::Number(plus_minus(&value, digits), value.mean))
     };
-    let sides = |of: &dyn Fn(&super::Side) -> Cell| {
+    let sides = |of: &dyn Fn(&Side) -> Cell| {
         arm.sides.each_ref().map(|side| side.as_ref().map_or(Cell::Missing, of))
     };
     let [loss_a, loss_b] = sides(&|side| number(side.final_loss, 3));
     let [rate_a, rate_b] = sides(&|side| side.learning_rate.to_string().into());
     let percent = |saved: crate::interval::Interval| saved.map(|v| 100.0 * v);
     let [saved_a, saved_b] = sides(&|side| number(side.saved.map(percent), 1));
-    let flops = |side: &super::Side| {
+    let flops = |side: &Side| {
         side.train_flops.map_or(Cell::Missing, |flops| format!("{:.3}", flops / 1e12).into())
     };
     let [flops_a, flops_b] = sides(&flops);
