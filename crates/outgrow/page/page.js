@@ -24,7 +24,7 @@ const progress = (own) => {
   const left = secondsLeft(own);
   const parts = [counts, `${scaled(own.tokens)} of ${scaled(own.of_tokens)} tokens`, `${scaled(own.train_flops)} of ${scaled(own.of_train_flops)} FLOPs`];
   if (left !== null) parts.push(`about ${duration(left)} left`);
-  if (own.disk_bytes !== undefined && own.disk_bytes !== null) parts.push(`${bytes(own.disk_bytes)} on disk`);
+  if (state.diskBytes) parts.push(`${bytes(state.diskBytes)} on disk`);
   return parts.join("; ");
 };
 
@@ -58,7 +58,7 @@ const showArmsAndTrials = async () => {
   const [trials, arms] = await Promise.all([ask("trials", { sweep: state.sweep }), ask("arms", { sweep: state.sweep })]);
   state.rows = objects(trials);
   state.arms = new Map(arms.arms.map((arm) => [arm.strategy, arm]));
-  [state.control, state.armsNote] = [arms.control ?? null, arms.note ?? null];
+  [state.control, state.armsNote, state.diskBytes] = [arms.control ?? null, arms.note ?? null, arms.disk_bytes];
 };
 
 const refresh = async () => {
@@ -68,8 +68,8 @@ const refresh = async () => {
   const own = sweeps.find((sweep) => sweep.id === state.sweep);
   if (!own) { state.sweep = null; return true; }
   showSweeps(sweeps);
-  showStatus(own);
   await showArmsAndTrials();
+  showStatus(own);
   showChoices();
   showArms();
   showTrials();

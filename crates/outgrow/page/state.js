@@ -7,7 +7,7 @@ const MOST_PINS = 2;
 export const state = {
   sweep: null, axis: "tokens", trial: null, ...USUAL,
   // What the server said last.
-  rows: [], arms: new Map(), armsNote: null, control: null,
+  rows: [], arms: new Map(), armsNote: null, control: null, diskBytes: null,
 };
 
 const oneOf = (value, all, usual) => (all.includes(value) ? value : usual);

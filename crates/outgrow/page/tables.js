@@ -69,7 +69,7 @@ export const showArms = () => {
   $("arms-section").hidden = !arms.length;
   sortable("arms", armColumns(), arms, showArms);
   const control = state.control ? `compute saved against ${shownName(state.control)}; ` : "";
-  $("arms-note").textContent = `${control}means with 95 % intervals over seeds, not corrected for the number of arms. ${state.armsNote ?? ""}`;
+  $("arms-note").textContent = `${control}means with 95 % intervals over seeds, those of savings and gaps corrected for the number of arms. ${state.armsNote ?? ""}`;
 };
 
 const savingOf = (row) => {

@@ -54,7 +54,8 @@ impl Workspace {
                 .await
                 .map_err(Error::environment(taken))?;
             listening(listener.local_addr().map_err(Error::environment("no address"))?)?;
-            match answer(listener, router(store, hosts), Bounds::PAGE).await {}
+            let arms = Arms::new(Workspace::new(self.db.clone(), self.files.clone()));
+            match answer(listener, router(store, arms, hosts), Bounds::PAGE).await {}
         })
     }
 }
@@ -89,7 +90,7 @@ struct Shown {
     arms: Arms,
 }
 
-fn router(store: Store, hosts: &[String]) -> Router {
+fn router(store: Store, known: Arms, hosts: &[String]) -> Router {
     let hosts: Arc<[String]> =
         OWN.iter().map(|name| (*name).to_owned()).chain(hosts.iter().cloned()).collect();
     let questions = Arc::new(Semaphore::new(QUESTIONS));
@@ -104,7 +105,7 @@ fn router(store: Store, hosts: &[String]) -> Router {
                 .route("/api/trial", get(trial))
                 .route_layer(middleware::from_fn_with_state(questions, in_turn)),
         )
-        .with_state(Arc::new(Shown { store, arms: Arms::default() }))
+        .with_state(Arc::new(Shown { store, arms: known }))
         .layer(middleware::from_fn_with_state(hosts, local))
 }
 

@@ -187,7 +187,7 @@ impl Workspace {
     }
 
     /// What the trials and the text of a sweep take on disk.
-    fn sizes(&self, sweep: &SweepSummary, trials: &[String]) -> Sizes {
+    pub(crate) fn sizes(&self, sweep: &SweepSummary, trials: &[String]) -> Sizes {
         let start = sweep.data_digest.get(..32).unwrap_or(&sweep.data_digest);
         let texts = disk::entries(&self.text()).into_iter();
         let texts =

@@ -187,6 +187,7 @@ fn arms_are_those_of_the_report() {
     }
     let trials = page.json(&format!("/api/trials?sweep={id}"));
     assert_eq!(trials["columns"][9], "learning_rate");
+    assert!(found["disk_bytes"].as_u64() > Some(0), "{found}");
     assert!(page.get("/api/arms?sweep=x'", &page.address).0.starts_with("HTTP/1.1 400"));
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,12 +12,15 @@ use outgrow_store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use crate::report::input;
+use crate::{report::input, workspace::Workspace};
 
 /// Answers that still hold, by sweep. One is computed at a time: a report's statistics read every
 /// curve.
-#[derive(Default)]
-pub struct Arms(Mutex<HashMap<String, Known>>);
+pub struct Arms {
+    /// Whose files are measured.
+    workspace: Arc<Workspace>,
+    known: Mutex<HashMap<String, Known>>,
+}
 
 struct Known {
     /// Of the trials, when it was computed.
@@ -32,11 +36,17 @@ const HOLDS: Duration = Duration::from_secs(10);
 const TIMES: u32 = 20;
 
 impl Arms {
-    /// The arms of a sweep, in the report's order; none before the first evaluation.
+    /// None is known yet.
+    pub fn new(workspace: Workspace) -> Self {
+        Self { workspace: Arc::new(workspace), known: Mutex::default() }
+    }
+
+    /// The arms of a sweep, in the report's order (none before the first evaluation), and what its
+    /// checkpoints and text take on disk.
     pub async fn of(&self, store: &Store, wanted: &str) -> Result<Value, StoreError> {
         let sweep = store.find_sweep(wanted).await?;
         let states = store.status(&sweep.id).await?.states;
-        let mut known = self.0.lock().await;
+        let mut known = self.known.lock().await;
         if let Some(found) = known.get(&sweep.id)
             && found.states == states
             && Instant::now() < found.until
@@ -44,8 +54,15 @@ impl Arms {
             return Ok(found.answer.clone());
         }
         let (began, id) = (Instant::now(), sweep.id.clone());
-        let input = input(store, sweep).await?;
-        let answer = spawn_blocking(move || described(&input)).await;
+        let trials = store.trials_of(&id).await?;
+        let (input, workspace) = (input(store, sweep.clone()).await?, self.workspace.clone());
+        let answer = spawn_blocking(move || {
+            let sizes = workspace.sizes(&sweep, &trials);
+            let mut answer = described(&input);
+            answer["disk_bytes"] = (sizes.checkpoints + sizes.text).into();
+            answer
+        });
+        let answer = answer.await;
         let answer = answer.map_err(|_| StoreError::Query("its report can't be made".into()))?;
         let until = Instant::now() + HOLDS.max(began.elapsed() * TIMES);
         known.insert(id, Known { states, until, answer: answer.clone() });
@@ -56,22 +73,20 @@ impl Arms {
 fn described(input: &Input) -> Value {
     // A sweep without evaluations has no arms yet.
     let Ok(analysis) = Analysis::new(input) else { return json!({ "arms": [] }) };
-    let shown = |name: &str| input.words.display.get(name).cloned();
     let arms = analysis.strategies.iter().zip(curve_looks(&analysis));
-    let arms: Vec<Value> =
-        arms.map(|(strategy, look)| arm(strategy, &look, shown(&strategy.name))).collect();
+    let arms: Vec<Value> = arms.map(|(strategy, look)| arm(strategy, &look)).collect();
     json!({ "control": analysis.control, "note": analysis.note(), "arms": arms })
 }
 
-fn arm(strategy: &Strategy, look: &CurveLook, display: Option<String>) -> Value {
+fn arm(strategy: &Strategy, look: &CurveLook) -> Value {
     let compared = strategy.comparison.as_ref();
     let complete = strategy.complete().count();
     let fixed = compared.and_then(|compared| compared.best_fixed_size.as_ref());
     json!({
-        "strategy": strategy.name, "display": display, "role": strategy.role,
+        "strategy": strategy.name, "display": strategy.shown, "role": strategy.role,
         "color": look.color, "dash": look.dash,
         "learning_rate": strategy.learning_rate, "learning_rates": strategy.learning_rates,
-        "is_at_the_edge": strategy.is_at_the_edge,
+        "setting": strategy.setting, "is_at_the_edge": strategy.is_at_the_edge,
         "seeds": strategy.seeds, "complete": complete, "trials": strategy.runs.len(),
         "lost": strategy.lost,
         "final_loss": strategy.final_loss.as_ref().map(interval),
