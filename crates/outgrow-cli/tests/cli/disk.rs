@@ -267,7 +267,7 @@ fn a_trial_is_found_by_its_identity_or_label() {
     let (code, why) = sandbox.wrong(&["path", id]);
     assert!(code == 3 && why.contains("--files"), "{why}");
     // One strategy, two rates.
-    let rates = SWEEP.replace("fixed_sizes = 0", "fixed_sizes = 0, learning_rates = [5e-3, 1e-2]");
+    let rates = SWEEP.replace("name = ", "grid.training.learning_rate = [5e-3, 1e-2]\nname = ");
     sandbox.write("rates.toml", &rates.replace("small", "rates"));
     sandbox.ok(&["run", "rates.toml", "-j2"]);
     let (code, why) = sandbox.wrong(&["path", "rates/from_scratch/0#0"]);

@@ -155,7 +155,7 @@ fn arms_are_those_of_the_report() {
     let sandbox = Sandbox::new();
     let sweep = crate::sandbox::SWEEP
         .replace("25_600", "6_400")
-        .replace("[controls]", "[controls]\nlearning_rates = [0.001, 0.01]");
+        .replace("[controls]", "[grid]\ntraining.learning_rate = [0.001, 0.01]\n[controls]");
     sandbox.write("sweep.toml", &sweep);
     sandbox.ok(&["run", "sweep.toml", "-j", "2"]);
     let page = Page::of(&sandbox);

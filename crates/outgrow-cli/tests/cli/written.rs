@@ -113,7 +113,7 @@ fn a_grid_is_tuned_like_a_learning_rate() {
     sandbox.ok(&["report", "grid"]);
     let report = std::fs::read_to_string(sandbox.path("reports/grid/README.md")).expect("a report");
     assert!(report.contains("weight_decay=0"), "the answer says at which setting: {report}");
-    assert!(sandbox.ok(&["db", "check"]).contains("no problem"), "places are right");
+    assert!(sandbox.ok(&["db", "check"]).contains("all is what was written"), "places are right");
 }
 
 #[test]
