@@ -232,6 +232,12 @@ fn fields_are_set_by_hand() {
         ),
         ("training", "write FIELD=VALUE"),
         ("=3", "write FIELD=VALUE"),
+        ("extends=quickstart", "only a file can extend others"),
+        ("training=3", "`training`: invalid type: integer `3`, expected a table"),
+        (
+            "training.tokens=[1, 2]",
+            "expected a whole number, 0 or more; several values to compare go under [grid]",
+        ),
         ("a b=3", "write FIELD=VALUE"),
         ("training.tokens=-3", "`training.tokens`: invalid value: integer `-3`"),
     ] {

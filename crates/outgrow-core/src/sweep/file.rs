@@ -15,7 +15,11 @@ use self::{
     merge::{merge_tables, name_of},
     place::Step,
 };
-use super::{error::SweepError, renamed, spec::SweepSpec};
+use super::{
+    error::{SweepError, bad},
+    renamed,
+    spec::SweepSpec,
+};
 
 /// The presets, by name. Each is a sweep file that may leave out what it likes.
 pub const PRESETS: [(&str, &str); 3] = [
@@ -136,6 +140,10 @@ impl Draft {
                 .into(),
         };
         let (field, value) = assignment.split_once('=').ok_or_else(refused)?;
+        if field.trim() == "extends" {
+            let allowed = "only a file can extend others: write it there";
+            return bad("--set", format!("{assignment:?}"), allowed);
+        }
         let table = |value: &str| format!("{} = {value}", field.trim()).parse::<Table>();
         let text = toml::Value::from(value.trim()).to_string();
         let table = table(value.trim()).or_else(|_| table(&text)).map_err(|_| refused())?;
@@ -181,7 +189,7 @@ impl Draft {
         error: &serde_path_to_error::Error<toml::de::Error>,
         all: &Table,
     ) -> SweepError {
-        let message = error.inner().message().to_owned();
+        let message = in_words_of_toml(error.inner().message());
         let mut way: Vec<Step> = error.path().iter().filter_map(step).collect();
         let unknown =
             message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
@@ -189,7 +197,7 @@ impl Draft {
         if let Some(name) = unknown.filter(|name| !named(&way, name)) {
             way.push(Step::Field(name.into()));
         }
-        let hint = match message.contains("invalid type: sequence, expected") {
+        let hint = match message.contains("invalid type: list, expected a") {
             true => "; several values to compare go under [grid]",
             false => "",
         };
@@ -289,6 +297,29 @@ fn shown(way: &[Step], all: &Table) -> String {
         Step::Element(number) => number.to_string(),
     };
     way.iter().map(step).collect::<Vec<_>>().join(".")
+}
+
+/// What a field may be, said without the names of Rust's types.
+fn in_words_of_toml(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let found = found
+        .replace("invalid type: sequence", "invalid type: list")
+        .replace("invalid type: map", "invalid type: table");
+    let expected = match expected {
+        "f64" | "f32" => "a number",
+        "u64" | "u32" | "usize" => "a whole number, 0 or more",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other if other.starts_with("struct ") || other.starts_with("internally tagged enum ") => {
+            "a table"
+        }
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn misplaced(origin: &str, why: String) -> SweepError {
