@@ -152,7 +152,7 @@ fn something_else_is_not_kept() {
     let (mirror, _) = serve(text, Manners { breaks: 0, ranges: true });
     let (code, _, errors) = fetch(&sandbox, &mirror, None);
     assert!(
-        code == 3 && errors.contains("its SHA-256 is") && errors.contains("removed"),
+        code == 3 && errors.contains("its SHA-256 is") && errors.contains("which is not used"),
         "{errors}"
     );
     let left: Vec<_> =

@@ -394,7 +394,8 @@ fn from_a_sweep_to_its_report_and_its_checkpoints() {
     let sandbox = Sandbox::new();
     let planned = sandbox.json(&["plan", "sweep.toml", "--json"]);
     assert_eq!(planned["trials"].as_array().map(Vec::len), Some(4));
-    sandbox.ok(&["run", "sweep.toml"]);
+    // The doctor looks at the optimizer's state, too.
+    sandbox.ok(&["run", "sweep.toml", "--keep-final", "all"]);
     report(&sandbox);
     query(&sandbox);
     checkpoints(&sandbox);
