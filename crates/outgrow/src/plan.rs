@@ -9,6 +9,7 @@ mod words;
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
+    flops::forward_flops,
     sweep::{
         Member, SharedPrefix, in_order,
         memory::{self, Backward},
@@ -59,6 +60,8 @@ pub struct Cost {
     pub complete: usize,
     /// Training FLOPs that are left to spend, shared prefixes trained once.
     pub left_flops: f64,
+    /// FLOPs of the evaluations that are left: no budget counts them, the clock does.
+    pub evaluation_flops: f64,
     /// Memory of a worker, predicted for autograd (as on a GPU), in bytes.
     pub worker_bytes: u64,
 }
@@ -133,6 +136,7 @@ impl Plan {
             saved_flops: saved.sum(),
             complete: self.members.iter().filter(is_complete).count(),
             left_flops: all.iter().map(|(member, prefix)| self.left(member, *prefix)).sum(),
+            evaluation_flops: self.members.iter().map(|member| self.evaluations(member)).sum(),
             worker_bytes: bytes.max().unwrap_or(0),
         }
     }
@@ -140,6 +144,25 @@ impl Plan {
     /// The state of a trial in the database; none if it is not there.
     fn state(&self, member: &Member) -> Option<TrialState> {
         self.known.trials.get(&member.trial.id()).map(|progress| progress.state)
+    }
+
+    /// FLOPs of the evaluations of a trial that is not trained yet.
+    fn evaluations(&self, member: &Member) -> f64 {
+        if self.state(member).is_some_and(|state| !state.is_open()) {
+            return 0.0;
+        }
+        let Trial { plan, settings, .. } = &member.trial;
+        let mut flops = 0.0;
+        let mut step = 0;
+        while let Some(next) = member.trial.next_evaluated(step) {
+            let tokens = next * member.trial.step_tokens();
+            let grown = plan.stages().iter().filter(|stage| stage.tokens < tokens).count();
+            let model = plan.architecture_after(grown);
+            let per_token = forward_flops(model, model.seq_len) as f64 / model.seq_len as f64;
+            flops += per_token * settings.evaluation.tokens as f64;
+            step = next;
+        }
+        flops
     }
 
     /// Training FLOPs that a trial has still to spend.

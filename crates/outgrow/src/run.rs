@@ -72,9 +72,9 @@ impl Finished {
     /// # Errors
     /// [`Error::Interrupted`] if it was stopped, [`Error::Environment`] if the workers gave up,
     /// [`Error::Outcome`] if trials failed.
-    pub fn verdict(&self, file: &Path) -> Result<(), Error> {
+    pub fn verdict(&self, file: &SweepFile) -> Result<(), Error> {
         let (status, failed) = (&self.status, self.status.count(TrialState::Failed));
-        let again = format!("`outgrow run {}` goes on from there", file.display());
+        let again = format!("`outgrow run {}` goes on from there", file.arguments());
         match self.ended {
             Ended::Interrupted => Err(Error::Interrupted(format!(
                 "stopped with {} of {} trials done; {again}",
@@ -240,7 +240,7 @@ async fn finished(
     let status = match (store.status(&sweep).await, &ended) {
         // Whoever wants to stop does not want to wait.
         (Err(error), Ok(Ended::Interrupted)) if error.is_passing() => {
-            let again = file.path().display();
+            let again = file.arguments();
             return Err(Error::Interrupted(format!(
                 "stopped ({error}); `outgrow run {again}` goes on from there"
             )));

@@ -24,6 +24,7 @@ use crate::{error::Error, readable::count};
 #[derive(Clone, Debug)]
 pub struct SweepFile {
     path: PathBuf,
+    set: Vec<String>,
     sweep: Sweep,
 }
 
@@ -48,6 +49,13 @@ impl SweepFile {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The arguments of a command that mean this sweep: the file, and what was set on top of it, as a
+    /// shell reads them.
+    pub fn arguments(&self) -> String {
+        let set = self.set.iter().map(|set| format!(" --set {}", quoted(set)));
+        format!("{}{}", quoted(&self.path.display().to_string()), set.collect::<String>())
     }
 
     /// The sweep.
@@ -132,7 +140,7 @@ fn read(path: &Path, set: &[String]) -> Result<SweepFile, Error> {
         spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
     }
     let sweep = Sweep::new(spec).map_err(|error| named(&error))?;
-    Ok(SweepFile { path: path.to_owned(), sweep })
+    Ok(SweepFile { path: path.to_owned(), set: set.to_vec(), sweep })
 }
 
 /// A model that has a tokenizer of its own expects its tokens.
@@ -156,4 +164,31 @@ fn tell_of_other_tokenizer(file: &Path, spec: &SweepSpec, model: &Path) {
 
 fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+:,@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_those_of_shells() {
+        for (word, expected) in [
+            ("a.toml", "a.toml"),
+            ("training.tokens=1e6", "training.tokens=1e6"),
+            ("data.paths=['*.txt']", "'data.paths=['\\''*.txt'\\'']'"),
+            ("my sweep.toml", "'my sweep.toml'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

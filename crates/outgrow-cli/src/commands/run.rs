@@ -115,7 +115,7 @@ fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Err
     for (label, error) in failures {
         eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
     }
-    finished.verdict(&args.sweep.sweep)?;
+    finished.verdict(file)?;
     if args.json {
         return Ok(());
     }

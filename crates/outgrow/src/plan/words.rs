@@ -54,8 +54,15 @@ fn range([from, to]: [String; 2]) -> String {
 fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let [from, to] = [plan.sweep().initial(), plan.sweep().target()]
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
-    let Cost { train_flops: all, sharing, saved_flops, complete, left_flops, worker_bytes } =
-        plan.cost();
+    let Cost {
+        train_flops: all,
+        sharing,
+        saved_flops,
+        complete,
+        left_flops,
+        evaluation_flops,
+        worker_bytes,
+    } = plan.cost();
     let shared = match sharing {
         0 => "no two trials share a prefix".into(),
         _ => format!(
@@ -71,9 +78,12 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let hours = match speed {
         _ if left_flops == 0.0 => "nothing is left to train".into(),
-        Some(speed) => {
-            format!("{} on one worker at {}/s", duration(left_flops / speed), flops(speed))
-        }
+        Some(speed) => format!(
+            "{} on one worker at {}/s, {} of them for evaluations",
+            duration((left_flops + evaluation_flops) / speed),
+            flops(speed),
+            duration(evaluation_flops / speed)
+        ),
         None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, \
                  --gflops tells it"
             .into(),

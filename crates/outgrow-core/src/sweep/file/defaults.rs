@@ -7,6 +7,10 @@ use super::merge::{merge, merge_tables};
 /// Share of a text of one's own that is validation text.
 const VALIDATION: f64 = 0.05;
 
+/// An evaluation is on 2 % as many tokens as are trained, but on no fewer and no more than so many.
+const FEWEST_EVALUATED: u64 = 4096;
+const MOST_EVALUATED: u64 = 16_384;
+
 /// What the defaults that are shares of the tokens are computed from.
 #[derive(Clone, Copy)]
 struct Tokens {
@@ -58,6 +62,10 @@ pub(super) fn fill(said: Table) -> Result<Table, String> {
         if let Value::Table(section) = section {
             section.entry(field).or_insert(value);
         }
+    }
+    if let Some(Value::Table(evaluation)) = all.get_mut("evaluation") {
+        let few = (tokens.all / 50).clamp(FEWEST_EVALUATED, MOST_EVALUATED);
+        evaluation.entry("tokens").or_insert(Value::Integer(few as i64));
     }
     fill_sizes(&mut all)?;
     fill_positions(&mut all);
