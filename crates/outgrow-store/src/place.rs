@@ -1,6 +1,6 @@
 //! Which trial someone means.
 
-use outgrow_core::TrialState;
+use outgrow_core::{TrialState, sweep::label};
 
 use crate::{
     Store, StoreError,
@@ -19,21 +19,32 @@ pub struct Place {
     pub plan: u64,
     pub replicate: u64,
     pub learning_rate: f64,
+    /// The point of the sweep's grid beside that; empty without a grid.
+    pub setting: String,
     pub state: TrialState,
     /// Folder of the last checkpoint, where it was written.
     pub path: Option<String>,
 }
 
 impl Place {
-    /// `sweep/random/3#1@0.004`, by which it is told from all others of its sweep.
+    /// `sweep/random/3#1@0.004 [batch_size=8]`, by which it is told from all others of its sweep.
     pub fn label(&self) -> String {
-        let Self { sweep, strategy, plan, replicate, learning_rate, .. } = self;
-        format!("{sweep}/{strategy}/{plan}#{replicate}@{learning_rate}")
+        let place = (self.plan as usize, self.replicate as usize);
+        let own = label(&self.strategy, place, Some(self.learning_rate), &self.setting);
+        format!("{}/{own}", self.sweep)
     }
 
-    /// Whether that is what `wanted` says: its label, or what is left of it without the sweep,
-    /// without the learning rate, or without both.
+    /// Whether that is what `wanted` says: its label, or what is left of it without the sweep, the
+    /// learning rate or the setting.
     fn is(&self, wanted: &str) -> bool {
+        let setting = wanted.strip_suffix(']').and_then(|wanted| wanted.split_once(" ["));
+        let (wanted, setting) = match setting {
+            Some((wanted, setting)) => (wanted, Some(setting)),
+            None => (wanted, None),
+        };
+        if setting.is_some_and(|setting| setting != self.setting) {
+            return false;
+        }
         let (wanted, rate) = match wanted.rsplit_once('@') {
             Some((label, rate)) => match rate.parse::<f64>() {
                 Ok(rate) => (label, Some(rate)),
@@ -62,7 +73,7 @@ impl Store {
     /// If the database can't be read.
     pub async fn places(&self, wanted: &str) -> Result<Vec<Place>, StoreError> {
         let all = "SELECT t.id, s.name, s.id, m.strategy, m.plan, m.replicate, m.learning_rate, \
-                   t.state, (SELECT path FROM checkpoint c WHERE c.trial = t.number
+                   m.setting, t.state, (SELECT path FROM checkpoint c WHERE c.trial = t.number
                     ORDER BY c.step DESC LIMIT 1)
                    FROM member m JOIN trial t ON t.number = m.trial JOIN sweep s ON s.id = \
                    m.sweep_id
@@ -74,8 +85,8 @@ impl Store {
             let (trial, sweep, sweep_id, strategy) =
                 (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
             let (plan, replicate, learning_rate) = (row.get(4)?, row.get(5)?, row.get(6)?);
-            let state = row.get(7).unwrap_or(TrialState::Waiting);
-            let path = row.get(8)?;
+            let state = row.get(8).unwrap_or(TrialState::Waiting);
+            let (setting, path) = (row.get(7)?, row.get(9)?);
             Ok(Place {
                 trial,
                 sweep,
@@ -84,6 +95,7 @@ impl Store {
                 plan,
                 replicate,
                 learning_rate,
+                setting,
                 state,
                 path,
             })
@@ -114,6 +126,7 @@ mod tests {
             plan: 3,
             replicate: 1,
             learning_rate: 0.004,
+            setting: "batch_size=8".into(),
             state: TrialState::Complete,
             path: None,
         };
@@ -123,10 +136,20 @@ mod tests {
             "a/b/all_at_once/3#1",
             "all_at_once/3#1",
             "all_at_once/3#1@0.004",
+            "all_at_once/3#1 [batch_size=8]",
+            "a/b/all_at_once/3#1@0.004 [batch_size=8]",
         ] {
             assert!(place.is(wanted), "{wanted}");
         }
-        for other in ["all_at_once/3#1@0.008", "b/all_at_once/3#1", "once/3#1", "3#1", "", "@"] {
+        for other in [
+            "all_at_once/3#1@0.008",
+            "all_at_once/3#1 [batch_size=16]",
+            "b/all_at_once/3#1",
+            "once/3#1",
+            "3#1",
+            "",
+            "@",
+        ] {
             assert!(!place.is(other), "{other}");
         }
         assert!(place.is(&place.label()));

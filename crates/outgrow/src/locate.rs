@@ -63,7 +63,7 @@ fn unknown(wanted: &str) -> String {
     format!(
         "no trial answers to `{wanted}`; a trial is named by its identity, by the first 4 or more \
          characters of it, or as sweep/strategy/plan#replicate@learning_rate (the sweep and the \
-         rate may be left out): `outgrow query \"SELECT trial, sweep, strategy, plan, replicate, \
+         rate may be left out; a point of a grid goes behind it, as in ` [batch_size=8]`): `outgrow query \"SELECT trial, sweep, strategy, plan, replicate, \
          learning_rate FROM finals\"` lists all"
     )
 }
