@@ -87,13 +87,13 @@ pub(crate) fn missing_error(path: &Path) -> impl Fn(io::Error) -> CorpusError {
     let path = path.to_owned();
     move |error| {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
-        let is_pattern = path.to_string_lossy().contains(['*', '?', '[', '{']);
+        let has_braces = path.to_string_lossy().contains('{');
         let why = match fs::read_link(&path) {
             Ok(to) if is_missing => {
                 format!("it is a link to {}, and nothing is there", to.display())
             }
-            _ if is_missing && is_pattern => {
-                format!("{error}; patterns are not expanded here: name files and folders")
+            _ if is_missing && has_braces => {
+                format!("{error}; patterns have `*`, `?` and `[ab]`, but no braces")
             }
             _ => return read_error(&path)(error),
         };

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Cursor, Write},
+    io::{self, BufRead, BufReader, Cursor, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -99,7 +99,7 @@ impl Machine {
     }
 
     fn run(&self, args: &[&str]) -> (bool, String, String) {
-        said(self.command(args).output().expect("it runs"))
+        said(free(|| self.command(args).output()))
     }
 
     fn ok(&self, args: &[&str]) -> String {
@@ -165,7 +165,7 @@ fn from_a_folder_of_wheels() {
     // Started through a link, too.
     std::os::unix::fs::symlink(machine.path("outgrow/bin/outgrow"), machine.path("og"))
         .expect("linked");
-    let linked = Command::new(machine.path("og")).arg("status").output().expect("it runs");
+    let linked = free(|| Command::new(machine.path("og")).arg("status").output());
     assert!(said(linked).1.starts_with("started status"));
     // Again: nothing is to be done, not even with the mirror gone.
     fs::remove_dir_all(machine.path("mirror")).expect("removed");
@@ -238,7 +238,7 @@ fn killed_in_the_middle_it_goes_on() {
     let machine = Machine::new();
     let (address, asked) = hesitant(&machine.path("mirror"));
     let args = ["setup", "--from", &address];
-    let mut first = machine.command(&args).stderr(Stdio::null()).spawn().expect("it runs");
+    let mut first = free(|| machine.command(&args).stderr(Stdio::null()).spawn());
     let part = machine.home().join("wheels/torch-2.11.0.whl");
     let half = machine.wheels()[0].1.len() / 2;
     // Until the half that came is written.
@@ -296,7 +296,7 @@ fn the_torch_of_python() {
     let machine = Machine::new();
     let old = machine.torch("old", Some(("version.py", "__version__ = '2.9.0'\n")));
     machine.script("path/python3", &format!("#!/bin/sh\necho '{old}'\n"));
-    let mut setup = machine.command(&["setup"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut setup = free(|| machine.command(&["setup"]).stderr(Stdio::piped()).spawn());
     let told = BufReader::new(setup.stderr.take().expect("a pipe")).lines().next();
     setup.kill().and_then(|()| setup.wait()).expect("killed");
     let told = told.expect("a line").expect("text");
@@ -316,7 +316,7 @@ fn a_user_of_somebody_elses_archive() {
     let lib = own.join("libtorch/lib").display().to_string();
     assert_eq!(machine.ok(&["x"]), format!("started x path={lib}\n"));
     let with = |paths: &str| {
-        said(machine.command(&["x"]).env("LD_LIBRARY_PATH", paths).output().expect("it runs")).1
+        said(free(|| machine.command(&["x"]).env("LD_LIBRARY_PATH", paths).output())).1
     };
     assert_eq!(with("/other"), format!("started x path={lib}:/other\n"));
     // Who names a libtorch gets that one.
@@ -330,4 +330,18 @@ fn an_archive_that_was_taken_apart() {
     fs::remove_file(machine.home().join("outgrow")).expect("removed");
     let wrong = machine.wrong(&["status"]);
     assert!(wrong.contains("`bin` and `lib` of the archive belong into one folder"), "{wrong}");
+}
+
+/// Starts a program that was just written. A process that another test starts at that moment holds
+/// it open for writing until it has begun, and the system refuses to run it.
+fn free<T>(start: impl Fn() -> io::Result<T>) -> T {
+    for _ in 0..200 {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            started => return started.expect("it runs"),
+        }
+    }
+    panic!("the program is held open for writing");
 }
