@@ -52,6 +52,7 @@ pub mod repair;
 pub mod report;
 pub mod run;
 mod sample;
+mod shell;
 pub mod slurm;
 pub mod status;
 mod stopping;

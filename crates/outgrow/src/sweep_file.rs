@@ -18,7 +18,7 @@ use outgrow_train::{
     model_digest,
 };
 
-use crate::{error::Error, readable::count};
+use crate::{error::Error, readable::count, shell::quoted};
 
 /// A sweep, and the file that it was read from: paths in it count from the file's folder.
 #[derive(Clone, Debug)]
@@ -164,31 +164,4 @@ fn tell_of_other_tokenizer(file: &Path, spec: &SweepSpec, model: &Path) {
 
 fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+:,@%".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_those_of_shells() {
-        for (word, expected) in [
-            ("a.toml", "a.toml"),
-            ("training.tokens=1e6", "training.tokens=1e6"),
-            ("data.paths=['*.txt']", "'data.paths=['\\''*.txt'\\'']'"),
-            ("my sweep.toml", "'my sweep.toml'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 }

@@ -104,8 +104,7 @@ impl Grid {
     /// How many points the other fields make, learning rates not counted.
     pub(super) fn points(&self) -> usize {
         let axes = self.axes().unwrap_or_default();
-        let shared =
-            axes.iter().filter(|axis| axis.strategy().is_none() && !axis.is_learning_rate());
+        let shared = axes.iter().filter(|axis| axis.is_shared());
         shared.map(|axis| axis.values.len()).product()
     }
 
@@ -118,8 +117,13 @@ impl Grid {
 
 impl Axis {
     /// Whether it is the learning rate.
-    pub(super) fn is_learning_rate(&self) -> bool {
+    fn is_learning_rate(&self) -> bool {
         self.way == LEARNING_RATE
+    }
+
+    /// Whether it makes points of the whole sweep: no strategy's own, and not the learning rate.
+    pub(super) fn is_shared(&self) -> bool {
+        self.strategy().is_none() && !self.is_learning_rate()
     }
 
     /// Whose field it is, if a strategy's.

@@ -43,12 +43,15 @@ impl OwnPoint {
 impl Sweep {
     /// The sweep at each point of its grid, learning rates and the fields of strategies left out.
     pub(super) fn points(&self) -> Result<Vec<Point>, SweepError> {
-        let shared = |axis: &Axis| axis.strategy().is_none() && !axis.is_learning_rate();
-        let points = product(self.spec.grid.axes()?.into_iter().filter(shared));
-        points
-            .into_iter()
-            .map(|choices| Ok(Point { sweep: Sweep::new(self.spec.at(&choices)?)?, choices }))
-            .collect()
+        let points = product(self.spec.grid.axes()?.into_iter().filter(Axis::is_shared));
+        let at = |choices: Vec<Choice>| {
+            let sweep = match choices.is_empty() {
+                true => self.clone(),
+                false => Sweep::new(self.spec.at(&choices)?)?,
+            };
+            Ok(Point { choices, sweep })
+        };
+        points.into_iter().map(at).collect()
     }
 
     /// A strategy of this sweep at each point of the fields that are its own. `grid` is that of the
@@ -87,7 +90,9 @@ impl Sweep {
         }
         for point in self.points()? {
             for strategy in &point.sweep.spec.strategies {
-                for own in point.sweep.own_points(strategy, &self.spec.grid)? {
+                // At no choices it was sampled when the sweep was made.
+                let own = point.sweep.own_points(strategy, &self.spec.grid)?;
+                for own in own.iter().filter(|own| !own.choices.is_empty()) {
                     point.sweep.sample(&own.strategy, 0)?;
                 }
             }
@@ -100,9 +105,6 @@ impl SweepSpec {
     /// The sweep with some fields changed, without a grid.
     fn at(&self, choices: &[Choice]) -> Result<Self, SweepError> {
         let spec = Self { grid: Grid::default(), ..self.clone() };
-        if choices.is_empty() {
-            return Ok(spec);
-        }
         let mut table = Table::try_from(&spec).expect("a sweep is plain data");
         for choice in choices {
             file::change(&mut table, choice.table()).map_err(|error| choice.refused(error))?;

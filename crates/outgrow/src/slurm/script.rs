@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    shell::{is_plain, quoted},
     workspace::{DB, FILES, Workspace},
 };
 
@@ -195,18 +196,6 @@ fn is_ours(name: &str) -> Option<&'static str> {
         None => !letter.is_empty() && name[1..].starts_with(letter),
     };
     OURS.iter().find(|(long, letter, _)| is_meant(long, letter)).map(|(.., why)| *why)
-}
-
-fn is_plain(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=:%@,".contains(c))
-}
-
-/// A word for the shell.
-fn quoted(word: &str) -> String {
-    match is_plain(word) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 /// A word for sbatch's reader of directives, to which a backslash is one within quotes, too.
