@@ -7,6 +7,8 @@ mod stages;
 mod tree;
 mod words;
 
+use std::iter::successors;
+
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
     flops::forward_flops,
@@ -17,6 +19,7 @@ use outgrow_core::{
     },
 };
 use outgrow_data::{Listener, Summary};
+use outgrow_store::TrialProgress;
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
@@ -123,68 +126,73 @@ impl Plan {
     /// What all trials cost.
     pub fn cost(&self) -> Cost {
         let all = self.shared_prefixes();
-        let shared = all.iter().filter_map(|(member, prefix)| Some((member, (*prefix)?)));
-        let saved = shared.clone().map(|(member, prefix)| prefix.train_flops(&member.trial) as f64);
-        let bytes = self
-            .members
-            .iter()
-            .map(|member| memory::training_bytes(&member.trial, 1, Backward::Autograd));
-        let is_complete = |member: &&Member| self.state(member) == Some(TrialState::Complete);
-        Cost {
+        let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
+        let mut cost = Cost {
             train_flops: total(&self.members),
-            sharing: shared.clone().count(),
-            saved_flops: saved.sum(),
-            complete: self.members.iter().filter(is_complete).count(),
-            left_flops: all.iter().map(|(member, prefix)| self.left(member, *prefix)).sum(),
-            evaluation_flops: self.members.iter().map(|member| self.evaluations(member)).sum(),
-            worker_bytes: bytes.max().unwrap_or(0),
-        }
-    }
-
-    /// The state of a trial in the database; none if it is not there.
-    fn state(&self, member: &Member) -> Option<TrialState> {
-        self.known.trials.get(&member.trial.id()).map(|progress| progress.state)
-    }
-
-    /// FLOPs of the evaluations of a trial that is not trained yet.
-    fn evaluations(&self, member: &Member) -> f64 {
-        if self.state(member).is_some_and(|state| !state.is_open()) {
-            return 0.0;
-        }
-        let Trial { plan, settings, .. } = &member.trial;
-        let mut flops = 0.0;
-        let mut step = 0;
-        while let Some(next) = member.trial.next_evaluated(step) {
-            let tokens = next * member.trial.step_tokens();
-            let grown = plan.stages().iter().filter(|stage| stage.tokens < tokens).count();
-            let model = plan.architecture_after(grown);
-            let per_token = forward_flops(model, model.seq_len) as f64 / model.seq_len as f64;
-            flops += per_token * settings.evaluation.tokens as f64;
-            step = next;
-        }
-        flops
-    }
-
-    /// Training FLOPs that a trial has still to spend.
-    fn left(&self, member: &Member, prefix: Option<SharedPrefix>) -> f64 {
-        let trial = &member.trial;
-        let begun = prefix.map_or(0.0, |prefix| prefix.train_flops(trial) as f64);
-        let begun = match self.known.trials.get(&trial.id()) {
-            Some(progress) if !progress.state.is_open() => return 0.0,
-            Some(progress) => begun.max(progress.train_flops),
-            None => begun,
+            sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
+            saved_flops: saved(&all),
+            complete: 0,
+            left_flops: 0.0,
+            evaluation_flops: 0.0,
+            worker_bytes: self.members.iter().map(bytes).max().unwrap_or(0),
         };
-        (trial.plan.train_flops(trial.settings.tokens) as f64 - begun).max(0.0)
+        for (Member { trial, .. }, prefix) in &all {
+            let progress = self.known.progress(trial);
+            match progress.filter(|progress| !progress.state.is_open()) {
+                Some(ended) => cost.complete += usize::from(ended.state == TrialState::Complete),
+                None => {
+                    cost.left_flops += left(trial, *prefix, progress);
+                    cost.evaluation_flops += evaluations(trial);
+                }
+            }
+        }
+        cost
     }
 
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
-    fn shared_prefixes(&self) -> Vec<(&Member, Option<SharedPrefix>)> {
-        let members = in_order(&self.members);
-        let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
-        let prefixes = shared_prefixes(&trials);
-        members.into_iter().zip(prefixes).collect()
+    fn shared_prefixes(&self) -> Vec<Begun<'_>> {
+        begun(&self.members)
     }
+}
+
+/// A trial, and the prefix that it shares with an earlier one.
+type Begun<'a> = (&'a Member, Option<SharedPrefix>);
+
+/// Trials in the order in which they are taken.
+fn begun(members: &[Member]) -> Vec<Begun<'_>> {
+    let members = in_order(members);
+    let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
+    let prefixes = shared_prefixes(&trials);
+    members.into_iter().zip(prefixes).collect()
+}
+
+/// Training FLOPs that shared prefixes save.
+fn saved(all: &[Begun<'_>]) -> f64 {
+    all.iter()
+        .filter_map(|(member, prefix)| Some((*prefix)?.train_flops(&member.trial) as f64))
+        .sum()
+}
+
+/// Training FLOPs that a trial which has not ended has still to spend.
+fn left(trial: &Trial, prefix: Option<SharedPrefix>, progress: Option<TrialProgress>) -> f64 {
+    let begun = prefix.map_or(0.0, |prefix| prefix.train_flops(trial) as f64);
+    let begun = progress.map_or(begun, |progress| begun.max(progress.train_flops));
+    (trial.plan.train_flops(trial.settings.tokens) as f64 - begun).max(0.0)
+}
+
+/// FLOPs of a trial's evaluations.
+fn evaluations(trial: &Trial) -> f64 {
+    let Trial { plan, settings, .. } = trial;
+    let per_token =
+        |model: &Architecture| forward_flops(model, model.seq_len) as f64 / model.seq_len as f64;
+    let evaluated = successors(trial.next_evaluated(0), |step| trial.next_evaluated(*step));
+    let flops = evaluated.map(|step| {
+        let tokens = step * trial.step_tokens();
+        let grown = plan.stages().iter().filter(|stage| stage.tokens < tokens).count();
+        per_token(plan.architecture_after(grown)) * settings.evaluation.tokens as f64
+    });
+    flops.sum()
 }
 
 fn total(members: &[Member]) -> f64 {
@@ -237,13 +245,13 @@ impl Serialize for Plan {
             resolved: self.sweep.resolved(),
             cost: self.cost(),
             flops_per_second: self.flops_per_second(),
-            trials: self.members.iter().map(|member| planned(member, self.state(member))).collect(),
+            trials: self.members.iter().map(|member| planned(member, &self.known)).collect(),
         }
         .serialize(serializer)
     }
 }
 
-fn planned(member: &Member, state: Option<TrialState>) -> PlannedTrial<'_> {
+fn planned<'a>(member: &'a Member, known: &Known) -> PlannedTrial<'a> {
     let Trial { plan, settings, seed } = &member.trial;
     PlannedTrial {
         trial: member.trial.id(),
@@ -254,7 +262,7 @@ fn planned(member: &Member, state: Option<TrialState>) -> PlannedTrial<'_> {
         learning_rate: settings.training.learning_rate,
         setting: &member.setting,
         seed: *seed,
-        state,
+        state: known.progress(&member.trial).map(|progress| progress.state),
         tokens: settings.tokens,
         train_flops: plan.train_flops(settings.tokens),
         initial: plan.initial(),

@@ -1,11 +1,8 @@
 //! A small change of a sweep file that would save compute.
 
-use outgrow_core::{
-    Sweep, Trial,
-    sweep::{LearningRateSchedule, in_order, shared_prefixes},
-};
+use outgrow_core::{Sweep, sweep::LearningRateSchedule};
 
-use super::Plan;
+use super::{Cost, Plan, begun, saved};
 
 /// Savings below this share are not worth a change.
 const LEAST: f64 = 0.02;
@@ -13,7 +10,7 @@ const LEAST: f64 = 0.02;
 impl Plan {
     /// Says so where a warm-up in tokens instead of a share of them would let trials share their
     /// beginnings.
-    pub(super) fn advice(&self) -> Option<String> {
+    pub(super) fn advice(&self, cost: &Cost) -> Option<String> {
         let mut spec = self.sweep.spec().clone();
         let tokens = spec.training.tokens as f64;
         let (LearningRateSchedule::Wsd { warmup, .. } | LearningRateSchedule::Constant { warmup }) =
@@ -27,14 +24,7 @@ impl Plan {
         *warmup = (*warmup * tokens).round().max(1.0);
         let warmup = *warmup;
         let other = Sweep::new(spec).ok()?.members(&self.text.digest).ok()?;
-        let trials: Vec<&Trial> = in_order(&other).iter().map(|member| &member.trial).collect();
-        let saved: f64 = shared_prefixes(&trials)
-            .iter()
-            .zip(&trials)
-            .filter_map(|(prefix, trial)| Some((*prefix)?.train_flops(trial) as f64))
-            .sum();
-        let cost = self.cost();
-        let less = (saved - cost.saved_flops) / cost.train_flops;
+        let less = (saved(&begun(&other)) - cost.saved_flops) / cost.train_flops;
         (less >= LEAST).then(|| {
             format!(
                 "training.schedule.warmup = {warmup} (tokens, not a share of them) would let more \

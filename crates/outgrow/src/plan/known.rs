@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::{Sweep, sweep::Member};
+use outgrow_core::{Sweep, Trial, sweep::Member};
 use outgrow_store::TrialProgress;
 
 use crate::{
@@ -18,6 +18,14 @@ pub(super) struct Known {
     pub flops_per_second: Option<f64>,
     /// How far trials of the plan are trained, by their identity.
     pub trials: BTreeMap<String, TrialProgress>,
+}
+
+impl Known {
+    /// How far a trial is trained; none if the database has it not.
+    pub fn progress(&self, trial: &Trial) -> Option<TrialProgress> {
+        // An identity is a hash of the whole definition.
+        if self.trials.is_empty() { None } else { self.trials.get(&trial.id()).copied() }
+    }
 }
 
 impl Workspace {

@@ -54,6 +54,7 @@ fn range([from, to]: [String; 2]) -> String {
 fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let [from, to] = [plan.sweep().initial(), plan.sweep().target()]
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
+    let cost = plan.cost();
     let Cost {
         train_flops: all,
         sharing,
@@ -62,7 +63,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         left_flops,
         evaluation_flops,
         worker_bytes,
-    } = plan.cost();
+    } = cost;
     let shared = match sharing {
         0 => "no two trials share a prefix".into(),
         _ => format!(
@@ -95,7 +96,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         plan.members().len(),
         flops(all),
         count(worker_bytes as f64)
-    ) + &plan.advice().map_or_else(String::new, |advice| format!("{advice}\n"))
+    ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
 }
 
 fn branch_line(branch: &Branch, several_rates: bool) -> String {
