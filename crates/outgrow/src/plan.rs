@@ -2,12 +2,14 @@
 
 mod advice;
 mod disk;
+mod frontier;
 mod known;
+mod passes;
 mod stages;
 mod tree;
 mod words;
 
-use std::iter::successors;
+use std::{collections::HashMap, iter::successors};
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
@@ -23,7 +25,7 @@ use outgrow_store::TrialProgress;
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
-pub use self::{disk::DiskUse, tree::Branch};
+pub use self::{disk::DiskUse, frontier::FrontierCost, passes::Passes, tree::Branch};
 use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 
 /// A sweep, its text and its trials. As JSON: every trial with its plan.
@@ -53,6 +55,8 @@ pub struct StrategyCost {
 /// What a sweep costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
+    /// Trials, each counted once: the target is born at a frontier's budget, too.
+    pub trials: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
     /// How many trials share a prefix with an earlier one.
@@ -113,7 +117,7 @@ impl Plan {
             trials: own.len(),
             stages: extremes(own.iter().map(|member| member.trial.plan.stages().len())),
             tokens: extremes(own.iter().map(|member| member.trial.settings.tokens)),
-            train_flops: total(own),
+            train_flops: total(own.iter()),
         })
         .collect()
     }
@@ -128,7 +132,8 @@ impl Plan {
         let all = self.shared_prefixes();
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
-            train_flops: total(&self.members),
+            trials: all.len(),
+            train_flops: total(all.iter().map(|(member, _)| *member)),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
             complete: 0,
@@ -152,16 +157,27 @@ impl Plan {
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
     fn shared_prefixes(&self) -> Vec<Begun<'_>> {
-        begun(&self.members)
+        begun(in_order(&self.members))
     }
 }
 
 /// A trial, and the prefix that it shares with an earlier one.
 type Begun<'a> = (&'a Member, Option<SharedPrefix>);
 
-/// Trials in the order in which they are taken.
-fn begun(members: &[Member]) -> Vec<Begun<'_>> {
-    let members = in_order(members);
+/// Trials in the order in which they are taken, each once.
+fn begun(mut members: Vec<&Member>) -> Vec<Begun<'_>> {
+    let mut seen: HashMap<[u64; 3], Vec<&Trial>> = HashMap::new();
+    // A control of the target size is a size of the frontier, too.
+    members.retain(|Member { trial, .. }| {
+        let rate = trial.settings.training.learning_rate.to_bits();
+        if !trial.plan.stages().is_empty() {
+            return true;
+        }
+        let same = seen.entry([trial.seed, trial.settings.tokens, rate]).or_default();
+        let is_new = !same.contains(&trial);
+        same.extend(is_new.then_some(trial));
+        is_new
+    });
     let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
     let prefixes = shared_prefixes(&trials);
     members.into_iter().zip(prefixes).collect()
@@ -195,9 +211,9 @@ fn evaluations(trial: &Trial) -> f64 {
     flops.sum()
 }
 
-fn total(members: &[Member]) -> f64 {
+fn total<'a>(members: impl Iterator<Item = &'a Member>) -> f64 {
     let flops = |Member { trial, .. }: &Member| trial.plan.train_flops(trial.settings.tokens);
-    members.iter().map(|member| flops(member) as f64).sum()
+    members.map(|member| flops(member) as f64).sum()
 }
 
 fn extremes<T: Copy + Ord + Default>(values: impl Iterator<Item = T> + Clone) -> [T; 2] {
@@ -212,6 +228,8 @@ struct Answer<'a> {
     text: &'a Summary,
     resolved: String,
     cost: Cost,
+    frontier: Option<FrontierCost>,
+    passes: Passes,
     flops_per_second: Option<f64>,
     trials: Vec<PlannedTrial<'a>>,
 }
@@ -225,9 +243,11 @@ struct PlannedTrial<'a> {
     replicate: usize,
     learning_rate: f64,
     setting: &'a str,
+    budget: Option<f64>,
     seed: u64,
     state: Option<TrialState>,
     tokens: u64,
+    passes: f64,
     train_flops: u128,
     initial: &'a Architecture,
     target: &'a Architecture,
@@ -244,29 +264,35 @@ impl Serialize for Plan {
             text: &self.text,
             resolved: self.sweep.resolved(),
             cost: self.cost(),
+            frontier: self.frontier(),
+            passes: self.passes(),
             flops_per_second: self.flops_per_second(),
-            trials: self.members.iter().map(|member| planned(member, &self.known)).collect(),
+            trials: self.members.iter().map(|member| self.planned(member)).collect(),
         }
         .serialize(serializer)
     }
 }
 
-fn planned<'a>(member: &'a Member, known: &Known) -> PlannedTrial<'a> {
-    let Trial { plan, settings, seed } = &member.trial;
-    PlannedTrial {
-        trial: member.trial.id(),
-        strategy: &member.strategy,
-        kind: member.kind,
-        plan: member.plan,
-        replicate: member.replicate,
-        learning_rate: settings.training.learning_rate,
-        setting: &member.setting,
-        seed: *seed,
-        state: known.progress(&member.trial).map(|progress| progress.state),
-        tokens: settings.tokens,
-        train_flops: plan.train_flops(settings.tokens),
-        initial: plan.initial(),
-        target: plan.target(),
-        stages: plan.stages(),
+impl Plan {
+    fn planned<'a>(&self, member: &'a Member) -> PlannedTrial<'a> {
+        let Trial { plan, settings, seed } = &member.trial;
+        PlannedTrial {
+            trial: member.trial.id(),
+            strategy: &member.strategy,
+            kind: member.kind,
+            plan: member.plan,
+            replicate: member.replicate,
+            learning_rate: settings.training.learning_rate,
+            setting: &member.setting,
+            budget: member.budget,
+            seed: *seed,
+            state: self.known.progress(&member.trial).map(|progress| progress.state),
+            tokens: settings.tokens,
+            passes: member.passes(self.text_tokens()),
+            train_flops: plan.train_flops(settings.tokens),
+            initial: plan.initial(),
+            target: plan.target(),
+            stages: plan.stages(),
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Arm {
     pub number: usize,
     /// Which point of the strategy's own fields of the grid; empty without such.
     pub setting: String,
+    /// Of a frontier, in its unit; none without one.
+    pub budget: Option<f64>,
     pub plan: GrowthPlan,
     pub tokens: u64,
     pub growth: GrowthPolicy,
@@ -52,8 +54,8 @@ impl Sweep {
         let continues =
             strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
-        let setting = String::new();
-        Ok(Arm { strategy, kind, number, setting, plan, tokens, growth, continues })
+        let (setting, budget) = (String::new(), None);
+        Ok(Arm { strategy, kind, number, setting, budget, plan, tokens, growth, continues })
     }
 
     pub(super) fn sample(

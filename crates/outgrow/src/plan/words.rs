@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, Sweep, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -13,11 +13,13 @@ impl Plan {
     /// worker are given. The table `fits` the terminal if it is to; `all_stages` of many plans only
     /// if they are asked for.
     pub fn describe(&self, flops_per_second: Option<f64>, fits: bool, all_stages: bool) -> String {
+        let frontier = self.frontier().map(|frontier| frontier.describe(flops_per_second, fits));
         format!(
-            "{}\n{}\n\n{}\n\n{}\n{}",
+            "{}\n{}\n\n{}\n\n{}{}\n{}",
             self.sweep().resolved_with_words(),
             describe(self.text()),
             strategies(&self.strategies(), fits),
+            frontier.map_or_else(String::new, |frontier| format!("{frontier}\n\n")),
             self.describe_stages(all_stages),
             summary(self, flops_per_second)
         )
@@ -56,6 +58,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
     let cost = plan.cost();
     let Cost {
+        trials,
         train_flops: all,
         sharing,
         saved_flops,
@@ -91,12 +94,24 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
-         about {}B of memory per worker\n{disk}\n",
-        plan.members().len(),
+        "parameters: {from}\n        to: {to}\n{trials} trials, {} in all; {shared}\n{trained}{hours}; \
+         about {}B of memory per worker\n{disk}\n{}{}",
         flops(all),
-        count(worker_bytes as f64)
+        count(worker_bytes as f64),
+        plan.passes().describe(plan.sweep().spec().frontier.is_some()),
+        alone(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
+}
+
+/// What a frontier of one seed lacks.
+fn alone(sweep: &Sweep) -> &'static str {
+    match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
+        true => {
+            "replicates = 1: intervals of the frontier leave out one seed at a time, so there will \
+             be none; 3 is the least, 5 for its exponents\n"
+        }
+        false => "",
+    }
 }
 
 fn branch_line(branch: &Branch, several_rates: bool) -> String {
