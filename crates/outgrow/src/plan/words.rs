@@ -18,7 +18,7 @@ impl Plan {
             "{}\n{}\n\n{}\n\n{}{}\n{}",
             self.sweep().resolved_with_words(),
             describe(self.text()),
-            strategies(&self.strategies(), fits),
+            strategies(&self.strategies(), self.text_tokens(), fits),
             frontier.map_or_else(String::new, |frontier| format!("{frontier}\n\n")),
             self.describe_stages(all_stages),
             summary(self, flops_per_second)
@@ -34,19 +34,28 @@ impl Plan {
     }
 }
 
-fn strategies(all: &[StrategyCost], fits: bool) -> String {
+fn strategies(all: &[StrategyCost], text_tokens: u64, fits: bool) -> String {
+    let passes = |tokens: u64| format!("{:.2}", tokens as f64 / text_tokens.max(1) as f64);
     let row = |cost: &StrategyCost| {
         vec![
             cost.strategy.clone(),
             cost.trials.to_string(),
             range(cost.stages.map(|stages| stages.to_string())),
             range(cost.tokens.map(|tokens| count(tokens as f64))),
+            range(cost.tokens.map(passes)),
             flops(cost.train_flops),
         ]
     };
-    let header = ["strategy", "trials", "stages", "tokens each", "compute, all trials"];
+    let header = [
+        "strategy",
+        "trials",
+        "stages",
+        "tokens each",
+        "passes of the text",
+        "compute, all trials",
+    ];
     let rows: Vec<_> = all.iter().map(row).collect();
-    table(&header, &rows, &[1, 2, 3, 4], fits)
+    table(&header, &rows, &[1, 2, 3, 4, 5], fits)
 }
 
 fn range([from, to]: [String; 2]) -> String {
