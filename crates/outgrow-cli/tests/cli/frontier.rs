@@ -103,5 +103,5 @@ fn a_text_that_is_too_short_is_refused() {
     }
     let allowed = [&long[..], &["--set", "frontier.allow_repeats=true"]].concat();
     let plan = sandbox.ok(&[&["plan", "born.toml"][..], &allowed].concat());
-    assert!(plan.contains("more than once, born_1/0#"), "{plan}");
+    assert!(plan.contains("more than once, born_1/0#0 at 40"), "{plan}");
 }

@@ -26,7 +26,8 @@ impl Sweep {
         }
         let passes = |member: &Member| member.passes(text_tokens);
         let too_many = members.iter().filter(|member| passes(member) > MOST_PASSES);
-        let Some(worst) = too_many.clone().max_by(|a, b| passes(a).total_cmp(&passes(b))) else {
+        let Some(worst) = too_many.clone().rev().max_by(|a, b| passes(a).total_cmp(&passes(b)))
+        else {
             return Ok(());
         };
         let mut groups: Vec<String> =

@@ -31,7 +31,7 @@ impl Plan {
         let passes = |member: &Member| member.passes(text_tokens);
         let all = self.shared_prefixes();
         let trials = || all.iter().map(|(member, _)| *member);
-        let most = trials().max_by(|a, b| passes(a).total_cmp(&passes(b)));
+        let most = trials().rev().max_by(|a, b| passes(a).total_cmp(&passes(b)));
         Passes {
             text_tokens,
             most: most.map_or(0.0, passes),
