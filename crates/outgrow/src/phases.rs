@@ -2,7 +2,6 @@
 
 use outgrow_core::{
     Architecture, Growth, Trial,
-    edit::Edit,
     model::{LayerShape, n_parameters},
 };
 use serde::Serialize;
@@ -49,7 +48,10 @@ pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
             size: after.describe(),
             growths: growths.iter().map(Growth::name).collect(),
             changes: changes(before, after),
-            layers: new_layers(before, after, growths),
+            layers: match number {
+                0 => vec![false; after.layers.len()],
+                _ => plan.new_layers(number - 1),
+            },
         }
     };
     (0..=stages.len()).map(phase).collect()
@@ -72,29 +74,4 @@ fn changes(before: &Architecture, after: &Architecture) -> Vec<String> {
     let inner = sizes.map(|(name, of)| (name, most(before, of), most(after, of)));
     let all = whole.into_iter().chain(inner).filter(|(_, from, to)| from != to);
     all.map(|(name, from, to)| format!("{name} {from} → {to}")).collect()
-}
-
-/// Which layers of the grown model are new, from the input upwards.
-fn new_layers(before: &Architecture, after: &Architecture, growths: &[Growth]) -> Vec<bool> {
-    let mut is_new = vec![false; before.layers.len()];
-    let mut architecture = before.clone();
-    for growth in growths {
-        let Ok(grown) = growth.grow(&architecture, 0) else { break };
-        for edit in &grown.edits {
-            match edit {
-                Edit::InsertLayer { index, .. } if *index <= is_new.len() => {
-                    is_new.insert(*index, true);
-                }
-                Edit::Layers(copies) => {
-                    let copied = |from| is_new.get(from).copied().unwrap_or(true);
-                    is_new = copies.iter().map(|copy| copy.is_new || copied(copy.from)).collect();
-                }
-                _ => {}
-            }
-        }
-        architecture = grown.architecture;
-    }
-    // An operator that learns the whole model anew names no layer.
-    is_new.resize(after.layers.len(), true);
-    is_new
 }
