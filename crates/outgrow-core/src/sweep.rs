@@ -41,8 +41,8 @@ pub use self::{
     settings::{Settings, StepSettings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{
-        Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,
-        StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
+        About, Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec,
+        Precision, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
     },
     words::{ContrastSpec, Words},
 };

@@ -153,9 +153,12 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
             controls.push(born(sweep, name, "from_scratch_annealed", &sweep.target, tokens)?);
         }
     }
-    let budgets = strategies(&grown).into_iter().map(|(flops, _)| flops);
-    let budgets = distinct(budgets.collect(), 0.0);
     let of_control = flops_per_token(&sweep.target) * control_tokens as f64;
+    // What is as good as the control's budget is that, whatever plans further replicates draw.
+    let is_the_controls = |flops: &f64| (flops / of_control - 1.0).abs() <= SAME;
+    let nominal = |flops| if is_the_controls(&flops) { of_control } else { flops };
+    let budgets = strategies(&grown).into_iter().map(|(flops, _)| nominal(flops));
+    let budgets = distinct(budgets.collect(), 0.0);
     let percents = percents(budgets.iter().map(|flops| 100.0 * flops / of_control).collect());
     for number in 1..=fixed_sizes {
         let size = between(&sweep.initial, &sweep.target, number as f64 / (fixed_sizes + 1) as f64);
@@ -209,7 +212,8 @@ fn born(
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
     let setting = String::new();
-    Ok(Arm { strategy, kind, number: 0, setting, plan, tokens, growth, continues: false })
+    let (replicate, continues) = (None, false);
+    Ok(Arm { strategy, kind, number: 0, setting, plan, tokens, growth, replicate, continues })
 }
 
 /// The size at `share` of the way between two, in equal ratios.

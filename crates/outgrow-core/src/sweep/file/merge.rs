@@ -8,6 +8,10 @@ const REPLACES: &[(&str, &[&str])] = &[
     ("paths", &["corpus"]),
     ("validation", &["validation_paths"]),
     ("validation_paths", &["validation"]),
+    ("at", &["at_compute"]),
+    ("at_compute", &["at"]),
+    ("grow_between", &["grow_between_compute"]),
+    ("grow_between_compute", &["grow_between"]),
     ("layers", &["n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff"]),
     ("n_layers", &["layers"]),
     (

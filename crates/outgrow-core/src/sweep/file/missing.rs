@@ -68,7 +68,7 @@ fn of_strategies(all: &Table) -> Vec<(String, String)> {
 
 fn hint(field: &str) -> &'static str {
     match field {
-        "at" => "when, as a share of the trial's tokens, such as 0.4",
+        "at" => "when, as a share of the trial's tokens, such as 0.4 (or at_compute: of its FLOPs)",
         "grow_between" => {
             "first and last place as shares of the trial's tokens, such as [0.1, 0.5]"
         }
