@@ -41,25 +41,7 @@ impl Sweep {
         draw: (usize, usize),
     ) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, draw)?;
-        let length = match self.spec.training.match_budget {
-            Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
-            Budget::Flops => Length::Flops(self.control_flops()),
-        };
-        let mut phases = sampled.phases(length);
-        let exact: f64 = phases.iter().sum();
-        if exact <= 0.0 {
-            let allowed = "its operators alone spend more than the whole budget: let them learn for \
-                           fewer steps";
-            return bad(&format!("compute of {}", strategy.name), "too much", allowed);
-        }
-        if phases.iter().any(|tokens| *tokens < 0.0) {
-            let allowed = "its operator spends more than the share of the compute from there to the \
-                           next place: leave more room";
-            return bad(&format!("at_compute of {}", strategy.name), "too late", allowed);
-        }
-        let nominal = (sampled.flops(&phases), exact);
-        let tokens = self.budget(&strategy.name, exact)?;
-        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        let (phases, tokens, nominal) = self.lengths(&strategy.name, &sampled)?;
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(&phases, tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
@@ -88,6 +70,34 @@ impl Sweep {
             replicate,
             continues,
         })
+    }
+
+    /// Tokens of the phases of a way, of all of them in whole steps, and its nominal budget.
+    fn lengths(
+        &self,
+        name: &str,
+        sampled: &Sampled,
+    ) -> Result<(Vec<f64>, u64, (f64, f64)), SweepError> {
+        let length = match self.spec.training.match_budget {
+            Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
+            Budget::Flops => Length::Flops(self.control_flops()),
+        };
+        let mut phases = sampled.phases(length);
+        let exact: f64 = phases.iter().sum();
+        if exact <= 0.0 {
+            let allowed = "its operators alone spend more than the whole budget: let them learn for \
+                           fewer steps";
+            return bad(&format!("compute of {name}"), "too much", allowed);
+        }
+        if phases.iter().any(|tokens| *tokens < 0.0) {
+            let allowed = "its operator spends more than the share of the compute from there to the \
+                           next place: leave more room";
+            return bad(&format!("at_compute of {name}"), "too late", allowed);
+        }
+        let nominal = (sampled.flops(&phases), exact);
+        let tokens = self.budget(name, exact)?;
+        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        Ok((phases, tokens, nominal))
     }
 
     pub(super) fn sample(
