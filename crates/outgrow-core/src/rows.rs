@@ -31,6 +31,8 @@ pub struct TrialRow {
     pub learning_rate: f64,
     /// The point of the sweep's grid beside that; empty without a grid.
     pub setting: String,
+    /// Of the sweep's frontier, in its unit, at whose end it stands; none without a frontier.
+    pub budget: Option<f64>,
     /// Names what it grows by: equal plans have equal names.
     pub plan_id: String,
     /// What happens at growth beside that.

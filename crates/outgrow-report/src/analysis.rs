@@ -20,6 +20,7 @@ use crate::{
     input::Input,
     jump::{Jump, jumps},
     names::names,
+    own_budget::at_own_budget,
     plans::{Plan, plans},
     runs::Runs,
     strategy::{Role, Strategy},
@@ -92,9 +93,10 @@ impl Analysis {
     /// # Errors
     /// If no trial has an evaluation yet.
     pub fn new(input: &Input) -> Result<Self, ReportError> {
-        let runs = Runs::new(input);
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
+        let input = &*at_own_budget(input);
+        let runs = Runs::new(input);
         let names = names(input);
         let arm = |name: &&str| Strategy::new(input, &runs, [*name, names[*name].as_str()]);
         let mut strategies: Vec<Strategy> = in_order(input).iter().filter_map(arm).collect();

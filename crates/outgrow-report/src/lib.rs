@@ -22,6 +22,7 @@ mod latex;
 mod markdown;
 mod names;
 mod numbers;
+mod own_budget;
 mod pair;
 mod pair_files;
 mod plans;
@@ -45,6 +46,7 @@ pub use self::{
     input::Input,
     interval::Interval,
     jump::Jump,
+    own_budget::own_budget,
     pair::{Pair, PairArm, Side, setting_lines},
     pair_files::files as pair_files,
     provenance::digest,

@@ -154,7 +154,7 @@ impl Role {
         match kind {
             "from_scratch" => Role::Control,
             "from_scratch_annealed" => Role::Annealed,
-            "fixed_size" => Role::FixedSize,
+            "fixed_size" | "born" => Role::FixedSize,
             _ => Role::Grown,
         }
     }

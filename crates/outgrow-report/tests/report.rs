@@ -733,3 +733,44 @@ fn two_sweeps_are_put_beside_each_other() {
     assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
     assert!(pair.to_string().contains("no seed in common"));
 }
+
+/// Born sizes, and ends at other budgets than that of `training.tokens`, are no part of what is
+/// compared with the target.
+#[test]
+fn a_frontier_changes_no_other_number() {
+    let plain = input(&[("grown", 0.2)]);
+    let mut made = plain.clone();
+    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
+                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
+                 strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
+                 frontier = { strategies_at = [10, 20], budgets = [10, 20, 40] }"
+        .into();
+    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
+    for (strategy, kind, budget) in [
+        ("grown", "random", 10.0),
+        ("from_scratch", "from_scratch", 10.0),
+        ("born_3", "born", 20.0),
+    ] {
+        let own = plain.trials.iter().filter(|trial| trial.kind == kind || kind == "born");
+        let more: Vec<TrialRow> = own
+            .map(|trial| TrialRow {
+                trial: format!("{}-{strategy}-{budget}", trial.trial),
+                strategy: strategy.into(),
+                kind: kind.into(),
+                budget: Some(budget),
+                ..trial.clone()
+            })
+            .collect();
+        for trial in &more {
+            curve(&trial.trial, 0, 0.9, 40, &mut made.curves);
+        }
+        made.trials.extend(more);
+    }
+    let told = |input: &Input| {
+        let analysis = Analysis::new(input).expect("an analysis");
+        let mut told = serde_json::to_value(&analysis).expect("plain data");
+        told["states"].take();
+        told
+    };
+    assert_eq!(told(&made), told(&plain));
+}

@@ -28,7 +28,7 @@ impl Store {
         let mut tx = self.read().await?;
         refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
         let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, \
-                      t.definition, m.setting
+                      t.definition, m.setting, m.budget
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY \
              m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
@@ -75,6 +75,7 @@ fn trial_row(row: &Row) -> Result<(TrialRow, NewLayers), StoreError> {
         tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
         setting: row.get(8)?,
+        budget: row.get(9)?,
         plan_id: trial.plan.id(),
         policy: trial.policy().clone(),
         phases: trial.plan.phases(),

@@ -2,7 +2,9 @@
 
 mod advice;
 mod disk;
+mod frontier;
 mod known;
+mod passes;
 mod stages;
 mod tree;
 mod words;
@@ -24,7 +26,7 @@ use outgrow_store::TrialProgress;
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
-pub use self::{disk::DiskUse, tree::Branch};
+pub use self::{disk::DiskUse, frontier::FrontierCost, passes::Passes, tree::Branch};
 use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 
 /// A sweep, its text and its trials. As JSON: every trial with its plan.
@@ -56,7 +58,7 @@ pub struct StrategyCost {
 /// What a sweep costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// How many trials; equal plans that were drawn twice are one.
+    /// How many trials; plans that are equal, and controls that are a size of the frontier, are one.
     pub trials: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
@@ -124,7 +126,7 @@ impl Plan {
                 [from, to]
             },
             tokens: extremes(own.iter().map(|member| member.trial.settings.tokens)),
-            train_flops: own.iter().map(flops).sum(),
+            train_flops: own.iter().map(charged).sum(),
         })
         .collect()
     }
@@ -140,7 +142,7 @@ impl Plan {
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
             trials: all.len(),
-            train_flops: all.iter().map(|(member, _)| flops(member)).sum(),
+            train_flops: all.iter().map(|(member, _)| charged(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
             complete: 0,
@@ -164,7 +166,7 @@ impl Plan {
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
     fn shared_prefixes(&self) -> Vec<Begun<'_>> {
-        begun(&self.members)
+        begun(in_order(&self.members))
     }
 }
 
@@ -172,8 +174,7 @@ impl Plan {
 type Begun<'a> = (&'a Member, Option<SharedPrefix>);
 
 /// Trials in the order in which they are taken, each once.
-fn begun(members: &[Member]) -> Vec<Begun<'_>> {
-    let mut members = in_order(members);
+fn begun(mut members: Vec<&Member>) -> Vec<Begun<'_>> {
     let mut known = HashSet::new();
     members.retain(|member| known.insert(member.trial.id()));
     let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
@@ -215,7 +216,7 @@ fn evaluations(trial: &Trial) -> f64 {
     flops.sum()
 }
 
-fn flops(Member { trial, .. }: &Member) -> f64 {
+fn charged(Member { trial, .. }: &Member) -> f64 {
     trial.plan.train_flops(trial.settings.tokens) as f64
 }
 
@@ -231,6 +232,8 @@ struct Answer<'a> {
     text: &'a Summary,
     resolved: String,
     cost: Cost,
+    frontier: Option<FrontierCost>,
+    passes: Passes,
     flops_per_second: Option<f64>,
     trials: Vec<PlannedTrial<'a>>,
 }
@@ -244,9 +247,11 @@ struct PlannedTrial<'a> {
     replicate: usize,
     learning_rate: f64,
     setting: &'a str,
+    budget: Option<f64>,
     seed: u64,
     state: Option<TrialState>,
     tokens: u64,
+    passes: f64,
     train_flops: u128,
     initial: &'a Architecture,
     target: &'a Architecture,
@@ -263,29 +268,35 @@ impl Serialize for Plan {
             text: &self.text,
             resolved: self.sweep.resolved(),
             cost: self.cost(),
+            frontier: self.frontier(),
+            passes: self.passes(),
             flops_per_second: self.flops_per_second(),
-            trials: self.members.iter().map(|member| planned(member, &self.known)).collect(),
+            trials: self.members.iter().map(|member| self.planned(member)).collect(),
         }
         .serialize(serializer)
     }
 }
 
-fn planned<'a>(member: &'a Member, known: &Known) -> PlannedTrial<'a> {
-    let Trial { plan, settings, seed } = &member.trial;
-    PlannedTrial {
-        trial: member.trial.id(),
-        strategy: &member.strategy,
-        kind: member.kind,
-        plan: member.plan,
-        replicate: member.replicate,
-        learning_rate: settings.training.learning_rate,
-        setting: &member.setting,
-        seed: *seed,
-        state: known.progress(&member.trial).map(|progress| progress.state),
-        tokens: settings.tokens,
-        train_flops: plan.train_flops(settings.tokens),
-        initial: plan.initial(),
-        target: plan.target(),
-        stages: plan.stages(),
+impl Plan {
+    fn planned<'a>(&self, member: &'a Member) -> PlannedTrial<'a> {
+        let Trial { plan, settings, seed } = &member.trial;
+        PlannedTrial {
+            trial: member.trial.id(),
+            strategy: &member.strategy,
+            kind: member.kind,
+            plan: member.plan,
+            replicate: member.replicate,
+            learning_rate: settings.training.learning_rate,
+            setting: &member.setting,
+            budget: member.budget,
+            seed: *seed,
+            state: self.known.progress(&member.trial).map(|progress| progress.state),
+            tokens: settings.tokens,
+            passes: member.passes(self.text_tokens()),
+            train_flops: plan.train_flops(settings.tokens),
+            initial: plan.initial(),
+            target: plan.target(),
+            stages: plan.stages(),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod export;
 mod faults;
 mod fetch;
 mod flops;
+mod frontier;
 mod help;
 mod hub;
 mod models_out;

@@ -20,6 +20,8 @@ pub(super) struct Arm {
     pub number: usize,
     /// Which point of the strategy's own fields of the grid; empty without such.
     pub setting: String,
+    /// Of a frontier, in its unit; none without one.
+    pub budget: Option<f64>,
     pub plan: GrowthPlan,
     pub tokens: u64,
     /// FLOPs and tokens as the budget asks for them, before they are rounded to whole steps.
@@ -56,13 +58,14 @@ impl Sweep {
         let continues =
             strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
-        let setting = String::new();
+        let (setting, budget) = (String::new(), None);
         let (number, replicate) = (draw.1, None);
         Ok(Arm {
             strategy,
             kind,
             number,
             setting,
+            budget,
             plan,
             tokens,
             nominal,

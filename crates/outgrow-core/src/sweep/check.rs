@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     error::{SweepError, at_least_one, at_most, bad, positive, share, shown},
     form::ModelSpec,
+    frontier::FrontierSpec,
     names, policy,
     sizes::SizesSpec,
     spec::{
@@ -136,6 +137,7 @@ impl SweepSpec {
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
         self.controls.check()?;
+        self.frontier.as_ref().map_or(Ok(()), FrontierSpec::check)?;
         self.grid.check()?;
         let plans = |strategy: &StrategySpec| {
             (strategy.strategy.plans() as u128)
@@ -160,7 +162,10 @@ impl SweepSpec {
     /// Refuses what would not fit the memory: every trial holds the sizes that it grows through.
     pub(super) fn check_extent(&self, target: &Architecture) -> Result<(), SweepError> {
         let heads = target.n_heads() as u128;
-        let each = (self.rates().len() as u128).saturating_mul(self.replicates as u128);
+        let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());
+        let each = (self.rates().len() as u128)
+            .saturating_mul(self.replicates as u128)
+            .saturating_mul(budgets.map_or(1, Vec::len) as u128);
         let mut all = 0_u128;
         for StrategySpec { name, strategy, .. } in &self.strategies {
             let (trials, sizes) =

@@ -4,6 +4,7 @@
 mod defaults;
 mod missing;
 mod place;
+mod tokens;
 
 use std::path::Path;
 
@@ -150,11 +151,27 @@ impl Draft {
         Ok(())
     }
 
-    /// What it means, with every default filled in; a sweep without a name is called `name`.
-    ///
-    /// # Errors
-    /// If fields are missing, unknown or of a wrong type.
-    pub fn spec(&self, name: Option<&str>) -> Result<SweepSpec, SweepError> {
+    /// The tokenizer that must be read before [`Draft::spec`]: where `training.tokens` follow from
+    /// the budgets of a frontier, and these from the size of the target.
+    pub fn tokenizer_first(&self) -> Option<String> {
+        let said = self.merged(None).ok()?;
+        let lacks = |way: &[&str]| defaults::at(&said, way).is_none();
+        let needed = !lacks(&["frontier"])
+            && lacks(&["training", "tokens"])
+            && lacks(&["data", "vocab_size"]);
+        let tokenizer = defaults::at(&said, &["data", "tokenizer"])?;
+        tokenizer.as_str().filter(|_| needed).map(str::to_owned)
+    }
+
+    /// How many tokens the tokenizer knows, for a file that does not say it.
+    pub fn set_vocab_size(&mut self, known: usize) {
+        let data = Table::from_iter([("vocab_size".to_owned(), Value::Integer(known as i64))]);
+        let table = Table::from_iter([("data".to_owned(), data.into())]);
+        self.layers.insert(0, Layer { origin: String::new(), text: String::new(), table });
+    }
+
+    /// All layers in one.
+    fn merged(&self, name: Option<&str>) -> Result<Table, SweepError> {
         let mut said = Table::new();
         if let Some(name) = name {
             said.insert("name".into(), name.into());
@@ -162,12 +179,22 @@ impl Draft {
         for Layer { table, origin, .. } in &self.layers {
             merge_tables(&mut said, table.clone()).map_err(|why| misplaced(origin, why))?;
         }
+        Ok(said)
+    }
+
+    /// What it means, with every default filled in; a sweep without a name is called `name`.
+    ///
+    /// # Errors
+    /// If fields are missing, unknown or of a wrong type.
+    pub fn spec(&self, name: Option<&str>) -> Result<SweepSpec, SweepError> {
+        let mut said = self.merged(name)?;
         said.remove("extends");
         self.refuse_hidden()?;
         if let Some(renamed) = renamed::find(&said) {
             return Err(renamed);
         }
         said.iter_mut().for_each(|(_, value)| make_whole(value));
+        tokens::fill(&mut said);
         let all = defaults::fill(said).map_err(|why| misplaced("", why))?;
         let parsed = serde_path_to_error::deserialize(Value::Table(all.clone()));
         match (parsed, missing::refuse(&all)) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     form::ModelSpec,
+    frontier::FrontierSpec,
     grid::Grid,
     policy::OwnPolicy,
     schedule::LearningRateSchedule,
@@ -39,6 +40,9 @@ pub struct SweepSpec {
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
     pub controls: ControlsSpec,
+    /// Every size that a model can be born with, at the end of a schedule of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<FrontierSpec>,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
     /// Fields with several values: every strategy and every control is trained at each point.
@@ -206,7 +210,8 @@ pub struct ControlsSpec {
     /// The same with the compute of each growing strategy, its schedule annealed to that budget.
     pub same_compute: bool,
     /// So many sizes between the initial and the target one that never grow, with the compute of
-    /// each growing strategy; one where it is left out, none if layers or heads differ.
+    /// each growing strategy; one where it is left out, none if layers or heads differ,
+    /// or beside a frontier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_sizes: Option<usize>,
 }

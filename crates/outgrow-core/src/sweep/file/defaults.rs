@@ -14,6 +14,9 @@ const VALIDATION: f64 = 0.05;
 const FEWEST_EVALUATED: u64 = 4096;
 const MOST_EVALUATED: u64 = 16_384;
 
+/// Sizes of a frontier: one below the initial, one above the target, three between.
+const BORN_SIZES: i64 = 7;
+
 /// What the defaults that are shares of the tokens are computed from.
 #[derive(Clone, Copy)]
 struct Tokens {
@@ -71,6 +74,7 @@ pub(super) fn fill(said: Table) -> Result<Table, String> {
         evaluation.entry("tokens").or_insert(Value::Integer(few as i64));
     }
     fill_sizes(&mut all)?;
+    fill_frontier(&mut all);
     fill_positions(&mut all);
     drop_usual(&mut all);
     fill_strategies(&mut all, tokens)?;
@@ -178,6 +182,40 @@ fn drop_usual(all: &mut Table) {
         {
             sizes.remove("n_kv_heads");
         }
+    }
+}
+
+/// What a frontier leaves out, but for its budgets; listed sizes are those of a target, layers and
+/// heads that they leave out are its own.
+fn fill_frontier(all: &mut Table) {
+    let target = all.get("target").and_then(Value::as_table).cloned();
+    let Some(Value::Table(frontier)) = all.get_mut("frontier") else { return };
+    for (field, value) in [
+        ("unit", Value::from("tokens_per_parameter")),
+        ("allow_repeats", false.into()),
+        ("sizes", Value::Integer(BORN_SIZES)),
+    ] {
+        frontier.entry(field).or_insert(value);
+    }
+    let (Some(Value::Array(sizes)), Some(target)) = (frontier.get_mut("sizes"), target) else {
+        return;
+    };
+    for size in sizes.iter_mut().filter_map(Value::as_table_mut) {
+        if size.contains_key("layers") || target.contains_key("layers") {
+            continue;
+        }
+        let has_heads = size.contains_key("n_heads");
+        let from_target = |size: &mut Table, fields: &[&str]| {
+            for (field, value) in target.iter().filter(|(field, _)| fields.contains(&&***field)) {
+                size.entry(field).or_insert_with(|| value.clone());
+            }
+        };
+        from_target(size, &["n_layers", "n_heads"]);
+        if !has_heads {
+            from_target(size, &["n_kv_heads"]);
+        }
+        fill_target(size);
+        from_target(size, &["d_model", "d_k", "d_v", "d_ff"]);
     }
 }
 

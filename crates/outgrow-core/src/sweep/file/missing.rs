@@ -8,7 +8,11 @@ use crate::sweep::{error::SweepError, merge::name_of, spec::StrategySpec};
 /// A field that has no default, and what to write there.
 const REQUIRED: &[(&[&str], &str)] = &[
     (&["name"], "what the sweep is called, such as \"depth-or-width\""),
-    (&["training", "tokens"], "training tokens of a model of the target size, such as 2_000_000"),
+    (
+        &["training", "tokens"],
+        "training tokens of a model of the target size, such as 2_000_000; or frontier.strategies_at, \
+         by which they follow",
+    ),
     (
         &["initial"],
         "where growing begins: sizes that differ from the target's, such as { n_layers = 2 }",
