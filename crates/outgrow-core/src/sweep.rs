@@ -18,9 +18,11 @@ mod grid;
 mod members;
 pub mod memory;
 mod mentions;
+mod merge;
 mod names;
 mod passes;
 mod points;
+mod policy;
 mod prefix;
 mod renamed;
 mod resolved;
@@ -41,6 +43,7 @@ pub use self::{
     frontier::{BORN, BudgetUnit, FrontierSizes, FrontierSpec, MOST_PASSES, budget_text},
     grid::Grid,
     members::{Member, label},
+    policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,
@@ -48,8 +51,8 @@ pub use self::{
     shapes::n_frontier_parameters,
     sizes::{LayerSpec, SizesSpec},
     spec::{
-        Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,
-        StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
+        About, Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec,
+        Precision, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
     },
     words::{ContrastSpec, Words},
 };

@@ -144,22 +144,22 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
                 .chain(same_tokens.then_some(tokens))
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
-        let budgets = distinct(budgets.collect(), control_tokens as f64);
+        let nominal = sweep.spec.training.tokens as f64;
+        let budgets = distinct(budgets.collect(), nominal);
         // What differs by less than a step is one training.
         let mut lengths = BTreeSet::from([control_tokens]);
         let is_new = |tokens: &f64| lengths.insert(sweep.whole_steps(tokens.round() as u64));
         let budgets: Vec<f64> = budgets.into_iter().filter(is_new).collect();
-        let percents =
-            percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
+        let percents = percents(budgets.iter().map(|tokens| 100.0 * tokens / nominal).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {
             let name = format!("{BORN}_{percent}");
             let tokens = sweep.budget(&name, *tokens)?;
             controls.push(born(sweep, name, "from_scratch_annealed", &sweep.target, tokens)?);
         }
     }
+    let of_control = sweep.control_flops();
     let budgets = strategies(&grown).into_iter().map(|(flops, _)| flops);
     let budgets = distinct(budgets.collect(), 0.0);
-    let of_control = train_flops_per_token(&sweep.target) * control_tokens as f64;
     let percents = percents(budgets.iter().map(|flops| 100.0 * flops / of_control).collect());
     for number in 1..=fixed_sizes {
         let size = between(&sweep.initial, &sweep.target, number as f64 / (fixed_sizes + 1) as f64);
@@ -179,8 +179,8 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
 fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
-        let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
-        (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
+        let sum = |of: fn(&Arm) -> f64| plans.iter().map(|arm| of(arm)).sum::<f64>() / n;
+        (sum(|arm| arm.nominal.0), sum(|arm| arm.nominal.1))
     };
     let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);
     grown.chunk_by(is_one).map(of).collect()
@@ -209,6 +209,7 @@ pub(super) fn born(
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
     let setting = String::new();
+    let nominal = (plan.train_flops(tokens) as f64, tokens as f64);
     Ok(Arm {
         strategy,
         kind,
@@ -217,7 +218,9 @@ pub(super) fn born(
         budget: None,
         plan,
         tokens,
+        nominal,
         growth,
+        replicate: None,
         continues: false,
     })
 }

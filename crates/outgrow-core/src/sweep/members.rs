@@ -10,7 +10,7 @@ use super::{
     grid::Grid,
     resolved::Sweep,
     settings::{Settings, TrainingSettings, Trial},
-    spec::{SweepSpec, TrainingSpec},
+    spec::{About, SweepSpec, TrainingSpec},
 };
 use crate::stream::derive;
 
@@ -89,7 +89,7 @@ impl Sweep {
         // Every strategy must be able to sample; one draw of each tells, and names the axis that
         // would shrink.
         for strategy in &sweep.spec.strategies {
-            sweep.sample(strategy, 0)?;
+            sweep.sample(strategy, (0, 0))?;
         }
         sweep.check_grid()?;
         sweep.spec.check_words()?;
@@ -108,10 +108,13 @@ impl Sweep {
         let mut plans = 0;
         for point in self.points()? {
             let arms = point.sweep.arms(&self.spec.grid)?;
-            plans += arms.len() as u128;
+            // Plans of single replicates are counted in the first.
+            let of_one = arms.iter().filter(|arm| arm.replicate.is_none_or(|own| own == 0));
+            plans += of_one.count() as u128;
             self.spec.check_trials(plans, "plans and controls")?;
             for arm in &arms {
                 point.sweep.check_warmup(arm)?;
+                check_rewarming(arm)?;
                 for rate in self.spec.rates() {
                     let first = point.sweep.member(arm, rate, 0, data).trial;
                     // A choice that changes nothing of this plan makes no further trial; one that
@@ -130,7 +133,8 @@ impl Sweep {
                     }
                     let setting = own.3.clone();
                     seen.insert(own, first);
-                    let replicates = 0..self.spec.replicates;
+                    let all = 0..self.spec.replicates;
+                    let replicates = arm.replicate.map_or(all, |own| own..own + 1);
                     members.extend(replicates.map(|replicate| {
                         let member = point.sweep.member(arm, rate, replicate, data);
                         Member { setting: setting.clone(), ..member }
@@ -138,6 +142,8 @@ impl Sweep {
                 }
             }
         }
+        let names = members.iter().map(|member| member.strategy.as_str()).collect();
+        self.spec.check_contrasts(&names)?;
         Ok(by_strategy(members))
     }
 
@@ -157,9 +163,16 @@ impl Sweep {
         let mut arms = vec![];
         for strategy in &self.spec.strategies {
             for own in self.own_points(strategy, grid)? {
-                for number in 0..own.strategy.strategy.plans() {
-                    let arm = self.arm(&own.strategy, number)?;
-                    arms.push(Arm { setting: own.setting(), ..arm });
+                let (plans, setting) = (own.strategy.strategy.plans(), own.setting());
+                let replicates = match own.strategy.about {
+                    Some(About::Rule) => self.spec.replicates,
+                    _ => 1,
+                };
+                for number in 0..plans * replicates {
+                    let (replicate, setting) = (number / plans, setting.clone());
+                    let arm = self.arm(&own.strategy, (replicate, number % plans))?;
+                    let replicate = (replicates > 1).then_some(replicate);
+                    arms.push(Arm { setting, replicate, number, ..arm });
                 }
             }
         }
@@ -204,6 +217,16 @@ impl Sweep {
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
+}
+
+/// Refuses a re-warming that a trial never comes out of.
+fn check_rewarming(arm: &Arm) -> Result<(), SweepError> {
+    let tokens = arm.growth.learning_rate.tokens();
+    if arm.plan.stages().is_empty() || tokens < arm.tokens {
+        return Ok(());
+    }
+    let allowed = format!("{} trains {} tokens only: it must be fewer", arm.strategy, arm.tokens);
+    bad("training.growth.learning_rate.tokens", tokens, &allowed)
 }
 
 /// The trials strategy by strategy, in the order in which these come first.

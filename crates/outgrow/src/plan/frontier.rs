@@ -6,7 +6,7 @@ use outgrow_core::{
 };
 use serde::Serialize;
 
-use super::{Plan, begun, saved, total};
+use super::{Plan, begun, charged, saved};
 use crate::readable::{count, duration, flops, table};
 
 /// Born sizes, budgets, and what all trials of them cost.
@@ -63,7 +63,7 @@ impl Plan {
         born.retain(|member| member.kind == BORN);
         let trials = born.len();
         let born = begun(born);
-        let charged_flops = total(born.iter().map(|(member, _)| *member));
+        let charged_flops = born.iter().map(|(member, _)| charged(member)).sum();
         let at = frontier.strategies_at.clone().unwrap_or_default();
         let budget = |BornBudget { budget, tokens, train_flops }: BornBudget| PlannedBudget {
             has_strategies: at.contains(&budget),
