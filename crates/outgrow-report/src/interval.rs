@@ -38,22 +38,17 @@ impl Interval {
         Some(Self { mean, bounds, n })
     }
 
-    /// The difference of two means of seeds that are not the same, with Welch's interval; `n` is the
-    /// smaller number of seeds.
-    pub fn between(values: &[f64], base: &[f64]) -> Option<Self> {
+    /// The difference of two means of seeds that are not the same, with Welch's interval that
+    /// misses it with this probability; `n` is the smaller number of seeds.
+    pub fn between(values: &[f64], base: &[f64], level: f64) -> Option<Self> {
         let n = values.len().min(base.len());
         if n == 0 {
             return None;
         }
-        let [own, other] = [values, base].map(mean_and_variance);
-        let mean = own.0 - other.0;
-        let (a, b) = (own.1 / values.len() as f64, other.1 / base.len() as f64);
-        let bounds = (n > 1).then(|| {
-            let of = |part: f64, n: usize| part * part / (n as f64 - 1.0);
-            let freedom = (a + b).powi(2) / (of(a, values.len()) + of(b, base.len()));
-            let freedom = if freedom.is_finite() { freedom } else { n as f64 - 1.0 };
+        let mean = mean_and_variance(values).0 - mean_and_variance(base).0;
+        let bounds = welch(values, base).map(|[error, freedom]| {
             let student = StudentsT::new(0.0, 1.0, freedom).expect("positive freedom");
-            let half = student.inverse_cdf(0.975) * (a + b).sqrt();
+            let half = student.inverse_cdf(1.0 - level / 2.0) * error;
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })
@@ -96,6 +91,30 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
 
 fn student(freedom: usize) -> StudentsT {
     StudentsT::new(0.0, 1.0, freedom as f64).expect("positive freedom")
+}
+
+/// The standard error of the difference of two means and its degrees of freedom (Welch); none where
+/// either has fewer than two values.
+fn welch(values: &[f64], base: &[f64]) -> Option<[f64; 2]> {
+    if values.len().min(base.len()) < 2 {
+        return None;
+    }
+    let [a, b] = [values, base].map(|all| mean_and_variance(all).1 / all.len() as f64);
+    let of = |part: f64, n: usize| part * part / (n as f64 - 1.0);
+    let freedom = (a + b).powi(2) / (of(a, values.len()) + of(b, base.len()));
+    let least = values.len().min(base.len()) as f64 - 1.0;
+    Some([(a + b).sqrt(), if freedom.is_finite() { freedom } else { least }])
+}
+
+/// The two-sided p-value of Welch's test of two means; none where either has fewer than two values.
+pub fn p_between(values: &[f64], base: &[f64]) -> Option<f64> {
+    let [error, freedom] = welch(values, base)?;
+    let mean = mean_and_variance(values).0 - mean_and_variance(base).0;
+    if error == 0.0 {
+        return Some(if mean == 0.0 { 1.0 } else { 0.0 });
+    }
+    let student = StudentsT::new(0.0, 1.0, freedom).expect("positive freedom");
+    Some(2.0 * (1.0 - student.cdf(mean.abs() / error)))
 }
 
 /// The two-sided p-value of a t-test of the mean against zero; none for fewer than two values.
@@ -172,14 +191,18 @@ mod tests {
         assert_eq!(Interval::of(&[5.0]).expect("one value").bounds, None);
         assert_eq!(Interval::of(&[]), None);
         // Welch: means 2 and 5, variances 1 and 4, n 3 and 3; freedom 2.941, t 3.22.
-        let [low, high] = Interval::between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0])
+        let [low, high] = Interval::between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0], 0.05)
             .and_then(|interval| interval.bounds)
             .expect("more than one");
         assert!(
             (low + high + 6.0).abs() < 1e-9 && (high - low - 8.31).abs() < 0.02,
             "{low} {high}"
         );
-        assert_eq!(Interval::between(&[1.0], &[2.0, 3.0]).expect("some").bounds, None);
+        assert_eq!(Interval::between(&[1.0], &[2.0, 3.0], 0.05).expect("some").bounds, None);
+        // t = −3/√(1/3 + 4/3) = −2.324 with 2.941 degrees of freedom: p = 0.104.
+        let p = p_between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0]).expect("three each");
+        assert!((p - 0.104).abs() < 1e-3, "{p}");
+        assert_eq!(p_between(&[1.0], &[2.0, 3.0]), None);
     }
 
     #[test]

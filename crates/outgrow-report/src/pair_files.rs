@@ -77,7 +77,10 @@ fn arms(pair: &Pair) -> Table {
             "over the seeds that both have, paired, its interval and p-value corrected for the \
              number of arms (Holm)"
         }
-        false => "not paired, for they have no seed in common",
+        false => {
+            "not paired, for they have no seed in common (n: seeds in A and in B), its interval and \
+             p-value (Welch) corrected for the number of arms (Holm)"
+        }
     };
     let caption = format!(
         "Final validation loss (nats per token) of the arms of two sweeps, each at the best of its \
@@ -103,13 +106,13 @@ fn row(arm: &PairArm) -> Vec<Cell> {
     };
     let [flops_a, flops_b] = sides(&flops);
     let difference = arm.difference();
-    let p = arm.paired.as_ref().and_then(|tested| tested.p_corrected);
+    let p = arm.tested().and_then(|tested| tested.p_corrected);
     vec![
         Cell::Name([arm.strategy.clone(), arm.shown.clone()]),
         loss_a,
         loss_b,
         number(difference, 3),
-        difference.map_or(Cell::Missing, |difference| difference.n.to_string().into()),
+        arm.n().map_or(Cell::Missing, Cell::Text),
         p.map_or(Cell::Missing, |p| p_text(p).into()),
         rate_a,
         rate_b,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::interval::{Interval, holm, p_value};
+use crate::interval::{Interval, holm, p_between, p_value};
 
 /// How often a difference may be called one where there is none.
 const LEVEL: f64 = 0.05;
 
-/// A mean of paired differences with its test against zero.
+/// A mean of paired differences, or a difference of two means of other seeds, with its test against
+/// zero.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tested {
     /// With its 95 % interval, as if it were the only one.
@@ -22,6 +23,9 @@ pub struct Tested {
     pub p_corrected: Option<f64>,
     #[serde(skip)]
     values: Vec<f64>,
+    /// Values that the mean of is subtracted, where they are not of the same seeds.
+    #[serde(skip)]
+    base: Option<Vec<f64>>,
 }
 
 impl Tested {
@@ -30,7 +34,24 @@ impl Tested {
         let values: Vec<f64> = by_seed.values().copied().collect();
         let value = Interval::of(&values)?;
         let p = p_value(&values);
-        Some(Self { value, corrected: value, p, p_corrected: p, values })
+        Some(Self { value, corrected: value, p, p_corrected: p, values, base: None })
+    }
+
+    /// The difference of two means of seeds that are not the same (Welch's test); none where one
+    /// side has none. Nothing is corrected yet.
+    pub fn between(by_seed: &BTreeMap<usize, f64>, base: &BTreeMap<usize, f64>) -> Option<Self> {
+        let [values, base] = [by_seed, base].map(|all| all.values().copied().collect::<Vec<_>>());
+        let value = Interval::between(&values, &base, LEVEL)?;
+        let p = p_between(&values, &base);
+        Some(Self { value, corrected: value, p, p_corrected: p, values, base: Some(base) })
+    }
+
+    /// Its interval that misses the truth with this probability.
+    fn at(&self, level: f64) -> Option<Interval> {
+        match &self.base {
+            None => Interval::at(&self.values, level),
+            Some(base) => Interval::between(&self.values, base, level),
+        }
     }
 
     /// The differences, one a seed.
@@ -53,7 +74,7 @@ pub fn correct<'a>(family: impl Iterator<Item = &'a mut Tested>) {
         family.iter_mut().zip(holm(&p).into_iter().zip(levels(&p)))
     {
         tested.p_corrected = Some(p_corrected);
-        tested.corrected = Interval::at(&tested.values, level).unwrap_or(tested.value);
+        tested.corrected = tested.at(level).unwrap_or(tested.value);
     }
 }
 

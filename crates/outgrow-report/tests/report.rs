@@ -733,3 +733,33 @@ fn two_sweeps_are_put_beside_each_other() {
     assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
     assert!(pair.to_string().contains("no seed in common"));
 }
+
+#[test]
+fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
+    let names: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
+    let of = |saving: f64| {
+        let mut made = input(&names.iter().map(|name| (name.as_str(), saving)).collect::<Vec<_>>());
+        // Seeds that differ little, so that one arm alone would be told apart.
+        for row in &mut made.curves {
+            let seed =
+                f64::from(row.trial.chars().last().and_then(|c| c.to_digit(10)).unwrap_or(0));
+            row.val_loss = row.val_loss.map(|loss| loss - 0.07 * seed);
+        }
+        made
+    };
+    let (a, mut b) = (of(0.3), of(0.04));
+    b.sweep = "other".into();
+    b.trials.iter_mut().for_each(|trial| trial.seed += 50);
+    b.trials.retain(|trial| trial.replicate > 0);
+    let pair = Pair::new(&a, &b).expect("a comparison");
+    let arm = pair.arms[1].unpaired.as_ref().expect("a test");
+    let [p, corrected] = [arm.p, arm.p_corrected].map(|p| p.expect("two seeds each"));
+    assert!(p < 0.05 && corrected > 0.05, "{arm:?}");
+    let text = pair.to_string();
+    let line = text.lines().find(|line| line.starts_with("s0 ")).expect("the arm");
+    assert!(line.contains("3 and 2") && line.ends_with("no clear difference"), "{line}");
+    let files = pair_files(&pair).expect("files");
+    let (_, table) = files.iter().find(|(path, _)| path == "tables/arms.csv").expect("a table");
+    let table = String::from_utf8_lossy(table);
+    assert!(table.contains("3 and 2") && table.contains(&format!("{corrected:.3}")), "{table}");
+}

@@ -20,7 +20,7 @@ impl Pair {
             ),
             (true, false) => Some(
                 "The two have no seed in common, so differences are not paired (Welch's \
-                 interval): the same `seed` in both files makes them sharper.",
+                 test): the same `seed` in both files makes them sharper.",
             ),
             (true, true) => None,
         }
@@ -95,18 +95,15 @@ fn row(arm: &PairArm) -> Vec<String> {
         bounds.map_or_else(dash, |[low, high]| {
             format!("[{}, {}]", signed_loss(low), signed_loss(high))
         }),
-        difference.map_or_else(dash, |difference| difference.n.to_string()),
+        arm.n().unwrap_or_else(dash),
         verdict(arm).into(),
     ]
 }
 
 fn verdict(arm: &PairArm) -> &'static str {
-    let Some(difference) = arm.difference() else { return "in one only" };
-    let is_clear = arm
-        .paired
-        .as_ref()
-        .map_or_else(|| difference.excludes_zero(), crate::tested::Tested::is_significant);
-    match (is_clear, difference.mean > 0.0) {
+    let Some(tested) = arm.tested() else { return "in one only" };
+    let difference = tested.corrected;
+    match (tested.is_significant(), difference.mean > 0.0) {
         _ if difference.mean == 0.0 && difference.bounds == Some([0.0, 0.0]) => "equal",
         (false, _) => "no clear difference",
         (true, true) => "B ends higher",
