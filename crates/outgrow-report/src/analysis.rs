@@ -13,11 +13,12 @@ use serde::Serialize;
 use crate::{
     ablation::{Ablation, ablations},
     clock::Clock,
-    compare::{compare, correct},
+    compare::compare,
     contrast::{Contrast, contrasts},
     error::ReportError,
     escape::visible,
     input::Input,
+    judge::{Asked, Family, judge},
     jump::{Jump, jumps},
     names::names,
     plans::{Plan, plans},
@@ -48,6 +49,8 @@ pub struct Analysis {
     pub ablations: Vec<Ablation>,
     /// Differences that were asked for.
     pub contrasts: Vec<Contrast>,
+    /// What is judged together.
+    pub families: Vec<Family>,
     /// Strategies whose loss jumps after growth.
     pub jumps: Vec<Jump>,
     /// Whether times can be compared.
@@ -103,14 +106,23 @@ impl Analysis {
         }
         strategies.sort_by_key(|strategy| strategy.role != Role::Control);
         let control = compare_all(&mut strategies);
+        let mut ablations = ablations(&strategies);
+        let mut contrasts = contrasts(&input.words.contrasts, &strategies);
+        let asked = Asked {
+            strategies: &mut strategies,
+            contrasts: &mut contrasts,
+            ablations: &mut ablations,
+        };
+        let families = judge(asked, control.as_deref().unwrap_or_default(), &names);
         Ok(Self {
             sweep: input.sweep.clone(),
             notes: input.words.notes.clone(),
             tags: input.words.tags.clone(),
             plans: plans(input, &names),
             names,
-            ablations: ablations(&strategies),
-            contrasts: contrasts(&input.words.contrasts, &strategies),
+            ablations,
+            contrasts,
+            families,
             jumps: jumps(&strategies),
             clock: Clock::of(input),
             strategies,
@@ -201,7 +213,6 @@ fn compare_all(strategies: &mut [Strategy]) -> Option<String> {
     for strategy in strategies.iter_mut().filter(|s| s.role != Role::Control) {
         strategy.comparison = Some(compare(strategy, &control, &all));
     }
-    correct(strategies);
     Some(control.name)
 }
 

@@ -131,10 +131,10 @@ pub fn p_value(values: &[f64]) -> Option<f64> {
     Some(2.0 * (1.0 - student(n - 1).cdf(t)))
 }
 
-/// With how many seeds a two-sided t-test at the 5 % level would find a mean of this size, with
-/// this spread, with 80 % power; none for fewer than two values, or where it would take more
+/// With how many seeds a two-sided t-test at this level would find a mean of this size, with this
+/// spread, with 80 % power; none for fewer than two values, or where it would take more
 /// than a thousand.
-pub fn seeds_needed(values: &[f64]) -> Option<usize> {
+pub fn seeds_needed(values: &[f64], level: f64) -> Option<usize> {
     if values.len() < 2 {
         return None;
     }
@@ -142,7 +142,7 @@ pub fn seeds_needed(values: &[f64]) -> Option<usize> {
     let effect = mean.abs() / variance.sqrt();
     (2..=1000).find(|&n| {
         let t = student(n - 1);
-        effect * (n as f64).sqrt() >= t.inverse_cdf(0.975) + t.inverse_cdf(0.8)
+        effect * (n as f64).sqrt() >= t.inverse_cdf(1.0 - level / 2.0) + t.inverse_cdf(0.8)
     })
 }
 
@@ -174,8 +174,9 @@ mod tests {
         assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02]);
         // An effect of one standard deviation takes about ten seeds, one of a tenth about eight
         // hundred.
-        assert!((10..=12).contains(&seeds_needed(&[0.0, 1.0, 2.0]).expect("some")));
-        assert_eq!(seeds_needed(&[-1.0, 1.0]), None);
+        assert!((10..=12).contains(&seeds_needed(&[0.0, 1.0, 2.0], 0.05).expect("some")));
+        assert!(seeds_needed(&[0.0, 1.0, 2.0], 0.005) > seeds_needed(&[0.0, 1.0, 2.0], 0.05));
+        assert_eq!(seeds_needed(&[-1.0, 1.0], 0.05), None);
     }
 
     #[test]

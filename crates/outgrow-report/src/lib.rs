@@ -17,6 +17,7 @@ pub mod escape;
 mod figures;
 mod input;
 mod interval;
+mod judge;
 mod jump;
 mod latex;
 mod markdown;
@@ -44,6 +45,7 @@ pub use self::{
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,
+    judge::Family,
     jump::Jump,
     pair::{Pair, PairArm, Side, setting_lines},
     pair_files::files as pair_files,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     analysis::Analysis,
     compare::paired,
+    comparison::Comparison,
     error::ReportError,
     input::Input,
     interval::Interval,
@@ -169,7 +170,7 @@ fn side(strategy: &Strategy) -> Side {
         learning_rate: strategy.learning_rate,
         setting: strategy.setting.clone(),
         final_loss: strategy.final_loss,
-        saved: comparison.and_then(|comparison| comparison.compute),
+        saved: comparison.and_then(Comparison::compute_corrected),
         train_flops: strategy.train_flops.map(|flops| flops.mean),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         Best::{Highest, Lowest},
         Cell, Column, Table,
     },
+    tested::Tested,
 };
 
 /// All that the sweep has rows for. Each says it where what it shows is not the whole.
@@ -34,8 +35,9 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
 }
 
 /// What the captions say of ± beside a verdict.
-const CORRECTED: &str = "± is half a 95 % interval over seeds, corrected (Holm) where there is a \
-                         p-value or a verdict: it excludes 0 exactly where p is below 5 %";
+const CORRECTED: &str = "± of a difference or a saving is half a 95 % interval over seeds, \
+                         corrected (Holm) for all that the answer names as judged together: it \
+                         excludes 0 exactly where the corrected p is below 5 %";
 
 fn name(analysis: &Analysis, name: &str) -> Cell {
     Cell::Name([name.to_owned(), analysis.shown(name).to_owned()])
@@ -45,6 +47,11 @@ fn number(interval: Option<Interval>, digits: usize) -> Cell {
     interval.map_or(Cell::Missing, |interval| {
         Cell::Number(plus_minus(&interval, digits), interval.mean)
     })
+}
+
+/// A difference of savings in points.
+fn points(tested: Option<&Tested>) -> Option<Interval> {
+    tested.map(|tested| tested.corrected.map(|saving| 100.0 * saving))
 }
 
 fn gap(gap: Option<&Gap>) -> Cell {
@@ -97,7 +104,8 @@ fn summary(analysis: &Analysis) -> Table {
     let caption = format!(
         "Arms by final validation loss (nats per token), each at the best of its learning rates. \
          Compute saved on the way to the final loss of the control, every FLOP counted; \
-         differences are paired by seed; n seeds. {CORRECTED}."
+         differences are paired by seed; n seeds. {CORRECTED}; ± of a final loss is that of each arm \
+         for itself."
     );
     let rows = strategies.iter().map(|strategy| summary_row(analysis, strategy)).collect();
     Table { name: "summary", caption, columns, rows }
@@ -114,14 +122,14 @@ fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
         strategy.seeds.to_string().into(),
         strategy.learning_rate.to_string().into(),
         number(strategy.final_loss, 3),
-        number(any.and_then(|c| c.loss_difference), 3),
+        number(any.and_then(|c| c.loss_difference.as_ref()).map(|tested| tested.corrected), 3),
         gap(any.filter(|_| strategy.role == Role::Grown).and_then(|c| c.best_fixed_size.as_ref())),
         text(strategy.train_flops.map(|flops| format!("{:.3}", flops.mean / 1e12))),
         text(comparison.map(|c| format!("{}/{}", c.reached[0], c.reached[1]))),
         saved(comparison, comparison.and_then(Comparison::compute_corrected)),
         text(comparison.and_then(Comparison::p_corrected).map(p_text)),
-        text(comparison.and_then(|c| c.seeds_needed).map(|n| n.to_string())),
-        saved(steady, steady.and_then(|c| c.wall)),
+        text(comparison.and_then(Comparison::seeds_needed).map(|n| n.to_string())),
+        saved(steady, steady.and_then(|c| c.corrected(|saving| saving.wall))),
     ]
 }
 
@@ -175,7 +183,8 @@ fn controls(analysis: &Analysis) -> Option<Table> {
 
 const POLICIES: &str = "\
     Growth policies under the same plans: differences to the first of each group, paired by seed; \
-    ± is half a 95 % interval over seeds, each for itself.";
+    ± of a difference is half a 95 % interval over seeds, corrected (Holm) for all that the answer \
+    names as judged together.";
 
 /// Strategies that differ in their policies only; none where there are none.
 fn policies(analysis: &Analysis) -> Option<Table> {
@@ -196,8 +205,8 @@ fn policies(analysis: &Analysis) -> Option<Table> {
         });
         let numbers = [
             number(row.final_loss, 3),
-            number(row.difference, 3),
-            number(row.saving_difference.map(|saving| saving.map(|v| 100.0 * v)), 1),
+            number(row.difference.as_ref().map(|tested| tested.corrected), 3),
+            number(points(row.saving_difference.as_ref()), 1),
         ];
         [name(analysis, &row.strategy)].into_iter().chain(said).chain(numbers).collect()
     };

@@ -49,7 +49,7 @@ fn a_planted_saving_is_found() {
     // averaged away, and the number is the most that can have been saved.
     assert_eq!((found("wastes_20").reached, found("wastes_20").is_censored()), ([0, 3], true));
     // Of a bound there is no test, and no number of seeds that would tell.
-    let tests = |name| (found(name).p_corrected().is_some(), found(name).seeds_needed.is_some());
+    let tests = |name| (found(name).p_corrected().is_some(), found(name).seeds_needed().is_some());
     assert_eq!([tests("saves_30"), tests("wastes_20")], [(true, true), (false, false)]);
     assert!(mean(found("wastes_20").compute).abs() < 1e-12);
     for text in [
@@ -306,7 +306,8 @@ fn policies_under_the_same_plans_are_compared_with_each_other() {
         panic!("one ablation: {:?}", made.analysis.ablations)
     };
     assert_eq!((ablation.base.as_str(), ablation.rows[1].policy[1].as_str()), ("keeps", "reset"));
-    assert!((mean(ablation.rows[1].saving_difference) - 0.1).abs() < 0.01);
+    let saving = ablation.rows[1].saving_difference.as_ref().expect("a test");
+    assert!((saving.value.mean - 0.1).abs() < 0.01);
     assert!(made.files.iter().any(|(path, _)| path == "tables/policies-single.tex"));
 }
 
@@ -762,4 +763,85 @@ fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
     let (_, table) = files.iter().find(|(path, _)| path == "tables/arms.csv").expect("a table");
     let table = String::from_utf8_lossy(table);
     assert!(table.contains("3 and 2") && table.contains(&format!("{corrected:.3}")), "{table}");
+}
+
+/// Rows whose seeds differ, and each strategy by something of its own.
+fn noisy(savings: &[(&str, f64)]) -> Input {
+    let mut made = input(savings);
+    let number = |trial: &str| savings.iter().position(|(name, _)| trial.starts_with(name));
+    for row in &mut made.curves {
+        let seed = row.trial.chars().last().and_then(|c| c.to_digit(10)).expect("a seed");
+        let place = number(&row.trial).map_or(0, |n| n as u32 + 1);
+        let off = f64::from((5 * place + 7 * seed + place * seed) % 11) / 100.0;
+        row.val_loss = row.val_loss.map(|loss| loss - off);
+    }
+    made
+}
+
+fn text(made: &Report, name: &str) -> String {
+    let (_, bytes) =
+        made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
+    String::from_utf8(bytes.clone()).expect("text")
+}
+
+/// A column of a table by the names of its first column.
+fn column(made: &Report, table: &str, head: &str) -> Vec<(String, String)> {
+    let text = text(made, &format!("tables/{table}.csv"));
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let at = rows.headers().expect("heads").iter().position(|own| own.starts_with(head));
+    let at = at.unwrap_or_else(|| panic!("{table} has no {head}: {text}"));
+    rows.records().map(|row| row.expect("CSV")).map(|row| (row[0].into(), row[at].into())).collect()
+}
+
+#[test]
+fn one_pair_has_one_verdict_everywhere() {
+    let mut made = noisy(&[("a", 0.3), ("b", 0.1), ("c", 0.2)]);
+    let pair = |a: &str, b: &str| ContrastSpec { a: a.into(), b: b.into() };
+    made.words.contrasts =
+        vec![pair("a", "b"), pair("b", "from_scratch"), pair("from_scratch", "c"), pair("b", "a")];
+    let made = report(&made).expect("a report");
+    let judged = |name: &str| strategy(&made.analysis, name).comparison.clone().expect("compared");
+    let [own, to_control, turned, again] = &made.analysis.contrasts[..] else { panic!("four") };
+    let both = |contrast: &outgrow_report::Contrast| {
+        [&contrast.loss, &contrast.saving].map(|tested| tested.clone().expect("a test"))
+    };
+    let [loss, saving] = both(to_control);
+    let b = judged("b");
+    assert_eq!(Some(&loss), b.same_flops.as_ref().map(|gap| &gap.difference));
+    assert_eq!(Some(&loss), b.same_tokens.as_ref().map(|gap| &gap.difference));
+    assert_eq!(Some(&loss), b.loss_difference.as_ref());
+    assert_eq!(Some(&saving), b.test.as_ref());
+    let c = judged("c");
+    assert_eq!(both(turned)[0], c.same_flops.expect("a gap").difference.negated());
+    assert_eq!(both(turned)[1].p_corrected, c.test.expect("a test").p_corrected);
+    assert_eq!(both(again), both(own).map(|tested| tested.negated()));
+    // Only the pair that no control is part of is judged as a contrast, and it is judged once.
+    let family = |what: &str| made.answer.families.iter().find(|family| family.what == what);
+    assert_eq!(family("contrast of final losses").map(|family| family.n), Some(1));
+    assert_eq!(family("compute saved against from scratch").map(|family| family.n), Some(3));
+    assert!(said(&made).contains("Judged together (Holm's correction): 3 × compute saved against"));
+    // All tables show the same saving.
+    let mut savings = column(&made, "summary", "compute saved");
+    savings.retain(|(name, _)| name != "from_scratch");
+    let mut other = column(&made, "conventions", "all-in");
+    savings.sort();
+    other.sort();
+    assert_eq!(savings, other);
+    let controls = column(&made, "controls", "same compute");
+    let to_control = column(&made, "summary", "vs control");
+    assert!(controls.iter().all(|cell| to_control.contains(cell)), "{controls:?} {to_control:?}");
+}
+
+#[test]
+fn seeds_are_counted_at_the_level_of_the_verdict() {
+    let names: Vec<String> = (0..8).map(|n| format!("other{n}")).collect();
+    let others = names.iter().map(|name| (name.as_str(), 0.01));
+    let many: Vec<(&str, f64)> = [("own", 0.02)].into_iter().chain(others).collect();
+    let needed = |savings: &[(&str, f64)]| {
+        let analysis = Analysis::new(&noisy(savings)).expect("an analysis");
+        let test =
+            strategy(&analysis, "own").comparison.as_ref().and_then(|c| c.loss_difference.clone());
+        test.and_then(|test| test.seeds_needed()).expect("a number")
+    };
+    assert!(needed(&many) > needed(&many[..1]), "{} {}", needed(&many), needed(&many[..1]));
 }

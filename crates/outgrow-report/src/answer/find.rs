@@ -29,6 +29,7 @@ impl Answer {
             names: analysis.names.clone(),
             fixed_sizes: analysis.fixed_sizes(),
             findings: if is_trained { findings(analysis, &grown) } else { vec![] },
+            families: analysis.families.clone(),
             contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
             jumps: analysis.jumps.clone(),
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
@@ -87,8 +88,7 @@ fn judged(comparison: &Comparison, saving: &Interval) -> Verdict {
         (true, true) => Verdict::Cheaper,
         (true, false) => Verdict::Dearer,
         (false, _) => {
-            let seeds_needed = comparison.seeds_needed.filter(|seeds| *seeds > saving.n);
-            Verdict::Unclear { seeds_needed }
+            comparison.test.as_ref().map_or(Verdict::Unclear { seeds_needed: None }, unclear)
         }
     }
 }
@@ -141,10 +141,16 @@ fn contrast(contrast: &Contrast) -> Vec<Finding> {
         .collect()
 }
 
+/// No difference that these seeds tell.
+fn unclear(difference: &Tested) -> Verdict {
+    let more = |seeds: &usize| *seeds > difference.value.n;
+    Verdict::Unclear { seeds_needed: difference.seeds_needed().filter(more) }
+}
+
 fn end(difference: &Tested) -> Verdict {
     match difference.value.mean {
         0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
-        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
+        _ if !difference.is_significant() => unclear(difference),
         mean if mean > 0.0 => Verdict::Higher,
         _ => Verdict::Lower,
     }
@@ -153,7 +159,7 @@ fn end(difference: &Tested) -> Verdict {
 fn saves(difference: &Tested) -> Verdict {
     match difference.value.mean {
         0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
-        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
+        _ if !difference.is_significant() => unclear(difference),
         mean if mean > 0.0 => Verdict::Cheaper,
         _ => Verdict::Dearer,
     }

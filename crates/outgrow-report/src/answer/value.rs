@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{analysis::Progress, interval::Interval, jump::Jump};
+use crate::{analysis::Progress, interval::Interval, judge::Family, jump::Jump};
 
 /// What a sweep says about growing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,6 +23,8 @@ pub struct Answer {
     pub fixed_sizes: usize,
     /// One for each comparison with a control; none without a final loss of the control.
     pub findings: Vec<Finding>,
+    /// What is judged together.
+    pub families: Vec<Family>,
     /// One for each contrast that was asked for and each of its quantities.
     pub contrasts: Vec<Finding>,
     /// Strategies whose loss goes up after they grew, the highest first.
@@ -102,7 +104,8 @@ pub enum Verdict {
     Dearer,
     /// Neither more nor less, as far as these seeds tell.
     Unclear {
-        /// Seeds needed to find a saving of this size with 80 % power, if more than there are.
+        /// Seeds needed to tell a difference of this size from zero with 80 % power, at the level at
+        /// which this one is judged, if more than there are.
         seeds_needed: Option<usize>,
     },
     /// Some trial did not reach the control's final loss.

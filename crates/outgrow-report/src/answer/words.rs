@@ -6,6 +6,7 @@ use super::value::{Answer, ControlState, Finding, Quantity, Verdict};
 use crate::{
     escape::visible,
     interval::Interval,
+    judge::Family,
     jump::Jump,
     numbers::{dash, percent, plus_minus, signed_loss},
 };
@@ -109,12 +110,23 @@ impl Answer {
         let method = matches!(self.control, ControlState::Trained { .. }).then(|| {
             String::from(
                 "Savings count every FLOP since the smallest model; values are means over seeds \
-                 with 95 % Student-t intervals, paired by seed and data order. Intervals and \
-                 verdicts are corrected alike, for all strategies or contrasts that are asked the \
-                 same question (Holm): an interval excludes zero exactly where the verdict says so.",
+                 with 95 % Student-t intervals, paired by seed and data order.",
             )
         });
-        limits.into_iter().chain(method).collect()
+        limits.into_iter().chain(method).chain(self.judged(say)).collect()
+    }
+
+    /// What is judged together.
+    fn judged(&self, say: Say) -> Option<String> {
+        let one = |family: &Family| format!("{} × {}", family.n, say(&family.what));
+        let all: Vec<String> = self.families.iter().map(one).collect();
+        (!all.is_empty()).then(|| {
+            format!(
+                "Judged together (Holm's correction): {}. What is asked twice is judged once; an \
+                 interval excludes zero exactly where the verdict says so.",
+                all.join("; ")
+            )
+        })
     }
 
     /// What the contrasts say, in one sentence; none where none was asked for.

@@ -31,7 +31,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Training compute saved on the way to the final validation loss of the from-scratch \
          control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % \
-         Student-t interval, for growing strategies corrected (Holm) for their number.{} At the \
+         Student-t interval, corrected (Holm) for their number.{} At the \
          right, \
          how many trials reached that loss; one that did not counts with the most that it can \
          have saved, and the mean is then \
@@ -54,10 +54,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn interval(&self) -> Option<Interval> {
-        match self.role {
-            Role::Grown => self.comparison.compute_corrected(),
-            _ => self.comparison.compute,
-        }
+        self.comparison.compute_corrected()
     }
 }
 

@@ -52,7 +52,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 /// The gap to the control whose schedule was annealed to the same compute: FLOPs, and nats.
 fn annealed(strategy: &Strategy) -> Option<(f64, Interval)> {
     let gap = strategy.comparison.as_ref()?.same_flops.as_ref()?;
-    Some((strategy.train_flops?.mean, gap.difference.value))
+    Some((strategy.train_flops?.mean, gap.difference.corrected))
 }
 
 fn marked(series: &Series, against: &str) -> Vec<Vec<String>> {
