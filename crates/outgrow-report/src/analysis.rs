@@ -19,10 +19,11 @@ use crate::{
     escape::visible,
     input::Input,
     judge::{Asked, Family, judge},
-    jump::{Jump, jumps},
+    jump::{Jump, Spike, jumps, spikes},
     names::names,
     plans::{Plan, plans},
     runs::Runs,
+    sizes::Sizes,
     strategy::{Role, Strategy},
 };
 
@@ -53,6 +54,8 @@ pub struct Analysis {
     pub families: Vec<Family>,
     /// Strategies whose loss jumps after growth.
     pub jumps: Vec<Jump>,
+    /// Other strategies of which single trials do.
+    pub spikes: Vec<Spike>,
     /// Whether times can be compared.
     pub clock: Clock,
     /// Worst measured change of logits at a growth that claims to preserve the function, relative
@@ -124,6 +127,7 @@ impl Analysis {
             contrasts,
             families,
             jumps: jumps(&strategies),
+            spikes: spikes(&strategies),
             clock: Clock::of(input),
             strategies,
             states,
@@ -181,12 +185,25 @@ impl Analysis {
         if self.fixed_sizes() > 1 { "best fixed size" } else { "fixed size" }
     }
 
-    /// The same in a sentence: of one there is no best.
-    pub fn fixed_words(&self) -> &'static str {
-        match self.fixed_sizes() {
-            0 | 1 => "the one size between that never grows",
-            _ => "the best of the sizes that never grow",
+    /// The only size that never grows beside the target's; none of several.
+    pub fn fixed_size(&self) -> Option<&Strategy> {
+        let mut all = self.strategies.iter().filter(|strategy| strategy.role == Role::FixedSize);
+        let first = all.next();
+        first.filter(|_| all.next().is_none())
+    }
+
+    /// The sizes that never grow, in a sentence: of one there is no best.
+    pub fn fixed_words(&self) -> String {
+        match self.fixed_size() {
+            Some(only) => format!("{}, which never grows", only.shown),
+            None => "the best of the sizes that never grow".into(),
         }
+    }
+
+    /// Trainable parameters of each arm.
+    pub fn sizes(&self) -> BTreeMap<String, Sizes> {
+        let sizes = |strategy: &Strategy| Some((strategy.name.clone(), strategy.parameters?));
+        self.strategies.iter().filter_map(sizes).collect()
     }
 
     /// The growing strategies.

@@ -21,7 +21,8 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
         .filter_map(|run| saving(run, control.of_seed(run.replicate)?))
         .collect();
     let per_seed = |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
-    let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
+    let possible = [f64::NEG_INFINITY, 1.0];
+    let over_seeds = |of: fn(&Saving) -> f64| Some(interval(&per_seed(of))?.within(possible));
     let all_reached = savings.iter().all(|saving| saving.reached);
     let test = Tested::of(&per_seed(|s| s.compute)).filter(|_| all_reached);
     Comparison {

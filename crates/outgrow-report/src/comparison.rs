@@ -32,7 +32,7 @@ pub struct Comparison {
     /// `compute` tested against zero; none where a trial did not reach the loss, for of bounds
     /// there is no test.
     pub test: Option<Tested>,
-    /// Final loss minus that of the target size with the same compute, its schedule annealed to
+    /// Final loss minus that of the target size with the same compute, its schedule ending at
     /// that budget.
     pub same_flops: Option<Gap>,
     /// Final loss minus that of the target size with the same tokens.
@@ -63,11 +63,12 @@ impl Comparison {
     }
 
     /// What is saved by a convention, with the interval at the level at which the compute saved is
-    /// judged; at 95 % where it is a bound, which is not judged.
+    /// judged; at 95 % where it is a bound, which is not judged. Nothing saves more than all.
     pub fn corrected(&self, of: fn(&Saving) -> f64) -> Option<Interval> {
         let values = by_seed(self.savings.iter().map(|saving| (saving.replicate, of(saving))));
         let level = self.test.as_ref().map_or(LEVEL, |test| test.level);
-        Interval::at(&values.into_values().collect::<Vec<_>>(), level)
+        let found = Interval::at(&values.into_values().collect::<Vec<_>>(), level)?;
+        Some(found.within([f64::NEG_INFINITY, 1.0]))
     }
 
     /// Seeds with which the compute saved would be told from zero with 80 % power, at the level at

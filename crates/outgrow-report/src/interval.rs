@@ -54,6 +54,11 @@ impl Interval {
         Some(Self { mean, bounds, n })
     }
 
+    /// The same with bounds that are not beyond these.
+    pub fn within(self, [least, most]: [f64; 2]) -> Self {
+        Self { bounds: self.bounds.map(|both| both.map(|b| b.clamp(least, most))), ..self }
+    }
+
     /// Whether its bounds are on one side of zero.
     pub fn excludes_zero(&self) -> bool {
         self.bounds.is_some_and(|[low, high]| low > 0.0 || high < 0.0)

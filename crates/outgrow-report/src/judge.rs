@@ -51,7 +51,7 @@ pub fn judge(asked: Asked, control: &str, names: &BTreeMap<String, String>) -> V
         ("final loss against the target size with the same compute".into(), same_flops),
         (format!("final loss against {fixed}"), best_fixed_size),
         ("final loss against the target size with the same tokens".into(), same_tokens),
-        (format!("final loss against {shown} with another budget"), to_control),
+        (format!("other final loss against {shown}"), to_control),
     ];
     for (what, of) in kinds {
         judge.losses(&what, strategies, of);
@@ -160,10 +160,21 @@ impl Judge<'_> {
         self.families.extend((n > 0).then(|| Family { what: what.to_owned(), n }));
         tested::correct(own.iter_mut().map(|(_, tested)| &mut **tested));
         for (key, tested) in own {
+            *tested = tested.clone().within(self.possible(&key));
             self.known.insert(key, tested.clone());
         }
         for (key, tested) in again {
             *tested = self.find(&key).unwrap_or_else(|| tested.clone());
+        }
+    }
+
+    /// The bounds of what the difference can be: the control saves nothing, and no arm saves more
+    /// than all.
+    fn possible(&self, (measure, a, b): &Key) -> [f64; 2] {
+        match measure {
+            Measure::Saving if b == self.control => [f64::NEG_INFINITY, 1.0],
+            Measure::Saving if a == self.control => [-1.0, f64::INFINITY],
+            _ => [f64::NEG_INFINITY, f64::INFINITY],
         }
     }
 

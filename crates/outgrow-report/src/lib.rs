@@ -29,6 +29,7 @@ mod plans;
 mod provenance;
 mod report;
 mod runs;
+mod sizes;
 mod strategy;
 mod table;
 mod tables;
@@ -37,7 +38,7 @@ mod tested;
 pub use self::{
     ablation::{Ablation, AblationRow},
     analysis::{Analysis, Progress},
-    answer::{Answer, ControlState, Finding, Preserved, Quantity, Verdict},
+    answer::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict},
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,
@@ -46,11 +47,12 @@ pub use self::{
     input::Input,
     interval::Interval,
     judge::Family,
-    jump::Jump,
+    jump::{Jump, Spike},
     pair::{Pair, PairArm, Side, setting_lines},
     pair_files::files as pair_files,
     provenance::digest,
     report::{Report, report},
+    sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,
 };

@@ -76,6 +76,11 @@ impl Tested {
         if self.base.is_some() { None } else { seeds_needed(&self.values, self.level) }
     }
 
+    /// The same with intervals that are not beyond these bounds.
+    pub fn within(self, bounds: [f64; 2]) -> Self {
+        Self { value: self.value.within(bounds), corrected: self.corrected.within(bounds), ..self }
+    }
+
     /// The same difference, the other way round.
     pub fn negated(&self) -> Self {
         let negative = |values: &Vec<f64>| values.iter().map(|value| -value).collect();

@@ -7,7 +7,7 @@ use outgrow_core::sweep::Difference;
 use super::{Pair, PairArm};
 use crate::{
     escape::visible,
-    numbers::{dash, plus_minus, signed_loss},
+    numbers::{bounds, dash, plus_minus, signed_loss},
 };
 
 impl Pair {
@@ -86,15 +86,12 @@ fn row(arm: &PairArm) -> Vec<String> {
         loss.map_or_else(dash, |loss| plus_minus(&loss, 3))
     };
     let difference = arm.difference();
-    let bounds = difference.and_then(|difference| difference.bounds);
     vec![
         arm.shown.clone(),
         loss(0),
         loss(1),
-        difference.map_or_else(dash, |difference| signed_loss(difference.mean)),
-        bounds.map_or_else(dash, |[low, high]| {
-            format!("[{}, {}]", signed_loss(low), signed_loss(high))
-        }),
+        difference.map_or_else(dash, |difference| signed_loss(difference.mean, 3)),
+        difference.map_or_else(dash, |difference| bounds(&difference, signed_loss, 3)),
         arm.n().unwrap_or_else(dash),
         verdict(arm).into(),
     ]

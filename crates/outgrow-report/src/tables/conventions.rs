@@ -12,22 +12,25 @@ use crate::{
 
 const CAPTION: &str = "\
     The saving on the way to the control's final loss as different papers would state it. All-in \
-    counts every FLOP since the smallest model, what an operator spends on itself included; sunk \
-    takes the model before its first growth as given (bert2BERT, LiGO, LEMON). A multiply-add \
+    counts every FLOP since the smallest model, what an operator spends on itself included; small \
+    model free does not count the training before the first growth (bert2BERT, LiGO, LEMON). A \
+    multiply-add \
     counts 2 and the backward pass twice the forward; 6ND is six times the parameters without \
     embeddings times the tokens. The ratio of computes is 1 / (1 − saving of the mean); G_stack, \
     MSG and CompoundGrow state it minus 1. ± is half a 95 % interval over seeds, \
     at the level at which the compute saved is judged in the table of arms (Holm)";
-const ONCE: &str = ". It stands once where it holds for all conventions: a trial that reaches the \
-    loss after its last growth, when it costs as much per token as the control, saves the same \
-    number of tokens in each of them, on top of a constant that the plan fixes.";
+const ONCE: &str = ". Where ± would be the same in the next three columns as in the first, only the \
+    first has it: a trial that reaches the loss after its last growth, when it costs as much per \
+    token as the control, saves the same number of tokens in each of them, on top of a constant \
+    that the plan fixes.";
 
 /// Half widths, in points, that are printed alike.
 const ALIKE: f64 = 0.05;
 
 /// The table; none where nothing grew.
 pub fn table(analysis: &Analysis) -> Option<Table> {
-    let heads = ["all-in (%)", "sunk (%)", "6ND (%)", "tokens (%)", "time (%)", "ratio"];
+    let heads =
+        ["all-in (%)", "small model free (%)", "6ND (%)", "tokens (%)", "time (%)", "ratio"];
     let columns = [Column::text("strategy", 0)]
         .into_iter()
         .chain((1..).zip(heads).map(|(rank, head)| Column::new(head, rank)))
