@@ -28,7 +28,10 @@ pub fn files(pair: &Pair) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
         files.extend(figures::files(figure)?);
     }
     files.push(("README.md".into(), readme(pair, &tables, &figures).into_bytes()));
-    files.push(("figures/figures.tex".into(), latex::figures(&figures).into_bytes()));
+    for width in Width::ALL {
+        let path = format!("figures/figures-{}.tex", width.suffix());
+        files.push((path, latex::figures(&figures, width).into_bytes()));
+    }
     for table in &tables {
         let path = |suffix: &str| format!("tables/{}{suffix}", table.name);
         files.push((path(".csv"), csv(&table.raw())));
