@@ -31,7 +31,7 @@ impl Answer {
             fixed_sizes: analysis.fixed_sizes(),
             fixed_size: analysis.fixed_size().map(|strategy| strategy.name.clone()),
             parameters: analysis.sizes(),
-            counts: found.iter().filter_map(|all| count(all)).collect(),
+            counts: found.iter().filter_map(|all| count(all.as_slice())).collect(),
             findings: found.into_iter().flat_map(extremes).collect(),
             families: analysis.families.clone(),
             contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
@@ -75,7 +75,7 @@ fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Vec<Finding>> {
 }
 
 /// How many are better; none where there are none.
-fn count(all: &Vec<Finding>) -> Option<Count> {
+fn count(all: &[Finding]) -> Option<Count> {
     let n = |is: fn(&Finding) -> bool| all.iter().filter(|finding| is(finding)).count();
     Some(Count {
         quantity: all.first()?.quantity,

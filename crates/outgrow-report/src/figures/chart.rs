@@ -142,13 +142,13 @@ impl Chart {
         let views = if is_split(curves) { vec![self.panel_view()] } else { self.views.clone() };
         let is_cut = |view: &View| {
             let [x, y] = [view.x, view.y].map(|scale| scale.axis(4).ends());
-            let seen = self.series.iter().filter_map(|one| {
+            let mut seen = self.series.iter().flat_map(|one| {
                 let within = bounds(one).into_iter().filter(|(at, _)| x[0] <= *at && *at <= x[1]);
                 let seen: Vec<_> = within.map(|(_, both)| both).collect();
                 let last = seen.len().saturating_sub(1);
-                Some(if intervals(curves) == "bands are" { seen } else { seen[last..].to_vec() })
+                if intervals(curves) == "bands are" { seen } else { seen[last..].to_vec() }
             });
-            seen.flatten().any(|[low, high]| low < y[0] || high > y[1])
+            seen.any(|[low, high]| low < y[0] || high > y[1])
         };
         match (views.iter().any(is_cut), intervals(curves)) {
             (false, _) => "",
