@@ -88,7 +88,7 @@ fn arms(pair: &Pair) -> Table {
     let caption = format!(
         "Final validation loss (nats per token) of the arms of two sweeps, each at the best of its \
          learning rates there; B − A is {kind}. ± is half a 95 % interval over seeds; compute saved \
-         is against the control of the same sweep."
+         is against the control of the same sweep, corrected (Holm) as in that sweep's own report."
     );
     Table { name: "arms", caption, columns, rows: pair.arms.iter().map(row).collect() }
 }

@@ -36,7 +36,7 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
 
 /// What the captions say of ± beside a verdict.
 const CORRECTED: &str = "± of a difference or a saving is half a 95 % interval over seeds, \
-                         corrected (Holm) for all that the answer names as judged together: it \
+                         corrected (Holm) for all comparisons of its kind: it \
                          excludes 0 exactly where the difference is significant at 5 %";
 
 fn name(analysis: &Analysis, name: &str) -> Cell {
@@ -191,8 +191,8 @@ fn controls(analysis: &Analysis) -> Option<Table> {
 
 const POLICIES: &str = "\
     Growth policies under the same plans: differences to the first of each group, paired by seed; \
-    ± of a difference is half a 95 % interval over seeds, corrected (Holm) for all that the answer \
-    names as judged together.";
+    ± of a difference is half a 95 % interval over seeds, corrected (Holm) for all comparisons of \
+    its kind.";
 
 /// Strategies that differ in their policies only; none where there are none.
 fn policies(analysis: &Analysis) -> Option<Table> {

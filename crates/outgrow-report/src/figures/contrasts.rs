@@ -47,8 +47,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     }
     let caption = "Differences between arms, the upper name minus the lower one, each at the best \
                    of its learning rates, paired by seed: marks are means over seeds, bars 95 % \
-                   Student-t intervals, corrected (Holm) for all that the answer names as judged \
-                   together; light marks are seeds. Left of 0, the first ends at a lower loss; right of 0, it saves more \
+                   Student-t intervals, corrected (Holm) for all comparisons of their kind; \
+                   light marks are seeds. Left of 0, the first ends at a lower loss; right of 0, it saves more \
                    compute.";
     Some(Figure::new("contrasts", caption.into(), numbers(analysis), |column| {
         draw(analysis, &panels, column)
