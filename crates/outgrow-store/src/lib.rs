@@ -11,6 +11,7 @@
 //! records, and no figure.
 
 mod address;
+mod blame;
 mod check;
 mod claim;
 mod connect;
@@ -31,6 +32,7 @@ mod prefix;
 mod progress;
 mod query;
 mod record;
+mod refusal;
 mod remove;
 mod report_rows;
 mod salvage;

@@ -13,6 +13,7 @@ mod models_out;
 mod odd;
 mod outputs;
 mod own;
+mod refused;
 mod repair;
 mod sandbox;
 mod serve;
