@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use outgrow::{
     Error, Workspace, runtime,
-    tables::{Format, Output, form},
+    tables::{Format, Output, form, refuse_others},
     told_to_end,
 };
 use outgrow_store::Store;
@@ -26,6 +26,9 @@ pub struct Query {
     /// Write to this file instead of the terminal
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write there also where another file is than an earlier query left
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 const FORMATS: [(&str, &str, Format); 5] = [
@@ -46,6 +49,9 @@ pub fn query(workspace: &Workspace, args: &Query) -> Result<(), Error> {
             "{} belongs to the database that is asked; name another file",
             path.display()
         )));
+    }
+    if let Some(path) = &args.output {
+        refuse_others(path, args.format, args.force)?;
     }
     runtime()?.block_on(async {
         let told = told_to_end(args.output.is_none())?;
