@@ -1,5 +1,6 @@
 //! The whole, by running the binary as a user does.
 
+mod asked;
 mod compare;
 mod database;
 mod disk;
