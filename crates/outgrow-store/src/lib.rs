@@ -38,6 +38,7 @@ mod report_rows;
 mod salvage;
 mod schema;
 mod status;
+mod suggest;
 mod views;
 
 pub use address::Address;

@@ -3,7 +3,6 @@
 
 mod file;
 mod server;
-mod suggest;
 
 use std::time::Duration;
 
@@ -77,8 +76,7 @@ impl Store {
     /// # Errors
     /// If it is not one statement, does more than read, or fails.
     pub async fn ask(&self, sql: &str) -> Result<Answer, StoreError> {
-        let asked = one_text(sql)?;
-        let sql = asked.to_owned();
+        let sql = one_text(sql)?.to_owned();
         self.identity.check_files()?;
         // One batch waits while the next is gathered: an answer never takes more memory than three.
         let (to, parts) = mpsc::channel(1);
@@ -103,14 +101,12 @@ impl Store {
             }
         };
         let mut answer = Answer { columns: vec![], parts, ended };
-        match answer.parts.recv().await.transpose() {
-            Ok(Some(Part::Columns(columns))) => {
+        match answer.parts.recv().await.transpose()? {
+            Some(Part::Columns(columns)) => {
                 answer.columns = columns;
                 Ok(answer)
             }
-            Err(StoreError::Query(said)) => Err(StoreError::Query(suggest::hinted(said, asked))),
-            Err(error) => Err(error),
-            Ok(_) => Err(StoreError::Query("it ended without an answer".into())),
+            _ => Err(StoreError::Query("it ended without an answer".into())),
         }
     }
 

@@ -68,7 +68,7 @@ async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     let slow = Phases::new("waiting for the first rows".into());
     let answer = store.ask(&args.sql).await;
     drop(slow);
-    let answer = answer?;
+    let answer = answer.map_err(|error| error.hinted(&args.sql))?;
     let output = Output::new(args.output.as_deref())?;
     let form =
         form(args.format, &answer.columns, is_terminal()).map_err(|error| output.failed(error))?;

@@ -25,8 +25,7 @@ pub struct Sample {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = amount)]
     pub tokens: u32,
     /// Logits are divided by it; 0 takes the most likely token
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature,
-          allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
     pub temperature: f64,
     /// Draw from the K most likely tokens only [default: from all]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,6 +1,7 @@
 //! What was meant by a name that the database does not know.
 
 use crate::{
+    Kind, StoreError,
     schema::{
         ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SHARED_PREFIX,
         SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
@@ -26,8 +27,19 @@ static TABLES: [&Table; 11] = [
 const TUNED: (&str, [&str; 6]) =
     ("tuned", ["sweep", "strategy", "learning_rate", "setting", "trials", "mean_val_loss"]);
 
+impl StoreError {
+    /// With what was meant by a name of the query that the database does not know.
+    #[must_use]
+    pub fn hinted(self, sql: &str) -> Self {
+        match self {
+            StoreError::Query(said) => StoreError::Query(hinted(said, sql)),
+            other => other,
+        }
+    }
+}
+
 /// What the database said of a query, and the name that was meant where it knows none of that.
-pub(super) fn hinted(said: String, sql: &str) -> String {
+fn hinted(said: String, sql: &str) -> String {
     let after = |start: &str| Some(said.split_once(start)?.1.split_whitespace().next()?.to_owned());
     let before = |end: &str| said.split_once(end)?.0.rsplit(' ').next().map(str::to_owned);
     let missing = " does not exist";
@@ -60,7 +72,7 @@ fn columns(sql: &str) -> Vec<&'static str> {
         .filter(|word| !word.is_empty())
         .collect();
     let is_named = |name: &str| words.iter().any(|word| word.eq_ignore_ascii_case(name));
-    let of_view = |columns: &[(&'static str, crate::Kind)]| -> Vec<&'static str> {
+    let of_view = |columns: &[(&'static str, Kind)]| -> Vec<&'static str> {
         PLACE.iter().chain(columns).map(|(name, _)| *name).collect()
     };
     let views = || VIEWS.iter().map(|view| (view.name, of_view(view.columns)));
