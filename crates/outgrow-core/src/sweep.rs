@@ -16,8 +16,10 @@ mod grid;
 mod members;
 pub mod memory;
 mod mentions;
+mod merge;
 mod names;
 mod points;
+mod policy;
 mod prefix;
 mod renamed;
 mod resolved;
@@ -35,6 +37,7 @@ pub use self::{
     form::ModelSpec,
     grid::Grid,
     members::{Member, label},
+    policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,

@@ -7,11 +7,12 @@ mod stages;
 mod tree;
 mod words;
 
-use std::iter::successors;
+use std::collections::HashSet;
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
     flops::forward_flops,
+    model::n_parameters,
     sweep::{
         Member, SharedPrefix, in_order,
         memory::{self, Backward},
@@ -44,6 +45,8 @@ pub struct StrategyCost {
     pub trials: usize,
     /// Fewest and most growths of a trial.
     pub stages: [usize; 2],
+    /// Fewest parameters that a trial begins with, and most that one ends with.
+    pub parameters: [u64; 2],
     /// Fewest and most training tokens of a trial.
     pub tokens: [u64; 2],
     /// Training FLOPs of all.
@@ -53,6 +56,8 @@ pub struct StrategyCost {
 /// What a sweep costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
+    /// How many trials; equal plans that were drawn twice are one.
+    pub trials: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
     /// How many trials share a prefix with an earlier one.
@@ -112,8 +117,14 @@ impl Plan {
             strategy: own[0].strategy.clone(),
             trials: own.len(),
             stages: extremes(own.iter().map(|member| member.trial.plan.stages().len())),
+            parameters: {
+                let plans = || own.iter().map(|member| &member.trial.plan);
+                let [from, _] = extremes(plans().map(|plan| n_parameters(plan.initial())));
+                let [_, to] = extremes(plans().map(|plan| n_parameters(plan.target())));
+                [from, to]
+            },
             tokens: extremes(own.iter().map(|member| member.trial.settings.tokens)),
-            train_flops: total(own),
+            train_flops: own.iter().map(flops).sum(),
         })
         .collect()
     }
@@ -128,7 +139,8 @@ impl Plan {
         let all = self.shared_prefixes();
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
-            train_flops: total(&self.members),
+            trials: all.len(),
+            train_flops: all.iter().map(|(member, _)| flops(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
             complete: 0,
@@ -159,9 +171,11 @@ impl Plan {
 /// A trial, and the prefix that it shares with an earlier one.
 type Begun<'a> = (&'a Member, Option<SharedPrefix>);
 
-/// Trials in the order in which they are taken.
+/// Trials in the order in which they are taken, each once.
 fn begun(members: &[Member]) -> Vec<Begun<'_>> {
-    let members = in_order(members);
+    let mut members = in_order(members);
+    let mut known = HashSet::new();
+    members.retain(|member| known.insert(member.trial.id()));
     let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
     let prefixes = shared_prefixes(&trials);
     members.into_iter().zip(prefixes).collect()
@@ -186,18 +200,23 @@ fn evaluations(trial: &Trial) -> f64 {
     let Trial { plan, settings, .. } = trial;
     let per_token =
         |model: &Architecture| forward_flops(model, model.seq_len) as f64 / model.seq_len as f64;
-    let evaluated = successors(trial.next_evaluated(0), |step| trial.next_evaluated(*step));
-    let flops = evaluated.map(|step| {
-        let tokens = step * trial.step_tokens();
-        let grown = plan.stages().iter().filter(|stage| stage.tokens < tokens).count();
-        per_token(plan.architecture_after(grown)) * settings.evaluation.tokens as f64
+    let (every, of_step) = (settings.evaluation.every_tokens, trial.step_tokens());
+    let starts = [0].into_iter().chain(plan.stages().iter().map(|stage| stage.tokens));
+    let ends = plan.stages().iter().map(|stage| stage.tokens).chain([settings.tokens]);
+    let flops = starts.zip(ends).enumerate().map(|(grown, (from, to))| {
+        let due = to / every - from / every;
+        let after =
+            settings.evaluation.after_growth.iter().filter(|steps| {
+                grown > 0 && from.saturating_add(steps.saturating_mul(of_step)) <= to
+            });
+        let evaluated = (due + after.count() as u64) * settings.evaluation.tokens;
+        per_token(plan.architecture_after(grown)) * evaluated as f64
     });
     flops.sum()
 }
 
-fn total(members: &[Member]) -> f64 {
-    let flops = |Member { trial, .. }: &Member| trial.plan.train_flops(trial.settings.tokens);
-    members.iter().map(|member| flops(member) as f64).sum()
+fn flops(Member { trial, .. }: &Member) -> f64 {
+    trial.plan.train_flops(trial.settings.tokens) as f64
 }
 
 fn extremes<T: Copy + Ord + Default>(values: impl Iterator<Item = T> + Clone) -> [T; 2] {

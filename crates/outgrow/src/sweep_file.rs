@@ -139,7 +139,7 @@ fn read(path: &Path, set: &[String]) -> Result<SweepFile, Error> {
         let digest = model_digest(&folder).map_err(refused)?;
         spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
     }
-    let sweep = Sweep::new(spec).map_err(|error| named(&error))?;
+    let sweep = Sweep::new(spec).map_err(|error| named(&draft.locate(error)))?;
     Ok(SweepFile { path: path.to_owned(), set: set.to_vec(), sweep })
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Arm {
     pub setting: String,
     pub plan: GrowthPlan,
     pub tokens: u64,
+    /// FLOPs and tokens as the budget asks for them, before they are rounded to whole steps.
+    pub nominal: (f64, f64),
     pub growth: GrowthPolicy,
     /// The only replicate that it is trained in; all of them if none.
     pub replicate: Option<usize>,
@@ -39,19 +41,7 @@ impl Sweep {
         draw: (usize, usize),
     ) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, draw)?;
-        let length = match self.spec.training.match_budget {
-            Budget::Tokens => Length::Tokens(self.whole_steps(self.spec.training.tokens) as f64),
-            Budget::Flops => Length::Flops(self.control_flops()),
-        };
-        let mut phases = sampled.phases(length);
-        let exact: f64 = phases.iter().sum();
-        if exact > 0.0 && phases.iter().any(|tokens| *tokens < 0.0) {
-            let allowed = "its operator spends more than the share of the compute from there to the \
-                           next place: leave more room";
-            return bad(&format!("at_compute of {}", strategy.name), "too late", allowed);
-        }
-        let tokens = self.budget(&strategy.name, exact.max(0.0))?;
-        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        let (phases, tokens, nominal) = self.lengths(&strategy.name, &sampled)?;
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(&phases, tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
@@ -62,13 +52,52 @@ impl Sweep {
             );
             return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
         }
-        let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
+        let growth = strategy.policy(&self.spec.training.growth)?;
         let continues =
             strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
         let setting = String::new();
         let (number, replicate) = (draw.1, None);
-        Ok(Arm { strategy, kind, number, setting, plan, tokens, growth, replicate, continues })
+        Ok(Arm {
+            strategy,
+            kind,
+            number,
+            setting,
+            plan,
+            tokens,
+            nominal,
+            growth,
+            replicate,
+            continues,
+        })
+    }
+
+    /// Tokens of the phases of a way, of all of them in whole steps, and its nominal budget.
+    fn lengths(
+        &self,
+        name: &str,
+        sampled: &Sampled,
+    ) -> Result<(Vec<f64>, u64, (f64, f64)), SweepError> {
+        let length = match self.spec.training.match_budget {
+            Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
+            Budget::Flops => Length::Flops(self.control_flops()),
+        };
+        let mut phases = sampled.phases(length);
+        let exact: f64 = phases.iter().sum();
+        if exact <= 0.0 {
+            let allowed = "its operators alone spend more than the whole budget: let them learn for \
+                           fewer steps";
+            return bad(&format!("compute of {name}"), "too much", allowed);
+        }
+        if phases.iter().any(|tokens| *tokens < 0.0) {
+            let allowed = "its operator spends more than the share of the compute from there to the \
+                           next place: leave more room";
+            return bad(&format!("at_compute of {name}"), "too late", allowed);
+        }
+        let nominal = (sampled.flops(&phases), exact);
+        let tokens = self.budget(name, exact)?;
+        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        Ok((phases, tokens, nominal))
     }
 
     pub(super) fn sample(
@@ -84,11 +113,19 @@ impl Sweep {
         let (initial, seed) = (own.as_ref().unwrap_or(&self.initial), self.spec.seed);
         let task = Task { initial, target: &self.target, seed, draw };
         let named = |error| SweepError::Strategy { name: strategy.name.clone(), error };
-        strategy.strategy.sample(&task).map_err(named)
+        let sampled = strategy.strategy.sample(&task).map_err(named)?;
+        let never_grows =
+            matches!(strategy.strategy, Strategy::FromScratch(_) | Strategy::FixedSize(_));
+        if sampled.stages.is_empty() && !never_grows {
+            let allowed = "its initial model has the sizes of the target, so it never grows: give \
+                           it other sizes, or use the kind fixed_size";
+            return bad(&format!("initial of {}", strategy.name), "the target", allowed);
+        }
+        Ok(sampled)
     }
 
     /// Training FLOPs of the target size with the sweep's tokens.
-    fn control_flops(&self) -> f64 {
+    pub(super) fn control_flops(&self) -> f64 {
         let sequences = self.spec.training.tokens as f64 / self.target.seq_len as f64;
         sequences * flops::train_flops(&self.target, self.target.seq_len) as f64
     }

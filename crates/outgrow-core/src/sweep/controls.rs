@@ -140,24 +140,21 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
                 .chain(same_tokens.then_some(tokens))
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
-        let budgets = distinct(budgets.collect(), control_tokens as f64);
+        let nominal = sweep.spec.training.tokens as f64;
+        let budgets = distinct(budgets.collect(), nominal);
         // What differs by less than a step is one training.
         let mut lengths = BTreeSet::from([control_tokens]);
         let is_new = |tokens: &f64| lengths.insert(sweep.whole_steps(tokens.round() as u64));
         let budgets: Vec<f64> = budgets.into_iter().filter(is_new).collect();
-        let percents =
-            percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
+        let percents = percents(budgets.iter().map(|tokens| 100.0 * tokens / nominal).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {
             let name = format!("{BORN}_{percent}");
             let tokens = sweep.budget(&name, *tokens)?;
             controls.push(born(sweep, name, "from_scratch_annealed", &sweep.target, tokens)?);
         }
     }
-    let of_control = flops_per_token(&sweep.target) * control_tokens as f64;
-    // What is as good as the control's budget is that, whatever plans further replicates draw.
-    let is_the_controls = |flops: &f64| (flops / of_control - 1.0).abs() <= SAME;
-    let nominal = |flops| if is_the_controls(&flops) { of_control } else { flops };
-    let budgets = strategies(&grown).into_iter().map(|(flops, _)| nominal(flops));
+    let of_control = sweep.control_flops();
+    let budgets = strategies(&grown).into_iter().map(|(flops, _)| flops);
     let budgets = distinct(budgets.collect(), 0.0);
     let percents = percents(budgets.iter().map(|flops| 100.0 * flops / of_control).collect());
     for number in 1..=fixed_sizes {
@@ -182,8 +179,8 @@ fn flops_per_token(architecture: &Architecture) -> f64 {
 fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
-        let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
-        (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
+        let sum = |of: fn(&Arm) -> f64| plans.iter().map(|arm| of(arm)).sum::<f64>() / n;
+        (sum(|arm| arm.nominal.0), sum(|arm| arm.nominal.1))
     };
     let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);
     grown.chunk_by(is_one).map(of).collect()
@@ -212,8 +209,9 @@ fn born(
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
     let setting = String::new();
-    let (replicate, continues) = (None, false);
-    Ok(Arm { strategy, kind, number: 0, setting, plan, tokens, growth, replicate, continues })
+    let (replicate, continues, number) = (None, false, 0);
+    let nominal = (plan.train_flops(tokens) as f64, tokens as f64);
+    Ok(Arm { strategy, kind, number, setting, plan, tokens, nominal, growth, replicate, continues })
 }
 
 /// The size at `share` of the way between two, in equal ratios.

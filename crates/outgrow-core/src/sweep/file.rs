@@ -2,7 +2,6 @@
 //! defaults; what is set by hand comes on top.
 
 mod defaults;
-mod merge;
 mod missing;
 mod place;
 
@@ -11,12 +10,11 @@ use std::path::Path;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use self::{
-    merge::{merge_tables, name_of},
-    place::Step,
-};
+use self::place::Step;
 use super::{
     error::{SweepError, bad},
+    grid::Grid,
+    merge::{merge_tables, name_of},
     renamed,
     spec::SweepSpec,
 };
@@ -165,6 +163,7 @@ impl Draft {
             merge_tables(&mut said, table.clone()).map_err(|why| misplaced(origin, why))?;
         }
         said.remove("extends");
+        self.refuse_hidden()?;
         if let Some(renamed) = renamed::find(&said) {
             return Err(renamed);
         }
@@ -180,6 +179,51 @@ impl Draft {
             (Err(error), _) => Err(self.located(&error, &all)),
             (Ok(_), Err(missing)) => Err(missing),
             (Ok(spec), Ok(())) => Ok(spec),
+        }
+    }
+
+    /// Refuses a field that is set above a grid which has it: it would change nothing.
+    fn refuse_hidden(&self) -> Result<(), SweepError> {
+        let mut ways: Vec<Vec<String>> = vec![];
+        for Layer { table, origin, .. } in &self.layers {
+            let own = table.get("grid").and_then(Value::as_table);
+            if own.is_some_and(Table::is_empty) {
+                ways.clear();
+            }
+            for way in &ways {
+                let fields: Vec<&str> = way.iter().map(String::as_str).collect();
+                if let Some(value) = defaults::at(table, &fields) {
+                    let field = way.join(".");
+                    let message = format!(
+                        "it is {value}, but the grid below has this field: set grid.{field}, or \
+                         grid={{}} for none"
+                    );
+                    return Err(SweepError::Field {
+                        field,
+                        message,
+                        at: (origin.clone(), "".into()),
+                    });
+                }
+            }
+            if let Some(own) = own {
+                let grid: Grid = own.clone().try_into().unwrap_or_default();
+                ways.extend(grid.axes().unwrap_or_default().into_iter().map(|axis| axis.way));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found wrong with a field, with the place where the field stands.
+    pub fn locate(&self, error: SweepError) -> SweepError {
+        let SweepError::Value { field, value, allowed } = error else { return error };
+        let way: Vec<Step> = field.split('.').map(|name| Step::Field(name.into())).collect();
+        let all = Table::new();
+        match self.layers.iter().rev().find(|layer| layer.has(&way, &all)) {
+            Some(layer) => {
+                let at = layer.place(&way);
+                SweepError::Field { field, message: format!("it is {value}; {allowed}"), at }
+            }
+            None => SweepError::Value { field, value, allowed },
         }
     }
 

@@ -107,6 +107,7 @@ impl Sweep {
             self.spec.check_trials(plans, "plans and controls")?;
             for arm in &arms {
                 point.sweep.check_warmup(arm)?;
+                check_rewarming(arm)?;
                 for rate in self.spec.rates() {
                     let first = point.sweep.member(arm, rate, 0, data).trial;
                     // A choice that changes nothing of this plan makes no further trial; one that
@@ -133,6 +134,8 @@ impl Sweep {
                 }
             }
         }
+        let names = members.iter().map(|member| member.strategy.as_str()).collect();
+        self.spec.check_contrasts(&names)?;
         Ok(by_strategy(members))
     }
 
@@ -194,6 +197,16 @@ impl Sweep {
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
+}
+
+/// Refuses a re-warming that a trial never comes out of.
+fn check_rewarming(arm: &Arm) -> Result<(), SweepError> {
+    let tokens = arm.growth.learning_rate.tokens();
+    if arm.plan.stages().is_empty() || tokens < arm.tokens {
+        return Ok(());
+    }
+    let allowed = format!("{} trains {} tokens only: it must be fewer", arm.strategy, arm.tokens);
+    bad("training.growth.learning_rate.tokens", tokens, &allowed)
 }
 
 /// The trials strategy by strategy, in the order in which these come first.

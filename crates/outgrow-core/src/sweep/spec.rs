@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     form::ModelSpec,
     grid::Grid,
+    policy::OwnPolicy,
     schedule::LearningRateSchedule,
     sizes::SizesSpec,
     words::{ContrastSpec, Words},
@@ -177,8 +178,8 @@ pub struct StrategySpec {
     /// In figures, tables and the database.
     pub name: String,
     pub strategy: Strategy,
-    /// In place of the sweep's own: to compare policies with each other.
-    pub growth: Option<GrowthPolicy>,
+    /// Over the sweep's own: to compare policies with each other.
+    pub growth: Option<OwnPolicy>,
     /// In place of the sweep's own initial sizes.
     pub initial: Option<SizesSpec>,
     /// What is asked, of a rule that draws its plans; none of others.
@@ -290,7 +291,7 @@ impl TryFrom<toml::Table> for StrategySpec {
             }
         };
         let message = |error: toml::de::Error| error.message().to_owned();
-        let growth: Option<GrowthPolicy> = part(&mut table, "growth")?;
+        let growth = part(&mut table, "growth")?.map(OwnPolicy::read).transpose()?.flatten();
         let initial: Option<SizesSpec> = part(&mut table, "initial")?;
         let about: Option<About> = part(&mut table, "about")?;
         read_shares(&mut table)?;

@@ -38,13 +38,18 @@ fn strategies(all: &[StrategyCost], fits: bool) -> String {
             cost.strategy.clone(),
             cost.trials.to_string(),
             range(cost.stages.map(|stages| stages.to_string())),
+            match cost.parameters.map(|n| count(n as f64)) {
+                [from, to] if from == to => from,
+                [from, to] => format!("{from} → {to}"),
+            },
             range(cost.tokens.map(|tokens| count(tokens as f64))),
             flops(cost.train_flops),
         ]
     };
-    let header = ["strategy", "trials", "stages", "tokens each", "compute, all trials"];
+    let header =
+        ["strategy", "trials", "stages", "parameters", "tokens each", "compute, all trials"];
     let rows: Vec<_> = all.iter().map(row).collect();
-    table(&header, &rows, &[1, 2, 3, 4], fits)
+    table(&header, &rows, &[1, 2, 3, 4, 5], fits)
 }
 
 fn range([from, to]: [String; 2]) -> String {
@@ -56,6 +61,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
     let cost = plan.cost();
     let Cost {
+        trials,
         train_flops: all,
         sharing,
         saved_flops,
@@ -85,15 +91,20 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
             flops(speed),
             duration(evaluation_flops / speed)
         ),
-        None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, \
-                 --gflops tells it"
-            .into(),
+        None => {
+            "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures its GFLOP/s, \
+                 `--gflops N` tells them to `outgrow plan`"
+                .into()
+        }
+    };
+    let again = match plan.members().len() - trials {
+        0 => String::new(),
+        n => format!(" ({n} plans were drawn twice and are trained once)"),
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
-         about {}B of memory per worker\n{disk}\n",
-        plan.members().len(),
+        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all; \
+         {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n",
         flops(all),
         count(worker_bytes as f64)
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))

@@ -75,6 +75,13 @@ impl Sampled {
         }
     }
 
+    /// Training FLOPs of phases of so many tokens, and of the operators between them.
+    pub fn flops(&self, phases: &[f64]) -> f64 {
+        let Phases { token, operators } = self.costs();
+        let trained: f64 = phases.iter().zip(token).map(|(tokens, cost)| tokens * cost).sum();
+        trained + operators.iter().sum::<f64>()
+    }
+
     fn costs(&self) -> Phases {
         let of_token =
             |a: &Architecture| flops::train_flops(a, a.seq_len) as f64 / a.seq_len as f64;

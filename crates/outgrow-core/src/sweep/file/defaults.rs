@@ -2,7 +2,10 @@
 
 use toml::{Table, Value};
 
-use super::merge::{merge, merge_tables};
+use crate::sweep::{
+    merge::{merge, merge_tables},
+    spec::VOCAB_SIZE,
+};
 
 /// Share of a text of one's own that is validation text.
 const VALIDATION: f64 = 0.05;
@@ -69,6 +72,7 @@ pub(super) fn fill(said: Table) -> Result<Table, String> {
     }
     fill_sizes(&mut all)?;
     fill_positions(&mut all);
+    drop_usual(&mut all);
     fill_strategies(&mut all, tokens)?;
     Ok(all)
 }
@@ -157,6 +161,26 @@ fn fill_target(target: &mut Table) {
     target.entry("d_ff").or_insert_with(|| d_model.saturating_mul(4).into());
 }
 
+/// Drops what is said as it is anyway, so that it makes no other sweep.
+fn drop_usual(all: &mut Table) {
+    if let Some(Value::Table(data)) = all.get_mut("data") {
+        let is_bytes = !data.contains_key("tokenizer");
+        let usual = |field: &str, value: &Value| match field {
+            "vocab_size" => is_bytes && value.as_integer() == Some(VOCAB_SIZE as i64),
+            "field" => value.as_str() == Some("text"),
+            _ => false,
+        };
+        data.retain(|field, value| !usual(field, value));
+    }
+    for sizes in ["initial", "target"] {
+        if let Some(Value::Table(sizes)) = all.get_mut(sizes)
+            && sizes.get("n_kv_heads").is_some_and(|own| sizes.get("n_heads") == Some(own))
+        {
+            sizes.remove("n_kv_heads");
+        }
+    }
+}
+
 /// Rotary positions of the width that heads begin with, and the usual base.
 fn fill_positions(all: &mut Table) {
     let width = at(all, &["initial", "d_k"]).cloned();
@@ -195,12 +219,13 @@ fn fill_strategies(all: &mut Table, tokens: Tokens) -> Result<(), String> {
         if let (Some(initial), Some(target)) = (strategy.get_mut("initial"), &target) {
             fill_initial(initial, target.clone())?;
         }
-        if let (Some(growth @ Value::Table(_)), Some(sweep)) = (strategy.get_mut("growth"), &sweep)
+        // What it leaves out of its policy is the sweep's, but for tokens of another kind.
+        let kind = |growth: &Value| growth.get("learning_rate")?.get("kind").cloned();
+        let other = strategy.get("growth").and_then(kind);
+        if let Some(Value::Table(growth)) = strategy.get_mut("growth")
+            && other.is_some()
+            && other != sweep.as_ref().and_then(kind)
         {
-            let said = std::mem::replace(growth, sweep.clone());
-            merge(growth, said)?;
-        }
-        if let Some(Value::Table(growth)) = strategy.get_mut("growth") {
             fill_growth(growth, tokens);
         }
     }

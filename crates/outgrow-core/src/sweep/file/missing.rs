@@ -2,8 +2,8 @@
 
 use toml::{Table, Value};
 
-use super::{defaults::at, merge::name_of};
-use crate::sweep::{error::SweepError, spec::StrategySpec};
+use super::defaults::at;
+use crate::sweep::{error::SweepError, merge::name_of, spec::StrategySpec};
 
 /// A field that has no default, and what to write there.
 const REQUIRED: &[(&[&str], &str)] = &[
@@ -47,8 +47,17 @@ pub(super) fn refuse(all: &Table) -> Result<(), SweepError> {
         && !target.contains_key("layers")
         && !continues
     {
+        let number = |field: &str| target.get(field).and_then(Value::as_integer);
+        let uneven = number("d_model").zip(number("n_heads")).filter(|(d, n)| *n > 0 && d % n != 0);
+        let why = uneven.map_or_else(String::new, |(d, n)| {
+            format!(" (d_model {d} is not a multiple of n_heads {n}, so it does not follow)")
+        });
         let sizes = SIZES.iter().filter(|(field, _)| !target.contains_key(*field));
-        missing.extend(sizes.map(|(field, hint)| (format!("target.{field}"), (*hint).to_owned())));
+        let with_reason = |(field, hint): &(&str, &str)| {
+            let why = if field.starts_with("d_k") || *field == "d_v" { why.as_str() } else { "" };
+            (format!("target.{field}"), format!("{hint}{why}"))
+        };
+        missing.extend(sizes.map(with_reason));
     }
     missing.extend(of_strategies(all));
     if missing.is_empty() { Ok(()) } else { Err(SweepError::Missing(missing)) }

@@ -52,6 +52,11 @@ pub(super) fn merge_tables(below: &mut Table, above: Table) -> Result<(), String
         }
     }
     for (field, value) in above {
+        // An empty grid is no grid, whatever is below it.
+        if field == "grid" && value.as_table().is_some_and(Table::is_empty) {
+            below.remove(&field);
+            continue;
+        }
         match below.get_mut(&field) {
             Some(old) => merge(old, value)?,
             None => drop(below.insert(field, value)),
