@@ -1,5 +1,6 @@
 //! The whole, by running the binary as a user does.
 
+mod asked;
 mod compare;
 mod database;
 mod disk;
@@ -14,6 +15,7 @@ mod models_out;
 mod odd;
 mod outputs;
 mod own;
+mod refused;
 mod repair;
 mod sandbox;
 mod serve;

@@ -8,7 +8,7 @@ use crate::{
     edit::Edit,
     flops,
     growth::{Growth, GrowthError, grow_all},
-    model::{Architecture, ArchitectureError, n_non_embedding_parameters},
+    model::{Architecture, ArchitectureError, n_non_embedding_parameters, n_parameters},
 };
 
 /// An initial architecture and the stages at which it grows. Every value of this type can be
@@ -40,6 +40,8 @@ pub struct Phase {
     pub tokens: u64,
     /// Parameters without embeddings, positions and unembedding.
     pub non_embedding: u64,
+    /// All trainable parameters.
+    pub parameters: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,6 +181,7 @@ impl GrowthPlan {
         let phase = |(number, tokens)| Phase {
             tokens,
             non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
+            parameters: n_parameters(self.architecture_after(number)),
         };
         starts.enumerate().map(phase).collect()
     }
