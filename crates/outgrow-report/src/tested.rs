@@ -22,6 +22,12 @@ pub struct Tested {
     pub p_corrected: Option<f64>,
     #[serde(skip)]
     values: Vec<f64>,
+    /// Added to both sides of intervals.
+    #[serde(skip)]
+    widening: f64,
+    /// At which it is decided.
+    #[serde(skip)]
+    level: f64,
 }
 
 impl Tested {
@@ -30,7 +36,35 @@ impl Tested {
         let values: Vec<f64> = by_seed.values().copied().collect();
         let value = Interval::of(&values)?;
         let p = p_value(&values);
-        Some(Self { value, corrected: value, p, p_corrected: p, values })
+        Some(Self {
+            value,
+            corrected: value,
+            p,
+            p_corrected: p,
+            values,
+            widening: 0.0,
+            level: LEVEL,
+        })
+    }
+
+    /// The same for a mean with a systematic error of at most `by`, where that is more than the
+    /// half-width of the interval: intervals are wider by it, and p is that of the nearest mean.
+    pub fn widened(by_seed: &BTreeMap<usize, f64>, by: f64) -> Option<Self> {
+        let plain = Self::of(by_seed)?;
+        if by.abs() <= plain.value.half_width() {
+            return Some(plain);
+        }
+        let (mean, by) = (plain.value.mean, by.abs());
+        let nearest = mean.signum() * (mean.abs() - by).max(0.0);
+        let moved: Vec<f64> = plain.values.iter().map(|value| value - mean + nearest).collect();
+        let p = p_value(&moved);
+        let value = plain.value.widened(by);
+        Some(Self { value, corrected: value, p, p_corrected: p, widening: by, ..plain })
+    }
+
+    /// The level of the corrected interval, and by how much both sides of intervals are widened.
+    pub fn level_and_widening(&self) -> [f64; 2] {
+        [self.level, self.widening]
     }
 
     /// The differences, one a seed.
@@ -52,8 +86,9 @@ pub fn correct<'a>(family: impl Iterator<Item = &'a mut Tested>) {
     for (tested, (p_corrected, level)) in
         family.iter_mut().zip(holm(&p).into_iter().zip(levels(&p)))
     {
-        tested.p_corrected = Some(p_corrected);
-        tested.corrected = Interval::at(&tested.values, level).unwrap_or(tested.value);
+        (tested.p_corrected, tested.level) = (Some(p_corrected), level);
+        let corrected = Interval::at(&tested.values, level).unwrap_or(tested.value);
+        tested.corrected = corrected.widened(tested.widening);
     }
 }
 
