@@ -140,18 +140,38 @@ pub enum NoGap {
 /// The frontier through `born`, and the gap of each arm and budget of `grown`, with one of the
 /// counts of parameters as N. Ends with a loss that is not finite are left out.
 pub fn estimate(born: &[BornEnd], grown: &[GrownEnd], count: Count) -> Frontier {
-    let fresh: Vec<&BornEnd> = born.iter().filter(|end| end.counts_as(count)).collect();
-    let numbers: BTreeSet<usize> = fresh.iter().map(|end| end.budget).collect();
-    let mut slices: Vec<Slice> =
-        numbers.iter().filter_map(|&budget| Slice::of(&fresh, budget, count)).collect();
-    slices.sort_by(|a, b| a.log_c.total_cmp(&b.log_c));
-    let fit = LawFit::of(&fresh, count);
-    let e = fit.as_ref().map(|fit| fit.law.e);
-    Frontier {
-        count,
-        budgets: slices.iter().map(|slice| budget(slice, fit.as_ref())).collect(),
-        law: fit.as_ref().map(LawFit::fitted),
-        gaps: Judge { slices, e, curves: BTreeMap::new() }.gaps(grown),
+    Estimator::new(born, count).frontier(grown)
+}
+
+/// The born sizes, against which several families of arms can be judged.
+pub struct Estimator {
+    count: Count,
+    /// In order of compute.
+    slices: Vec<Slice>,
+    fit: Option<LawFit>,
+}
+
+impl Estimator {
+    /// Fits the vertices and the law.
+    pub fn new(born: &[BornEnd], count: Count) -> Self {
+        let fresh: Vec<&BornEnd> = born.iter().filter(|end| end.counts_as(count)).collect();
+        let numbers: BTreeSet<usize> = fresh.iter().map(|end| end.budget).collect();
+        let mut slices: Vec<Slice> =
+            numbers.iter().filter_map(|&budget| Slice::of(&fresh, budget, count)).collect();
+        slices.sort_by(|a, b| a.log_c.total_cmp(&b.log_c));
+        Self { count, slices, fit: LawFit::of(&fresh, count) }
+    }
+
+    /// With the gaps of one family of arms, which are corrected together.
+    pub fn frontier(&self, grown: &[GrownEnd]) -> Frontier {
+        let fit = self.fit.as_ref();
+        let e = fit.map(|fit| fit.law.e);
+        Frontier {
+            count: self.count,
+            budgets: self.slices.iter().map(|slice| budget(slice, fit)).collect(),
+            law: fit.map(LawFit::fitted),
+            gaps: Judge { slices: &self.slices, e, curves: BTreeMap::new() }.gaps(grown),
+        }
     }
 }
 
@@ -167,8 +187,8 @@ fn budget(slice: &Slice, fit: Option<&LawFit>) -> Budget {
     Budget { budget: slice.budget, flops: slice.log_c.exp(), vertex, law_minus_vertex }
 }
 
-struct Judge {
-    slices: Vec<Slice>,
+struct Judge<'a> {
+    slices: &'a [Slice],
     e: Option<f64>,
     /// By the seeds of the comparison.
     curves: BTreeMap<Vec<usize>, Rc<Curve>>,
@@ -202,7 +222,7 @@ impl Case {
     }
 }
 
-impl Judge {
+impl Judge<'_> {
     fn gaps(mut self, grown: &[GrownEnd]) -> Vec<ArmGap> {
         let mut arms: Vec<&str> = vec![];
         let mut cells: BTreeMap<(usize, usize), Vec<&GrownEnd>> = BTreeMap::new();
@@ -248,7 +268,7 @@ impl Judge {
         if seeds.is_empty() {
             return Err(NoGap::NoSharedSeed);
         }
-        let new = || Rc::new(Curve::of(&self.slices, &seeds, self.e));
+        let new = || Rc::new(Curve::of(self.slices, &seeds, self.e));
         let curve = self.curves.entry(seeds.clone()).or_insert_with(new).clone();
         let tilt = curve.slope(case.budget) * off;
         let gap = |out| Some(case.grown(&seeds, out)? - curve.at_budget(case.budget, out)? - tilt);

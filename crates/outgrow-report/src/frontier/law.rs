@@ -2,13 +2,15 @@
 //!
 //! Hoffmann et al. 2022 (arXiv:2203.15556), approach 3, equation 3: the parameters minimize the sum
 //! over the points of Huber_δ(log L̂ − log L), with log L̂ = logsumexp(e, a − α log N, b − β log D),
-//! E = exp e, A = exp a, B = exp b. Here log N and log D are taken relative to their means, which
-//! makes the problem well conditioned and changes no minimum.
+//! E = exp e, A = exp a, B = exp b. Here log N and log D are taken relative to their means, and
+//! L-BFGS (Liu & Nocedal 1989) begins from least squares at many pairs of exponents, of which the
+//! best go on. Neither changes the minimum.
 //!
-//! δ is at least their 0.001, and otherwise 3 robust standard deviations of the residuals: points
-//! here are means over few seeds, so their noise is often above 0.001. With a smaller δ the loss of
-//! nearly all points is linear, the fit jumps between points like a median, and leaving one seed
-//! out no longer measures its uncertainty.
+//! δ is at least their 0.001, and otherwise 3 robust standard deviations of the residuals. Points
+//! here are means over few seeds: their noise is often above 0.001, the loss of most points would
+//! be linear, and the fit jumps between points as a median does. Leaving one seed out then
+//! underestimates its error: with δ = 0.001 and a noise of 0.01 nats, intervals of β hold the truth
+//! in 89 to 91 % of simulations instead of 95.
 
 use std::{
     cell::Cell,
@@ -38,6 +40,8 @@ const DELTA: f64 = 1e-3;
 const STARTS: [f64; 8] = [0.05, 0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.3];
 /// The best of these starts go through the optimizer.
 const POLISHED: usize = 4;
+/// Parameters: e, a, α, b, β.
+const P: usize = 5;
 /// Most evaluations of one run of the optimizer.
 const EVALUATIONS: u32 = 3000;
 
@@ -185,9 +189,6 @@ struct Problem {
     points: Vec<Point>,
     means: [f64; 2],
     delta: f64,
-    /// How often the cost may still be asked for: a line search that rounding keeps from its
-    /// conditions would not end by itself.
-    left: Cell<u32>,
 }
 
 impl Problem {
@@ -197,12 +198,7 @@ impl Problem {
         let means = [mean(|p| p.log_n), mean(|p| p.log_d)];
         let centred =
             |p: &Point| Point { log_n: p.log_n - means[0], log_d: p.log_d - means[1], ..*p };
-        Self {
-            points: points.iter().map(centred).collect(),
-            means,
-            delta: DELTA,
-            left: Cell::new(EVALUATIONS),
-        }
+        Self { points: points.iter().map(centred).collect(), means, delta: DELTA }
     }
 
     /// e, a, α, b, β with a and b at the means.
@@ -251,7 +247,7 @@ impl Problem {
         let mut starts: Vec<(f64, Vec<f64>)> = pairs
             .map(|(alpha, beta)| {
                 let p = self.linear(alpha, beta);
-                (self.cost(&p).unwrap_or(f64::INFINITY), p)
+                (self.cost(&p), p)
             })
             .collect();
         starts.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -291,49 +287,119 @@ impl Problem {
     }
 
     fn minimize(&self, start: Vec<f64>) -> Option<(Vec<f64>, f64)> {
-        self.left.set(EVALUATIONS);
-        let search = MoreThuenteLineSearch::new();
-        let solver = LBFGS::new(search, 7).with_tolerance_grad(1e-6).ok()?;
+        let scaled = Scaled::around(self, start)?;
+        let solver = LBFGS::new(MoreThuenteLineSearch::new(), 7).with_tolerance_grad(1e-6).ok()?;
         let solver = solver.with_tolerance_cost(1e-9).ok()?;
-        let run = Executor::new(self.clone(), solver)
-            .configure(|state| state.param(start).max_iters(300))
+        let run = Executor::new(&scaled, solver)
+            .configure(|state| state.param(vec![0.0; P]).max_iters(300))
             .timer(false)
             .run()
             .ok()?;
         let mut state = run.state;
         let cost = state.get_best_cost();
-        state.take_best_param().filter(|_| cost.is_finite()).map(|p| (p, cost))
+        let end = state.take_best_param().filter(|_| cost.is_finite())?;
+        Some((scaled.parameters(&end), cost))
     }
-}
 
-/// In units of δ², so that the tolerances of the optimizer do not depend on it.
-impl CostFunction for Problem {
-    type Param = Vec<f64>;
-    type Output = f64;
-
-    fn cost(&self, p: &Vec<f64>) -> Result<f64, Error> {
-        let left = self.left.get().checked_sub(1);
-        self.left.set(left.ok_or_else(|| Error::msg("the optimizer does not end"))?);
+    /// In units of δ², so that the tolerances of the optimizer do not depend on it.
+    fn cost(&self, p: &[f64]) -> f64 {
         let huber = |r: f64| {
             let z = (r / self.delta).abs();
             if z <= 1.0 { z * z / 2.0 } else { z - 0.5 }
         };
-        Ok(self.points.iter().map(|point| huber(self.residual(p, point).0)).sum())
+        self.points.iter().map(|point| huber(self.residual(p, point).0)).sum()
+    }
+
+    /// A residual with its derivatives.
+    fn slopes(&self, p: &[f64], point: &Point) -> (f64, [f64; P]) {
+        let (r, [e, n, d]) = self.residual(p, point);
+        (r, [e, n, -point.log_n * n, d, -point.log_d * d])
     }
 }
 
-impl Gradient for Problem {
+/// Parameters p = start + T u, with T T' the inverse of the Gauss-Newton matrix at the start. The
+/// cost is nearly round in u: L-BFGS takes fewer steps.
+struct Scaled<'a> {
+    problem: &'a Problem,
+    start: Vec<f64>,
+    /// Rows of T.
+    rows: Vec<Vec<f64>>,
+    /// How often the cost may still be asked for: a line search that rounding keeps from its
+    /// conditions would not end by itself.
+    left: Cell<u32>,
+}
+
+impl<'a> Scaled<'a> {
+    fn around(problem: &'a Problem, start: Vec<f64>) -> Option<Self> {
+        let mut matrix = vec![vec![0.0; P]; P];
+        for point in &problem.points {
+            let (_, slopes) = problem.slopes(&start, point);
+            for (row, own) in matrix.iter_mut().zip(slopes) {
+                row.iter_mut().zip(slopes).for_each(|(cell, other)| *cell += own * other);
+            }
+        }
+        let factor = cholesky(matrix)?;
+        // T = δ L'⁻¹: row i of T has the solutions of L' t = δ e.
+        let columns: Vec<Vec<f64>> = (0..P).map(|j| back(&factor, j, problem.delta)).collect();
+        let rows = (0..P).map(|i| columns.iter().map(|column| column[i]).collect()).collect();
+        Some(Self { problem, start, rows, left: Cell::new(EVALUATIONS) })
+    }
+
+    fn parameters(&self, u: &[f64]) -> Vec<f64> {
+        let moved = |row: &Vec<f64>| row.iter().zip(u).map(|(t, u)| t * u).sum::<f64>();
+        self.start.iter().zip(&self.rows).map(|(start, row)| start + moved(row)).collect()
+    }
+}
+
+/// L with L L' = the matrix; none where it is not positive definite.
+fn cholesky(mut matrix: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
+    for j in 0..P {
+        for i in j..P {
+            let known: f64 = (0..j).map(|k| matrix[i][k] * matrix[j][k]).sum();
+            let rest = matrix[i][j] - known;
+            matrix[i][j] = if i == j { rest.sqrt() } else { rest / matrix[j][j] };
+        }
+        if matrix[j][j].is_nan() || matrix[j][j] <= 0.0 {
+            return None;
+        }
+    }
+    Some(matrix)
+}
+
+/// x with L' x = `scale` times the unit vector `j`.
+fn back(factor: &[Vec<f64>], j: usize, scale: f64) -> Vec<f64> {
+    let mut x = vec![0.0; P];
+    for i in (0..=j).rev() {
+        let known: f64 = (i + 1..P).map(|k| factor[k][i] * x[k]).sum();
+        x[i] = (if i == j { scale } else { 0.0 } - known) / factor[i][i];
+    }
+    x
+}
+
+impl CostFunction for &Scaled<'_> {
+    type Param = Vec<f64>;
+    type Output = f64;
+
+    fn cost(&self, u: &Vec<f64>) -> Result<f64, Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| Error::msg("the optimizer does not end"))?);
+        Ok(self.problem.cost(&self.parameters(u)))
+    }
+}
+
+impl Gradient for &Scaled<'_> {
     type Param = Vec<f64>;
     type Gradient = Vec<f64>;
 
-    fn gradient(&self, p: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        let mut gradient = vec![0.0; 5];
-        for point in &self.points {
-            let (r, [e, n, d]) = self.residual(p, point);
-            let slope = (r / self.delta).clamp(-1.0, 1.0) / self.delta;
-            let parts = [e, n, -point.log_n * n, d, -point.log_d * d];
-            gradient.iter_mut().zip(parts).for_each(|(sum, part)| *sum += slope * part);
+    fn gradient(&self, u: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        let (p, problem) = (self.parameters(u), self.problem);
+        let mut gradient = [0.0; P];
+        for point in &problem.points {
+            let (r, slopes) = problem.slopes(&p, point);
+            let slope = (r / problem.delta).clamp(-1.0, 1.0) / problem.delta;
+            gradient.iter_mut().zip(slopes).for_each(|(sum, part)| *sum += slope * part);
         }
-        Ok(gradient)
+        let along = |j: usize| self.rows.iter().zip(gradient).map(|(row, g)| row[j] * g).sum();
+        Ok((0..P).map(along).collect())
     }
 }

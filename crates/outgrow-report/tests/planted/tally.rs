@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use outgrow_report::{
     Interval,
-    frontier::{Censored, Count, Frontier, estimate},
+    frontier::{Censored, Count, Estimator, Frontier},
 };
 
 use super::planted::{BUDGETS, Planted, Setting, mean_loss, plant};
@@ -54,11 +54,12 @@ pub fn simulate(setting: &Setting, number: u64) -> Tally {
     let gaps: Vec<f64> = [0.0; NULL_ARMS].into_iter().chain(EFFECTS).collect();
     let planted = plant(setting, &gaps, number);
     let (null, effects) = planted.grown.split_at(NULL_ARMS * BUDGETS.len() * setting.seeds);
-    let frontier = estimate(&planted.born, null, Count::default());
+    let estimator = Estimator::new(&planted.born, Count::default());
+    let frontier = estimator.frontier(null);
     vertices(&mut tally, setting, &frontier);
     exponents(&mut tally, setting, &frontier);
     family(&mut tally, &frontier, &planted);
-    arms(&mut tally, setting, &estimate(&planted.born, effects, Count::default()));
+    arms(&mut tally, setting, &estimator.frontier(effects));
     tally
 }
 
