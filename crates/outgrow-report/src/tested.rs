@@ -117,9 +117,12 @@ mod tests {
     proptest! {
         #[test]
         fn intervals_say_what_the_test_says(
-            all in prop::collection::vec(prop::collection::vec(-1.0..3.0f64, 2..6), 1..12)
+            all in prop::collection::vec(prop::collection::vec(-1.0..3.0f64, 2..6), 1..12),
+            by in prop_oneof![Just(0.0), -2.0..2.0f64],
         ) {
-            let tested = |values: &Vec<f64>| Tested::of(&values.iter().copied().enumerate().collect());
+            let tested = |values: &Vec<f64>| {
+                Tested::widened(&values.iter().copied().enumerate().collect(), by)
+            };
             let mut all: Vec<Tested> = all.iter().filter_map(tested).collect();
             correct(all.iter_mut());
             for one in &all {
