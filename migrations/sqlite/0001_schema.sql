@@ -45,10 +45,11 @@ CREATE TABLE member ( -- a trial's places in sweeps; one trial may stand in seve
   replicate INTEGER NOT NULL,
   learning_rate REAL NOT NULL DEFAULT 0, -- the trial's peak
   setting   TEXT NOT NULL DEFAULT '', -- the point of the sweep's grid beside that
+  budget    REAL CHECK (budget > 0), -- of the sweep's frontier, in its unit; NULL without one
   PRIMARY KEY (sweep_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX member_trial ON member (trial);
-CREATE UNIQUE INDEX member_place ON member (sweep_id, strategy, plan, replicate, learning_rate, setting);
+CREATE UNIQUE INDEX member_place ON member (sweep_id, strategy, plan, replicate, learning_rate, setting, coalesce(budget, 0));
 
 CREATE TABLE environment (
   id       INTEGER PRIMARY KEY,
@@ -177,7 +178,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate, m.setting
+       m.learning_rate, m.setting, m.budget
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -188,7 +189,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate, m.setting
+       m.learning_rate, m.setting, m.budget
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -201,56 +202,58 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        g.max_logit_change, g.max_logit_change / max(1.0, g.max_logit) AS error, g.tolerance,
        g.max_logit_change / max(1.0, g.max_logit) <= g.tolerance AS preserved,
        g.loss_after - g.loss_before AS loss_change, g.seconds,
-       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate, m.setting
+       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate, m.setting, m.budget
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
 JOIN growth_event g ON g.trial = m.trial;
 
--- The learning rate, and the setting of the grid, of each strategy of a sweep: of those with the
--- most complete trials, the one with the lowest mean final loss.
+-- The learning rate, and the setting of the grid, of each strategy of a sweep at each budget of its
+-- frontier: of those with the most complete trials, the one with the lowest mean final loss.
 CREATE VIEW tuned AS
 WITH arms AS (
-  SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, count(*) AS trials, avg(val_loss) AS mean_val_loss
-  FROM finals WHERE state = 'complete' GROUP BY sweep_id, strategy, learning_rate, setting
+  SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, budget, count(*) AS trials, avg(val_loss) AS mean_val_loss
+  FROM finals WHERE state = 'complete' GROUP BY sweep_id, strategy, learning_rate, setting, budget
 ), placed AS (
-  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
+  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, budget ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
   FROM arms
 )
-SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss FROM placed WHERE place = 1;
+SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss, budget FROM placed WHERE place = 1;
 
 -- Compute, tokens and wall time at which a trial of a tuned strategy reached the final validation
--- loss of the tuned from-scratch control of the same sweep and replicate, on a straight line
--- between the last evaluation above that loss and the first at or below it; NULL where it never got
--- there.
+-- loss of the tuned from-scratch control of the same sweep, replicate and budget, on a straight
+-- line between the last evaluation above that loss and the first at or below it; NULL where it never
+-- got there. `at_budget` is 0 without a frontier.
 CREATE VIEW speedups AS
 WITH ends AS (
-  SELECT f.* FROM finals f JOIN tuned USING (sweep_id, strategy, learning_rate, setting) WHERE f.state = 'complete'
+  SELECT f.*, coalesce(f.budget, 0) AS at_budget FROM finals f
+  JOIN tuned ON tuned.sweep_id = f.sweep_id AND tuned.strategy = f.strategy AND tuned.learning_rate = f.learning_rate AND tuned.setting = f.setting AND coalesce(tuned.budget, 0) = coalesce(f.budget, 0)
+  WHERE f.state = 'complete'
 ), control AS (
-  SELECT sweep_id, replicate, min(val_loss) AS target_loss FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate
+  SELECT sweep_id, replicate, at_budget, min(val_loss) AS target_loss FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
 ), source AS (
   SELECT sweep_id, trial, min(train_flops - operator_flops) AS flops FROM growth GROUP BY sweep_id, trial
 ), numbered AS (
-  SELECT c.*, control.target_loss,
+  SELECT c.*, control.at_budget, control.target_loss,
          lag(c.val_loss) OVER own AS loss_before, lag(c.train_flops) OVER own AS flops_before,
          lag(c.tokens) OVER own AS tokens_before, lag(c.wall_seconds) OVER own AS wall_before
   FROM curves c
-  JOIN control USING (sweep_id, replicate)
-  JOIN tuned ON tuned.sweep_id = c.sweep_id AND tuned.strategy = c.strategy AND tuned.learning_rate = c.learning_rate AND tuned.setting = c.setting
-  WINDOW own AS (PARTITION BY c.sweep_id, c.strategy, c.plan, c.replicate ORDER BY c.step)
+  JOIN control ON control.sweep_id = c.sweep_id AND control.replicate = c.replicate AND control.at_budget = coalesce(c.budget, 0)
+  JOIN tuned ON tuned.sweep_id = c.sweep_id AND tuned.strategy = c.strategy AND tuned.learning_rate = c.learning_rate AND tuned.setting = c.setting AND coalesce(tuned.budget, 0) = control.at_budget
+  WINDOW own AS (PARTITION BY c.sweep_id, c.strategy, c.plan, c.replicate, control.at_budget ORDER BY c.step)
 ), shares AS (
-  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, plan, replicate ORDER BY step) AS nth,
+  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, plan, replicate, at_budget ORDER BY step) AS nth,
          coalesce((loss_before - target_loss) / (loss_before - val_loss), 1.0) AS share
   FROM numbered WHERE val_loss <= target_loss
 ), reached AS (
-  SELECT sweep_id, strategy, kind, plan, replicate,
+  SELECT sweep_id, strategy, kind, plan, replicate, at_budget,
          coalesce(flops_before, train_flops) + share * (train_flops - coalesce(flops_before, train_flops)) AS train_flops,
          coalesce(tokens_before, tokens) + share * (tokens - coalesce(tokens_before, tokens)) AS tokens,
          coalesce(wall_before, wall_seconds) + share * (wall_seconds - coalesce(wall_before, wall_seconds)) AS wall_seconds
   FROM shares WHERE nth = 1
 ), base AS (
-  SELECT sweep_id, replicate, min(train_flops) AS train_flops, min(tokens) AS tokens, min(wall_seconds) AS wall_seconds
-  FROM reached WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate
+  SELECT sweep_id, replicate, at_budget, min(train_flops) AS train_flops, min(tokens) AS tokens, min(wall_seconds) AS wall_seconds
+  FROM reached WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
 )
 SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, control.target_loss,
        r.train_flops IS NOT NULL AS reached,
@@ -258,12 +261,12 @@ SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, co
        1.0 - max(0.0, r.train_flops - coalesce(source.flops, 0)) / base.train_flops AS sunk_compute_saving,
        1.0 - r.tokens / base.tokens AS token_saving,
        1.0 - r.wall_seconds / base.wall_seconds AS wall_saving,
-       f.learning_rate, f.setting
+       f.learning_rate, f.setting, f.budget
 FROM ends f
-JOIN control ON control.sweep_id = f.sweep_id AND control.replicate = f.replicate
-JOIN base ON base.sweep_id = f.sweep_id AND base.replicate = f.replicate
+JOIN control ON control.sweep_id = f.sweep_id AND control.replicate = f.replicate AND control.at_budget = f.at_budget
+JOIN base ON base.sweep_id = f.sweep_id AND base.replicate = f.replicate AND base.at_budget = f.at_budget
 LEFT JOIN source ON source.sweep_id = f.sweep_id AND source.trial = f.trial
-LEFT JOIN reached r ON r.sweep_id = f.sweep_id AND r.strategy = f.strategy AND r.plan = f.plan AND r.replicate = f.replicate;
+LEFT JOIN reached r ON r.sweep_id = f.sweep_id AND r.strategy = f.strategy AND r.plan = f.plan AND r.replicate = f.replicate AND r.at_budget = f.at_budget;
 
 CREATE VIEW compute AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial, t.state,
@@ -272,14 +275,14 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        CASE WHEN (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) < 9223372036854774784.0
             THEN (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial)
             ELSE (SELECT total(train_flops) FROM attempt WHERE trial = m.trial) END AS spent_flops,
-       m.learning_rate, m.setting
+       m.learning_rate, m.setting, m.budget
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial;
 
 CREATE VIEW steps AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
-       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate, m.setting
+       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate, m.setting, m.budget
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial

@@ -125,7 +125,11 @@ impl Job<'_> {
             environment,
             stacked: &|_| 1,
             folder: &|_| spool.clone(),
-            tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+            tidy: Tidy {
+                keep: KeepFinal::All,
+                remove_others: &|_, _| (),
+                remove_snapshot: &|_| (),
+            },
             hung_after: Duration::MAX,
             stop: &AtomicBool::new(false),
         };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use outgrow::{DB, FILES};
 
 use crate::commands::{
@@ -48,6 +48,20 @@ pub struct Args {
     /// What to do; without it, outgrow says what comes next.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// All commands. A number below zero after an option is that option's value: whether it may be one,
+/// the option says.
+pub fn command() -> clap::Command {
+    with_negative_numbers(Args::command())
+}
+
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes = |arg: clap::Arg| {
+        let takes = !arg.is_positional() && arg.get_action().takes_values();
+        arg.allow_negative_numbers(takes)
+    };
+    command.mut_args(takes).mut_subcommands(with_negative_numbers)
 }
 
 /// Where help shows what every command takes.

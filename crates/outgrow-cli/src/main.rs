@@ -1,5 +1,7 @@
 //! The command `outgrow`: reads what the user typed, calls the library, prints what it answers.
 
+#![deny(clippy::print_stderr)]
+
 mod args;
 mod commands;
 mod output;
@@ -10,14 +12,15 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 use outgrow::{Error, Workspace};
 
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     outgrow_failpoint::arm();
-    let args = Args::parse();
+    let args = Args::from_arg_matches(&args::command().get_matches());
+    let args = args.unwrap_or_else(|error| error.exit());
     outgrow::notes_to_stderr();
     let workspace = Workspace::new(args.db, args.files);
     let done = match args.command {
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough (`outgrow query … | head`).
         Err(Error::Closed) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", output::shown(&error.to_string()));
+            output::say(&format!("error: {}", output::shown(&error.to_string())));
             ExitCode::from(error.exit_code())
         }
     }
@@ -52,14 +55,14 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Clean(clean) => commands::clean::clean(workspace, &clean),
         Command::Rm(rm) => commands::rm::rm(workspace, &rm),
         Command::Completions(completions) => {
-            commands::shell::completions(&completions, Args::command())
+            commands::shell::completions(&completions, args::command())
         }
-        Command::Man(man) => commands::shell::man(&man, Args::command()),
-        Command::Check(check) => commands::check::check(&check),
-        Command::Grow(grow) => commands::grow::grow(&grow),
-        Command::Convert(convert) => commands::convert::convert(&convert),
-        Command::Doctor(doctor) => commands::doctor::doctor(&doctor),
-        Command::Eval(eval) => commands::eval::eval(&eval),
+        Command::Man(man) => commands::shell::man(&man, args::command()),
+        Command::Check(check) => commands::check::check(workspace, &check),
+        Command::Grow(grow) => commands::grow::grow(workspace, &grow),
+        Command::Convert(convert) => commands::convert::convert(workspace, &convert),
+        Command::Doctor(doctor) => commands::doctor::doctor(workspace, &doctor),
+        Command::Eval(eval) => commands::eval::eval(workspace, &eval),
         Command::Sample(sample) => commands::sample::sample(workspace, &sample),
         Command::Bench(bench) => commands::bench::bench(&bench),
         Command::Submit(submit) => commands::submit::submit(workspace, &submit),

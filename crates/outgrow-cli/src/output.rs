@@ -15,6 +15,11 @@ pub fn print(text: &str) -> Result<(), Error> {
     Ok(out.flush()?)
 }
 
+/// Says a line on standard error. Where nobody can hear it, what is done is done all the same.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Writes a value as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     print(&serde_json::to_string_pretty(value).expect("plain data"))

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::output::say;
+
 /// How long nothing is said at first, and then again.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 
@@ -27,7 +29,7 @@ impl Phases {
                 match receiver.recv_timeout(patience) {
                     Ok(next) => (phase, patience) = (next, PATIENCE[0]),
                     Err(RecvTimeoutError::Timeout) => {
-                        eprintln!("{phase} ...");
+                        say(&format!("{phase} ..."));
                         patience = PATIENCE[1];
                     }
                     Err(RecvTimeoutError::Disconnected) => return,

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use outgrow::status::Pace;
 use outgrow_store::SweepStatus;
 
-use crate::output::shown;
+use crate::output::{say, shown};
 
 /// Off a terminal, a line at most so often.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -49,7 +49,7 @@ impl Progress {
                 });
                 if due {
                     self.last_line = Some((Instant::now(), status.ended()));
-                    eprintln!("{:>3.0} %  {text}", done / all.max(1.0) * 100.0);
+                    say(&format!("{:>3.0} %  {text}", done / all.max(1.0) * 100.0));
                 }
             }
         }
@@ -59,8 +59,8 @@ impl Progress {
     pub fn note(&self, line: &str) {
         let line = shown(line);
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| say(&line)),
+            None => say(&line),
         }
     }
 

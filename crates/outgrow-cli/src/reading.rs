@@ -8,9 +8,12 @@ use std::{
 
 use outgrow_data::{Listener, Summary};
 
-use outgrow::{Error, SweepFile};
+use outgrow::{Error, SweepFile, or_meant};
 
-use crate::{output::count, phases::Phases};
+use crate::{
+    output::{count, say},
+    phases::Phases,
+};
 
 /// Says nothing of what takes less, and a line at most so often of what takes longer.
 const FIRST_AFTER: Duration = Duration::from_secs(1);
@@ -45,12 +48,12 @@ impl Listener for Telling {
         if now >= self.next.get() {
             self.next.set(now + LINE_EVERY);
             let percent = (read as f64 / all.max(1) as f64 * 100.0).min(100.0);
-            eprintln!("reading the text: {percent:.0} % of {}B", count(all as f64));
+            say(&format!("reading the text: {percent:.0} % of {}B", count(all as f64)));
         }
     }
 
     fn note(&self, text: &str) {
-        eprintln!("note: {text}");
+        say(&format!("note: {text}"));
     }
 }
 
@@ -78,13 +81,14 @@ impl SweepArgs {
         let replicates = self.replicates.map(|n| format!("replicates={n}"));
         let seed = self.seed.map(|n| format!("seed={n}"));
         let set: Vec<String> = self.set.iter().cloned().chain(replicates).chain(seed).collect();
-        SweepFile::read_with(&self.sweep, &set)
+        let read = SweepFile::read_with(&self.sweep, &set);
+        read.map_err(|error| or_meant(error, &self.sweep))
     }
 }
 
 /// Tells what a user should know of a text on standard error.
 pub fn warn(summary: &Summary) {
     for warning in summary.warnings() {
-        eprintln!("warning: {warning}");
+        say(&format!("warning: {warning}"));
     }
 }

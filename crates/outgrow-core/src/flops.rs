@@ -34,3 +34,8 @@ pub(crate) fn head_widths(layer: &LayerShape) -> [u64; 4] {
 pub fn train_flops(architecture: &Architecture, seq_len: usize) -> u128 {
     3 * forward_flops(architecture, seq_len)
 }
+
+/// The same per token of a whole sequence.
+pub fn train_flops_per_token(architecture: &Architecture) -> f64 {
+    train_flops(architecture, architecture.seq_len) as f64 / architecture.seq_len as f64
+}

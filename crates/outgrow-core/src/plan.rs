@@ -8,5 +8,5 @@ pub mod strategy;
 pub use self::{
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     stage::{GrowthPlan, Phase, PlanError, Stage},
-    strategy::{Sampled, Strategy, StrategyError, Task},
+    strategy::{Length, Sampled, Strategy, StrategyError, Task},
 };

@@ -31,6 +31,8 @@ pub struct TrialRow {
     pub learning_rate: f64,
     /// The point of the sweep's grid beside that; empty without a grid.
     pub setting: String,
+    /// Of the sweep's frontier, in its unit, at whose end it stands; none without a frontier.
+    pub budget: Option<f64>,
     /// Names what it grows by: equal plans have equal names.
     pub plan_id: String,
     /// What happens at growth beside that.
@@ -71,7 +73,7 @@ pub struct GrowthRow {
     /// Loss on the probe batch after it minus that before it, nats per token; none if one of them
     /// was not a finite number.
     pub loss_change: Option<f64>,
-    /// Places of the layers that it inserted, each counted in the layers that were there by then.
+    /// Places of the layers that are new in it, from 0 in the grown model.
     pub new_layers: Vec<usize>,
     pub parameters_before: u64,
     pub parameters_after: u64,

@@ -5,6 +5,7 @@
 //! a [`Trial`]'s identity is a hash of what determines its result.
 
 mod arm;
+mod born;
 mod check;
 mod controls;
 mod differences;
@@ -12,37 +13,46 @@ mod error;
 mod expected;
 mod file;
 mod form;
+mod frontier;
 mod grid;
 mod members;
 pub mod memory;
 mod mentions;
+mod merge;
 mod names;
+mod passes;
 mod points;
+mod policy;
 mod prefix;
 mod renamed;
 mod resolved;
 mod schedule;
 mod settings;
+mod shapes;
 mod sizes;
 mod spec;
 mod words;
 
 pub use self::{
+    born::{BornBudget, BornSize},
     differences::{Difference, differences},
     error::SweepError,
     expected::ExpectedGrowth,
     file::{Draft, PRESETS},
     form::ModelSpec,
+    frontier::{BORN, BudgetUnit, FrontierSizes, FrontierSpec, MOST_PASSES, budget_text},
     grid::Grid,
     members::{Member, label},
+    policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
     schedule::LearningRateSchedule,
     settings::{Settings, StepSettings, TrainingSettings, Trial},
+    shapes::n_frontier_parameters,
     sizes::{LayerSpec, SizesSpec},
     spec::{
-        Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, Precision,
-        StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
+        About, Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec,
+        Precision, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,
     },
     words::{ContrastSpec, Words},
 };

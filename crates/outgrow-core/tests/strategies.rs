@@ -11,8 +11,10 @@ use outgrow_core::{
         grow_all,
     },
     plan::{
-        Strategy, StrategyError, Task,
-        strategy::{AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Random, RandomOrder},
+        GrowthPlan, Length, Strategy, StrategyError, Task,
+        strategy::{
+            AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Layers, Random, RandomOrder, Share,
+        },
     },
     stream::stream,
 };
@@ -21,18 +23,36 @@ use proptest::prelude::*;
 const TOKENS: u64 = 64_000;
 const STEP: u64 = 64;
 
+const LAYERS: [Layers; 4] = [Layers::End, Layers::Start, Layers::Interleave, Layers::Random];
+
 /// Strategies that lead from any architecture to any larger one.
 fn strategies(stages: usize, from: f64, to: f64) -> Vec<Strategy> {
-    let grow_between = [from.min(to), from.max(to)];
-    let axis_first = |first| Strategy::AxisFirst(AxisFirst { plans: 1, first, grow_between });
-    let others = [
-        Strategy::FromScratch(FromScratch {}),
-        Strategy::AllAtOnce(AllAtOnce { plans: 1, at: from }),
-        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages, grow_between }),
-        Strategy::RandomOrder(RandomOrder { plans: 1, grow_between }),
-        Strategy::Random(Random { plans: 1, max_stages: stages, grow_between }),
-    ];
-    others.into_iter().chain(TransformKind::ALL.map(axis_first)).collect()
+    let grow_between = Share::Tokens([from.min(to), from.max(to)]);
+    let (at, plans) = (Share::Tokens(from), 1);
+    let axis_first = |first| {
+        let layers = Layers::End;
+        Strategy::AxisFirst(AxisFirst { plans, first, grow_between, layers })
+    };
+    let others = LAYERS.into_iter().flat_map(|layers| {
+        [
+            Strategy::AllAtOnce(AllAtOnce { plans, at, layers }),
+            Strategy::EvenlySpaced(EvenlySpaced { plans, stages, grow_between, layers }),
+            Strategy::RandomOrder(RandomOrder { plans, grow_between, layers }),
+            Strategy::Random(Random { plans, max_stages: stages, grow_between, layers }),
+        ]
+    });
+    let born = Strategy::FromScratch(FromScratch {});
+    [born].into_iter().chain(others).chain(TransformKind::ALL.map(axis_first)).collect()
+}
+
+fn task<'a>(initial: &'a Architecture, target: &'a Architecture, seed: u64) -> Task<'a> {
+    Task { initial, target, seed, draw: (0, 0) }
+}
+
+fn sampled(strategy: &Strategy, task: &Task) -> Result<GrowthPlan, StrategyError> {
+    let sampled = strategy.sample(task)?;
+    let phases = sampled.phases(Length::Tokens(TOKENS as f64));
+    Ok(sampled.plan(&phases, TOKENS, STEP).expect("a sampled plan is valid"))
 }
 
 #[test]
@@ -45,7 +65,7 @@ fn every_strategy_is_tested() {
 }
 
 /// Two architectures, the second an enlargement of the first.
-fn task(seed: u64) -> (Architecture, Architecture) {
+fn sizes(seed: u64) -> (Architecture, Architecture) {
     let mut rng = stream(seed, "task");
     let initial = random_architecture(&mut rng);
     let transforms = random_composition(&initial, 12, &mut rng);
@@ -59,15 +79,14 @@ proptest! {
 
     #[test]
     fn every_sampled_plan_ends_at_the_target(seed: u64, stages in 1usize..6, from in 0.0f64..1.0, to in 0.0f64..1.0) {
-        let (initial, target) = task(seed);
-        let task = Task { initial: &initial, target: &target };
+        let (initial, target) = sizes(seed);
+        let task = task(&initial, &target, seed);
         for strategy in strategies(stages, from, to) {
-            let sampled = match strategy.sample(&task, &mut stream(seed, "plan")) {
+            let plan = match sampled(&strategy, &task) {
                 // An axis that does not grow can't be the first.
                 Err(StrategyError::Unreachable(_)) if strategy.name() == "axis_first" => continue,
                 sampled => sampled.expect("an enlargement can be reached"),
             };
-            let plan = sampled.plan(TOKENS, STEP).expect("a sampled plan is valid");
             prop_assert_eq!(plan.target(), &target, "{}", strategy.name());
             prop_assert!(plan.stages().iter().all(|s| s.tokens % STEP == 0 && (STEP..TOKENS).contains(&s.tokens)));
             prop_assert!(plan.stages().windows(2).all(|pair| pair[0].tokens < pair[1].tokens));
@@ -81,18 +100,17 @@ proptest! {
                 prop_assert!(plan.stages().iter().all(|stage| bounds.contains(&(stage.tokens as f64))));
             }
             prop_assert!(plan.stages().len() <= stages.max(6));
-            let again = strategy.sample(&task, &mut stream(seed, "plan")).expect("as before");
-            prop_assert_eq!(again.plan(TOKENS, STEP).expect("as before"), plan);
+            prop_assert_eq!(sampled(&strategy, &task).expect("as before"), plan);
         }
     }
 
     #[test]
     fn what_can_not_be_reached_is_refused(seed: u64) {
-        let (initial, target) = task(seed);
+        let (initial, target) = sizes(seed);
         prop_assume!(initial != target);
-        let task = Task { initial: &target, target: &initial };
+        let task = task(&target, &initial, seed);
         for strategy in strategies(3, 0.1, 0.6).into_iter().skip(1) {
-            let refused = strategy.sample(&task, &mut stream(seed, "plan"));
+            let refused = strategy.sample(&task);
             prop_assert!(matches!(refused, Err(StrategyError::Unreachable(_))), "{}", strategy.name());
         }
     }
@@ -109,17 +127,11 @@ fn random_plans_differ_and_use_all_six() {
         small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
         small(16, 3, LayerShape::uniform(4, 8, 8, 32)),
     );
-    let task = Task { initial: &initial, target: &target };
-    let random = Strategy::Random(Random { plans: 1, max_stages: 4, grow_between: [0.1, 0.6] });
-    let plans: Vec<_> = (0..40)
-        .map(|n| {
-            random
-                .sample(&task, &mut stream(n, "plan"))
-                .expect("reachable")
-                .plan(TOKENS, STEP)
-                .expect("valid")
-        })
-        .collect();
+    let grow_between = Share::Tokens([0.1, 0.6]);
+    let (plans, max_stages, layers) = (1, 4, Layers::Random);
+    let random = Strategy::Random(Random { plans, max_stages, grow_between, layers });
+    let number = |number| Task { draw: (0, number), ..task(&initial, &target, 1) };
+    let plans: Vec<_> = (0..40).map(|n| sampled(&random, &number(n)).expect("reachable")).collect();
     assert!(plans.windows(2).all(|pair| pair[0] != pair[1]));
     let kinds: BTreeSet<_> = plans
         .iter()
@@ -136,14 +148,10 @@ fn an_axis_can_be_the_first() {
         small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
         small(16, 3, LayerShape::uniform(4, 8, 8, 32)),
     );
-    let task = Task { initial: &initial, target: &target };
+    let (plans, grow_between, layers) = (1, Share::Tokens([0.1, 0.5]), Layers::End);
     for first in TransformKind::ALL {
-        let rule = Strategy::AxisFirst(AxisFirst { plans: 1, first, grow_between: [0.1, 0.5] });
-        let plan = rule
-            .sample(&task, &mut stream(1, "plan"))
-            .expect("reachable")
-            .plan(TOKENS, STEP)
-            .expect("valid");
+        let rule = Strategy::AxisFirst(AxisFirst { plans, first, grow_between, layers });
+        let plan = sampled(&rule, &task(&initial, &target, 1)).expect("reachable");
         let [early, late] = plan.stages() else { panic!("two stages") };
         assert!(
             early.growths.iter().all(|growth| growth.name() == first.name())
@@ -151,11 +159,10 @@ fn an_axis_can_be_the_first() {
         );
         assert_eq!((early.tokens, late.tokens, plan.target()), (6_400, 32_000, &target));
     }
-    let there =
-        AxisFirst { plans: 1, first: TransformKind::MlpExpansion, grow_between: [0.1, 0.5] };
+    let first = TransformKind::MlpExpansion;
+    let there = Strategy::AxisFirst(AxisFirst { plans, first, grow_between, layers });
     let initial = small(8, 1, LayerShape::uniform(1, 4, 4, 32));
-    let refused = Strategy::AxisFirst(there)
-        .sample(&Task { initial: &initial, target: &target }, &mut stream(1, "plan"));
+    let refused = there.sample(&task(&initial, &target, 1));
     assert!(
         refused.expect_err("d_ff is there already").to_string().contains("d_ff is to be the first")
     );
@@ -163,20 +170,112 @@ fn an_axis_can_be_the_first() {
 
 #[test]
 fn wrong_parameters_are_refused() {
-    let (initial, target) = task(1);
-    let task = Task { initial: &initial, target: &target };
+    let (initial, target) = sizes(1);
+    let task = task(&initial, &target, 0);
+    let (layers, grow_between) = (Layers::Random, Share::Tokens([0.1, 0.6]));
+    let [late, backwards] = [Share::Compute { compute: [0.2, 1.1] }, Share::Tokens([0.6, 0.1])];
     let wrong = [
-        Strategy::AllAtOnce(AllAtOnce { plans: 1, at: 1.5 }),
-        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 0, grow_between: [0.1, 0.6] }),
-        Strategy::RandomOrder(RandomOrder { plans: 0, grow_between: [0.1, 0.6] }),
-        Strategy::Random(Random { plans: 1, max_stages: 2, grow_between: [0.6, 0.1] }),
-        Strategy::Random(Random { plans: 1, max_stages: 0, grow_between: [0.1, 0.6] }),
+        Strategy::AllAtOnce(AllAtOnce { plans: 1, at: Share::Tokens(1.5), layers }),
+        // Nothing of it is drawn, so they would be equal.
+        Strategy::AllAtOnce(AllAtOnce { plans: 2, at: Share::Tokens(0.5), layers: Layers::End }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 0, grow_between, layers }),
+        Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages: 2, grow_between: late, layers }),
+        Strategy::RandomOrder(RandomOrder { plans: 0, grow_between, layers }),
+        Strategy::Random(Random { plans: 1, max_stages: 2, grow_between: backwards, layers }),
+        Strategy::Random(Random { plans: 1, max_stages: 0, grow_between, layers }),
     ];
     for strategy in wrong {
-        let refused = strategy.sample(&task, &mut stream(0, "plan"));
+        let refused = strategy.sample(&task);
         assert!(
             matches!(refused, Err(StrategyError::Parameter { .. })),
             "{strategy:?}: {refused:?}"
         );
     }
+}
+
+/// Which layers are new, after each stage.
+fn new_layers(strategy: &Strategy, task: &Task) -> Vec<Vec<usize>> {
+    let plan = sampled(strategy, task).expect("reachable");
+    let places = |stage| {
+        let layers = plan.new_layers(stage).into_iter().enumerate();
+        layers.filter(|(_, is_new)| *is_new).map(|(place, _)| place).collect()
+    };
+    (0..plan.stages().len()).map(places).collect()
+}
+
+fn evenly(stages: usize, layers: Layers) -> Strategy {
+    let grow_between = Share::Tokens([0.1, 0.7]);
+    Strategy::EvenlySpaced(EvenlySpaced { plans: 1, stages, grow_between, layers })
+}
+
+#[test]
+fn new_layers_go_where_the_field_says() {
+    let layer = || LayerShape::uniform(1, 4, 4, 8);
+    let (initial, target) = (small(8, 2, layer()), small(8, 6, layer()));
+    let task = task(&initial, &target, 1);
+    let expected = [
+        (Layers::End, vec![2, 3, 4, 5], [vec![2, 3], vec![4, 5]]),
+        (Layers::Start, vec![0, 1, 2, 3], [vec![0, 1], vec![0, 1]]),
+        // Layers 0 and 3 of 6 are there; first one behind each of them, then the other.
+        (Layers::Interleave, vec![1, 2, 4, 5], [vec![1, 3], vec![2, 5]]),
+    ];
+    for (layers, at_once, in_two) in expected {
+        assert_eq!(new_layers(&evenly(1, layers), &task), [at_once], "{layers:?}");
+        assert_eq!(new_layers(&evenly(2, layers), &task), in_two, "{layers:?}");
+    }
+}
+
+#[test]
+fn strategies_that_differ_in_one_thing_draw_alike() {
+    let layer = || LayerShape::uniform(1, 4, 4, 8);
+    let (initial, target) = (small(8, 2, layer()), small(16, 9, layer()));
+    let drawn: BTreeSet<_> = (0..6)
+        .map(|number| {
+            let task = Task { draw: (number, 0), ..task(&initial, &target, 1) };
+            let at = |at| {
+                let layers = Layers::Random;
+                Strategy::AllAtOnce(AllAtOnce { plans: 1, at: Share::Tokens(at), layers })
+            };
+            let places = new_layers(&at(0.1), &task);
+            assert_eq!(places, new_layers(&at(0.8), &task), "when");
+            assert_eq!(places, new_layers(&evenly(1, Layers::Random), &task), "by another rule");
+            let [first, second] = &new_layers(&evenly(2, Layers::Random), &task)[..] else {
+                panic!("two stages")
+            };
+            assert_eq!(first.len() + second.len(), places[0].len());
+            places
+        })
+        .collect();
+    assert!(drawn.len() > 3, "and plans differ: {drawn:?}");
+}
+
+#[test]
+fn places_can_be_shares_of_the_compute() {
+    let (initial, target) = (
+        small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
+        small(32, 6, LayerShape::uniform(4, 8, 8, 64)),
+    );
+    let compute = [0.2, 0.7];
+    let task = task(&initial, &target, 1);
+    let rule = Strategy::EvenlySpaced(EvenlySpaced {
+        plans: 1,
+        stages: 2,
+        grow_between: Share::Compute { compute },
+        layers: Layers::End,
+    });
+    let sampled = rule.sample(&task).expect("reachable");
+    let by_tokens = sampled.phases(Length::Tokens(1e7));
+    let flops = |phases: &[f64]| {
+        let tokens = (phases.iter().sum::<f64>() / STEP as f64).round() as u64 * STEP;
+        let plan = sampled.plan(phases, tokens, STEP).expect("valid");
+        let all = plan.train_flops(tokens) as f64;
+        let shares = plan.stages().iter().map(|s| plan.train_flops(s.tokens) as f64 / all);
+        (all, shares.collect::<Vec<_>>())
+    };
+    let (all, shares) = flops(&by_tokens);
+    assert!((by_tokens.iter().sum::<f64>() - 1e7).abs() < 1.0);
+    assert!(shares.iter().zip(compute).all(|(a, b)| (a - b).abs() < 1e-3), "{shares:?}");
+    let (again, shares) = flops(&sampled.phases(Length::Flops(all)));
+    assert!((again / all - 1.0).abs() < 1e-4);
+    assert!(shares.iter().zip(compute).all(|(a, b)| (a - b).abs() < 1e-3), "{shares:?}");
 }

@@ -70,6 +70,66 @@ fn flops(member: &Member) -> f64 {
     member.trial.plan.train_flops(member.trial.settings.tokens) as f64
 }
 
+/// The plans of the growing strategy, replicate by replicate.
+fn drawn(fields: &str, replicates: usize) -> Result<Vec<Vec<String>>, String> {
+    let text = changed(&[
+        ("kind = \"random\", plans = 2", &format!("kind = \"random\", {fields}")),
+        ("replicates = 2", &format!("replicates = {replicates}")),
+    ]);
+    let sweep = Sweep::parse(&text).map_err(|error| error.to_string())?;
+    let members = sweep.members("d").expect("members");
+    assert_told_apart(&members);
+    let of = |replicate| {
+        let own = members.iter().filter(|m| m.kind == "random" && m.replicate == replicate);
+        own.map(|member| member.trial.plan.id()).collect()
+    };
+    Ok((0..replicates).map(of).collect())
+}
+
+#[test]
+fn a_comparison_is_about_the_rule_or_about_its_plans() {
+    let of_the_rule = drawn("plans = 2", 3).expect("a sweep");
+    let all: BTreeSet<_> = of_the_rule.iter().flatten().collect();
+    assert_eq!(all.len(), 6, "each replicate has plans of its own");
+    assert_eq!(of_the_rule[..2], drawn("plans = 2", 2).expect("a sweep"), "one more changes none");
+    let of_plans = drawn("plans = 2, about = \"plan\"", 3).expect("a sweep");
+    assert!(of_plans.iter().all(|plans| *plans == of_plans[0] && plans.len() == 2));
+    assert_eq!(of_plans[0], of_the_rule[0]);
+
+    let wrong = drawn("about = \"seed\"", 2).expect_err("no such question");
+    assert!(wrong.contains("about") && wrong.contains("`rule` or `plan`"), "{wrong}");
+    let fixed = SWEEP
+        .replace("kind = \"from_scratch\"", "kind = \"all_at_once\", at = 0.5, about = \"rule\"");
+    let fixed = Sweep::parse(&fixed).expect_err("nothing is drawn").to_string();
+    assert!(fixed.contains("leave it out"), "{fixed}");
+}
+
+#[test]
+fn places_are_shares_of_tokens_or_of_compute() {
+    let at = |fields: &str| {
+        let rule = format!("kind = \"all_at_once\", {fields}");
+        Sweep::parse(&SWEEP.replace("kind = \"from_scratch\"", &rule)).map_err(|e| e.to_string())
+    };
+    let sweep = at("at_compute = 0.5").expect("a sweep");
+    assert!(sweep.resolved().contains("at_compute = 0.5"), "{}", sweep.resolved());
+    assert_eq!(Sweep::parse(&sweep.resolved()).expect("its own text").id("d"), sweep.id("d"));
+    let members = sweep.members("d").expect("members");
+    let trial = &members[0].trial;
+    let (stage, plan) = (&trial.plan.stages()[0], &trial.plan);
+    let share =
+        plan.train_flops(stage.tokens) as f64 / plan.train_flops(trial.settings.tokens) as f64;
+    assert!((share - 0.5).abs() < 0.05, "{share}: as near as whole steps allow");
+    for (fields, what) in [
+        ("at_compute = 1.5", "`at_compute` is 1.5"),
+        ("at = 0.1, at_compute = 0.5", "both `at`"),
+        ("at_compute = \"late\"", "a share of the trial"),
+        ("grow_between_compute = [0.1, 0.5]", "grow_between"),
+    ] {
+        let error = at(fields).expect_err("refused");
+        assert!(error.contains(what), "{fields}: {error}");
+    }
+}
+
 /// Strategy names and trials of a sweep with other controls, and perhaps more.
 fn members(controls: &str, change: (&str, &str)) -> Vec<Member> {
     let none = "controls = { same_tokens = false, same_compute = false, fixed_sizes = 0 }";
@@ -86,8 +146,7 @@ fn the_three_controls_are_scheduled_by_themselves() {
     // Enough tokens that steps are fine, and one plan that grows half-way.
     let longer = ("tokens = 800\n", "tokens = 32_000\n");
     let grows = |members: Vec<Member>| {
-        let grown: Vec<Member> =
-            members.iter().filter(|m| m.kind == "random" && m.replicate == 0).cloned().collect();
+        let grown: Vec<Member> = members.iter().filter(|m| m.kind == "random").cloned().collect();
         let mean =
             |of: &dyn Fn(&Member) -> f64| grown.iter().map(of).sum::<f64>() / grown.len() as f64;
         let means = (mean(&flops), mean(&|m| m.trial.settings.tokens as f64));
@@ -260,7 +319,7 @@ fn trials_that_begin_alike_are_found() {
     let constant = r#"{ kind = "constant", warmup = 0.0 }"#;
     let wsd = r#"{ kind = "wsd", warmup = 1280, decay = 0.2, end = 0.1 }"#;
     for (budget, schedule, expected) in
-        [("tokens", cosine, 28), ("flops", constant, 28), ("flops", wsd, 28), ("flops", cosine, 0)]
+        [("tokens", cosine, 28), ("flops", constant, 28), ("flops", wsd, 28), ("flops", cosine, 8)]
     {
         let members = many_plans(budget, schedule);
         let order = in_order(&members);
@@ -288,6 +347,7 @@ fn trials_that_begin_alike_are_found() {
                 "{number}: {beginning:?}"
             );
         }
+        // Under a schedule that is stretched: the same plans under two policies, until they grow.
         assert_eq!(found.iter().flatten().count(), expected, "{budget} {schedule}");
     }
 }
@@ -664,8 +724,8 @@ fn random_sweep() -> impl Strategy<Value = String> {
             let arm = |(number, (kind, a, b, plans)): (usize, &(i32, f64, f64, usize))| {
                 let window = format!("grow_between = [{}, {}]", a.min(*b), a.max(*b));
                 let rule = match kind {
-                    0 => format!("kind = \"all_at_once\", at = {a}"),
-                    1 => format!("kind = \"evenly_spaced\", stages = 3, {window}"),
+                    0 => format!("kind = \"all_at_once\", at = {a}, layers = \"random\""),
+                    1 => format!("kind = \"evenly_spaced\", layers = \"random\", stages = 3, {window}"),
                     2 => format!("kind = \"random_order\", {window}"),
                     _ => format!("kind = \"random\", max_stages = 3, {window}"),
                 };

@@ -97,10 +97,12 @@ fn any_field_may_be_forgotten() {
                 );
                 asked.push(field);
             }
-            // Six strategies of one kind need names, without its sizes a model becomes another, and
-            // a table of some kind says which.
+            // Six strategies of one kind need names, without its sizes a model becomes another or
+            // the target, and a table of some kind says which.
             Err(other) => assert!(
-                ["name", "n_heads", "d_model", "kind"].contains(&way[way.len() - 1].as_str()),
+                other.to_string().contains("never grows")
+                    || ["name", "n_heads", "d_model", "kind"]
+                        .contains(&way[way.len() - 1].as_str()),
                 "{field}: {other}"
             ),
         }
@@ -249,7 +251,7 @@ fn fields_are_set_by_hand() {
 #[test]
 fn a_file_lies_over_what_it_extends() {
     let base = Draft::parse("base.toml", SHORT).expect("TOML");
-    let own = "extends = 'base.toml'\nname = 'own'\nreplicates = 5\ntraining.learning_rate = 1e-2\n\
+    let own = "extends = 'base.toml'\nname = 'own'\nreplicates = 5\ngrid = {}\ntraining.learning_rate = 1e-2\n\
                [training.growth]\nlearning_rate = { kind = 'unchanged' }\n\
                [[strategies]]\nkind = 'evenly_spaced'\nstages = 2\ngrow_between = [0.1, 0.5]";
     let own = Draft::parse("", own).expect("TOML");
@@ -335,4 +337,138 @@ fn a_grid_over_initial_sizes_and_budgets_keeps_places_apart() {
         let other = places.insert(place, member.trial.id());
         assert!(other.is_none(), "{place:?} twice");
     }
+}
+
+/// The strategies' names without what a grid or budget makes of them, each with its settings.
+fn settings(text: &str, strategy: &str) -> Vec<String> {
+    let mut all: Vec<String> = members(text)
+        .iter()
+        .filter(|member| member.strategy == strategy && member.replicate == 0)
+        .map(|member| member.setting.clone())
+        .collect();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_control_has_one_name_at_all_points_of_a_grid() {
+    let grid =
+        format!("training.match_budget = 'tokens'\ngrid.training.batch_size = [4, 8, 16]{SHORT}");
+    let one_rate = grid.replace("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", "");
+    let controls: std::collections::BTreeSet<String> = members(&one_rate)
+        .into_iter()
+        .filter(|member| member.strategy.starts_with("from_scratch_"))
+        .map(|member| member.strategy)
+        .collect();
+    assert!(!controls.is_empty());
+    for control in controls {
+        assert_eq!(settings(&one_rate, &control).len(), 3, "{control}");
+    }
+}
+
+#[test]
+fn a_strategys_policy_follows_the_grid_where_it_says_nothing() {
+    let text = SHORT
+        .replace(
+            "name = \"both_late\",",
+            "name = \"both_late\", growth = { learning_rate = { kind = 'unchanged' } },",
+        )
+        .replace(
+            "grid.training.learning_rate = [2e-3, 4e-3, 8e-3]",
+            "grid.training.growth.optimizer = ['reset', 'keep_entry_age']",
+        );
+    let own: Vec<_> = members(&text).into_iter().filter(|m| m.strategy == "both_late").collect();
+    let policies: std::collections::BTreeSet<_> =
+        own.iter().map(|m| format!("{:?}", m.trial.policy())).collect();
+    assert_eq!((own.len(), policies.len()), (6, 2), "{policies:?}");
+    assert!(policies.iter().all(|policy| policy.contains("Unchanged")), "{policies:?}");
+    assert_eq!(sweep(&sweep(&text).resolved()), sweep(&text));
+}
+
+#[test]
+fn what_would_have_no_effect_is_refused() {
+    let last = |fields: &str| {
+        SHORT.replace("name = \"both_late\",", &format!("name = \"both_late\", {fields},"))
+    };
+    let over = |rest: &str| format!("{rest}{SHORT}");
+    let dear = r#"strategies = [{ kind = "operator", at = 0.3, operator = { kind = "ligo", steps = 1e9, learning_rate = 1e-3, batch_size = 4 } }]"#;
+    let (before, _) = SHORT.split_once("strategies = [").expect("strategies");
+    for (text, said) in [
+        (last("initial = { d_model = 32, n_layers = 4, n_heads = 2, d_ff = 128 }"), "never grows"),
+        (over("grid.strategies.both_late.name = ['x', 'y']"), "does not change how a plan trains"),
+        (over("grid.strategies.both_late.plans = [1, 2]"), "does not change how a plan trains"),
+        (
+            over(
+                "contrasts = [{ a = 'both_late', b = 'both_early' }, { a = 'both_early', b = 'both_late' }]",
+            ),
+            "twice",
+        ),
+    ] {
+        assert!(refused(&text).contains(said), "{text}\n{}", refused(&text));
+    }
+    for (text, said) in [
+        (
+            over("training.growth.learning_rate = { kind = 'rewarm_all', tokens = 1e9 }"),
+            "must be fewer",
+        ),
+        (over("contrasts = [{ a = 'both_late', b = 'fixed_size_7' }]"), "no such control"),
+        (format!("{before}{dear}"), "more than the whole budget"),
+    ] {
+        let error = sweep(&text).members("d").expect_err(&text).to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    let hidden =
+        set(SHORT, &["training.learning_rate=0.5"]).expect_err("the grid has it").to_string();
+    assert!(hidden.contains("the grid below has this field"), "{hidden}");
+    let free = set(SHORT, &["grid={}", "training.learning_rate=0.5"]).expect("no grid any more");
+    assert_eq!((free.grid, free.training.learning_rate), (Default::default(), 0.5));
+}
+
+#[test]
+fn what_is_said_as_it_is_anyway_makes_no_other_sweep() {
+    let plain = sweep(SHORT).id("d");
+    for said in ["data.vocab_size = 256", "data.field = 'text'", "target.n_kv_heads = 2"] {
+        let text = SHORT.replace(
+            "target = { d_model = 32, n_layers = 4, n_heads = 2 }",
+            "target = { d_model = 32, n_layers = 4, n_heads = 2 }\n",
+        );
+        let text = match said.strip_prefix("target.") {
+            Some(field) => text.replace("n_heads = 2 }\n", &format!("n_heads = 2, {field} }}\n")),
+            None => format!("{said}{text}"),
+        };
+        assert_eq!(sweep(&text).id("d"), plain, "{said}");
+    }
+    let empty = SHORT.replace("name = \"both_late\",", "name = \"both_late\", growth = {},");
+    assert_eq!(sweep(&empty).id("d"), plain);
+}
+
+#[test]
+fn a_value_out_of_range_is_shown_where_it_stands() {
+    let mut draft = Draft::parse("", "extends = 'base.toml'\nname = 'x'").expect("TOML");
+    let base = Draft::parse(
+        "base.toml",
+        &format!("{SHORT}[training]\nbeta = 1")
+            .replace("[training]\nbeta = 1", "[evaluation]\nafter_growth = [3, 1]"),
+    )
+    .expect("TOML");
+    draft = draft.over(vec![base]);
+    let error = Sweep::new(draft.spec(None).expect("fields are there")).expect_err("out of range");
+    let error = draft.locate(error).to_string();
+    assert!(
+        error.contains("base.toml, line") && error.contains("after_growth = [3, 1]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn labels_of_a_grid_tell_its_fields_apart() {
+    let grid = "grid.training.growth.initializer = [{ kind = 'copy' }]\ngrid.training.growth.learning_rate.kind = ['unchanged']\n\
+                grid.training.schedule.kind = ['constant']";
+    let text =
+        format!("{grid}{}", SHORT.replace("grid.training.learning_rate = [2e-3, 4e-3, 8e-3]", ""));
+    let label = &settings(&text, "both_late")[0];
+    assert!(
+        label.contains("learning_rate.kind=unchanged") && label.contains("schedule.kind=constant"),
+        "{label}"
+    );
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    compare::{difference, paired},
-    interval::{Interval, interval},
+    compare::difference,
+    contrast::saving_difference,
+    interval::Interval,
     strategy::{Role, Strategy},
+    tested::Tested,
 };
 
 /// A group of strategies that grow by the same plans under different policies.
@@ -28,9 +30,10 @@ pub struct AblationRow {
     pub policy: [String; 3],
     pub final_loss: Option<Interval>,
     /// Its final loss minus the first one's, seed by seed; none for the first.
-    pub difference: Option<Interval>,
-    /// Its saving minus the first one's, seed by seed.
-    pub saving_difference: Option<Interval>,
+    pub difference: Option<Tested>,
+    /// Its saving minus the first one's, seed by seed; none where a trial of either did not reach
+    /// the control's loss.
+    pub saving_difference: Option<Tested>,
 }
 
 /// Finds the ablations of a sweep.
@@ -51,13 +54,12 @@ fn ablation(group: &[&Strategy]) -> Ablation {
     let base = group[0];
     let row = |strategy: &&Strategy| {
         let other = (strategy.name != base.name).then_some(strategy);
-        let saved = |s: &&&Strategy| interval(&paired(&s.savings(), &base.savings()));
         AblationRow {
             strategy: strategy.name.clone(),
             policy: strategy.policy.clone(),
             final_loss: strategy.final_loss,
-            difference: other.and_then(|s| Some(difference(s, base)?.value)),
-            saving_difference: other.as_ref().and_then(saved),
+            difference: other.and_then(|s| difference(s, base)),
+            saving_difference: other.and_then(|s| saving_difference(s, base)),
         }
     };
     Ablation { base: base.name.clone(), rows: group.iter().map(row).collect() }

@@ -13,15 +13,18 @@ use serde::Serialize;
 use crate::{
     ablation::{Ablation, ablations},
     clock::Clock,
-    compare::{compare, correct},
+    compare::compare,
     contrast::{Contrast, contrasts},
     error::ReportError,
     escape::visible,
     input::Input,
-    jump::{Jump, jumps},
+    judge::{Asked, Family, judge},
+    jump::{Jump, Spike, jumps, spikes},
     names::names,
+    own_budget::at_own_budget,
     plans::{Plan, plans},
     runs::Runs,
+    sizes::Sizes,
     strategy::{Role, Strategy},
 };
 
@@ -48,8 +51,12 @@ pub struct Analysis {
     pub ablations: Vec<Ablation>,
     /// Differences that were asked for.
     pub contrasts: Vec<Contrast>,
+    /// What is judged together.
+    pub families: Vec<Family>,
     /// Strategies whose loss jumps after growth.
     pub jumps: Vec<Jump>,
+    /// Other strategies of which single trials do.
+    pub spikes: Vec<Spike>,
     /// Whether times can be compared.
     pub clock: Clock,
     /// Worst measured change of logits at a growth that claims to preserve the function, relative
@@ -92,9 +99,10 @@ impl Analysis {
     /// # Errors
     /// If no trial has an evaluation yet.
     pub fn new(input: &Input) -> Result<Self, ReportError> {
-        let runs = Runs::new(input);
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
+        let input = &*at_own_budget(input);
+        let runs = Runs::new(input);
         let names = names(input);
         let arm = |name: &&str| Strategy::new(input, &runs, [*name, names[*name].as_str()]);
         let mut strategies: Vec<Strategy> = in_order(input).iter().filter_map(arm).collect();
@@ -103,15 +111,25 @@ impl Analysis {
         }
         strategies.sort_by_key(|strategy| strategy.role != Role::Control);
         let control = compare_all(&mut strategies);
+        let mut ablations = ablations(&strategies);
+        let mut contrasts = contrasts(&input.words.contrasts, &strategies);
+        let asked = Asked {
+            strategies: &mut strategies,
+            contrasts: &mut contrasts,
+            ablations: &mut ablations,
+        };
+        let families = judge(asked, control.as_deref().unwrap_or_default(), &names);
         Ok(Self {
             sweep: input.sweep.clone(),
             notes: input.words.notes.clone(),
             tags: input.words.tags.clone(),
             plans: plans(input, &names),
             names,
-            ablations: ablations(&strategies),
-            contrasts: contrasts(&input.words.contrasts, &strategies),
+            ablations,
+            contrasts,
+            families,
             jumps: jumps(&strategies),
+            spikes: spikes(&strategies),
             clock: Clock::of(input),
             strategies,
             states,
@@ -169,12 +187,25 @@ impl Analysis {
         if self.fixed_sizes() > 1 { "best fixed size" } else { "fixed size" }
     }
 
-    /// The same in a sentence: of one there is no best.
-    pub fn fixed_words(&self) -> &'static str {
-        match self.fixed_sizes() {
-            0 | 1 => "the one size between that never grows",
-            _ => "the best of the sizes that never grow",
+    /// The only size that never grows beside the target's; none of several.
+    pub fn fixed_size(&self) -> Option<&Strategy> {
+        let mut all = self.strategies.iter().filter(|strategy| strategy.role == Role::FixedSize);
+        let first = all.next();
+        first.filter(|_| all.next().is_none())
+    }
+
+    /// The sizes that never grow, in a sentence: of one there is no best.
+    pub fn fixed_words(&self) -> String {
+        match self.fixed_size() {
+            Some(only) => format!("{}, which never grows", only.shown),
+            None => "the best of the sizes that never grow".into(),
         }
+    }
+
+    /// Trainable parameters of each arm.
+    pub fn sizes(&self) -> BTreeMap<String, Sizes> {
+        let sizes = |strategy: &Strategy| Some((strategy.name.clone(), strategy.parameters?));
+        self.strategies.iter().filter_map(sizes).collect()
     }
 
     /// The growing strategies.
@@ -201,7 +232,6 @@ fn compare_all(strategies: &mut [Strategy]) -> Option<String> {
     for strategy in strategies.iter_mut().filter(|s| s.role != Role::Control) {
         strategy.comparison = Some(compare(strategy, &control, &all));
     }
-    correct(strategies);
     Some(control.name)
 }
 

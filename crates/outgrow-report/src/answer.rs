@@ -1,7 +1,9 @@
 //! The answer of a sweep: as values first, then in words.
 
+mod contrasted;
 mod find;
+mod rows;
 mod value;
 mod words;
 
-pub use self::value::{Answer, ControlState, Finding, Preserved, Quantity, Verdict};
+pub use self::value::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict};

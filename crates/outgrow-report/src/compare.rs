@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     comparison::{Comparison, Gap, Saving},
-    interval::{Interval, by_seed, interval, seeds_needed},
+    interval::{Interval, by_seed, interval},
     runs::{Cost, Run},
     strategy::{Role, Strategy},
-    tested::{self, Tested},
+    tested::Tested,
 };
 
 /// Budgets that differ by less than this count as equal: whole optimizer steps can't meet them
@@ -21,37 +21,23 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
         .filter_map(|run| saving(run, control.of_seed(run.replicate)?))
         .collect();
     let per_seed = |of: fn(&Saving) -> f64| by_seed(savings.iter().map(|s| (s.replicate, of(s))));
-    let over_seeds = |of: fn(&Saving) -> f64| interval(&per_seed(of));
+    let possible = [f64::NEG_INFINITY, 1.0];
+    let over_seeds = |of: fn(&Saving) -> f64| Some(interval(&per_seed(of))?.within(possible));
     let all_reached = savings.iter().all(|saving| saving.reached);
     let test = Tested::of(&per_seed(|s| s.compute)).filter(|_| all_reached);
     Comparison {
-        loss_difference: difference(strategy, control).map(|tested| tested.value),
+        loss_difference: difference(strategy, control),
         reached: [savings.iter().filter(|s| s.reached).count(), savings.len()],
         compute: over_seeds(|s| s.compute),
         sunk: over_seeds(|s| s.sunk),
         six_nd: over_seeds(|s| s.six_nd),
         tokens: over_seeds(|s| s.tokens),
         wall: over_seeds(|s| s.wall),
-        seeds_needed: test.as_ref().and_then(|test| seeds_needed(test.values())),
         test: test.filter(|test| test.p.is_some()),
         same_flops: equal(strategy, all, |s| s.train_flops),
         same_tokens: equal(strategy, all, |s| s.tokens),
         best_fixed_size: best_fixed_size(strategy, all),
         savings,
-    }
-}
-
-/// Corrects the tests of the growing strategies for their number, question by question.
-pub fn correct(strategies: &mut [Strategy]) {
-    let questions: [fn(&mut Comparison) -> Option<&mut Tested>; 4] = [
-        |c| c.test.as_mut(),
-        |c| Some(&mut c.same_flops.as_mut()?.difference),
-        |c| Some(&mut c.same_tokens.as_mut()?.difference),
-        |c| Some(&mut c.best_fixed_size.as_mut()?.difference),
-    ];
-    for question in questions {
-        let grown = strategies.iter_mut().filter(|strategy| strategy.role == Role::Grown);
-        tested::correct(grown.filter_map(|s| s.comparison.as_mut()).filter_map(question));
     }
 }
 

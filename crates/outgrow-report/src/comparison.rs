@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::{interval::Interval, tested::Tested};
+use crate::{
+    interval::{Interval, by_seed},
+    tested::{LEVEL, Tested},
+};
 
 /// A strategy against the control, seed by seed. A trial that never reached the control's loss is
 /// censored: it counts with the most that it can have saved, and the means that it is in are upper
@@ -10,7 +13,7 @@ use crate::{interval::Interval, tested::Tested};
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// Final loss minus the control's, under the same seed.
-    pub loss_difference: Option<Interval>,
+    pub loss_difference: Option<Tested>,
     /// What each trial saved.
     pub savings: Vec<Saving>,
     /// Complete trials that reached the control's final loss, and all complete trials.
@@ -29,9 +32,7 @@ pub struct Comparison {
     /// `compute` tested against zero; none where a trial did not reach the loss, for of bounds
     /// there is no test.
     pub test: Option<Tested>,
-    /// Seeds needed to find this saving with 80 % power.
-    pub seeds_needed: Option<usize>,
-    /// Final loss minus that of the target size with the same compute, its schedule annealed to
+    /// Final loss minus that of the target size with the same compute, its schedule ending at
     /// that budget.
     pub same_flops: Option<Gap>,
     /// Final loss minus that of the target size with the same tokens.
@@ -58,7 +59,22 @@ impl Comparison {
 
     /// The compute saved with the interval that goes with that p-value.
     pub fn compute_corrected(&self) -> Option<Interval> {
-        self.test.as_ref().map(|test| test.corrected).or(self.compute)
+        self.corrected(|saving| saving.compute)
+    }
+
+    /// What is saved by a convention, with the interval at the level at which the compute saved is
+    /// judged; at 95 % where it is a bound, which is not judged. Nothing saves more than all.
+    pub fn corrected(&self, of: fn(&Saving) -> f64) -> Option<Interval> {
+        let values = by_seed(self.savings.iter().map(|saving| (saving.replicate, of(saving))));
+        let level = self.test.as_ref().map_or(LEVEL, |test| test.level);
+        let found = Interval::at(&values.into_values().collect::<Vec<_>>(), level)?;
+        Some(found.within([f64::NEG_INFINITY, 1.0]))
+    }
+
+    /// Seeds with which the compute saved would be told from zero with 80 % power, at the level at
+    /// which it is judged.
+    pub fn seeds_needed(&self) -> Option<usize> {
+        self.test.as_ref()?.seeds_needed()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     compare::{difference, paired},
     strategy::{Role, Strategy},
-    tested::{self, Tested},
+    tested::Tested,
 };
 
 /// One arm minus another, seed by seed, each at the best of its learning rates.
@@ -24,19 +24,22 @@ pub struct Contrast {
     pub saving: Option<Tested>,
 }
 
-/// The contrasts of arms that have evaluations, in the order in which they were asked for.
+/// The contrasts of arms that have evaluations, in the order in which they were asked for; nothing
+/// is corrected yet.
 pub fn contrasts(asked: &[ContrastSpec], strategies: &[Strategy]) -> Vec<Contrast> {
     let find = |name: &str| strategies.iter().find(|strategy| strategy.name == name);
     let pairs = asked.iter().filter_map(|spec| Some([find(&spec.a)?, find(&spec.b)?]));
-    let mut all: Vec<Contrast> = pairs.map(contrast).collect();
-    tested::correct(all.iter_mut().filter_map(|one| one.loss.as_mut()));
-    tested::correct(all.iter_mut().filter_map(|one| one.saving.as_mut()));
-    all
+    pairs.map(contrast).collect()
 }
 
 fn contrast([a, b]: [&Strategy; 2]) -> Contrast {
-    let saving = || Tested::of(&paired(&savings(a)?, &savings(b)?));
-    Contrast { a: a.name.clone(), b: b.name.clone(), loss: difference(a, b), saving: saving() }
+    let (loss, saving) = (difference(a, b), saving_difference(a, b));
+    Contrast { a: a.name.clone(), b: b.name.clone(), loss, saving }
+}
+
+/// What one arm saves minus what another does, seed by seed; none where that is not known.
+pub fn saving_difference(a: &Strategy, b: &Strategy) -> Option<Tested> {
+    Tested::of(&paired(&savings(a)?, &savings(b)?))
 }
 
 /// The control saves nothing against itself; of bounds there are no differences.

@@ -95,6 +95,24 @@ impl Strategy {
         (left.collect(), (0..all).map(to(after)).filter_map(mean).collect())
     }
 
+    /// The cost of each growth, in the mean over trials; none where they do not all grow by one plan.
+    pub fn growth_costs(&self, cost: Cost) -> Vec<f64> {
+        let most = self.runs.iter().map(|run| run.growths.len()).max().unwrap_or(0);
+        let all = if self.plans == 1 { most } else { 0 };
+        let at = |run: &Run, number: usize| {
+            let tokens = run.growths.get(number)?.tokens;
+            let after = run.curve.partition_point(|point| point.tokens < tokens);
+            let (a, b) = (run.curve.get(after.checked_sub(1)?)?, run.curve.get(after)?);
+            let share = (tokens - a.tokens) / (b.tokens - a.tokens);
+            Some(cost.of(a) + share * (cost.of(b) - cost.of(a)))
+        };
+        let mean = |number: usize| {
+            let costs: Vec<f64> = self.runs.iter().filter_map(|run| at(run, number)).collect();
+            Some(Interval::of(&costs)?.mean)
+        };
+        (0..all).filter_map(mean).collect()
+    }
+
     /// The mean change of loss by the growth itself, over the events and seeds that know it.
     pub fn change_at_growth(&self) -> Option<f64> {
         let changes = self.runs.iter().flat_map(|run| {

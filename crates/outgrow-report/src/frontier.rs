@@ -214,7 +214,8 @@ impl Case {
             Err(why) => Err(why.clone()),
             Ok((gap, curve)) => {
                 let grown = |out| self.grown(curve.seeds(), out);
-                let multiplier = curve.multiplier(self.log_c, grown, gap.level_and_widening());
+                let decided = [gap.level, gap.widening()];
+                let multiplier = curve.multiplier(self.log_c, grown, decided);
                 Ok(Against { gap: gap.clone(), multiplier })
             }
         };

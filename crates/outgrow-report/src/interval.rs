@@ -38,22 +38,17 @@ impl Interval {
         Some(Self { mean, bounds, n })
     }
 
-    /// The difference of two means of seeds that are not the same, with Welch's interval; `n` is the
-    /// smaller number of seeds.
-    pub fn between(values: &[f64], base: &[f64]) -> Option<Self> {
+    /// The difference of two means of seeds that are not the same, with Welch's interval that
+    /// misses it with this probability; `n` is the smaller number of seeds.
+    pub fn between(values: &[f64], base: &[f64], level: f64) -> Option<Self> {
         let n = values.len().min(base.len());
         if n == 0 {
             return None;
         }
-        let [own, other] = [values, base].map(mean_and_variance);
-        let mean = own.0 - other.0;
-        let (a, b) = (own.1 / values.len() as f64, other.1 / base.len() as f64);
-        let bounds = (n > 1).then(|| {
-            let of = |part: f64, n: usize| part * part / (n as f64 - 1.0);
-            let freedom = (a + b).powi(2) / (of(a, values.len()) + of(b, base.len()));
-            let freedom = if freedom.is_finite() { freedom } else { n as f64 - 1.0 };
+        let mean = mean_and_variance(values).0 - mean_and_variance(base).0;
+        let bounds = welch(values, base).map(|[error, freedom]| {
             let student = StudentsT::new(0.0, 1.0, freedom).expect("positive freedom");
-            let half = student.inverse_cdf(0.975) * (a + b).sqrt();
+            let half = student.inverse_cdf(1.0 - level / 2.0) * error;
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })
@@ -67,6 +62,11 @@ impl Interval {
     /// Half of the distance of the bounds; infinite without bounds.
     pub fn half_width(&self) -> f64 {
         self.bounds.map_or(f64::INFINITY, |[low, high]| (high - low) / 2.0)
+    }
+
+    /// The same with bounds that are not beyond these.
+    pub fn within(self, [least, most]: [f64; 2]) -> Self {
+        Self { bounds: self.bounds.map(|both| both.map(|b| b.clamp(least, most))), ..self }
     }
 
     /// Whether its bounds are on one side of zero.
@@ -115,6 +115,30 @@ fn student(freedom: usize) -> StudentsT {
     StudentsT::new(0.0, 1.0, freedom as f64).expect("positive freedom")
 }
 
+/// The standard error of the difference of two means and its degrees of freedom (Welch); none where
+/// either has fewer than two values.
+fn welch(values: &[f64], base: &[f64]) -> Option<[f64; 2]> {
+    if values.len().min(base.len()) < 2 {
+        return None;
+    }
+    let [a, b] = [values, base].map(|all| mean_and_variance(all).1 / all.len() as f64);
+    let of = |part: f64, n: usize| part * part / (n as f64 - 1.0);
+    let freedom = (a + b).powi(2) / (of(a, values.len()) + of(b, base.len()));
+    let least = values.len().min(base.len()) as f64 - 1.0;
+    Some([(a + b).sqrt(), if freedom.is_finite() { freedom } else { least }])
+}
+
+/// The two-sided p-value of Welch's test of two means; none where either has fewer than two values.
+pub fn p_between(values: &[f64], base: &[f64]) -> Option<f64> {
+    let [error, freedom] = welch(values, base)?;
+    let mean = mean_and_variance(values).0 - mean_and_variance(base).0;
+    if error == 0.0 {
+        return Some(if mean == 0.0 { 1.0 } else { 0.0 });
+    }
+    let student = StudentsT::new(0.0, 1.0, freedom).expect("positive freedom");
+    Some(2.0 * (1.0 - student.cdf(mean.abs() / error)))
+}
+
 /// The two-sided p-value of a t-test of the mean against zero; none for fewer than two values.
 pub fn p_value(values: &[f64]) -> Option<f64> {
     let n = values.len();
@@ -129,10 +153,10 @@ pub fn p_value(values: &[f64]) -> Option<f64> {
     Some(2.0 * (1.0 - student(n - 1).cdf(t)))
 }
 
-/// With how many seeds a two-sided t-test at the 5 % level would find a mean of this size, with
-/// this spread, with 80 % power; none for fewer than two values, or where it would take more
+/// With how many seeds a two-sided t-test at this level would find a mean of this size, with this
+/// spread, with 80 % power; none for fewer than two values, or where it would take more
 /// than a thousand.
-pub fn seeds_needed(values: &[f64]) -> Option<usize> {
+pub fn seeds_needed(values: &[f64], level: f64) -> Option<usize> {
     if values.len() < 2 {
         return None;
     }
@@ -140,7 +164,7 @@ pub fn seeds_needed(values: &[f64]) -> Option<usize> {
     let effect = mean.abs() / variance.sqrt();
     (2..=1000).find(|&n| {
         let t = student(n - 1);
-        effect * (n as f64).sqrt() >= t.inverse_cdf(0.975) + t.inverse_cdf(0.8)
+        effect * (n as f64).sqrt() >= t.inverse_cdf(1.0 - level / 2.0) + t.inverse_cdf(0.8)
     })
 }
 
@@ -172,8 +196,9 @@ mod tests {
         assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02]);
         // An effect of one standard deviation takes about ten seeds, one of a tenth about eight
         // hundred.
-        assert!((10..=12).contains(&seeds_needed(&[0.0, 1.0, 2.0]).expect("some")));
-        assert_eq!(seeds_needed(&[-1.0, 1.0]), None);
+        assert!((10..=12).contains(&seeds_needed(&[0.0, 1.0, 2.0], 0.05).expect("some")));
+        assert!(seeds_needed(&[0.0, 1.0, 2.0], 0.005) > seeds_needed(&[0.0, 1.0, 2.0], 0.05));
+        assert_eq!(seeds_needed(&[-1.0, 1.0], 0.05), None);
     }
 
     #[test]
@@ -189,14 +214,18 @@ mod tests {
         assert_eq!(Interval::of(&[5.0]).expect("one value").bounds, None);
         assert_eq!(Interval::of(&[]), None);
         // Welch: means 2 and 5, variances 1 and 4, n 3 and 3; freedom 2.941, t 3.22.
-        let [low, high] = Interval::between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0])
+        let [low, high] = Interval::between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0], 0.05)
             .and_then(|interval| interval.bounds)
             .expect("more than one");
         assert!(
             (low + high + 6.0).abs() < 1e-9 && (high - low - 8.31).abs() < 0.02,
             "{low} {high}"
         );
-        assert_eq!(Interval::between(&[1.0], &[2.0, 3.0]).expect("some").bounds, None);
+        assert_eq!(Interval::between(&[1.0], &[2.0, 3.0], 0.05).expect("some").bounds, None);
+        // t = −3/√(1/3 + 4/3) = −2.324 with 2.941 degrees of freedom: p = 0.104.
+        let p = p_between(&[1.0, 2.0, 3.0], &[3.0, 5.0, 7.0]).expect("three each");
+        assert!((p - 0.104).abs() < 1e-3, "{p}");
+        assert_eq!(p_between(&[1.0], &[2.0, 3.0]), None);
     }
 
     #[test]

@@ -33,6 +33,55 @@ pub fn jumps(strategies: &[Strategy]) -> Vec<Jump> {
     all
 }
 
+/// Trials whose loss goes up after growth by more than the seeds differ before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Spike {
+    /// The strategy.
+    pub strategy: String,
+    /// How many of its trials.
+    pub trials: usize,
+    /// All of its trials with evaluations on both sides of a growth.
+    pub of: usize,
+    /// The largest rise in one of them, nats per token.
+    pub largest: f64,
+}
+
+/// The strategies of which single trials jump, the highest first; without those that jump as a
+/// whole, and those of one seed, whose spread is not known.
+pub fn spikes(strategies: &[Strategy]) -> Vec<Spike> {
+    let grown = strategies.iter().filter(|strategy| strategy.role == Role::Grown);
+    let single = grown.filter(|strategy| jump(strategy).is_none());
+    let mut all: Vec<Spike> = single.filter_map(spike).collect();
+    all.sort_by(|a, b| b.largest.total_cmp(&a.largest));
+    all
+}
+
+fn spike(strategy: &Strategy) -> Option<Spike> {
+    let trials: Vec<Vec<Event>> = strategy.runs.iter().map(events).collect();
+    let largest = |events: &Vec<Event>| {
+        let over = events.iter().enumerate().filter(|(number, event)| {
+            spread(trials.iter().filter_map(|trial| trial.get(*number)))
+                .is_some_and(|spread| event.rise > spread)
+        });
+        over.map(|(_, event)| event.rise).reduce(f64::max)
+    };
+    let rises: Vec<f64> = trials.iter().filter_map(largest).collect();
+    Some(Spike {
+        strategy: strategy.name.clone(),
+        trials: rises.len(),
+        of: trials.iter().filter(|events| !events.is_empty()).count(),
+        largest: rises.into_iter().reduce(f64::max)?,
+    })
+}
+
+/// The standard deviation over seeds of the loss before some events; none of one seed.
+fn spread<'a>(events: impl Iterator<Item = &'a Event>) -> Option<f64> {
+    let before = by_seed(events.map(|event| (event.seed, event.before)));
+    let mean = interval(&before).filter(|loss| loss.n > 1)?.mean;
+    let squares: f64 = before.values().map(|loss| (loss - mean).powi(2)).sum();
+    Some((squares / (before.len() - 1) as f64).sqrt())
+}
+
 struct Event {
     seed: usize,
     before: f64,
@@ -43,10 +92,7 @@ struct Event {
 fn jump(strategy: &Strategy) -> Option<Jump> {
     let events: Vec<Event> = strategy.runs.iter().flat_map(events).collect();
     let of = |value: fn(&Event) -> f64| by_seed(events.iter().map(|one| (one.seed, value(one))));
-    let (rise, before) = (interval(&of(|one| one.rise))?, of(|one| one.before));
-    let level = interval(&before)?.mean;
-    let squares: f64 = before.values().map(|loss| (loss - level).powi(2)).sum();
-    let spread = (squares / (before.len().max(2) - 1) as f64).sqrt();
+    let (rise, spread) = (interval(&of(|one| one.rise))?, spread(events.iter())?);
     let [low, _] = rise.bounds?;
     (rise.mean > spread && low > 0.0).then(|| Jump {
         strategy: strategy.name.clone(),

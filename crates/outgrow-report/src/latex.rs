@@ -69,6 +69,7 @@ pub fn table(table: &Table, width: Width) -> String {
         "% Needs \\usepackage{{booktabs,tabularx}}.\n\
          \\begin{{{environment}}}[tb]\n  \\centering\\footnotesize\n  \
          \\setlength{{\\tabcolsep}}{{{SEPARATION}pt}}\\emergencystretch=4em\n  \
+         \\setlength{{\\abovecaptionskip}}{{0pt}}\\setlength{{\\belowcaptionskip}}{{6pt}}\n  \
          \\caption{{{}}}\n  \\label{{tab:{}}}\n  \
          \\begin{{tabularx}}{{{measure}}}{{@{{}}{columns}@{{}}}}\n  \\toprule\n  {} \\\\\n  \
          \\midrule\n",
@@ -120,16 +121,19 @@ fn needs(table: &Table, width: Width) -> f64 {
     (0..columns).map(own).sum::<f64>() + 2.0 * SEPARATION * columns.saturating_sub(1) as f64
 }
 
-/// The figures with their captions.
-pub fn figures(all: &[Figure]) -> String {
+/// The figures with their captions, all of one width.
+pub fn figures(all: &[Figure], width: Width) -> String {
+    let (environment, measure) = match width {
+        Width::Single => ("figure", "\\columnwidth"),
+        Width::Double => ("figure*", "\\textwidth"),
+    };
     let one = |figure: &Figure| {
+        let (name, suffix) = (figure.name, width.suffix());
         format!(
-            "\\begin{{figure}}\n  \\centering\\emergencystretch=4em\n  \
-             \\includegraphics[width=\\columnwidth]{{figures/{}-single.pdf}}\n  \
-             \\caption{{{}}}\n  \\label{{fig:{}}}\n\\end{{figure}}\n",
-            figure.name,
+            "\\begin{{{environment}}}\n  \\centering\\emergencystretch=4em\n  \
+             \\includegraphics[width={measure}]{{figures/{name}-{suffix}.pdf}}\n  \
+             \\caption{{{}}}\n  \\label{{fig:{name}}}\n\\end{{{environment}}}\n",
             caption(&figure.caption),
-            figure.name
         )
     };
     let all = all.iter().map(one).collect::<Vec<_>>().join("\n");

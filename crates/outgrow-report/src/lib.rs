@@ -18,17 +18,20 @@ mod figures;
 pub mod frontier;
 mod input;
 mod interval;
+mod judge;
 mod jump;
 mod latex;
 mod markdown;
 mod names;
 mod numbers;
+mod own_budget;
 mod pair;
 mod pair_files;
 mod plans;
 mod provenance;
 mod report;
 mod runs;
+mod sizes;
 mod strategy;
 mod table;
 mod tables;
@@ -37,7 +40,7 @@ mod tested;
 pub use self::{
     ablation::{Ablation, AblationRow},
     analysis::{Analysis, Progress},
-    answer::{Answer, ControlState, Finding, Preserved, Quantity, Verdict},
+    answer::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict},
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,
@@ -45,11 +48,14 @@ pub use self::{
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,
-    jump::Jump,
+    judge::Family,
+    jump::{Jump, Spike},
+    own_budget::own_budget,
     pair::{Pair, PairArm, Side, setting_lines},
     pair_files::files as pair_files,
     provenance::digest,
     report::{Report, report},
+    sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,
 };

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     analysis::Analysis,
     compare::paired,
+    comparison::Comparison,
     error::ReportError,
     input::Input,
     interval::Interval,
@@ -47,8 +48,10 @@ pub struct PairArm {
     pub sides: [Option<Side>; 2],
     /// Final loss in the second sweep minus that in the first, over the seeds that both have.
     pub paired: Option<Tested>,
-    /// The same without pairs, where they have no seed in common: Welch's interval.
-    pub unpaired: Option<Interval>,
+    /// The same without pairs, where they have no seed in common: Welch's interval and test.
+    pub unpaired: Option<Tested>,
+    /// Seeds of complete trials in each.
+    pub seeds: [usize; 2],
 }
 
 /// An arm in one of the sweeps, at its best learning rate.
@@ -73,7 +76,7 @@ impl Pair {
         let analyses = [Analysis::new(a)?, Analysis::new(b)?];
         let mut arms: Vec<PairArm> =
             strategies(&analyses).iter().map(|name| arm(name, sweeps, &analyses)).collect();
-        tested::correct(arms.iter_mut().filter_map(|arm| arm.paired.as_mut()));
+        tested::correct(arms.iter_mut().filter_map(PairArm::tested_mut));
         let is_open = |input: &&Input| input.trials.iter().filter(|t| t.state.is_open()).count();
         Ok(Self {
             names: names(sweeps),
@@ -92,9 +95,25 @@ impl Pair {
 }
 
 impl PairArm {
+    /// What is said of the difference; none where only one sweep has the arm.
+    pub fn tested(&self) -> Option<&Tested> {
+        self.paired.as_ref().or(self.unpaired.as_ref())
+    }
+
+    fn tested_mut(&mut self) -> Option<&mut Tested> {
+        self.paired.as_mut().or(self.unpaired.as_mut())
+    }
+
     /// The difference with the interval that goes with what is said of it.
     pub fn difference(&self) -> Option<Interval> {
-        self.paired.as_ref().map(|tested| tested.corrected).or(self.unpaired)
+        self.tested().map(|tested| tested.corrected)
+    }
+
+    /// How many seeds the difference is over: those of both, or "4 and 3" where none is in both.
+    pub fn n(&self) -> Option<String> {
+        let [a, b] = self.seeds;
+        let paired = self.paired.as_ref().map(|tested| tested.value.n.to_string());
+        paired.or_else(|| self.unpaired.as_ref().map(|_| format!("{a} and {b}")))
     }
 }
 
@@ -124,9 +143,7 @@ fn arm(name: &str, inputs: [&Input; 2], analyses: &[Analysis; 2]) -> PairArm {
     };
     let (a, b) = (losses(0), losses(1));
     let paired = Tested::of(&paired(&b, &a));
-    let values = |of: &BTreeMap<usize, f64>| of.values().copied().collect::<Vec<f64>>();
-    let unpaired =
-        if paired.is_none() { Interval::between(&values(&b), &values(&a)) } else { None };
+    let unpaired = if paired.is_none() { Tested::between(&b, &a) } else { None };
     let shown = analyses.iter().find_map(|analysis| analysis.names.get(name));
     PairArm {
         strategy: name.to_owned(),
@@ -134,6 +151,7 @@ fn arm(name: &str, inputs: [&Input; 2], analyses: &[Analysis; 2]) -> PairArm {
         sides: own.map(|strategy| strategy.as_ref().map(side)),
         paired,
         unpaired,
+        seeds: [a.len(), b.len()],
     }
 }
 
@@ -152,7 +170,7 @@ fn side(strategy: &Strategy) -> Side {
         learning_rate: strategy.learning_rate,
         setting: strategy.setting.clone(),
         final_loss: strategy.final_loss,
-        saved: comparison.and_then(|comparison| comparison.compute),
+        saved: comparison.and_then(Comparison::compute_corrected),
         train_flops: strategy.train_flops.map(|flops| flops.mean),
     }
 }

@@ -28,7 +28,10 @@ pub fn files(pair: &Pair) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
         files.extend(figures::files(figure)?);
     }
     files.push(("README.md".into(), readme(pair, &tables, &figures).into_bytes()));
-    files.push(("figures/figures.tex".into(), latex::figures(&figures).into_bytes()));
+    for width in Width::ALL {
+        let path = format!("figures/figures-{}.tex", width.suffix());
+        files.push((path, latex::figures(&figures, width).into_bytes()));
+    }
     for table in &tables {
         let path = |suffix: &str| format!("tables/{}{suffix}", table.name);
         files.push((path(".csv"), csv(&table.raw())));
@@ -77,12 +80,15 @@ fn arms(pair: &Pair) -> Table {
             "over the seeds that both have, paired, its interval and p-value corrected for the \
              number of arms (Holm)"
         }
-        false => "not paired, for they have no seed in common",
+        false => {
+            "not paired, for they have no seed in common (n: seeds in A and in B), its interval and \
+             p-value (Welch) corrected for the number of arms (Holm)"
+        }
     };
     let caption = format!(
         "Final validation loss (nats per token) of the arms of two sweeps, each at the best of its \
          learning rates there; B − A is {kind}. ± is half a 95 % interval over seeds; compute saved \
-         is against the control of the same sweep."
+         is against the control of the same sweep, corrected (Holm) as in that sweep's own report."
     );
     Table { name: "arms", caption, columns, rows: pair.arms.iter().map(row).collect() }
 }
@@ -103,13 +109,13 @@ fn row(arm: &PairArm) -> Vec<Cell> {
     };
     let [flops_a, flops_b] = sides(&flops);
     let difference = arm.difference();
-    let p = arm.paired.as_ref().and_then(|tested| tested.p_corrected);
+    let p = arm.tested().and_then(|tested| tested.p_corrected);
     vec![
         Cell::Name([arm.strategy.clone(), arm.shown.clone()]),
         loss_a,
         loss_b,
         number(difference, 3),
-        difference.map_or(Cell::Missing, |difference| difference.n.to_string().into()),
+        arm.n().map_or(Cell::Missing, Cell::Text),
         p.map_or(Cell::Missing, |p| p_text(p).into()),
         rate_a,
         rate_b,

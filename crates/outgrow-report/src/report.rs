@@ -43,10 +43,14 @@ pub fn report(input: &Input) -> Result<Report, ReportError> {
 /// The files beside the figures.
 fn texts(analysis: &Analysis, answer: &Answer, figures: &[Figure]) -> Vec<(String, Vec<u8>)> {
     let tables = tables::all(analysis);
-    let mut files = vec![
-        ("README.md".into(), markdown::readme(analysis, answer, figures, &tables).into_bytes()),
-        ("figures/figures.tex".into(), latex::figures(figures).into_bytes()),
-    ];
+    let mut files = vec![(
+        "README.md".into(),
+        markdown::readme(analysis, answer, figures, &tables).into_bytes(),
+    )];
+    for width in Width::ALL {
+        let path = format!("figures/figures-{}.tex", width.suffix());
+        files.push((path, latex::figures(figures, width).into_bytes()));
+    }
     for table in &tables {
         let path = |suffix: &str| format!("tables/{}.{suffix}", table.name);
         files.push((path("csv"), csv(&table.raw())));

@@ -10,6 +10,7 @@ use crate::{
     input::Input,
     interval::{Interval, by_seed, interval},
     runs::{Point, Run, Runs},
+    sizes::Sizes,
 };
 
 /// A strategy and its trials.
@@ -35,6 +36,8 @@ pub struct Strategy {
     /// Its trials at that rate with at least one evaluation.
     #[serde(skip)]
     pub runs: Vec<Run>,
+    /// Trainable parameters at its first and its last token.
+    pub parameters: Option<Sizes>,
     /// Plans and seeds.
     pub plans: usize,
     /// Seeds with an evaluation.
@@ -93,6 +96,7 @@ impl Strategy {
             is_at_the_edge: is_at_the_edge(learning_rate, &rates),
             setting,
             tuning,
+            parameters: Sizes::of(trials.iter().copied()),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
             trials: trials.len(),
@@ -154,7 +158,7 @@ impl Role {
         match kind {
             "from_scratch" => Role::Control,
             "from_scratch_annealed" => Role::Annealed,
-            "fixed_size" => Role::FixedSize,
+            "fixed_size" | "born" => Role::FixedSize,
             _ => Role::Grown,
         }
     }

@@ -14,6 +14,7 @@ use crate::{
         Best::{Highest, Lowest},
         Cell, Column, Table,
     },
+    tested::Tested,
 };
 
 /// All that the sweep has rows for. Each says it where what it shows is not the whole.
@@ -34,17 +35,27 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
 }
 
 /// What the captions say of ± beside a verdict.
-const CORRECTED: &str = "± is half a 95 % interval over seeds, corrected (Holm) where there is a \
-                         p-value or a verdict: it excludes 0 exactly where p is below 5 %";
+const CORRECTED: &str = "± of a difference or a saving is half a 95 % interval over seeds, \
+                         corrected (Holm) for all comparisons of its kind: it \
+                         excludes 0 exactly where the difference is significant at 5 %";
 
 fn name(analysis: &Analysis, name: &str) -> Cell {
     Cell::Name([name.to_owned(), analysis.shown(name).to_owned()])
+}
+
+fn parameters(strategy: &Strategy) -> Cell {
+    strategy.parameters.map_or(Cell::Missing, |sizes| Cell::Text(sizes.words()))
 }
 
 fn number(interval: Option<Interval>, digits: usize) -> Cell {
     interval.map_or(Cell::Missing, |interval| {
         Cell::Number(plus_minus(&interval, digits), interval.mean)
     })
+}
+
+/// A difference of savings in points.
+fn points(tested: Option<&Tested>) -> Option<Interval> {
+    tested.map(|tested| tested.corrected.map(|saving| 100.0 * saving))
 }
 
 fn gap(gap: Option<&Gap>) -> Cell {
@@ -80,6 +91,7 @@ fn by_loss(strategy: &Strategy) -> Option<f64> {
 fn summary(analysis: &Analysis) -> Table {
     let columns = vec![
         Column::text("strategy", 0),
+        Column::new("parameters", 3),
         Column::new("plans", 9),
         Column::new("n", 4),
         Column::new("learning rate", 6),
@@ -97,7 +109,8 @@ fn summary(analysis: &Analysis) -> Table {
     let caption = format!(
         "Arms by final validation loss (nats per token), each at the best of its learning rates. \
          Compute saved on the way to the final loss of the control, every FLOP counted; \
-         differences are paired by seed; n seeds. {CORRECTED}."
+         differences are paired by seed; n seeds. {CORRECTED}; ± of a final loss is that of each arm \
+         for itself."
     );
     let rows = strategies.iter().map(|strategy| summary_row(analysis, strategy)).collect();
     Table { name: "summary", caption, columns, rows }
@@ -110,43 +123,47 @@ fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
     let text = |text: Option<String>| text.map_or(Cell::Missing, Cell::Text);
     vec![
         name(analysis, &strategy.name),
+        parameters(strategy),
         strategy.plans.to_string().into(),
         strategy.seeds.to_string().into(),
         strategy.learning_rate.to_string().into(),
         number(strategy.final_loss, 3),
-        number(any.and_then(|c| c.loss_difference), 3),
+        number(any.and_then(|c| c.loss_difference.as_ref()).map(|tested| tested.corrected), 3),
         gap(any.filter(|_| strategy.role == Role::Grown).and_then(|c| c.best_fixed_size.as_ref())),
         text(strategy.train_flops.map(|flops| format!("{:.3}", flops.mean / 1e12))),
         text(comparison.map(|c| format!("{}/{}", c.reached[0], c.reached[1]))),
         saved(comparison, comparison.and_then(Comparison::compute_corrected)),
         text(comparison.and_then(Comparison::p_corrected).map(p_text)),
-        text(comparison.and_then(|c| c.seeds_needed).map(|n| n.to_string())),
-        saved(steady, steady.and_then(|c| c.wall)),
+        text(comparison.and_then(Comparison::seeds_needed).map(|n| n.to_string())),
+        saved(steady, steady.and_then(|c| c.corrected(|saving| saving.wall))),
     ]
 }
 
 /// A difference to one of the controls.
 type OfComparison = fn(&Comparison) -> Option<&Gap>;
 
-/// The growing strategies against the three controls that reviewers ask for; none without one.
+/// The growing strategies against the controls that reviewers ask for; none without one.
 fn controls(analysis: &Analysis) -> Option<Table> {
-    let kinds: [(String, OfComparison); 3] = [
-        ("same tokens".into(), |c| c.same_tokens.as_ref()),
-        ("same compute, annealed".into(), |c| c.same_flops.as_ref()),
-        (analysis.fixed_head().into(), |c| c.best_fixed_size.as_ref()),
+    let fixed = format!("{}, with the same compute", analysis.fixed_words());
+    let kinds: [(&str, OfComparison, &str); 3] = [
+        ("same tokens", |c| c.same_tokens.as_ref(), "the target size after the same tokens"),
+        ("same compute", |c| c.same_flops.as_ref(), "the target size with the same compute"),
+        (analysis.fixed_head(), |c| c.best_fixed_size.as_ref(), &fixed),
     ];
     let order = |strategy: &Strategy| {
         let comparison = strategy.comparison.as_ref()?;
-        let gap = kinds.iter().rev().find_map(|(_, of)| of(comparison))?;
+        let gap = kinds.iter().rev().find_map(|(_, of, _)| of(comparison))?;
         Some(gap.difference.value.mean)
     };
     let strategies = sorted(analysis.grown().filter(|s| s.comparison.is_some()), order);
-    let mut columns = vec![Column::text("strategy", 0)];
-    let mut rows: Vec<Vec<Cell>> =
-        strategies.iter().map(|strategy| vec![name(analysis, &strategy.name)]).collect();
-    for (rank, (head, of)) in (1..).zip(kinds) {
+    let mut columns = vec![Column::text("strategy", 0), Column::new("parameters", 4)];
+    let own = |strategy: &&Strategy| vec![name(analysis, &strategy.name), parameters(strategy)];
+    let mut rows: Vec<Vec<Cell>> = strategies.iter().map(own).collect();
+    let mut shown = vec![];
+    for (rank, (head, of, words)) in (1..).zip(kinds) {
         let gaps: Vec<Option<&Gap>> =
             strategies.iter().map(|s| s.comparison.as_ref().and_then(of)).collect();
+        shown.extend(gaps.iter().any(Option::is_some).then_some(words));
         let mut against: Vec<&str> =
             gaps.iter().flatten().map(|gap| gap.against.as_str()).collect();
         against.dedup();
@@ -154,7 +171,7 @@ fn controls(analysis: &Analysis) -> Option<Table> {
         let several = against.len() > 1;
         let head = match against.first() {
             Some(only) if !several => format!("{head}: {}", analysis.shown(only)),
-            _ => head,
+            _ => head.to_owned(),
         };
         columns.push(Column::new(&head, rank).best(Lowest));
         columns.extend(several.then(|| Column::text("against", rank)));
@@ -165,17 +182,17 @@ fn controls(analysis: &Analysis) -> Option<Table> {
         }
     }
     let caption = format!(
-        "Final loss minus that of three controls, in nats, paired by seed: the target size after \
-         the same tokens; the target size with the same compute and a schedule annealed to it; \
-         {}, with the same compute. Below 0, growing is better. {CORRECTED}.",
-        analysis.fixed_words()
+        "Final loss minus that of {}, in nats, paired by seed. Below 0, growing is better. \
+         {CORRECTED}.",
+        shown.join(", of ")
     );
     (!rows.is_empty()).then_some(Table { name: "controls", caption, columns, rows })
 }
 
 const POLICIES: &str = "\
     Growth policies under the same plans: differences to the first of each group, paired by seed; \
-    ± is half a 95 % interval over seeds, each for itself.";
+    ± of a difference is half a 95 % interval over seeds, corrected (Holm) for all comparisons of \
+    its kind.";
 
 /// Strategies that differ in their policies only; none where there are none.
 fn policies(analysis: &Analysis) -> Option<Table> {
@@ -196,8 +213,8 @@ fn policies(analysis: &Analysis) -> Option<Table> {
         });
         let numbers = [
             number(row.final_loss, 3),
-            number(row.difference, 3),
-            number(row.saving_difference.map(|saving| saving.map(|v| 100.0 * v)), 1),
+            number(row.difference.as_ref().map(|tested| tested.corrected), 3),
+            number(points(row.saving_difference.as_ref()), 1),
         ];
         [name(analysis, &row.strategy)].into_iter().chain(said).chain(numbers).collect()
     };

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::interval::{Interval, holm, p_value};
+use crate::interval::{Interval, holm, p_between, p_value, seeds_needed};
 
 /// How often a difference may be called one where there is none.
-const LEVEL: f64 = 0.05;
+pub const LEVEL: f64 = 0.05;
 
-/// A mean of paired differences with its test against zero.
+/// A mean of paired differences, or a difference of two means of other seeds, with its test against
+/// zero.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tested {
     /// With its 95 % interval, as if it were the only one.
@@ -20,14 +21,16 @@ pub struct Tested {
     pub p: Option<f64>,
     /// The same, corrected for all that were asked at once (Holm).
     pub p_corrected: Option<f64>,
+    /// The level at which it is decided: that of `corrected`.
+    pub level: f64,
     #[serde(skip)]
     values: Vec<f64>,
+    /// Values that the mean of is subtracted, where they are not of the same seeds.
+    #[serde(skip)]
+    base: Option<Vec<f64>>,
     /// Added to both sides of intervals.
     #[serde(skip)]
     widening: f64,
-    /// At which it is decided.
-    #[serde(skip)]
-    level: f64,
 }
 
 impl Tested {
@@ -41,9 +44,10 @@ impl Tested {
             corrected: value,
             p,
             p_corrected: p,
-            values,
-            widening: 0.0,
             level: LEVEL,
+            values,
+            base: None,
+            widening: 0.0,
         })
     }
 
@@ -62,14 +66,65 @@ impl Tested {
         Some(Self { value, corrected: value, p, p_corrected: p, widening: by, ..plain })
     }
 
-    /// The level of the corrected interval, and by how much both sides of intervals are widened.
-    pub fn level_and_widening(&self) -> [f64; 2] {
-        [self.level, self.widening]
+    /// The difference of two means of seeds that are not the same (Welch's test); none where one
+    /// side has none. Nothing is corrected yet.
+    pub fn between(by_seed: &BTreeMap<usize, f64>, base: &BTreeMap<usize, f64>) -> Option<Self> {
+        let [values, base] = [by_seed, base].map(|all| all.values().copied().collect::<Vec<_>>());
+        let value = Interval::between(&values, &base, LEVEL)?;
+        let p = p_between(&values, &base);
+        Some(Self {
+            value,
+            corrected: value,
+            p,
+            p_corrected: p,
+            level: LEVEL,
+            values,
+            base: Some(base),
+            widening: 0.0,
+        })
+    }
+
+    /// Its interval that misses the truth with this probability.
+    fn at(&self, level: f64) -> Option<Interval> {
+        let plain = match &self.base {
+            None => Interval::at(&self.values, level),
+            Some(base) => Interval::between(&self.values, base, level),
+        };
+        plain.map(|interval| interval.widened(self.widening))
+    }
+
+    /// By how much both sides of intervals are widened.
+    pub fn widening(&self) -> f64 {
+        self.widening
     }
 
     /// The differences, one a seed.
     pub fn values(&self) -> &[f64] {
         &self.values
+    }
+
+    /// With how many seeds a difference of this size would be told from zero with 80 % power, at the
+    /// level at which this one is decided; none where seeds are not paired, or where it would take
+    /// more than a thousand.
+    pub fn seeds_needed(&self) -> Option<usize> {
+        if self.base.is_some() { None } else { seeds_needed(&self.values, self.level) }
+    }
+
+    /// The same with intervals that are not beyond these bounds.
+    pub fn within(self, bounds: [f64; 2]) -> Self {
+        Self { value: self.value.within(bounds), corrected: self.corrected.within(bounds), ..self }
+    }
+
+    /// The same difference, the other way round.
+    pub fn negated(&self) -> Self {
+        let negative = |values: &Vec<f64>| values.iter().map(|value| -value).collect();
+        Self {
+            value: self.value.map(|value| -value),
+            corrected: self.corrected.map(|value| -value),
+            values: negative(&self.values),
+            base: self.base.as_ref().map(negative),
+            ..self.clone()
+        }
     }
 
     /// Whether it is told from zero, all asked at once.
@@ -86,9 +141,9 @@ pub fn correct<'a>(family: impl Iterator<Item = &'a mut Tested>) {
     for (tested, (p_corrected, level)) in
         family.iter_mut().zip(holm(&p).into_iter().zip(levels(&p)))
     {
-        (tested.p_corrected, tested.level) = (Some(p_corrected), level);
-        let corrected = Interval::at(&tested.values, level).unwrap_or(tested.value);
-        tested.corrected = corrected.widened(tested.widening);
+        tested.p_corrected = Some(p_corrected);
+        tested.level = level;
+        tested.corrected = tested.at(level).unwrap_or(tested.value);
     }
 }
 

@@ -63,6 +63,20 @@ fn overfull(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.starts_with("Overfull \\hbox")).collect()
 }
 
+#[test]
+fn eight_contrasts_fit_on_a_page() {
+    let names: Vec<String> = (0..9).map(|n| format!("strategy_{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let made = report(&full(&names)).expect("a report");
+    assert_eq!(made.analysis.contrasts.len(), 8);
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(log) = compiled(&made, "article-letter", folder.path()) else {
+        outgrow_testkit::skip("pdflatex is not installed here");
+        return;
+    };
+    assert!(!log.contains("Float too large"), "{log}");
+}
+
 /// Compiles all of a report's LaTeX in a folder; none where there is no LaTeX.
 fn compiled(made: &Report, class: &str, folder: &Path) -> Option<String> {
     let mut body = String::new();
@@ -102,6 +116,7 @@ fn fits(made: &Report) {
             return;
         };
         assert!(overfull(&log).is_empty(), "{class}: {:#?}", overfull(&log));
+        assert!(!log.contains("PDF inclusion"), "{class}: a PDF of too late a version");
         assert!(!log.contains("multiply defined") || log.contains("tab:"), "{log}");
     }
 }

@@ -78,6 +78,8 @@ pub struct Tidy<'a> {
     pub keep: KeepFinal,
     /// Removes from disk all but those recorded, once the others are forgotten.
     pub remove_others: &'a dyn Fn(&Claim, &[Recorded]),
+    /// Removes the folder, as it was recorded, of a state that nobody begins from any more.
+    pub remove_snapshot: &'a dyn Fn(&str),
 }
 
 /// Works until every trial of the sweep has come to its end, or until told to stop; says whether it
@@ -197,8 +199,7 @@ impl Worker<'_> {
             return Err(RunnerError::Environment(error));
         }
         for folder in self.runtime.block_on(self.store.forget_snapshots()).unwrap_or_default() {
-            // What can't be removed costs disk, no more.
-            let _ = Point::SnapshotRemove.around(|| std::fs::remove_dir_all(folder));
+            (self.work.tidy.remove_snapshot)(&folder);
         }
         Ok(out_of_memory)
     }

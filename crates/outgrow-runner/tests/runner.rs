@@ -82,7 +82,7 @@ fn worker_process() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
-        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| (), remove_snapshot: &|_| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -193,7 +193,7 @@ fn a_worker_obeys() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
-        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| (), remove_snapshot: &|_| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -252,7 +252,7 @@ fn a_trial_without_enough_memory_is_cut_and_fails_when_it_can_not_be() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
-        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| (), remove_snapshot: &|_| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -295,7 +295,7 @@ fn replicates_without_enough_memory_have_fewer_neighbours() {
         environment: environment(),
         stacked: &|_| 2,
         folder: &spools,
-        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| (), remove_snapshot: &|_| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };
@@ -333,7 +333,7 @@ fn a_lost_trial_is_learned_of_between_events() {
         environment: environment(),
         stacked: &|_| 1,
         folder: &spools,
-        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| () },
+        tidy: Tidy { keep: KeepFinal::All, remove_others: &|_, _| (), remove_snapshot: &|_| () },
         hung_after: Duration::MAX,
         stop: &stop,
     };

@@ -3,11 +3,16 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgConnection, SqliteConnection, postgres::PgConnectOptions,
+    ConnectOptions, Connection, PgConnection, SqliteConnection, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
 
-use crate::{StoreError, address::Address, identity::log_bytes};
+use crate::{
+    StoreError,
+    address::Address,
+    blame::{has_no_room, why},
+    identity::log_bytes,
+};
 
 /// Writers of a file wait this long for each other; a batch takes milliseconds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +36,7 @@ pub(crate) fn regular(path: &str) -> Result<Option<()>, StoreError> {
 }
 
 /// How to read a file so that nothing stays beside it.
+#[derive(Clone)]
 pub(crate) struct Quiet {
     pub options: SqliteConnectOptions,
     pub immutable: bool,
@@ -47,6 +53,29 @@ pub(crate) fn quiet(path: &str) -> Quiet {
             Quiet { options: only_reading(path).immutable(true), immutable: true }
         }
         _ => Quiet { options: only_reading(path), immutable: false },
+    }
+}
+
+/// The same, where the disk may be full: a file without a log can be read without what SQLite
+/// would make beside it. Nobody writes such a file, for there is no room for a log either.
+pub(crate) async fn quiet_or_full(path: &str) -> Quiet {
+    let (quiet, is_whole) = (quiet(path), log_bytes(path).is_none_or(|bytes| bytes == 0));
+    if quiet.immutable || !is_whole {
+        return quiet;
+    }
+    let read = async {
+        let mut connection = quiet.options.connect().await?;
+        let read = sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await;
+        connection.close().await?;
+        read
+    };
+    match read.await {
+        Err(error)
+            if has_no_room(path, &error) && log_bytes(path).is_none_or(|bytes| bytes == 0) =>
+        {
+            Quiet { options: only_reading(path).immutable(true), immutable: true }
+        }
+        _ => quiet,
     }
 }
 
@@ -112,7 +141,6 @@ pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
             "; the file or its folder is read-only (a log, -wal, beside it must be written to be \
              read: copy both to a folder of yours)"
         }
-        t if t.contains("disk is full") => "; the disk is full",
         t if t.contains("Connection refused") => "; is the server running, and is that its port?",
         t if t.contains("authentication failed") => {
             "; a password goes into PGPASSWORD or ~/.pgpass, or into the URL"
@@ -122,5 +150,10 @@ pub(crate) fn open_error(address: &str, error: sqlx::Error) -> StoreError {
         }
         _ => "",
     };
+    let named = match Address::parse(address) {
+        Ok(Address::File(path)) => why(&path, &error),
+        _ => String::new(),
+    };
+    let hint = if named.is_empty() { hint.to_owned() } else { named };
     StoreError::Open { path: Address::shown(address), error, hint }
 }

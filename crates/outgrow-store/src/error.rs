@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::refusal::{is_refusal, told};
+
 /// Why the database did not do what it was asked.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
@@ -46,7 +48,7 @@ pub enum StoreError {
     Replaced { path: String, what: String },
     /// The file can't be opened or written.
     #[error("cannot open the database {path}: {error}{hint}")]
-    Open { path: String, error: sqlx::Error, hint: &'static str },
+    Open { path: String, error: sqlx::Error, hint: String },
     /// No sweep answers to that name.
     #[error("there is no sweep `{wanted}` in the database; there is {known}")]
     NoSweep {
@@ -116,7 +118,7 @@ pub enum StoreError {
     #[error("the database can't be read: {0}")]
     Reading(String),
     /// Anything else.
-    #[error("database: {0}")]
+    #[error("database: {}", told(.0))]
     Sql(#[from] sqlx::Error),
     /// The schema can't be brought up to date.
     #[error("database schema: {0}")]
@@ -131,6 +133,16 @@ impl StoreError {
     /// That a stored text is not the JSON that it should be.
     pub(crate) fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
         move |error| StoreError::Corrupt { what, error: error.to_string() }
+    }
+
+    /// Whether the system refused a file, a disk or a server: such an error says nothing of what is
+    /// in the database.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            StoreError::Sql(error) | StoreError::Open { error, .. } => is_refusal(error),
+            StoreError::Away => true,
+            _ => false,
+        }
     }
 
     /// Whether a server has just been started, and will answer in a moment.

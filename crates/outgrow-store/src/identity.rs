@@ -152,7 +152,7 @@ impl File {
 
 /// A database's file, its log, and the index of that. SQLite puts them beside the file that a link
 /// leads to.
-fn beside(path: &str) -> [PathBuf; 3] {
+pub(crate) fn beside(path: &str) -> [PathBuf; 3] {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let more = |ending: &str| {
         let mut name = real.clone().into_os_string();

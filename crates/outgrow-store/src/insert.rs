@@ -106,9 +106,21 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 
 /// A place of a sweep, and the number of the trial that stands there.
 pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
-    let Member { trial, strategy, kind, plan, replicate, setting } = member;
+    let Member { trial, strategy, kind, plan, replicate, setting, budget } = member;
     let rate = trial.settings.training.learning_rate;
-    args![sweep, position, number, strategy, *kind, *plan, *replicate, rate, setting].to_vec()
+    args![
+        sweep,
+        position,
+        number,
+        strategy,
+        *kind,
+        *plan,
+        *replicate,
+        rate,
+        setting,
+        Arg::Real(*budget)
+    ]
+    .to_vec()
 }
 
 /// The numbers of all trials, by their identity.

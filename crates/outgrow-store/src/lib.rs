@@ -11,6 +11,7 @@
 //! records, and no figure.
 
 mod address;
+mod blame;
 mod check;
 mod claim;
 mod connect;
@@ -31,11 +32,13 @@ mod prefix;
 mod progress;
 mod query;
 mod record;
+mod refusal;
 mod remove;
 mod report_rows;
 mod salvage;
 mod schema;
 mod status;
+mod suggest;
 mod views;
 
 pub use address::Address;

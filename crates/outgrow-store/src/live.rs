@@ -12,9 +12,11 @@ const MEANS: &str = "WITH rates AS (
          SELECT count(DISTINCT t.learning_rate) AS n
          FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1),
      own AS (
-         SELECT m.position AS member, m.strategy, t.learning_rate, m.setting,
+         SELECT m.position AS member, m.strategy, t.learning_rate, m.setting, m.budget,
+                coalesce(m.budget, 0) AS at_budget,
                 CASE WHEN (SELECT n FROM rates) > 1 THEN m.strategy || ' at ' || t.learning_rate
                      ELSE m.strategy END
+                || CASE WHEN m.budget IS NULL THEN '' ELSE ', budget ' || m.budget END
                 || CASE WHEN m.setting = '' THEN '' ELSE ', ' || m.setting END AS arm,
                 e.tokens, CAST(e.train_flops AS DOUBLE PRECISION) AS train_flops, e.wall_seconds,
                 e.val_loss
@@ -23,41 +25,43 @@ const MEANS: &str = "WITH rates AS (
          JOIN eval_metric e ON e.trial = m.trial
          WHERE m.sweep_id = $1 AND abs(e.val_loss) < 1e300),
      members AS (
-         SELECT strategy, learning_rate, setting, count(DISTINCT member) AS n
-         FROM own GROUP BY strategy, learning_rate, setting),
+         SELECT strategy, learning_rate, setting, at_budget, count(DISTINCT member) AS n
+         FROM own GROUP BY strategy, learning_rate, setting, at_budget),
      means AS (
-         SELECT o.strategy, o.learning_rate, o.setting, o.arm, o.tokens, count(*) AS trials,
+         SELECT o.strategy, o.learning_rate, o.setting, o.budget, o.at_budget, o.arm, o.tokens,
+                count(*) AS trials,
                 avg(o.train_flops) AS train_flops, avg(o.wall_seconds) AS wall_seconds,
                 avg(o.val_loss) AS val_loss
          FROM own o
          JOIN members n ON n.strategy = o.strategy AND n.learning_rate = o.learning_rate
-          AND n.setting = o.setting
-         GROUP BY o.strategy, o.learning_rate, o.setting, o.arm, o.tokens, n.n
+          AND n.setting = o.setting AND n.at_budget = o.at_budget
+         GROUP BY o.strategy, o.learning_rate, o.setting, o.budget, o.at_budget, o.arm, o.tokens,
+                  n.n
          HAVING count(*) = n.n)";
 /// Of those, the means.
 const MEAN: &str = "SELECT strategy, arm, tokens, trials, train_flops, wall_seconds, val_loss,
-            learning_rate, setting
-     FROM means ORDER BY strategy, learning_rate, setting, tokens";
+            learning_rate, setting, budget
+     FROM means ORDER BY strategy, at_budget, learning_rate, setting, tokens";
 /// Of those, from the end of its arm's mean on, each longer trial.
 const LONGER: &str = "ends AS (
-         SELECT strategy, learning_rate, setting, max(tokens) AS tokens
-         FROM means GROUP BY strategy, learning_rate, setting),
+         SELECT strategy, learning_rate, setting, at_budget, max(tokens) AS tokens
+         FROM means GROUP BY strategy, learning_rate, setting, at_budget),
      lasts AS (SELECT member, max(tokens) AS tokens FROM own GROUP BY member)
      SELECT o.strategy, o.arm, o.member, o.tokens, o.train_flops, o.wall_seconds, o.val_loss,
-            o.learning_rate, o.setting
+            o.learning_rate, o.setting, o.budget
      FROM own o
      JOIN lasts l ON l.member = o.member
      LEFT JOIN ends e ON e.strategy = o.strategy AND e.learning_rate = o.learning_rate
-      AND e.setting = o.setting
+      AND e.setting = o.setting AND e.at_budget = o.at_budget
      WHERE o.tokens >= coalesce(e.tokens, 0) AND l.tokens > coalesce(e.tokens, 0)
      ORDER BY o.member, o.tokens";
 
 impl Store {
-    /// The mean curve of each arm of a sweep (a strategy at one learning rate, and at one setting of
-    /// the sweep's grid): at each number of tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
+    /// The mean curve of each arm of a sweep (a strategy at one learning rate, one budget, and one
+    /// setting of the sweep's grid): at each number of tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
     /// and loss; it ends where the first of them ends, for a mean over the others would jump there.
     /// Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`,
-    /// `learning_rate`, `setting`. Then, from the end of its arm's mean on, each longer trial: the
+    /// `learning_rate`, `setting`, `budget`. Then, from the end of its arm's mean on, each longer trial: the
     /// same with `member` in place of `trials`.
     ///
     /// # Errors
@@ -65,7 +69,7 @@ impl Store {
     pub async fn mean_curves(&self, sweep_id: &str) -> Result<[Table; 2], StoreError> {
         let of = args![hexadecimal(sweep_id)?];
         let mut tx = self.read().await?;
-        let at = ["train_flops", "wall_seconds", "val_loss", "learning_rate", "setting"];
+        let at = ["train_flops", "wall_seconds", "val_loss", "learning_rate", "setting", "budget"];
         let mean = [&["strategy", "arm", "tokens", "trials"], &at[..]].concat();
         let mean = answer(&mut tx, &mean, &format!("{MEANS} {MEAN}"), of).await?;
         let longer = [&["strategy", "arm", "member", "tokens"], &at[..]].concat();
@@ -91,11 +95,12 @@ impl Store {
             "val_loss",
             "learning_rate",
             "setting",
+            "budget",
             "parameters",
         ];
         let sql = format!(
             "SELECT {} FROM finals WHERE sweep_id = $1
-             ORDER BY strategy, learning_rate, setting, plan, replicate",
+             ORDER BY strategy, budget, learning_rate, setting, plan, replicate",
             columns.join(", ")
         );
         answer(&mut self.read().await?, &columns, &sql, of).await

@@ -300,8 +300,8 @@ mod tests {
         ("CAST(r.train_flops IS NOT NULL AS INTEGER)", "r.train_flops IS NOT NULL", 1),
         (
             "GROUP BY sweep, sweep_id, strategy, kind, \
-          learning_rate, setting",
-            "GROUP BY sweep_id, strategy, learning_rate, setting",
+          learning_rate, setting, budget",
+            "GROUP BY sweep_id, strategy, learning_rate, setting, budget",
             1,
         ),
         (

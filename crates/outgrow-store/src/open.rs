@@ -10,8 +10,8 @@ use crate::{
     StoreError,
     address::Address,
     connect::{
-        ANSWER_TIMEOUT, Quiet, connect_file, connect_server, file, open_error, quiet, regular,
-        server,
+        ANSWER_TIMEOUT, Quiet, connect_file, connect_server, file, open_error, quiet_or_full,
+        regular, server,
     },
     driver::{Pool, Tx},
     identity::Identity,
@@ -82,7 +82,7 @@ impl Store {
         match Address::parse(address)? {
             Address::File(path) => {
                 regular(&path)?.ok_or_else(|| StoreError::Missing(path.clone()))?;
-                let Quiet { options, immutable } = quiet(&path);
+                let Quiet { options, immutable } = quiet_or_full(&path).await;
                 let anchor = readable(&path, &options).await?;
                 let identity = match immutable {
                     true => Identity::of_immutable(&path)?,
@@ -192,7 +192,7 @@ async fn probe_file(path: &str) -> Result<Option<i64>, StoreError> {
     if regular(path)?.is_none() {
         return Ok(None);
     }
-    let mut connection = connect_file(path, &quiet(path).options).await?;
+    let mut connection = connect_file(path, &quiet_or_full(path).await.options).await?;
     let version = file_version(&mut connection, path, &SQLITE).await;
     connection.close().await.map_err(|error| open_error(path, error))?;
     version.map(Some)

@@ -46,13 +46,13 @@ impl Store {
         Ok((going.clone(), all - going.len() as u64))
     }
 
-    /// How many trials no sweep has.
+    /// The identities of the trials that no sweep has.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn loose_trials(&self) -> Result<u64, StoreError> {
-        let loose = format!("SELECT count(*) FROM trial t WHERE {LOOSE}");
-        self.read().await?.value(&loose, &[]).await
+    pub async fn loose_trials(&self) -> Result<Vec<String>, StoreError> {
+        let loose = format!("SELECT t.id FROM trial t WHERE {LOOSE} ORDER BY 1");
+        self.read().await?.column(&loose, &[]).await
     }
 
     /// Takes its trials from a sweep, so that no worker claims one for it any more; not if somebody

@@ -1,11 +1,12 @@
 //! The rows that a report is made of.
 
+use std::collections::HashMap;
+
 use outgrow_core::{
     Trial,
     event::Position,
     rows::{CurveRow, GrowthRow, TrialRow},
 };
-use serde_json::Value;
 
 use crate::{
     Store, StoreError,
@@ -27,10 +28,13 @@ impl Store {
         let mut tx = self.read().await?;
         refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
         let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, \
-                      t.definition, m.setting
+                      t.definition, m.setting, m.budget
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY \
              m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
+        let (trials, places): (Vec<TrialRow>, Vec<NewLayers>) = trials.into_iter().unzip();
+        let places: HashMap<&str, NewLayers> =
+            trials.iter().map(|trial| trial.trial.as_str()).zip(places).collect();
         let curves = "SELECT t.id, e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss \
                       FROM eval_metric e
              JOIN trial t ON t.number = e.trial
@@ -40,19 +44,27 @@ impl Store {
                     g.max_logit_change / CASE WHEN g.max_logit > 1.0 THEN g.max_logit ELSE 1.0 \
                     END, g.tolerance,
                     g.parameters_before, g.parameters_after, g.operator_flops, g.axes, \
-                    g.preserving, g.diagnosis, g.loss_after - g.loss_before, g.transforms
+                    g.preserving, g.diagnosis, g.loss_after - g.loss_before, g.stage
              FROM growth_event g JOIN trial t ON t.number = g.trial
              WHERE g.trial IN (SELECT trial FROM member WHERE sweep_id = $1) ORDER BY t.id, \
              g.stage";
-        let growths = tx.map(growths, args![sweep], |row| growth_row(&row)).await?;
+        let growths = tx.map(growths, args![sweep], |row| growth_row(&row, &places)).await?;
         Ok((trials, curves, growths))
     }
 }
 
-fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
+/// For each stage of a plan, the places of the layers that are new in it.
+type NewLayers = Vec<Vec<usize>>;
+
+fn trial_row(row: &Row) -> Result<(TrialRow, NewLayers), StoreError> {
     let trial: Trial = serde_json::from_str(&row.get::<String>(7)?)
         .map_err(StoreError::corrupt("trial definition"))?;
-    Ok(TrialRow {
+    let places = |stage| {
+        let layers = trial.plan.new_layers(stage).into_iter().enumerate();
+        layers.filter(|(_, is_new)| *is_new).map(|(place, _)| place).collect()
+    };
+    let new_layers = (0..trial.plan.stages().len()).map(places).collect();
+    let row = TrialRow {
         trial: row.get(0)?,
         strategy: row.get(1)?,
         kind: row.get(2)?,
@@ -63,10 +75,12 @@ fn trial_row(row: &Row) -> Result<TrialRow, StoreError> {
         tokens: row.get(6)?,
         learning_rate: trial.settings.training.learning_rate,
         setting: row.get(8)?,
+        budget: row.get(9)?,
         plan_id: trial.plan.id(),
         policy: trial.policy().clone(),
         phases: trial.plan.phases(),
-    })
+    };
+    Ok((row, new_layers))
 }
 
 fn curve_row(row: &Row) -> Result<CurveRow, StoreError> {
@@ -74,17 +88,17 @@ fn curve_row(row: &Row) -> Result<CurveRow, StoreError> {
     Ok(CurveRow { trial: row.get(0)?, at: position(row)?, val_loss })
 }
 
-fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
+fn growth_row(row: &Row, places: &HashMap<&str, NewLayers>) -> Result<GrowthRow, StoreError> {
     let diagnosis: Option<String> = row.get(12)?;
-    let transforms: Value = serde_json::from_str(&row.get::<String>(14)?)
-        .map_err(StoreError::corrupt("list of transforms"))?;
+    let (trial, stage): (String, usize) = (row.get(0)?, row.get(14)?);
+    let planned = places.get(trial.as_str()).and_then(|stages| stages.get(stage));
     Ok(GrowthRow {
-        trial: row.get(0)?,
+        new_layers: planned.cloned().unwrap_or_default(),
+        trial,
         at: position(row)?,
         error: row.get(5)?,
         tolerance: row.get(6)?,
         loss_change: row.get::<Option<f64>>(13)?.filter(|change| change.is_finite()),
-        new_layers: new_layers(&transforms),
         parameters_before: row.get(7)?,
         parameters_after: row.get(8)?,
         operator_flops: row.get(9)?,
@@ -96,14 +110,6 @@ fn growth_row(row: &Row) -> Result<GrowthRow, StoreError> {
             .transpose()
             .map_err(StoreError::corrupt("diagnosis"))?,
     })
-}
-
-/// Where layers were inserted, one after the other.
-fn new_layers(transforms: &Value) -> Vec<usize> {
-    let place = |one: &Value| {
-        (one["transform"] == "layer_addition").then(|| one["index"].as_u64())?.map(|n| n as usize)
-    };
-    transforms.as_array().into_iter().flatten().filter_map(place).collect()
 }
 
 /// Step, tokens, FLOPs and seconds from the second column on.

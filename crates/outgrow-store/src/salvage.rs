@@ -17,9 +17,10 @@ use sqlx::{
 
 use crate::{
     Finding, Store, StoreError, Tell,
-    connect::{open_error, quiet, regular},
+    connect::{open_error, quiet_or_full, regular},
     driver::{Arg, Pool, Row, Tx, args},
     migrations::{APPLICATION_ID, SQLITE, refuse_unreleased},
+    refusal::{is_of_row, is_refusal},
     schema::{
         ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, Kind, MEMBER, SHARED_PREFIX,
         SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
@@ -30,11 +31,12 @@ use outgrow_failpoint::Point;
 /// What the database itself says is wrong with a file; nothing of one that is whole.
 ///
 /// # Errors
-/// If there is no such file, or it is another program's.
+/// If there is no such file, it is another program's, or the system does not let it be read.
 pub async fn damage(path: &str) -> Result<Vec<String>, StoreError> {
     regular(path)?.ok_or_else(|| StoreError::Missing(path.into()))?;
     let said = match integrity(path).await {
         Ok(said) => said,
+        Err(StoreError::Sql(error)) if is_refusal(&error) => return Err(open_error(path, error)),
         Err(StoreError::Sql(error)) => vec![error.to_string()],
         Err(StoreError::Foreign(_)) => vec!["its first page is not that of a database".into()],
         Err(error) => return Err(error),
@@ -72,8 +74,10 @@ async fn integrity_of(pool: &Pool, path: &str) -> Result<Vec<String>, StoreError
         Ok(())
     };
     // What was said before it broke off counts.
-    if let Err(error) = tx.map("PRAGMA integrity_check(100)", &[], read).await {
-        said.push(error.to_string());
+    match tx.map("PRAGMA integrity_check(100)", &[], read).await {
+        Err(error) if error.is_refusal() => return Err(error),
+        Err(error) => said.push(error.to_string()),
+        Ok(_) => {}
     }
     said.retain(|line| line != "ok");
     let versions =
@@ -86,14 +90,15 @@ async fn integrity_of(pool: &Pool, path: &str) -> Result<Vec<String>, StoreError
 
 /// A file as it is, its references unchecked; nothing stays beside it.
 async fn reading(path: &str) -> Result<Pool, StoreError> {
-    let options = quiet(path).options.foreign_keys(false);
+    let options = quiet_or_full(path).await.options.foreign_keys(false);
     let options = match options.connect().await {
         Ok(connection) => {
             // The last to leave takes the log away.
             connection.close().await.map_err(|error| open_error(path, error))?;
             options
         }
-        // Reading needs files beside it, which a read-only folder does not take.
+        Err(error) if is_refusal(&error) => return Err(open_error(path, error)),
+        // What is damaged there is told when it is read.
         Err(_) => options.immutable(true),
     };
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
@@ -264,7 +269,11 @@ impl Salvage {
         // An older version's has not all columns.
         let there = "SELECT name FROM pragma_table_info($1)";
         let there = self.from.column::<String>(there, args![table.name]).await;
-        let Ok(there) = there else { return Ok(false) };
+        let there = match there {
+            Err(error) if error.is_refusal() => return Err(error),
+            Err(_) => return Ok(false),
+            Ok(there) => there,
+        };
         table.columns.retain(|(name, _)| there.iter().any(|column| column == name));
         if table.columns.is_empty() {
             return Ok(false);
@@ -306,7 +315,7 @@ impl Salvage {
                 return Ok(is_whole);
             }
             is_whole = false;
-            let Some(behind) = self.behind(table, prefix, low).await else { break };
+            let Some(behind) = self.behind(table, prefix, low).await? else { break };
             self.walk(table, prefix, (low, behind + 1), true).await?;
             low = behind;
         }
@@ -315,17 +324,23 @@ impl Salvage {
     }
 
     /// A key behind a damaged place, from which rows can be read again.
-    async fn behind(&mut self, table: &Saved, prefix: &Option<Arg>, low: i64) -> Option<i64> {
+    async fn behind(
+        &mut self,
+        table: &Saved,
+        prefix: &Option<Arg>,
+        low: i64,
+    ) -> Result<Option<i64>, StoreError> {
         let mut jump = 1;
         while jump <= FURTHEST {
             let mut rows = vec![];
-            let ended = self.chunk(table, prefix, (low + jump, BEHIND), false, 1, &mut rows).await;
+            let ended =
+                self.chunk(table, prefix, (low + jump, BEHIND), false, 1, &mut rows).await?;
             if ended {
-                return (!rows.is_empty()).then_some(low + jump);
+                return Ok((!rows.is_empty()).then_some(low + jump));
             }
             jump *= 2;
         }
-        None
+        Ok(None)
     }
 
     /// Saves rows with keys between two, upwards or downwards, until one can't be read; gives the
@@ -339,7 +354,7 @@ impl Salvage {
     ) -> Result<(i64, bool), StoreError> {
         loop {
             let mut rows = vec![];
-            let ended = self.chunk(table, prefix, (low, high), down, AT_ONCE, &mut rows).await;
+            let ended = self.chunk(table, prefix, (low, high), down, AT_ONCE, &mut rows).await?;
             for row in &rows {
                 self.save(table, row).await?;
             }
@@ -358,7 +373,8 @@ impl Salvage {
         }
     }
 
-    /// Reads some rows; says whether that came to an end, and not to a damaged place.
+    /// Reads some rows; says whether that came to an end, and not to a damaged place. A file that
+    /// the system does not let be read is no damaged place.
     async fn chunk(
         &mut self,
         table: &Saved,
@@ -367,7 +383,7 @@ impl Salvage {
         down: bool,
         limit: i64,
         rows: &mut Vec<Row>,
-    ) -> bool {
+    ) -> Result<bool, StoreError> {
         let Saved { name, columns, key, .. } = table;
         let columns: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let within = table.prefix.map_or(String::new(), |prefix| format!("{prefix} = $4 AND "));
@@ -383,7 +399,10 @@ impl Salvage {
             rows.push(row);
             Ok(())
         };
-        self.from.map(&sql, &args, read).await.is_ok()
+        match self.from.map(&sql, &args, read).await {
+            Err(error) if error.is_refusal() => Err(error),
+            read => Ok(read.is_ok()),
+        }
     }
 
     /// Writes a row, if it is one of ours.
@@ -404,7 +423,8 @@ impl Salvage {
             None => Ok(0),
         };
         match written {
-            Ok(0) | Err(StoreError::Sql(sqlx::Error::Database(_))) => self.refused += 1,
+            Ok(0) => self.refused += 1,
+            Err(StoreError::Sql(error)) if is_of_row(&error) => self.refused += 1,
             Ok(_) => self.saved += 1,
             Err(error) => return Err(error),
         }

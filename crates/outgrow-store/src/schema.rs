@@ -88,6 +88,7 @@ pub(crate) static MEMBER: Table = Table {
         ("replicate", Integer),
         ("learning_rate", Real),
         ("setting", Text),
+        ("budget", Real),
     ],
 };
 

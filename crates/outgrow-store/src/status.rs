@@ -129,11 +129,12 @@ impl Store {
     pub async fn failures(&self, sweep: &str) -> Result<Vec<(String, String)>, StoreError> {
         let mut tx = self.read().await?;
         let rates = several_rates(&mut tx, sweep).await?;
-        let failures = "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting,
+        let failures =
+            "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting, m.budget,
                     coalesce(t.error, t.state)
              FROM member m JOIN trial t ON t.number = m.trial
              WHERE m.sweep_id = $1 AND t.state IN ('failed', 'diverged') ORDER BY m.position";
-        tx.map(failures, args![sweep], |row| Ok((label_of(&row, rates)?, row.get(5)?))).await
+        tx.map(failures, args![sweep], |row| Ok((label_of(&row, rates)?, row.get(6)?))).await
     }
 
     /// Training FLOPs per second of the trials that were trained so far; none before the first.
@@ -172,8 +173,8 @@ impl Store {
 
 async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreError> {
     let rates = several_rates(tx, sweep).await?;
-    let running = "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting, t.id,
-                    coalesce(last.tokens, 0), t.tokens, last.loss, a.process, a.heartbeat_at
+    let running = "SELECT m.strategy, m.plan, m.replicate, m.learning_rate, m.setting, m.budget,
+                    t.id, coalesce(last.tokens, 0), t.tokens, last.loss, a.process, a.heartbeat_at
              FROM member m
              JOIN trial t ON t.number = m.trial
              JOIN attempt a ON a.trial = t.number AND a.epoch = t.epoch
@@ -185,15 +186,15 @@ async fn running(tx: &mut Tx, sweep: &str) -> Result<Vec<TrialDetail>, StoreErro
              ORDER BY m.position";
     let detail = |row: Row| {
         let holder =
-            serde_json::from_str(&row.get::<String>(9)?).map_err(StoreError::corrupt("holder"))?;
+            serde_json::from_str(&row.get::<String>(10)?).map_err(StoreError::corrupt("holder"))?;
         Ok(TrialDetail {
             label: label_of(&row, rates)?,
-            trial: row.get(5)?,
-            tokens: row.get(6)?,
-            of_tokens: row.get(7)?,
-            loss: row.get(8)?,
+            trial: row.get(6)?,
+            tokens: row.get(7)?,
+            of_tokens: row.get(8)?,
+            loss: row.get(9)?,
             holder,
-            silent_seconds: (now() - row.get::<f64>(10)?).max(0.0),
+            silent_seconds: (now() - row.get::<f64>(11)?).max(0.0),
         })
     };
     tx.map(running, args![sweep], detail).await
@@ -209,5 +210,5 @@ async fn several_rates(tx: &mut Tx, sweep: &str) -> Result<bool, StoreError> {
 fn label_of(row: &Row, several_rates: bool) -> Result<String, StoreError> {
     let rate = row.get::<f64>(3).ok().filter(|_| several_rates);
     let (strategy, setting) = (row.get::<String>(0)?, row.get::<String>(4)?);
-    Ok(label(&strategy, (row.get(1)?, row.get(2)?), rate, &setting))
+    Ok(label(&strategy, (row.get(1)?, row.get(2)?), rate, row.get(5)?, &setting))
 }

@@ -49,7 +49,7 @@ pub const PLACE: [(&str, Kind); 7] = [
 pub const VIEWS: [View; 6] = [
     View {
         name: "finals",
-        order: "learning_rate, setting",
+        order: "budget, learning_rate, setting",
         columns: &[
             ("state", Text),
             ("parameters", Integer),
@@ -61,11 +61,12 @@ pub const VIEWS: [View; 6] = [
             ("bits_per_byte", Real),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
     View {
         name: "curves",
-        order: "learning_rate, setting, step",
+        order: "budget, learning_rate, setting, step",
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
@@ -76,11 +77,12 @@ pub const VIEWS: [View; 6] = [
             ("bits_per_byte", Real),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
     View {
         name: "steps",
-        order: "learning_rate, setting, step",
+        order: "budget, learning_rate, setting, step",
         columns: &[
             ("step", Integer),
             ("tokens", Integer),
@@ -90,11 +92,12 @@ pub const VIEWS: [View; 6] = [
             ("gradient_norm", Real),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
     View {
         name: "growth",
-        order: "learning_rate, setting, stage",
+        order: "budget, learning_rate, setting, stage",
         columns: &[
             ("stage", Integer),
             ("tokens", Integer),
@@ -113,11 +116,12 @@ pub const VIEWS: [View; 6] = [
             ("diagnosis", Text),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
     View {
         name: "speedups",
-        order: "learning_rate, setting",
+        order: "budget, learning_rate, setting",
         columns: &[
             ("target_loss", Real),
             ("reached", Flag),
@@ -127,17 +131,19 @@ pub const VIEWS: [View; 6] = [
             ("wall_saving", Real),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
     View {
         name: "compute",
-        order: "learning_rate, setting, trial",
+        order: "budget, learning_rate, setting, trial",
         columns: &[
             ("state", Text),
             ("charged_flops", Flops),
             ("spent_flops", Flops),
             ("learning_rate", Real),
             ("setting", Text),
+            ("budget", Real),
         ],
     },
 ];

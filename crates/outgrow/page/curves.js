@@ -30,15 +30,17 @@ export const look = (strategy) => {
 
 export const shownName = (strategy) => state.arms.get(strategy)?.display ?? strategy;
 
-// " @5e-3" where a sweep has several rates, and the point of its grid.
-const at = ({ learning_rate: learningRate, setting }) =>
-  `${several("learning_rate") ? ` @${rate(learningRate)}` : ""}${setting ? ` ${setting}` : ""}`;
+// " @5e-3" where a sweep has several rates, the budget of its frontier, and the point of its grid.
+const at = ({ learning_rate: learningRate, budget, setting }) =>
+  `${several("learning_rate") ? ` @${rate(learningRate)}` : ""}${several("budget") ? ` at ${budget}` : ""}${setting ? ` ${setting}` : ""}`;
 export const trialName = (row) => `${shownName(row.strategy)}${at(row)}, plan ${row.plan}, seed ${row.replicate}`;
 
-// Whether a row is at the learning rate that its strategy is judged by.
+// Whether a row is at the learning rate, and the budget, that its strategy is judged by; sizes of a frontier are no arms.
 export const isTuned = (row) => {
   const arm = state.arms.get(row.strategy);
-  return !arm || (arm.learning_rate === row.learning_rate && (arm.setting === undefined || arm.setting === row.setting));
+  if (!arm) return (row.budget ?? null) === null;
+  return arm.learning_rate === row.learning_rate && (arm.setting === undefined || arm.setting === row.setting)
+    && (arm.budget ?? null) === (row.budget ?? null);
 };
 
 const points = (rows, x, y) =>

@@ -47,7 +47,7 @@ const showChoices = () => {
   choice($("x-scale"), [["linear", "linear"], ["log", "log"]], state.x, (x) => choose({ x }));
   choice($("y-scale"), [["linear", "linear"], ["log", "log"], ["end", "end"]], state.y, (y) => choose({ y }));
   choice($("rates"), [["best", "best rate"], ["all", "all rates"]], state.rates, (rates) => choose({ rates }));
-  const shown = state.rows.some((row) => row.learning_rate !== state.rows[0].learning_rate || row.setting !== state.rows[0].setting);
+  const shown = state.rows.some((row) => ["learning_rate", "setting", "budget"].some((name) => row[name] !== state.rows[0][name]));
   $("rates-choice").hidden = !shown || isOfTrials();
   $("back").hidden = $("plan-section").hidden = !isOfTrials();
 };

@@ -94,6 +94,7 @@ const trialColumns = () => [
   { name: "", cell: pin },
   { name: "strategy", value: (row) => shownName(row.strategy), cell: open },
   ...(several("learning_rate") ? [{ name: "rate", isNumber: true, value: (row) => row.learning_rate, cell: (row) => rate(row.learning_rate) }] : []),
+  ...(several("budget") ? [{ name: "budget", isNumber: true, value: (row) => row.budget, cell: (row) => scaled(row.budget) }] : []),
   ...(several("setting") ? [{ name: "setting", value: (row) => row.setting, cell: (row) => row.setting }] : []),
   { name: "plan", isNumber: true, value: (row) => row.plan, cell: (row) => row.plan },
   { name: "seed", isNumber: true, value: (row) => row.replicate, cell: (row) => row.replicate },

@@ -7,6 +7,7 @@ mod unused;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{File, TryLockError},
+    path::PathBuf,
 };
 
 use outgrow_core::KeepFinal;
@@ -50,6 +51,9 @@ pub struct Cleaned {
     pub garbage: Vec<Garbage>,
     /// Whether it only would be.
     pub dry_run: bool,
+    /// Recorded checkpoints outside the folder of this database's files, as those of one that was
+    /// copied: they were left.
+    pub elsewhere: Vec<PathBuf>,
 }
 
 impl Cleaned {
@@ -60,14 +64,16 @@ impl Cleaned {
 
     /// All of it, for programs.
     pub fn as_json(&self) -> Value {
-        json!({ "removed": !self.dry_run, "bytes": self.bytes(), "garbage": self.garbage })
+        json!({ "removed": !self.dry_run, "bytes": self.bytes(), "garbage": self.garbage,
+                "elsewhere": self.elsewhere.len() })
     }
 
     /// All of it, for people; the table `fits` the terminal if it is to.
     pub fn describe(&self, fits: bool) -> String {
+        let left = self.left().map_or_else(String::new, |left| format!("\n{left}"));
         let freed = bytes(self.bytes());
         if self.garbage.is_empty() {
-            return "there is nothing to remove".into();
+            return format!("there is nothing to remove{left}");
         }
         let row =
             |one: &Garbage| vec![one.what.to_owned(), count(one.items as f64), bytes(one.bytes)];
@@ -76,7 +82,23 @@ impl Cleaned {
             true => ["would be removed", "in all; without --dry-run it is removed"],
             false => ["removed", "in all"],
         };
-        format!("{}\n\n{freed} {end}", table(&[header, "number", "size"], &rows, &[1, 2], fits))
+        format!(
+            "{}\n\n{freed} {end}{left}",
+            table(&[header, "number", "size"], &rows, &[1, 2], fits)
+        )
+    }
+}
+
+impl Cleaned {
+    /// What was left, for it is not in this database's folder.
+    fn left(&self) -> Option<String> {
+        let trial = self.elsewhere.first()?.parent()?;
+        let (n, folder) = (count(self.elsewhere.len() as f64), trial.parent().unwrap_or(trial));
+        Some(format!(
+            "{n} checkpoints lie elsewhere, as in {}, and were left with their rows: this database \
+             is a copy, or was moved without its files",
+            folder.display()
+        ))
     }
 }
 
@@ -84,7 +106,7 @@ impl Workspace {
     /// Removes what no trial needs any more: folders that were never finished or are not recorded,
     /// of complete trials the optimizer's state and all checkpoints but the last, states that no
     /// trial will begin from, and, if no sweep is named, what belongs to none. What a running trial
-    /// has is not touched.
+    /// has is not touched, nor what lies in no folder of this workspace.
     ///
     /// # Errors
     /// If there is no such sweep or database, another clean is at work, or the disk refuses.
@@ -115,6 +137,7 @@ async fn clean(workspace: &Workspace, options: &CleanOptions) -> Result<Cleaned,
         survey.tasks.extend(unused::unknown(workspace, &listed, &files));
         survey.tasks.extend(unused::prepared(workspace, &reading.sweeps().await?));
     }
+    let elsewhere = survey.elsewhere;
     let done = match options.dry_run {
         true => survey.tasks,
         false => {
@@ -124,7 +147,7 @@ async fn clean(workspace: &Workspace, options: &CleanOptions) -> Result<Cleaned,
             done?
         }
     };
-    Ok(Cleaned { garbage: summed(&done), dry_run: options.dry_run })
+    Ok(Cleaned { garbage: summed(&done), dry_run: options.dry_run, elsewhere })
 }
 
 /// Two at once would take each other's new folders for leftovers.

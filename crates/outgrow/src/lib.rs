@@ -28,6 +28,8 @@
 //! are, `outgrow_train` the training, `outgrow_store` the database, `outgrow_report` the statistics
 //! and figures.
 
+#![deny(clippy::print_stderr)]
+
 pub mod bench;
 mod clean;
 mod databases;
@@ -41,6 +43,7 @@ mod init;
 mod locate;
 pub mod models;
 mod namesake;
+mod nearby;
 mod notes;
 pub mod page;
 mod phases;
@@ -72,6 +75,7 @@ pub use self::{
     error::Error,
     export::ExportFormat,
     init::{InitOptions, init},
+    nearby::or_meant,
     notes::notes_to_stderr,
     remove::Removal,
     run::{Finished, RunOptions},

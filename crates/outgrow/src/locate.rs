@@ -16,7 +16,7 @@ const NAMED: usize = 10;
 impl Workspace {
     /// The folder of the last checkpoint of a trial: by its identity, the beginning of it, or its
     /// label `sweep/strategy/plan#replicate@rate`, whose first and last part may be left out where
-    /// one trial alone answers.
+    /// one trial alone answers, and whose sweep is a name or an identity.
     ///
     /// # Errors
     /// If no trial or more than one answers, or it has no checkpoint.
@@ -69,9 +69,16 @@ fn unknown(wanted: &str) -> String {
 }
 
 fn ambiguous(wanted: &str, places: &[Place]) -> String {
+    let is_twice = |label: &str| places.iter().filter(|place| place.label() == label).count() > 1;
     let line = |place: &Place| {
-        let id = place.trial.get(..12).unwrap_or(&place.trial);
-        format!("\n  {id}  {}  {}", place.label(), place.state)
+        let start = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+        let (id, label) = (start(&place.trial), place.label());
+        // Sweeps of one name are told apart by their identities.
+        let sweep = match is_twice(&label) {
+            true => format!("  of sweep {}", start(&place.sweep_id)),
+            false => String::new(),
+        };
+        format!("\n  {id}  {label}{sweep}  {}", place.state)
     };
     let lines: String = places.iter().take(NAMED).map(line).collect();
     let more = match places.len() {
@@ -79,7 +86,10 @@ fn ambiguous(wanted: &str, places: &[Place]) -> String {
         _ => String::new(),
     };
     let n = places.len();
-    format!("{n} trials answer to `{wanted}`; say which by its identity or label:{lines}{more}")
+    format!(
+        "{n} trials answer to `{wanted}`; say which by its identity, or by its label with its \
+         sweep's name or identity before it:{lines}{more}"
+    )
 }
 
 fn none_of(place: &Place) -> String {
@@ -88,6 +98,14 @@ fn none_of(place: &Place) -> String {
         TrialState::Complete => format!(
             "nothing is kept of the checkpoints of {label}, which is complete; `outgrow run` with \
              `--keep-final weights` keeps the last one of trials that are trained from now on"
+        ),
+        TrialState::Diverged => format!(
+            "{label} diverged at step {} and has no checkpoint; no run goes on with it",
+            place.last_step.unwrap_or(0)
+        ),
+        TrialState::Failed => format!(
+            "{label} failed and has no checkpoint ({}); `outgrow run --retry-failed` tries again",
+            place.error.as_deref().unwrap_or("no reason is recorded")
         ),
         state => format!("{label} is {state} and has no checkpoint yet; `outgrow run` trains it"),
     }

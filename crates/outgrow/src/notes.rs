@@ -1,6 +1,9 @@
 //! What the library tells on its way, for programs that have no subscriber of their own.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
 
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -40,10 +43,12 @@ impl Subscriber for Stderr {
         let mut message = Message(String::new());
         event.record(&mut message);
         let text = shown(&message.0);
-        match *event.metadata().level() {
-            Level::INFO => eprintln!("note: {text}"),
-            _ => eprintln!("warning: {text}"),
-        }
+        let kind = match *event.metadata().level() {
+            Level::INFO => "note",
+            _ => "warning",
+        };
+        // Where nobody can hear it, what is done is done all the same.
+        let _ = writeln!(io::stderr(), "{kind}: {text}");
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -2,7 +2,6 @@
 
 use outgrow_core::{
     Architecture, Growth, Trial,
-    edit::Edit,
     model::{LayerShape, n_parameters},
 };
 use serde::Serialize;
@@ -40,6 +39,10 @@ pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
         let after = plan.architecture_after(number);
         let before = plan.architecture_after(number.saturating_sub(1));
         let growths = if number == 0 { &[][..] } else { &stages[number - 1].growths };
+        let layers = match number {
+            0 => vec![false; after.layers.len()],
+            _ => plan.new_layers(number - 1),
+        };
         Phase {
             from,
             until,
@@ -48,53 +51,40 @@ pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
             parameters: n_parameters(after),
             size: after.describe(),
             growths: growths.iter().map(Growth::name).collect(),
-            changes: changes(before, after),
-            layers: new_layers(before, after, growths),
+            changes: changes(before, after, &layers),
+            layers,
         }
     };
     (0..=stages.len()).map(phase).collect()
 }
 
-/// The sizes in which two architectures differ, of their largest layers.
-fn changes(before: &Architecture, after: &Architecture) -> Vec<String> {
+/// The sizes that grow, of the layers that were there before: all of them, or so many.
+fn changes(before: &Architecture, after: &Architecture, is_new: &[bool]) -> Vec<String> {
     type Size = fn(&LayerShape) -> usize;
-    let most = |a: &Architecture, of: Size| a.layers.iter().map(of).max().unwrap_or(0);
     let sizes: [(&str, Size); 4] = [
         ("heads", LayerShape::n_heads),
-        ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).max().unwrap_or(0)),
-        ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).max().unwrap_or(0)),
+        ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).sum()),
+        ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).sum()),
         ("d_ff", |layer| layer.d_ff),
     ];
+    let old =
+        after.layers.iter().zip(is_new).filter(|(_, is_new)| !**is_new).map(|(layer, _)| layer);
+    let pairs: Vec<_> = before.layers.iter().zip(old).collect();
+    let inner = |(name, of): (&str, Size)| {
+        let changed: Vec<_> = pairs.iter().filter(|(a, b)| of(a) != of(b)).collect();
+        let from = changed.iter().map(|(a, _)| of(a)).min()?;
+        let to = changed.iter().map(|(_, b)| of(b)).max()?;
+        let some = match changed.len() == pairs.len() {
+            true => String::new(),
+            false => format!(" in {} of {} layers", changed.len(), pairs.len()),
+        };
+        Some(format!("{name} {from} → {to}{some}"))
+    };
     let whole = [
         ("layers", before.layers.len(), after.layers.len()),
         ("d_model", before.d_model, after.d_model),
     ];
-    let inner = sizes.map(|(name, of)| (name, most(before, of), most(after, of)));
-    let all = whole.into_iter().chain(inner).filter(|(_, from, to)| from != to);
-    all.map(|(name, from, to)| format!("{name} {from} → {to}")).collect()
-}
-
-/// Which layers of the grown model are new, from the input upwards.
-fn new_layers(before: &Architecture, after: &Architecture, growths: &[Growth]) -> Vec<bool> {
-    let mut is_new = vec![false; before.layers.len()];
-    let mut architecture = before.clone();
-    for growth in growths {
-        let Ok(grown) = growth.grow(&architecture, 0) else { break };
-        for edit in &grown.edits {
-            match edit {
-                Edit::InsertLayer { index, .. } if *index <= is_new.len() => {
-                    is_new.insert(*index, true);
-                }
-                Edit::Layers(copies) => {
-                    let copied = |from| is_new.get(from).copied().unwrap_or(true);
-                    is_new = copies.iter().map(|copy| copy.is_new || copied(copy.from)).collect();
-                }
-                _ => {}
-            }
-        }
-        architecture = grown.architecture;
-    }
-    // An operator that learns the whole model anew names no layer.
-    is_new.resize(after.layers.len(), true);
-    is_new
+    let whole = whole.into_iter().filter(|(_, from, to)| from != to);
+    let whole = whole.map(|(name, from, to)| format!("{name} {from} → {to}"));
+    whole.chain(sizes.into_iter().filter_map(inner)).collect()
 }

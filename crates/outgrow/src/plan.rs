@@ -2,16 +2,19 @@
 
 mod advice;
 mod disk;
+mod frontier;
 mod known;
+mod passes;
 mod stages;
 mod tree;
 mod words;
 
-use std::iter::successors;
+use std::collections::HashSet;
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
     flops::forward_flops,
+    model::n_parameters,
     sweep::{
         Member, SharedPrefix, in_order,
         memory::{self, Backward},
@@ -23,7 +26,7 @@ use outgrow_store::TrialProgress;
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
-pub use self::{disk::DiskUse, tree::Branch};
+pub use self::{disk::DiskUse, frontier::FrontierCost, passes::Passes, tree::Branch};
 use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 
 /// A sweep, its text and its trials. As JSON: every trial with its plan.
@@ -44,6 +47,8 @@ pub struct StrategyCost {
     pub trials: usize,
     /// Fewest and most growths of a trial.
     pub stages: [usize; 2],
+    /// Fewest parameters that a trial begins with, and most that one ends with.
+    pub parameters: [u64; 2],
     /// Fewest and most training tokens of a trial.
     pub tokens: [u64; 2],
     /// Training FLOPs of all.
@@ -53,6 +58,8 @@ pub struct StrategyCost {
 /// What a sweep costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
+    /// How many trials; plans that are equal, and controls that are a size of the frontier, are one.
+    pub trials: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
     /// How many trials share a prefix with an earlier one.
@@ -112,8 +119,14 @@ impl Plan {
             strategy: own[0].strategy.clone(),
             trials: own.len(),
             stages: extremes(own.iter().map(|member| member.trial.plan.stages().len())),
+            parameters: {
+                let plans = || own.iter().map(|member| &member.trial.plan);
+                let [from, _] = extremes(plans().map(|plan| n_parameters(plan.initial())));
+                let [_, to] = extremes(plans().map(|plan| n_parameters(plan.target())));
+                [from, to]
+            },
             tokens: extremes(own.iter().map(|member| member.trial.settings.tokens)),
-            train_flops: total(own),
+            train_flops: own.iter().map(charged).sum(),
         })
         .collect()
     }
@@ -128,7 +141,8 @@ impl Plan {
         let all = self.shared_prefixes();
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
-            train_flops: total(&self.members),
+            trials: all.len(),
+            train_flops: all.iter().map(|(member, _)| charged(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
             complete: 0,
@@ -152,16 +166,17 @@ impl Plan {
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
     fn shared_prefixes(&self) -> Vec<Begun<'_>> {
-        begun(&self.members)
+        begun(in_order(&self.members))
     }
 }
 
 /// A trial, and the prefix that it shares with an earlier one.
 type Begun<'a> = (&'a Member, Option<SharedPrefix>);
 
-/// Trials in the order in which they are taken.
-fn begun(members: &[Member]) -> Vec<Begun<'_>> {
-    let members = in_order(members);
+/// Trials in the order in which they are taken, each once.
+fn begun(mut members: Vec<&Member>) -> Vec<Begun<'_>> {
+    let mut known = HashSet::new();
+    members.retain(|member| known.insert(member.trial.id()));
     let trials: Vec<&Trial> = members.iter().map(|member| &member.trial).collect();
     let prefixes = shared_prefixes(&trials);
     members.into_iter().zip(prefixes).collect()
@@ -186,18 +201,23 @@ fn evaluations(trial: &Trial) -> f64 {
     let Trial { plan, settings, .. } = trial;
     let per_token =
         |model: &Architecture| forward_flops(model, model.seq_len) as f64 / model.seq_len as f64;
-    let evaluated = successors(trial.next_evaluated(0), |step| trial.next_evaluated(*step));
-    let flops = evaluated.map(|step| {
-        let tokens = step * trial.step_tokens();
-        let grown = plan.stages().iter().filter(|stage| stage.tokens < tokens).count();
-        per_token(plan.architecture_after(grown)) * settings.evaluation.tokens as f64
+    let (every, of_step) = (settings.evaluation.every_tokens, trial.step_tokens());
+    let starts = [0].into_iter().chain(plan.stages().iter().map(|stage| stage.tokens));
+    let ends = plan.stages().iter().map(|stage| stage.tokens).chain([settings.tokens]);
+    let flops = starts.zip(ends).enumerate().map(|(grown, (from, to))| {
+        let due = to / every - from / every;
+        let after =
+            settings.evaluation.after_growth.iter().filter(|steps| {
+                grown > 0 && from.saturating_add(steps.saturating_mul(of_step)) <= to
+            });
+        let evaluated = (due + after.count() as u64) * settings.evaluation.tokens;
+        per_token(plan.architecture_after(grown)) * evaluated as f64
     });
     flops.sum()
 }
 
-fn total(members: &[Member]) -> f64 {
-    let flops = |Member { trial, .. }: &Member| trial.plan.train_flops(trial.settings.tokens);
-    members.iter().map(|member| flops(member) as f64).sum()
+fn charged(Member { trial, .. }: &Member) -> f64 {
+    trial.plan.train_flops(trial.settings.tokens) as f64
 }
 
 fn extremes<T: Copy + Ord + Default>(values: impl Iterator<Item = T> + Clone) -> [T; 2] {
@@ -212,6 +232,8 @@ struct Answer<'a> {
     text: &'a Summary,
     resolved: String,
     cost: Cost,
+    frontier: Option<FrontierCost>,
+    passes: Passes,
     flops_per_second: Option<f64>,
     trials: Vec<PlannedTrial<'a>>,
 }
@@ -225,9 +247,11 @@ struct PlannedTrial<'a> {
     replicate: usize,
     learning_rate: f64,
     setting: &'a str,
+    budget: Option<f64>,
     seed: u64,
     state: Option<TrialState>,
     tokens: u64,
+    passes: f64,
     train_flops: u128,
     initial: &'a Architecture,
     target: &'a Architecture,
@@ -244,29 +268,35 @@ impl Serialize for Plan {
             text: &self.text,
             resolved: self.sweep.resolved(),
             cost: self.cost(),
+            frontier: self.frontier(),
+            passes: self.passes(),
             flops_per_second: self.flops_per_second(),
-            trials: self.members.iter().map(|member| planned(member, &self.known)).collect(),
+            trials: self.members.iter().map(|member| self.planned(member)).collect(),
         }
         .serialize(serializer)
     }
 }
 
-fn planned<'a>(member: &'a Member, known: &Known) -> PlannedTrial<'a> {
-    let Trial { plan, settings, seed } = &member.trial;
-    PlannedTrial {
-        trial: member.trial.id(),
-        strategy: &member.strategy,
-        kind: member.kind,
-        plan: member.plan,
-        replicate: member.replicate,
-        learning_rate: settings.training.learning_rate,
-        setting: &member.setting,
-        seed: *seed,
-        state: known.progress(&member.trial).map(|progress| progress.state),
-        tokens: settings.tokens,
-        train_flops: plan.train_flops(settings.tokens),
-        initial: plan.initial(),
-        target: plan.target(),
-        stages: plan.stages(),
+impl Plan {
+    fn planned<'a>(&self, member: &'a Member) -> PlannedTrial<'a> {
+        let Trial { plan, settings, seed } = &member.trial;
+        PlannedTrial {
+            trial: member.trial.id(),
+            strategy: &member.strategy,
+            kind: member.kind,
+            plan: member.plan,
+            replicate: member.replicate,
+            learning_rate: settings.training.learning_rate,
+            setting: &member.setting,
+            budget: member.budget,
+            seed: *seed,
+            state: self.known.progress(&member.trial).map(|progress| progress.state),
+            tokens: settings.tokens,
+            passes: member.passes(self.text_tokens()),
+            train_flops: plan.train_flops(settings.tokens),
+            initial: plan.initial(),
+            target: plan.target(),
+            stages: plan.stages(),
+        }
     }
 }

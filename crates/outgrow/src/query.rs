@@ -15,7 +15,8 @@ impl Workspace {
     /// If it is not one statement, does more than read, or fails.
     pub fn query(&self, sql: &str) -> Result<Table, Error> {
         runtime()?.block_on(async {
-            let mut answer = self.reading().await?.ask(sql).await?;
+            let asked = self.reading().await?.ask(sql).await;
+            let mut answer = asked.map_err(|error| error.hinted(sql))?;
             let mut table = Table { columns: answer.columns.clone(), rows: vec![] };
             while let Some(rows) = answer.next().await? {
                 table.rows.extend(rows);

@@ -64,16 +64,16 @@ impl Workspace {
                 trial.holder.as_ref().is_some_and(|holder| is_at_work(holder, &silent))
             };
             refuse_held(&sweep.name, &going.iter().filter(held).cloned().collect::<Vec<_>>())?;
-            let mut files: Vec<PathBuf> =
-                going.iter().map(|trial| self.checkpoints(&trial.id)).collect();
+            // With those whose sweep was half removed: the removal goes on with them.
+            let mut trials = store.loose_trials().await?;
+            trials.extend(going.into_iter().map(|trial| trial.id));
+            let mut files: Vec<PathBuf> = trials.iter().map(|id| self.checkpoints(id)).collect();
             let prefixes = self.prefixes();
-            files.extend(
-                going.iter().filter_map(|trial| prefixes.get(&trial.id)).flatten().cloned(),
-            );
+            files.extend(trials.iter().filter_map(|id| prefixes.get(id)).flatten().cloned());
             files.extend(self.own_files(&sweep, &store.sweeps().await?));
             files.retain(|path| path.exists());
             Ok(Removal {
-                trials: going.len() as u64 + store.loose_trials().await?,
+                trials: trials.len() as u64,
                 bytes: files.iter().map(|path| size(path)).sum(),
                 sweep: sweep.name,
                 id: sweep.id,

@@ -51,7 +51,7 @@ impl Workspace {
         let named = options.tokenizer.clone().or_else(|| self.tokenizer_of(&folder, trial));
         let units = Units::of(named.as_deref(), architecture)?;
         let prompt = units.encode(&options.prompt)?;
-        let (seq_len, all) = (architecture.seq_len, prompt.len() + options.tokens);
+        let (seq_len, all) = (architecture.seq_len, prompt.len().saturating_add(options.tokens));
         if all > seq_len {
             tracing::info!(
                 "prompt and continuation have up to {all} tokens, and this model reads {seq_len}: \

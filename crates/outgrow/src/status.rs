@@ -45,6 +45,7 @@ pub fn as_json((sweep, status, failures): &Found) -> Value {
             "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
             "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
             "running": running.collect::<Vec<_>>(), "failures": failures,
+            "half_removed": status.total() == 0,
             "notes": sweep.words.notes, "tags": sweep.words.tags })
 }
 
@@ -86,6 +87,9 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
     let rows: Vec<_> = found.iter().map(row).collect();
     let mut text = table(&header, &rows, &[2, 3, 4, 5, 6, 7, 8, 9], fits);
     for ((sweep, status, failures), _) in found {
+        if status.total() == 0 {
+            text += &format!("\n{}", shown(&half_removed(sweep)));
+        }
         text += &words(sweep).map_or_else(String::new, |words| format!("\n{}", shown(&words)));
         for trial in &status.running {
             text += &format!("\n{}", shown(&running_line(trial)));
@@ -95,6 +99,15 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
         }
     }
     text
+}
+
+/// Every sweep has trials, until `outgrow rm` takes them from it.
+fn half_removed(sweep: &SweepSummary) -> String {
+    let (name, id) = (&sweep.name, sweep.id.get(..12).unwrap_or(&sweep.id));
+    format!(
+        "{name}: half removed; `outgrow rm {id}` goes on with it, and `outgrow run` of its sweep \
+         file takes what is left of its trials back"
+    )
 }
 
 /// What a sweep's file says to people: its tags, and the first line of its notes.

@@ -1,6 +1,12 @@
 //! How a program of the command line is stopped: by a signal, or by whoever reads its output.
 
-use std::{io, os::fd::AsFd, path::Path, thread, time::Duration};
+use std::{
+    io::{self, Write},
+    os::fd::AsFd,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use outgrow_data::publish::discard_unfinished;
 use signal_hook::{
@@ -73,7 +79,8 @@ pub fn stop_leaving_nothing(to: &Path) -> Result<(), Error> {
                 break;
             }
         }
-        eprintln!("error: stopped");
+        // Where nobody can hear it, it ends all the same.
+        let _ = writeln!(io::stderr(), "error: stopped");
         signal_hook::low_level::exit(130);
     });
     Ok(())

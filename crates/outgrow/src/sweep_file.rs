@@ -11,7 +11,7 @@ use outgrow_core::{
     model::n_non_embedding_parameters,
     sweep::{DataSpec, Member, SweepSpec},
 };
-use outgrow_data::{CorpusError, LARGEST_TOKENIZER, Tokenizer, read_regular};
+use outgrow_data::{CorpusError, LARGEST_TOKENIZER, Summary, Tokenizer, read_regular};
 use outgrow_train::{
     Checkpoint,
     hub::{self, is_hub},
@@ -82,6 +82,16 @@ impl SweepFile {
         self.sweep.members(digest).map_err(Error::input(self.path.display()))
     }
 
+    /// Refuses a text that a frontier would repeat too often.
+    pub(crate) fn check_text(&self, text: &Summary) -> Result<(), Error> {
+        if self.sweep.spec().frontier.is_none() {
+            return Ok(());
+        }
+        let [training, _] = text.counts.tokens;
+        let members = self.members(&text.digest)?;
+        self.sweep.check_passes(&members, training).map_err(Error::input(self.path.display()))
+    }
+
     /// A path of the sweep, as it is seen from here.
     pub(crate) fn beside(&self, path: &str) -> PathBuf {
         beside(&self.path, path)
@@ -111,11 +121,13 @@ fn read(path: &Path, set: &[String]) -> Result<SweepFile, Error> {
         |error: &dyn std::fmt::Display| Error::Input(format!("{}: {error}", path.display()));
     let mut draft = extends::draft(path)?;
     set.iter().try_for_each(|one| draft.set(one)).map_err(|error| named(&error))?;
+    if let Some(tokenizer) = draft.tokenizer_first() {
+        draft.set_vocab_size(tokenizer_of(path, &tokenizer)?.vocab_size());
+    }
     let usual_name = extends::usual_name(path);
     let mut spec = draft.spec(usual_name.as_deref()).map_err(|error| named(&error))?;
     if let Some(tokenizer) = &spec.data.tokenizer {
-        let read = Tokenizer::read(&beside(path, tokenizer));
-        let tokenizer = read.map_err(|error| named(&format!("data.tokenizer: {error}")))?;
+        let tokenizer = tokenizer_of(path, tokenizer)?;
         let known = tokenizer.vocab_size();
         if *spec.data.vocab_size.get_or_insert(known) < known {
             let why = format!(
@@ -139,8 +151,14 @@ fn read(path: &Path, set: &[String]) -> Result<SweepFile, Error> {
         let digest = model_digest(&folder).map_err(refused)?;
         spec.begin_from(&architecture, digest).map_err(|error| named(&error))?;
     }
-    let sweep = Sweep::new(spec).map_err(|error| named(&error))?;
+    let sweep = Sweep::new(spec).map_err(|error| named(&draft.locate(error)))?;
     Ok(SweepFile { path: path.to_owned(), set: set.to_vec(), sweep })
+}
+
+/// The tokenizer that a sweep file names.
+fn tokenizer_of(file: &Path, tokenizer: &str) -> Result<Tokenizer, Error> {
+    let read = Tokenizer::read(&beside(file, tokenizer));
+    read.map_err(|error| Error::Input(format!("{}: data.tokenizer: {error}", file.display())))
 }
 
 /// A model that has a tokenizer of its own expects its tokens.

@@ -4,6 +4,7 @@ mod cell;
 mod form;
 mod output;
 mod parquet;
+mod replace;
 mod rows;
 mod table;
 
@@ -12,5 +13,6 @@ pub use self::{
     form::{Format, as_csv, form},
     output::Output,
     parquet::write_batch,
+    replace::refuse_others,
     rows::Form,
 };

@@ -13,6 +13,7 @@ use std::{
 
 use outgrow_core::{KeepFinal, Sweep, Trial, event::Receiver, sweep::memory};
 use outgrow_data::Corpus;
+use outgrow_failpoint::Point;
 use outgrow_runner::{Tidy, Trained, Work, work};
 use outgrow_store::{
     Claim, Environment, Memory, Recorded, Snapshot, Store, StoreError, SweepSummary,
@@ -130,6 +131,7 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         tidy: Tidy {
             keep: options.keep_final,
             remove_others: &|claim, left| remove_others(workspace, claim, left),
+            remove_snapshot: &|recorded| remove_snapshot(workspace, recorded),
         },
         hung_after: Duration::from_secs(60 * u64::from(options.hung_after)),
         stop: &stop,
@@ -147,6 +149,17 @@ fn remove_others(workspace: &Workspace, claim: &Claim, left: &[Recorded]) {
     outgrow_train::remove_others(&folder, &left, claim.epoch.0 as u64);
     // Only if it is empty.
     let _ = std::fs::remove_dir(folder);
+}
+
+/// Removes a state that its database has forgotten, if it lies in this workspace: that of a copied
+/// database is the other's.
+fn remove_snapshot(workspace: &Workspace, recorded: &str) {
+    let all = workspace.all_checkpoints();
+    let folder = Workspace::moved(&all, recorded);
+    if folder.parent() == Some(&all) {
+        // What can't be removed costs disk, no more.
+        let _ = Point::SnapshotRemove.around(|| std::fs::remove_dir_all(folder));
+    }
 }
 
 /// The sweep in the database. A server that was just started is waited for: whoever started this

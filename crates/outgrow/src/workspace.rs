@@ -143,6 +143,7 @@ impl Workspace {
             let _ = std::fs::remove_dir(self.text());
         })?;
         let summary = told(file, summary);
+        file.check_text(&summary)?;
         summary.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let (spec, to) = (file.sweep().spec(), self.initial_of(file.sweep()));
         if let (Some(to), Some(from), Some(origin)) =
@@ -164,6 +165,7 @@ impl Workspace {
         let data = file.data();
         let summary = survey(&data, how, listener).map_err(file.refused())?;
         summary.check(data.seq_len).map_err(file.refused())?;
+        file.check_text(&summary)?;
         Ok(told(file, summary))
     }
 

@@ -1,10 +1,10 @@
 //! `outgrow check`.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::io::IsTerminal;
 
 use indicatif::ProgressBar;
 use outgrow::{
-    Error,
+    Error, Workspace,
     models::{self, CheckEvent, CheckOptions},
 };
 use outgrow_train::Device;
@@ -22,8 +22,9 @@ use crate::{
 /// and the largest logit.
 #[derive(clap::Args)]
 pub struct Check {
-    /// Grow this checkpoint instead of random models
-    pub checkpoint: Option<PathBuf>,
+    /// Grow this checkpoint (a folder, or a trial as `outgrow path` takes it) instead of random
+    /// models
+    pub checkpoint: Option<String>,
     /// How many compositions [default: 1000, or 20 for a checkpoint]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compositions: Option<u64>,
@@ -42,9 +43,9 @@ pub struct Check {
 }
 
 /// Proves function preservation on this machine.
-pub fn check(args: &Check) -> Result<(), Error> {
+pub fn check(workspace: &Workspace, args: &Check) -> Result<(), Error> {
     let options = CheckOptions {
-        model: args.checkpoint.clone(),
+        model: args.checkpoint.as_deref().map(|named| workspace.model(named)).transpose()?,
         compositions: args.compositions,
         most: args.most.into(),
         seed: args.seed,

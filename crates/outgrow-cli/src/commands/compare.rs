@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use outgrow::{Error, Workspace};
 use serde_json::json;
 
-use crate::output::{print, print_json};
+use crate::output::{print, print_json, say};
 
 /// Put two sweeps beside each other: what differs in their settings, and in the losses of their
 /// arms
@@ -42,7 +42,7 @@ pub fn compare(workspace: &Workspace, args: &Compare) -> Result<(), Error> {
     }
     let made = made?;
     if let Some(kept) = &made.kept {
-        eprintln!("note: what was in {} is now in {}", made.folder.display(), kept.display());
+        say(&format!("note: what was in {} is now in {}", made.folder.display(), kept.display()));
     }
     match args.json {
         true => print_json(&json!({ "folder": made.folder, "comparison": made.pair })),

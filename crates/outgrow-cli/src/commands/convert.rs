@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use outgrow::{
-    Error,
+    Error, Workspace,
     models::{self, ConvertOptions, Converted},
     stop_leaving_nothing,
 };
@@ -23,8 +23,8 @@ use crate::{
 /// that transformers loads, if one of the families llama, qwen3, gpt2 and gpt_neox has such models.
 #[derive(clap::Args)]
 pub struct Convert {
-    /// The folder to read
-    pub from: PathBuf,
+    /// The folder to read, or a trial as `outgrow path` takes it
+    pub from: String,
     /// The folder to write
     pub to: PathBuf,
     /// For a checkpoint: a folder of transformers whose configuration, tokenizer and other files
@@ -40,11 +40,12 @@ pub struct Convert {
 }
 
 /// Turns a checkpoint into a model of transformers, or such a model into a checkpoint.
-pub fn convert(args: &Convert) -> Result<(), Error> {
+pub fn convert(workspace: &Workspace, args: &Convert) -> Result<(), Error> {
     stop_leaving_nothing(&args.to)?;
+    let from = workspace.model(&args.from)?;
     let options = ConvertOptions { like: args.like.clone(), dtype: args.dtype };
-    let phases = Phases::new(format!("reading {}", args.from.display()));
-    let converted = models::convert(&args.from, &args.to, &options, &|phase| phases.next(phase))?;
+    let phases = Phases::new(format!("reading {}", from.display()));
+    let converted = models::convert(&from, &args.to, &options, &|phase| phases.next(phase))?;
     drop(phases);
     let Converted { architecture, family, left_out } = converted;
     say_left_out(&left_out);

@@ -1,5 +1,7 @@
 //! `outgrow diff`.
 
+use std::path::Path;
+
 use outgrow::{Error, Workspace, setting_lines};
 use serde_json::{Value, json};
 
@@ -25,6 +27,12 @@ pub struct Diff {
 
 /// Shows what differs.
 pub fn diff(workspace: &Workspace, args: &Diff) -> Result<(), Error> {
+    if args.other_db.is_some() && Path::new(&args.b).is_file() {
+        return Err(Error::Input(format!(
+            "--other-db is the database of the second sweep, and {} is a sweep file; leave it out",
+            args.b
+        )));
+    }
     let other = args.other_db.clone().map(|db| Workspace::new(db, None));
     let found = workspace.diff([&args.a, &args.b], other.as_ref());
     if let Some(other) = other {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use outgrow::{
-    Error,
+    Error, Workspace,
     doctor::{DoctorText, doctor as examine},
 };
 
@@ -19,8 +19,8 @@ use crate::{
 /// nothing new can ever learn, or if a claim to preserve the function is broken.
 #[derive(clap::Args)]
 pub struct Doctor {
-    /// The checkpoint to grow (a folder)
-    pub from: PathBuf,
+    /// The checkpoint to grow (a folder), or a trial as `outgrow path` takes it
+    pub from: String,
     /// Text for the three steps [default: random tokens]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
@@ -33,10 +33,11 @@ pub struct Doctor {
 }
 
 /// Examines a growth.
-pub fn doctor(args: &Doctor) -> Result<(), Error> {
+pub fn doctor(workspace: &Workspace, args: &Doctor) -> Result<(), Error> {
+    let from = workspace.model(&args.from)?;
     let on = DoctorText { text: args.text.as_deref(), tokenizer: args.tokenizer.as_deref() };
-    let options = args.how.options(None);
-    let found = phases::told(|tell| examine(&args.from, &options, on, tell))?;
+    let options = args.how.options(None)?;
+    let found = phases::told(|tell| examine(&from, &options, on, tell))?;
     match args.how.json {
         true => print_json(&found)?,
         false => print(&found.describe(is_terminal()))?,

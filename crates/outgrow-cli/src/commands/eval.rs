@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use outgrow::{
-    Error,
+    Error, Workspace,
     eval::{Evaluation, TextEvaluation},
 };
 use outgrow_train::Device;
@@ -18,8 +18,8 @@ use crate::{
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Eval {
-    /// The checkpoint (a folder)
-    pub checkpoint: PathBuf,
+    /// The checkpoint (a folder), or a trial as `outgrow path` takes it
+    pub checkpoint: String,
     /// Mean cross-entropy on this text file
     #[arg(long, value_name = "FILE", group = "what")]
     pub text: Option<PathBuf>,
@@ -44,8 +44,9 @@ pub struct Eval {
 }
 
 /// Asks a checkpoint for a loss or for logits.
-pub fn eval(args: &Eval) -> Result<(), Error> {
-    let evaluation = Evaluation { checkpoint: &args.checkpoint, device: args.device };
+pub fn eval(workspace: &Workspace, args: &Eval) -> Result<(), Error> {
+    let checkpoint = workspace.model(&args.checkpoint)?;
+    let evaluation = Evaluation { checkpoint: &checkpoint, device: args.device };
     match (&args.text, &args.tokens) {
         (Some(text), _) => loss(args, &evaluation, text),
         (None, Some(tokens)) => logits(args, &evaluation, tokens),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use outgrow::{
-    Error,
+    Error, Workspace,
     models::{self, GrowOptions, Grown, GrowthChoice},
     stop_leaving_nothing,
 };
@@ -16,7 +16,7 @@ use outgrow_train::{
 use serde_json::json;
 
 use crate::{
-    output::{count, print, print_json},
+    output::{count, print, print_json, say},
     phases::Phases,
     values::one_of,
 };
@@ -33,8 +33,9 @@ use crate::{
 /// read.
 #[derive(clap::Args)]
 pub struct Grow {
-    /// The checkpoint to grow, or the model of transformers (a folder)
-    pub from: PathBuf,
+    /// The checkpoint to grow, or the model of transformers (a folder), or a trial as `outgrow
+    /// path` takes it
+    pub from: String,
     /// Where to write the grown one (a folder that does not exist yet)
     pub to: PathBuf,
     /// For a model of transformers: the type to store weights in [default: that of the model]
@@ -50,9 +51,9 @@ pub struct How {
     /// A JSON list of transforms and operators
     #[arg(long, value_name = "FILE", conflicts_with_all = ["d_model", "n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff", "operator"])]
     pub apply: Option<PathBuf>,
-    /// A published operator instead of the transforms, as JSON: '{"kind": "stack", "order":
-    /// "block"}'
-    #[arg(long, value_name = "JSON")]
+    /// A published operator instead of the transforms: its name, or JSON: '{"kind": "stack",
+    /// "order": "block"}'
+    #[arg(long, value_name = "NAME|JSON")]
     pub operator: Option<String>,
     /// Width of the residual stream
     #[arg(long, value_name = "N")]
@@ -76,13 +77,13 @@ pub struct How {
     /// Inner width of each MLP
     #[arg(long, value_name = "N")]
     pub d_ff: Option<usize>,
-    /// How free entries are made
-    #[arg(long, default_value = "normal", value_parser = one_of(INITIALIZERS))]
-    pub init: fn(f64) -> Initializer,
+    /// How free entries are made [default: normal]
+    #[arg(long, value_parser = one_of(INITIALIZERS))]
+    pub init: Option<Scaled>,
     /// Factor on the standard deviation of drawn entries; with --init fixed the standard deviation
-    /// itself
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    pub scale: f64,
+    /// itself [default: 1]
+    #[arg(long, value_name = "X")]
+    pub scale: Option<f64>,
     /// Seed of the draws for new entries
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -119,7 +120,10 @@ const INITIALIZERS: [(&str, &str, Scaled); 5] = [
 
 impl How {
     /// As the library takes it.
-    pub fn options(&self, dtype: Option<Dtype>) -> GrowOptions {
+    ///
+    /// # Errors
+    /// If there is a scale and nothing that it could be a factor on.
+    pub fn options(&self, dtype: Option<Dtype>) -> Result<GrowOptions, Error> {
         let &How { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, seed, device, .. } =
             self;
         let growths = match &self.apply {
@@ -129,16 +133,32 @@ impl How {
                 operator: self.operator.clone(),
             },
         };
-        GrowOptions { growths, initializer: (self.init)(self.scale), seed, device, dtype }
+        Ok(GrowOptions { growths, initializer: self.initializer()?, seed, device, dtype })
+    }
+
+    /// None if neither it nor its scale is said.
+    fn initializer(&self) -> Result<Option<Initializer>, Error> {
+        if self.init.is_none() && self.scale.is_none() {
+            return Ok(None);
+        }
+        let init = self.init.unwrap_or(INITIALIZERS[0].2);
+        let initializer = init(self.scale.unwrap_or(1.0));
+        match (&initializer, self.scale) {
+            (Initializer::Copy, Some(_)) => Err(Error::Input(
+                "--scale has no effect with --init copy, which draws nothing; leave one out".into(),
+            )),
+            _ => Ok(Some(initializer)),
+        }
     }
 }
 
 /// Grows one checkpoint, or a model of transformers.
-pub fn grow(args: &Grow) -> Result<(), Error> {
+pub fn grow(workspace: &Workspace, args: &Grow) -> Result<(), Error> {
     stop_leaving_nothing(&args.to)?;
-    let options = args.how.options(args.dtype);
-    let phases = Phases::new(format!("reading {}", args.from.display()));
-    let grown = models::grow(&args.from, &args.to, &options, &|phase| phases.next(phase))?;
+    let from = workspace.model(&args.from)?;
+    let options = args.how.options(args.dtype)?;
+    let phases = Phases::new(format!("reading {}", from.display()));
+    let grown = models::grow(&from, &args.to, &options, &|phase| phases.next(phase))?;
     drop(phases);
     say_left_out(&grown.model.left_out);
     match args.how.json {
@@ -173,7 +193,7 @@ fn as_text(args: &Grow, Grown { model, .. }: &Grown) -> String {
 /// Says which files of a folder were not taken along, a line for each reason.
 pub fn say_left_out(left_out: &[LeftOut]) {
     for files in left_out.chunk_by(|a, b| a.why == b.why) {
-        eprintln!("note: left out ({}): {}", files[0].why, names(files).join(", "));
+        say(&format!("note: left out ({}): {}", files[0].why, names(files).join(", ")));
     }
 }
 

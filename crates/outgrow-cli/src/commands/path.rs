@@ -10,7 +10,7 @@ use crate::output::print;
 #[derive(clap::Args)]
 pub struct TrialPath {
     /// The trial's identity, the beginning of it, or `sweep/strategy/plan#replicate@learning_rate`,
-    /// where the sweep and the rate may be left out
+    /// where the sweep (its name or identity) and the rate may be left out
     pub trial: String,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use outgrow::{
     Error, Workspace, runtime,
-    tables::{Format, Output, form},
+    tables::{Format, Output, form, refuse_others},
     told_to_end,
 };
 use outgrow_store::Store;
@@ -26,6 +26,9 @@ pub struct Query {
     /// Write to this file instead of the terminal
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write there also where another file is than an earlier query left
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 const FORMATS: [(&str, &str, Format); 5] = [
@@ -47,6 +50,9 @@ pub fn query(workspace: &Workspace, args: &Query) -> Result<(), Error> {
             path.display()
         )));
     }
+    if let Some(path) = &args.output {
+        refuse_others(path, args.format, args.force)?;
+    }
     runtime()?.block_on(async {
         let told = told_to_end(args.output.is_none())?;
         let store = workspace.reading().await?;
@@ -62,7 +68,7 @@ async fn answer(store: &Store, args: &Query) -> Result<(), Error> {
     let slow = Phases::new("waiting for the first rows".into());
     let answer = store.ask(&args.sql).await;
     drop(slow);
-    let answer = answer?;
+    let answer = answer.map_err(|error| error.hinted(&args.sql))?;
     let output = Output::new(args.output.as_deref())?;
     let form =
         form(args.format, &answer.columns, is_terminal()).map_err(|error| output.failed(error))?;

@@ -37,7 +37,11 @@ pub fn report(workspace: &Workspace, args: &Report) -> Result<(), Error> {
     let written = workspace.report(&args.sweep, versus, folder, args.force)?;
     let (folder, made) = (&written.folder, &written.report);
     if let Some(kept) = &written.kept {
-        eprintln!("note: what was in {} is now in {}", folder.display(), kept.display());
+        crate::output::say(&format!(
+            "note: what was in {} is now in {}",
+            folder.display(),
+            kept.display()
+        ));
     }
     if args.json {
         return print_json(

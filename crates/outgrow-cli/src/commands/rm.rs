@@ -1,6 +1,6 @@
 //! `outgrow rm`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use outgrow::{Error, Workspace};
 
@@ -47,7 +47,7 @@ fn is_sure(what: &str) -> Result<bool, Error> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
-    eprint!("remove {}? This can't be undone. [y/N] ", shown(what));
+    write!(io::stderr(), "remove {}? This can't be undone. [y/N] ", shown(what))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -7,7 +7,7 @@ use outgrow_train::Device;
 
 use crate::{
     commands::this_program,
-    output::print_json,
+    output::{print, print_json, say, shown},
     progress::Progress,
     reading::{SweepArgs, Telling},
     values::{keep_final, positive},
@@ -109,18 +109,17 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
 fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Error> {
     let Finished { status, failures, .. } = finished;
     let name = &file.sweep().spec().name;
-    if args.json {
-        print_json(&finished.as_json(name))?;
-    }
+    // That nobody reads it changes nothing of how it went.
+    let printed = if args.json { print_json(&finished.as_json(name)) } else { Ok(()) };
     for (label, error) in failures {
-        eprintln!("{}", crate::output::shown(&format!("{label}: {error}")));
+        say(&shown(&format!("{label}: {error}")));
     }
     finished.verdict(file)?;
     if args.json {
-        return Ok(());
+        return printed;
     }
     let (ended, total, called) = (status.ended(), status.total(), &finished.called);
-    crate::output::print(&format!(
+    print(&format!(
         "{name}: {ended} of {total} trials are done; `outgrow report {called}` draws them"
     ))
 }

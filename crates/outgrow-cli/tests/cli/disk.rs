@@ -58,7 +58,7 @@ fn a_complete_trial_leaves_its_weights_all_or_nothing() {
     let (code, why) = none.wrong(&["path", "from_scratch/0#0"]);
     assert!(code == 2 && why.contains("--keep-final weights"), "{why}");
     // The weights are those of the whole checkpoint, to the last bit.
-    let path = |sandbox: &Sandbox| sandbox.ok(&["path", "random/0#1"]).trim().to_owned();
+    let path = |sandbox: &Sandbox| sandbox.ok(&["path", "random/1#1"]).trim().to_owned();
     let of = |sandbox: &Sandbox| fs::read(sandbox.path(&path(sandbox)).join("model.safetensors"));
     assert_eq!(of(&weights).expect("weights"), of(&all).expect("weights"));
 }

@@ -1,5 +1,6 @@
 //! The whole, by running the binary as a user does.
 
+mod asked;
 mod compare;
 mod database;
 mod disk;
@@ -7,12 +8,14 @@ mod export;
 mod faults;
 mod fetch;
 mod flops;
+mod frontier;
 mod help;
 mod hub;
 mod models_out;
 mod odd;
 mod outputs;
 mod own;
+mod refused;
 mod repair;
 mod sandbox;
 mod serve;

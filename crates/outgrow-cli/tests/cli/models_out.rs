@@ -98,7 +98,7 @@ fn text_is_drawn_from_a_trial() {
     let sandbox = Sandbox::new();
     sandbox.ok(&["run", "sweep.toml", "-j2"]);
     let sample = |more: &[&str]| {
-        let args = ["sample", "random/0#1", "--prompt", "fn é(", "--tokens", "40"];
+        let args = ["sample", "random/1#1", "--prompt", "fn é(", "--tokens", "40"];
         sandbox.ok(&[&args[..], more].concat())
     };
     let first = sample(&["--seed", "3"]);
@@ -109,7 +109,7 @@ fn text_is_drawn_from_a_trial() {
     assert_eq!(greedy, sample(&["--temperature", "0", "--seed", "9"]));
     assert_eq!(greedy, sample(&["--top-k", "1"]));
     // A folder is as good; what is longer than the model reads is told once.
-    let path = sandbox.ok(&["path", "random/0#1"]).trim().to_owned();
+    let path = sandbox.ok(&["path", "random/1#1"]).trim().to_owned();
     let args = ["sample", &path, "--prompt", "fn é(", "--tokens", "40", "--temperature", "0"];
     let output = sandbox.run(&args);
     assert_eq!(String::from_utf8_lossy(&output.stdout), greedy);

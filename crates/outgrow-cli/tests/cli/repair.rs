@@ -15,13 +15,13 @@ use serde_json::Value;
 use crate::sandbox::{Sandbox, Server, execute, signal, workers_of};
 
 /// A finished sweep, to be copied; and one whose run was killed.
-struct Model {
-    finished: Sandbox,
-    killed: Sandbox,
+pub struct Model {
+    pub finished: Sandbox,
+    pub killed: Sandbox,
     rows: String,
 }
 
-fn model() -> &'static Model {
+pub fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
         let [finished, killed] = [(); 2].map(|()| Sandbox::new());
@@ -41,7 +41,7 @@ fn kill(sandbox: &Sandbox, rows: u64) {
 }
 
 /// A copy of a sandbox with everything on it.
-fn copy(sandbox: &Sandbox) -> Sandbox {
+pub fn copy(sandbox: &Sandbox) -> Sandbox {
     let copied = Sandbox::new();
     copy_folder(sandbox.0.path(), copied.0.path());
     copied

@@ -72,6 +72,18 @@ pub enum LearningRateAtGrowth {
     MupRebase,
 }
 
+impl LearningRateAtGrowth {
+    /// Tokens of its re-warming; 0 without any.
+    pub fn tokens(&self) -> u64 {
+        match *self {
+            Self::RewarmAll { tokens }
+            | Self::RewarmNew { tokens }
+            | Self::Rewind { tokens, .. } => tokens,
+            Self::Unchanged | Self::NewOnly | Self::MupRebase => 0,
+        }
+    }
+}
+
 impl GrowthPolicy {
     /// Factor on the learning rate of all entries at the step that begins at `tokens`.
     pub fn factor(&self, plan: &GrowthPlan, tokens: u64, step_tokens: u64) -> f64 {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    edit::Edit,
     flops,
     growth::{Growth, GrowthError, grow_all},
-    model::{Architecture, ArchitectureError, n_non_embedding_parameters},
+    model::{Architecture, ArchitectureError, n_non_embedding_parameters, n_parameters},
 };
 
 /// An initial architecture and the stages at which it grows. Every value of this type can be
@@ -39,6 +40,8 @@ pub struct Phase {
     pub tokens: u64,
     /// Parameters without embeddings, positions and unembedding.
     pub non_embedding: u64,
+    /// All trainable parameters.
+    pub parameters: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -178,8 +181,28 @@ impl GrowthPlan {
         let phase = |(number, tokens)| Phase {
             tokens,
             non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
+            parameters: n_parameters(self.architecture_after(number)),
         };
         starts.enumerate().map(phase).collect()
+    }
+
+    /// Which layers of the model after a stage are new in it, from the input upwards. An operator
+    /// that learns the whole model anew makes layers at the top.
+    pub fn new_layers(&self, stage: usize) -> Vec<bool> {
+        let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
+        let grown = grow_all(before, &self.stages[stage].growths, 0).expect("it was grown before");
+        let mut is_new = vec![false; before.layers.len()];
+        for edit in &grown.edits {
+            match edit {
+                Edit::InsertLayer { index, .. } => is_new.insert(*index, true),
+                Edit::Layers(copies) => {
+                    is_new = copies.iter().map(|copy| copy.is_new || is_new[copy.from]).collect();
+                }
+                _ => {}
+            }
+        }
+        is_new.resize(after.layers.len(), true);
+        is_new
     }
 
     /// Names the plan by its content: 16 hexadecimal digits.

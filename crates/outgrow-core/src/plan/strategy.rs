@@ -1,8 +1,8 @@
 //! Strategies: named rules that sample growth plans. Each is one small file; sampling is pure and
 //! seeded.
 //!
-//! A strategy says *where on the way* (as fractions of a trial's tokens) and *by which transforms*
-//! a model grows; how many tokens the trial gets is the sweep's business ([`Sampled::plan`]).
+//! A strategy says *where on the way* (as shares of a trial's tokens or compute) and *by which
+//! transforms* a model grows; how long the trial is, the sweep says ([`Sampled::plan`]).
 
 mod all_at_once;
 mod axis_first;
@@ -10,29 +10,46 @@ mod by_operator;
 mod evenly_spaced;
 mod fixed_size;
 mod from_scratch;
+mod layers;
 mod path;
 mod random;
 mod random_order;
+mod sampled;
+mod share;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
-    all_at_once::AllAtOnce, axis_first::AxisFirst, by_operator::ByOperator,
-    evenly_spaced::EvenlySpaced, fixed_size::FixedSize, from_scratch::FromScratch, random::Random,
+    all_at_once::AllAtOnce,
+    axis_first::AxisFirst,
+    by_operator::ByOperator,
+    evenly_spaced::EvenlySpaced,
+    fixed_size::FixedSize,
+    from_scratch::FromScratch,
+    layers::Layers,
+    random::Random,
     random_order::RandomOrder,
+    sampled::{Length, Sampled},
+    share::{Measure, Share},
 };
 use crate::{
-    growth::{Growth, OperatorError},
+    growth::OperatorError,
     model::Architecture,
-    plan::{GrowthPlan, PlanError, Stage},
-    stream::Stream,
+    stream::{Stream, stream},
 };
 
 /// What the file of a strategy says.
 trait Rule {
     /// How many plans the sweep asks of it.
-    fn plans(&self) -> usize;
+    fn plans(&self) -> usize {
+        1
+    }
+
+    /// Whether its plans differ: something in them is drawn.
+    fn is_random(&self) -> bool {
+        false
+    }
 
     /// The most stages that one of them has.
     fn stages(&self) -> usize {
@@ -40,7 +57,7 @@ trait Rule {
     }
 
     /// Samples one way from the initial architecture to the target.
-    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError>;
+    fn sample(&self, task: &Task) -> Result<Sampled, StrategyError>;
 }
 
 macro_rules! strategies {
@@ -92,16 +109,19 @@ pub struct Task<'a> {
     pub initial: &'a Architecture,
     /// Where it must end.
     pub target: &'a Architecture,
+    /// What all draws come from.
+    pub seed: u64,
+    /// The replicate that the plan is drawn for, and which of its plans it is; both from 0.
+    pub draw: (usize, usize),
 }
 
-/// A sampled way from an initial architecture to the target, its places as fractions of the trial's
-/// tokens.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampled {
-    /// What the trial begins with.
-    pub initial: Architecture,
-    /// Fraction of the trial's tokens, and what is applied there; fractions rise, but may be equal.
-    pub stages: Vec<(f64, Vec<Growth>)>,
+impl Task<'_> {
+    /// Where the draws of one kind come from. No field of a strategy is part of the name: strategies
+    /// that differ in one thing are alike in what they draw for all others.
+    fn stream(&self, kind: &str) -> Stream {
+        let (replicate, plan) = self.draw;
+        stream(self.seed, &format!("sampling/{kind}/{replicate}/{plan}"))
+    }
 }
 
 /// Why a strategy can't be sampled.
@@ -138,82 +158,32 @@ impl Strategy {
         self.rule().stages()
     }
 
+    /// Whether its plans differ: something in them is drawn.
+    pub fn is_random(&self) -> bool {
+        self.rule().is_random()
+    }
+
     /// Samples one way from the initial architecture to the target.
     ///
     /// # Errors
     /// If a parameter is out of range, or the target is not an enlargement.
-    pub fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        if self.plans() == 0 {
-            return Err(StrategyError::Parameter {
-                field: "plans",
-                value: "0".into(),
-                allowed: "it must be at least 1",
-            });
+    pub fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
+        let refused = |allowed| {
+            let value = self.plans().to_string();
+            Err(StrategyError::Parameter { field: "plans", value, allowed })
+        };
+        match self.plans() {
+            0 => refused("it must be at least 1"),
+            2.. if !self.is_random() => refused(
+                "nothing of this rule is drawn, so its plans would be equal: leave `plans` out, or \
+                 say layers = \"random\"",
+            ),
+            _ => self.rule().sample(task),
         }
-        self.rule().sample(task, rng)
-    }
-}
-
-impl Sampled {
-    /// The plan for a trial of `tokens` tokens in optimizer steps of `step_tokens`: each stage
-    /// stands at the step nearest to its fraction, after at least one step and before the last.
-    ///
-    /// # Errors
-    /// If the transforms don't apply (a fault of the strategy).
-    pub fn plan(&self, tokens: u64, step_tokens: u64) -> Result<GrowthPlan, PlanError> {
-        let last = (tokens / step_tokens).saturating_sub(1).max(1);
-        let mut stages: Vec<Stage> = vec![];
-        for (fraction, growths) in &self.stages {
-            let step = (fraction * tokens as f64 / step_tokens as f64).round() as u64;
-            let tokens = step.clamp(1, last) * step_tokens;
-            match stages.last_mut() {
-                Some(stage) if stage.tokens == tokens => {
-                    stage.growths.extend(growths.iter().cloned())
-                }
-                _ => stages.push(Stage { tokens, growths: growths.clone() }),
-            }
-        }
-        GrowthPlan::new(self.initial.clone(), stages)
     }
 }
 
 /// How many plans a strategy has that does not say.
 fn one() -> usize {
     1
-}
-
-/// Checks a window of fractions: two numbers with 0 ≤ from ≤ to ≤ 1.
-fn check_grow_between(window: [f64; 2]) -> Result<(), StrategyError> {
-    let [from, to] = window;
-    match 0.0 <= from && from <= to && to <= 1.0 {
-        true => Ok(()),
-        false => Err(StrategyError::Parameter {
-            field: "grow_between",
-            value: format!("[{from:?}, {to:?}]"),
-            allowed: "two fractions of the trial's tokens, the first at most the second, both \
-                      from 0 to 1",
-        }),
-    }
-}
-
-/// Checks a place: a fraction of the trial's tokens.
-fn check_place(at: f64) -> Result<(), StrategyError> {
-    match (0.0..=1.0).contains(&at) {
-        true => Ok(()),
-        false => Err(StrategyError::Parameter {
-            field: "at",
-            value: format!("{at:?}"),
-            allowed: "a fraction of the trial's tokens, from 0 to 1",
-        }),
-    }
-}
-
-/// `n` places in a window, the first at its begin and the last at its end; one alone stands in the
-/// middle.
-fn spaced(window: [f64; 2], n: usize) -> Vec<f64> {
-    let [from, to] = window;
-    match n {
-        1 => vec![(from + to) / 2.0],
-        n => (0..n).map(|i| from + (to - from) * i as f64 / (n - 1) as f64).collect(),
-    }
 }

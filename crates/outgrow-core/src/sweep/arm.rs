@@ -7,10 +7,7 @@ use super::{
 };
 use crate::{
     flops,
-    growth::{Growth, grow_all},
-    model::Architecture,
-    plan::{GrowthPlan, GrowthPolicy, Sampled, Strategy, Task},
-    stream::stream,
+    plan::{GrowthPlan, GrowthPolicy, Length, Sampled, Strategy, Task},
 };
 
 /// No trial spends more: beyond what any plan without learning operators can.
@@ -23,23 +20,32 @@ pub(super) struct Arm {
     pub number: usize,
     /// Which point of the strategy's own fields of the grid; empty without such.
     pub setting: String,
+    /// Of a frontier, in its unit; none without one.
+    pub budget: Option<f64>,
     pub plan: GrowthPlan,
     pub tokens: u64,
+    /// FLOPs and tokens as the budget asks for them, before they are rounded to whole steps.
+    pub nominal: (f64, f64),
     pub growth: GrowthPolicy,
+    /// The only replicate that it is trained in; all of them if none.
+    pub replicate: Option<usize>,
     /// Whether it begins with the weights of the sweep's initial checkpoint, if there is one.
     pub continues: bool,
 }
 
 impl Sweep {
     /// A plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
-    pub(super) fn arm(&self, strategy: &StrategySpec, number: usize) -> Result<Arm, SweepError> {
-        let sampled = self.sample(strategy, number)?;
-        let tokens = match self.spec.training.match_budget {
-            Budget::Tokens => self.whole_steps(self.spec.training.tokens),
-            Budget::Flops => self.budget(&strategy.name, self.equal_flops_tokens(&sampled))?,
-        };
+    ///
+    /// `draw` is the replicate that it is drawn for, and its number there.
+    pub(super) fn arm(
+        &self,
+        strategy: &StrategySpec,
+        draw: (usize, usize),
+    ) -> Result<Arm, SweepError> {
+        let sampled = self.sample(strategy, draw)?;
+        let (phases, tokens, nominal) = self.lengths(&strategy.name, &sampled)?;
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
-        let plan = sampled.plan(tokens, self.step_tokens()).map_err(named)?;
+        let plan = sampled.plan(&phases, tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
         if plan.train_flops(tokens) > MOST_FLOPS {
             let allowed = format!(
@@ -48,54 +54,82 @@ impl Sweep {
             );
             return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
         }
-        let growth = strategy.growth.clone().unwrap_or_else(|| self.spec.training.growth.clone());
+        let growth = strategy.policy(&self.spec.training.growth)?;
         let continues =
             strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
-        let setting = String::new();
-        Ok(Arm { strategy, kind, number, setting, plan, tokens, growth, continues })
+        let (setting, budget) = (String::new(), None);
+        let (number, replicate) = (draw.1, None);
+        Ok(Arm {
+            strategy,
+            kind,
+            number,
+            setting,
+            budget,
+            plan,
+            tokens,
+            nominal,
+            growth,
+            replicate,
+            continues,
+        })
+    }
+
+    /// Tokens of the phases of a way, of all of them in whole steps, and its nominal budget.
+    fn lengths(
+        &self,
+        name: &str,
+        sampled: &Sampled,
+    ) -> Result<(Vec<f64>, u64, (f64, f64)), SweepError> {
+        let length = match self.spec.training.match_budget {
+            Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
+            Budget::Flops => Length::Flops(self.control_flops()),
+        };
+        let mut phases = sampled.phases(length);
+        let exact: f64 = phases.iter().sum();
+        if exact <= 0.0 {
+            let allowed = "its operators alone spend more than the whole budget: let them learn for \
+                           fewer steps";
+            return bad(&format!("compute of {name}"), "too much", allowed);
+        }
+        if phases.iter().any(|tokens| *tokens < 0.0) {
+            let allowed = "its operator spends more than the share of the compute from there to the \
+                           next place: leave more room";
+            return bad(&format!("at_compute of {name}"), "too late", allowed);
+        }
+        let nominal = (sampled.flops(&phases), exact);
+        let tokens = self.budget(name, exact)?;
+        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        Ok((phases, tokens, nominal))
     }
 
     pub(super) fn sample(
         &self,
         strategy: &StrategySpec,
-        number: usize,
+        draw: (usize, usize),
     ) -> Result<Sampled, SweepError> {
         let own = strategy
             .initial
             .as_ref()
             .map(|sizes| self.spec.architecture(sizes, "strategies.initial"))
             .transpose()?;
-        let task = Task { initial: own.as_ref().unwrap_or(&self.initial), target: &self.target };
-        // Named by the rule and not by the strategy's name: the same rule under two policies
-        // samples the same plans.
-        let rule = serde_json::to_string(&strategy.strategy).expect("a strategy is plain data");
-        // The name that this field had when the published plans were drawn.
-        let rule = rule.replace("\"grow_between\":", "\"window\":");
-        let mut rng = stream(self.spec.seed, &format!("sampling/{rule}/{number}"));
+        let (initial, seed) = (own.as_ref().unwrap_or(&self.initial), self.spec.seed);
+        let task = Task { initial, target: &self.target, seed, draw };
         let named = |error| SweepError::Strategy { name: strategy.name.clone(), error };
-        strategy.strategy.sample(&task, &mut rng).map_err(named)
+        let sampled = strategy.strategy.sample(&task).map_err(named)?;
+        let never_grows =
+            matches!(strategy.strategy, Strategy::FromScratch(_) | Strategy::FixedSize(_));
+        if sampled.stages.is_empty() && !never_grows {
+            let allowed = "its initial model has the sizes of the target, so it never grows: give \
+                           it other sizes, or use the kind fixed_size";
+            return bad(&format!("initial of {}", strategy.name), "the target", allowed);
+        }
+        Ok(sampled)
     }
 
-    /// How many tokens cost a grown trial what the control's tokens cost the target architecture.
-    fn equal_flops_tokens(&self, sampled: &Sampled) -> f64 {
-        let per_sequence = |a: &Architecture| flops::train_flops(a, a.seq_len) as f64;
-        let mut architecture = sampled.initial.clone();
-        let (mut from, mut mean, mut operators) = (0.0, 0.0, 0.0);
-        for (at, growths) in &sampled.stages {
-            mean += (at - from) * per_sequence(&architecture);
-            from = *at;
-            if let Ok(grown) = grow_all(&architecture, growths, 0) {
-                let data_driven = growths.iter().filter_map(Growth::data_driven);
-                operators += data_driven
-                    .map(|operator| operator.flops(&architecture, &grown.architecture) as f64)
-                    .sum::<f64>();
-                architecture = grown.architecture;
-            }
-        }
-        mean += (1.0 - from) * per_sequence(&architecture);
+    /// Training FLOPs of the target size with the sweep's tokens.
+    pub(super) fn control_flops(&self) -> f64 {
         let sequences = self.spec.training.tokens as f64 / self.target.seq_len as f64;
-        let left = sequences * per_sequence(&self.target) - operators;
-        left.max(0.0) / mean * self.target.seq_len as f64
+        sequences * flops::train_flops(&self.target, self.target.seq_len) as f64
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{
     error::{SweepError, at_least_one, at_most, bad, positive, share, shown},
     form::ModelSpec,
-    names,
+    frontier::FrontierSpec,
+    names, policy,
     sizes::SizesSpec,
     spec::{
         ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
@@ -136,6 +137,7 @@ impl SweepSpec {
         at_least_one("checkpoints.every_tokens", self.checkpoints.every_tokens)?;
         self.check_strategies()?;
         self.controls.check()?;
+        self.frontier.as_ref().map_or(Ok(()), FrontierSpec::check)?;
         self.grid.check()?;
         let plans = |strategy: &StrategySpec| {
             (strategy.strategy.plans() as u128)
@@ -160,7 +162,10 @@ impl SweepSpec {
     /// Refuses what would not fit the memory: every trial holds the sizes that it grows through.
     pub(super) fn check_extent(&self, target: &Architecture) -> Result<(), SweepError> {
         let heads = target.n_heads() as u128;
-        let each = (self.rates().len() as u128).saturating_mul(self.replicates as u128);
+        let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());
+        let each = (self.rates().len() as u128)
+            .saturating_mul(self.replicates as u128)
+            .saturating_mul(budgets.map_or(1, Vec::len) as u128);
         let mut all = 0_u128;
         for StrategySpec { name, strategy, .. } in &self.strategies {
             let (trials, sizes) =
@@ -185,9 +190,10 @@ impl SweepSpec {
             return bad("strategies", "empty", "name at least one [[strategies]]");
         }
         let mut seen = BTreeSet::new();
-        for StrategySpec { name, growth, .. } in &self.strategies {
+        for strategy in &self.strategies {
+            let name = &strategy.name;
             names::check_strategy(name)?;
-            growth.as_ref().map_or(Ok(()), |growth| check_policy("strategies.growth", growth))?;
+            strategy.policy(&self.training.growth)?;
             if !seen.insert(name) {
                 return bad(
                     "strategies.name",
@@ -200,10 +206,18 @@ impl SweepSpec {
     }
 }
 
-fn check_policy(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
-    policy
-        .check()
-        .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
+impl StrategySpec {
+    /// Its policy at growth, in a sweep with this one.
+    ///
+    /// # Errors
+    /// If the two make none, or one with values out of range.
+    pub(super) fn policy(&self, sweep: &GrowthPolicy) -> Result<GrowthPolicy, SweepError> {
+        let Some(own) = &self.growth else { return Ok(sweep.clone()) };
+        let table = format!("strategies.{}.growth", self.name);
+        let policy = own.over(sweep).or_else(|why| bad(&table, "wrong", &why))?;
+        policy::check(&table, &policy)?;
+        Ok(policy)
+    }
 }
 
 impl EvaluationSpec {
@@ -365,7 +379,7 @@ impl TrainingSpec {
             share(&format!("training.schedule.{part}"), value)?;
         }
         self.schedule.check_order(self.tokens)?;
-        check_policy("training.growth", &self.growth)?;
+        policy::check("training.growth", &self.growth)?;
         self.optimizer.check()
     }
 }

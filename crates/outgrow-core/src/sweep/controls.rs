@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use super::{
     arm::Arm,
     error::{SweepError, bad},
+    frontier::born_number,
     resolved::Sweep,
+    shapes::{between, is_uniform},
     spec::{ControlsSpec, StrategySpec},
 };
 use crate::{
-    flops,
-    model::{Architecture, HeadShape, LayerShape},
+    flops::train_flops_per_token,
+    model::Architecture,
     plan::{GrowthPlan, Strategy},
 };
 
@@ -25,15 +27,12 @@ const FIXED: &str = "fixed_size";
 /// Budgets that differ by less are one.
 const SAME: f64 = 0.02;
 
-/// How many sizes in between a sweep file that says nothing gets.
-pub(super) fn usual_fixed_sizes(initial: &Architecture, target: &Architecture) -> usize {
-    usize::from(is_uniform(initial) && is_uniform(target))
-}
-
-fn is_uniform(architecture: &Architecture) -> bool {
-    let first = &architecture.layers[0];
-    architecture.layers.iter().all(|layer| layer == first)
-        && first.heads.iter().all(|head| *head == first.heads[0])
+/// How many sizes in between a sweep file that says nothing gets, with a frontier or without.
+pub(super) fn usual_fixed_sizes(
+    [initial, target]: [&Architecture; 2],
+    has_frontier: bool,
+) -> usize {
+    usize::from(!has_frontier && is_uniform(initial) && is_uniform(target))
 }
 
 /// Checks what only the whole sweep can tell.
@@ -73,6 +72,7 @@ fn check_names(sweep: &Sweep) -> Result<(), SweepError> {
             Some(Control::Fixed { number }) if (1..=fixed_sizes).contains(&number) => {
                 "`controls.fixed_sizes`"
             }
+            Some(Control::Frontier) if sweep.spec.frontier.is_some() => "`[frontier]`",
             _ => continue,
         };
         let allowed = format!(
@@ -92,6 +92,7 @@ pub(super) fn is_a_controls_name(name: &str) -> bool {
 enum Control {
     Born { percent: bool },
     Fixed { number: usize },
+    Frontier,
 }
 
 fn control(name: &str) -> Option<Control> {
@@ -102,6 +103,9 @@ fn control(name: &str) -> Option<Control> {
     }
     if let Some(percent) = name.strip_prefix(BORN).and_then(|rest| rest.strip_prefix('_')) {
         return is_percent(percent).then_some(Control::Born { percent: true });
+    }
+    if born_number(name).is_some() {
+        return Some(Control::Frontier);
     }
     let rest = name.strip_prefix(FIXED)?.strip_prefix('_')?;
     let (number, percent) = rest.split_once('_').unwrap_or((rest, "0"));
@@ -132,7 +136,7 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
         if own.iter().all(|arm| arm.kind != "from_scratch") {
             controls.push(born(sweep, BORN.into(), "from_scratch", &sweep.target, control_tokens)?);
         }
-        let per_token = flops_per_token(&sweep.target);
+        let per_token = train_flops_per_token(&sweep.target);
         let asked = |(flops, tokens): (f64, f64)| {
             same_compute
                 .then_some(flops / per_token)
@@ -140,22 +144,22 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
                 .chain(same_tokens.then_some(tokens))
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
-        let budgets = distinct(budgets.collect(), control_tokens as f64);
+        let nominal = sweep.spec.training.tokens as f64;
+        let budgets = distinct(budgets.collect(), nominal);
         // What differs by less than a step is one training.
         let mut lengths = BTreeSet::from([control_tokens]);
         let is_new = |tokens: &f64| lengths.insert(sweep.whole_steps(tokens.round() as u64));
         let budgets: Vec<f64> = budgets.into_iter().filter(is_new).collect();
-        let percents =
-            percents(budgets.iter().map(|tokens| 100.0 * tokens / control_tokens as f64).collect());
+        let percents = percents(budgets.iter().map(|tokens| 100.0 * tokens / nominal).collect());
         for (tokens, percent) in budgets.iter().zip(percents) {
             let name = format!("{BORN}_{percent}");
             let tokens = sweep.budget(&name, *tokens)?;
             controls.push(born(sweep, name, "from_scratch_annealed", &sweep.target, tokens)?);
         }
     }
+    let of_control = sweep.control_flops();
     let budgets = strategies(&grown).into_iter().map(|(flops, _)| flops);
     let budgets = distinct(budgets.collect(), 0.0);
-    let of_control = flops_per_token(&sweep.target) * control_tokens as f64;
     let percents = percents(budgets.iter().map(|flops| 100.0 * flops / of_control).collect());
     for number in 1..=fixed_sizes {
         let size = between(&sweep.initial, &sweep.target, number as f64 / (fixed_sizes + 1) as f64);
@@ -164,23 +168,19 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
                 1 => format!("{FIXED}_{number}"),
                 _ => format!("{FIXED}_{number}_{percent}"),
             };
-            let tokens = sweep.budget(&name, flops / flops_per_token(&size))?;
+            let tokens = sweep.budget(&name, flops / train_flops_per_token(&size))?;
             controls.push(born(sweep, name, "fixed_size", &size, tokens)?);
         }
     }
     Ok(controls)
 }
 
-fn flops_per_token(architecture: &Architecture) -> f64 {
-    flops::train_flops(architecture, architecture.seq_len) as f64 / architecture.seq_len as f64
-}
-
 /// FLOPs and tokens of each strategy, the mean over its plans.
 fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
-        let flops: u128 = plans.iter().map(|arm| arm.plan.train_flops(arm.tokens)).sum();
-        (flops as f64 / n, plans.iter().map(|arm| arm.tokens).sum::<u64>() as f64 / n)
+        let sum = |of: fn(&Arm) -> f64| plans.iter().map(|arm| of(arm)).sum::<f64>() / n;
+        (sum(|arm| arm.nominal.0), sum(|arm| arm.nominal.1))
     };
     let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);
     grown.chunk_by(is_one).map(of).collect()
@@ -198,7 +198,7 @@ fn distinct(budgets: Vec<f64>, known: f64) -> Vec<f64> {
 }
 
 /// A model that never grows.
-fn born(
+pub(super) fn born(
     sweep: &Sweep,
     strategy: String,
     kind: &'static str,
@@ -209,22 +209,18 @@ fn born(
     let plan = GrowthPlan::new(size.clone(), vec![]).map_err(named)?;
     let growth = sweep.spec.training.growth.clone();
     let setting = String::new();
-    Ok(Arm { strategy, kind, number: 0, setting, plan, tokens, growth, continues: false })
-}
-
-/// The size at `share` of the way between two, in equal ratios.
-fn between(from: &Architecture, to: &Architecture, share: f64) -> Architecture {
-    let mean = |a: usize, b: usize| (a as f64 * (b as f64 / a as f64).powf(share)).round() as usize;
-    let (a, b) = (&from.layers[0], &to.layers[0]);
-    let head = HeadShape {
-        n_queries: mean(a.heads[0].n_queries, b.heads[0].n_queries),
-        d_k: to.form.whole_d_k(mean(a.heads[0].d_k, b.heads[0].d_k)),
-        d_v: mean(a.heads[0].d_v, b.heads[0].d_v),
-    };
-    let layer = LayerShape {
-        heads: vec![head; mean(a.heads.len(), b.heads.len())],
-        d_ff: mean(a.d_ff, b.d_ff),
-    };
-    let layers = vec![layer; mean(from.layers.len(), to.layers.len())];
-    Architecture { d_model: mean(from.d_model, to.d_model), layers, ..to.clone() }
+    let nominal = (plan.train_flops(tokens) as f64, tokens as f64);
+    Ok(Arm {
+        strategy,
+        kind,
+        number: 0,
+        setting,
+        budget: None,
+        plan,
+        tokens,
+        nominal,
+        growth,
+        replicate: None,
+        continues: false,
+    })
 }

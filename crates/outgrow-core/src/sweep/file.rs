@@ -2,21 +2,20 @@
 //! defaults; what is set by hand comes on top.
 
 mod defaults;
-mod merge;
 mod missing;
 mod place;
+mod tokens;
 
 use std::path::Path;
 
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use self::{
-    merge::{merge_tables, name_of},
-    place::Step,
-};
+use self::place::Step;
 use super::{
     error::{SweepError, bad},
+    grid::Grid,
+    merge::{merge_tables, name_of},
     renamed,
     spec::SweepSpec,
 };
@@ -152,11 +151,27 @@ impl Draft {
         Ok(())
     }
 
-    /// What it means, with every default filled in; a sweep without a name is called `name`.
-    ///
-    /// # Errors
-    /// If fields are missing, unknown or of a wrong type.
-    pub fn spec(&self, name: Option<&str>) -> Result<SweepSpec, SweepError> {
+    /// The tokenizer that must be read before [`Draft::spec`]: where `training.tokens` follow from
+    /// the budgets of a frontier, and these from the size of the target.
+    pub fn tokenizer_first(&self) -> Option<String> {
+        let said = self.merged(None).ok()?;
+        let lacks = |way: &[&str]| defaults::at(&said, way).is_none();
+        let needed = !lacks(&["frontier"])
+            && lacks(&["training", "tokens"])
+            && lacks(&["data", "vocab_size"]);
+        let tokenizer = defaults::at(&said, &["data", "tokenizer"])?;
+        tokenizer.as_str().filter(|_| needed).map(str::to_owned)
+    }
+
+    /// How many tokens the tokenizer knows, for a file that does not say it.
+    pub fn set_vocab_size(&mut self, known: usize) {
+        let data = Table::from_iter([("vocab_size".to_owned(), Value::Integer(known as i64))]);
+        let table = Table::from_iter([("data".to_owned(), data.into())]);
+        self.layers.insert(0, Layer { origin: String::new(), text: String::new(), table });
+    }
+
+    /// All layers in one.
+    fn merged(&self, name: Option<&str>) -> Result<Table, SweepError> {
         let mut said = Table::new();
         if let Some(name) = name {
             said.insert("name".into(), name.into());
@@ -164,11 +179,22 @@ impl Draft {
         for Layer { table, origin, .. } in &self.layers {
             merge_tables(&mut said, table.clone()).map_err(|why| misplaced(origin, why))?;
         }
+        Ok(said)
+    }
+
+    /// What it means, with every default filled in; a sweep without a name is called `name`.
+    ///
+    /// # Errors
+    /// If fields are missing, unknown or of a wrong type.
+    pub fn spec(&self, name: Option<&str>) -> Result<SweepSpec, SweepError> {
+        let mut said = self.merged(name)?;
         said.remove("extends");
+        self.refuse_hidden()?;
         if let Some(renamed) = renamed::find(&said) {
             return Err(renamed);
         }
         said.iter_mut().for_each(|(_, value)| make_whole(value));
+        tokens::fill(&mut said);
         let all = defaults::fill(said).map_err(|why| misplaced("", why))?;
         let parsed = serde_path_to_error::deserialize(Value::Table(all.clone()));
         match (parsed, missing::refuse(&all)) {
@@ -180,6 +206,51 @@ impl Draft {
             (Err(error), _) => Err(self.located(&error, &all)),
             (Ok(_), Err(missing)) => Err(missing),
             (Ok(spec), Ok(())) => Ok(spec),
+        }
+    }
+
+    /// Refuses a field that is set above a grid which has it: it would change nothing.
+    fn refuse_hidden(&self) -> Result<(), SweepError> {
+        let mut ways: Vec<Vec<String>> = vec![];
+        for Layer { table, origin, .. } in &self.layers {
+            let own = table.get("grid").and_then(Value::as_table);
+            if own.is_some_and(Table::is_empty) {
+                ways.clear();
+            }
+            for way in &ways {
+                let fields: Vec<&str> = way.iter().map(String::as_str).collect();
+                if let Some(value) = defaults::at(table, &fields) {
+                    let field = way.join(".");
+                    let message = format!(
+                        "it is {value}, but the grid below has this field: set grid.{field}, or \
+                         grid={{}} for none"
+                    );
+                    return Err(SweepError::Field {
+                        field,
+                        message,
+                        at: (origin.clone(), "".into()),
+                    });
+                }
+            }
+            if let Some(own) = own {
+                let grid: Grid = own.clone().try_into().unwrap_or_default();
+                ways.extend(grid.axes().unwrap_or_default().into_iter().map(|axis| axis.way));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found wrong with a field, with the place where the field stands.
+    pub fn locate(&self, error: SweepError) -> SweepError {
+        let SweepError::Value { field, value, allowed } = error else { return error };
+        let way: Vec<Step> = field.split('.').map(|name| Step::Field(name.into())).collect();
+        let all = Table::new();
+        match self.layers.iter().rev().find(|layer| layer.has(&way, &all)) {
+            Some(layer) => {
+                let at = layer.place(&way);
+                SweepError::Field { field, message: format!("it is {value}; {allowed}"), at }
+            }
+            None => SweepError::Value { field, value, allowed },
         }
     }
 

@@ -25,6 +25,9 @@ pub struct Grid(Table);
 /// A field and its values.
 pub(super) struct Axis {
     pub way: Vec<String>,
+    /// What it is called in labels: its last field, with as many tables before it as tell it from
+    /// the others.
+    name: String,
     pub values: Vec<Value>,
 }
 
@@ -32,6 +35,7 @@ pub(super) struct Axis {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
     pub way: Vec<String>,
+    name: String,
     pub value: Value,
 }
 
@@ -56,7 +60,7 @@ impl Grid {
 
     /// Refuses what is no list of values, and fields that can't have several.
     pub(super) fn check(&self) -> Result<(), SweepError> {
-        for Axis { way, values } in self.axes()? {
+        for Axis { way, values, .. } in self.axes()? {
             let field = format!("grid.{}", way.join("."));
             let is_refused = REFUSED.iter().any(|refused| way == *refused);
             if !ALLOWED.contains(&way[0].as_str()) || way.len() < 2 || is_refused {
@@ -64,6 +68,16 @@ impl Grid {
                                model, initial and strategies; compare others by sweeps of their \
                                own";
                 return bad(&field, "given", allowed);
+            }
+            if let [_, name, own] = &way[..]
+                && way[0] == "strategies"
+                && ["name", "plans", "about"].contains(&own.as_str())
+            {
+                let allowed = format!(
+                    "it does not change how a plan trains; give [[strategies]] another one beside \
+                     `{name}`"
+                );
+                return bad(&field, "given", &allowed);
             }
             if values.is_empty() {
                 return bad(&field, "empty", "give at least one value");
@@ -111,6 +125,8 @@ impl Grid {
     pub(super) fn axes(&self) -> Result<Vec<Axis>, SweepError> {
         let mut axes = vec![];
         walk(&mut vec![], &self.0, &mut axes)?;
+        let ways: Vec<Vec<String>> = axes.iter().map(|axis| axis.way.clone()).collect();
+        axes.iter_mut().for_each(|axis| axis.name = short_name(&axis.way, &ways));
         Ok(axes)
     }
 }
@@ -152,7 +168,7 @@ impl Choice {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        format!("{}={value}", self.way.last().map_or("", String::as_str))
+        format!("{}={value}", self.name)
     }
 }
 
@@ -161,7 +177,9 @@ fn walk(way: &mut Vec<String>, table: &Table, axes: &mut Vec<Axis>) -> Result<()
         way.push(field.clone());
         match value {
             Value::Table(inner) => walk(way, inner, axes)?,
-            Value::Array(values) => axes.push(Axis { way: way.clone(), values: values.clone() }),
+            Value::Array(values) => {
+                axes.push(Axis { way: way.clone(), name: String::new(), values: values.clone() })
+            }
             other => {
                 let allowed = "write a list of values, such as [1e-3, 2e-3]";
                 return bad(&format!("grid.{}", way.join(".")), other, allowed);
@@ -172,11 +190,20 @@ fn walk(way: &mut Vec<String>, table: &Table, axes: &mut Vec<Axis>) -> Result<()
     Ok(())
 }
 
+/// The end of a way, as long as it must be to tell it from all others.
+fn short_name(way: &[String], all: &[Vec<String>]) -> String {
+    let end = |way: &[String], n: usize| way[way.len().saturating_sub(n)..].to_vec();
+    let is_alone =
+        |n: &usize| all.iter().filter(|other| end(other, *n) == end(way, *n)).count() == 1;
+    let n = (1..way.len()).find(is_alone).unwrap_or(way.len());
+    end(way, n).join(".")
+}
+
 /// Every choice of one value for each field; one choice of nothing without fields.
 pub(super) fn product(axes: impl Iterator<Item = Axis>) -> Vec<Vec<Choice>> {
-    axes.fold(vec![vec![]], |points, Axis { way, values }| {
+    axes.fold(vec![vec![]], |points, Axis { way, name, values }| {
         let with = |point: &Vec<Choice>, value: &Value| {
-            let choice = Choice { way: way.clone(), value: value.clone() };
+            let choice = Choice { way: way.clone(), name: name.clone(), value: value.clone() };
             [&point[..], &[choice]].concat()
         };
         points.iter().flat_map(|point| values.iter().map(move |value| with(point, value))).collect()

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     arm::Arm,
-    controls,
+    born, controls,
     error::{SweepError, bad},
+    frontier::budget_text,
     grid::Grid,
     resolved::Sweep,
     settings::{Settings, TrainingSettings, Trial},
-    spec::{SweepSpec, TrainingSpec},
+    spec::{About, SweepSpec, TrainingSpec},
 };
 use crate::stream::derive;
 
@@ -27,6 +28,9 @@ pub struct Member {
     /// Which point of the sweep's grid, beside the learning rate: `batch_size=8`; empty without a
     /// grid.
     pub setting: String,
+    /// The budget of the sweep's frontier at whose end it stands, in its unit; none without a
+    /// frontier.
+    pub budget: Option<f64>,
     pub trial: Trial,
 }
 
@@ -34,21 +38,23 @@ impl Member {
     /// What people call the trial within its sweep, which has `several_rates` or one.
     pub fn label(&self, several_rates: bool) -> String {
         let rate = several_rates.then_some(self.trial.settings.training.learning_rate);
-        label(&self.strategy, (self.plan, self.replicate), rate, &self.setting)
+        label(&self.strategy, (self.plan, self.replicate), rate, self.budget, &self.setting)
     }
 }
 
-/// `random/3#1@0.005 [batch_size=8]`: strategy, plan and replicate, the learning rate where a sweep
-/// has several, and the point of its grid.
+/// `random/3#1@0.005 at 20 [batch_size=8]`: strategy, plan and replicate, the learning rate where a
+/// sweep has several, the budget where it has a frontier, and the point of its grid.
 pub fn label(
     strategy: &str,
     (plan, replicate): (usize, usize),
     learning_rate: Option<f64>,
+    budget: Option<f64>,
     setting: &str,
 ) -> String {
     let rate = learning_rate.map_or_else(String::new, |rate| format!("@{rate}"));
+    let budget = budget.map_or_else(String::new, |budget| format!(" at {}", budget_text(budget)));
     let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
-    format!("{strategy}/{plan}#{replicate}{rate}{setting}")
+    format!("{strategy}/{plan}#{replicate}{rate}{budget}{setting}")
 }
 
 impl Sweep {
@@ -74,15 +80,16 @@ impl Sweep {
         let initial = spec.architecture(&spec.initial, "initial")?;
         let target = spec.architecture(&spec.target, "target")?;
         let mut spec = spec;
-        let usual = || controls::usual_fixed_sizes(&initial, &target);
+        let has_frontier = spec.frontier.is_some();
+        let usual = || controls::usual_fixed_sizes([&initial, &target], has_frontier);
         spec.controls.fixed_sizes.get_or_insert_with(usual);
-        let sweep = Self { spec, initial, target };
+        let sweep = born::resolve(Self { spec, initial, target })?;
         controls::check(&sweep)?;
         sweep.spec.check_extent(&sweep.target)?;
         // Every strategy must be able to sample; one draw of each tells, and names the axis that
         // would shrink.
         for strategy in &sweep.spec.strategies {
-            sweep.sample(strategy, 0)?;
+            sweep.sample(strategy, (0, 0))?;
         }
         sweep.check_grid()?;
         sweep.spec.check_words()?;
@@ -101,17 +108,21 @@ impl Sweep {
         let mut plans = 0;
         for point in self.points()? {
             let arms = point.sweep.arms(&self.spec.grid)?;
-            plans += arms.len() as u128;
+            // Plans of single replicates are counted in the first.
+            let of_one = arms.iter().filter(|arm| arm.replicate.is_none_or(|own| own == 0));
+            plans += of_one.count() as u128;
             self.spec.check_trials(plans, "plans and controls")?;
             for arm in &arms {
                 point.sweep.check_warmup(arm)?;
+                check_rewarming(arm)?;
                 for rate in self.spec.rates() {
                     let first = point.sweep.member(arm, rate, 0, data).trial;
                     // A choice that changes nothing of this plan makes no further trial; one that
                     // only seemed to change nothing is named.
                     let place = |whole| {
                         let setting = point.setting(arm, whole);
-                        (arm.strategy.clone(), arm.number, rate.to_bits(), setting)
+                        let numbers = (rate.to_bits(), arm.budget.map(f64::to_bits));
+                        (arm.strategy.clone(), arm.number, numbers, setting)
                     };
                     let mut own = place(false);
                     if let Some(known) = seen.get(&own) {
@@ -122,7 +133,8 @@ impl Sweep {
                     }
                     let setting = own.3.clone();
                     seen.insert(own, first);
-                    let replicates = 0..self.spec.replicates;
+                    let all = 0..self.spec.replicates;
+                    let replicates = arm.replicate.map_or(all, |own| own..own + 1);
                     members.extend(replicates.map(|replicate| {
                         let member = point.sweep.member(arm, rate, replicate, data);
                         Member { setting: setting.clone(), ..member }
@@ -130,17 +142,37 @@ impl Sweep {
                 }
             }
         }
+        let names = members.iter().map(|member| member.strategy.as_str()).collect();
+        self.spec.check_contrasts(&names)?;
         Ok(by_strategy(members))
     }
 
-    /// The plans of all strategies, and of the controls that they need.
+    /// The plans of all strategies, and of the controls that they need, at each budget that they
+    /// have; and the frontier.
     fn arms(&self, grid: &Grid) -> Result<Vec<Arm>, SweepError> {
+        let mut arms = vec![];
+        for (budget, sweep) in self.at_budgets() {
+            let own = sweep.arms_of_strategies(grid)?;
+            arms.extend(own.into_iter().map(|arm| Arm { budget, ..arm }));
+        }
+        arms.extend(self.born_arms()?);
+        Ok(arms)
+    }
+
+    fn arms_of_strategies(&self, grid: &Grid) -> Result<Vec<Arm>, SweepError> {
         let mut arms = vec![];
         for strategy in &self.spec.strategies {
             for own in self.own_points(strategy, grid)? {
-                for number in 0..own.strategy.strategy.plans() {
-                    let arm = self.arm(&own.strategy, number)?;
-                    arms.push(Arm { setting: own.setting(), ..arm });
+                let (plans, setting) = (own.strategy.strategy.plans(), own.setting());
+                let replicates = match own.strategy.about {
+                    Some(About::Rule) => self.spec.replicates,
+                    _ => 1,
+                };
+                for number in 0..plans * replicates {
+                    let (replicate, setting) = (number / plans, setting.clone());
+                    let arm = self.arm(&own.strategy, (replicate, number % plans))?;
+                    let replicate = (replicates > 1).then_some(replicate);
+                    arms.push(Arm { setting, replicate, number, ..arm });
                 }
             }
         }
@@ -181,9 +213,20 @@ impl Sweep {
             plan: arm.number,
             replicate,
             setting: String::new(),
+            budget: arm.budget,
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
+}
+
+/// Refuses a re-warming that a trial never comes out of.
+fn check_rewarming(arm: &Arm) -> Result<(), SweepError> {
+    let tokens = arm.growth.learning_rate.tokens();
+    if arm.plan.stages().is_empty() || tokens < arm.tokens {
+        return Ok(());
+    }
+    let allowed = format!("{} trains {} tokens only: it must be fewer", arm.strategy, arm.tokens);
+    bad("training.growth.learning_rate.tokens", tokens, &allowed)
 }
 
 /// The trials strategy by strategy, in the order in which these come first.

@@ -40,14 +40,44 @@ impl SweepSpec {
                 return bad(&format!("display.{name}"), format!("{shown:?}"), &allowed);
             }
         }
+        for (name, shown) in &self.display {
+            let others = self.display.iter().filter(|(other, _)| *other != name);
+            let clashes = others.map(|(_, other)| other).any(|other| other.trim() == shown.trim());
+            let is_anothers = self.strategies.iter().any(|s| s.name == *shown && s.name != *name);
+            if clashes || is_anothers {
+                let allowed = "another strategy is called so: figures could not tell them apart";
+                return bad(&format!("display.{name}"), format!("{shown:?}"), allowed);
+            }
+        }
+        let mut asked = BTreeSet::new();
         for ContrastSpec { a, b } in &self.contrasts {
             self.check_arm("contrasts.a", a)?;
             self.check_arm("contrasts.b", b)?;
             if a == b {
                 return bad("contrasts", format!("{a:?} and itself"), "name two different ones");
             }
+            if !asked.insert([a, b]) || asked.contains(&[b, a]) {
+                let allowed = "ask each question once, also the other way round: all of them are \
+                               corrected for each other";
+                return bad("contrasts", format!("{a:?} and {b:?} twice"), allowed);
+            }
         }
         Ok(())
+    }
+
+    /// Refuses contrasts with controls that the sweep turns out not to have; `all` are the names of
+    /// its strategies and controls.
+    pub(super) fn check_contrasts(&self, all: &BTreeSet<&str>) -> Result<(), SweepError> {
+        let mentioned = self.contrasts.iter().flat_map(|contrast| [&contrast.a, &contrast.b]);
+        match mentioned.into_iter().find(|name| !all.contains(name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let all: Vec<&str> = all.iter().copied().collect();
+                let allowed =
+                    format!("the sweep has no such control; there are {}", all.join(", "));
+                bad("contrasts", format!("{name:?}"), &allowed)
+            }
+        }
     }
 
     /// Refuses what neither a strategy nor a control is called.
@@ -94,6 +124,12 @@ mod tests {
         for (words, said) in [
             ("contrasts = [{ a = 'randon', b = 'from_scratch' }]", "`contrasts.a` is \"randon\""),
             ("contrasts = [{ a = 'random', b = 'random' }]", "and itself"),
+            (
+                "contrasts = [{ a = 'random', b = 'from_scratch' }, { a = 'from_scratch', b = 'random' }]",
+                "once",
+            ),
+            ("display = { random = 'from_scratch' }", "`display.random`"),
+            ("display = { random = 'A', from_scratch = 'A' }", "`display.from_scratch`"),
             ("display = { other = 'x' }", "`display` is \"other\""),
             ("display = { random = \"a\\nb\" }", "`display.random`"),
             ("tags = ['a b']", "`tags` is \"a b\""),

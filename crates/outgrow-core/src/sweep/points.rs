@@ -93,7 +93,7 @@ impl Sweep {
                 // At no choices it was sampled when the sweep was made.
                 let own = point.sweep.own_points(strategy, &self.spec.grid)?;
                 for own in own.iter().filter(|own| !own.choices.is_empty()) {
-                    point.sweep.sample(&own.strategy, 0)?;
+                    point.sweep.sample(&own.strategy, (0, 0))?;
                 }
             }
         }

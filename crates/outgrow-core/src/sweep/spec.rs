@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     form::ModelSpec,
+    frontier::FrontierSpec,
     grid::Grid,
+    policy::OwnPolicy,
     schedule::LearningRateSchedule,
     sizes::SizesSpec,
     words::{ContrastSpec, Words},
@@ -38,6 +40,9 @@ pub struct SweepSpec {
     pub target: SizesSpec,
     pub strategies: Vec<StrategySpec>,
     pub controls: ControlsSpec,
+    /// Every size that a model can be born with, at the end of a schedule of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<FrontierSpec>,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
     /// Fields with several values: every strategy and every control is trained at each point.
@@ -177,10 +182,22 @@ pub struct StrategySpec {
     /// In figures, tables and the database.
     pub name: String,
     pub strategy: Strategy,
-    /// In place of the sweep's own: to compare policies with each other.
-    pub growth: Option<GrowthPolicy>,
+    /// Over the sweep's own: to compare policies with each other.
+    pub growth: Option<OwnPolicy>,
     /// In place of the sweep's own initial sizes.
     pub initial: Option<SizesSpec>,
+    /// What is asked, of a rule that draws its plans; none of others.
+    pub about: Option<About>,
+}
+
+/// What a comparison of drawn plans is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// The rule: each replicate has plans of its own, so that intervals cover their choice.
+    Rule,
+    /// Those plans that were drawn: all replicates have the same.
+    Plan,
 }
 
 /// What the growing strategies are compared with, scheduled without being named among the
@@ -193,7 +210,8 @@ pub struct ControlsSpec {
     /// The same with the compute of each growing strategy, its schedule annealed to that budget.
     pub same_compute: bool,
     /// So many sizes between the initial and the target one that never grow, with the compute of
-    /// each growing strategy; one where it is left out, none if layers or heads differ.
+    /// each growing strategy; one where it is left out, none if layers or heads differ,
+    /// or beside a frontier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_sizes: Option<usize>,
 }
@@ -278,8 +296,10 @@ impl TryFrom<toml::Table> for StrategySpec {
             }
         };
         let message = |error: toml::de::Error| error.message().to_owned();
-        let growth: Option<GrowthPolicy> = part(&mut table, "growth")?;
+        let growth = part(&mut table, "growth")?.map(OwnPolicy::read).transpose()?.flatten();
         let initial: Option<SizesSpec> = part(&mut table, "initial")?;
+        let about: Option<About> = part(&mut table, "about")?;
+        read_shares(&mut table)?;
         let strategy: Strategy = table.try_into().map_err(message)?;
         let never_grows = matches!(strategy, Strategy::FromScratch(_) | Strategy::FixedSize(_));
         if growth.is_some() && never_grows {
@@ -290,12 +310,45 @@ impl TryFrom<toml::Table> for StrategySpec {
                         another size"
                 .into());
         }
-        Ok(Self {
-            name: name.unwrap_or_else(|| strategy.default_name().to_owned()),
-            strategy,
-            growth,
-            initial,
-        })
+        if about.is_some() && !strategy.is_random() {
+            return Err(format!(
+                "`about` of {}: nothing of its plans is drawn; leave it out",
+                strategy.name()
+            ));
+        }
+        let name = name.unwrap_or_else(|| strategy.default_name().to_owned());
+        let about = strategy.is_random().then(|| about.unwrap_or(About::Rule));
+        Ok(Self { name, strategy, growth, initial, about })
+    }
+}
+
+/// Fields of places on the way: as shares of the tokens, and of the compute.
+pub(super) const SHARES: [[&str; 2]; 2] =
+    [["at", "at_compute"], ["grow_between", "grow_between_compute"]];
+
+/// Shares of the compute as [`Strategy`] has them.
+fn read_shares(table: &mut toml::Table) -> Result<(), String> {
+    for [tokens, compute] in SHARES {
+        let Some(share) = table.remove(compute) else { continue };
+        if table.contains_key(tokens) {
+            return Err(format!(
+                "both `{tokens}` (a share of the tokens) and `{compute}` (a share of the training \
+                 FLOPs): give one of them"
+            ));
+        }
+        let share = toml::Table::from_iter([("compute".to_owned(), share)]);
+        table.insert(tokens.to_owned(), share.into());
+    }
+    Ok(())
+}
+
+/// The same as people write them.
+fn write_shares(table: &mut toml::Table) {
+    for [tokens, compute] in SHARES {
+        if let Some(share) = table.get(tokens).and_then(|share| share.get("compute")).cloned() {
+            table.remove(tokens);
+            table.insert(compute.to_owned(), share);
+        }
     }
 }
 
@@ -311,7 +364,14 @@ fn part<T: DeserializeOwned>(table: &mut toml::Table, name: &str) -> Result<Opti
 impl From<StrategySpec> for toml::Table {
     fn from(spec: StrategySpec) -> Self {
         let mut table = toml::Table::try_from(&spec.strategy).expect("a strategy is plain data");
+        write_shares(&mut table);
         table.insert("name".into(), spec.name.into());
+        if let Some(about) = spec.about {
+            table.insert(
+                "about".into(),
+                toml::Value::try_from(about).expect("a word is plain data"),
+            );
+        }
         if let Some(growth) = &spec.growth {
             table.insert(
                 "growth".into(),

@@ -1,6 +1,6 @@
 //! From an analysis to the answer.
 
-use super::value::{Answer, ControlState, Finding, Preserved, Quantity, Verdict};
+use super::value::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict};
 use crate::{
     analysis::Analysis,
     comparison::{Comparison, Gap},
@@ -20,6 +20,7 @@ impl Answer {
         let control = ControlState::of(analysis);
         let grown: Vec<&Strategy> = analysis.grown().collect();
         let is_trained = matches!(control, ControlState::Trained { .. });
+        let found = if is_trained { findings(analysis, &grown) } else { vec![] };
         let edge = analysis.strategies.iter().filter(|s| is_trained && s.is_at_the_edge);
         Self {
             sweep: analysis.sweep.clone(),
@@ -28,9 +29,14 @@ impl Answer {
             tested: grown.iter().filter(|strategy| is_tested(strategy)).count(),
             names: analysis.names.clone(),
             fixed_sizes: analysis.fixed_sizes(),
-            findings: if is_trained { findings(analysis, &grown) } else { vec![] },
+            fixed_size: analysis.fixed_size().map(|strategy| strategy.name.clone()),
+            parameters: analysis.sizes(),
+            counts: found.iter().filter_map(|all| count(all.as_slice())).collect(),
+            findings: found.into_iter().flat_map(extremes).collect(),
+            families: analysis.families.clone(),
             contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
             jumps: analysis.jumps.clone(),
+            spikes: analysis.spikes.clone(),
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
             locked: analysis.locked,
             lost: analysis.count(&[TrialState::Diverged, TrialState::Failed]),
@@ -58,12 +64,43 @@ fn is_tested(strategy: &Strategy) -> bool {
     strategy.comparison.as_ref().is_some_and(|comparison| comparison.test.is_some())
 }
 
-fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Finding> {
+/// Of each quantity, what was found of all strategies.
+fn findings(analysis: &Analysis, grown: &[&Strategy]) -> Vec<Vec<Finding>> {
     let control = analysis.control.as_deref().unwrap_or_default();
-    let mut all: Vec<Finding> = grown.iter().filter_map(|s| saving(s, control)).collect();
-    all.extend(losses(grown, Quantity::LossAtSameCompute, |c| c.same_flops.as_ref()));
-    all.extend(losses(grown, Quantity::LossToBestFixedSize, |c| c.best_fixed_size.as_ref()));
-    all
+    vec![
+        grown.iter().filter_map(|s| saving(s, control)).collect(),
+        losses(grown, Quantity::LossAtSameCompute, |c| c.same_flops.as_ref()),
+        losses(grown, Quantity::LossToBestFixedSize, |c| c.best_fixed_size.as_ref()),
+    ]
+}
+
+/// How many are better; none where there are none.
+fn count(all: &[Finding]) -> Option<Count> {
+    let n = |is: fn(&Finding) -> bool| all.iter().filter(|finding| is(finding)).count();
+    Some(Count {
+        quantity: all.first()?.quantity,
+        better: n(|finding| match (finding.quantity, finding.verdict) {
+            (_, Verdict::NotReached { .. }) => false,
+            (Quantity::ComputeSaved, _) => finding.value.mean > 0.0,
+            _ => finding.value.mean < 0.0,
+        }),
+        clear: n(|finding| matches!(finding.verdict, Verdict::Cheaper | Verdict::Lower)),
+        of: all.len(),
+        tested: n(|finding| finding.value.n > 1),
+    })
+}
+
+/// Of losses of many strategies the lowest and the highest.
+fn extremes(all: Vec<Finding>) -> Vec<Finding> {
+    let is_saving = all.iter().all(|finding| finding.quantity == Quantity::ComputeSaved);
+    if is_saving || all.len() <= LISTED {
+        return all;
+    }
+    let mean = |finding: &&Finding| finding.value.mean;
+    let lowest = all.iter().min_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let highest = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let extremes = lowest.into_iter().chain(highest);
+    extremes.map(|one| Finding { extreme_of: Some(all.len()), ..one.clone() }).collect()
 }
 
 fn saving(strategy: &Strategy, control: &str) -> Option<Finding> {
@@ -87,8 +124,7 @@ fn judged(comparison: &Comparison, saving: &Interval) -> Verdict {
         (true, true) => Verdict::Cheaper,
         (true, false) => Verdict::Dearer,
         (false, _) => {
-            let seeds_needed = comparison.seeds_needed.filter(|seeds| *seeds > saving.n);
-            Verdict::Unclear { seeds_needed }
+            comparison.test.as_ref().map_or(Verdict::Unclear { seeds_needed: None }, unclear)
         }
     }
 }
@@ -111,15 +147,7 @@ fn losses(
             extreme_of: None,
         })
     };
-    let all: Vec<Finding> = grown.iter().filter_map(one).collect();
-    if all.len() <= LISTED {
-        return all;
-    }
-    let mean = |finding: &&Finding| finding.value.mean;
-    let lowest = all.iter().min_by(|a, b| mean(a).total_cmp(&mean(b)));
-    let highest = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
-    let extremes = lowest.into_iter().chain(highest);
-    extremes.map(|one| Finding { extreme_of: Some(all.len()), ..one.clone() }).collect()
+    grown.iter().filter_map(one).collect()
 }
 
 /// What a contrast says of losses and of savings.
@@ -141,10 +169,16 @@ fn contrast(contrast: &Contrast) -> Vec<Finding> {
         .collect()
 }
 
+/// No difference that these seeds tell.
+fn unclear(difference: &Tested) -> Verdict {
+    let more = |seeds: &usize| *seeds > difference.value.n;
+    Verdict::Unclear { seeds_needed: difference.seeds_needed().filter(more) }
+}
+
 fn end(difference: &Tested) -> Verdict {
     match difference.value.mean {
         0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
-        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
+        _ if !difference.is_significant() => unclear(difference),
         mean if mean > 0.0 => Verdict::Higher,
         _ => Verdict::Lower,
     }
@@ -153,7 +187,7 @@ fn end(difference: &Tested) -> Verdict {
 fn saves(difference: &Tested) -> Verdict {
     match difference.value.mean {
         0.0 if difference.value.bounds == Some([0.0, 0.0]) => Verdict::Equal,
-        _ if !difference.is_significant() => Verdict::Unclear { seeds_needed: None },
+        _ if !difference.is_significant() => unclear(difference),
         mean if mean > 0.0 => Verdict::Cheaper,
         _ => Verdict::Dearer,
     }

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{analysis::Progress, interval::Interval, jump::Jump};
+use crate::{
+    analysis::Progress,
+    interval::Interval,
+    judge::Family,
+    jump::{Jump, Spike},
+    sizes::Sizes,
+};
 
 /// What a sweep says about growing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,14 +25,24 @@ pub struct Answer {
     pub tested: usize,
     /// What people read for the name of an arm.
     pub names: BTreeMap<String, String>,
+    /// Trainable parameters of each arm.
+    pub parameters: BTreeMap<String, Sizes>,
     /// Sizes that never grow, beside the target's.
     pub fixed_sizes: usize,
+    /// The name of the only one.
+    pub fixed_size: Option<String>,
+    /// How many growing strategies do better than each control.
+    pub counts: Vec<Count>,
     /// One for each comparison with a control; none without a final loss of the control.
     pub findings: Vec<Finding>,
+    /// What is judged together.
+    pub families: Vec<Family>,
     /// One for each contrast that was asked for and each of its quantities.
     pub contrasts: Vec<Finding>,
     /// Strategies whose loss goes up after they grew, the highest first.
     pub jumps: Vec<Jump>,
+    /// Other strategies of which single trials do, the highest first.
+    pub spikes: Vec<Spike>,
     /// The growth events that claim to preserve the function; none if no event does.
     pub preserved: Option<Preserved>,
     /// Growth events whose copied units got equal gradients and stay equal.
@@ -58,6 +74,21 @@ pub enum ControlState {
     },
 }
 
+/// How many growing strategies do better than a control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// In what.
+    pub quantity: Quantity,
+    /// In the mean over seeds; of savings, only where all trials reached the control's loss.
+    pub better: usize,
+    /// Significantly, after correction.
+    pub clear: usize,
+    /// Strategies that are compared.
+    pub of: usize,
+    /// Those of them with at least two seeds.
+    pub tested: usize,
+}
+
 /// A growing strategy against a control, or an arm against another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -81,7 +112,7 @@ pub struct Finding {
 pub enum Quantity {
     /// Fraction of the control's compute saved on the way to its final loss.
     ComputeSaved,
-    /// Final loss minus that of the target size with the same compute, annealed to it; nats.
+    /// Final loss minus that of the target size with the same compute; nats.
     LossAtSameCompute,
     /// Final loss minus that of the best size that never grows, with the same compute; nats.
     LossToBestFixedSize,
@@ -102,7 +133,8 @@ pub enum Verdict {
     Dearer,
     /// Neither more nor less, as far as these seeds tell.
     Unclear {
-        /// Seeds needed to find a saving of this size with 80 % power, if more than there are.
+        /// Seeds needed to tell a difference of this size from zero with 80 % power, at the level at
+        /// which this one is judged, if more than there are.
         seeds_needed: Option<usize>,
     },
     /// Some trial did not reach the control's final loss.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::value::{Answer, ControlState, Finding, Quantity, Verdict};
+use super::value::{Answer, ControlState, Count, Quantity};
 use crate::{
     escape::visible,
-    interval::Interval,
-    jump::Jump,
-    numbers::{dash, percent, plus_minus, signed_loss},
+    judge::Family,
+    jump::{Jump, Spike},
+    numbers::{plus_minus, short, signed_loss},
 };
 
 /// Strategies whose jumps are named.
@@ -17,24 +17,16 @@ const JUMPS: usize = 3;
 pub type Say = fn(&str) -> String;
 
 impl Answer {
-    /// The names of the table's columns.
-    pub const HEADER: [&str; 5] = ["comparison", "difference", "95 % interval", "n", "verdict"];
-
-    /// The table: a row for each comparison, without the header.
-    pub fn rows(&self) -> Vec<Vec<String>> {
-        self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding)).collect()
-    }
-
     /// What people read for the name of an arm.
-    fn shown<'a>(&'a self, name: &'a str) -> &'a str {
+    pub(super) fn shown<'a>(&'a self, name: &'a str) -> &'a str {
         self.names.get(name).map_or(name, String::as_str)
     }
 
-    /// The sizes that never grow: of one there is no best.
-    fn fixed(&self) -> &'static str {
-        match self.fixed_sizes {
-            0 | 1 => "the one size between that never grows",
-            _ => "the best size that never grows",
+    /// The size that never grows, or the best of several.
+    fn fixed(&self, say: Say) -> String {
+        match (&self.fixed_size, self.fixed_sizes) {
+            (Some(only), 0 | 1) => format!("{}, which never grows,", say(self.shown(only))),
+            (_, n) => format!("the best of the {n} sizes that never grow"),
         }
     }
 
@@ -58,7 +50,7 @@ impl Answer {
                     n => format!(", learning rate {learning_rate} of {n} tried"),
                 };
                 let (n, loss) = (loss.n, plus_minus(loss, 3));
-                let counts = self.counts();
+                let counts = self.better(say);
                 format!(
                     "from scratch ends at a validation loss of {loss} nats per token (n = {n} \
                      seeds{rate}){counts}"
@@ -72,31 +64,25 @@ impl Answer {
     }
 
     /// How many strategies did better than each control.
-    fn counts(&self) -> String {
-        let (cheaper, lower) = (Verdict::Cheaper, Verdict::Lower);
-        let same = "end below the target size with the same compute, annealed to it";
-        let fixed = format!("end below {}, with the same compute", self.fixed());
-        let clauses = [
-            self.count(Quantity::ComputeSaved, cheaper, "reach it with less compute"),
-            self.count(Quantity::LossAtSameCompute, lower, same),
-            self.count(Quantity::LossToBestFixedSize, lower, &fixed),
-        ];
-        let clauses: Vec<String> = clauses.into_iter().flatten().collect();
+    fn better(&self, say: Say) -> String {
+        let words = |count: &Count| match count.quantity {
+            Quantity::ComputeSaved => "need less compute to reach it".to_owned(),
+            Quantity::LossAtSameCompute => "end below the target size with the same compute".into(),
+            _ => format!("end below {} with the same compute", self.fixed(say)),
+        };
+        let clause = |count: &Count| {
+            let Count { better, clear, of, tested, .. } = count;
+            let (words, on_average) = (words(count), if *tested > 0 { " on average" } else { "" });
+            match (better, tested) {
+                (0, _) => format!("0 of {of} {words}"),
+                (_, 0) => format!("{better} of {of} {words} (one seed, so it is not tested)"),
+                _ => format!("{better} of {of} {words}{on_average}, {clear} after correction"),
+            }
+        };
+        let clauses: Vec<String> = self.counts.iter().map(clause).collect();
         match clauses.is_empty() {
             true => String::new(),
-            false => format!("; of the growing strategies, {}", clauses.join(", ")),
-        }
-    }
-
-    fn count(&self, quantity: Quantity, better: Verdict, words: &str) -> Option<String> {
-        let own = self.findings.iter().filter(|finding| finding.quantity == quantity);
-        let all: Vec<&Finding> = own.collect();
-        let n = all.iter().filter(|finding| finding.verdict == better).count();
-        match all.first()?.extreme_of {
-            None => Some(format!("{n} of {} {words}", all.len())),
-            // Of the extremes it is known whether there is one.
-            Some(of) if n == 0 => Some(format!("0 of {of} {words}")),
-            Some(of) => Some(format!("some of {of} {words}")),
+            false => format!("; of the growing strategies, {}", clauses.join("; ")),
         }
     }
 
@@ -109,40 +95,23 @@ impl Answer {
         let method = matches!(self.control, ControlState::Trained { .. }).then(|| {
             String::from(
                 "Savings count every FLOP since the smallest model; values are means over seeds \
-                 with 95 % Student-t intervals, paired by seed and data order. Intervals and \
-                 verdicts are corrected alike, for all strategies or contrasts that are asked the \
-                 same question (Holm): an interval excludes zero exactly where the verdict says so.",
+                 with 95 % Student-t intervals, paired by seed and data order.",
             )
         });
-        limits.into_iter().chain(method).collect()
+        limits.into_iter().chain(method).chain(self.judged(say)).collect()
     }
 
-    /// What the contrasts say, in one sentence; none where none was asked for.
-    pub fn contrasted(&self, say: Say) -> Option<String> {
-        let all: Vec<&Finding> =
-            self.contrasts.iter().filter(|f| f.quantity == Quantity::LossDifference).collect();
-        let clauses: Vec<String> = all
-            .iter()
-            .map(|finding| {
-                let [a, b] =
-                    [&finding.strategy, &finding.against].map(|name| say(self.shown(name)));
-                let number = format!(
-                    "{} nats{}",
-                    signed_loss(finding.value.mean),
-                    match finding.value.bounds {
-                        Some(_) => format!(" {}", interval(&finding.value, signed_loss)),
-                        None => String::new(),
-                    }
-                );
-                match finding.verdict {
-                    Verdict::Lower => format!("{a} ends lower than {b} ({number})"),
-                    Verdict::Higher => format!("{a} ends higher than {b} ({number})"),
-                    Verdict::Equal => format!("{a} ends as {b} does"),
-                    _ => format!("no clear difference between {a} and {b} ({number})"),
-                }
-            })
-            .collect();
-        (!clauses.is_empty()).then(|| format!("Contrasts: {}.", clauses.join("; ")))
+    /// What is judged together.
+    fn judged(&self, say: Say) -> Option<String> {
+        let one = |family: &Family| format!("{} × {}", family.n, say(&family.what));
+        let all: Vec<String> = self.families.iter().map(one).collect();
+        (!all.is_empty()).then(|| {
+            format!(
+                "Judged together (Holm's correction): {}. What is asked twice is judged once; an \
+                 interval excludes zero exactly where the verdict says so.",
+                all.join("; ")
+            )
+        })
     }
 
     /// Where the loss goes up after growth.
@@ -151,8 +120,8 @@ impl Answer {
             format!(
                 "{} {} nats within {} tokens",
                 say(self.shown(&jump.strategy)),
-                signed_loss(jump.rise.mean),
-                thousands(jump.tokens)
+                signed_loss(jump.rise.mean, 3),
+                short(jump.tokens)
             )
         };
         let listed: Vec<String> = self.jumps.iter().take(JUMPS).map(one).collect();
@@ -167,6 +136,30 @@ impl Answer {
         (!listed.is_empty()).then(|| {
             format!(
                 "the loss jumps after growth by more than the seeds' spread: {}{more}{hint}",
+                listed.join(", ")
+            )
+        })
+    }
+
+    /// Where it goes up in single trials.
+    fn spiked(&self, say: Say) -> Option<String> {
+        let one = |spike: &Spike| {
+            let Spike { strategy, trials, of, largest } = spike;
+            format!(
+                "{} in {trials} of {of} trials (at most {} nats)",
+                say(self.shown(strategy)),
+                signed_loss(*largest, 3)
+            )
+        };
+        let listed: Vec<String> = self.spikes.iter().take(JUMPS).map(one).collect();
+        let more = match self.spikes.len().saturating_sub(JUMPS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        (!listed.is_empty()).then(|| {
+            format!(
+                "in single trials the loss after a growth exceeds that before it by more than the \
+                 seeds' spread: {}{more}",
                 listed.join(", ")
             )
         })
@@ -194,12 +187,15 @@ impl Answer {
             self.at_the_edge.iter().map(|name| say(self.shown(name))).collect();
         let edge = (!names.is_empty()).then(|| {
             format!(
-                "not tuned for certain: {} did best at the lowest or the highest learning rate of \
-                 the grid, so a wider one may change what is said of them",
+                "the best learning rate may lie outside the grid: {} did best at its lowest or \
+                 highest rate, so a wider grid may change what is said of them",
                 names.join(", ")
             )
         });
-        [self.jumped(say), preserved, locked, lost, edge].into_iter().flatten().collect()
+        [self.jumped(say), self.spiked(say), preserved, locked, lost, edge]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -236,80 +232,4 @@ fn line(row: &[String], widths: &[usize]) -> String {
         _ => format!("{:>width$}", visible(cell)),
     };
     row.iter().zip(widths).enumerate().map(cell).collect::<Vec<_>>().join("  ")
-}
-
-impl Answer {
-    fn row(&self, finding: &Finding) -> Vec<String> {
-        let value = &finding.value;
-        let is_bound = matches!(finding.verdict, Verdict::NotReached { .. });
-        let (difference, spread) = match finding.quantity {
-            Quantity::ComputeSaved if is_bound => {
-                (format!("at most {} %", percent(value.mean)), dash())
-            }
-            Quantity::ComputeSaved => {
-                (format!("{} %", percent(value.mean)), interval(value, percent))
-            }
-            Quantity::SavingDifference => {
-                (format!("{} points", percent(value.mean)), interval(value, percent))
-            }
-            _ => (format!("{} nats", signed_loss(value.mean)), interval(value, signed_loss)),
-        };
-        let n = value.n.to_string();
-        vec![self.what(finding), difference, spread, n, finding.verdict.words()]
-    }
-
-    fn what(&self, finding: &Finding) -> String {
-        let [strategy, against] =
-            [&finding.strategy, &finding.against].map(|name| self.shown(name));
-        let plans = match finding.plans {
-            n if n > 1 && finding.quantity == Quantity::ComputeSaved => format!(" ({n} plans)"),
-            _ => String::new(),
-        };
-        let extreme = finding.extreme_of.map_or_else(String::new, |of| {
-            format!(" (an extreme of {of}; all are in the table of controls)")
-        });
-        let quantity = match finding.quantity {
-            Quantity::ComputeSaved => "compute saved".to_owned(),
-            Quantity::LossAtSameCompute => "final loss, same compute".into(),
-            Quantity::LossToBestFixedSize => format!("final loss, {}", self.fixed()),
-            Quantity::LossDifference => "contrast, final loss".into(),
-            Quantity::SavingDifference => "contrast, compute saved".into(),
-        };
-        format!("{strategy}{plans} vs {against}: {quantity}{extreme}")
-    }
-}
-
-/// "3k", "1.2M".
-fn thousands(tokens: f64) -> String {
-    match tokens {
-        t if t >= 1e6 => format!("{:.1}M", t / 1e6),
-        t if t >= 1e3 => format!("{:.0}k", t / 1e3),
-        t => format!("{t:.0}"),
-    }
-}
-
-fn interval(value: &Interval, number: fn(f64) -> String) -> String {
-    value.bounds.map_or_else(
-        || "one seed".into(),
-        |[low, high]| format!("[{}, {}]", number(low), number(high)),
-    )
-}
-
-impl Verdict {
-    fn words(self) -> String {
-        match self {
-            Self::Cheaper => "less compute".into(),
-            Self::Dearer => "more compute".into(),
-            Self::Unclear { seeds_needed: None } => "no clear difference".into(),
-            Self::Unclear { seeds_needed: Some(seeds) } => {
-                format!("no clear difference ({seeds} seeds would tell)")
-            }
-            Self::NotReached { reached, of } => {
-                format!("reached it in {reached} of {of} trials")
-            }
-            Self::Lower => "ends lower".into(),
-            Self::Equal => "ends equal".into(),
-            Self::Higher => "ends higher".into(),
-        }
-    }
 }

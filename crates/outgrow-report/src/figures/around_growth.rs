@@ -34,18 +34,19 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         0 => String::new(),
         n => format!(" {n} growing strategies have no evaluations near enough, and are left out."),
     };
+    let (rows, curves) = (numbers(&series), series.len());
+    let unit = cost_unit(Cost::Tokens, largest);
+    let name = unit.1.replacen("Training tokens", "Tokens since growth", 1);
+    let chart = chart(in_unit(series, divisor(Cost::Tokens, unit)), name)?;
     let caption = format!(
         "Validation loss around a growth event, minus that of the last evaluation before it: {}, \
          the events of a trial averaged. Nothing is drawn across the event: lines begin at the \
          first evaluation after it. The mark at 0 is the change by the growth itself, measured on \
-         one batch before and after it.{missing}{}",
-        spread(analysis),
-        panels(series.len())
+         one batch before and after it.{missing}{}{}",
+        spread(analysis, curves),
+        panels(curves),
+        chart.cut()
     );
-    let rows = numbers(&series);
-    let unit = cost_unit(Cost::Tokens, largest);
-    let name = unit.1.replacen("Training tokens", "Tokens since growth", 1);
-    let chart = chart(in_unit(series, divisor(Cost::Tokens, unit)), name)?;
     Some(Figure::new("loss_around_growth", caption, rows, |column| chart.draw(column)))
 }
 
@@ -56,8 +57,13 @@ fn chart(series: Vec<Series>, x_name: String) -> Option<Chart> {
     let all = || thin().chain(means()).chain(marks());
     let [x0, x1] = extent(all().map(|at| at.0))?;
     let [y0, y1] = extent(all().map(|at| at.1).chain([0.0]))?;
+    let room = 0.25 * (y1 - y0);
+    let bounds = series.iter().flat_map(|one| one.mean.iter().filter_map(|(_, y)| y.bounds));
+    let bounds = bounds.flatten().map(|end| end.clamp(y0 - room, y1 + room));
+    let [y0, y1] = extent(bounds.chain([y0, y1]))?;
     Some(Chart {
         views: vec![View { x: Scale::Exact(x0, x1), y: Scale::Linear(y0, y1) }],
+        panel: None,
         series,
         x_name,
         y_name: "Change of loss (nats)".into(),

@@ -81,6 +81,11 @@ impl Axis {
         Self { ticks, minor: at.to_vec(), ..self }
     }
 
+    /// Its lower and its upper end.
+    pub fn ends(&self) -> [f64; 2] {
+        [self.from.min(self.to), self.from.max(self.to)]
+    }
+
     /// Where a value stands, from 0 to 1.
     pub fn share(&self, value: f64) -> f64 {
         match self.is_log {

@@ -18,6 +18,10 @@ use crate::{
 
 /// More curves than these are not told apart in one plot.
 pub const MOST: usize = 7;
+/// Bands of more curves than these hide each other in one plot.
+const BANDS: usize = 4;
+/// Between the bars at the ends of two curves.
+const APART: i32 = 250;
 
 /// A curve of an arm.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub struct Series {
     pub thin: Vec<Vec<(f64, f64)>>,
     /// Points that stand out.
     pub marks: Vec<Mark>,
+    /// Where it grew; shown in panels.
+    pub growths: Vec<f64>,
 }
 
 impl Series {
@@ -42,7 +48,7 @@ impl Series {
     pub fn new(strategy: &Strategy, look: Look, mean: Vec<(f64, Interval)>) -> Self {
         let (arm, name) = (strategy.name.clone(), strategy.shown.clone());
         let is_control = strategy.role == Role::Control;
-        Self { arm, name, look, is_control, mean, thin: vec![], marks: vec![] }
+        Self { arm, name, look, is_control, mean, thin: vec![], marks: vec![], growths: vec![] }
     }
 }
 
@@ -86,8 +92,10 @@ pub struct View {
 /// Curves with their axes.
 pub struct Chart {
     pub series: Vec<Series>,
-    /// One, or two beside or below each other; panels show the last.
+    /// One, or two beside or below each other.
     pub views: Vec<View>,
+    /// What panels show, where that is not the last view.
+    pub panel: Option<View>,
     /// Names of the axes.
     pub x_name: String,
     pub y_name: String,
@@ -108,6 +116,14 @@ pub fn is_split(curves: usize) -> bool {
     curves > MOST
 }
 
+/// How the intervals of so many curves are drawn.
+pub fn intervals(curves: usize) -> &'static str {
+    match curves > BANDS && !is_split(curves) {
+        true => "bars at the ends of the curves are",
+        false => "bands are",
+    }
+}
+
 /// What a caption says of panels.
 pub fn panels(curves: usize) -> &'static str {
     match is_split(curves) {
@@ -120,6 +136,31 @@ pub fn panels(curves: usize) -> &'static str {
 }
 
 impl Chart {
+    /// What a caption says where an interval goes beyond the frame.
+    pub fn cut(&self) -> &'static str {
+        let curves = self.series.len();
+        let views = if is_split(curves) { vec![self.panel_view()] } else { self.views.clone() };
+        let is_cut = |view: &View| {
+            let [x, y] = [view.x, view.y].map(|scale| scale.axis(4).ends());
+            let mut seen = self.series.iter().flat_map(|one| {
+                let within = bounds(one).into_iter().filter(|(at, _)| x[0] <= *at && *at <= x[1]);
+                let seen: Vec<_> = within.map(|(_, both)| both).collect();
+                let last = seen.len().saturating_sub(1);
+                if intervals(curves) == "bands are" { seen } else { seen[last..].to_vec() }
+            });
+            seen.any(|[low, high]| low < y[0] || high > y[1])
+        };
+        match (views.iter().any(is_cut), intervals(curves)) {
+            (false, _) => "",
+            (true, "bands are") => " Where a band goes on beyond the frame, the frame is dotted.",
+            (true, _) => " Where a bar goes on beyond the frame, it ends in an arrow.",
+        }
+    }
+
+    fn panel_view(&self) -> View {
+        self.panel.unwrap_or_else(|| self.views[self.views.len() - 1])
+    }
+
     /// Draws it.
     pub fn draw(&self, column: Column) -> Sheet {
         match is_split(self.series.len()) {
@@ -175,9 +216,18 @@ impl Chart {
     /// The dashed lines, bands, curves and marks of some series.
     fn curves(&self, plot: &Plot, series: &[&Series]) {
         self.rules(plot);
+        let has_bands = series.len() <= BANDS;
         for one in series {
             one.thin.iter().for_each(|curve| plot.curve(curve, Look { dash: "", ..one.look }, 35));
-            plot.band(&bounds(one), one.look);
+            if has_bands {
+                plot.band(&bounds(one), one.look);
+            }
+        }
+        for (number, one) in (0..).zip(series).filter(|_| !has_bands) {
+            let [x, _] = plot.ends();
+            let within = |at: f64| x[0].min(x[1]) <= at && at <= x[0].max(x[1]);
+            let last = bounds(one).into_iter().rfind(|(at, _)| within(*at));
+            last.iter().for_each(|(at, both)| plot.upright(*at, *both, one.look, number * APART));
         }
         for one in series {
             plot.curve(&means(one), one.look, 110);

@@ -3,7 +3,7 @@
 use plotters::style::RGBColor;
 
 use super::{
-    chart::Series,
+    chart::{Series, intervals},
     measures::PT,
     style::{self, Look},
 };
@@ -11,7 +11,9 @@ use crate::{analysis::Analysis, interval::Interval, runs::Cost};
 
 /// Names and looks of the strategies, in their order.
 pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
-    let named = analysis.strategies.iter().enumerate();
+    // Black is the control's, whether there is one or not.
+    let first = usize::from(analysis.control.is_none());
+    let named = (first..).zip(&analysis.strategies);
     named.map(|(number, strategy)| (strategy.shown.clone(), style::strategy(number))).collect()
 }
 
@@ -46,6 +48,7 @@ pub fn in_unit(mut series: Vec<Series>, by: f64) -> Vec<Series> {
         one.mean.iter_mut().for_each(|(x, _)| *x /= by);
         one.thin.iter_mut().flatten().for_each(|(x, _)| *x /= by);
         one.marks.iter_mut().for_each(|mark| mark.at.0 /= by);
+        one.growths.iter_mut().for_each(|x| *x /= by);
     }
     series
 }
@@ -79,14 +82,17 @@ pub fn header(names: &str) -> Vec<Vec<String>> {
     vec![names.split(' ').map(str::to_owned).collect()]
 }
 
-/// "mean over n = 3 seeds, bands are 95 % Student-t intervals".
-pub fn spread(analysis: &Analysis) -> String {
+/// "mean over n = 3 seeds, bands are 95 % Student-t intervals", for so many curves.
+pub fn spread(analysis: &Analysis, curves: usize) -> String {
     let seeds = analysis.strategies.iter().map(|strategy| strategy.seeds);
     let (least, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
     let n = if least == most { format!("n = {most}") } else { format!("n = {least} to {most}") };
     match most {
         0 | 1 => format!("{n} seed, so no spread is shown"),
-        _ => format!("mean over {n} seeds, bands are 95 % Student-t intervals over seeds"),
+        _ => format!(
+            "mean over {n} seeds, {} 95 % Student-t intervals over seeds",
+            intervals(curves)
+        ),
     }
 }
 

@@ -14,6 +14,9 @@ use super::{
 use crate::{analysis::Analysis, comparison::Comparison, interval::Interval, strategy::Role};
 
 const ROW: i32 = 18 * PT;
+/// The lowest saving that is drawn; what is below is cut.
+const LEAST: f64 = -1.5;
+const CUT: &str = " What goes on below the axis ends in an arrow.";
 
 /// The figure; none without a complete control.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
@@ -31,15 +34,16 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         "Training compute saved on the way to the final validation loss of the from-scratch \
          control under the same seed: \
          light marks are trials, dark ones the mean over n = {seeds} seeds with its 95 % \
-         Student-t interval, for growing strategies corrected (Holm) for their number.{} At the \
+         Student-t interval, corrected (Holm) for their number.{} At the \
          right, \
          how many trials reached that loss; one that did not counts with the most that it can \
          have saved, and the mean is then \
-         an upper bound, drawn pale.",
+         an upper bound, drawn pale.{}",
         match fixed(&rows) {
             Some(_) => format!(" The coarsely dashed line is {}.", analysis.fixed_words()),
             None => String::new(),
-        }
+        },
+        if rows.iter().any(|row| row.lowest() < LEAST) { CUT } else { "" }
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))
 }
@@ -53,11 +57,15 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// The lowest saving of a trial or end of the interval.
+    fn lowest(&self) -> f64 {
+        let trials = self.comparison.savings.iter().map(|saving| saving.compute);
+        let bounds = self.interval().and_then(|interval| interval.bounds).map(|both| both[0]);
+        trials.chain(bounds).fold(0.0, f64::min)
+    }
+
     fn interval(&self) -> Option<Interval> {
-        match self.role {
-            Role::Grown => self.comparison.compute_corrected(),
-            _ => self.comparison.compute,
-        }
+        self.comparison.compute_corrected()
     }
 }
 
@@ -93,7 +101,7 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
     let (low, high) =
         (all.iter().copied().fold(-2.0, f64::min), all.iter().copied().fold(2.0, f64::max));
     // One wild interval must not press everything else together; it is cut at the edge.
-    let x = Axis::linear(low.max(-150.0), high.min(110.0), column.labels() - 1);
+    let x = Axis::linear(low.max(100.0 * LEAST), high.min(110.0), column.labels() - 1);
     let plot =
         sheet.plot(left..sheet.size.0 - right, top..top + height, x, Axis::exact(0.0, 1.0, 2));
     let edges = [left, sheet.size.0 - right];
@@ -111,27 +119,37 @@ fn draw(rows: &[Row], column: Column) -> Sheet {
         VPos::Center,
     );
     for (number, row) in rows.iter().enumerate() {
-        draw_row(&sheet, row, top + number as i32 * ROW + ROW / 2, left, across);
+        let middle = top + number as i32 * ROW + ROW / 2;
+        draw_row(&sheet, row, [left, middle], across, plot.ends()[0][0]);
     }
     plot.horizontal_axis("Compute saved (%)");
     sheet
 }
 
-fn draw_row(sheet: &Sheet, row: &Row, y: i32, left: i32, across: impl Fn(f64) -> i32) {
+/// A row whose plot begins at so far left; `least` is the lowest saving on the axis, in per cent.
+fn draw_row(
+    sheet: &Sheet,
+    row: &Row,
+    [left, y]: [i32; 2],
+    across: impl Fn(f64) -> i32,
+    least: f64,
+) {
     sheet.text((left - 6 * PT, y), &font::label(&row.name), TICK, INK, HPos::Right, VPos::Center);
     for saving in row.comparison.savings.iter().map(|saving| saving.compute) {
-        sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35);
+        match 100.0 * saving < least {
+            true => sheet.arrow((left, y - 4 * PT), (-1, 0), row.look.color),
+            false => sheet.marker((across(saving), y - 4 * PT), row.look, 170, 0.35),
+        }
     }
     if let Some(interval) = row.interval() {
         let pale = row.comparison.is_censored();
         if let Some([low, high]) = interval.bounds {
             let dash = if pale { "150 150" } else { "" };
-            sheet.line(
-                [(across(low), y + 2 * PT), (across(high), y + 2 * PT)],
-                row.look.color,
-                110,
-                dash,
-            );
+            let ends = [(across(low), y + 2 * PT), (across(high), y + 2 * PT)];
+            sheet.line(ends, row.look.color, 110, dash);
+            if 100.0 * low < least {
+                sheet.arrow(ends[0], (-1, 0), row.look.color);
+            }
         }
         sheet.marker(
             (across(interval.mean), y + 2 * PT),

@@ -14,19 +14,28 @@ use super::{
 use crate::{analysis::Analysis, contrast::Contrast, tested::Tested};
 
 const ROW: i32 = 24 * PT;
+/// Contrasts whose panels stand below each other in a single column.
+const FEW: usize = 6;
 /// Widest name of an arm.
 const NAME: i32 = 96 * PT;
 
 /// One quantity of all contrasts.
 struct Panel {
     title: &'static str,
+    /// The title where there is little room.
+    short: &'static str,
     of: fn(&Contrast) -> Option<&Tested>,
     by: f64,
 }
 
 const PANELS: [Panel; 2] = [
-    Panel { title: "Final loss (nats)", of: |c| c.loss.as_ref(), by: 1.0 },
-    Panel { title: "Compute saved (points)", of: |c| c.saving.as_ref(), by: 100.0 },
+    Panel { title: "Final loss (nats)", short: "Loss (nats)", of: |c| c.loss.as_ref(), by: 1.0 },
+    Panel {
+        title: "Compute saved (points)",
+        short: "Saved (points)",
+        of: |c| c.saving.as_ref(),
+        by: 100.0,
+    },
 ];
 
 /// The figure; none where no contrast was asked for.
@@ -38,8 +47,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     }
     let caption = "Differences between arms, the upper name minus the lower one, each at the best \
                    of its learning rates, paired by seed: marks are means over seeds, bars 95 % \
-                   Student-t intervals, corrected (Holm) for all contrasts of a panel; light marks \
-                   are seeds. Left of 0, the first ends at a lower loss; right of 0, it saves more \
+                   Student-t intervals, corrected (Holm) for all comparisons of their kind; \
+                   light marks are seeds. Left of 0, the first ends at a lower loss; right of 0, it saves more \
                    compute.";
     Some(Figure::new("contrasts", caption.into(), numbers(analysis), |column| {
         draw(analysis, &panels, column)
@@ -47,10 +56,13 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 }
 
 fn draw(analysis: &Analysis, panels: &[&Panel], column: Column) -> Sheet {
-    let name = |name: &str| font::label_in(analysis.shown(name), NAME);
+    // Below each other, many rows are higher than a page.
+    let is_beside = column == Column::Double || analysis.contrasts.len() > FEW;
+    let is_narrow = is_beside && column == Column::Single;
+    let widest = if is_narrow { NAME * 3 / 4 } else { NAME };
+    let name = |name: &str| font::label_in(analysis.shown(name), widest);
     let all = || analysis.contrasts.iter().flat_map(|c| [&c.a, &c.b]);
     let left = all().map(|arm| font::width(&name(arm), TICK)).max().unwrap_or(0) + 18 * PT;
-    let is_beside = column == Column::Double;
     let height = analysis.contrasts.len() as i32 * ROW;
     let block = height + 40 * PT;
     let blocks = if is_beside { 1 } else { panels.len() as i32 };
@@ -61,10 +73,10 @@ fn draw(analysis: &Analysis, panels: &[&Panel], column: Column) -> Sheet {
         let (across, down) = if is_beside { (number, 0) } else { (0, number) };
         let (x, y) = (left + across * width, 6 * PT + down * block);
         let from = x + if across > 0 { 14 * PT } else { 0 };
-        let axis = scale(analysis, panel, if is_beside { 6 } else { 4 });
+        let axis = scale(analysis, panel, if column == Column::Double { 6 } else { 4 });
         let plot = sheet.plot(from..x + width, y..y + height, axis, Axis::exact(0.0, 1.0, 2));
         marks(&plot, &sheet, analysis, panel, y);
-        plot.horizontal_axis(panel.title);
+        plot.horizontal_axis(if is_narrow { panel.short } else { panel.title });
         for (row, contrast) in (0..).zip(&analysis.contrasts).filter(|_| across == 0) {
             let middle = y + row * ROW + ROW / 2;
             let lines = [name(&contrast.a), format!("− {}", name(&contrast.b))];

@@ -35,24 +35,26 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         series.push(one);
     }
     let [_, largest] = extent(series.iter().flat_map(|one| one.mean.iter().map(|(x, _)| *x)))?;
-    let caption = format!(
-        "Validation loss minus that of the from-scratch control after the same compute, under the \
-         same seed: below 0, growing is ahead. {}.{} Marks compare the ends: the target size with \
-         the same compute, its schedule annealed to that budget. (On the way there, the control \
-         has not annealed yet where the growing model has. The vertical axis has the range of the \
-         last half; what is beyond it is cut.)",
-        spread(analysis).replacen("mean", "Mean", 1),
-        panels(series.len())
-    );
+    let curves = series.len();
     let unit = cost_unit(Cost::TrainFlops, largest);
     let chart = chart(in_unit(series, divisor(Cost::TrainFlops, unit)), unit.1)?;
+    let caption = format!(
+        "Validation loss minus that of the from-scratch control after the same compute, under the \
+         same seed: below 0, growing is ahead. {}.{} Marks compare the ends: with the target size \
+         whose learning rate has come down by the end of the same compute. (On the way there, the \
+         control's learning rate is still high where that of the growing model is low. The \
+         vertical axis has the range of the last half.){}",
+        spread(analysis, curves).replacen("mean", "Mean", 1),
+        panels(curves),
+        chart.cut()
+    );
     Some(Figure::new("iso_flop_gap", caption, rows, |column| chart.draw(column)))
 }
 
-/// The gap to the control whose schedule was annealed to the same compute: FLOPs, and nats.
+/// The gap to the control whose schedule ends at the same compute: FLOPs, and nats.
 fn annealed(strategy: &Strategy) -> Option<(f64, Interval)> {
     let gap = strategy.comparison.as_ref()?.same_flops.as_ref()?;
-    Some((strategy.train_flops?.mean, gap.difference.value))
+    Some((strategy.train_flops?.mean, gap.difference.corrected))
 }
 
 fn marked(series: &Series, against: &str) -> Vec<Vec<String>> {
@@ -71,6 +73,7 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
     Some(Chart {
         series,
         views: vec![view],
+        panel: None,
         x_name: x_name.to_owned(),
         y_name: "Loss gap (nats)".into(),
         x_ticks: vec![],

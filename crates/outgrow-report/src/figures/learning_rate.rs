@@ -2,8 +2,9 @@
 
 use super::{
     chart::{Chart, Mark, Scale, Series, View, panels},
-    common::{cells, extent, header, looks, spread},
+    common::{cells, extent, header, in_unit, looks, spread},
     figure::Figure,
+    font::RAISED,
     style::Look,
 };
 use crate::{
@@ -20,10 +21,13 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     }
     let edge: Vec<&Strategy> =
         analysis.strategies.iter().filter(|strategy| strategy.is_at_the_edge).collect();
+    let curves = series.len();
+    let rows = numbers(analysis);
+    let chart = chart(series)?;
     let caption = format!(
         "Final validation loss against the peak learning rate: {}. Large marks are the rates that \
-         the arms are judged by.{}{}{}",
-        spread(analysis),
+         the arms are judged by.{}{}{}{}",
+        spread(analysis, curves),
         match edge.len() {
             0 => String::new(),
             n => format!(
@@ -38,10 +42,9 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         } else {
             ""
         },
-        panels(series.len())
+        panels(curves),
+        chart.cut()
     );
-    let rows = numbers(analysis);
-    let chart = chart(series)?;
     Some(Figure::new("loss_vs_learning_rate", caption, rows, |column| chart.draw(column)))
 }
 
@@ -62,9 +65,10 @@ fn line(strategy: &Strategy, look: Look) -> Series {
 }
 
 fn chart(series: Vec<Series>) -> Option<Chart> {
+    let (series, x_name) = in_powers(series);
     let points = || series.iter().flat_map(|one| one.mean.iter());
     let [x0, x1] = extent(points().map(|(x, _)| *x).filter(|rate| *rate > 0.0))?;
-    let [y0, y1] = extent(points().map(|(_, y)| y.mean))?;
+    let [y0, y1] = with_bounds(&series)?;
     let mut rates: Vec<f64> = points().map(|(x, _)| *x).filter(|rate| *rate > 0.0).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
@@ -72,12 +76,33 @@ fn chart(series: Vec<Series>) -> Option<Chart> {
     Some(Chart {
         series,
         views: vec![view],
-        x_name: "Peak learning rate".into(),
+        panel: None,
+        x_name,
         y_name: "Final loss (nats/token)".into(),
         x_ticks: rates,
         across: None,
         up: None,
     })
+}
+
+/// Rates in units of a power of ten, which their numbers are short in, and the name of the axis.
+fn in_powers(series: Vec<Series>) -> (Vec<Series>, String) {
+    let rates = series.iter().flat_map(|one| one.mean.iter().map(|(rate, _)| *rate));
+    let power = rates.fold(0.0, f64::max).log10().floor();
+    if !power.is_finite() || power >= -1.0 {
+        return (series, "Peak learning rate".into());
+    }
+    let name = format!("Peak learning rate (10{}\u{2212}{}{})", RAISED[0], -power, RAISED[1]);
+    (in_unit(series, 10f64.powf(power)), name)
+}
+
+/// The range of the means, and of the intervals as far as they leave the means their room.
+fn with_bounds(series: &[Series]) -> Option<[f64; 2]> {
+    let values = || series.iter().flat_map(|one| one.mean.iter().map(|(_, value)| value));
+    let [low, high] = extent(values().map(|value| value.mean))?;
+    let room = 0.75 * (high - low).max(1e-3);
+    let ends = values().filter_map(|value| value.bounds).flatten();
+    extent(ends.map(|end| end.clamp(low - room, high + room)).chain([low, high]))
 }
 
 fn numbers(analysis: &Analysis) -> Vec<Vec<String>> {

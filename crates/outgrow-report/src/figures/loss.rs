@@ -14,12 +14,20 @@ const END: f64 = 0.6;
 /// Share of the longest arm's cost before which the end does not begin.
 const LEAST: f64 = 0.2;
 
+/// Room for intervals below the means, as a share of theirs.
+const ENDS: f64 = 0.4;
+/// Share of the longest arm's cost after which the steep beginning is over.
+const BEGUN: f64 = 0.1;
+
 /// The figure; none where no trial has two evaluations.
 pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
     let arms = || analysis.strategies.iter();
     let mut series: Vec<Series> = arms()
         .zip(looks(analysis))
-        .map(|(strategy, (_, look))| Series::new(strategy, look, strategy.mean_curve(cost)))
+        .map(|(strategy, (_, look))| Series {
+            growths: strategy.growth_costs(cost),
+            ..Series::new(strategy, look, strategy.mean_curve(cost))
+        })
         .collect();
     let beyond: Vec<Vec<Beyond>> = arms().map(|strategy| strategy.beyond(cost)).collect();
     let rows = numbers(&series, &beyond);
@@ -28,22 +36,24 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
         one.thin = beyond.iter().map(|trial| trial.curve.clone()).collect();
     }
     let unit = cost_unit(cost, costs(&series)?[1]);
-    let series = in_unit(series, divisor(cost, unit));
+    let curves = series.len();
+    let chart = chart(in_unit(series, divisor(cost, unit)), unit.1)?;
     let (name, what) = names(cost);
     let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);
     let plans = if plans { ", the plans of a strategy averaged within each seed" } else { "" };
     let caption = format!(
-        "Validation loss against {what}: {}{plans}. {}{}{}",
-        spread(analysis),
-        if super::chart::is_split(series.len()) {
-            "The end of training is shown."
+        "Validation loss against {what}: {}{plans}. {}{}{}{}",
+        spread(analysis, curves),
+        if super::chart::is_split(curves) {
+            "The vertical axis is logarithmic and begins where a tenth of the training is over; a \
+             dotted line is a growth."
         } else {
             "The second view is the end of training, on linear axes."
         },
-        panels(series.len()),
-        ends(&beyond, is_thin)
+        panels(curves),
+        ends(&beyond, is_thin),
+        chart.cut()
     );
-    let chart = chart(series, unit.1)?;
     Some(Figure::new(name, caption, rows, |column| chart.draw(column)))
 }
 
@@ -93,15 +103,26 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
     let late: Vec<f64> = series.iter().flat_map(late).collect();
     let [low, high] = extent(late.into_iter()).unwrap_or([lowest, highest]);
     let (low, high) = (low.max(lowest), high.min(highest));
+    // The intervals at the ends are in sight, too, if the means keep most of the room.
+    let ends = series.iter().filter_map(|one| one.mean.last()?.1.bounds).map(|both| both[0]);
+    let low = ends.fold(low, f64::min).max(low - ENDS * (high - low));
     let whole = View { x: Scale::Log(x0, x1), y: Scale::Log(lowest, highest) };
     // From where the end of every arm is in sight, if that is not nearly the whole.
     let ends = series.iter().filter_map(|one| one.mean.last().map(|point| point.0));
     let first_end = extent(ends).map_or(x1, |[first, _]| first);
     let from = (END * first_end).max(LEAST * x1);
+    // Panels have the whole of it, but for the steep beginning.
+    let begun = |one: &Series| {
+        let late = one.mean.iter().filter(|(x, _)| *x >= BEGUN * x1);
+        late.map(|(_, y)| y.mean).collect::<Vec<_>>()
+    };
+    let begun = extent(series.iter().flat_map(begun)).map_or(highest, |[_, most]| most);
+    let panel = View { x: Scale::Exact(x0.min(0.0), x1), y: Scale::Log(lowest, begun) };
     let end = View { x: Scale::Linear(from, x1), y: Scale::Linear(low, high) };
     Some(Chart {
         series,
         views: vec![whole, end],
+        panel: Some(panel),
         x_name: x_name.to_owned(),
         y_name: "Validation loss (nats/token)".into(),
         x_ticks: vec![],

@@ -1,6 +1,12 @@
 //! SVG to PDF and PNG.
 
-use krilla::{Document, SerializeSettings, geom::Size, metadata::Metadata, page::PageSettings};
+use krilla::{
+    Document, SerializeSettings,
+    configure::{ConfigurationBuilder, PdfVersion},
+    geom::Size,
+    metadata::Metadata,
+    page::PageSettings,
+};
 use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::tiny_skia::{Pixmap, Transform};
 use usvg::{Options, Tree};
@@ -33,7 +39,11 @@ pub fn files(figure: &Figure) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
 
 fn pdf(tree: &Tree, figure: &Figure) -> Result<Vec<u8>, String> {
     let (width, height) = (tree.size().width() * PT_PER_PX, tree.size().height() * PT_PER_PX);
-    let mut document = Document::new_with(SerializeSettings::default());
+    // pdfTeX warns of every later version.
+    let configuration = ConfigurationBuilder::new().with_version(PdfVersion::Pdf15).finish();
+    let configuration = configuration.map_err(|error| format!("{error:?}"))?;
+    let settings = SerializeSettings { configuration, ..SerializeSettings::default() };
+    let mut document = Document::new_with(settings);
     let page = PageSettings::from_wh(width, height).ok_or("an empty page")?;
     let mut page = document.start_page_with(page);
     let mut surface = page.surface();

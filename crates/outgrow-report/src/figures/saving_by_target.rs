@@ -32,14 +32,17 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     if series.iter().all(|one| one.mean.len() < 2) || last >= first {
         return None;
     }
-    let caption = format!(
-        "Training compute to reach a validation loss, as a share of what the from-scratch control \
+    let caption = |chart: &Chart| {
+        format!(
+            "Training compute to reach a validation loss, as a share of what the from-scratch control \
          needs for it under the same seed: below 1, growing is cheaper. {}; a line ends at the \
          last loss that every trial reached. Training goes to the right, to lower losses, up to \
-         the control's final loss L*. Early on, every smaller model is cheap.{}",
-        spread(analysis).replacen("mean", "Geometric mean", 1),
-        panels(series.len())
-    );
+         the control's final loss L*. Early on, every smaller model is cheap.{}{}",
+            spread(analysis, chart.series.len()).replacen("mean", "Geometric mean", 1),
+            panels(chart.series.len()),
+            chart.cut()
+        )
+    };
     let rows = [header("strategy target_loss ratio low high n"), mean_rows(&series)].concat();
     let means = series.iter().flat_map(|one| one.mean.iter().map(|(_, ratio)| ratio.mean));
     let [low, high] = extent(means.chain([0.9, 1.1]))?;
@@ -47,13 +50,14 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let chart = Chart {
         series,
         views: vec![view],
+        panel: None,
         x_name: "Target validation loss (nats) → L*".into(),
         y_name: "Compute / from scratch".into(),
         x_ticks: vec![],
         across: Some(1.0),
         up: None,
     };
-    Some(Figure::new("compute_to_target", caption, rows, |column| chart.draw(column)))
+    Some(Figure::new("compute_to_target", caption(&chart), rows, |column| chart.draw(column)))
 }
 
 /// The control's first and last loss.

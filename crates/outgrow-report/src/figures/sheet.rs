@@ -103,7 +103,7 @@ impl Sheet {
             Marker::Diamond => shape(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
             Marker::Up => shape(&[(0.0, -1.2), (1.15, 0.9), (-1.15, 0.9)]),
             Marker::Down => shape(&[(0.0, 1.2), (1.15, -0.9), (-1.15, -0.9)]),
-            Marker::Bar => shape(&[(-0.4, -1.3), (0.4, -1.3), (0.4, 1.3), (-0.4, 1.3)]),
+            Marker::Left => shape(&[(-1.2, 0.0), (0.9, -1.15), (0.9, 1.15)]),
             Marker::Cross => {
                 let (i, o) = (0.38, 1.2);
                 shape(&[
@@ -122,6 +122,18 @@ impl Sheet {
                 ]);
             }
         }
+    }
+
+    /// Draws a point of an arrow at an edge: what it is of goes on in this direction.
+    pub fn arrow(&self, (x, y): At, (dx, dy): At, color: RGBColor) {
+        let (length, half) = (4 * PT, 2 * PT);
+        let back = (x - dx * length, y - dy * length);
+        let corners = [
+            (x, y),
+            (back.0 + dy * half, back.1 + dx * half),
+            (back.0 - dy * half, back.1 - dx * half),
+        ];
+        self.fill(corners, color, 1.0);
     }
 
     /// Writes a legend in rows from the top left, never over data; gives the height that it took.
@@ -186,7 +198,7 @@ impl Plot<'_> {
     /// Draws the horizontal axis with ticks and a name.
     pub fn horizontal_axis(&self, name: &str) {
         let Range { start, end } = self.horizontal;
-        self.horizontal_numbers(true);
+        self.horizontal_numbers(self.sheet.size.0);
         let at = ((start + end) / 2, self.vertical.end + 16 * PT);
         self.sheet.text(at, name, LABEL, INK, HPos::Center, VPos::Top);
     }
@@ -200,25 +212,58 @@ impl Plot<'_> {
         self.sheet.upwards((left, (start + end) / 2), name);
     }
 
-    /// Draws both axes without names, and with numbers only where told.
-    pub fn frame(&self, has_vertical: bool, has_horizontal: bool) {
+    /// Draws both axes without names, and with numbers only where told: those of the horizontal axis
+    /// reach no further than so much beyond its ends.
+    pub fn frame(&self, has_vertical: bool, has_horizontal: Option<i32>) {
         self.vertical_numbers(has_vertical);
-        self.horizontal_numbers(has_horizontal);
+        match has_horizontal {
+            Some(beyond) => self.horizontal_numbers(beyond),
+            None => self.horizontal_ticks(),
+        }
     }
 
-    fn horizontal_numbers(&self, has_numbers: bool) {
+    fn horizontal_numbers(&self, beyond: i32) {
+        self.horizontal_ticks();
+        for (x, label) in self.fitting(beyond) {
+            let at = (x, self.vertical.end + 5 * PT);
+            self.sheet.text(at, label, TICK, INK, HPos::Center, VPos::Top);
+        }
+    }
+
+    /// The numbers that fit beside each other, every second or third of them where not all do, and
+    /// where their middles are: those at the ends move inwards.
+    fn fitting(&self, beyond: i32) -> Vec<(i32, &str)> {
+        let Range { start, end } = self.horizontal;
+        let room = [(start - beyond).max(PT), (end + beyond).min(self.sheet.size.0 - PT)];
+        let middle = |(value, label): &'_ (f64, String)| {
+            let half = font::width(label, TICK) / 2;
+            self.across(*value).min(room[1] - half).max(room[0] + half)
+        };
+        let mut placed: Vec<(i32, &str)> =
+            self.x.ticks.iter().map(|tick| (middle(tick), tick.1.as_str())).collect();
+        placed.sort_by_key(|(x, _)| *x);
+        let ends = |(x, label): &(i32, &str), side: i32| x + side * font::width(label, TICK) / 2;
+        let shown = |every: usize| placed.iter().step_by(every).copied().collect::<Vec<_>>();
+        let fits = |every: &usize| {
+            shown(*every).windows(2).all(|two| ends(&two[0], 1) + 3 * PT <= ends(&two[1], -1))
+        };
+        shown((1..=placed.len()).find(fits).unwrap_or(1))
+    }
+
+    fn across(&self, value: f64) -> i32 {
+        self.at(value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0
+    }
+
+    fn horizontal_ticks(&self) {
         let (Range { start, end }, bottom) = (self.horizontal.clone(), self.vertical.end);
         self.sheet.line([(start, bottom), (end, bottom)], INK, 60, "");
-        let across = |value: f64| self.at(value, self.y.ticks.first().map_or(1.0, |tick| tick.0)).0;
         for value in &self.x.minor {
-            let x = across(*value);
+            let x = self.across(*value);
             self.sheet.line([(x, bottom), (x, bottom + 2 * PT)], INK, 40, "");
         }
-        for (value, label) in &self.x.ticks {
-            let x = across(*value);
+        for (value, _) in &self.x.ticks {
+            let x = self.across(*value);
             self.sheet.line([(x, bottom), (x, bottom + 3 * PT)], INK, 60, "");
-            let label = if has_numbers { label } else { "" };
-            self.sheet.text((x, bottom + 5 * PT), label, TICK, INK, HPos::Center, VPos::Top);
         }
     }
 
@@ -310,6 +355,34 @@ impl Plot<'_> {
             let low = seen.iter().map(|(x, [low, _])| self.at(*x, clamp(*low)));
             let high = seen.iter().rev().map(|(x, [_, high])| self.at(*x, clamp(*high)));
             self.sheet.fill(low.chain(high), look.color, 0.18);
+        }
+        // Where it goes on beyond the frame, the frame is dotted.
+        for two in seen.windows(2) {
+            let is_over = |side: usize, edge: f64| match side {
+                0 => two.iter().all(|(_, bounds)| bounds[0] < edge),
+                _ => two.iter().all(|(_, bounds)| bounds[1] > edge),
+            };
+            for (side, edge) in [self.lowest(), self.highest()].into_iter().enumerate() {
+                if is_over(side, edge) {
+                    let ends = [two[0], two[1]].map(|(x, _)| self.at(*x, edge));
+                    self.sheet.line(ends, look.color, 110, "100 140");
+                }
+            }
+        }
+    }
+
+    /// Draws an upright interval so far to the left of its place, with the point of an arrow where
+    /// it goes on beyond the frame.
+    pub fn upright(&self, x: f64, [low, high]: [f64; 2], look: Look, left: i32) {
+        let clamp = |y: f64| y.clamp(self.lowest(), self.highest());
+        let ends = [low, high].map(|y| self.at(x, clamp(y))).map(|(x, y)| (x - left, y));
+        self.sheet.line(ends, look.color, 70, "");
+        for (end, (value, direction)) in ends.into_iter().zip([(low, 1), (high, -1)]) {
+            if clamp(value) != value {
+                self.sheet.arrow(end, (0, direction), look.color);
+            } else {
+                self.sheet.line([(end.0 - PT, end.1), (end.0 + PT, end.1)], look.color, 70, "");
+            }
         }
     }
 

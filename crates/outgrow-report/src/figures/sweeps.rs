@@ -37,7 +37,7 @@ pub fn of_sweeps(pair: &Pair) -> Vec<Figure> {
     if !both.is_empty() {
         let kind = match pair.is_paired() {
             true => "paired by seed, intervals corrected (Holm) for the number of arms",
-            false => "not paired, with Welch's intervals",
+            false => "not paired, Welch's intervals corrected (Holm) for the number of arms",
         };
         let caption = format!(
             "Final validation loss in B minus that in A, {kind}. Left of 0, B ends at a lower loss."
@@ -138,6 +138,7 @@ fn numbers(arms: &[&PairArm]) -> Vec<Vec<String>> {
         let all = [("a", loss(arm, 0)), ("b", loss(arm, 1)), ("b_minus_a", arm.difference())];
         for (quantity, value) in all {
             let Some(value) = value else { continue };
+            let n = if quantity == "b_minus_a" { arm.n() } else { None };
             let bound = |i: usize| value.bounds.map_or_else(String::new, |b| b[i].to_string());
             rows.push(cells([
                 arm.strategy.clone(),
@@ -145,7 +146,7 @@ fn numbers(arms: &[&PairArm]) -> Vec<Vec<String>> {
                 value.mean.to_string(),
                 bound(0),
                 bound(1),
-                value.n.to_string(),
+                n.unwrap_or_else(|| value.n.to_string()),
             ]));
         }
     }

@@ -43,8 +43,8 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     };
     let caption = format!(
         "When each plan grew, and along which axis{some}. A mark is an axis that grew there; small \
-         numbers beside the mark of new layers are their places (from 0, each in the layers that \
-         were there by then), per cents above are the share of the trial's compute that was spent \
+         numbers beside the mark of new layers are their places in the grown model (from 0, next \
+         to the input), per cents above are the share of the trial's compute that was spent \
          by then, where there is room for them; the grey steps are the number of parameters, as a \
          share of the largest."
     );

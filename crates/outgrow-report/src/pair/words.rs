@@ -7,7 +7,7 @@ use outgrow_core::sweep::Difference;
 use super::{Pair, PairArm};
 use crate::{
     escape::visible,
-    numbers::{dash, plus_minus, signed_loss},
+    numbers::{bounds, dash, plus_minus, signed_loss},
 };
 
 impl Pair {
@@ -20,7 +20,7 @@ impl Pair {
             ),
             (true, false) => Some(
                 "The two have no seed in common, so differences are not paired (Welch's \
-                 interval): the same `seed` in both files makes them sharper.",
+                 test): the same `seed` in both files makes them sharper.",
             ),
             (true, true) => None,
         }
@@ -86,27 +86,21 @@ fn row(arm: &PairArm) -> Vec<String> {
         loss.map_or_else(dash, |loss| plus_minus(&loss, 3))
     };
     let difference = arm.difference();
-    let bounds = difference.and_then(|difference| difference.bounds);
     vec![
         arm.shown.clone(),
         loss(0),
         loss(1),
-        difference.map_or_else(dash, |difference| signed_loss(difference.mean)),
-        bounds.map_or_else(dash, |[low, high]| {
-            format!("[{}, {}]", signed_loss(low), signed_loss(high))
-        }),
-        difference.map_or_else(dash, |difference| difference.n.to_string()),
+        difference.map_or_else(dash, |difference| signed_loss(difference.mean, 3)),
+        difference.map_or_else(dash, |difference| bounds(&difference, signed_loss, 3)),
+        arm.n().unwrap_or_else(dash),
         verdict(arm).into(),
     ]
 }
 
 fn verdict(arm: &PairArm) -> &'static str {
-    let Some(difference) = arm.difference() else { return "in one only" };
-    let is_clear = arm
-        .paired
-        .as_ref()
-        .map_or_else(|| difference.excludes_zero(), crate::tested::Tested::is_significant);
-    match (is_clear, difference.mean > 0.0) {
+    let Some(tested) = arm.tested() else { return "in one only" };
+    let difference = tested.corrected;
+    match (tested.is_significant(), difference.mean > 0.0) {
         _ if difference.mean == 0.0 && difference.bounds == Some([0.0, 0.0]) => "equal",
         (false, _) => "no clear difference",
         (true, true) => "B ends higher",

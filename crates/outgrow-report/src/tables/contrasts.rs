@@ -1,6 +1,6 @@
 //! Arms against each other.
 
-use super::{CORRECTED, name, number};
+use super::{CORRECTED, name, number, points};
 use crate::{
     analysis::Analysis,
     numbers::p_text,
@@ -24,14 +24,13 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
     };
     let row = |contrast: &crate::contrast::Contrast| {
         let (loss, saving) = (contrast.loss.as_ref(), contrast.saving.as_ref());
-        let points = saving.map(|tested| tested.corrected.map(|v| 100.0 * v));
         vec![
             name(analysis, &contrast.a),
             name(analysis, &contrast.b),
             loss.map_or(Cell::Missing, |tested| tested.value.n.to_string().into()),
             number(loss.map(|tested| tested.corrected), 3),
             p(loss),
-            number(points, 1),
+            number(points(saving), 1),
             p(saving),
         ]
     };
@@ -39,8 +38,7 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
     let caption = format!(
         "Differences between arms, each at the best of its learning rates, paired by seed: final \
          loss in nats per token (below 0, the first ends lower), and compute saved in points \
-         (above 0, the first saves more). {CORRECTED}, for the {} contrasts of each column.",
-        rows.len()
+         (above 0, the first saves more). {CORRECTED}."
     );
     (!rows.is_empty()).then_some(Table { name: "contrasts", caption, columns, rows })
 }

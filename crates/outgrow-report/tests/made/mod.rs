@@ -48,9 +48,10 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
                 tokens: 4000,
                 learning_rate: 1e-3,
                 setting: String::new(),
+                budget: None,
                 plan_id: (*name).to_owned(),
                 policy: policy(OptimizerAtGrowth::KeepEntryAge),
-                phases: vec![Phase { tokens: 0, non_embedding: 100 }],
+                phases: vec![Phase { tokens: 0, non_embedding: 100, parameters: 120 }],
             });
             if kind != "from_scratch" {
                 growths.push(GrowthRow {

@@ -148,6 +148,19 @@ impl Finding {
 }
 
 impl Finding {
+    /// Whether files may belong to the database of which it can't say so any more: its sweeps,
+    /// trials, checkpoints or states that others begin from are not all known.
+    pub fn hides_files(&self) -> bool {
+        let tells = |table: &str| ["sweep", "trial", "checkpoint", "snapshot"].contains(&table);
+        match self {
+            Finding::Unreadable { table, .. } => tells(table),
+            Finding::Schema { what, name, missing } => *missing && what == "table" && tells(name),
+            Finding::SweepText { .. } | Finding::Lost { .. } => true,
+            Finding::Dangling { of, .. } => matches!(*of, "a sweep" | "a trial"),
+            _ => false,
+        }
+    }
+
     /// The trial that it is about, if it is about one.
     fn trial(&self) -> Option<&Which> {
         match self {

@@ -202,9 +202,8 @@ impl Walk<'_> {
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         let mut wrong = 0;
-        let place =
-            "SELECT trial, strategy, kind, plan, replicate, learning_rate, setting FROM member
-                     WHERE sweep_id = $1 AND position = $2";
+        let place = "SELECT trial, strategy, kind, plan, replicate, learning_rate, setting, budget
+                     FROM member WHERE sweep_id = $1 AND position = $2";
         for (position, (member, number)) in order.iter().zip(numbers).enumerate() {
             let row = self.tx.row(place, args![id, position]).await?;
             wrong += u64::from(!row.is_some_and(|row| is_place_of(&row, member, *number)));
@@ -285,4 +284,5 @@ fn is_place_of(row: &Row, member: &Member, number: Option<i64>) -> bool {
         && (count(3), count(4)) == (Some(member.plan), Some(member.replicate))
         && row.get::<f64>(5).ok() == Some(member.trial.settings.training.learning_rate)
         && text(6).as_ref() == Some(&member.setting)
+        && row.get::<Option<f64>>(7).ok() == Some(member.budget)
 }

@@ -88,25 +88,38 @@ pub(super) struct Survey<'a> {
     listed: &'a Listed,
     keep: KeepFinal,
     pub(super) tasks: Vec<Task>,
+    /// Recorded checkpoints that lie in no folder of this workspace.
+    pub(super) elsewhere: Vec<PathBuf>,
 }
 
 impl<'a> Survey<'a> {
     pub(super) fn new(workspace: &'a Workspace, listed: &'a Listed, keep: KeepFinal) -> Self {
-        Self { workspace, listed, keep, tasks: vec![] }
+        Self { workspace, listed, keep, tasks: vec![], elsewhere: vec![] }
     }
 
-    /// Nothing of a running trial: what it writes is recorded a moment later.
+    /// Nothing of a running trial: what it writes is recorded a moment later. Nor of recorded
+    /// checkpoints that lie elsewhere: those of a copied database are the other's.
     pub(super) fn trial(&mut self, trial: &TrialFiles) {
+        let elsewhere = self.elsewhere(trial);
+        let are_here = elsewhere.is_empty();
+        self.elsewhere.extend(elsewhere);
         match trial.state {
             TrialState::Running => {}
-            _ if !trial.of_sweep => self.loose(trial),
+            _ if !trial.of_sweep && are_here => self.loose(trial),
+            _ if !trial.of_sweep => {}
             state => {
                 self.leftovers(trial, state);
-                if state == TrialState::Complete {
+                if state == TrialState::Complete && are_here {
                     self.complete(trial);
                 }
             }
         }
+    }
+
+    fn elsewhere(&self, trial: &TrialFiles) -> Vec<PathBuf> {
+        let folder = self.workspace.checkpoints(&trial.id);
+        let found = trial.checkpoints.iter().map(|kept| Workspace::moved(&folder, &kept.path));
+        found.filter(|path| path.parent() != Some(&folder) && path.exists()).collect()
     }
 
     fn loose(&mut self, trial: &TrialFiles) {

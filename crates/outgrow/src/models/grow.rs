@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use outgrow_core::{Growth, edit::Initializer};
+use outgrow_core::{
+    Growth,
+    edit::{Edit, Fill, Initializer},
+    growth::grow_all,
+};
 use outgrow_train::{
-    Device, GrowRequest, GrownCheckpoint, GrownModel, grow_verified,
+    Checkpoint, Device, GrowRequest, GrownCheckpoint, GrownModel, grow_verified,
     hub::{Dtype, is_hub},
 };
 
@@ -15,8 +19,8 @@ use crate::{devices::one_device, error::Error};
 pub struct GrowOptions {
     /// By what.
     pub growths: GrowthChoice,
-    /// How free entries are made.
-    pub initializer: Initializer,
+    /// How free entries are made; as in a fresh model, if it is not said.
+    pub initializer: Option<Initializer>,
     /// Seed of the draws for new entries.
     pub seed: u64,
     /// Where a checkpoint is computed; none is the first device there is. A folder of transformers
@@ -27,9 +31,22 @@ pub struct GrowOptions {
 }
 
 impl GrowOptions {
-    fn checked_initializer(&self) -> Result<&Initializer, Error> {
-        self.initializer.validate().map_err(Error::input("--scale"))?;
-        Ok(&self.initializer)
+    fn checked_initializer(&self) -> Result<Initializer, Error> {
+        let initializer = self.initializer.clone().unwrap_or(Initializer::Normal { scale: 1.0 });
+        initializer.validate().map_err(Error::input("--scale"))?;
+        Ok(initializer)
+    }
+
+    /// The growths of the model in `from`; says so if they leave nothing to the initializer that
+    /// was asked for.
+    fn growths(&self, from: &Path) -> Result<Vec<Growth>, Error> {
+        let growths = self.growths.read(from)?;
+        if self.initializer.is_some() && !leave_entries_free(from, &growths)? {
+            tracing::warn!(
+                "--init and --scale have no effect: this growth says itself what each new weight is"
+            );
+        }
+        Ok(growths)
     }
 }
 
@@ -39,6 +56,19 @@ pub struct Grown {
     pub growths: Vec<Growth>,
     /// What was written.
     pub model: GrownModel,
+}
+
+/// Whether any new entry is left to an initializer. What can't be grown is refused later.
+fn leave_entries_free(from: &Path, growths: &[Growth]) -> Result<bool, Error> {
+    let Ok(grown) = grow_all(&Checkpoint::read_architecture(from)?, growths, 0) else {
+        return Ok(true);
+    };
+    let is_free = |fill: &Fill| matches!(fill, Fill::Free | Fill::Masked);
+    Ok(grown.edits.iter().any(|edit| match edit {
+        Edit::Pad { fill, .. } => is_free(fill),
+        Edit::InsertLayer { params, .. } => params.iter().any(|(_, _, fill)| is_free(fill)),
+        _ => false,
+    }))
 }
 
 /// Grows the model in `from` and writes it to `to` as a folder of the same kind, unless the growths
@@ -57,8 +87,9 @@ pub fn grow(
     let wanted = if is_hub(from) { Some(Device::Cpu) } else { options.device };
     let device = one_device(wanted)?;
     let initializer = options.checked_initializer()?;
-    let growths = options.growths.read(from)?;
+    let growths = options.growths(from)?;
     let (seed, dtype) = (options.seed, options.dtype);
+    let initializer = &initializer;
     let request = GrowRequest { growths: &growths, initializer, seed, device, dtype };
     let model = grow_verified(from, to, &request, tell)?;
     model.notes.iter().for_each(|note| tracing::info!("{note}"));
@@ -76,9 +107,9 @@ pub fn try_growth(
 ) -> Result<(Vec<Growth>, GrownCheckpoint), Error> {
     let device = one_device(options.device)?;
     let initializer = options.checked_initializer()?;
-    let growths = options.growths.read(from)?;
-    let request =
-        GrowRequest { growths: &growths, initializer, seed: options.seed, device, dtype: None };
+    let growths = options.growths(from)?;
+    let (initializer, seed) = (&initializer, options.seed);
+    let request = GrowRequest { growths: &growths, initializer, seed, device, dtype: None };
     let grown = GrownCheckpoint::read(from, &request)?;
     Ok((growths, grown))
 }

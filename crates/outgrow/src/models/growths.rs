@@ -88,10 +88,32 @@ fn to_sizes(from: &Path, sizes: &Sizes, operator: Option<&str>) -> Result<Vec<Gr
     check_room(&target).map_err(|error| refused(&error))?;
     let Some(operator) = operator else {
         let transforms = reach(&architecture, sizes).map_err(|error| refused(&error))?;
+        if transforms.is_empty() && *sizes != Sizes::default() {
+            return Err(Error::Input(format!(
+                "nothing to grow: the model in {} has these sizes already ({})",
+                from.display(),
+                architecture.describe()
+            )));
+        }
         return Ok(transforms.into_iter().map(Growth::from).collect());
     };
-    let operator: Operator = serde_json::from_str(operator).map_err(Error::input("--operator"))?;
+    let operator = parsed(operator)?;
     Ok(vec![Application { operator, to }.into()])
+}
+
+/// An operator in JSON, or by its name alone.
+fn parsed(operator: &str) -> Result<Operator, Error> {
+    let is_name = operator.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let read = match is_name {
+        true => serde_json::from_value(serde_json::json!({ "kind": operator })),
+        false => serde_json::from_str(operator),
+    };
+    read.map_err(|error| {
+        Error::Input(format!(
+            "--operator {operator}: {error}; write its name, or JSON with what else it takes, such \
+             as {{\"kind\": \"stack\", \"order\": \"block\"}} (docs/operators.md)"
+        ))
+    })
 }
 
 /// Refuses sizes that no model has, before anything is laid out for them.

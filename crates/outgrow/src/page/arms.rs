@@ -7,7 +7,7 @@ use std::{
 };
 
 use outgrow_core::TrialState;
-use outgrow_report::{Analysis, CurveLook, Input, Interval, Strategy, curve_looks};
+use outgrow_report::{Analysis, CurveLook, Input, Interval, Strategy, curve_looks, own_budget};
 use outgrow_store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
@@ -74,7 +74,13 @@ fn described(input: &Input) -> Value {
     // A sweep without evaluations has no arms yet.
     let Ok(analysis) = Analysis::new(input) else { return json!({ "arms": [] }) };
     let arms = analysis.strategies.iter().zip(curve_looks(&analysis));
-    let arms: Vec<Value> = arms.map(|(strategy, look)| arm(strategy, &look)).collect();
+    let budget = own_budget(input);
+    let with_budget = |(strategy, look)| {
+        let mut arm = arm(strategy, &look);
+        arm["budget"] = json!(budget);
+        arm
+    };
+    let arms: Vec<Value> = arms.map(with_budget).collect();
     json!({ "control": analysis.control, "note": analysis.note(), "arms": arms })
 }
 

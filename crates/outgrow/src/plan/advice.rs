@@ -1,6 +1,9 @@
 //! A small change of a sweep file that would save compute.
 
-use outgrow_core::{Sweep, sweep::LearningRateSchedule};
+use outgrow_core::{
+    Sweep,
+    sweep::{LearningRateSchedule, in_order},
+};
 
 use super::{Cost, Plan, begun, saved};
 
@@ -24,7 +27,7 @@ impl Plan {
         *warmup = (*warmup * tokens).round().max(1.0);
         let warmup = *warmup;
         let other = Sweep::new(spec).ok()?.members(&self.text.digest).ok()?;
-        let less = (saved(&begun(&other)) - cost.saved_flops) / cost.train_flops;
+        let less = (saved(&begun(in_order(&other))) - cost.saved_flops) / cost.train_flops;
         (less >= LEAST).then(|| {
             format!(
                 "training.schedule.warmup = {warmup} (tokens, not a share of them) would let more \

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use outgrow_core::sweep::Member;
+use outgrow_core::sweep::{Member, budget_text};
 
 use super::Plan;
 use crate::phases::{Phase, phases};
@@ -17,7 +17,8 @@ impl Plan {
     pub fn describe_stages(&self, all: bool) -> String {
         let mut seen = BTreeSet::new();
         let is_first = |member: &&Member| {
-            let plan = (member.strategy.clone(), member.plan, member.setting.clone());
+            let budget = member.budget.map(f64::to_bits);
+            let plan = (member.strategy.clone(), member.plan, member.setting.clone(), budget);
             !member.trial.plan.stages().is_empty() && seen.insert(plan)
         };
         let plans: Vec<&Member> = self.members().iter().filter(is_first).collect();
@@ -39,9 +40,10 @@ impl Plan {
 
 /// A line for each growth of a plan, the first with its name.
 fn lines(member: &Member) -> String {
-    let Member { strategy, plan, setting, .. } = member;
+    let Member { strategy, plan, setting, budget, .. } = member;
+    let budget = budget.map_or_else(String::new, |budget| format!(" at {}", budget_text(budget)));
     let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
-    let name = format!("{strategy}/{plan}{setting}");
+    let name = format!("{strategy}/{plan}{budget}{setting}");
     let phases = phases(&member.trial);
     let (mut tokens, mut compute) = (0.0, 0.0);
     let mut text = String::new();

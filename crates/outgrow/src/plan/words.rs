@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use outgrow_core::{KeepFinal, model::n_parameters, sweep::Member};
+use outgrow_core::{KeepFinal, Sweep, model::n_parameters, sweep::Member};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -13,11 +13,13 @@ impl Plan {
     /// worker are given. The table `fits` the terminal if it is to; `all_stages` of many plans only
     /// if they are asked for.
     pub fn describe(&self, flops_per_second: Option<f64>, fits: bool, all_stages: bool) -> String {
+        let frontier = self.frontier().map(|frontier| frontier.describe(flops_per_second, fits));
         format!(
-            "{}\n{}\n\n{}\n\n{}\n{}",
+            "{}\n{}\n\n{}\n\n{}{}\n{}",
             self.sweep().resolved_with_words(),
             describe(self.text()),
-            strategies(&self.strategies(), fits),
+            strategies(&self.strategies(), self.text_tokens(), fits),
+            frontier.map_or_else(String::new, |frontier| format!("{frontier}\n\n")),
             self.describe_stages(all_stages),
             summary(self, flops_per_second)
         )
@@ -32,19 +34,33 @@ impl Plan {
     }
 }
 
-fn strategies(all: &[StrategyCost], fits: bool) -> String {
+fn strategies(all: &[StrategyCost], text_tokens: u64, fits: bool) -> String {
+    let passes = |tokens: u64| format!("{:.2}", tokens as f64 / text_tokens.max(1) as f64);
     let row = |cost: &StrategyCost| {
         vec![
             cost.strategy.clone(),
             cost.trials.to_string(),
             range(cost.stages.map(|stages| stages.to_string())),
+            match cost.parameters.map(|n| count(n as f64)) {
+                [from, to] if from == to => from,
+                [from, to] => format!("{from} → {to}"),
+            },
             range(cost.tokens.map(|tokens| count(tokens as f64))),
+            range(cost.tokens.map(passes)),
             flops(cost.train_flops),
         ]
     };
-    let header = ["strategy", "trials", "stages", "tokens each", "compute, all trials"];
+    let header = [
+        "strategy",
+        "trials",
+        "stages",
+        "parameters",
+        "tokens each",
+        "passes of the text",
+        "compute, all trials",
+    ];
     let rows: Vec<_> = all.iter().map(row).collect();
-    table(&header, &rows, &[1, 2, 3, 4], fits)
+    table(&header, &rows, &[1, 2, 3, 4, 5, 6], fits)
 }
 
 fn range([from, to]: [String; 2]) -> String {
@@ -56,6 +72,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         .map(|a| format!("{} ({})", count(n_parameters(a) as f64), a.describe()));
     let cost = plan.cost();
     let Cost {
+        trials,
         train_flops: all,
         sharing,
         saved_flops,
@@ -85,18 +102,36 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
             flops(speed),
             duration(evaluation_flops / speed)
         ),
-        None => "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures it, \
-                 --gflops tells it"
-            .into(),
+        None => {
+            "time unknown on this machine yet: `outgrow bench SWEEP.toml` measures its GFLOP/s, \
+                 `--gflops N` tells them to `outgrow plan`"
+                .into()
+        }
+    };
+    let again = match plan.members().len() - trials {
+        0 => String::new(),
+        n => format!(" ({n} plans were drawn twice and are trained once)"),
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{} trials, {} in all; {shared}\n{trained}{hours}; \
-         about {}B of memory per worker\n{disk}\n",
-        plan.members().len(),
+        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all; \
+         {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n{}{}",
         flops(all),
-        count(worker_bytes as f64)
+        count(worker_bytes as f64),
+        plan.passes().describe(plan.sweep().spec().frontier.is_some()),
+        alone(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
+}
+
+/// What a frontier of one seed lacks.
+fn alone(sweep: &Sweep) -> &'static str {
+    match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
+        true => {
+            "replicates = 1: intervals of the frontier leave out one seed at a time, so there will \
+             be none; 3 is the least, 5 for its exponents\n"
+        }
+        false => "",
+    }
 }
 
 fn branch_line(branch: &Branch, several_rates: bool) -> String {

@@ -75,7 +75,7 @@ async fn mend_whole(
     let store = workspace.store().await?;
     let mended = mend_all(workspace, &store, tell).await?;
     store.close().await;
-    Ok((mended, kept))
+    Ok((mended.after(vec![]), kept))
 }
 
 /// What can be read of a damaged file goes into a new one, which is mended and takes its workspace.
@@ -88,17 +88,19 @@ async fn mend_damaged(
     let aside = format!("{path}.repairing-{}", std::process::id());
     remove_database(&aside).map_err(Error::environment(format!("cannot remove {aside}")))?;
     let mut findings: Vec<Finding> = said.iter().map(|said| damaged(said)).collect();
-    findings.extend(salvage(&path, &aside, &mut |at: &str| tell(at)).await?);
+    let saved = salvage(&path, &aside, &mut |at: &str| tell(at)).await;
+    if saved.is_err() {
+        let _ = remove_database(&aside);
+    }
+    findings.extend(saved?);
     let store = Store::open(&aside).await?;
     if let Err(failure) = refuse_live(&store).await {
         store.close().await;
         let _ = remove_database(&aside);
         return Err(failure);
     }
-    let mut mended = mend_all(workspace, &store, tell).await?;
+    let mended = mend_all(workspace, &store, tell).await?.after(findings);
     store.close().await;
-    findings.append(&mut mended.report.findings);
-    mended.report.findings = findings;
     set_aside_spools(workspace, &mended)?;
     let kept = beside(&path, "damaged");
     exchange(&path, &aside, &kept).map_err(Error::environment(format!(

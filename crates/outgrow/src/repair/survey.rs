@@ -28,10 +28,25 @@ pub struct Survey {
     pub report: Report,
     /// Who is at work.
     pub live: Vec<String>,
-    /// Files that belong to nothing.
+    /// Files that belong to nothing; none where that can't be told.
     pub orphans: Vec<Orphan>,
+    /// Whether the database has lost some of what says which files belong to it.
+    pub is_forgetful: bool,
     /// Recorded folders that are whole, and their size.
     pub folders: (u64, u64),
+}
+
+impl Survey {
+    /// With what was found before. Where rows that name files are lost, no file is an orphan.
+    pub(super) fn after(mut self, mut findings: Vec<Finding>) -> Self {
+        findings.append(&mut self.report.findings);
+        self.report.findings = findings;
+        self.is_forgetful = self.report.findings.iter().any(Finding::hides_files);
+        if self.is_forgetful {
+            self.orphans.clear();
+        }
+        self
+    }
 }
 
 impl Workspace {
@@ -64,11 +79,9 @@ async fn survey(
             Store::open_read_only(&to).await?
         }
     };
-    let mut survey = look(workspace, &store, false, tell).await?;
-    findings.append(&mut survey.report.findings);
-    survey.report.findings = findings;
+    let survey = look(workspace, &store, false, tell).await?;
     store.close().await;
-    Ok(survey)
+    Ok(survey.after(findings))
 }
 
 /// A larger file takes more than a second.
@@ -112,7 +125,8 @@ pub(super) async fn look(
     let mut missing = store.missing_tables().await?;
     if !missing.is_empty() && !mends {
         let report = Report { findings: missing, ..Report::default() };
-        return Ok(Survey { database, report, live: vec![], orphans: vec![], folders: (0, 0) });
+        let (live, orphans, folders) = Default::default();
+        return Ok(Survey { database, report, live, orphans, is_forgetful: false, folders });
     }
     if !missing.is_empty() {
         store.make_tables().await?;
@@ -145,7 +159,7 @@ pub(super) async fn look(
     // Where a sweep is damaged, it is not known what belongs to it.
     let orphans = if report.findings.is_empty() { orphans? } else { orphans.unwrap_or_default() };
     let live = words(report.live.iter());
-    Ok(Survey { database, report, live, orphans, folders: (whole, bytes) })
+    Ok(Survey { database, report, live, orphans, is_forgetful: false, folders: (whole, bytes) })
 }
 
 /// Recorded folders, as they are found on disk.

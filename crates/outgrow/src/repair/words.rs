@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use super::{orphans::Orphan, survey::Survey};
 use crate::readable::{count, flops};
 
+const FORGETFUL: &str = "which files beside it belong to it, this database can't tell any more: \
+                         none is called an orphan";
+
 impl Survey {
     /// All of it, for programs.
     pub fn as_json(&self) -> Value {
-        let Self { database, report, live, orphans, folders } = self;
+        let Self { database, report, live, orphans, is_forgetful, folders } = self;
         let finding = |finding: &Finding| {
             let mut value = serde_json::to_value(finding).expect("plain data");
             value["text"] = finding.to_string().into();
@@ -22,7 +25,7 @@ impl Survey {
             "rows": report.rows, "unsealed_rows": report.unsealed,
             "checkpoints": folders.0, "checkpoint_bytes": folders.1,
             "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-            "again": report.again, "orphans": orphans, "unknown_sweeps": report.unknown,
+            "again": report.again, "orphans": orphans, "orphans_known": !is_forgetful, "unknown_sweeps": report.unknown,
             "again_tokens": report.again.iter().map(|again| again.tokens).sum::<u64>(),
             "orphan_bytes": orphans.iter().map(|orphan| orphan.bytes).sum::<u64>(),
         })
@@ -61,6 +64,9 @@ impl Survey {
             lines.push(
                 "orphans do no harm; `outgrow db repair --remove-orphans` removes them".into(),
             );
+        }
+        if self.is_forgetful {
+            lines.push(FORGETFUL.into());
         }
         if report.findings.is_empty() && live.is_empty() {
             lines.push("all is what was written".into());

@@ -48,12 +48,14 @@ pub(super) fn draft(path: &Path) -> Result<Draft, Error> {
     read(path, "", &mut vec![])
 }
 
-/// What a sweep is called that does not say: as its file, or as the folder of a `sweep.toml`.
+/// What a sweep is called that does not say: as its file, or as the folder of a `sweep.toml`; none
+/// where that has no letter or digit that a name can have.
 pub(super) fn usual_name(path: &Path) -> Option<String> {
     let stem = path.file_stem()?.to_str()?;
     let folder = || fs::canonicalize(path).ok()?.parent()?.file_name()?.to_str().map(str::to_owned);
     let name = if stem == "sweep" { folder() } else { Some(stem.to_owned()) };
-    name.map(|name| allowed_name(&name))
+    name.filter(|name| name.contains(|c: char| c.is_ascii_alphanumeric()))
+        .map(|name| allowed_name(&name))
 }
 
 /// A text as a sweep can be called.

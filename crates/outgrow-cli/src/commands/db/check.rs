@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use outgrow::{Error, Workspace};
 
-use crate::output::{print, print_json};
+use crate::output::{print, print_json, say};
 
 /// Looks at everything, changes nothing.
 pub fn check(place: &Workspace, args: &DbCheck) -> Result<(), Error> {
@@ -43,7 +43,7 @@ impl Slow {
     pub fn tell(&mut self, at: &str) {
         if self.last.elapsed() >= Duration::from_secs(1) {
             self.last = Instant::now();
-            eprintln!("looking at {at}");
+            say(&format!("looking at {at}"));
         }
     }
 }

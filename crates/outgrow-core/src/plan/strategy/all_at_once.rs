@@ -1,17 +1,19 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_place, path::GrowthPath};
-use crate::stream::Stream;
+use super::{Layers, Rule, Sampled, Share, StrategyError, Task, path::GrowthPath};
 
 /// Every axis grows to the target in one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllAtOnce {
-    /// How many plans (they differ in where the new layers go).
+    /// How many plans; they differ where the places of new layers are drawn.
     #[serde(default = "super::one")]
     pub plans: usize,
-    /// When, as a fraction of the trial's tokens.
-    pub at: f64,
+    /// When.
+    pub at: Share<f64>,
+    /// Where new layers go.
+    #[serde(default)]
+    pub layers: Layers,
 }
 
 impl Rule for AllAtOnce {
@@ -19,12 +21,16 @@ impl Rule for AllAtOnce {
         self.plans
     }
 
-    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_place(self.at)?;
-        let mut route = GrowthPath::new(task, rng)?;
-        route.close_all(rng);
+    fn is_random(&self) -> bool {
+        self.layers == Layers::Random
+    }
+
+    fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
+        self.at.check()?;
+        let mut route = GrowthPath::new(task, self.layers)?;
+        route.close_all();
         let transforms = route.transforms();
-        let stages = if transforms.is_empty() { vec![] } else { vec![(self.at, transforms)] };
-        Ok(Sampled { initial: task.initial.clone(), stages })
+        let stages = if transforms.is_empty() { vec![] } else { vec![(*self.at.of(), transforms)] };
+        Ok(Sampled { initial: task.initial.clone(), measure: self.at.measure(), stages })
     }
 }

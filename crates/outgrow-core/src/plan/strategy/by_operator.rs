@@ -1,10 +1,9 @@
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_place};
+use super::{Rule, Sampled, Share, StrategyError, Task};
 use crate::{
     growth::{Application, Operator, TargetShape, operator::Spacing},
     model::{HeadShape, LayerShape},
-    stream::Stream,
 };
 
 /// A published operator, applied at one place or at several: from the initial architecture to the
@@ -15,52 +14,51 @@ use crate::{
 #[allow(missing_docs)]
 pub struct ByOperator {
     pub operator: Operator,
-    /// Where, as rising fractions of the trial's tokens; one of them may stand without a list.
-    #[serde(deserialize_with = "one_or_many")]
-    pub at: Vec<f64>,
+    /// Where, rising; one place may stand without a list.
+    pub at: Share<Places>,
 }
 
 impl Rule for ByOperator {
-    fn plans(&self) -> usize {
-        1
-    }
-
     fn stages(&self) -> usize {
-        self.at.len()
+        self.places().len()
     }
 
-    fn sample(&self, task: &Task, _: &mut Stream) -> Result<Sampled, StrategyError> {
+    fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
         self.check_places()?;
         let mut now = task.initial.clone();
         let mut stages = vec![];
-        for (number, &at) in self.at.iter().enumerate() {
+        for (number, &at) in self.places().iter().enumerate() {
             let to = self.goal(task, number + 1)?;
             now = self.operator.grow(&now, &to, 0)?.architecture;
             stages.push((at, vec![Application { operator: self.operator.clone(), to }.into()]));
         }
-        Ok(Sampled { initial: task.initial.clone(), stages })
+        Ok(Sampled { initial: task.initial.clone(), measure: self.at.measure(), stages })
     }
 }
 
 impl ByOperator {
+    fn places(&self) -> &[f64] {
+        &self.at.of().0
+    }
+
     fn check_places(&self) -> Result<(), StrategyError> {
-        self.at.iter().try_for_each(|&at| check_place(at))?;
-        if self.at.is_empty() || self.at.windows(2).any(|pair| pair[0] >= pair[1]) {
-            let allowed =
-                "one or more fractions of the trial's tokens, each greater than the one before";
-            return Err(StrategyError::Parameter {
-                field: "at",
-                value: format!("{:?}", self.at),
-                allowed,
-            });
+        let places = self.places();
+        let is_rising = places.windows(2).all(|pair| pair[0] < pair[1]);
+        match !places.is_empty() && is_rising && places.iter().all(|at| (0.0..=1.0).contains(at)) {
+            true => Ok(()),
+            false => Err(StrategyError::Parameter {
+                field: self.at.field("at"),
+                value: format!("{places:?}"),
+                allowed: "one or more shares of the trial, from 0 to 1, each greater than the one \
+                          before",
+            }),
         }
-        Ok(())
     }
 
     /// The sizes after the `number`th application.
     fn goal(&self, task: &Task, number: usize) -> Result<TargetShape, StrategyError> {
         let (initial, target) = (TargetShape::of(task.initial), TargetShape::of(task.target));
-        if number == self.at.len() {
+        if number == self.places().len() {
             return Ok(target);
         }
         let alike = |goal: &TargetShape| goal.layers.iter().all(|layer| *layer == goal.layers[0]);
@@ -69,7 +67,7 @@ impl ByOperator {
                 "several places in `at` need initial and target layers that are all alike".into();
             return Err(StrategyError::Unreachable(why));
         }
-        let share = number as f64 / self.at.len() as f64;
+        let share = number as f64 / self.places().len() as f64;
         let between = |from: usize, to: usize| match self.operator.spacing() {
             Spacing::Arithmetic => {
                 (from as f64 + share * (to as f64 - from as f64)).round() as usize
@@ -94,15 +92,23 @@ impl ByOperator {
     }
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a share of the trial's tokens, or a list of them")]
-    enum Places {
-        One(f64),
-        Many(Vec<f64>),
+/// Places on the way; one of them may stand without a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany")]
+pub struct Places(pub Vec<f64>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(f64),
+    Many(Vec<f64>),
+}
+
+impl From<OneOrMany> for Places {
+    fn from(given: OneOrMany) -> Self {
+        match given {
+            OneOrMany::One(at) => Self(vec![at]),
+            OneOrMany::Many(all) => Self(all),
+        }
     }
-    Ok(match Places::deserialize(deserializer)? {
-        Places::One(at) => vec![at],
-        Places::Many(all) => all,
-    })
 }

@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Sampled, StrategyError, Task};
-use crate::stream::Stream;
 
 /// A model that is born at its initial size and never grows: to ask whether another size would have
 /// been the better one.
@@ -10,11 +9,7 @@ use crate::stream::Stream;
 pub struct FixedSize {}
 
 impl Rule for FixedSize {
-    fn plans(&self) -> usize {
-        1
-    }
-
-    fn sample(&self, task: &Task, _: &mut Stream) -> Result<Sampled, StrategyError> {
-        Ok(Sampled { initial: task.initial.clone(), stages: vec![] })
+    fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
+        Ok(Sampled::fixed(task.initial))
     }
 }

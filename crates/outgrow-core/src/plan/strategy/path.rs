@@ -1,6 +1,7 @@
-use rand::{RngExt, seq::SliceRandom};
-
-use super::{StrategyError, Task};
+use super::{
+    StrategyError, Task,
+    layers::{Layers, Places},
+};
 use crate::{
     growth::{
         Growth, Transform, TransformKind,
@@ -10,7 +11,6 @@ use crate::{
         },
     },
     model::{Architecture, HeadShape, LayerShape},
-    stream::Stream,
 };
 
 /// The way from an architecture to a target: what is there, what is still missing, and the
@@ -23,28 +23,28 @@ pub(super) struct GrowthPath<'a> {
     target: &'a Architecture,
     /// For each present layer, the layer of the target that it will become.
     images: Vec<usize>,
+    /// The layers of the target that are not there yet, in the order in which they come.
+    absent: Vec<usize>,
     taken: Vec<Growth>,
 }
 
 impl<'a> GrowthPath<'a> {
-    /// A route at its begin. Which of the target's layers the initial ones become is drawn among
-    /// the ways that fit.
-    pub fn new(task: &Task<'a>, rng: &mut Stream) -> Result<Self, StrategyError> {
+    /// A route at its begin.
+    pub fn new(task: &Task<'a>, layers: Layers) -> Result<Self, StrategyError> {
         check_reachable(task)?;
         let fits = |a: &LayerShape, b: &LayerShape| {
             // Under QK-norm no key grows.
             let same_keys = || a.heads.iter().zip(&b.heads).all(|(a, b)| a.d_k == b.d_k);
             a.fits(b) && (task.initial.form.qk_norm_eps.is_none() || same_keys())
         };
-        let images =
-            draw_images(&task.initial.layers, &task.target.layers, fits, rng).ok_or_else(|| {
-                StrategyError::Unreachable(
-                "some layer of the initial architecture is larger than every layer of the target \
-                 that it could become (or has another d_k, which can't grow under QK-norm)"
-                    .into(),
-            )
-            })?;
-        Ok(Self { now: task.initial.clone(), target: task.target, images, taken: vec![] })
+        let Some(Places { images, absent }) = layers.places(task, fits) else {
+            let why = "some layer of the initial architecture is larger than every layer of the \
+                       target that it could become (or has another d_k, which can't grow under \
+                       QK-norm)";
+            return Err(StrategyError::Unreachable(why.into()));
+        };
+        let now = task.initial.clone();
+        Ok(Self { now, target: task.target, images, absent, taken: vec![] })
     }
 
     /// The axes on which something is missing.
@@ -76,7 +76,6 @@ impl<'a> GrowthPath<'a> {
         kind: TransformKind,
         chosen: impl Fn(usize, usize) -> bool,
         amount: impl Fn(usize) -> usize,
-        rng: &mut Stream,
     ) {
         match kind {
             TransformKind::HiddenExpansion => {
@@ -87,19 +86,19 @@ impl<'a> GrowthPath<'a> {
             TransformKind::HeadAddition => self.add_heads(chosen, amount),
             TransformKind::AttentionExpansion => self.widen_heads(chosen, amount, KEY),
             TransformKind::HeadsExpansion => self.widen_heads(chosen, amount, VALUE),
-            TransformKind::LayerAddition => self.add_layers(amount, rng),
+            TransformKind::LayerAddition => self.add_layers(amount),
         }
     }
 
     /// Grows one axis everywhere, all the way.
-    pub fn close(&mut self, kind: TransformKind, rng: &mut Stream) {
-        self.advance(kind, |_, _| true, |gap| gap, rng);
+    pub fn close(&mut self, kind: TransformKind) {
+        self.advance(kind, |_, _| true, |gap| gap);
     }
 
     /// Grows whatever is still missing, all the way.
-    pub fn close_all(&mut self, rng: &mut Stream) {
+    pub fn close_all(&mut self) {
         while let Some(&kind) = self.missing().first() {
-            self.close(kind, rng);
+            self.close(kind);
         }
     }
 
@@ -234,12 +233,9 @@ impl<'a> GrowthPath<'a> {
     }
 
     /// New layers begin at the sizes of their neighbour, or at the target's where that is smaller.
-    fn add_layers(&mut self, amount: impl Fn(usize) -> usize, rng: &mut Stream) {
-        let mut absent: Vec<usize> =
-            (0..self.target.layers.len()).filter(|i| !self.images.contains(i)).collect();
-        let n = amount(absent.len());
-        absent.shuffle(rng);
-        let mut chosen = absent[..n].to_vec();
+    fn add_layers(&mut self, amount: impl Fn(usize) -> usize) {
+        let n = amount(self.absent.len());
+        let mut chosen: Vec<usize> = self.absent.drain(..n).collect();
         chosen.sort_unstable();
         for image in chosen {
             let index = self.images.iter().filter(|&&present| present < image).count();
@@ -352,37 +348,3 @@ const SIZES: [(&str, Sizes); 4] = [
     ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).collect()),
     ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).collect()),
 ];
-
-/// Draws, uniformly, an order-preserving choice of target layers that the initial ones fit into.
-///
-/// `ways[i][j]` counts the choices for the initial layers from i on among the target layers from j
-/// on; walking the table with those weights makes every choice equally likely.
-fn draw_images(
-    initial: &[LayerShape],
-    target: &[LayerShape],
-    fits: impl Fn(&LayerShape, &LayerShape) -> bool,
-    rng: &mut Stream,
-) -> Option<Vec<usize>> {
-    let (n, m) = (initial.len(), target.len());
-    let mut ways = vec![vec![0.0f64; m + 1]; n + 1];
-    ways[n] = vec![1.0; m + 1];
-    for i in (0..n).rev() {
-        for j in (0..m).rev() {
-            let here = if fits(&initial[i], &target[j]) { ways[i + 1][j + 1] } else { 0.0 };
-            ways[i][j] = ways[i][j + 1] + here;
-        }
-    }
-    let mut images = vec![];
-    let mut j = 0;
-    for i in 0..n {
-        // Choose j as image, or skip it, in proportion to the ways that each leaves.
-        while !(fits(&initial[i], target.get(j)?)
-            && rng.random::<f64>() * ways[i][j] < ways[i + 1][j + 1])
-        {
-            j += 1;
-        }
-        images.push(j);
-        j += 1;
-    }
-    Some(images)
-}

@@ -1,7 +1,7 @@
 use rand::{RngExt, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sampled, StrategyError, Task, check_grow_between, path::GrowthPath};
+use super::{Layers, Rule, Sampled, Share, StrategyError, Task, path::GrowthPath};
 use crate::{growth::Growth, stream::Stream};
 
 /// Random transforms of random sizes at random places: until the target is reached, an axis that
@@ -16,8 +16,11 @@ pub struct Random {
     pub plans: usize,
     /// The sequence falls into at most this many stages (the number is drawn, too).
     pub max_stages: usize,
-    /// Where stages may fall, as fractions of the trial's tokens.
-    pub grow_between: [f64; 2],
+    /// Where stages may fall.
+    pub grow_between: Share<[f64; 2]>,
+    /// Where new layers go; drawn as everything else of this rule, if it is left out.
+    #[serde(default = "drawn")]
+    pub layers: Layers,
 }
 
 impl Rule for Random {
@@ -25,12 +28,16 @@ impl Rule for Random {
         self.plans
     }
 
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn stages(&self) -> usize {
         self.max_stages
     }
 
-    fn sample(&self, task: &Task, rng: &mut Stream) -> Result<Sampled, StrategyError> {
-        check_grow_between(self.grow_between)?;
+    fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
+        self.grow_between.check()?;
         if self.max_stages == 0 {
             return Err(StrategyError::Parameter {
                 field: "max_stages",
@@ -38,7 +45,8 @@ impl Rule for Random {
                 allowed: "it must be at least 1",
             });
         }
-        let mut route = GrowthPath::new(task, rng)?;
+        let rng = &mut task.stream("random");
+        let mut route = GrowthPath::new(task, self.layers)?;
         let mut sequence = vec![];
         while let Some(&kind) = route.missing().choose(rng) {
             let everywhere = rng.random_bool(0.5);
@@ -49,11 +57,16 @@ impl Rule for Random {
                 everywhere || (l == layer && (whole_layer || heads >> (head % 64) & 1 == 1))
             };
             let share = if rng.random_bool(0.5) { 1.0 } else { rng.random::<f64>() };
-            route.advance(kind, chosen, |gap| (gap as f64 * share).ceil() as usize, rng);
+            route.advance(kind, chosen, |gap| (gap as f64 * share).ceil() as usize);
             sequence.extend(route.transforms());
         }
-        Ok(Sampled { initial: task.initial.clone(), stages: self.cut(sequence, rng) })
+        let (initial, measure) = (task.initial.clone(), self.grow_between.measure());
+        Ok(Sampled { initial, measure, stages: self.cut(sequence, rng) })
     }
+}
+
+fn drawn() -> Layers {
+    Layers::Random
 }
 
 impl Random {
@@ -62,7 +75,7 @@ impl Random {
             return vec![];
         }
         let n_stages = rng.random_range(1..=self.max_stages.min(sequence.len()));
-        let [from, to] = self.grow_between;
+        let [from, to] = *self.grow_between.of();
         let mut places: Vec<f64> =
             (0..n_stages).map(|_| from + (to - from) * rng.random::<f64>()).collect();
         places.sort_by(f64::total_cmp);

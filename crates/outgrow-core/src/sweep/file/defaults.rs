@@ -2,7 +2,10 @@
 
 use toml::{Table, Value};
 
-use super::merge::{merge, merge_tables};
+use crate::sweep::{
+    merge::{merge, merge_tables},
+    spec::VOCAB_SIZE,
+};
 
 /// Share of a text of one's own that is validation text.
 const VALIDATION: f64 = 0.05;
@@ -10,6 +13,9 @@ const VALIDATION: f64 = 0.05;
 /// An evaluation is on 2 % as many tokens as are trained, but on no fewer and no more than so many.
 const FEWEST_EVALUATED: u64 = 4096;
 const MOST_EVALUATED: u64 = 16_384;
+
+/// Sizes of a frontier: one below the initial, one above the target, three between.
+const BORN_SIZES: i64 = 7;
 
 /// What the defaults that are shares of the tokens are computed from.
 #[derive(Clone, Copy)]
@@ -68,7 +74,9 @@ pub(super) fn fill(said: Table) -> Result<Table, String> {
         evaluation.entry("tokens").or_insert(Value::Integer(few as i64));
     }
     fill_sizes(&mut all)?;
+    fill_frontier(&mut all);
     fill_positions(&mut all);
+    drop_usual(&mut all);
     fill_strategies(&mut all, tokens)?;
     Ok(all)
 }
@@ -157,6 +165,60 @@ fn fill_target(target: &mut Table) {
     target.entry("d_ff").or_insert_with(|| d_model.saturating_mul(4).into());
 }
 
+/// Drops what is said as it is anyway, so that it makes no other sweep.
+fn drop_usual(all: &mut Table) {
+    if let Some(Value::Table(data)) = all.get_mut("data") {
+        let is_bytes = !data.contains_key("tokenizer");
+        let usual = |field: &str, value: &Value| match field {
+            "vocab_size" => is_bytes && value.as_integer() == Some(VOCAB_SIZE as i64),
+            "field" => value.as_str() == Some("text"),
+            _ => false,
+        };
+        data.retain(|field, value| !usual(field, value));
+    }
+    for sizes in ["initial", "target"] {
+        if let Some(Value::Table(sizes)) = all.get_mut(sizes)
+            && sizes.get("n_kv_heads").is_some_and(|own| sizes.get("n_heads") == Some(own))
+        {
+            sizes.remove("n_kv_heads");
+        }
+    }
+}
+
+/// What a frontier leaves out, but for its budgets; listed sizes are those of a target, layers and
+/// heads that they leave out are its own.
+fn fill_frontier(all: &mut Table) {
+    let target = all.get("target").and_then(Value::as_table).cloned();
+    let Some(Value::Table(frontier)) = all.get_mut("frontier") else { return };
+    for (field, value) in [
+        ("unit", Value::from("tokens_per_parameter")),
+        ("allow_repeats", false.into()),
+        ("sizes", Value::Integer(BORN_SIZES)),
+    ] {
+        frontier.entry(field).or_insert(value);
+    }
+    let (Some(Value::Array(sizes)), Some(target)) = (frontier.get_mut("sizes"), target) else {
+        return;
+    };
+    for size in sizes.iter_mut().filter_map(Value::as_table_mut) {
+        if size.contains_key("layers") || target.contains_key("layers") {
+            continue;
+        }
+        let has_heads = size.contains_key("n_heads");
+        let from_target = |size: &mut Table, fields: &[&str]| {
+            for (field, value) in target.iter().filter(|(field, _)| fields.contains(&&***field)) {
+                size.entry(field).or_insert_with(|| value.clone());
+            }
+        };
+        from_target(size, &["n_layers", "n_heads"]);
+        if !has_heads {
+            from_target(size, &["n_kv_heads"]);
+        }
+        fill_target(size);
+        from_target(size, &["d_model", "d_k", "d_v", "d_ff"]);
+    }
+}
+
 /// Rotary positions of the width that heads begin with, and the usual base.
 fn fill_positions(all: &mut Table) {
     let width = at(all, &["initial", "d_k"]).cloned();
@@ -195,12 +257,13 @@ fn fill_strategies(all: &mut Table, tokens: Tokens) -> Result<(), String> {
         if let (Some(initial), Some(target)) = (strategy.get_mut("initial"), &target) {
             fill_initial(initial, target.clone())?;
         }
-        if let (Some(growth @ Value::Table(_)), Some(sweep)) = (strategy.get_mut("growth"), &sweep)
+        // What it leaves out of its policy is the sweep's, but for tokens of another kind.
+        let kind = |growth: &Value| growth.get("learning_rate")?.get("kind").cloned();
+        let other = strategy.get("growth").and_then(kind);
+        if let Some(Value::Table(growth)) = strategy.get_mut("growth")
+            && other.is_some()
+            && other != sweep.as_ref().and_then(kind)
         {
-            let said = std::mem::replace(growth, sweep.clone());
-            merge(growth, said)?;
-        }
-        if let Some(Value::Table(growth)) = strategy.get_mut("growth") {
             fill_growth(growth, tokens);
         }
     }

@@ -2,13 +2,17 @@
 
 use toml::{Table, Value};
 
-use super::{defaults::at, merge::name_of};
-use crate::sweep::{error::SweepError, spec::StrategySpec};
+use super::defaults::at;
+use crate::sweep::{error::SweepError, merge::name_of, spec::StrategySpec};
 
 /// A field that has no default, and what to write there.
 const REQUIRED: &[(&[&str], &str)] = &[
     (&["name"], "what the sweep is called, such as \"depth-or-width\""),
-    (&["training", "tokens"], "training tokens of a model of the target size, such as 2_000_000"),
+    (
+        &["training", "tokens"],
+        "training tokens of a model of the target size, such as 2_000_000; or frontier.strategies_at, \
+         by which they follow",
+    ),
     (
         &["initial"],
         "where growing begins: sizes that differ from the target's, such as { n_layers = 2 }",
@@ -47,8 +51,17 @@ pub(super) fn refuse(all: &Table) -> Result<(), SweepError> {
         && !target.contains_key("layers")
         && !continues
     {
+        let number = |field: &str| target.get(field).and_then(Value::as_integer);
+        let uneven = number("d_model").zip(number("n_heads")).filter(|(d, n)| *n > 0 && d % n != 0);
+        let why = uneven.map_or_else(String::new, |(d, n)| {
+            format!(" (d_model {d} is not a multiple of n_heads {n}, so it does not follow)")
+        });
         let sizes = SIZES.iter().filter(|(field, _)| !target.contains_key(*field));
-        missing.extend(sizes.map(|(field, hint)| (format!("target.{field}"), (*hint).to_owned())));
+        let with_reason = |(field, hint): &(&str, &str)| {
+            let why = if field.starts_with("d_k") || *field == "d_v" { why.as_str() } else { "" };
+            (format!("target.{field}"), format!("{hint}{why}"))
+        };
+        missing.extend(sizes.map(with_reason));
     }
     missing.extend(of_strategies(all));
     if missing.is_empty() { Ok(()) } else { Err(SweepError::Missing(missing)) }
@@ -68,7 +81,7 @@ fn of_strategies(all: &Table) -> Vec<(String, String)> {
 
 fn hint(field: &str) -> &'static str {
     match field {
-        "at" => "when, as a share of the trial's tokens, such as 0.4",
+        "at" => "when, as a share of the trial's tokens, such as 0.4 (or at_compute: of its FLOPs)",
         "grow_between" => {
             "first and last place as shares of the trial's tokens, such as [0.1, 0.5]"
         }

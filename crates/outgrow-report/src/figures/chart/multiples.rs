@@ -18,11 +18,11 @@ const GAP: i32 = 7 * PT;
 const SMALL: i32 = 6 * PT;
 const TOP: i32 = 4 * PT;
 
-/// Draws the last view of a chart once for each of its series.
+/// Draws a view of a chart once for each of its series.
 pub fn draw(chart: &Chart, column: Column) -> Sheet {
     let columns = column.panels().min(chart.series.len() as i32);
     let rows = (chart.series.len() as i32 + columns - 1) / columns;
-    let view = chart.views[chart.views.len() - 1];
+    let view = chart.panel_view();
     let left = view.y.axis(4).room();
     let width = (column.width() - left - RIGHT - (columns - 1) * GAP) / columns;
     let height = column.panel_height();
@@ -37,7 +37,8 @@ pub fn draw(chart: &Chart, column: Column) -> Sheet {
         let (name, size) = title(&own.name, width);
         sheet.text((x, y - 4 * PT), &name, size, INK, HPos::Left, VPos::Bottom);
         // Only the outer panels have numbers.
-        plot.frame(place == 0, number as i32 + columns >= chart.series.len() as i32);
+        let is_lowest = number as i32 + columns >= chart.series.len() as i32;
+        plot.frame(place == 0, is_lowest.then_some(GAP / 2 - 2 * PT));
     }
     let middle = (left + (column.width() - left - RIGHT) / 2, sheet.size.1 - 12 * PT);
     sheet.text(middle, &chart.x_name, LABEL, INK, HPos::Center, VPos::Top);
@@ -59,6 +60,10 @@ fn panel(chart: &Chart, plot: &Plot, own: &Series) {
     for other in chart.series.iter().filter(|other| other.name != own.name) {
         let look = if other.is_control { Look { dash: "", ..other.look } } else { grey };
         plot.curve(&means(other), look, if other.is_control { 60 } else { 30 });
+    }
+    let [_, y] = plot.ends();
+    for x in &own.growths {
+        plot.curve(&[(*x, y[0]), (*x, y[1])], Look { dash: "80 120", ..own.look }, 50);
     }
     chart.curves(plot, &[&Series { look: Look { dash: "", ..own.look }, ..own.clone() }]);
 }

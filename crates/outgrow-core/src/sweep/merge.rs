@@ -8,6 +8,10 @@ const REPLACES: &[(&str, &[&str])] = &[
     ("paths", &["corpus"]),
     ("validation", &["validation_paths"]),
     ("validation_paths", &["validation"]),
+    ("at", &["at_compute"]),
+    ("at_compute", &["at"]),
+    ("grow_between", &["grow_between_compute"]),
+    ("grow_between_compute", &["grow_between"]),
     ("layers", &["n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff"]),
     ("n_layers", &["layers"]),
     (
@@ -48,6 +52,11 @@ pub(super) fn merge_tables(below: &mut Table, above: Table) -> Result<(), String
         }
     }
     for (field, value) in above {
+        // An empty grid is no grid, whatever is below it.
+        if field == "grid" && value.as_table().is_some_and(Table::is_empty) {
+            below.remove(&field);
+            continue;
+        }
         match below.get_mut(&field) {
             Some(old) => merge(old, value)?,
             None => drop(below.insert(field, value)),

@@ -1,0 +1,91 @@
+//! The table of the answer, and what stands in its cells.
+
+use super::value::{Answer, Finding, Quantity, Verdict};
+use crate::numbers::{bounds, dash, percent, signed_loss};
+
+impl Answer {
+    /// The names of the table's columns.
+    pub const HEADER: [&str; 6] =
+        ["comparison", "parameters", "difference", "95 % interval", "n", "verdict"];
+
+    /// The table: a row for each comparison, without the header.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding)).collect()
+    }
+
+    fn row(&self, finding: &Finding) -> Vec<String> {
+        let is_bound = matches!(finding.verdict, Verdict::NotReached { .. });
+        let [difference, interval] = finding.numbers();
+        let (difference, interval) = match finding.quantity {
+            Quantity::ComputeSaved if is_bound => (format!("at most {difference}"), dash()),
+            _ => (difference, interval),
+        };
+        let n = finding.value.n.to_string();
+        let sizes = self.sizes(finding);
+        vec![self.what(finding), sizes, difference, interval, n, finding.verdict.words()]
+    }
+
+    /// "19k → 42k vs 31k".
+    fn sizes(&self, finding: &Finding) -> String {
+        let words = |name: &String| self.parameters.get(name).map_or_else(dash, |s| s.words());
+        format!("{} vs {}", words(&finding.strategy), words(&finding.against))
+    }
+
+    fn what(&self, finding: &Finding) -> String {
+        let [strategy, against] =
+            [&finding.strategy, &finding.against].map(|name| self.shown(name));
+        let plans = match finding.plans {
+            n if n > 1 && finding.quantity == Quantity::ComputeSaved => format!(" ({n} plans)"),
+            _ => String::new(),
+        };
+        let extreme = finding.extreme_of.map_or_else(String::new, |of| {
+            format!(" (an extreme of {of}; all are in the table of controls)")
+        });
+        let quantity = match finding.quantity {
+            Quantity::ComputeSaved => "compute saved",
+            Quantity::LossAtSameCompute => "final loss, same compute",
+            Quantity::LossToBestFixedSize if self.fixed_sizes > 1 => {
+                "final loss, same compute, best size that never grows"
+            }
+            Quantity::LossToBestFixedSize => "final loss, same compute, never grows",
+            Quantity::LossDifference => "contrast, final loss",
+            Quantity::SavingDifference => "contrast, compute saved",
+        };
+        format!("{strategy}{plans} vs {against}: {quantity}{extreme}")
+    }
+}
+
+impl Finding {
+    /// The difference with its unit, and its interval.
+    pub(super) fn numbers(&self) -> [String; 2] {
+        let value = &self.value;
+        match self.quantity {
+            Quantity::ComputeSaved => {
+                [format!("{} %", percent(value.mean, 0)), bounds(value, percent, 0)]
+            }
+            Quantity::SavingDifference => {
+                [format!("{} points", percent(value.mean, 0)), bounds(value, percent, 0)]
+            }
+            _ => [format!("{} nats", signed_loss(value.mean, 3)), bounds(value, signed_loss, 3)],
+        }
+    }
+}
+
+impl Verdict {
+    fn words(self) -> String {
+        match self {
+            Self::Cheaper => "less compute".into(),
+            Self::Dearer => "more compute".into(),
+            Self::Unclear { seeds_needed: None } => "no clear difference".into(),
+            Self::Unclear { seeds_needed: Some(seeds) } => {
+                format!("no clear difference ({seeds} seeds would tell)")
+            }
+            Self::NotReached { reached, of } => {
+                format!("reached it in {reached} of {of} trials")
+            }
+            Self::Lower => "ends lower".into(),
+            Self::Equal => "ends equal".into(),
+            Self::Higher => "ends higher".into(),
+        }
+    }
+}
