@@ -32,7 +32,7 @@ impl Interval {
         }
         let (mean, variance) = mean_and_variance(values);
         let bounds = (n > 1).then(|| {
-            let half = student(n - 1).inverse_cdf(1.0 - level / 2.0) * (variance / n as f64).sqrt();
+            let half = quantile(n, level) * (variance / n as f64).sqrt();
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })
@@ -52,6 +52,16 @@ impl Interval {
             [mean - half, mean + half]
         });
         Some(Self { mean, bounds, n })
+    }
+
+    /// The same with both bounds further away by `by`.
+    pub fn widened(self, by: f64) -> Self {
+        Self { bounds: self.bounds.map(|[low, high]| [low - by, high + by]), ..self }
+    }
+
+    /// Half of the distance of the bounds; infinite without bounds.
+    pub fn half_width(&self) -> f64 {
+        self.bounds.map_or(f64::INFINITY, |[low, high]| (high - low) / 2.0)
     }
 
     /// The same with bounds that are not beyond these.
@@ -89,7 +99,14 @@ pub fn interval(by_seed: &BTreeMap<usize, f64>) -> Option<Interval> {
     Interval::of(&by_seed.values().copied().collect::<Vec<_>>())
 }
 
-fn mean_and_variance(values: &[f64]) -> (f64, f64) {
+/// How many standard errors an interval over `n` > 1 values reaches to each side, if it misses with
+/// this probability.
+pub fn quantile(n: usize, level: f64) -> f64 {
+    student(n - 1).inverse_cdf(1.0 - level / 2.0)
+}
+
+/// With n − 1 below the sum of squares.
+pub fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0))
 }

@@ -15,6 +15,7 @@ mod curves;
 mod error;
 pub mod escape;
 mod figures;
+pub mod frontier;
 mod input;
 mod interval;
 mod judge;

@@ -28,6 +28,9 @@ pub struct Tested {
     /// Values that the mean of is subtracted, where they are not of the same seeds.
     #[serde(skip)]
     base: Option<Vec<f64>>,
+    /// Added to both sides of intervals.
+    #[serde(skip)]
+    widening: f64,
 }
 
 impl Tested {
@@ -36,7 +39,31 @@ impl Tested {
         let values: Vec<f64> = by_seed.values().copied().collect();
         let value = Interval::of(&values)?;
         let p = p_value(&values);
-        Some(Self { value, corrected: value, p, p_corrected: p, level: LEVEL, values, base: None })
+        Some(Self {
+            value,
+            corrected: value,
+            p,
+            p_corrected: p,
+            level: LEVEL,
+            values,
+            base: None,
+            widening: 0.0,
+        })
+    }
+
+    /// The same for a mean with a systematic error of at most `by`, where that is more than the
+    /// half-width of the interval: intervals are wider by it, and p is that of the nearest mean.
+    pub fn widened(by_seed: &BTreeMap<usize, f64>, by: f64) -> Option<Self> {
+        let plain = Self::of(by_seed)?;
+        if by.abs() <= plain.value.half_width() {
+            return Some(plain);
+        }
+        let (mean, by) = (plain.value.mean, by.abs());
+        let nearest = mean.signum() * (mean.abs() - by).max(0.0);
+        let moved: Vec<f64> = plain.values.iter().map(|value| value - mean + nearest).collect();
+        let p = p_value(&moved);
+        let value = plain.value.widened(by);
+        Some(Self { value, corrected: value, p, p_corrected: p, widening: by, ..plain })
     }
 
     /// The difference of two means of seeds that are not the same (Welch's test); none where one
@@ -53,15 +80,22 @@ impl Tested {
             level: LEVEL,
             values,
             base: Some(base),
+            widening: 0.0,
         })
     }
 
     /// Its interval that misses the truth with this probability.
     fn at(&self, level: f64) -> Option<Interval> {
-        match &self.base {
+        let plain = match &self.base {
             None => Interval::at(&self.values, level),
             Some(base) => Interval::between(&self.values, base, level),
-        }
+        };
+        plain.map(|interval| interval.widened(self.widening))
+    }
+
+    /// By how much both sides of intervals are widened.
+    pub fn widening(&self) -> f64 {
+        self.widening
     }
 
     /// The differences, one a seed.
@@ -138,9 +172,12 @@ mod tests {
     proptest! {
         #[test]
         fn intervals_say_what_the_test_says(
-            all in prop::collection::vec(prop::collection::vec(-1.0..3.0f64, 2..6), 1..12)
+            all in prop::collection::vec(prop::collection::vec(-1.0..3.0f64, 2..6), 1..12),
+            by in prop_oneof![Just(0.0), -2.0..2.0f64],
         ) {
-            let tested = |values: &Vec<f64>| Tested::of(&values.iter().copied().enumerate().collect());
+            let tested = |values: &Vec<f64>| {
+                Tested::widened(&values.iter().copied().enumerate().collect(), by)
+            };
             let mut all: Vec<Tested> = all.iter().filter_map(tested).collect();
             correct(all.iter_mut());
             for one in &all {

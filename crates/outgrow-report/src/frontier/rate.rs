@@ -1,0 +1,141 @@
+//! The choice of learning rates.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::jackknife::mean;
+use crate::interval::mean_and_variance;
+
+/// The end of a schedule on a tuning seed, which no comparison uses.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct RateTrial {
+    /// A growing arm or a size.
+    pub arm: String,
+    pub budget: usize,
+    pub rate: f64,
+    pub seed: usize,
+    /// Nats.
+    pub loss: f64,
+}
+
+/// A chosen learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RateChoice {
+    /// The rate, inside the grid.
+    pub rate: f64,
+    /// Whether it is the lowest or the highest of the grid: the best one may lie outside.
+    pub at_edge: bool,
+}
+
+/// A rate for each arm and budget: the vertex, in the logarithm of the rate, of a parabola through
+/// the best rate and its two neighbours, by means over tuning seeds. Arms and budgets with fewer
+/// than three rates, or without a seed that has all of them, are left out. Trials whose loss is not
+/// finite do not count.
+///
+/// Curvatures are shared: with two tuning seeds the curvature of one budget may come out near zero
+/// by noise, and then its vertex is anywhere. All budgets of an arm have one curvature, the mean
+/// k of theirs, shrunk towards the mean k̄ of all arms: k̄ + (k − k̄) τ²/(τ² + v). Here v is the
+/// variance of k by noise, from the spread between tuning seeds, and τ² what the spread of k between
+/// arms has above v (empirical Bayes; Morris 1983). Where this is not positive, the best rate
+/// itself is taken.
+pub fn choose_rates(trials: &[RateTrial]) -> BTreeMap<(String, usize), RateChoice> {
+    let mut cells: BTreeMap<&str, BTreeMap<usize, Vec<&RateTrial>>> = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| trial.loss.is_finite() && trial.rate > 0.0) {
+        cells.entry(&trial.arm).or_default().entry(trial.budget).or_default().push(trial);
+    }
+    let tuned = |budgets: &BTreeMap<usize, Vec<&RateTrial>>| -> Vec<(usize, Tuning)> {
+        budgets.iter().filter_map(|(&budget, own)| Some((budget, Tuning::of(own)?))).collect()
+    };
+    let arms: Vec<(&str, Vec<(usize, Tuning)>)> =
+        cells.iter().map(|(&arm, budgets)| (arm, tuned(budgets))).collect();
+    let curvatures = shared(&arms.iter().map(|(_, tunings)| &tunings[..]).collect::<Vec<_>>());
+    let choices = arms.iter().zip(curvatures).flat_map(|((arm, tunings), curvature)| {
+        tunings
+            .iter()
+            .map(move |(budget, tuning)| (((*arm).to_owned(), *budget), tuning.choice(curvature)))
+    });
+    choices.collect()
+}
+
+/// The curvature of each arm.
+fn shared(arms: &[&[(usize, Tuning)]]) -> Vec<f64> {
+    let known: Vec<_> = arms.iter().filter(|tunings| !tunings.is_empty()).collect();
+    let own = |tunings: &[(usize, Tuning)]| mean(tunings.iter().map(|(_, t)| t.curvature));
+    let all: Vec<f64> = known.iter().filter_map(|tunings| own(tunings)).collect();
+    let (centre, spread) = mean_and_variance(&all);
+    let noise = mean(known.iter().filter_map(|tunings| noise(tunings)));
+    // Of one tuning seed the noise is not known: nothing but the mean.
+    let share = noise.map_or(0.0, |noise| (1.0 - noise / spread).max(0.0));
+    let share = if share.is_finite() { share } else { 0.0 };
+    let shrunk = |tunings: &&[(usize, Tuning)]| {
+        own(tunings).map_or(centre, |own| centre + share * (own - centre))
+    };
+    arms.iter().map(shrunk).collect()
+}
+
+/// The variance by noise of an arm's mean curvature; none for one tuning seed.
+fn noise(tunings: &[(usize, Tuning)]) -> Option<f64> {
+    let mut seeds: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    let own = tunings.iter().flat_map(|(_, tuning)| &tuning.by_seed);
+    own.for_each(|&(seed, curvature)| seeds.entry(seed).or_default().push(curvature));
+    let means: Vec<f64> = seeds.into_values().filter_map(|all| mean(all.into_iter())).collect();
+    (means.len() > 1).then(|| mean_and_variance(&means).1 / means.len() as f64)
+}
+
+/// The parabola through three points, its grid and the best rate; rates as logarithms.
+struct Tuning {
+    grid: [f64; 2],
+    best: f64,
+    middle: f64,
+    /// At the middle of the three points.
+    slope: f64,
+    curvature: f64,
+    /// Curvature of each seed.
+    by_seed: Vec<(usize, f64)>,
+}
+
+impl Tuning {
+    fn of(trials: &[&RateTrial]) -> Option<Self> {
+        let mut seeds: BTreeMap<usize, BTreeMap<u64, f64>> = BTreeMap::new();
+        for trial in trials {
+            // Positive numbers are in the order of their bits.
+            seeds.entry(trial.seed).or_default().insert(trial.rate.to_bits(), trial.loss);
+        }
+        let most = seeds.values().map(BTreeMap::len).max().filter(|most| *most >= 3)?;
+        seeds.retain(|_, losses| losses.len() == most);
+        let rates: Vec<u64> = seeds.values().next()?.keys().copied().collect();
+        seeds.retain(|_, losses| losses.keys().eq(rates.iter()));
+        let x: Vec<f64> = rates.iter().map(|&bits| f64::from_bits(bits).ln()).collect();
+        let y: Vec<f64> =
+            rates.iter().filter_map(|rate| mean(seeds.values().map(|own| own[rate]))).collect();
+        let best = (0..most).min_by(|&a, &b| y[a].total_cmp(&y[b]))?;
+        let i = best.clamp(1, most - 2);
+        let three = [x[i - 1], x[i], x[i + 1]];
+        let of_seed =
+            |own: &BTreeMap<u64, f64>| curvature(three, [i - 1, i, i + 1].map(|i| own[&rates[i]]));
+        Some(Self {
+            grid: [x[0], x[most - 1]],
+            best: x[best],
+            middle: (x[i - 1] + x[i + 1]) / 2.0,
+            slope: (y[i + 1] - y[i - 1]) / (x[i + 1] - x[i - 1]),
+            curvature: curvature(three, [y[i - 1], y[i], y[i + 1]]),
+            by_seed: seeds.iter().map(|(&seed, own)| (seed, of_seed(own))).collect(),
+        })
+    }
+
+    fn choice(&self, curvature: f64) -> RateChoice {
+        let vertex = if curvature > 0.0 { self.middle - self.slope / curvature } else { self.best };
+        let [low, high] = self.grid;
+        let log = vertex.clamp(low, high);
+        RateChoice { rate: log.exp(), at_edge: log <= low || log >= high }
+    }
+}
+
+/// The second derivative.
+fn curvature(x: [f64; 3], y: [f64; 3]) -> f64 {
+    let left = (y[1] - y[0]) / (x[1] - x[0]);
+    let right = (y[2] - y[1]) / (x[2] - x[1]);
+    2.0 * (right - left) / (x[2] - x[0])
+}
