@@ -965,6 +965,14 @@ fn two_sweeps_are_put_beside_each_other() {
     let pair = Pair::new(&a, &b).expect("a comparison");
     assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
     assert!(pair.to_string().contains("no seed in common"));
+    // Where no arm is in both, the seeds are not what is missing.
+    let mut apart = b.clone();
+    apart.trials.iter_mut().for_each(|trial| trial.strategy += "_other");
+    let text = Pair::new(&a, &apart).expect("two sweeps").to_string();
+    assert!(
+        text.contains("No arm of the same name") && !text.contains("no seed in common"),
+        "{text}"
+    );
 }
 
 /// Born sizes, and ends at other budgets than that of `training.tokens`, are no part of what is

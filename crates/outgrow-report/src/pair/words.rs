@@ -18,6 +18,10 @@ impl Pair {
                 "The two are trained on different texts, or on texts cut in different ways: their \
                  losses are not of the same tokens.",
             ),
+            (true, false) if self.arms.iter().all(|arm| arm.difference().is_none()) => Some(
+                "No arm of the same name is trained under two seeds or more in both, so no difference \
+                 is told from chance.",
+            ),
             (true, false) => Some(
                 "The two have no seed in common, so differences are not paired (Welch's \
                  test): the same `seed` in both files makes them sharper.",
