@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
 use outgrow_core::{
     Sweep, Trial,
     sweep::{Member, in_order, shared_prefixes},
@@ -301,4 +303,57 @@ fn what_is_no_frontier_is_refused() {
         println!("{error}\n");
         assert!(error.contains(said), "{to}: {error}");
     }
+}
+
+/// Sizes of a model, and what a larger one has more.
+type Sizes = (usize, usize, usize, usize, usize);
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    (1..200_usize, 1..12_usize, 1..8_usize, 1..40_usize, 1..400_usize)
+}
+
+proptest! {
+    /// Whatever the ends are, the way between them rises evenly, or is refused in words.
+    #[test]
+    fn every_way_rises_or_is_refused(from in sizes(), more in sizes(), number in 5..24_usize) {
+        let text = |(d_model, n_layers, n_heads, d_k, d_ff): Sizes| {
+            format!(
+                "d_model = {d_model}, n_layers = {n_layers}, n_heads = {n_heads}, d_k = {d_k}, d_v \
+                 = {d_k}, d_ff = {d_ff}"
+            )
+        };
+        let to = (from.0 + more.0, from.1 + more.1 - 1, from.2 + more.2 - 1, from.3 + more.3 - 1, from.4 + more.4);
+        let made = SWEEP
+            .replace("d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 64", &text(from))
+            .replace("d_model = 32, n_layers = 3, n_heads = 4", &text(to))
+            .replace("[frontier]", &format!("[frontier]\nsizes = {number}"));
+        match Sweep::parse(&made) {
+            Ok(sweep) => {
+                let sizes = sweep.born_sizes();
+                prop_assert_eq!(sizes.len(), number);
+                prop_assert!(sizes.windows(2).all(|both| both[0].n < both[1].n));
+                prop_assert!(sizes.windows(2).all(|both| both[1].n as f64 / both[0].n as f64 <= 1.7));
+                prop_assert_eq!(&sizes[1].architecture, sweep.initial());
+                prop_assert_eq!(&sizes[number - 2].architecture, sweep.target());
+            }
+            Err(error) => prop_assert!(error.to_string().contains("frontier."), "{}", error),
+        }
+    }
+}
+
+/// The longest way that there is.
+#[test]
+fn ends_that_are_far_apart_are_refused_in_words() {
+    let text = SWEEP
+        .replace(
+            "d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 64",
+            "d_model = 1, n_layers = 1, n_heads = 1, d_k = 1, d_v = 1, d_ff = 1",
+        )
+        .replace(
+            "d_model = 32, n_layers = 3, n_heads = 4",
+            "d_model = 16384, n_layers = 64, n_heads = 512, d_k = 32, d_v = 32, d_ff = 16384",
+        )
+        .replace("[frontier]", "[frontier]\nsizes = 64");
+    let error = refused(&text);
+    assert!(error.contains("frontier.") || error.contains("tokens"), "{error}");
 }

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     compare::compare,
     contrast::{Contrast, contrasts},
+    drawn::{Drawn, drawn},
     error::ReportError,
     escape::visible,
     input::Input,
@@ -57,6 +58,8 @@ pub struct Analysis {
     pub jumps: Vec<Jump>,
     /// Other strategies of which single trials do.
     pub spikes: Vec<Spike>,
+    /// Strategies whose plans are drawn.
+    pub drawn: Vec<Drawn>,
     /// Whether times can be compared.
     pub clock: Clock,
     /// Worst measured change of logits at a growth that claims to preserve the function, relative
@@ -130,6 +133,7 @@ impl Analysis {
             families,
             jumps: jumps(&strategies),
             spikes: spikes(&strategies),
+            drawn: drawn(input),
             clock: Clock::of(input),
             strategies,
             states,

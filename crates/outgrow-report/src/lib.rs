@@ -12,6 +12,7 @@ mod compare;
 mod comparison;
 mod contrast;
 mod curves;
+mod drawn;
 mod error;
 pub mod escape;
 mod figures;
@@ -44,6 +45,7 @@ pub use self::{
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,
+    drawn::Drawn,
     error::ReportError,
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,

@@ -1118,3 +1118,25 @@ fn seeds_are_counted_at_the_level_of_the_verdict() {
     };
     assert!(needed(&many) > needed(&many[..1]), "{} {}", needed(&many), needed(&many[..1]));
 }
+
+#[test]
+fn the_answer_says_whether_a_rule_or_its_plans_are_compared() {
+    let mut made = input(&[("grown", 0.2)]);
+    let spec = |more: &str| {
+        format!(
+            "name = 'a'\ndata.corpus = 'rust-crates'\ntraining.tokens = 1e6\ntarget = {{ d_model = \
+             32, n_layers = 3, n_heads = 4 }}\ninitial = {{ d_model = 16, n_layers = 2, n_heads = 2 \
+             }}\nstrategies = [{{ name = 'grown', kind = 'random', max_stages = 2, grow_between = \
+             [0.1, 0.5]{more} }}, {{ kind = 'all_at_once', at = 0.5 }}]"
+        )
+    };
+    for (more, said) in [
+        ("", "plans are drawn in grown: each seed has plans of its own"),
+        (", about = 'plan'", "plans are drawn in grown: all seeds have the same plans"),
+    ] {
+        made.spec = spec(more);
+        let answer =
+            outgrow_report::Answer::new(&Analysis::new(&made).expect("an analysis")).to_string();
+        assert!(answer.to_lowercase().contains(said), "{answer}");
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) fn why(path: &str, error: &sqlx::Error) -> String {
 fn free(path: &str) -> Option<u64> {
     let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
     let found = statvfs(folder.unwrap_or(Path::new("."))).ok()?;
-    Some(u64::from(found.blocks_available()) * u64::from(found.fragment_size()))
+    Some(found.blocks_available() * found.fragment_size())
 }
 
 /// What SQLite makes beside a file takes that much.

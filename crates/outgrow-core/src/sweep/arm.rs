@@ -33,6 +33,14 @@ pub(super) struct Arm {
     pub continues: bool,
 }
 
+/// How long an arm is.
+struct Lengths {
+    /// Tokens of each phase.
+    phases: Vec<f64>,
+    tokens: u64,
+    nominal: (f64, f64),
+}
+
 impl Sweep {
     /// A plan and its tokens: as many as the control's, or as many as give it the control's FLOPs.
     ///
@@ -43,7 +51,7 @@ impl Sweep {
         draw: (usize, usize),
     ) -> Result<Arm, SweepError> {
         let sampled = self.sample(strategy, draw)?;
-        let (phases, tokens, nominal) = self.lengths(&strategy.name, &sampled)?;
+        let Lengths { phases, tokens, nominal } = self.lengths(&strategy.name, &sampled)?;
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(&phases, tokens, self.step_tokens()).map_err(named)?;
         plan.check_end(tokens).map_err(named)?;
@@ -75,12 +83,8 @@ impl Sweep {
         })
     }
 
-    /// Tokens of the phases of a way, of all of them in whole steps, and its nominal budget.
-    fn lengths(
-        &self,
-        name: &str,
-        sampled: &Sampled,
-    ) -> Result<(Vec<f64>, u64, (f64, f64)), SweepError> {
+    /// Tokens of a way in whole steps, and its nominal budget.
+    fn lengths(&self, name: &str, sampled: &Sampled) -> Result<Lengths, SweepError> {
         let length = match self.spec.training.match_budget {
             Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
             Budget::Flops => Length::Flops(self.control_flops()),
@@ -100,7 +104,7 @@ impl Sweep {
         let nominal = (sampled.flops(&phases), exact);
         let tokens = self.budget(name, exact)?;
         phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
-        Ok((phases, tokens, nominal))
+        Ok(Lengths { phases, tokens, nominal })
     }
 
     pub(super) fn sample(

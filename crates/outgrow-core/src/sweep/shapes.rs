@@ -6,7 +6,9 @@
 //! for it, so that a size has the parameters that it is to have. Head widths that initial and
 //! target have in common stay.
 
-use crate::model::{Architecture, HeadShape, LayerShape, n_non_embedding_parameters};
+use crate::model::{
+    Architecture, HeadShape, LayerShape, MAX_COUNT, MAX_SIZE, n_non_embedding_parameters,
+};
 
 /// Parameters that are off by less are as near as rounding allows.
 const NEAR: f64 = 0.03;
@@ -30,13 +32,13 @@ pub(super) fn is_uniform(architecture: &Architecture) -> bool {
         && first.heads.iter().all(|head| *head == first.heads[0])
 }
 
-/// The geometric mean of two sizes, weighted by `share`.
+/// The geometric mean of two sizes, weighted by `share`; beyond them no larger than any model's.
 fn mean(a: usize, b: usize, share: f64) -> usize {
-    ((a as f64 * (b as f64 / a as f64).powf(share)).round() as usize).max(1)
+    ((a as f64 * (b as f64 / a as f64).powf(share)).round() as usize).clamp(1, MAX_SIZE)
 }
 
 fn layers_at(from: &Architecture, to: &Architecture, share: f64) -> usize {
-    mean(from.layers.len(), to.layers.len(), share)
+    mean(from.layers.len(), to.layers.len(), share).min(MAX_COUNT)
 }
 
 /// The same with heads at one share, and the widths of residual stream and MLP at another; with so
@@ -54,7 +56,7 @@ fn at(
         d_v: mean(a.heads[0].d_v, b.heads[0].d_v, share),
     };
     let layer = LayerShape {
-        heads: vec![head; mean(a.heads.len(), b.heads.len(), share)],
+        heads: vec![head; mean(a.heads.len(), b.heads.len(), share).min(MAX_COUNT)],
         d_ff: mean(a.d_ff, b.d_ff, of_widths),
     };
     let (d_model, layers) = (mean(from.d_model, to.d_model, of_widths), vec![layer; n_layers]);

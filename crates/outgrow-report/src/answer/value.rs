@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     analysis::Progress,
+    drawn::Drawn,
     interval::Interval,
     judge::Family,
     jump::{Jump, Spike},
@@ -43,6 +44,8 @@ pub struct Answer {
     pub jumps: Vec<Jump>,
     /// Other strategies of which single trials do, the highest first.
     pub spikes: Vec<Spike>,
+    /// Strategies whose plans are drawn.
+    pub drawn: Vec<Drawn>,
     /// The growth events that claim to preserve the function; none if no event does.
     pub preserved: Option<Preserved>,
     /// Growth events whose copied units got equal gradients and stay equal.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use outgrow_core::sweep::About;
+
 use super::value::{Answer, ControlState, Count, Quantity};
 use crate::{
     escape::visible,
@@ -195,7 +197,20 @@ impl Answer {
         [self.jumped(say), self.spiked(say), preserved, locked, lost, edge]
             .into_iter()
             .flatten()
+            .chain(self.drawn_words(say))
             .collect()
+    }
+
+    /// Of drawn plans: what the intervals cover.
+    fn drawn_words(&self, say: Say) -> Vec<String> {
+        let named = |about: About, words: &str| {
+            let own = self.drawn.iter().filter(|drawn| drawn.about == about);
+            let names: Vec<String> = own.map(|drawn| say(self.shown(&drawn.strategy))).collect();
+            (!names.is_empty()).then(|| format!("plans are drawn in {}: {words}", names.join(", ")))
+        };
+        let rule = "each seed has plans of its own, so intervals cover their choice";
+        let plan = "all seeds have the same plans, so intervals do not cover their choice";
+        [named(About::Rule, rule), named(About::Plan, plan)].into_iter().flatten().collect()
     }
 }
 
