@@ -30,7 +30,7 @@
 //!
 //! **m** (`curve.rs`). log(L* − E) is linear in log C between budgets. C* is where this meets the
 //! mean loss of the arm. The interval of m is the set of C at which the interval of L_grown − L*(C)
-//! includes zero (as in Fieller 1954), so it excludes 1 exactly where that of g excludes 0. Outside
+//! includes zero (as in Fieller 1954), so it excludes 1 where that of g excludes 0. Outside
 //! of the measured budgets nothing is extrapolated: m is only known to be above or below a bound.
 //!
 //! **Many arms and budgets**: Holm (1979) over all of them.
