@@ -16,7 +16,10 @@ pub use self::{
     },
     axis::Axis,
     form::{Activation, Form, Norm, Positions},
-    param::{ParamId, ParamKind, n_non_embedding_parameters, n_parameters, parameters},
+    param::{
+        ParamId, ParamKind, n_frontier_parameters, n_non_embedding_parameters, n_parameters,
+        parameters,
+    },
     rotary::{FrequencyScaling, Rotary},
     validate::ArchitectureError,
 };

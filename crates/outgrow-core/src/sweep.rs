@@ -48,7 +48,6 @@ pub use self::{
     resolved::Sweep,
     schedule::LearningRateSchedule,
     settings::{Settings, StepSettings, TrainingSettings, Trial},
-    shapes::n_frontier_parameters,
     sizes::{LayerSpec, SizesSpec},
     spec::{
         About, Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec,

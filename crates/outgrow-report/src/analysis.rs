@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     ablation::{Ablation, ablations},
+    born::Born,
     clock::Clock,
     compare::compare,
     contrast::{Contrast, contrasts},
@@ -58,6 +59,8 @@ pub struct Analysis {
     pub jumps: Vec<Jump>,
     /// Other strategies of which single trials do.
     pub spikes: Vec<Spike>,
+    /// The frontier of being born, and what is judged against it; none without `[frontier]`.
+    pub born: Option<Born>,
     /// Strategies whose plans are drawn.
     pub drawn: Vec<Drawn>,
     /// Whether times can be compared.
@@ -104,6 +107,7 @@ impl Analysis {
     pub fn new(input: &Input) -> Result<Self, ReportError> {
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
+        let born = Born::of(input, &Runs::new(input));
         let input = &*at_own_budget(input);
         let runs = Runs::new(input);
         let names = names(input);
@@ -133,6 +137,7 @@ impl Analysis {
             families,
             jumps: jumps(&strategies),
             spikes: spikes(&strategies),
+            born,
             drawn: drawn(input),
             clock: Clock::of(input),
             strategies,

@@ -2,6 +2,7 @@
 
 mod contrasted;
 mod find;
+mod frontier;
 mod rows;
 mod value;
 mod words;

@@ -75,7 +75,7 @@ use crate::{
 const SAME_BUDGET: f64 = 0.03;
 
 /// The frontier and the arms judged against it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Frontier {
     /// What N is in `budgets` and `law`.
     pub count: Count,
@@ -88,7 +88,7 @@ pub struct Frontier {
 }
 
 /// All sizes at one budget.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Budget {
     /// Its number in the rows.
     pub budget: usize,
@@ -101,7 +101,7 @@ pub struct Budget {
 }
 
 /// One arm at one budget.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ArmGap {
     /// Its name in the rows.
     pub arm: String,
@@ -114,7 +114,7 @@ pub struct ArmGap {
 }
 
 /// An arm against the frontier.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Against {
     /// L_grown − L* in nats: below 0 growing pays. Corrected for all arms and budgets.
     pub gap: Tested,

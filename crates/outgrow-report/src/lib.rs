@@ -7,6 +7,7 @@
 mod ablation;
 mod analysis;
 mod answer;
+mod born;
 mod clock;
 mod compare;
 mod comparison;
@@ -42,6 +43,7 @@ pub use self::{
     ablation::{Ablation, AblationRow},
     analysis::{Analysis, Progress},
     answer::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict},
+    born::Born,
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,

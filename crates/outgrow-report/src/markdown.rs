@@ -98,8 +98,14 @@ fn answer(answer: &Answer) -> Vec<String> {
     let escaped = rows.iter().map(|row| row.iter().map(|cell| markdown(cell)).collect());
     let table = (rows.len() > 1).then(|| lines(escaped).trim_end().to_owned());
     let notes = Some(answer.notes(markdown).join(" ")).filter(|notes| !notes.is_empty());
-    [Some(answer.headline(markdown)), answer.contrasted(markdown), table, notes]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        answer.against_born(markdown),
+        Some(answer.headline(markdown)),
+        answer.contrasted(markdown),
+        table,
+        notes,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,5 +1,6 @@
 //! The tables of a report.
 
+mod born;
 mod contrasts;
 mod conventions;
 mod tuning;
@@ -20,6 +21,8 @@ use crate::{
 /// All that the sweep has rows for. Each says it where what it shows is not the whole.
 pub fn all(analysis: &Analysis) -> Vec<Table> {
     let all = [
+        born::gaps(analysis),
+        born::frontier(analysis),
         Some(summary(analysis)),
         controls(analysis),
         contrasts::table(analysis),

@@ -315,3 +315,10 @@ pub fn n_non_embedding_parameters(architecture: &Architecture) -> u64 {
     let others = parameters(architecture).into_iter().filter(|id| !is_table(id.kind));
     others.map(|id| id.n_entries(architecture)).fold(0, u64::saturating_add)
 }
+
+/// Parameters that a frontier is laid out by: without embeddings and positions, with the
+/// unembedding, tied or not.
+pub fn n_frontier_parameters(architecture: &Architecture) -> u64 {
+    let unembedding = (architecture.d_model * architecture.n_outputs) as u64;
+    n_non_embedding_parameters(architecture).saturating_add(unembedding)
+}

@@ -8,7 +8,10 @@ use crate::{
     edit::Edit,
     flops,
     growth::{Growth, GrowthError, grow_all},
-    model::{Architecture, ArchitectureError, n_non_embedding_parameters, n_parameters},
+    model::{
+        Architecture, ArchitectureError, n_frontier_parameters, n_non_embedding_parameters,
+        n_parameters,
+    },
 };
 
 /// An initial architecture and the stages at which it grows. Every value of this type can be
@@ -40,6 +43,8 @@ pub struct Phase {
     pub tokens: u64,
     /// Parameters without embeddings, positions and unembedding.
     pub non_embedding: u64,
+    /// The same with the unembedding, tied or not.
+    pub with_unembedding: u64,
     /// All trainable parameters.
     pub parameters: u64,
 }
@@ -181,6 +186,7 @@ impl GrowthPlan {
         let phase = |(number, tokens)| Phase {
             tokens,
             non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
+            with_unembedding: n_frontier_parameters(self.architecture_after(number)),
             parameters: n_parameters(self.architecture_after(number)),
         };
         starts.enumerate().map(phase).collect()

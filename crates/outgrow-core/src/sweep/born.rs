@@ -8,10 +8,13 @@ use super::{
     frontier::{BORN, BudgetUnit, FrontierSizes, FrontierSpec, budget_text},
     resolved::Sweep,
     schedule::LearningRateSchedule,
-    shapes::{self, is_uniform, n_frontier_parameters},
+    shapes::{self, is_uniform},
     spec::Budget,
 };
-use crate::{flops::train_flops_per_token, model::Architecture};
+use crate::{
+    flops::train_flops_per_token,
+    model::{Architecture, n_frontier_parameters},
+};
 
 /// Neighbouring sizes are at most so far apart in parameters: beyond, a parabola is none.
 const WIDEST: f64 = 1.6;

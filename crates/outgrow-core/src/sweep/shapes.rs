@@ -7,18 +7,11 @@
 //! target have in common stay.
 
 use crate::model::{
-    Architecture, HeadShape, LayerShape, MAX_COUNT, MAX_SIZE, n_non_embedding_parameters,
+    Architecture, HeadShape, LayerShape, MAX_COUNT, MAX_SIZE, n_frontier_parameters,
 };
 
 /// Parameters that are off by less are as near as rounding allows.
 const NEAR: f64 = 0.03;
-
-/// Parameters that a frontier is laid out by: without embeddings and positions, with the
-/// unembedding, tied or not.
-pub fn n_frontier_parameters(architecture: &Architecture) -> u64 {
-    let unembedding = (architecture.d_model * architecture.n_outputs) as u64;
-    n_non_embedding_parameters(architecture).saturating_add(unembedding)
-}
 
 /// The size at `share` of the way between two, in equal ratios; below 0 and above 1 beyond them.
 pub(super) fn between(from: &Architecture, to: &Architecture, share: f64) -> Architecture {

@@ -37,6 +37,7 @@ impl Answer {
             contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
             jumps: analysis.jumps.clone(),
             spikes: analysis.spikes.clone(),
+            born: analysis.born.clone(),
             drawn: analysis.drawn.clone(),
             preserved: analysis.worst_growth.map(|(worst, events)| Preserved { events, worst }),
             locked: analysis.locked,

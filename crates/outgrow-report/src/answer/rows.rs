@@ -10,7 +10,8 @@ impl Answer {
 
     /// The table: a row for each comparison, without the header.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding)).collect()
+        let findings = self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding));
+        self.gap_rows().into_iter().chain(findings).collect()
     }
 
     fn row(&self, finding: &Finding) -> Vec<String> {

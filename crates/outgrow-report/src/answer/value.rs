@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     analysis::Progress,
+    born::Born,
     drawn::Drawn,
     interval::Interval,
     judge::Family,
@@ -44,6 +45,8 @@ pub struct Answer {
     pub jumps: Vec<Jump>,
     /// Other strategies of which single trials do, the highest first.
     pub spikes: Vec<Spike>,
+    /// The frontier of being born, and what is judged against it.
+    pub born: Option<Born>,
     /// Strategies whose plans are drawn.
     pub drawn: Vec<Drawn>,
     /// The growth events that claim to preserve the function; none if no event does.

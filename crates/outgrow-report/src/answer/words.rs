@@ -217,6 +217,9 @@ impl Answer {
 /// For a terminal: the headline, the table, and the notes.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(born) = self.against_born(visible) {
+            write!(f, "{born}\n\n")?;
+        }
         f.write_str(&self.headline(visible))?;
         if let Some(contrasted) = self.contrasted(visible) {
             write!(f, "\n\n{contrasted}")?;

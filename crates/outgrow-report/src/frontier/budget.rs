@@ -17,7 +17,7 @@ use crate::interval::{Interval, interval};
 const SIZES: usize = 5;
 
 /// The minimum over the sizes of one budget.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Vertex {
     /// Parameters. Its interval is widened by how far the cubic's own minimum is off.
     pub n_star: Interval,

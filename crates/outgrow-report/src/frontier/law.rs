@@ -102,7 +102,7 @@ impl Law {
 }
 
 /// The law on means over seeds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FittedLaw {
     /// Through all ends with fresh text.
     pub law: Law,
@@ -113,7 +113,7 @@ pub struct FittedLaw {
 }
 
 /// Powers with 95 % intervals, which are those of their logarithms (of α/β for `size`).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Exponents {
     /// α, of N.
     pub alpha: Interval,

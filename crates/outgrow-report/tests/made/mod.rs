@@ -51,7 +51,12 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
                 budget: None,
                 plan_id: (*name).to_owned(),
                 policy: policy(OptimizerAtGrowth::KeepEntryAge),
-                phases: vec![Phase { tokens: 0, non_embedding: 100, parameters: 120 }],
+                phases: vec![Phase {
+                    tokens: 0,
+                    non_embedding: 100,
+                    with_unembedding: 110,
+                    parameters: 120,
+                }],
             });
             if kind != "from_scratch" {
                 growths.push(GrowthRow {
