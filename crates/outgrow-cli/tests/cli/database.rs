@@ -375,7 +375,9 @@ fn every_format_keeps_all_of_an_answer() {
         2
     );
     assert_eq!(fs::read(sandbox.path("out")).expect("read"), b"mine");
-    sandbox.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "out"]);
+    let answer = ["query", "SELECT 1 AS a", "--format", "csv", "-o", "out"];
+    assert_eq!(sandbox.wrong(&answer).0, 2, "it is no earlier answer");
+    sandbox.ok(&[&answer[..], &["--force"]].concat());
     assert_eq!(fs::read(sandbox.path("out")).expect("read"), b"a\n1\n");
     assert_eq!(
         sandbox.ok(&["query", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout"]),
