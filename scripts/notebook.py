@@ -11,4 +11,4 @@ names = {}
 for cell in cells:
     if cell["cell_type"] == "code":
         exec("".join(cell["source"]), names)
-print(names["table"].reset_index().to_json(orient="records"))
+print(names["table"].reset_index().to_json(orient="records", double_precision=15))

@@ -60,20 +60,24 @@ pub(crate) fn phases(trial: &Trial) -> Vec<Phase> {
 
 /// The sizes that grow, of the layers that were there before: all of them, or so many.
 fn changes(before: &Architecture, after: &Architecture, is_new: &[bool]) -> Vec<String> {
-    type Size = fn(&LayerShape) -> usize;
+    type Size = fn(&LayerShape) -> Vec<usize>;
     let sizes: [(&str, Size); 4] = [
-        ("heads", LayerShape::n_heads),
-        ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).sum()),
-        ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).sum()),
-        ("d_ff", |layer| layer.d_ff),
+        ("heads", |layer| vec![layer.n_heads()]),
+        ("d_k", |layer| layer.heads.iter().map(|head| head.d_k).collect()),
+        ("d_v", |layer| layer.heads.iter().map(|head| head.d_v).collect()),
+        ("d_ff", |layer| vec![layer.d_ff]),
     ];
     let old =
         after.layers.iter().zip(is_new).filter(|(_, is_new)| !**is_new).map(|(layer, _)| layer);
     let pairs: Vec<_> = before.layers.iter().zip(old).collect();
     let inner = |(name, of): (&str, Size)| {
-        let changed: Vec<_> = pairs.iter().filter(|(a, b)| of(a) != of(b)).collect();
-        let from = changed.iter().map(|(a, _)| of(a)).min()?;
-        let to = changed.iter().map(|(_, b)| of(b)).max()?;
+        // New heads change no width of those that are there.
+        let grown = |(a, b): &(&LayerShape, &LayerShape)| -> Vec<(usize, usize)> {
+            of(a).into_iter().zip(of(b)).filter(|(a, b)| a != b).collect()
+        };
+        let changed: Vec<_> = pairs.iter().map(grown).filter(|all| !all.is_empty()).collect();
+        let from = changed.iter().flatten().map(|(from, _)| from).min()?;
+        let to = changed.iter().flatten().map(|(_, to)| to).max()?;
         let some = match changed.len() == pairs.len() {
             true => String::new(),
             false => format!(" in {} of {} layers", changed.len(), pairs.len()),

@@ -110,7 +110,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let again = match plan.members().len() - trials {
         0 => String::new(),
-        n => format!(" ({n} plans were drawn twice and are trained once)"),
+        n => format!(" ({n} more are the same as one of them, and not trained again)"),
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
