@@ -55,8 +55,13 @@ fn draw(seed: &mut u64, n: u64) -> u64 {
 /// again where it is gone.
 fn kill_at_random(sandbox: &Sandbox, kills: usize) {
     let (mut seed, mut killed, mut run) = (7, 0, sandbox.start(&["run", "sweep.toml", "-j2"]));
+    sandbox.wait_for_rows(1);
     while killed < kills {
         sleep(Duration::from_millis(150 + draw(&mut seed, 1500)));
+        // On a busy machine it takes a while until a worker trains, and can die in the middle.
+        let recorded = || sandbox.number("SELECT count(*) FROM step_metric");
+        let before = recorded();
+        while recorded() == before && matches!(run.try_wait(), Ok(None)) {}
         let workers = workers_of(run.id());
         let driver = run.id() as i32;
         match draw(&mut seed, 3) {
