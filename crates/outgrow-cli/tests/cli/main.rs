@@ -157,7 +157,7 @@ fn replicates_are_trained_together_with_the_same_numbers() {
     let sweep = SWEEP
         .replace(
             "plans = 1, max_stages = 3, grow_between = [0.1, 0.6]",
-            "plans = 3, max_stages = 3, grow_between = [0.3, 0.9]",
+            "plans = 3, about = \"plan\", max_stages = 3, grow_between = [0.3, 0.9]",
         )
         .replace("float32", "float64");
     let (alone, together) = (Sandbox::new(), Sandbox::new());
@@ -256,7 +256,7 @@ fn wrong_sweeps_are_told_so() {
         (data, paths("nothing"), "empty"),
         (data, paths("short.txt"), "at least 17"),
         ("version = 1", "version = 2".to_owned(), "reads version 1"),
-        ("seq_len = 16", "seq_len = 16, vocab_size = 5".to_owned(), "`data.vocab_size` is 5"),
+        ("seq_len = 16", "seq_len = 16, vocab_size = 5".to_owned(), "`data.vocab_size`: it is 5"),
         ("replicates = 2", "replicates = 1_000_000_000".to_owned(), "at most 100000 trials"),
         ("plans = 1", "plans = 1_000_000_000".to_owned(), "at most 100000 trials"),
         ("kind = \"random\"", "kind = \"random\", name = \"../../escaped\"".to_owned(), "is '/'"),
