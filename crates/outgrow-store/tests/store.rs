@@ -19,6 +19,12 @@ use tempfile::TempDir;
 
 const SWEEP: &str = include_str!("sweep.toml");
 
+/// The sweep with the same plans in all replicates, which can be trained together.
+fn of_plans() -> Sweep {
+    let text = SWEEP.replace("plans = 2", "plans = 2, about = \"plan\"");
+    Sweep::parse(&text).expect("a sweep")
+}
+
 fn holder(pid: u32) -> Holder {
     Holder { host: "here".into(), boot: "b".into(), pid, started: 1, job: None }
 }
@@ -50,7 +56,7 @@ impl Fixture {
 
     async fn at(address: String) -> Self {
         let store = Store::open(&address).await.expect("a new database");
-        let sweep = Sweep::parse(SWEEP).expect("a sweep");
+        let sweep = of_plans();
         let members = sweep.members("d").expect("members");
         let sweep = store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted").sweep;
         Self { _folder: None, address, store, sweep, batches: AtomicI64::new(1) }
@@ -179,7 +185,7 @@ fn eval(n: u64, val_loss: f64, last: bool) -> Event {
 
 both! {
     async fn a_sweep_is_inserted_once(f: Fixture) {
-        let sweep = Sweep::parse(SWEEP).expect("a sweep");
+        let sweep = of_plans();
         let members = sweep.members("d").expect("members");
         let again = f.store.insert_sweep(&sweep, "d", &members, false).await.expect("inserted");
         assert_eq!((again.new, again.trials), (0, members.len()));
