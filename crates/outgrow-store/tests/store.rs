@@ -19,9 +19,12 @@ use tempfile::TempDir;
 
 const SWEEP: &str = include_str!("sweep.toml");
 
-/// The sweep with the same plans in all replicates, which can be trained together.
+/// The sweep with the same plans in all replicates, which can be trained together, and which grow so
+/// early that they share no prefix.
 fn of_plans() -> Sweep {
-    let text = SWEEP.replace("plans = 2", "plans = 2, about = \"plan\"");
+    let text = SWEEP
+        .replace("plans = 2", "plans = 2, about = \"plan\"")
+        .replace("grow_between = [0.1, 0.6]", "grow_between = [0.1, 0.3]");
     Sweep::parse(&text).expect("a sweep")
 }
 
