@@ -16,8 +16,8 @@ pub enum Layers {
     Start,
     /// Between the layers that are there, evenly: as many behind each of them.
     Interleave,
-    /// Drawn, uniformly among the ways that fit. The draw depends on the sweep's seed and the number
-    /// of the plan alone, so strategies that differ in when, how often or what else they grow have
+    /// Drawn, uniformly among the ways that fit. The draw depends on the sweep's seed, the replicate
+    /// and the number of the plan alone, so strategies that differ in when, how often or what else they grow have
     /// the same places.
     Random,
 }

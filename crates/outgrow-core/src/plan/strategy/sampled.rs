@@ -83,10 +83,11 @@ impl Sampled {
     }
 
     fn costs(&self) -> Phases {
-        let of_token =
-            |a: &Architecture| flops::train_flops(a, a.seq_len) as f64 / a.seq_len as f64;
         let mut architecture = self.initial.clone();
-        let mut costs = Phases { token: vec![of_token(&architecture)], operators: vec![0.0] };
+        let mut costs = Phases {
+            token: vec![flops::train_flops_per_token(&architecture)],
+            operators: vec![0.0],
+        };
         for (_, growths) in &self.stages {
             let mut operators = 0.0;
             if let Ok(grown) = grow_all(&architecture, growths, 0) {
@@ -96,7 +97,7 @@ impl Sampled {
                     .sum();
                 architecture = grown.architecture;
             }
-            costs.token.push(of_token(&architecture));
+            costs.token.push(flops::train_flops_per_token(&architecture));
             costs.operators.push(operators);
         }
         costs
