@@ -558,7 +558,7 @@ both! {
 
     async fn a_place_is_one_trials(f: Fixture) {
         let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, \
-                     plan, replicate, learning_rate, setting, budget FROM member";
+                     plan, replicate, learning_rate, setting, budget, tuning FROM member";
         let refused = try_execute(&f.address, twice).await.expect_err("the schema holds \
             it").to_string();
         assert!(refused.to_lowercase().contains("unique"), "{refused}");
