@@ -38,6 +38,7 @@ mod strategy;
 mod table;
 mod tables;
 mod tested;
+mod unit;
 
 pub use self::{
     ablation::{Ablation, AblationRow},
@@ -62,4 +63,5 @@ pub use self::{
     sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,
+    unit::LossUnit,
 };

@@ -957,7 +957,7 @@ fn two_sweeps_are_put_beside_each_other() {
     let a = input(&[("both", 0.3), ("first", 0.1)]);
     let mut b = input(&[("both", 0.1)]);
     (b.sweep, b.id, b.spec) = ("other".into(), "4567".into(), "version = 2".into());
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     let arms: Vec<&str> = pair.arms.iter().map(|arm| arm.strategy.as_str()).collect();
     assert_eq!(arms, ["from_scratch", "both", "first"]);
     let both = pair.arms[1].paired.as_ref().expect("pairs");
@@ -967,13 +967,13 @@ fn two_sweeps_are_put_beside_each_other() {
     assert!(pair_files(&pair).expect("files").len() > 15);
     // Without a seed in common the means are compared.
     b.trials.iter_mut().for_each(|trial| trial.seed += 50);
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
     assert!(pair.to_string().contains("no seed in common"));
     // Where no arm is in both, the seeds are not what is missing.
     let mut apart = b.clone();
     apart.trials.iter_mut().for_each(|trial| trial.strategy += "_other");
-    let text = Pair::new(&a, &apart).expect("two sweeps").to_string();
+    let text = Pair::new(&a, &apart, None).expect("two sweeps").to_string();
     assert!(
         text.contains("No arm of the same name") && !text.contains("no seed in common"),
         "{text}"
@@ -1039,7 +1039,7 @@ fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
     b.sweep = "other".into();
     b.trials.iter_mut().for_each(|trial| trial.seed += 50);
     b.trials.retain(|trial| trial.replicate > 0);
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     let arm = pair.arms[1].unpaired.as_ref().expect("a test");
     let [p, corrected] = [arm.p, arm.p_corrected].map(|p| p.expect("two seeds each"));
     assert!(p < 0.05 && corrected > 0.05, "{arm:?}");

@@ -8,9 +8,9 @@ use crate::{
 };
 
 const CAPTION: &str = "\
-    Final validation loss (nats per token) at every learning rate that was tried; the one in bold \
-    is the one that the arm is judged by: of those with the most complete trials, the one with the \
-    lowest mean. ± is half a 95 % interval over seeds, each for itself.";
+    at every learning rate that was tried; the one in bold is the one that the arm is judged by: of \
+    those with the most complete trials, the one with the lowest mean. ± is half a 95 % interval \
+    over seeds, each for itself.";
 const EDGE: &str = " An asterisk marks a choice at the lowest or the highest rate: a wider grid \
                     may change it.";
 
@@ -31,7 +31,11 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
         analysis.strategies.iter().flat_map(|s| s.tuning.iter().map(move |tried| (s, tried)));
     let rows = tried.map(|(strategy, tried)| row(analysis, strategy, tried)).collect();
     let is_edge = analysis.strategies.iter().any(|strategy| strategy.is_at_the_edge);
-    let caption = format!("{CAPTION}{}", if is_edge { EDGE } else { "" });
+    let caption = format!(
+        "Final validation loss ({}) {CAPTION}{}",
+        analysis.unit.words(),
+        if is_edge { EDGE } else { "" }
+    );
     Some(Table { name: "tuning", caption, columns, rows })
 }
 
