@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use outgrow_core::Architecture;
-use outgrow_data::{CorpusError, Tokenizer};
+use outgrow_data::Tokenizer;
 use outgrow_train::{
     Checkpoint, Device,
     hub::{self, Dtype, Family, HubModel, HubTokenizer, LeftOut, is_hub},
@@ -77,31 +77,29 @@ pub fn convert(
     let dtype = dtype.unwrap_or(checkpoint.state.dtype());
     let own = found.as_ref().ok();
     let left_out = hub::export(&checkpoint.state, to, like.as_ref(), dtype, own)?.left_out;
-    let tokenizer = Some(written(to, found)?);
+    let tokenizer = Some(written(to, found));
     let family = like.map_or_else(|| Family::of(&architecture), |like| Ok(like.family))?;
     Ok(Converted { architecture, family: Some(family), tokenizer, left_out })
 }
 
 /// What lies in the folder now, in words.
-fn written(
-    to: &Path,
-    found: Result<HubTokenizer, String>,
-) -> Result<Result<String, String>, Error> {
+fn written(to: &Path, found: Result<HubTokenizer, String>) -> Result<String, String> {
     let path = to.join("tokenizer.json");
     if !path.exists() {
-        return Ok(found.map(|_| String::new()));
+        return found.map(|_| String::new());
     }
-    let refused = |error: CorpusError| Error::Input(error.to_string());
-    let tokenizer = Tokenizer::read(&path).map_err(refused)?;
+    let Ok(tokenizer) = Tokenizer::read(&path) else {
+        return Ok("that of the folder that it is like".into());
+    };
     if found.is_ok_and(|found| found.json != tokenizer.identity()) {
         tracing::warn!(
-            "the tokenizer of the folder that --like names is not the one that this model was trained \
-             with, and is written all the same"
+            "the tokenizer of the folder that --like names is not the one that this model was \
+             trained with, and is written all the same"
         );
     }
     let end = match tokenizer.end_of_text() {
         Some(end) => format!("{end} ends a text"),
         None => "no token ends a text".into(),
     };
-    Ok(Ok(format!("{} tokens, {end}", tokenizer.vocab_size())))
+    Ok(format!("{} tokens, {end}", tokenizer.vocab_size()))
 }
