@@ -13,6 +13,7 @@ use crate::{
     input::Input,
     runs::{Run, Runs},
     strategy::{Role, Strategy},
+    tuned::Tuned,
 };
 
 /// The frontier of a sweep that has one.
@@ -26,6 +27,11 @@ pub struct Born {
     pub frontier: Frontier,
     /// Born sizes and arms whose best learning rate is at an edge of the grid at some budget.
     pub at_the_edge: Vec<String>,
+    /// How many seeds, which nothing else uses, chose the learning rates; 0 where those did that are
+    /// compared.
+    pub tuning_seeds: usize,
+    /// Born sizes and arms whose rate those that are compared chose all the same.
+    pub untuned: Vec<String>,
     /// Whether trials may have repeated their text, which bends the frontier upwards.
     pub may_repeat: bool,
 }
@@ -33,15 +39,16 @@ pub struct Born {
 impl Born {
     /// The frontier that the rows of a sweep draw; none without `[frontier]`, or before a born size
     /// is trained.
-    pub fn of(input: &Input, runs: &Runs) -> Option<Self> {
+    pub fn of(input: &Input, runs: &Runs, tuned: &Tuned) -> Option<Self> {
         let mut budgets: Vec<f64> = input.trials.iter().filter_map(|trial| trial.budget).collect();
         budgets.sort_by(f64::total_cmp);
         budgets.dedup();
         let spec = SweepSpec::parse(&input.spec).ok()?.frontier?;
         let (mut born, mut grown, mut edges) = (vec![], vec![], vec![]);
+        let (mut tuning_seeds, mut untuned) = (0, vec![]);
         for (number, budget) in budgets.iter().enumerate() {
             for arm in arms(input, *budget) {
-                let Some(chosen) = Strategy::new(&arm, runs, [&arm.sweep, &arm.sweep]) else {
+                let Some(chosen) = Strategy::new(&arm, runs, tuned, [&arm.sweep; 2]) else {
                     continue;
                 };
                 let first = &arm.trials[0];
@@ -53,6 +60,10 @@ impl Born {
                     }
                     _ => continue,
                 }
+                tuning_seeds = tuning_seeds.max(chosen.tuning_seeds);
+                if chosen.tuning_seeds == 0 && !untuned.contains(&arm.sweep) {
+                    untuned.push(arm.sweep.clone());
+                }
                 if chosen.is_at_the_edge && !edges.contains(&arm.sweep) {
                     edges.push(arm.sweep.clone());
                 }
@@ -60,12 +71,40 @@ impl Born {
         }
         let frontier = (!born.is_empty()).then(|| estimate(&born, &grown, Count::default()))?;
         let may_repeat = spec.allow_repeats;
-        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat })
+        if tuning_seeds == 0 {
+            untuned.clear();
+        }
+        Some(Self {
+            unit: spec.unit,
+            budgets,
+            frontier,
+            at_the_edge: edges,
+            tuning_seeds,
+            untuned,
+            may_repeat,
+        })
     }
 
     /// The budget of a number, in words.
     pub fn budget(&self, number: usize) -> String {
         outgrow_core::sweep::budget_text(self.budgets[number])
+    }
+
+    /// A sentence on which seeds chose the learning rates.
+    pub fn chosen_on(&self) -> String {
+        let but = match self.untuned.is_empty() {
+            true => String::new(),
+            false => format!(
+                ", but those of {} on the seeds that are compared, for want of such trials",
+                self.untuned.join(", ")
+            ),
+        };
+        match self.tuning_seeds {
+            0 => "Learning rates are the best of the grid on the seeds that are compared.".into(),
+            n => format!(
+                "Learning rates were chosen on {n} seeds of their own, which are in no comparison{but}."
+            ),
+        }
     }
 
     /// Budgets in order, with what was found at each.

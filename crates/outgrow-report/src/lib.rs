@@ -8,6 +8,7 @@ mod ablation;
 mod analysis;
 mod answer;
 mod born;
+mod choice;
 mod clock;
 mod compare;
 mod comparison;
@@ -38,6 +39,7 @@ mod strategy;
 mod table;
 mod tables;
 mod tested;
+mod tuned;
 mod unit;
 
 pub use self::{

@@ -1180,6 +1180,7 @@ fn with_frontier() -> Input {
             strategy: name,
             kind: kind.into(),
             replicate: seed,
+            tuning: false,
             seed: 1000 + seed as u64,
             budget: Some(budget),
             phases,
@@ -1318,4 +1319,82 @@ fn losses_of_different_tokenizers_are_compared_per_byte_alone() {
     assert_eq!(Pair::new(&a, &of(Some("one"), 90), None).expect("it").unit, LossUnit::NatsPerToken);
     b.evaluated = None;
     assert!(Pair::new(&a, &b, None).is_err(), "no bytes are known");
+}
+
+/// The rows of [`with_frontier`] at three rates. On compared seeds the highest rate is lucky for the
+/// staged arm, for born sizes and for the control; two seeds that tune prefer the middle one.
+fn tuned_on_seeds_of_their_own() -> Input {
+    let mut made = with_frontier();
+    let (trials, curves) = (std::mem::take(&mut made.trials), std::mem::take(&mut made.curves));
+    for trial in &trials {
+        for (place, rate) in [1e-3, 2e-3, 4e-3].into_iter().enumerate() {
+            for tuning in [false, true] {
+                if tuning && trial.replicate > 1 {
+                    continue;
+                }
+                let moved = match (tuning, place) {
+                    (true, place) => 0.03 * (place as f64 - 0.9).powi(2),
+                    (false, place) => -0.02 * (place as f64 - 1.0),
+                };
+                let id = format!("{}@{rate}{}", trial.trial, if tuning { "-tunes" } else { "" });
+                let replicate = trial.replicate + if tuning { 3 } else { 0 };
+                let own = curves.iter().filter(|row| row.trial == trial.trial);
+                made.curves.extend(own.map(|row| CurveRow {
+                    trial: id.clone(),
+                    val_loss: row.val_loss.map(|loss| loss + moved),
+                    ..row.clone()
+                }));
+                made.trials.push(TrialRow {
+                    trial: id,
+                    replicate,
+                    tuning,
+                    learning_rate: rate,
+                    ..trial.clone()
+                });
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn tuning_does_not_flatter() {
+    let mut made = tuned_on_seeds_of_their_own();
+    let tuned = report(&made).expect("a report");
+    let staged = |made: &Report| {
+        let born = made.analysis.born.clone().expect("a frontier");
+        let (_, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
+        gap.against.clone().expect("it is enclosed").gap.value
+    };
+    for name in ["from_scratch", "grown", "staged"] {
+        let own = strategy(&tuned.analysis, name);
+        let found = (own.learning_rate, own.tuning_seeds, own.is_at_the_edge);
+        assert_eq!(found, (2e-3, 2, false), "{name}");
+        assert_eq!((own.seeds, own.trials), (3, 9), "only what is compared counts");
+    }
+    let loss = strategy(&tuned.analysis, "staged").final_loss.expect("its loss");
+    assert!((loss.mean - 1.482).abs() < 1e-9 && loss.n == 3, "{loss:?}");
+    assert_eq!(staged(&tuned).n, 3);
+    let readme = text(&tuned, "README.md");
+    for said in
+        ["were chosen on 2 seeds of their own, which are in no comparison.", "They chose the one"]
+    {
+        assert!(readme.contains(said), "{said}: {readme}");
+    }
+    // Compared trials at some of the rates only: the nearest of these.
+    made.trials.retain(|trial| trial.tuning || trial.learning_rate != 2e-3);
+    let some = report(&made).expect("a report");
+    assert_eq!(strategy(&some.analysis, "staged").learning_rate, 1e-3);
+    // One arm without such seeds is named.
+    made.trials.retain(|trial| !(trial.tuning && trial.strategy == "staged"));
+    let mixed = report(&made).expect("a report");
+    assert_eq!(strategy(&mixed.analysis, "staged").learning_rate, 4e-3);
+    let readme = text(&mixed, "README.md");
+    assert!(readme.contains("but those of staged on the seeds that are compared"), "{readme}");
+    // Without any, luck decides.
+    made.trials.retain(|trial| !trial.tuning);
+    let lucky = report(&made).expect("a report");
+    assert_eq!(strategy(&lucky.analysis, "staged").learning_rate, 4e-3);
+    assert_eq!(strategy(&lucky.analysis, "staged").tuning_seeds, 0);
+    assert!(text(&lucky, "README.md").contains("on the seeds that are compared."));
 }
