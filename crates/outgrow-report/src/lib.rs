@@ -40,6 +40,7 @@ mod table;
 mod tables;
 mod tested;
 mod tuned;
+mod unit;
 
 pub use self::{
     ablation::{Ablation, AblationRow},
@@ -64,4 +65,5 @@ pub use self::{
     sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,
+    unit::LossUnit,
 };

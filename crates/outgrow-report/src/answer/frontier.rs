@@ -30,11 +30,12 @@ impl Answer {
         Some(format!(
             "Against the best size that a model can be born with, at equal compute and at the end of \
              a schedule: {lower} of {} arms and budgets end lower on average, {clear} after \
-             correction; the lowest is {} at {budget} ({}, {} nats {}{multiplier}).",
+             correction; the lowest is {} at {budget} ({}, {} {} {}{multiplier}).",
             judged.len(),
             say(self.shown(&gap.arm)),
             born.unit.describe(),
             signed_loss(against.gap.value.mean, 4),
+            self.unit.short(),
             bounds(&against.gap.corrected, signed_loss, 4),
         ))
     }
@@ -52,7 +53,7 @@ impl Answer {
             vec![
                 format!("{} at {budget} vs best born size: final loss", self.shown(&gap.arm)),
                 format!("{own} vs {}", best_size(self.born.as_ref(), gap)),
-                format!("{} nats", signed_loss(tested.value.mean, 4)),
+                format!("{} {}", signed_loss(tested.value.mean, 4), self.unit.short()),
                 bounds(&tested.corrected, signed_loss, 4),
                 tested.value.n.to_string(),
                 verdict.into(),

@@ -1,7 +1,10 @@
 //! The table of the answer, and what stands in its cells.
 
 use super::value::{Answer, Finding, Quantity, Verdict};
-use crate::numbers::{bounds, dash, percent, signed_loss};
+use crate::{
+    numbers::{bounds, dash, percent, signed_loss},
+    unit::LossUnit,
+};
 
 impl Answer {
     /// The names of the table's columns.
@@ -16,7 +19,7 @@ impl Answer {
 
     fn row(&self, finding: &Finding) -> Vec<String> {
         let is_bound = matches!(finding.verdict, Verdict::NotReached { .. });
-        let [difference, interval] = finding.numbers();
+        let [difference, interval] = finding.numbers(self.unit);
         let (difference, interval) = match finding.quantity {
             Quantity::ComputeSaved if is_bound => (format!("at most {difference}"), dash()),
             _ => (difference, interval),
@@ -58,7 +61,7 @@ impl Answer {
 
 impl Finding {
     /// The difference with its unit, and its interval.
-    pub(super) fn numbers(&self) -> [String; 2] {
+    pub(super) fn numbers(&self, unit: LossUnit) -> [String; 2] {
         let value = &self.value;
         match self.quantity {
             Quantity::ComputeSaved => {
@@ -67,7 +70,10 @@ impl Finding {
             Quantity::SavingDifference => {
                 [format!("{} points", percent(value.mean, 0)), bounds(value, percent, 0)]
             }
-            _ => [format!("{} nats", signed_loss(value.mean, 3)), bounds(value, signed_loss, 3)],
+            _ => [
+                format!("{} {}", signed_loss(value.mean, 3), unit.short()),
+                bounds(value, signed_loss, 3),
+            ],
         }
     }
 }

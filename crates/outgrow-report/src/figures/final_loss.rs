@@ -12,7 +12,7 @@ use super::{
     sheet::{Sample, Sheet},
     style::{GREY, INK, Look},
 };
-use crate::{analysis::Analysis, interval::Interval, runs::Cost};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost, unit::LossUnit};
 
 const ROW: i32 = 16 * PT;
 /// Budgets that differ by less count as equal.
@@ -43,7 +43,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
             )
         }
     };
-    let rows = numbers(&arms, is_equal);
+    let (rows, unit) = (numbers(&arms, is_equal), analysis.unit);
     if is_equal {
         let mean = |arm: &Arm| arm.mean.map_or(f64::INFINITY, |mean| mean.mean);
         arms.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
@@ -52,13 +52,15 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
              marks are trials, dark ones means over seeds with their 95 % Student-t intervals, the \
              lowest mean first."
         );
-        return Some(Figure::new("final_loss", caption, rows, |column| strips(&arms, column)));
+        return Some(Figure::new("final_loss", caption, rows, |column| {
+            strips(&arms, unit, column)
+        }));
     }
     let caption = format!(
         "Final validation loss of {count} against its training compute. The dashed line is the \
          Pareto front: no final loss at that compute or less is lower."
     );
-    Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, column)))
+    Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, unit, column)))
 }
 
 fn arms(analysis: &Analysis) -> Vec<Arm> {
@@ -73,7 +75,7 @@ fn arms(analysis: &Analysis) -> Vec<Arm> {
     all.filter(|arm| !arm.ends.is_empty()).collect()
 }
 
-fn strips(arms: &[Arm], column: Column) -> Sheet {
+fn strips(arms: &[Arm], unit: LossUnit, column: Column) -> Sheet {
     let names = arms.iter().map(|arm| font::width(&font::label(&arm.name), TICK));
     let left = names.max().unwrap_or(0) + 12 * PT;
     let (top, height) = (4 * PT, arms.len() as i32 * ROW);
@@ -99,11 +101,11 @@ fn strips(arms: &[Arm], column: Column) -> Sheet {
         }
         sheet.marker((across(mean.mean), y + 2 * PT), arm.look, 250, 1.0);
     }
-    plot.horizontal_axis("Final validation loss (nats/token)");
+    plot.horizontal_axis(&unit.of_loss("Final validation loss"));
     sheet
 }
 
-fn scatter(arms: &[Arm], column: Column) -> Sheet {
+fn scatter(arms: &[Arm], loss: LossUnit, column: Column) -> Sheet {
     let legend: Vec<_> = arms.iter().map(|arm| (arm.name.clone(), arm.look)).collect();
     let top = Sheet::new(column.width(), PT).legend(8 * PT, &legend, Sample::Marker);
     let sheet = Sheet::new(column.width(), top + column.plot_height() + 28 * PT);
@@ -124,7 +126,7 @@ fn scatter(arms: &[Arm], column: Column) -> Sheet {
             .for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), arm.look, 240, 0.75));
     }
     plot.horizontal_axis(unit.1);
-    plot.vertical_axis("Final loss (nats/token)");
+    plot.vertical_axis(&loss.of_loss("Final loss"));
     sheet
 }
 
