@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use outgrow_core::{
     rows::TrialRow,
-    sweep::{BORN, BudgetUnit, SweepSpec},
+    sweep::{BORN, BudgetUnit, SweepSpec, budget_text},
 };
 use serde::Serialize;
 
 use crate::{
+    cautions::Cautions,
     frontier::{ArmGap, BornEnd, Budget, Count, Counts, Frontier, GrownEnd, estimate},
     input::Input,
     runs::{Run, Runs},
@@ -25,15 +26,9 @@ pub struct Born {
     pub budgets: Vec<f64>,
     /// Vertices, law and gaps; arms are named as the strategies.
     pub frontier: Frontier,
-    /// Born sizes and arms whose best learning rate is at an edge of the grid at some budget.
-    pub at_the_edge: Vec<String>,
-    /// How many seeds, which nothing else uses, chose the learning rates; 0 where those did that are
-    /// compared.
-    pub tuning_seeds: usize,
-    /// Born sizes and arms whose rate those that are compared chose all the same.
-    pub untuned: Vec<String>,
-    /// Whether trials may have repeated their text, which bends the frontier upwards.
-    pub may_repeat: bool,
+    /// What a reader must know of its ends.
+    #[serde(flatten)]
+    pub cautions: Cautions,
 }
 
 impl Born {
@@ -44,8 +39,7 @@ impl Born {
         budgets.sort_by(f64::total_cmp);
         budgets.dedup();
         let spec = SweepSpec::parse(&input.spec).ok()?.frontier?;
-        let (mut born, mut grown, mut edges) = (vec![], vec![], vec![]);
-        let (mut tuning_seeds, mut untuned) = (0, vec![]);
+        let (mut born, mut grown, mut cautions) = (vec![], vec![], Cautions::default());
         for (number, budget) in budgets.iter().enumerate() {
             for arm in arms(input, *budget) {
                 let Some(chosen) = Strategy::new(&arm, runs, tuned, [&arm.sweep; 2]) else {
@@ -53,58 +47,25 @@ impl Born {
                 };
                 let first = &arm.trials[0];
                 let ends = || chosen.complete().map(move |run| (number, run));
+                let repeats = input.text_tokens.is_some_and(|text| first.tokens > text);
                 match Role::of(&first.kind) {
                     Role::Grown => grown.extend(ends().map(|end| grown_end(&arm.sweep, end))),
                     _ if first.kind == BORN => {
-                        born.extend(ends().filter_map(|end| born_end(first, end)))
+                        born.extend(ends().filter_map(|end| born_end(first, end, repeats)))
                     }
                     _ => continue,
                 }
-                tuning_seeds = tuning_seeds.max(chosen.tuning_seeds);
-                if chosen.tuning_seeds == 0 && !untuned.contains(&arm.sweep) {
-                    untuned.push(arm.sweep.clone());
-                }
-                if chosen.is_at_the_edge && !edges.contains(&arm.sweep) {
-                    edges.push(arm.sweep.clone());
-                }
+                cautions.take(&chosen, *budget, repeats);
             }
         }
         let frontier = (!born.is_empty()).then(|| estimate(&born, &grown, Count::default()))?;
-        let may_repeat = spec.allow_repeats;
-        if tuning_seeds == 0 {
-            untuned.clear();
-        }
-        Some(Self {
-            unit: spec.unit,
-            budgets,
-            frontier,
-            at_the_edge: edges,
-            tuning_seeds,
-            untuned,
-            may_repeat,
-        })
+        cautions.may_repeat = spec.allow_repeats && input.text_tokens.is_none();
+        Some(Self { unit: spec.unit, budgets, frontier, cautions })
     }
 
     /// The budget of a number, in words.
     pub fn budget(&self, number: usize) -> String {
-        outgrow_core::sweep::budget_text(self.budgets[number])
-    }
-
-    /// A sentence on which seeds chose the learning rates.
-    pub fn chosen_on(&self) -> String {
-        let but = match self.untuned.is_empty() {
-            true => String::new(),
-            false => format!(
-                ", but those of {} on the seeds that are compared, for want of such trials",
-                self.untuned.join(", ")
-            ),
-        };
-        match self.tuning_seeds {
-            0 => "Learning rates are the best of the grid on the seeds that are compared.".into(),
-            n => format!(
-                "Learning rates were chosen on {n} seeds of their own, which are in no comparison{but}."
-            ),
-        }
+        budget_text(self.budgets[number])
     }
 
     /// Budgets in order, with what was found at each.
@@ -135,6 +96,7 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
         spec: String::new(),
         words: input.words.clone(),
         data: String::new(),
+        text_tokens: input.text_tokens,
         environments: vec![],
         trials,
         curves: vec![],
@@ -148,7 +110,7 @@ fn grown_end(arm: &str, (budget, run): (usize, &Run)) -> GrownEnd {
     GrownEnd { arm: arm.to_owned(), budget, flops: end.train_flops, seed, loss: end.loss }
 }
 
-fn born_end(trial: &TrialRow, (budget, run): (usize, &Run)) -> Option<BornEnd> {
+fn born_end(trial: &TrialRow, (budget, run): (usize, &Run), repeated: bool) -> Option<BornEnd> {
     let (size, end) = (trial.phases.first()?, run.last());
     let counts = Counts {
         non_embedding: size.non_embedding as f64,
@@ -163,6 +125,6 @@ fn born_end(trial: &TrialRow, (budget, run): (usize, &Run)) -> Option<BornEnd> {
         tokens: end.tokens,
         seed: run.replicate,
         loss: end.loss,
-        repeated: false,
+        repeated,
     })
 }

@@ -129,7 +129,10 @@ pub struct Against {
 pub enum NoGap {
     #[error("{0}")]
     NotEnclosed(#[from] NotEnclosed),
-    #[error("no born size has this budget: add it to the frontier's budgets")]
+    #[error(
+        "no born size has an end with fresh text at this budget: add it to the frontier's budgets, \
+         or take a larger text"
+    )]
     NoBudget,
     #[error("it shares no seed with the born sizes: give both the same seeds")]
     NoSharedSeed,

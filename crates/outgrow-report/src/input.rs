@@ -18,6 +18,8 @@ pub struct Input {
     pub words: Words,
     /// Digest of its text.
     pub data: String,
+    /// Tokens of its training text, where they are known.
+    pub text_tokens: Option<u64>,
     /// On what its trials were trained, one line each.
     pub environments: Vec<String>,
     /// Its trials in their order.

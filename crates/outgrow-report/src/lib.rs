@@ -8,6 +8,7 @@ mod ablation;
 mod analysis;
 mod answer;
 mod born;
+mod cautions;
 mod choice;
 mod clock;
 mod compare;
@@ -17,6 +18,7 @@ mod curves;
 mod drawn;
 mod error;
 pub mod escape;
+mod estimates;
 mod figures;
 pub mod frontier;
 mod input;
@@ -51,6 +53,7 @@ pub use self::{
     contrast::Contrast,
     drawn::Drawn,
     error::ReportError,
+    estimates::estimates,
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,

@@ -1322,3 +1322,57 @@ fn tuning_does_not_flatter() {
     assert_eq!(strategy(&lucky.analysis, "staged").tuning_seeds, 0);
     assert!(text(&lucky, "README.md").contains("on the seeds that are compared."));
 }
+
+#[test]
+fn ends_that_repeat_their_text_are_left_out_and_named() {
+    let mut made = with_frontier();
+    // Of its smallest size the largest budget trains 60 times as many tokens as of the others.
+    let smallest = |trial: &TrialRow| trial.strategy == "born_1" && trial.budget == Some(40.0);
+    let most = made.trials.iter().map(|trial| trial.tokens).max().expect("trials");
+    made.trials
+        .iter_mut()
+        .filter(|trial| smallest(trial))
+        .for_each(|trial| trial.tokens = 3 * most);
+    let mut of_text = |text_tokens: Option<u64>| {
+        made.text_tokens = text_tokens;
+        report(&made).expect("a report")
+    };
+    let sizes = |made: &Report| {
+        let born = made.analysis.born.clone().expect("a frontier");
+        let (_, last) = born.vertices().last().expect("a budget");
+        last.vertex.clone().expect("it is enclosed").sizes
+    };
+    let fresh = of_text(Some(3 * most));
+    assert!(!text(&fresh, "README.md").contains("text was repeated"));
+    let repeated = of_text(Some(3 * most - 1));
+    let readme = text(&repeated, "README.md");
+    assert!(readme.contains("in no vertex and no law: born_1 at 40."), "{readme}");
+    assert!(!sizes(&repeated).contains(&1), "{:?}", sizes(&repeated));
+    let estimates = |made: &Report| made.analysis.born.clone().expect("a frontier").frontier.law;
+    assert_ne!(estimates(&fresh), estimates(&repeated), "the law leaves it out as well");
+    let all = of_text(Some(1));
+    let readme = text(&all, "README.md");
+    assert!(
+        readme.contains("Growing ends whose text was repeated") && readme.contains("staged at 20")
+    );
+}
+
+#[test]
+fn estimates_are_those_of_the_report() {
+    let made = with_frontier();
+    let (rows, report) = (outgrow_report::estimates(&made), report(&made).expect("a report"));
+    let born = report.analysis.born.expect("a frontier");
+    assert_eq!(rows.frontier.iter().map(|row| row.budget).collect::<Vec<_>>(), [10.0, 20.0, 40.0]);
+    let (_, vertex) = born.vertices().nth(1).expect("a budget");
+    let vertex = vertex.vertex.as_ref().expect("enclosed");
+    let row = &rows.frontier[1];
+    assert_eq!((row.n_star.value, row.n), (Some(vertex.n_star.mean), Some(3)));
+    assert_eq!(row.val_loss.low, vertex.loss.bounds.map(|bounds| bounds[0]));
+    let gap = rows.gaps.iter().find(|row| row.strategy == "staged").expect("the arm");
+    let (_, same) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
+    let same = &same.against.as_ref().expect("it is judged").gap;
+    assert_eq!((gap.gap.value, gap.p_holm), (Some(same.value.mean), same.p_corrected));
+    assert_eq!(gap.gap.high, same.corrected.bounds.map(|bounds| bounds[1]));
+    assert!(gap.multiplier.value.is_some_and(|m| m > 1.0) && gap.reason.is_none());
+    assert_eq!(outgrow_report::estimates(&input(&[("grown", 0.1)])), Default::default());
+}

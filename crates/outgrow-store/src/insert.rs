@@ -35,11 +35,13 @@ pub struct TextRecord<'a> {
     pub digest: &'a str,
     /// Bytes of validation text per token of it, where they are known.
     pub bytes_per_token: Option<f64>,
+    /// Tokens of training text, where they are known.
+    pub text_tokens: Option<u64>,
 }
 
 impl<'a> From<&'a str> for TextRecord<'a> {
     fn from(digest: &'a str) -> Self {
-        Self { digest, bytes_per_token: None }
+        Self { digest, bytes_per_token: None, text_tokens: None }
     }
 }
 
@@ -57,12 +59,13 @@ impl Store {
         members: &[Member],
         no_shared_prefix: bool,
     ) -> Result<Inserted, StoreError> {
-        let TextRecord { digest, bytes_per_token } = text.into();
+        let TextRecord { digest, bytes_per_token, text_tokens } = text.into();
         let id = sweep.id(digest);
         let order = in_order(members);
         let mut tx = self.write().await?;
         let words = serde_json::to_string(&sweep.spec().words()).expect("words are plain data");
-        let text = args![digest, now(), Arg::Real(bytes_per_token), &words];
+        let tokens = Arg::Integer(text_tokens.and_then(|tokens| i64::try_from(tokens).ok()));
+        let text = args![digest, now(), Arg::Real(bytes_per_token), tokens, &words];
         let row = [&args![&id, &sweep.spec().name, sweep.resolved()][..], text].concat();
         SWEEP.insert(&mut tx, &[row]).await?;
         // They may change under one identity; the last file that was run is right.

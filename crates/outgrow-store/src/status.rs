@@ -24,6 +24,8 @@ pub struct SweepSummary {
     pub spec: String,
     /// Digest of its text.
     pub data_digest: String,
+    /// Tokens of its training text, where they are recorded.
+    pub text_tokens: Option<u64>,
     /// What its file says to people.
     pub words: Words,
 }
@@ -85,14 +87,14 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
-        let all = "SELECT id, name, created_at, spec, data_digest, words FROM sweep ORDER BY created_at \
+        let all = "SELECT id, name, created_at, spec, data_digest, words, text_tokens FROM sweep ORDER BY created_at \
                    DESC, id";
         let summary = |row: Row| {
             let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
             // Damaged words are none: no number depends on them.
             let words = serde_json::from_str(&row.get::<String>(5)?).unwrap_or_default();
-            let (spec, data_digest) = (row.get(3)?, row.get(4)?);
-            Ok(SweepSummary { id, name, created_at, spec, data_digest, words })
+            let (spec, data_digest, text_tokens) = (row.get(3)?, row.get(4)?, row.get(6)?);
+            Ok(SweepSummary { id, name, created_at, spec, data_digest, text_tokens, words })
         };
         self.read().await?.map(all, &[], summary).await
     }

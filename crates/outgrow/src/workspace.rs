@@ -299,6 +299,7 @@ pub fn runtime() -> Result<&'static Runtime, Error> {
 pub(crate) fn record(text: &Summary) -> TextRecord<'_> {
     TextRecord {
         digest: &text.digest,
+        text_tokens: Some(text.counts.tokens[0]).filter(|tokens| *tokens > 0),
         bytes_per_token: Some(text.validation_bytes_per_token()).filter(|ratio| *ratio > 0.0),
     }
 }

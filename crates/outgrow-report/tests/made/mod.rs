@@ -89,6 +89,7 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
         spec,
         words: Default::default(),
         data,
+        text_tokens: None,
         environments: vec![],
         trials,
         curves,
