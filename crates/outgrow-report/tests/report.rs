@@ -799,6 +799,8 @@ fn sizes_are_told() {
             non_embedding: 100,
             with_unembedding: 110,
             parameters,
+            sequence_flops: 1000,
+            causal_flops: 900,
         };
         trial.phases = match trial.strategy.as_str() {
             "grown" => vec![size(0, 19_200), size(900, 42_100)],
@@ -1174,6 +1176,8 @@ fn with_frontier() -> Input {
             non_embedding: (n * 0.8) as u64,
             with_unembedding: n as u64,
             parameters: (n * 1.1) as u64,
+            sequence_flops: 1000,
+            causal_flops: 900,
         }];
         made.trials.push(TrialRow {
             trial: trial.clone(),

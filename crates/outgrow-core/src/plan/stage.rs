@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     edit::Edit,
-    flops,
+    flops::{self, causal_train_flops, train_flops},
     growth::{Growth, GrowthError, grow_all},
     model::{
         Architecture, ArchitectureError, n_frontier_parameters, n_non_embedding_parameters,
@@ -47,6 +47,10 @@ pub struct Phase {
     pub with_unembedding: u64,
     /// All trainable parameters.
     pub parameters: u64,
+    /// Training FLOPs of a sequence.
+    pub sequence_flops: u128,
+    /// The same with causal attention counted as causal.
+    pub causal_flops: u128,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,11 +187,16 @@ impl GrowthPlan {
     /// The sizes that the model has on its way.
     pub fn phases(&self) -> Vec<Phase> {
         let starts = [0].into_iter().chain(self.stages.iter().map(|stage| stage.tokens));
-        let phase = |(number, tokens)| Phase {
-            tokens,
-            non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
-            with_unembedding: n_frontier_parameters(self.architecture_after(number)),
-            parameters: n_parameters(self.architecture_after(number)),
+        let phase = |(number, tokens)| {
+            let own = self.architecture_after(number);
+            Phase {
+                tokens,
+                non_embedding: n_non_embedding_parameters(own),
+                with_unembedding: n_frontier_parameters(own),
+                parameters: n_parameters(own),
+                sequence_flops: train_flops(own, own.seq_len),
+                causal_flops: causal_train_flops(own, own.seq_len),
+            }
         };
         starts.enumerate().map(phase).collect()
     }
