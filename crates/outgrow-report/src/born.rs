@@ -9,7 +9,8 @@ use outgrow_core::{
 use serde::Serialize;
 
 use crate::{
-    frontier::{ArmGap, BornEnd, Budget, Count, Counts, Frontier, GrownEnd, estimate},
+    ends::{Ends, mean_size},
+    frontier::{ArmGap, BornEnd, Budget, Count, Counts, Estimator, Frontier, GrownEnd},
     input::Input,
     runs::{Run, Runs},
     strategy::{Role, Strategy},
@@ -28,6 +29,9 @@ pub struct Born {
     pub at_the_edge: Vec<String>,
     /// Whether trials may have repeated their text, which bends the frontier upwards.
     pub may_repeat: bool,
+    /// What its figures are drawn from.
+    #[serde(skip)]
+    pub ends: Ends,
 }
 
 impl Born {
@@ -47,7 +51,7 @@ impl Born {
                 let first = &arm.trials[0];
                 let ends = || chosen.complete().map(move |run| (number, run));
                 match Role::of(&first.kind) {
-                    Role::Grown => grown.extend(ends().map(|end| grown_end(&arm.sweep, end))),
+                    Role::Grown => grown.extend(ends().map(|end| grown_end(&arm, end))),
                     _ if first.kind == BORN => {
                         born.extend(ends().filter_map(|end| born_end(first, end)))
                     }
@@ -58,9 +62,15 @@ impl Born {
                 }
             }
         }
-        let frontier = (!born.is_empty()).then(|| estimate(&born, &grown, Count::default()))?;
+        if born.is_empty() {
+            return None;
+        }
+        let estimator = Estimator::new(&born, Count::default());
+        let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
+        let frontier = estimator.frontier(&all);
+        let ends = Ends::new(&estimator, born, &grown);
         let may_repeat = spec.allow_repeats;
-        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat })
+        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat, ends })
     }
 
     /// The budget of a number, in words.
@@ -104,9 +114,13 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
     arms.into_iter().map(arm).collect()
 }
 
-fn grown_end(arm: &str, (budget, run): (usize, &Run)) -> GrownEnd {
+/// With its mean size.
+fn grown_end(arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
     let (end, seed) = (run.last(), run.replicate);
-    GrownEnd { arm: arm.to_owned(), budget, flops: end.train_flops, seed, loss: end.loss }
+    let is_it = |trial: &&TrialRow| (trial.plan, trial.replicate) == (run.plan, run.replicate);
+    let size = arm.trials.iter().find(is_it).map_or(f64::NAN, mean_size);
+    let arm = arm.sweep.clone();
+    (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)
 }
 
 fn born_end(trial: &TrialRow, (budget, run): (usize, &Run)) -> Option<BornEnd> {

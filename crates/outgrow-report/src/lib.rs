@@ -14,6 +14,7 @@ mod comparison;
 mod contrast;
 mod curves;
 mod drawn;
+mod ends;
 mod error;
 pub mod escape;
 mod figures;

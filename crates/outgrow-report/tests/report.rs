@@ -1,8 +1,10 @@
 //! Reports of made-up rows whose truth is known.
 
 mod made;
+mod read;
 
 use made::{SEEDS, curve, input, policy};
+use read::{column, text};
 
 use outgrow_core::{
     TrialState,
@@ -982,48 +984,6 @@ fn two_sweeps_are_put_beside_each_other() {
     );
 }
 
-/// Born sizes, and ends at other budgets than that of `training.tokens`, are no part of what is
-/// compared with the target.
-#[test]
-fn a_frontier_changes_no_other_number() {
-    let plain = input(&[("grown", 0.2)]);
-    let mut made = plain.clone();
-    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
-                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
-                 strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
-                 frontier = { strategies_at = [10, 20], budgets = [10, 20, 40] }"
-        .into();
-    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
-    for (strategy, kind, budget) in [
-        ("grown", "random", 10.0),
-        ("from_scratch", "from_scratch", 10.0),
-        ("born_3", "born", 20.0),
-    ] {
-        let own = plain.trials.iter().filter(|trial| trial.kind == kind || kind == "born");
-        let more: Vec<TrialRow> = own
-            .map(|trial| TrialRow {
-                trial: format!("{}-{strategy}-{budget}", trial.trial),
-                strategy: strategy.into(),
-                kind: kind.into(),
-                budget: Some(budget),
-                ..trial.clone()
-            })
-            .collect();
-        for trial in &more {
-            curve(&trial.trial, 0, 0.9, 40, &mut made.curves);
-        }
-        made.trials.extend(more);
-    }
-    let told = |input: &Input| {
-        let analysis = Analysis::new(input).expect("an analysis");
-        let mut told = serde_json::to_value(&analysis).expect("plain data");
-        told["states"].take();
-        told["born"].take();
-        told
-    };
-    assert_eq!(told(&made), told(&plain));
-}
-
 #[test]
 fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
     let names: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
@@ -1065,21 +1025,6 @@ fn noisy(savings: &[(&str, f64)]) -> Input {
         row.val_loss = row.val_loss.map(|loss| loss - off);
     }
     made
-}
-
-fn text(made: &Report, name: &str) -> String {
-    let (_, bytes) =
-        made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
-    String::from_utf8(bytes.clone()).expect("text")
-}
-
-/// A column of a table by the names of its first column.
-fn column(made: &Report, table: &str, head: &str) -> Vec<(String, String)> {
-    let text = text(made, &format!("tables/{table}.csv"));
-    let mut rows = csv::Reader::from_reader(text.as_bytes());
-    let at = rows.headers().expect("heads").iter().position(|own| own.starts_with(head));
-    let at = at.unwrap_or_else(|| panic!("{table} has no {head}: {text}"));
-    rows.records().map(|row| row.expect("CSV")).map(|row| (row[0].into(), row[at].into())).collect()
 }
 
 #[test]
@@ -1155,95 +1100,4 @@ fn the_answer_says_whether_a_rule_or_its_plans_are_compared() {
             outgrow_report::Answer::new(&Analysis::new(&made).expect("an analysis")).to_string();
         assert!(answer.to_lowercase().contains(said), "{answer}");
     }
-}
-
-/// The rows of a sweep with a frontier: seven born sizes at three budgets, and an arm that ends 0.02
-/// nats below all of them.
-fn with_frontier() -> Input {
-    let mut made = input(&[("grown", 0.2)]);
-    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
-                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
-                 strategies = [{ name = 'grown', kind = 'all_at_once', at = 0.5 }]\n\
-                 frontier = { strategies_at = [20], budgets = [10, 20, 40] }"
-        .into();
-    let of_target = made.trials[0].clone();
-    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
-    let mut end = |name: String, kind: &str, budget: f64, seed: usize, n: f64, loss: f64| {
-        let trial = format!("{name}-{budget}-{seed}");
-        let train_flops = (budget * 1e9) as u128;
-        let phases = vec![Phase {
-            tokens: 0,
-            non_embedding: (n * 0.8) as u64,
-            with_unembedding: n as u64,
-            parameters: (n * 1.1) as u64,
-            sequence_flops: 1000,
-            causal_flops: 900,
-        }];
-        made.trials.push(TrialRow {
-            trial: trial.clone(),
-            strategy: name,
-            kind: kind.into(),
-            replicate: seed,
-            seed: 1000 + seed as u64,
-            budget: Some(budget),
-            phases,
-            ..of_target.clone()
-        });
-        made.curves.push(CurveRow {
-            trial,
-            at: outgrow_core::event::Position {
-                step: 9,
-                tokens: (budget * 1e9 / (6.0 * n)) as u64,
-                train_flops,
-                wall_seconds: 1.0,
-            },
-            val_loss: Some(loss),
-        });
-    };
-    for seed in 0..3 {
-        let noise = 0.002 * seed as f64;
-        for budget in [10.0, 20.0, 40.0] {
-            let best = 20_000.0 * (budget / 20.0f64).sqrt();
-            let least = 1.5 - 0.1 * (budget / 20.0f64).ln();
-            for size in 1..=7 {
-                let n = 20_000.0 * 1.5f64.powi(size - 4);
-                let off = (n / best).ln();
-                let own = 0.0005 * ((size as usize * 7 + seed * 5) % 3) as f64;
-                end(
-                    format!("born_{size}"),
-                    "born",
-                    budget,
-                    seed,
-                    n,
-                    least + 0.05 * off * off + noise + own,
-                );
-            }
-        }
-        end("staged".into(), "evenly_spaced", 20.0, seed, 20_000.0, 1.48 + noise);
-    }
-    made
-}
-
-#[test]
-fn a_report_begins_with_the_frontier() {
-    let made = report(&with_frontier()).expect("a report");
-    let born = made.analysis.born.as_ref().expect("a frontier");
-    let (budget, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
-    let against = gap.against.as_ref().expect("it is enclosed");
-    assert_eq!((budget.as_str(), against.gap.value.n), ("20", 3));
-    assert!((against.gap.value.mean + 0.02).abs() < 2e-3, "{against:?}");
-    let text = made.answer.to_string();
-    assert!(text.starts_with("Against the best size that a model can be born with"), "{text}");
-    assert!(text.contains("staged at 20 vs best born size: final loss"), "{text}");
-    let readme = self::text(&made, "README.md");
-    assert!(
-        readme.contains("Growing against being born.")
-            && readme.contains("The frontier of being born.")
-    );
-    let multiplier = column(&made, "gaps", "multiplier");
-    let (_, times) = multiplier.iter().find(|(name, _)| name == "staged").expect("its row");
-    assert!((times.parse::<f64>().expect("a number") - 1.22).abs() < 0.05, "{times}");
-    let best = column(&made, "frontier", "best parameters");
-    assert_eq!(best.iter().map(|(budget, _)| &**budget).collect::<Vec<_>>(), ["10", "20", "40"]);
-    assert!(best[1].1.starts_with("20k"), "{best:?}");
 }

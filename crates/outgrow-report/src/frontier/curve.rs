@@ -82,6 +82,18 @@ impl Curve {
         Some(self.floor + self.heights.as_ref()?[row][place].exp())
     }
 
+    /// L* at a compute between the budgets, without a seed.
+    pub fn at(&self, log_c: f64, out: Option<usize>) -> Option<f64> {
+        let row = outs(&self.seeds).position(|own| own == out)?;
+        let heights = &self.heights.as_ref()?[row];
+        let height = match heights[..] {
+            [] => return None,
+            [only] => only,
+            _ => interpolate(&self.x, heights, log_c),
+        };
+        Some(self.floor + height.exp())
+    }
+
     /// d L* / d log C at a budget, from the next ones on both sides; 0 for a single budget.
     pub fn slope(&self, budget: usize) -> f64 {
         let Some(i) = self.budgets.iter().position(|own| *own == budget) else { return 0.0 };

@@ -1,0 +1,189 @@
+//! Reports of sweeps with a frontier.
+
+mod born;
+mod made;
+mod read;
+
+use std::collections::BTreeSet;
+
+use born::{Planted, arms, rows};
+use made::{curve, input};
+use outgrow_core::rows::TrialRow;
+use outgrow_report::{Analysis, Input, Report, report};
+use read::{column, text};
+
+/// Three budgets, growing at two of them, so many arms.
+fn planted(number: usize) -> Report {
+    let made = Planted {
+        arms: arms(number),
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[10.0, 20.0],
+        seeds: 3,
+    };
+    report(&rows(&made)).expect("a report")
+}
+
+/// Born sizes, and ends at other budgets than that of `training.tokens`, are no part of what is
+/// compared with the target.
+#[test]
+fn a_frontier_changes_no_other_number() {
+    let plain = input(&[("grown", 0.2)]);
+    let mut made = plain.clone();
+    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
+                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
+                 strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
+                 frontier = { strategies_at = [10, 20], budgets = [10, 20, 40] }"
+        .into();
+    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
+    for (strategy, kind, budget) in [
+        ("grown", "random", 10.0),
+        ("from_scratch", "from_scratch", 10.0),
+        ("born_3", "born", 20.0),
+    ] {
+        let own = plain.trials.iter().filter(|trial| trial.kind == kind || kind == "born");
+        let more: Vec<TrialRow> = own
+            .map(|trial| TrialRow {
+                trial: format!("{}-{strategy}-{budget}", trial.trial),
+                strategy: strategy.into(),
+                kind: kind.into(),
+                budget: Some(budget),
+                ..trial.clone()
+            })
+            .collect();
+        for trial in &more {
+            curve(&trial.trial, 0, 0.9, 40, &mut made.curves);
+        }
+        made.trials.extend(more);
+    }
+    let told = |input: &Input| {
+        let analysis = Analysis::new(input).expect("an analysis");
+        let mut told = serde_json::to_value(&analysis).expect("plain data");
+        told["states"].take();
+        told["born"].take();
+        told
+    };
+    assert_eq!(told(&made), told(&plain));
+}
+
+#[test]
+fn a_report_begins_with_the_frontier() {
+    let made = report(&rows(&Planted {
+        arms: vec![("staged".into(), -0.02, 0.5)],
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[20.0],
+        seeds: 3,
+    }))
+    .expect("a report");
+    let born = made.analysis.born.as_ref().expect("a frontier");
+    let (budget, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
+    let against = gap.against.as_ref().expect("it is enclosed");
+    assert_eq!((budget.as_str(), against.gap.value.n), ("20", 3));
+    assert!((against.gap.value.mean + 0.02).abs() < 8e-3, "{against:?}");
+    let text = made.answer.to_string();
+    assert!(text.starts_with("Against the best size that a model can be born with"), "{text}");
+    let readme = self::text(&made, "README.md");
+    assert!(
+        readme.contains("Growing against being born.")
+            && readme.contains("The frontier of being born.")
+    );
+    let multiplier = column(&made, "gaps", "multiplier");
+    let (_, times) = multiplier.iter().find(|(name, _)| name == "staged").expect("its row");
+    assert!((times.parse::<f64>().expect("a number") - 1.2).abs() < 0.15, "{times}");
+    let best = column(&made, "frontier", "best parameters");
+    assert_eq!(best.iter().map(|(budget, _)| &**budget).collect::<Vec<_>>(), ["10", "20", "40"]);
+}
+
+/// Rows of a figure's numbers, by the names of their columns.
+fn numbers(made: &Report, figure: &str, columns: &[&str]) -> Vec<Vec<String>> {
+    let text = text(made, &format!("data/{figure}.csv"));
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let heads = rows.headers().expect("heads").clone();
+    let at = |column: &&str| heads.iter().position(|head| head == *column).expect("the column");
+    let at: Vec<usize> = columns.iter().map(at).collect();
+    let row = |row: csv::StringRecord| at.iter().map(|column| row[*column].to_owned()).collect();
+    rows.records().map(|one| row(one.expect("CSV"))).collect()
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+#[test]
+fn the_frontier_is_drawn_through_its_vertices() {
+    let made = planted(3);
+    let born = made.analysis.born.as_ref().expect("a frontier");
+    let drawn = numbers(&made, "frontier", &["what", "train_flops", "loss", "low", "high"]);
+    let line: Vec<Vec<f64>> = drawn
+        .iter()
+        .filter(|row| row[0] == "frontier")
+        .map(|row| row[1..].iter().map(|cell| number(cell)).collect())
+        .collect();
+    assert!(line.windows(2).all(|two| two[0][0] < two[1][0] && two[0][1] > two[1][1]));
+    for (_, budget) in born.vertices() {
+        let vertex = budget.vertex.as_ref().expect("it is enclosed");
+        let near = |row: &&Vec<f64>| (row[0] / budget.flops - 1.0).abs() < 1e-9;
+        let row = line.iter().find(near).expect("a point at each budget");
+        assert!((row[1] - vertex.loss.mean).abs() < 1e-9, "{row:?} {vertex:?}");
+        let [low, high] = vertex.loss.bounds.expect("three seeds");
+        assert!(row[2] <= low + 1e-9 && row[3] >= high - 1e-9, "{row:?} {vertex:?}");
+    }
+    assert_eq!(drawn.iter().filter(|row| row[0] == "born").count(), 7 * 3 * 3);
+    assert_eq!(drawn.iter().filter(|row| row[0] == "grown").count(), 3 * 2);
+}
+
+#[test]
+fn arms_stand_at_their_mean_size() {
+    let made = planted(3);
+    let sizes = numbers(&made, "iso_flop", &["what", "name", "parameters"]);
+    let own: Vec<f64> =
+        sizes.iter().filter(|row| row[1] == "width_first").map(|row| number(&row[2])).collect();
+    // From 12,000 to 75,000 parameters after a fifth of the tokens.
+    let flops = [0.2 * 12e3, 0.8 * 75e3];
+    let mean = (flops[0] * 12e3 + flops[1] * 75e3) / (flops[0] + flops[1]);
+    assert_eq!(own.len(), 2);
+    assert!(own.iter().all(|size| (size / mean - 1.0).abs() < 1e-3), "{own:?}, not {mean}");
+    let curve = sizes.iter().filter(|row| row[0] == "parabola").count();
+    assert!(curve >= 3 * 20, "{curve} points of parabolas");
+}
+
+#[test]
+fn no_figure_names_more_than_seven_arms_by_colours() {
+    let names: Vec<String> =
+        arms(12).into_iter().map(|(name, ..)| name.replace('_', " ")).collect();
+    for (number, named) in [(3, 3), (7, 7), (8, 5), (12, 5)] {
+        let made = planted(number);
+        for figure in ["frontier", "gap", "iso_flop"] {
+            for width in ["single", "double"] {
+                let svg = text(&made, &format!("figures/{figure}-{width}.svg"));
+                let is_in = |name: &&String| svg.contains(&format!(">{name}</text>"));
+                let texts: Vec<&str> =
+                    names.iter().filter(is_in).map(String::as_str).collect::<Vec<_>>();
+                assert_eq!(texts.len(), named, "{figure} of {number}: {texts:?}");
+                let others = format!(">{} others</text>", number - named);
+                assert_eq!(svg.contains(&others), number > named, "{figure} of {number}");
+            }
+        }
+        let looks: BTreeSet<String> =
+            numbers(&made, "multiplier", &["strategy"]).into_iter().flatten().collect();
+        assert_eq!(looks.len(), number, "each arm has its multipliers");
+    }
+}
+
+#[test]
+fn where_no_optimum_is_enclosed_the_figures_say_so() {
+    let mut made = rows(&Planted {
+        arms: arms(2),
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[10.0, 20.0],
+        seeds: 3,
+    });
+    let is_small = |name: &str| ["born_1", "born_2", "born_3", "born_4"].contains(&name);
+    made.trials.retain(|trial| !is_small(&trial.strategy));
+    let made = report(&made).expect("a report");
+    let svg = text(&made, "figures/iso_flop-single.svg");
+    assert_eq!(svg.matches(">not enclosed</text>").count(), 3);
+    let figures: Vec<&str> = made.files.iter().map(|(path, _)| path.as_str()).collect();
+    assert!(figures.contains(&"figures/frontier-double.pdf"));
+    assert!(!figures.contains(&"figures/gap-double.pdf"));
+    assert!(!text(&made, "figures/frontier-single.svg").contains(">best born size</text>"));
+}
