@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
+    plan::mean_size,
     rows::TrialRow,
     sweep::{BORN, BudgetUnit, SweepSpec},
 };
 use serde::Serialize;
 
 use crate::{
-    ends::{Ends, mean_size},
+    compare::same_tokens,
+    comparison::Gap,
+    ends::Ends,
     frontier::{ArmGap, BornEnd, Budget, Count, Counts, Estimator, Frontier, GrownEnd},
     input::Input,
+    own_budget::own_budget,
     runs::{Run, Runs},
     strategy::{Role, Strategy},
+    tested,
 };
 
 /// The frontier of a sweep that has one.
@@ -29,6 +34,8 @@ pub struct Born {
     pub at_the_edge: Vec<String>,
     /// Whether trials may have repeated their text, which bends the frontier upwards.
     pub may_repeat: bool,
+    /// The number of that of `training.tokens`.
+    pub own: Option<usize>,
     /// What its figures are drawn from.
     #[serde(skip)]
     pub ends: Ends,
@@ -43,7 +50,9 @@ impl Born {
         budgets.dedup();
         let spec = SweepSpec::parse(&input.spec).ok()?.frontier?;
         let (mut born, mut grown, mut edges) = (vec![], vec![], vec![]);
+        let (own, mut equal_tokens) = (own_budget(input), vec![]);
         for (number, budget) in budgets.iter().enumerate() {
+            let mut strategies = vec![];
             for arm in arms(input, *budget) {
                 let Some(chosen) = Strategy::new(&arm, runs, [&arm.sweep, &arm.sweep]) else {
                     continue;
@@ -55,11 +64,18 @@ impl Born {
                     _ if first.kind == BORN => {
                         born.extend(ends().filter_map(|end| born_end(first, end)))
                     }
-                    _ => continue,
+                    _ => {
+                        strategies.push(chosen);
+                        continue;
+                    }
                 }
                 if chosen.is_at_the_edge && !edges.contains(&arm.sweep) {
                     edges.push(arm.sweep.clone());
                 }
+                strategies.push(chosen);
+            }
+            if own != Some(*budget) {
+                equal_tokens.extend(at_equal_tokens(number, &strategies));
             }
         }
         if born.is_empty() {
@@ -68,9 +84,11 @@ impl Born {
         let estimator = Estimator::new(&born, Count::default());
         let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
         let frontier = estimator.frontier(&all);
-        let ends = Ends::new(&estimator, born, &grown);
+        let mut ends = Ends::new(input, &estimator, born, &grown);
+        ends.same_tokens = equal_tokens;
         let may_repeat = spec.allow_repeats;
-        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat, ends })
+        let own = budgets.iter().position(|budget| Some(*budget) == own);
+        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat, own, ends })
     }
 
     /// The budget of a number, in words.
@@ -114,11 +132,22 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
     arms.into_iter().map(arm).collect()
 }
 
+/// Each growing arm at a budget against the target size with as many tokens.
+fn at_equal_tokens(budget: usize, all: &[Strategy]) -> Vec<(String, usize, Gap)> {
+    let grown = all.iter().filter(|strategy| strategy.role == Role::Grown);
+    let gap =
+        |strategy: &Strategy| Some((strategy.name.clone(), budget, same_tokens(strategy, all)?));
+    let mut gaps: Vec<_> = grown.filter_map(gap).collect();
+    tested::correct(gaps.iter_mut().map(|(_, _, gap)| &mut gap.difference));
+    gaps
+}
+
 /// With its mean size.
 fn grown_end(arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
     let (end, seed) = (run.last(), run.replicate);
     let is_it = |trial: &&TrialRow| (trial.plan, trial.replicate) == (run.plan, run.replicate);
-    let size = arm.trials.iter().find(is_it).map_or(f64::NAN, mean_size);
+    let size = arm.trials.iter().find(is_it).map(|trial| mean_size(&trial.phases, trial.tokens));
+    let size = size.unwrap_or(f64::NAN);
     let arm = arm.sweep.clone();
     (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)
 }

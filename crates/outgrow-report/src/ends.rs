@@ -1,9 +1,11 @@
 //! The ends of a sweep with a frontier, as its figures show them.
 
-use outgrow_core::rows::TrialRow;
+use outgrow_core::{plan::causal_share, sweep::BORN};
 
 use crate::{
+    comparison::Gap,
     frontier::{BornEnd, Estimator, GrownEnd, Parabola},
+    input::Input,
     interval::{Interval, by_seed, interval},
 };
 
@@ -18,6 +20,12 @@ pub struct Ends {
     pub line: Vec<(f64, Interval)>,
     /// In order of compute.
     pub parabolas: Vec<Parabola>,
+    /// Names of born sizes, their parameters, and the share of their FLOPs that is left if causal
+    /// attention is counted as causal.
+    pub causal: Vec<(String, f64, f64)>,
+    /// Of arms at budgets other than that of `training.tokens`: their losses minus those of the
+    /// target size with as many tokens, corrected for all of a budget.
+    pub same_tokens: Vec<(String, usize, Gap)>,
 }
 
 /// A growing arm at one budget.
@@ -38,7 +46,12 @@ pub struct GrownMean {
 
 impl Ends {
     /// Ends of growing arms with their mean sizes.
-    pub fn new(estimator: &Estimator, born: Vec<BornEnd>, grown: &[(GrownEnd, f64)]) -> Self {
+    pub fn new(
+        input: &Input,
+        estimator: &Estimator,
+        born: Vec<BornEnd>,
+        grown: &[(GrownEnd, f64)],
+    ) -> Self {
         let same = |a: &(GrownEnd, f64), b: &(GrownEnd, f64)| {
             (a.0.budget, &a.0.arm) == (b.0.budget, &b.0.arm)
         };
@@ -47,6 +60,8 @@ impl Ends {
             grown: grown.chunk_by(same).filter_map(mean).collect(),
             line: estimator.line(),
             parabolas: estimator.parabolas(),
+            causal: causal(input),
+            same_tokens: vec![],
         }
     }
 }
@@ -65,19 +80,14 @@ fn mean(ends: &[(GrownEnd, f64)]) -> Option<GrownMean> {
     })
 }
 
-/// Mean parameters (without embeddings, with the unembedding) of a trial over its training FLOPs.
-pub fn mean_size(trial: &TrialRow) -> f64 {
-    let spent = spent(trial);
-    let all: f64 = spent.iter().map(|(_, flops)| flops).sum();
-    spent.iter().map(|(n, flops)| n * flops / all).sum()
-}
-
-/// Parameters of each phase, and what is spent at it.
-fn spent(trial: &TrialRow) -> Vec<(f64, f64)> {
-    let starts = trial.phases.iter().skip(1).map(|phase| phase.tokens);
-    let phase = |(phase, end): (&outgrow_core::plan::Phase, u64)| {
-        let tokens = end.min(trial.tokens).saturating_sub(phase.tokens);
-        (phase.with_unembedding as f64, tokens as f64 * phase.sequence_flops as f64)
-    };
-    trial.phases.iter().zip(starts.chain([trial.tokens])).map(phase).collect()
+fn causal(input: &Input) -> Vec<(String, f64, f64)> {
+    let mut sizes: Vec<(String, f64, f64)> = vec![];
+    for trial in input.trials.iter().filter(|trial| trial.kind == BORN) {
+        let Some(size) = trial.phases.first() else { continue };
+        if !sizes.iter().any(|(name, ..)| *name == trial.strategy) {
+            let share = causal_share(&trial.phases, trial.tokens);
+            sizes.push((trial.strategy.clone(), size.parameters as f64, share));
+        }
+    }
+    sizes
 }

@@ -27,6 +27,7 @@ mod latex;
 mod markdown;
 mod names;
 mod numbers;
+mod on_the_way;
 mod own_budget;
 mod pair;
 mod pair_files;

@@ -187,3 +187,83 @@ fn where_no_optimum_is_enclosed_the_figures_say_so() {
     assert!(!figures.contains(&"figures/gap-double.pdf"));
     assert!(!text(&made, "figures/frontier-single.svg").contains(">best born size</text>"));
 }
+
+#[test]
+fn what_is_read_at_the_end_comes_first() {
+    let made = planted(3);
+    let readme = text(&made, "README.md");
+    let parts = [
+        "Against the best size that a model can be born with",
+        "| strategy | budget | gap",
+        "![frontier](figures/frontier-double.png)",
+        "![gap](",
+        "![iso_flop](",
+        "![multiplier](",
+        "| strategy | budget | equal tokens",
+        "## Savings against the target size",
+        "from scratch ends at a validation loss",
+        "![loss_vs_tokens](",
+    ];
+    let places = parts.map(|part| readme.find(part).unwrap_or_else(|| panic!("no {part}")));
+    assert!(places.is_sorted(), "{places:?}: {readme}");
+    let first = readme.lines().find(|line| line.starts_with("Against")).expect("the sentences");
+    assert_eq!(first.matches(". ").count(), 2, "three sentences: {first}");
+    let terminal = made.answer.to_string();
+    let [table, savings] = ["arm", "planted_frontier: from scratch ends"].map(|part| {
+        let is_it = |line: &str| line.starts_with(part);
+        terminal.lines().position(is_it).unwrap_or_else(|| panic!("{part}: {terminal}"))
+    });
+    assert!(table < savings, "{terminal}");
+}
+
+#[test]
+fn both_criteria_stand_beside_each_other() {
+    let made = planted(3);
+    let [tokens, compute, n] =
+        ["equal tokens", "equal compute", "n"].map(|head| column(&made, "criteria", head));
+    assert_eq!((tokens.len(), compute.len()), (6, 6));
+    let gaps = column(&made, "gaps", "gap (nats)");
+    assert_eq!(compute, gaps);
+    assert!(n.iter().all(|(arm, n)| n == if arm == "in_three_steps" { "3" } else { "–" }), "{n:?}");
+    // The late arm alone has as many tokens as that control; at one budget, all tables show it.
+    let late = || tokens.iter().filter(|(arm, _)| arm == "in_three_steps");
+    assert!(late().all(|(_, gap)| gap.contains('±')), "{tokens:?}");
+    let controls = column(&made, "controls", "same tokens");
+    let own = controls.iter().find(|(arm, _)| arm == "in_three_steps").expect("a row");
+    assert!(late().any(|cell| cell == own), "{own:?} {tokens:?}");
+}
+
+#[test]
+fn savings_on_the_way_are_marked() {
+    let early = planted(3);
+    let saved = column(&early, "summary", "compute saved");
+    let (_, own) = saved.iter().find(|(arm, _)| arm == "width_first").expect("a row");
+    assert!(own.ends_with(" †"), "{saved:?}");
+    let [readme, terminal] = [text(&early, "README.md"), early.answer.to_string()];
+    for text in [&readme, &terminal] {
+        assert!(text.contains("† read on the way: some trial had this loss before the end"));
+    }
+    // Read at the last evaluation alone.
+    let mut ends = rows(&Planted {
+        arms: arms(1),
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[10.0, 20.0],
+        seeds: 3,
+    });
+    ends.curves.retain(|row| row.at.step == 40 || row.at.step < 4);
+    let ends = report(&ends).expect("a report");
+    assert!(!text(&ends, "README.md").contains('†') && !ends.answer.to_string().contains('†'));
+}
+
+#[test]
+fn attention_is_counted_in_two_ways() {
+    let made = planted(1);
+    let [full, causal, share] = ["TFLOP, in full", "TFLOP, causal", "causal / full"]
+        .map(|head| column(&made, "compute", head));
+    let of = |cells: &[(String, String)], arm: &str| {
+        number(&cells.iter().find(|(name, _)| name == arm).expect("a row").1)
+    };
+    let ratio = of(&causal, "width_first") / of(&full, "width_first");
+    assert!((ratio - 0.93).abs() < 1e-3, "{ratio}");
+    assert_eq!((of(&share, "width_first"), of(&share, "born_7")), (93.0, 93.0));
+}

@@ -57,7 +57,7 @@ fn a_planted_saving_is_found() {
     for text in [
         "; of the growing strategies, 1 of 3 need less compute to reach it on average, 1 after \
          correction; ",
-        "saves 30 vs from scratch: compute saved | 120 vs 120 | 30 % | [30, 30] | 3 | less compute\n",
+        "saves 30 vs from scratch: compute saved | 120 vs 120 | 30 % † | [30, 30] | 3 | less compute\n",
         "wastes 20 vs from scratch: compute saved | 120 vs 120 | at most 0 % | – | 3 | reached it in 0 of 3 \
          trials\n",
         "All 9 growth events that claim to preserve the function were within",
@@ -686,7 +686,7 @@ fn arms_are_contrasted_seed_by_seed() {
     );
     let sentence = made.answer.contrasted(str::to_owned).expect("a sentence");
     assert!(sentence.starts_with("Contrasts: a ends lower than b (−0.063 nats"), "{sentence}");
-    assert!(sentence.contains(") and saves more compute (20 points ["), "{sentence}");
+    assert!(sentence.contains(") and saves more compute (20 points † ["), "{sentence}");
 }
 
 #[test]
@@ -784,7 +784,7 @@ fn nothing_saves_more_than_all() {
     assert_eq!(found.and_then(|saved| saved.bounds).map(|bounds| bounds[1]), Some(1.0));
     assert!(said(&made).contains(", 100] | 3 |"), "{}", said(&made));
     assert!(
-        said(&made).contains("contrast, compute saved | 120 vs 120 | −65 points | [−100, "),
+        said(&made).contains("contrast, compute saved | 120 vs 120 | −65 points † | [−100, "),
         "{}",
         said(&made)
     );

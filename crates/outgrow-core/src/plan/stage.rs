@@ -53,6 +53,35 @@ pub struct Phase {
     pub causal_flops: u128,
 }
 
+/// Each phase with the tokens that are trained in it, of so many in all.
+fn spent(phases: &[Phase], tokens: u64) -> impl Iterator<Item = (&Phase, f64)> {
+    let ends = phases.iter().skip(1).map(|phase| phase.tokens).chain([tokens]);
+    phases
+        .iter()
+        .zip(ends)
+        .map(move |(phase, end)| (phase, end.min(tokens).saturating_sub(phase.tokens) as f64))
+}
+
+/// The share of the training FLOPs of so many tokens that is left if causal attention is counted as
+/// causal. What operators spend on themselves is not counted.
+pub fn causal_share(phases: &[Phase], tokens: u64) -> f64 {
+    let sum = |of: fn(&Phase) -> u128| -> f64 {
+        spent(phases, tokens).map(|(phase, own)| own * of(phase) as f64).sum()
+    };
+    sum(|phase| phase.causal_flops) / sum(|phase| phase.sequence_flops)
+}
+
+/// Mean parameters (without embeddings, with the unembedding) over the training FLOPs of so many
+/// tokens.
+pub fn mean_size(phases: &[Phase], tokens: u64) -> f64 {
+    let flops = |(phase, own): (&Phase, f64)| {
+        (phase.with_unembedding as f64, own * phase.sequence_flops as f64)
+    };
+    let all: Vec<(f64, f64)> = spent(phases, tokens).map(flops).collect();
+    let sum: f64 = all.iter().map(|(_, flops)| flops).sum();
+    all.iter().map(|(n, flops)| n * flops).sum::<f64>() / sum
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlanText {

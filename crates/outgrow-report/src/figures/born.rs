@@ -135,6 +135,10 @@ fn parameter_unit(largest: f64) -> (f64, &'static str) {
 fn legend_height(width: i32, arms: &[Arm]) -> i32 {
     match arms.is_empty() {
         true => 6 * PT,
-        false => super::sheet::Sheet::new(width, PT).legend(8 * PT, &legend(arms), Sample::Marker),
+        // The next row is as far below as the rows of a legend are apart.
+        false => {
+            let sheet = super::sheet::Sheet::new(width, PT);
+            sheet.legend(8 * PT, &legend(arms), Sample::Marker) + 3 * PT
+        }
     }
 }

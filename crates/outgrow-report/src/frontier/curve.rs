@@ -1,5 +1,7 @@
 //! L* against compute, and the compute at which it has a given loss.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{
@@ -31,6 +33,16 @@ pub enum Censored {
     At(f64),
     Above(f64),
     Below(f64),
+}
+
+impl fmt::Display for Censored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(value) => write!(f, "{value:.2}"),
+            Self::Above(value) => write!(f, "> {value:.2}"),
+            Self::Below(value) => write!(f, "< {value:.2}"),
+        }
+    }
 }
 
 /// L* of the budgets with a vertex, by seeds of a comparison. Between budgets log(L* − E) is linear

@@ -153,10 +153,10 @@ pub fn rows(planted: &Planted) -> Input {
             let tokens = budget * TARGET;
             rows.born(("from_scratch", "from_scratch"), TARGET, [budget, tokens], seed);
             planted.arms.iter().for_each(|arm| rows.grown(arm, budget, seed));
-            let most = rows.trials.iter().filter(|trial| trial.budget == Some(budget));
-            let most = most.map(|trial| trial.tokens).max().unwrap_or(0) as f64;
+            let grown = rows.trials.iter().rfind(|trial| trial.kind == "all_at_once");
+            let tokens = grown.map_or(tokens, |trial| trial.tokens as f64);
             let annealed = ("from_scratch_150", "from_scratch_annealed");
-            rows.born(annealed, TARGET, [budget, most], seed);
+            rows.born(annealed, TARGET, [budget, tokens], seed);
         }
         for (number, n) in (1..).zip(SIZES) {
             let name = format!("born_{number}");

@@ -74,6 +74,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let Cost {
         trials,
         train_flops: all,
+        causal_flops,
         sharing,
         saved_flops,
         complete,
@@ -114,9 +115,10 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all; \
-         {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n{}{}",
+        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all \
+         ({} with causal attention counted as causal); {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n{}{}",
         flops(all),
+        flops(causal_flops),
         count(worker_bytes as f64),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
         alone(plan.sweep()),

@@ -82,11 +82,8 @@ fn groups<'a>(born: &'a Born, arms: &'a [Arm]) -> (Vec<Group<'a>>, usize) {
 }
 
 fn value(multiplier: &Multiplier) -> (f64, String) {
-    match multiplier.value {
-        Censored::At(value) => (value, format!("{value:.2}")),
-        Censored::Above(value) => (value, format!("> {value:.2}")),
-        Censored::Below(value) => (value, format!("< {value:.2}")),
-    }
+    let (Censored::At(value) | Censored::Above(value) | Censored::Below(value)) = multiplier.value;
+    (value, multiplier.value.to_string())
 }
 
 fn axis(groups: &[Group], column: Column) -> Axis {
