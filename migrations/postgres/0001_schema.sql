@@ -43,6 +43,7 @@ CREATE TABLE member ( -- a trial's places in sweeps; one trial may stand in seve
   learning_rate DOUBLE PRECISION NOT NULL, -- the trial's peak
   setting   TEXT NOT NULL DEFAULT '', -- the point of the sweep's grid beside that
   budget    DOUBLE PRECISION CHECK (budget > 0), -- of the sweep's frontier, in its unit; NULL without one
+  tuning    BIGINT NOT NULL DEFAULT 0 CHECK (tuning IN (0, 1)), -- whether it only helps to choose a rate or setting
   PRIMARY KEY (sweep_id, position)
 );
 CREATE INDEX member_trial ON member (trial);
@@ -169,7 +170,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate, m.setting, m.budget
+       m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -180,7 +181,7 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
        e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
-       m.learning_rate, m.setting, m.budget
+       m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
@@ -193,18 +194,21 @@ SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.i
        g.max_logit_change, g.max_logit_change / greatest(1.0, g.max_logit) AS error, g.tolerance,
        CAST(g.max_logit_change / greatest(1.0, g.max_logit) <= g.tolerance AS INTEGER) AS preserved,
        g.loss_after - g.loss_before AS loss_change, g.seconds,
-       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate, m.setting, m.budget
+       g.preserving, g.operator_flops, g.diagnosis, m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
 JOIN growth_event g ON g.trial = m.trial;
 
 -- The learning rate, and the setting of the grid, of each strategy of a sweep at each budget of its
--- frontier: of those with the most complete trials, the one with the lowest mean final loss.
+-- frontier: of those with the most complete trials, the one with the lowest mean final loss; by the
+-- seeds that only tune, where some of them are complete.
 CREATE VIEW tuned AS
-WITH arms AS (
+WITH choosing AS (
+  SELECT *, max(tuning) OVER (PARTITION BY sweep_id, strategy, budget) AS tunes FROM finals WHERE state = 'complete'
+), arms AS (
   SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, budget, count(*) AS trials, avg(val_loss) AS mean_val_loss
-  FROM finals WHERE state = 'complete' GROUP BY sweep, sweep_id, strategy, kind, learning_rate, setting, budget
+  FROM choosing WHERE tuning = tunes GROUP BY sweep, sweep_id, strategy, kind, learning_rate, setting, budget
 ), placed AS (
   SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, budget ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
   FROM arms
@@ -219,7 +223,7 @@ CREATE VIEW speedups AS
 WITH ends AS (
   SELECT f.*, coalesce(f.budget, 0) AS at_budget FROM finals f
   JOIN tuned ON tuned.sweep_id = f.sweep_id AND tuned.strategy = f.strategy AND tuned.learning_rate = f.learning_rate AND tuned.setting = f.setting AND coalesce(tuned.budget, 0) = coalesce(f.budget, 0)
-  WHERE f.state = 'complete'
+  WHERE f.state = 'complete' AND f.tuning = 0
 ), control AS (
   SELECT sweep_id, replicate, at_budget, min(val_loss) AS target_loss FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
 ), source AS (
@@ -263,14 +267,14 @@ CREATE VIEW compute AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial, t.state,
        (SELECT max(train_flops) FROM step_metric WHERE trial = m.trial) AS charged_flops,
        (SELECT sum(train_flops) FROM attempt WHERE trial = m.trial) AS spent_flops,
-       m.learning_rate, m.setting, m.budget
+       m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial;
 
 CREATE VIEW steps AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
-       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate, m.setting, m.budget
+       e.step, e.tokens, e.train_flops, e.wall_seconds, e.loss, e.gradient_norm, e.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial

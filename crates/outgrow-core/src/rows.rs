@@ -23,6 +23,9 @@ pub struct TrialRow {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
+    /// Whether it only helps to choose a learning rate or a setting, and is in no comparison.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tuning: bool,
     /// Of all its randomness: trials of one seed draw alike, in any sweep.
     pub seed: u64,
     pub state: TrialState,

@@ -357,3 +357,64 @@ fn ends_that_are_far_apart_are_refused_in_words() {
     let error = refused(&text);
     assert!(error.contains("frontier.") || error.contains("tokens"), "{error}");
 }
+
+/// What tells a member's place, and its trial.
+fn places(members: &[Member], tuning: bool) -> BTreeSet<String> {
+    let own = members.iter().filter(|member| member.tuning == tuning);
+    own.map(|member| format!("{} {}", member.label(true), member.trial.id())).collect()
+}
+
+#[test]
+fn seeds_that_tune_come_on_top_of_those_that_are_compared() {
+    let drawn = SWEEP.replace(
+        "strategies = [{",
+        "strategies = [{ name = \"drawn\", kind = \"random\", plans = 2, max_stages = 2, grow_between = \
+         [0.1, 0.6] }, {",
+    );
+    for text in [SWEEP, &drawn] {
+        let with = |n: usize| {
+            sweep(
+                &text
+                    .replace("replicates = 2", &format!("replicates = 2\ntuning_replicates = {n}")),
+            )
+        };
+        let (plain, none, tuned) = (sweep(text), with(0), with(2));
+        assert_eq!((plain.id("d"), plain.resolved()), (none.id("d"), none.resolved()));
+        assert_ne!(plain.id("d"), tuned.id("d"));
+        let [plain, tuned] = [plain, tuned].map(|sweep| sweep.members("d").expect("members"));
+        assert_eq!(places(&plain, false), places(&tuned, false), "what is compared stays as it is");
+        assert!(plain.iter().all(|member| !member.tuning && member.replicate < 2));
+        let tunes = |member: &&Member| member.tuning;
+        assert!(tuned.iter().filter(tunes).all(|member| [2, 3].contains(&member.replicate)));
+        // Every strategy, control and born size, at every rate and budget.
+        assert_eq!(tuned.iter().filter(tunes).count(), plain.len());
+        let arms = |members: &[Member], tuning: bool| -> BTreeSet<String> {
+            let own = members.iter().filter(|member| member.tuning == tuning);
+            let rate = |member: &Member| member.trial.settings.training.learning_rate;
+            own.map(|m| format!("{} {} {:?}", m.strategy, rate(m), m.budget)).collect()
+        };
+        assert_eq!(arms(&tuned, false), arms(&tuned, true));
+        let order = in_order(&tuned);
+        assert!(order.is_sorted_by_key(|member| member.tuning), "they are trained last");
+    }
+}
+
+#[test]
+fn seeds_that_could_not_tune_are_refused() {
+    let with = |text: &str, n: usize| {
+        text.replace("replicates = 2", &format!("replicates = 2\ntuning_replicates = {n}"))
+    };
+    let grid = "grid.training.learning_rate = [1e-3, 2e-3, 4e-3]";
+    let alone = refused(&with(SWEEP, 1));
+    assert!(alone.contains("tuning_replicates") && alone.contains("at least 2"), "{alone}");
+    for other in ["", "grid.training.learning_rate = [1e-3]"] {
+        let nothing = refused(&with(&SWEEP.replace(grid, other), 2));
+        assert!(nothing.contains("grid.training.learning_rate several values"), "{nothing}");
+    }
+    for other in ["grid.training.batch_size = [4, 8]", "grid.strategies.stages.stages = [2, 3]"] {
+        let members = sweep(&with(&SWEEP.replace(grid, other), 2)).members("d").expect("members");
+        assert!(members.iter().any(|member| member.tuning && member.setting.contains('=')));
+    }
+    let many = refused(&with(SWEEP, usize::MAX >> 11));
+    assert!(many.contains("(replicates + tuning_replicates)"), "{many}");
+}

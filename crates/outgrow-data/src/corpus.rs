@@ -7,17 +7,14 @@ use std::{
 };
 
 use memmap2::Mmap;
-use outgrow_core::{
-    stream::{Stream, stream},
-    sweep::DataSpec,
-};
-use rand::RngExt;
+use outgrow_core::sweep::DataSpec;
 
 use crate::{
     built_in::{self, BUILT_IN},
     documents::Part,
     error::{CorpusError, read_error},
     listener::Listener,
+    order::Order,
     prepared::{self, Head, head_of, part_path},
     reading::Reading,
     summary::{Counts, Summary, check_length},
@@ -192,11 +189,10 @@ impl Corpus {
 
     /// Training sequence number `number` of a seed: `seq_len + 1` tokens. A function of the seed
     /// and the number only, so every trial of a replicate sees the same tokens in the same order,
-    /// whatever its architecture.
+    /// whatever its architecture. No sequence comes twice before the whole text was read.
     pub fn sequence(&self, order: &Order, number: u64, seq_len: usize) -> Tokens<'_> {
         let text = self.train();
-        let start = order.draw(number, text.len() - seq_len);
-        text.range(window(start, seq_len))
+        text.range(window(order.start(number, text.len(), seq_len), seq_len))
     }
 
     /// Validation windows of `seq_len + 1` tokens that together predict about `tokens` tokens,
@@ -242,22 +238,4 @@ fn hash(texts: &[&[u8]]) -> String {
         };
     }
     hasher.finalize().to_hex().to_string()
-}
-
-/// The random order of training sequences of one seed, at any position.
-pub struct Order(Stream);
-
-impl Order {
-    /// The order of a trial's seed.
-    pub fn new(seed: u64) -> Self {
-        Self(stream(seed, "data"))
-    }
-
-    /// A draw below `bound` for sequence `number`: each number has 16 words of the stream to
-    /// itself.
-    fn draw(&self, number: u64, bound: usize) -> usize {
-        let mut stream = self.0.clone();
-        stream.set_word_pos(u128::from(number) * 16);
-        stream.random_range(0..bound as u64) as usize
-    }
 }

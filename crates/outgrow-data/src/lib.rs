@@ -14,6 +14,7 @@ mod files;
 mod formats;
 mod guard;
 mod listener;
+mod order;
 mod plain;
 mod prepared;
 pub mod publish;
@@ -26,11 +27,12 @@ mod tokens;
 
 pub use self::{
     built_in::BUILT_IN,
-    corpus::{Corpus, Order},
+    corpus::Corpus,
     error::CorpusError,
     files::{Files, LeftOut},
     formats::Skipped,
     listener::Listener,
+    order::Order,
     plain::plain_text,
     regular::read_regular,
     summary::{Counts, Summary},

@@ -34,7 +34,7 @@ pub(crate) fn sweep(input: &[u8]) -> bool {
     let spec = sweep.spec();
     let plans =
         spec.strategies.iter().fold(0, |sum: usize, s| sum.saturating_add(s.strategy.plans()));
-    if plans.saturating_mul(spec.replicates) <= MOST_TRIALS
+    if plans.saturating_mul(spec.replicates.saturating_add(spec.tuning_replicates)) <= MOST_TRIALS
         && let Ok(members) = sweep.members("d")
     {
         let trials: Vec<&Trial> =

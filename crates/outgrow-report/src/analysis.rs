@@ -29,6 +29,7 @@ use crate::{
     runs::Runs,
     sizes::Sizes,
     strategy::{Role, Strategy},
+    tuned::Tuned,
 };
 
 /// A sweep, understood.
@@ -108,11 +109,12 @@ impl Analysis {
     pub fn new(input: &Input) -> Result<Self, ReportError> {
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
-        let born = Born::of(input, &Runs::new(input));
-        let input = &*at_own_budget(input);
         let runs = Runs::new(input);
+        let tuned = Tuned::of(input, &runs);
+        let born = Born::of(input, &runs, &tuned);
+        let input = &*at_own_budget(input);
         let names = names(input);
-        let arm = |name: &&str| Strategy::new(input, &runs, [*name, names[*name].as_str()]);
+        let arm = |name: &&str| Strategy::new(input, &runs, &tuned, [*name, &*names[*name]]);
         let mut strategies: Vec<Strategy> = in_order(input).iter().filter_map(arm).collect();
         if strategies.is_empty() {
             return Err(ReportError::Empty(nothing(&input.sweep, &states)));

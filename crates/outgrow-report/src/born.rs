@@ -19,6 +19,7 @@ use crate::{
     runs::{Run, Runs},
     strategy::{Role, Strategy},
     tested,
+    tuned::Tuned,
 };
 
 /// The frontier of a sweep that has one.
@@ -32,6 +33,11 @@ pub struct Born {
     pub frontier: Frontier,
     /// Born sizes and arms whose best learning rate is at an edge of the grid at some budget.
     pub at_the_edge: Vec<String>,
+    /// How many seeds, which nothing else uses, chose the learning rates; 0 where those did that are
+    /// compared.
+    pub tuning_seeds: usize,
+    /// Born sizes and arms whose rate those that are compared chose all the same.
+    pub untuned: Vec<String>,
     /// Whether trials may have repeated their text, which bends the frontier upwards.
     pub may_repeat: bool,
     /// The number of that of `training.tokens`.
@@ -41,59 +47,106 @@ pub struct Born {
     pub ends: Ends,
 }
 
+/// What is found arm by arm.
+#[derive(Default)]
+struct Found {
+    born: Vec<BornEnd>,
+    /// With the mean size of each.
+    grown: Vec<(GrownEnd, f64)>,
+    edges: Vec<String>,
+    tuning_seeds: usize,
+    untuned: Vec<String>,
+    same_tokens: Vec<(String, usize, Gap)>,
+}
+
+impl Found {
+    /// An arm at the budget of this number; controls are no part of a frontier.
+    fn add(&mut self, number: usize, chosen: &Strategy, arm: &Input) {
+        let first = &arm.trials[0];
+        let ends = || chosen.complete().map(move |run| (number, run));
+        match chosen.role {
+            Role::Grown => self.grown.extend(ends().map(|end| grown_end(arm, end))),
+            _ if first.kind == BORN => {
+                self.born.extend(ends().filter_map(|end| born_end(first, end)));
+            }
+            _ => return,
+        }
+        self.tuning_seeds = self.tuning_seeds.max(chosen.tuning_seeds);
+        if chosen.tuning_seeds == 0 && !self.untuned.contains(&arm.sweep) {
+            self.untuned.push(arm.sweep.clone());
+        }
+        if chosen.is_at_the_edge && !self.edges.contains(&arm.sweep) {
+            self.edges.push(arm.sweep.clone());
+        }
+    }
+}
+
 impl Born {
     /// The frontier that the rows of a sweep draw; none without `[frontier]`, or before a born size
     /// is trained.
-    pub fn of(input: &Input, runs: &Runs) -> Option<Self> {
+    pub fn of(input: &Input, runs: &Runs, tuned: &Tuned) -> Option<Self> {
         let mut budgets: Vec<f64> = input.trials.iter().filter_map(|trial| trial.budget).collect();
         budgets.sort_by(f64::total_cmp);
         budgets.dedup();
         let spec = SweepSpec::parse(&input.spec).ok()?.frontier?;
-        let (mut born, mut grown, mut edges) = (vec![], vec![], vec![]);
-        let (own, mut equal_tokens) = (own_budget(input), vec![]);
+        let own = own_budget(input);
+        let own = budgets.iter().position(|budget| Some(*budget) == own);
+        let mut found = Found::default();
         for (number, budget) in budgets.iter().enumerate() {
-            let mut strategies = vec![];
-            for arm in arms(input, *budget) {
-                let Some(chosen) = Strategy::new(&arm, runs, [&arm.sweep, &arm.sweep]) else {
-                    continue;
-                };
-                let first = &arm.trials[0];
-                let ends = || chosen.complete().map(move |run| (number, run));
-                match Role::of(&first.kind) {
-                    Role::Grown => grown.extend(ends().map(|end| grown_end(&arm, end))),
-                    _ if first.kind == BORN => {
-                        born.extend(ends().filter_map(|end| born_end(first, end)))
-                    }
-                    _ => {
-                        strategies.push(chosen);
-                        continue;
-                    }
-                }
-                if chosen.is_at_the_edge && !edges.contains(&arm.sweep) {
-                    edges.push(arm.sweep.clone());
-                }
-                strategies.push(chosen);
-            }
-            if own != Some(*budget) {
-                equal_tokens.extend(at_equal_tokens(number, &strategies));
+            let arms = arms(input, *budget).into_iter();
+            let chosen = arms
+                .filter_map(|arm| Some((Strategy::new(&arm, runs, tuned, [&arm.sweep; 2])?, arm)));
+            let chosen: Vec<(Strategy, Input)> = chosen.collect();
+            chosen.iter().for_each(|(strategy, arm)| found.add(number, strategy, arm));
+            if own != Some(number) {
+                let strategies: Vec<Strategy> = chosen.into_iter().map(|(own, _)| own).collect();
+                found.same_tokens.extend(at_equal_tokens(number, &strategies));
             }
         }
+        let Found { born, grown, edges, tuning_seeds, mut untuned, same_tokens } = found;
         if born.is_empty() {
             return None;
+        }
+        if tuning_seeds == 0 {
+            untuned.clear();
         }
         let estimator = Estimator::new(&born, Count::default());
         let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
         let frontier = estimator.frontier(&all);
-        let mut ends = Ends::new(input, &estimator, born, &grown);
-        ends.same_tokens = equal_tokens;
-        let may_repeat = spec.allow_repeats;
-        let own = budgets.iter().position(|budget| Some(*budget) == own);
-        Some(Self { unit: spec.unit, budgets, frontier, at_the_edge: edges, may_repeat, own, ends })
+        let ends = Ends { same_tokens, ..Ends::new(input, &estimator, born, &grown) };
+        Some(Self {
+            unit: spec.unit,
+            budgets,
+            frontier,
+            at_the_edge: edges,
+            tuning_seeds,
+            untuned,
+            may_repeat: spec.allow_repeats,
+            own,
+            ends,
+        })
     }
 
     /// The budget of a number, in words.
     pub fn budget(&self, number: usize) -> String {
         outgrow_core::sweep::budget_text(self.budgets[number])
+    }
+
+    /// A sentence on which seeds chose the learning rates.
+    pub fn chosen_on(&self) -> String {
+        let but = match self.untuned.is_empty() {
+            true => String::new(),
+            false => format!(
+                ", but those of {} on the seeds that are compared, for want of such trials",
+                self.untuned.join(", ")
+            ),
+        };
+        match self.tuning_seeds {
+            0 => "Learning rates are the best of the grid on the seeds that are compared.".into(),
+            n => format!(
+                "Learning rates were chosen on {n} seeds of their own, which are in no comparison{but}."
+            ),
+        }
     }
 
     /// Budgets in order, with what was found at each.
@@ -146,8 +199,8 @@ fn at_equal_tokens(budget: usize, all: &[Strategy]) -> Vec<(String, usize, Gap)>
 fn grown_end(arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
     let (end, seed) = (run.last(), run.replicate);
     let is_it = |trial: &&TrialRow| (trial.plan, trial.replicate) == (run.plan, run.replicate);
-    let size = arm.trials.iter().find(is_it).map(|trial| mean_size(&trial.phases, trial.tokens));
-    let size = size.unwrap_or(f64::NAN);
+    let trial = arm.trials.iter().find(is_it);
+    let size = trial.map_or(f64::NAN, |trial| mean_size(&trial.phases, trial.tokens));
     let arm = arm.sweep.clone();
     (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)
 }

@@ -8,6 +8,7 @@ mod ablation;
 mod analysis;
 mod answer;
 mod born;
+mod choice;
 mod clock;
 mod compare;
 mod comparison;
@@ -40,6 +41,7 @@ mod strategy;
 mod table;
 mod tables;
 mod tested;
+mod tuned;
 
 pub use self::{
     ablation::{Ablation, AblationRow},

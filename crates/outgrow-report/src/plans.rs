@@ -46,7 +46,8 @@ pub fn plans(input: &Input, names: &BTreeMap<String, String>) -> Vec<Plan> {
     });
     let mut plans: BTreeMap<(usize, usize), Plan> = BTreeMap::new();
     let mut order: Vec<&str> = vec![];
-    for trial in input.trials.iter().filter(|trial| Role::of(&trial.kind) == Role::Grown) {
+    let is_shown = |trial: &&TrialRow| !trial.tuning && Role::of(&trial.kind) == Role::Grown;
+    for trial in input.trials.iter().filter(is_shown) {
         let place = order.iter().position(|name| *name == trial.strategy).unwrap_or_else(|| {
             order.push(&trial.strategy);
             order.len() - 1

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::{TrialState, plan::causal_share, rows::TrialRow};
+use outgrow_core::{plan::causal_share, rows::TrialRow};
 use serde::Serialize;
 
+pub use crate::choice::Tried;
 use crate::{
+    choice::{Choice, is_lost},
     comparison::Comparison,
     input::Input,
     interval::{Interval, by_seed, interval},
     runs::{Point, Run, Runs},
     sizes::Sizes,
+    tuned::Tuned,
 };
 
 /// A strategy and its trials.
@@ -22,18 +25,21 @@ pub struct Strategy {
     pub shown: String,
     /// What it is there for.
     pub role: Role,
-    /// Its learning rate: of those that were tried, and that most trials completed, the one with
-    /// the lowest mean final loss.
+    /// Its learning rate: the one nearest to the best by the seeds that only tune; without such, of
+    /// those that most trials completed, the one with the lowest mean final loss.
     pub learning_rate: f64,
     /// How many learning rates were tried.
     pub learning_rates: usize,
     /// Whether its learning rate is the lowest or the highest that was tried, of several.
     pub is_at_the_edge: bool,
+    /// How many seeds, which nothing else uses, chose its rate and setting; 0 where those did that
+    /// are compared.
+    pub tuning_seeds: usize,
     /// The point of the sweep's grid, beside the learning rate, that is as good; empty without one.
     pub setting: String,
-    /// All that was tried, in the order of settings and learning rates.
+    /// All that was tried, in the order of settings and learning rates; by the seeds that chose.
     pub tuning: Vec<Tried>,
-    /// Its trials at that rate with at least one evaluation.
+    /// Its compared trials at that rate with at least one evaluation.
     #[serde(skip)]
     pub runs: Vec<Run>,
     /// Trainable parameters at its first and its last token.
@@ -42,7 +48,7 @@ pub struct Strategy {
     pub plans: usize,
     /// Seeds with an evaluation.
     pub seeds: usize,
-    /// Trials, at any rate.
+    /// Trials that are compared, at any rate.
     pub trials: usize,
     /// Those of them that diverged or failed.
     pub lost: usize,
@@ -69,20 +75,19 @@ pub struct Strategy {
 
 impl Strategy {
     /// The strategy at its best learning rate; none without an evaluation.
-    pub fn new(input: &Input, runs: &Runs, [name, shown]: [&str; 2]) -> Option<Self> {
-        let trials: Vec<&TrialRow> =
-            input.trials.iter().filter(|trial| trial.strategy == name).collect();
-        let arms = arms(&trials, runs);
-        let mut tuning: Vec<Tried> = arms.iter().map(Arm::tried).collect();
-        let Arm { learning_rate, setting, runs, .. } = best(arms)?;
-        tuning.sort_by(|a, b| {
-            a.setting.cmp(&b.setting).then(a.learning_rate.total_cmp(&b.learning_rate))
-        });
-        for tried in &mut tuning {
-            tried.is_chosen = tried.learning_rate == learning_rate && tried.setting == setting;
-        }
-        let own = tuning.iter().filter(|tried| tried.setting == setting);
-        let rates: Vec<f64> = own.map(|tried| tried.learning_rate).collect();
+    pub fn new(
+        input: &Input,
+        runs: &Runs,
+        tuned: &Tuned,
+        [name, shown]: [&str; 2],
+    ) -> Option<Self> {
+        let all = || input.trials.iter().filter(|trial| trial.strategy == name);
+        let tuning_trials: Vec<&TrialRow> = all().filter(|trial| trial.tuning).collect();
+        let trials: Vec<&TrialRow> = all().filter(|trial| !trial.tuning).collect();
+        let choice = Choice::of([&trials, &tuning_trials], runs, tuned)?;
+        let Choice { learning_rate, setting, is_at_the_edge, tuning_seeds, tried, runs } = choice;
+        let own = tried.iter().filter(|tried| tried.setting == setting);
+        let learning_rates = own.count();
         let complete = || runs.iter().filter(|run| run.complete);
         let over_seeds = |of: fn(&Point) -> f64| {
             interval(&by_seed(complete().map(|run| (run.replicate, of(run.last())))))
@@ -94,10 +99,11 @@ impl Strategy {
             shown: shown.to_owned(),
             role: Role::of(&trials[0].kind),
             learning_rate,
-            learning_rates: rates.len(),
-            is_at_the_edge: is_at_the_edge(learning_rate, &rates),
+            learning_rates,
+            is_at_the_edge,
+            tuning_seeds,
             setting,
-            tuning,
+            tuning: tried,
             parameters: Sizes::of(trials.iter().copied()),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
@@ -167,96 +173,9 @@ impl Role {
     }
 }
 
-/// A learning rate of a strategy, at a point of the sweep's grid.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Tried {
-    pub learning_rate: f64,
-    pub setting: String,
-    pub trials: usize,
-    pub complete: usize,
-    /// Trials that diverged or failed.
-    pub lost: usize,
-    /// Over seeds; none where no trial is complete.
-    pub final_loss: Option<Interval>,
-    /// Whether the strategy is judged by it.
-    pub is_chosen: bool,
-}
-
-struct Arm {
-    learning_rate: f64,
-    setting: String,
-    trials: usize,
-    lost: usize,
-    runs: Vec<Run>,
-}
-
-impl Arm {
-    fn tried(&self) -> Tried {
-        let complete = || self.runs.iter().filter(|run| run.complete);
-        Tried {
-            learning_rate: self.learning_rate,
-            setting: self.setting.clone(),
-            trials: self.trials,
-            complete: complete().count(),
-            lost: self.lost,
-            final_loss: interval(&by_seed(complete().map(|run| (run.replicate, run.last().loss)))),
-            is_chosen: false,
-        }
-    }
-
-    /// For choosing: more complete trials first, then the lower mean final loss.
-    fn merit(&self) -> (usize, f64) {
-        let finals: Vec<f64> =
-            self.runs.iter().filter(|run| run.complete).map(|run| run.last().loss).collect();
-        (finals.len(), -finals.iter().sum::<f64>() / finals.len().max(1) as f64)
-    }
-}
-
 fn mean_causal_share(trials: &[&TrialRow]) -> f64 {
     let shares = trials.iter().map(|trial| causal_share(&trial.phases, trial.tokens));
     shares.sum::<f64>() / trials.len() as f64
-}
-
-/// What was tried of a strategy, in the order of its trials.
-fn arms(trials: &[&TrialRow], runs: &Runs) -> Vec<Arm> {
-    let mut arms: Vec<Arm> = vec![];
-    for trial in trials {
-        let is_own =
-            |arm: &Arm| arm.learning_rate == trial.learning_rate && arm.setting == trial.setting;
-        let at = arms.iter().position(is_own).unwrap_or_else(|| {
-            let (learning_rate, setting) = (trial.learning_rate, trial.setting.clone());
-            arms.push(Arm { learning_rate, setting, trials: 0, lost: 0, runs: vec![] });
-            arms.len() - 1
-        });
-        let arm = &mut arms[at];
-        arm.trials += 1;
-        arm.lost += usize::from(is_lost(trial));
-        arm.runs.extend(runs.run(trial));
-    }
-    arms
-}
-
-/// The best of those with an evaluation; of equal ones the lowest learning rate.
-fn best(arms: Vec<Arm>) -> Option<Arm> {
-    let better = |a: &Arm, b: &Arm| {
-        let ((n_a, loss_a), (n_b, loss_b)) = (a.merit(), b.merit());
-        n_a.cmp(&n_b)
-            .then(loss_a.total_cmp(&loss_b))
-            .then(b.learning_rate.total_cmp(&a.learning_rate))
-            .then_with(|| b.setting.cmp(&a.setting))
-    };
-    arms.into_iter().filter(|arm| !arm.runs.is_empty()).max_by(better)
-}
-
-fn is_at_the_edge(rate: f64, rates: &[f64]) -> bool {
-    let is_lowest = rates.iter().all(|other| *other >= rate);
-    let is_highest = rates.iter().all(|other| *other <= rate);
-    rates.len() > 1 && (is_lowest || is_highest)
-}
-
-fn is_lost(trial: &TrialRow) -> bool {
-    matches!(trial.state, TrialState::Diverged | TrialState::Failed)
 }
 
 /// A part of a policy as the sweep file says it.

@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 
 use born::{Planted, arms, rows};
 use made::{curve, input};
-use outgrow_core::rows::TrialRow;
+use outgrow_core::{
+    plan::Phase,
+    rows::{CurveRow, TrialRow},
+};
 use outgrow_report::{Analysis, Input, Report, report};
-use read::{column, text};
+use read::{column, strategy, text};
 
 /// Three budgets, growing at two of them, so many arms.
 fn planted(number: usize) -> Report {
@@ -266,4 +269,150 @@ fn attention_is_counted_in_two_ways() {
     let ratio = of(&causal, "width_first") / of(&full, "width_first");
     assert!((ratio - 0.93).abs() < 1e-3, "{ratio}");
     assert_eq!((of(&share, "width_first"), of(&share, "born_7")), (93.0, 93.0));
+}
+
+/// The rows of a sweep with a frontier: seven born sizes at three budgets, and an arm that ends 0.02
+/// nats below all of them.
+fn with_frontier() -> Input {
+    let mut made = input(&[("grown", 0.2)]);
+    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
+                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
+                 strategies = [{ name = 'grown', kind = 'all_at_once', at = 0.5 }]\n\
+                 frontier = { strategies_at = [20], budgets = [10, 20, 40] }"
+        .into();
+    let of_target = made.trials[0].clone();
+    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
+    let mut end = |name: String, kind: &str, budget: f64, seed: usize, n: f64, loss: f64| {
+        let trial = format!("{name}-{budget}-{seed}");
+        let train_flops = (budget * 1e9) as u128;
+        let phases = vec![Phase {
+            tokens: 0,
+            non_embedding: (n * 0.8) as u64,
+            with_unembedding: n as u64,
+            parameters: (n * 1.1) as u64,
+            sequence_flops: 1000,
+            causal_flops: 900,
+        }];
+        made.trials.push(TrialRow {
+            trial: trial.clone(),
+            strategy: name,
+            kind: kind.into(),
+            replicate: seed,
+            tuning: false,
+            seed: 1000 + seed as u64,
+            budget: Some(budget),
+            phases,
+            ..of_target.clone()
+        });
+        made.curves.push(CurveRow {
+            trial,
+            at: outgrow_core::event::Position {
+                step: 9,
+                tokens: (budget * 1e9 / (6.0 * n)) as u64,
+                train_flops,
+                wall_seconds: 1.0,
+            },
+            val_loss: Some(loss),
+        });
+    };
+    for seed in 0..3 {
+        let noise = 0.002 * seed as f64;
+        for budget in [10.0, 20.0, 40.0] {
+            let best = 20_000.0 * (budget / 20.0f64).sqrt();
+            let least = 1.5 - 0.1 * (budget / 20.0f64).ln();
+            for size in 1..=7 {
+                let n = 20_000.0 * 1.5f64.powi(size - 4);
+                let off = (n / best).ln();
+                let own = 0.0005 * ((size as usize * 7 + seed * 5) % 3) as f64;
+                end(
+                    format!("born_{size}"),
+                    "born",
+                    budget,
+                    seed,
+                    n,
+                    least + 0.05 * off * off + noise + own,
+                );
+            }
+        }
+        end("staged".into(), "evenly_spaced", 20.0, seed, 20_000.0, 1.48 + noise);
+    }
+    made
+}
+
+/// The rows of [`with_frontier`] at three rates. On compared seeds the highest rate is lucky for the
+/// staged arm, for born sizes and for the control; two seeds that tune prefer the middle one.
+fn tuned_on_seeds_of_their_own() -> Input {
+    let mut made = with_frontier();
+    let (trials, curves) = (std::mem::take(&mut made.trials), std::mem::take(&mut made.curves));
+    for trial in &trials {
+        for (place, rate) in [1e-3, 2e-3, 4e-3].into_iter().enumerate() {
+            for tuning in [false, true] {
+                if tuning && trial.replicate > 1 {
+                    continue;
+                }
+                let moved = match (tuning, place) {
+                    (true, place) => 0.03 * (place as f64 - 0.9).powi(2),
+                    (false, place) => -0.02 * (place as f64 - 1.0),
+                };
+                let id = format!("{}@{rate}{}", trial.trial, if tuning { "-tunes" } else { "" });
+                let replicate = trial.replicate + if tuning { 3 } else { 0 };
+                let own = curves.iter().filter(|row| row.trial == trial.trial);
+                made.curves.extend(own.map(|row| CurveRow {
+                    trial: id.clone(),
+                    val_loss: row.val_loss.map(|loss| loss + moved),
+                    ..row.clone()
+                }));
+                made.trials.push(TrialRow {
+                    trial: id,
+                    replicate,
+                    tuning,
+                    learning_rate: rate,
+                    ..trial.clone()
+                });
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn tuning_does_not_flatter() {
+    let mut made = tuned_on_seeds_of_their_own();
+    let tuned = report(&made).expect("a report");
+    let staged = |made: &Report| {
+        let born = made.analysis.born.clone().expect("a frontier");
+        let (_, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
+        gap.against.clone().expect("it is enclosed").gap.value
+    };
+    for name in ["from_scratch", "grown", "staged"] {
+        let own = strategy(&tuned.analysis, name);
+        let found = (own.learning_rate, own.tuning_seeds, own.is_at_the_edge);
+        assert_eq!(found, (2e-3, 2, false), "{name}");
+        assert_eq!((own.seeds, own.trials), (3, 9), "only what is compared counts");
+    }
+    let loss = strategy(&tuned.analysis, "staged").final_loss.expect("its loss");
+    assert!((loss.mean - 1.482).abs() < 1e-9 && loss.n == 3, "{loss:?}");
+    assert_eq!(staged(&tuned).n, 3);
+    let readme = text(&tuned, "README.md");
+    for said in
+        ["were chosen on 2 seeds of their own, which are in no comparison.", "They chose the one"]
+    {
+        assert!(readme.contains(said), "{said}: {readme}");
+    }
+    // Compared trials at some of the rates only: the nearest of these.
+    made.trials.retain(|trial| trial.tuning || trial.learning_rate != 2e-3);
+    let some = report(&made).expect("a report");
+    assert_eq!(strategy(&some.analysis, "staged").learning_rate, 1e-3);
+    // One arm without such seeds is named.
+    made.trials.retain(|trial| !(trial.tuning && trial.strategy == "staged"));
+    let mixed = report(&made).expect("a report");
+    assert_eq!(strategy(&mixed.analysis, "staged").learning_rate, 4e-3);
+    let readme = text(&mixed, "README.md");
+    assert!(readme.contains("but those of staged on the seeds that are compared"), "{readme}");
+    // Without any, luck decides.
+    made.trials.retain(|trial| !trial.tuning);
+    let lucky = report(&made).expect("a report");
+    assert_eq!(strategy(&lucky.analysis, "staged").learning_rate, 4e-3);
+    assert_eq!(strategy(&lucky.analysis, "staged").tuning_seeds, 0);
+    assert!(text(&lucky, "README.md").contains("on the seeds that are compared."));
 }

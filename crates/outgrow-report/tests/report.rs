@@ -4,7 +4,7 @@ mod made;
 mod read;
 
 use made::{SEEDS, curve, input, policy};
-use read::{column, text};
+use read::{column, strategy, text};
 
 use outgrow_core::{
     TrialState,
@@ -19,10 +19,6 @@ use outgrow_report::{
     ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
-
-fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
-    analysis.strategies.iter().find(|strategy| strategy.name == name).expect("the strategy")
-}
 
 /// The answer in words, a row a line.
 fn said(made: &Report) -> String {

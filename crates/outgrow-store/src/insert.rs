@@ -106,7 +106,7 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 
 /// A place of a sweep, and the number of the trial that stands there.
 pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
-    let Member { trial, strategy, kind, plan, replicate, setting, budget } = member;
+    let Member { trial, strategy, kind, plan, replicate, tuning, setting, budget } = member;
     let rate = trial.settings.training.learning_rate;
     args![
         sweep,
@@ -118,7 +118,8 @@ pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: 
         *replicate,
         rate,
         setting,
-        Arg::Real(*budget)
+        Arg::Real(*budget),
+        *tuning
     ]
     .to_vec()
 }

@@ -6,7 +6,7 @@ use crate::{
     query::answer,
 };
 
-/// The evaluations of the sweep `$1`, its arms and their means. Rates are few: an arm is named by
+/// The evaluations of the sweep `$1` but those of trials that only tune, its arms and their means. Rates are few: an arm is named by
 /// its own only where there are several. What is infinite, or no number, ends a curve.
 const MEANS: &str = "WITH rates AS (
          SELECT count(DISTINCT t.learning_rate) AS n
@@ -23,7 +23,7 @@ const MEANS: &str = "WITH rates AS (
          FROM member m
          JOIN trial t ON t.number = m.trial
          JOIN eval_metric e ON e.trial = m.trial
-         WHERE m.sweep_id = $1 AND abs(e.val_loss) < 1e300),
+         WHERE m.sweep_id = $1 AND m.tuning = 0 AND abs(e.val_loss) < 1e300),
      members AS (
          SELECT strategy, learning_rate, setting, at_budget, count(DISTINCT member) AS n
          FROM own GROUP BY strategy, learning_rate, setting, at_budget),
@@ -60,6 +60,7 @@ impl Store {
     /// The mean curve of each arm of a sweep (a strategy at one learning rate, one budget, and one
     /// setting of the sweep's grid): at each number of tokens at which all of its trials that have begun were evaluated, the mean of FLOPs, seconds
     /// and loss; it ends where the first of them ends, for a mean over the others would jump there.
+    /// Trials that only tune are left out.
     /// Columns `strategy`, `arm`, `tokens`, `trials`, `train_flops`, `wall_seconds`, `val_loss`,
     /// `learning_rate`, `setting`, `budget`. Then, from the end of its arm's mean on, each longer trial: the
     /// same with `member` in place of `trials`.

@@ -28,7 +28,7 @@ impl Store {
         let mut tx = self.read().await?;
         refuse_changed(&mut tx, &[&EVAL_METRIC, &GROWTH_EVENT], Some(sweep)).await?;
         let trials = "SELECT t.id, m.strategy, m.kind, m.plan, m.replicate, t.state, t.tokens, \
-                      t.definition, m.setting, m.budget
+                      t.definition, m.setting, m.budget, m.tuning
              FROM member m JOIN trial t ON t.number = m.trial WHERE m.sweep_id = $1 ORDER BY \
              m.position";
         let trials = tx.map(trials, args![sweep], |row| trial_row(&row)).await?;
@@ -70,6 +70,7 @@ fn trial_row(row: &Row) -> Result<(TrialRow, NewLayers), StoreError> {
         kind: row.get(2)?,
         plan: row.get(3)?,
         replicate: row.get(4)?,
+        tuning: row.get(10)?,
         seed: trial.seed,
         state: row.get(5)?,
         tokens: row.get(6)?,

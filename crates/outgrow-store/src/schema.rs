@@ -89,6 +89,7 @@ pub(crate) static MEMBER: Table = Table {
         ("learning_rate", Real),
         ("setting", Text),
         ("budget", Real),
+        ("tuning", Integer),
     ],
 };
 

@@ -33,6 +33,8 @@ pub struct SweepSummary {
 pub struct SweepStatus {
     /// Number of trials in each state.
     pub states: Vec<(TrialState, u64)>,
+    /// How many of them only choose learning rates and settings.
+    pub tuning: u64,
     /// Training FLOPs recorded, and to be spent in all, over its trials.
     pub train_flops: (f64, f64),
     /// Tokens recorded, and to be trained in all.
@@ -114,8 +116,11 @@ impl Store {
               AND last.step = (SELECT max(step) FROM step_metric WHERE trial = t.number)
              WHERE t.number IN (SELECT trial FROM member WHERE sweep_id = $1)";
         let totals = tx.row(totals, args![sweep]).await?.expect("a sum has a row");
+        let tuning = "SELECT count(DISTINCT trial) FROM member WHERE sweep_id = $1 AND tuning = 1";
+        let tuning = tx.value(tuning, args![sweep]).await?;
         Ok(SweepStatus {
             states,
+            tuning,
             train_flops: (totals.get(0)?, totals.get(1)?),
             tokens: (totals.get(2)?, totals.get(3)?),
             running: running(&mut tx, sweep).await?,

@@ -62,6 +62,7 @@ pub const VIEWS: [View; 6] = [
             ("learning_rate", Real),
             ("setting", Text),
             ("budget", Real),
+            ("tuning", Flag),
         ],
     },
     View {
@@ -78,6 +79,7 @@ pub const VIEWS: [View; 6] = [
             ("learning_rate", Real),
             ("setting", Text),
             ("budget", Real),
+            ("tuning", Flag),
         ],
     },
     View {
@@ -93,6 +95,7 @@ pub const VIEWS: [View; 6] = [
             ("learning_rate", Real),
             ("setting", Text),
             ("budget", Real),
+            ("tuning", Flag),
         ],
     },
     View {
@@ -117,6 +120,7 @@ pub const VIEWS: [View; 6] = [
             ("learning_rate", Real),
             ("setting", Text),
             ("budget", Real),
+            ("tuning", Flag),
         ],
     },
     View {
@@ -144,6 +148,7 @@ pub const VIEWS: [View; 6] = [
             ("learning_rate", Real),
             ("setting", Text),
             ("budget", Real),
+            ("tuning", Flag),
         ],
     },
 ];

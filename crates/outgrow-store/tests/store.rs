@@ -379,6 +379,17 @@ both! {
         assert_eq!((&all[0][0], &chosen[0][0]), (&Cell::Integer(2 * 6), &Cell::Integer(6)), "{all:?} {chosen:?}");
         let targets = f.query("SELECT DISTINCT target_loss, learning_rate FROM speedups").await;
         assert_eq!(targets, [[Cell::Real(1.5), Cell::Real(2e-3)]]);
+        // Seeds that only tune choose, and are in no comparison.
+        f.execute(
+            "UPDATE member SET tuning = 1 WHERE replicate = 1;
+             UPDATE eval_metric SET val_loss = 1.0 WHERE is_last = 1 AND trial IN (SELECT trial FROM \
+             member WHERE replicate = 1 AND learning_rate < 1.5e-3)",
+        )
+        .await;
+        let tuned = f.query("SELECT DISTINCT learning_rate, mean_val_loss FROM tuned").await;
+        assert_eq!(tuned, [[Cell::Real(1e-3), Cell::Real(1.0)]]);
+        let compared = f.query("SELECT DISTINCT target_loss, learning_rate, replicate FROM speedups").await;
+        assert_eq!(compared, [[Cell::Real(2.0), Cell::Real(1e-3), Cell::Integer(0)]]);
     }
 
     async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {
@@ -547,7 +558,7 @@ both! {
 
     async fn a_place_is_one_trials(f: Fixture) {
         let twice = "INSERT INTO member SELECT sweep_id, position + 100, trial, strategy, kind, \
-                     plan, replicate, learning_rate, setting, budget FROM member";
+                     plan, replicate, learning_rate, setting, budget, tuning FROM member";
         let refused = try_execute(&f.address, twice).await.expect_err("the schema holds \
             it").to_string();
         assert!(refused.to_lowercase().contains("unique"), "{refused}");

@@ -61,6 +61,8 @@ pub struct StrategyCost {
 pub struct Cost {
     /// How many trials; plans that are equal, and controls that are a size of the frontier, are one.
     pub trials: usize,
+    /// How many of them only choose learning rates and settings, on seeds of their own.
+    pub tuning: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
     /// The same with causal attention counted as causal; no budget counts it so.
@@ -145,6 +147,7 @@ impl Plan {
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
             trials: all.len(),
+            tuning: all.iter().filter(|(member, _)| member.tuning).count(),
             train_flops: all.iter().map(|(member, _)| charged(member)).sum(),
             causal_flops: all.iter().map(|(member, _)| causal(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
@@ -254,6 +257,7 @@ struct PlannedTrial<'a> {
     kind: &'a str,
     plan: usize,
     replicate: usize,
+    tuning: bool,
     learning_rate: f64,
     setting: &'a str,
     budget: Option<f64>,
@@ -295,6 +299,7 @@ impl Plan {
             kind: member.kind,
             plan: member.plan,
             replicate: member.replicate,
+            tuning: member.tuning,
             learning_rate: settings.training.learning_rate,
             setting: &member.setting,
             budget: member.budget,

@@ -42,7 +42,7 @@ pub fn as_json((sweep, status, failures): &Found) -> Value {
                 "loss": trial.loss, "process": trial.holder, "silent_seconds": trial.silent_seconds })
     });
     json!({ "sweep": sweep.name, "id": sweep.id, "data": sweep.data_digest, "created_at": sweep.created_at,
-            "trials": states(status), "tokens": status.tokens.0, "of_tokens": status.tokens.1,
+            "trials": states(status), "tuning_trials": status.tuning, "tokens": status.tokens.0, "of_tokens": status.tokens.1,
             "train_flops": status.train_flops.0, "of_train_flops": status.train_flops.1,
             "running": running.collect::<Vec<_>>(), "failures": failures,
             "half_removed": status.total() == 0,
@@ -91,6 +91,10 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
             text += &format!("\n{}", shown(&half_removed(sweep)));
         }
         text += &words(sweep).map_or_else(String::new, |words| format!("\n{}", shown(&words)));
+        if status.tuning > 0 {
+            let line = format!("{}: {} trials only tune", sweep.name, status.tuning);
+            text += &format!("\n{}", shown(&line));
+        }
         for trial in &status.running {
             text += &format!("\n{}", shown(&running_line(trial)));
         }

@@ -117,6 +117,34 @@ fn a_grid_is_tuned_like_a_learning_rate() {
 }
 
 #[test]
+fn seeds_that_tune_are_in_no_comparison() {
+    let sandbox = sandbox();
+    let tuned = "extends = 'depth-or-width.toml'\nreplicates = 2\ntuning_replicates = 2\n\
+                 training.tokens = 4096\ndata.seq_len = 16\nevaluation.tokens = 256\n\
+                 strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
+                 grid.training.learning_rate = [1e-3, 2e-3, 4e-3]";
+    sandbox.write("tuned.toml", tuned);
+    let plan = sandbox.ok(&["plan", "tuned.toml"]);
+    assert!(plan.contains("of the trials only tune: 2 seeds more, #2 and on"), "{plan}");
+    let one = ["plan", "tuned.toml", "--set", "tuning_replicates=1"];
+    assert!(sandbox.wrong(&one).1.contains("at least 2"), "one seed chooses by luck");
+    sandbox.ok(&["run", "tuned.toml", "-j", "2"]);
+    let halves = "SELECT sum(tuning) * 2 - count(*) FROM finals WHERE state = 'complete'";
+    assert_eq!(sandbox.number(halves), 0, "every arm at every rate");
+    let compared = "SELECT count(*) FROM speedups WHERE replicate > 1";
+    assert_eq!(sandbox.number(compared), 0);
+    assert!(sandbox.number("SELECT count(*) FROM speedups") > 0);
+    let status = sandbox.json(&["status", "tuned", "--json"]);
+    assert!(status.to_string().contains("tuning_trials"), "{status}");
+    assert!(sandbox.ok(&["status", "tuned"]).contains("trials only tune"));
+    sandbox.ok(&["report", "tuned"]);
+    let report =
+        std::fs::read_to_string(sandbox.path("reports/tuned/README.md")).expect("a report");
+    assert!(report.contains("on seeds of their own, which are in no comparison"), "{report}");
+    assert!(sandbox.ok(&["db", "check"]).contains("all is what was written"), "places are right");
+}
+
+#[test]
 fn mistakes_in_a_sweep_are_said_where_they_are() {
     let sandbox = sandbox();
     sandbox.write("a.toml", "extends = 'b.toml'");

@@ -139,6 +139,7 @@ impl SweepSpec {
         self.controls.check()?;
         self.frontier.as_ref().map_or(Ok(()), FrontierSpec::check)?;
         self.grid.check()?;
+        self.check_tuning()?;
         let plans = |strategy: &StrategySpec| {
             (strategy.strategy.plans() as u128)
                 .saturating_mul(self.grid.points_of(&strategy.name) as u128)
@@ -149,14 +150,42 @@ impl SweepSpec {
 
     /// How many trials so many plans make, if they are not too many. `what` says which plans.
     pub(super) fn check_trials(&self, plans: u128, what: &str) -> Result<u128, SweepError> {
-        let (rates, replicates) = (self.rates().len() as u128, self.replicates as u128);
+        let (rates, replicates) = (self.rates().len() as u128, self.all_replicates() as u128);
         let trials = plans.saturating_mul(rates).saturating_mul(replicates);
         if trials > MOST_TRIALS {
             let product = format!("{plans} × {rates} × {replicates} = {trials}");
             let allowed = format!("a sweep has at most {MOST_TRIALS} trials");
-            return bad(&format!("{what} × learning rates × replicates"), product, &allowed);
+            let seeds = match self.tuning_replicates {
+                0 => "replicates",
+                _ => "(replicates + tuning_replicates)",
+            };
+            return bad(&format!("{what} × learning rates × {seeds}"), product, &allowed);
         }
         Ok(trials)
+    }
+
+    /// Refuses seeds to tune with where they could choose nothing, or too few of them.
+    fn check_tuning(&self) -> Result<(), SweepError> {
+        let (field, given) = ("tuning_replicates", self.tuning_replicates);
+        let has_own = |strategy: &StrategySpec| self.grid.points_of(&strategy.name) > 1;
+        let has_points = self.rates().len() > 1 || self.grid.points() > 1;
+        match given {
+            0 => Ok(()),
+            1 => bad(
+                field,
+                given,
+                "one seed alone prefers a rate by luck: at least 2, or 0 to choose on the seeds \
+                 that are compared",
+            ),
+            _ if has_points || self.strategies.iter().any(has_own) => Ok(()),
+            _ => bad(
+                field,
+                given,
+                "they choose among the points of the grid, and there is one only: give \
+                 grid.training.learning_rate several values, such as [1e-3, 2e-3, 4e-3], or leave \
+                 it out",
+            ),
+        }
     }
 
     /// Refuses what would not fit the memory: every trial holds the sizes that it grows through.
@@ -164,7 +193,7 @@ impl SweepSpec {
         let heads = target.n_heads() as u128;
         let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());
         let each = (self.rates().len() as u128)
-            .saturating_mul(self.replicates as u128)
+            .saturating_mul(self.all_replicates() as u128)
             .saturating_mul(budgets.map_or(1, Vec::len) as u128);
         let mut all = 0_u128;
         for StrategySpec { name, strategy, .. } in &self.strategies {

@@ -25,6 +25,8 @@ pub struct Member {
     pub plan: usize,
     /// Which replicate, from 0.
     pub replicate: usize,
+    /// Whether it only helps to choose a point of the grid, and is in no comparison.
+    pub tuning: bool,
     /// Which point of the sweep's grid, beside the learning rate: `batch_size=8`; empty without a
     /// grid.
     pub setting: String,
@@ -97,7 +99,7 @@ impl Sweep {
     }
 
     /// Every trial of the sweep: each plan of each strategy and each control, at each point of the
-    /// grid, under each replicate's seed. `data` is the text's digest.
+    /// grid, under each replicate's seed, those that only tune last. `data` is the text's digest.
     ///
     /// # Errors
     /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too
@@ -133,7 +135,7 @@ impl Sweep {
                     }
                     let setting = own.3.clone();
                     seen.insert(own, first);
-                    let all = 0..self.spec.replicates;
+                    let all = 0..self.spec.all_replicates();
                     let replicates = arm.replicate.map_or(all, |own| own..own + 1);
                     members.extend(replicates.map(|replicate| {
                         let member = point.sweep.member(arm, rate, replicate, data);
@@ -165,7 +167,7 @@ impl Sweep {
             for own in self.own_points(strategy, grid)? {
                 let (plans, setting) = (own.strategy.strategy.plans(), own.setting());
                 let replicates = match own.strategy.about {
-                    Some(About::Rule) => self.spec.replicates,
+                    Some(About::Rule) => self.spec.all_replicates(),
                     _ => 1,
                 };
                 for number in 0..plans * replicates {
@@ -212,6 +214,7 @@ impl Sweep {
             kind: arm.kind,
             plan: arm.number,
             replicate,
+            tuning: replicate >= self.spec.replicates,
             setting: String::new(),
             budget: arm.budget,
             trial: Trial { plan: arm.plan.clone(), settings, seed },

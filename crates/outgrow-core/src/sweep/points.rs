@@ -47,7 +47,11 @@ impl Sweep {
         let at = |choices: Vec<Choice>| {
             let sweep = match choices.is_empty() {
                 true => self.clone(),
-                false => Sweep::new(self.spec.at(&choices)?)?,
+                false => {
+                    let mut sweep = Sweep::new(self.spec.at(&choices)?)?;
+                    sweep.spec.tuning_replicates = self.spec.tuning_replicates;
+                    sweep
+                }
             };
             Ok(Point { choices, sweep })
         };
@@ -102,9 +106,9 @@ impl Sweep {
 }
 
 impl SweepSpec {
-    /// The sweep with some fields changed, without a grid.
+    /// The sweep with some fields changed, without a grid and so with nothing to tune.
     fn at(&self, choices: &[Choice]) -> Result<Self, SweepError> {
-        let spec = Self { grid: Grid::default(), ..self.clone() };
+        let spec = Self { grid: Grid::default(), tuning_replicates: 0, ..self.clone() };
         let mut table = Table::try_from(&spec).expect("a sweep is plain data");
         for choice in choices {
             file::change(&mut table, choice.table()).map_err(|error| choice.refused(error))?;

@@ -31,6 +31,10 @@ pub struct SweepSpec {
     pub seed: u64,
     /// How many seeds each plan is trained under.
     pub replicates: usize,
+    /// How many seeds more, after those, choose learning rates and other values of the grid, and
+    /// are in no comparison.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tuning_replicates: usize,
     pub data: DataSpec,
     pub training: TrainingSpec,
     /// What does not grow; that of the initial checkpoint, where there is one and it is left out.
@@ -253,6 +257,11 @@ impl SweepSpec {
         Self { notes, tags, display, contrasts, ..self.clone() }
     }
 
+    /// Seeds that each plan is trained under, those that only tune among them.
+    pub(super) fn all_replicates(&self) -> usize {
+        self.replicates.saturating_add(self.tuning_replicates)
+    }
+
     /// Learning rates that everything is trained at.
     pub(super) fn rates(&self) -> Vec<f64> {
         match self.grid.learning_rates() {
@@ -260,6 +269,10 @@ impl SweepSpec {
             rates => rates,
         }
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl DataSpec {

@@ -130,7 +130,5 @@ fn cautions(born: &Born) -> String {
         true => " Some trials may have repeated their text (allow_repeats).",
         false => "",
     };
-    format!(
-        " Learning rates are the best of the grid on the seeds that are compared.{edge}{repeats}"
-    )
+    format!(" {}{edge}{repeats}", born.chosen_on())
 }

@@ -106,6 +106,7 @@ impl Rows {
             kind: end.kind.into(),
             plan: 0,
             replicate: end.seed,
+            tuning: false,
             seed: 1000 + end.seed as u64,
             state: TrialState::Complete,
             tokens: end.tokens as u64,

@@ -43,6 +43,7 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
                 kind: kind.clone(),
                 plan: 0,
                 replicate,
+                tuning: false,
                 seed: 1000 + replicate as u64,
                 state: TrialState::Complete,
                 tokens: 4000,

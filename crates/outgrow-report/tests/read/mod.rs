@@ -1,6 +1,10 @@
 //! What stands in the files of a report.
 
-use outgrow_report::Report;
+use outgrow_report::{Analysis, Report, Strategy};
+
+pub fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
+    analysis.strategies.iter().find(|strategy| strategy.name == name).expect("the strategy")
+}
 
 pub fn text(made: &Report, name: &str) -> String {
     let (_, bytes) =

@@ -202,7 +202,8 @@ impl Walk<'_> {
         numbers: &[Option<i64>],
     ) -> Result<(), StoreError> {
         let mut wrong = 0;
-        let place = "SELECT trial, strategy, kind, plan, replicate, learning_rate, setting, budget
+        let place = "SELECT trial, strategy, kind, plan, replicate, learning_rate, setting, budget,
+                            tuning
                      FROM member WHERE sweep_id = $1 AND position = $2";
         for (position, (member, number)) in order.iter().zip(numbers).enumerate() {
             let row = self.tx.row(place, args![id, position]).await?;
@@ -285,4 +286,5 @@ fn is_place_of(row: &Row, member: &Member, number: Option<i64>) -> bool {
         && row.get::<f64>(5).ok() == Some(member.trial.settings.training.learning_rate)
         && text(6).as_ref() == Some(&member.setting)
         && row.get::<Option<f64>>(7).ok() == Some(member.budget)
+        && row.get::<bool>(8).ok() == Some(member.tuning)
 }

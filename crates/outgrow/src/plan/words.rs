@@ -73,6 +73,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let cost = plan.cost();
     let Cost {
         trials,
+        tuning,
         train_flops: all,
         causal_flops,
         sharing,
@@ -115,14 +116,29 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all \
-         ({} with causal attention counted as causal); {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n{}{}",
+        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all ({} with causal \
+         attention counted as causal); {shared}\n{trained}{hours}; about {}B of memory per worker\n\
+         {disk}\n{}{}{}",
         flops(all),
         flops(causal_flops),
         count(worker_bytes as f64),
+        only_tune(plan.sweep(), tuning),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
         alone(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
+}
+
+/// How many trials are in no comparison.
+fn only_tune(sweep: &Sweep, trials: usize) -> String {
+    let spec = sweep.spec();
+    match (trials, spec.tuning_replicates) {
+        (0, _) => String::new(),
+        (n, seeds) => format!(
+            "{n} of the trials only tune: {seeds} seeds more, #{} and on, choose learning rates and \
+             other values of the grid, and are in no comparison\n",
+            spec.replicates
+        ),
+    }
 }
 
 /// What a frontier of one seed lacks.
