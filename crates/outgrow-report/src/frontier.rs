@@ -41,6 +41,7 @@ mod budget;
 mod curve;
 mod jackknife;
 mod law;
+mod lines;
 mod polynomial;
 mod rate;
 mod rows;
@@ -63,6 +64,7 @@ pub use self::{
     budget::{NotEnclosed, Vertex},
     curve::{Censored, Multiplier},
     law::{Exponents, FittedLaw, Law},
+    lines::{Parabola, SizeLoss},
     rate::{RateChoice, RateTrial, choose_rates},
     rows::{BornEnd, Count, Counts, GrownEnd},
 };
