@@ -327,10 +327,10 @@ impl At<'_, '_> {
     }
 }
 
-/// On a GPU libtorch's fused kernels are fastest; on a CPU two batched products are, at the lengths
-/// that run there.
+/// On a GPU libtorch's fused kernels are fastest, where they can read the heads; on a CPU two batched
+/// products are, at the lengths that run there.
 fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tensor>) -> Tensor {
-    if q.device() != Device::Cpu {
+    if q.device() != Device::Cpu && [q, k, v].iter().all(|x| is_aligned(x)) {
         return Tensor::scaled_dot_product_attention::<&Tensor>(
             q,
             k,
@@ -350,6 +350,17 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tenso
         None => q.bmm(&k_transposed) * scale,
     };
     scores.softmax(-1, None).bmm(&v).view([b, n, t, d_v])
+}
+
+/// Whether fused kernels can read the rows of heads, n × t × k, in words of 16 bytes. Heads of odd
+/// widths, or beside ones of odd widths, begin anywhere.
+fn is_aligned(x_bntk: &Tensor) -> bool {
+    let entries = 16 / x_bntk.kind().elt_size_in_bytes() as i64;
+    let (k, strides) = (x_bntk.size()[3], x_bntk.stride());
+    let whole = |n: i64| n % entries == 0;
+    whole(k)
+        && strides[..3].iter().all(|&stride| whole(stride))
+        && x_bntk.data_ptr() as usize % 16 == 0
 }
 
 /// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in
