@@ -80,7 +80,12 @@ fn a_frontier_spends_what_is_planned() {
     sandbox.ok(&["path", "born_1/0#1 at 2"]);
     sandbox.ok(&["report", "born"]);
     let report = std::fs::read_to_string(sandbox.path("reports/born/README.md")).expect("a report");
-    assert!(report.contains("all at once") && !report.contains("born_"), "{report}");
+    assert!(report.contains("all at once") && report.contains("| born 6 |"), "{report}");
+    for figure in ["frontier", "iso_flop"] {
+        assert!(report.contains(&format!("![{figure}](figures/{figure}-double.png)")), "{report}");
+    }
+    let terminal = sandbox.ok(&["report", "born", "--force"]);
+    assert!(terminal.contains("that a model can be born with") || terminal.contains("being born"));
     let all = sandbox.ok(&["plan", "born.toml"]);
     assert!(all.contains("nothing is left to train"), "{all}");
 
@@ -110,6 +115,7 @@ fn a_plan_shows_its_frontier() {
         "2 layers, d_model 16, n_heads 2",
         "budgets in tokens per parameter of the target",
         "charged, each as if alone",
+        "with causal attention counted as causal",
         "no trial passes the training text",
         "all_at_once/0#1 at 1  from ",
     ] {
