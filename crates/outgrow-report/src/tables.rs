@@ -244,5 +244,5 @@ fn policies(analysis: &Analysis) -> Option<Table> {
     };
     let rows: Vec<Vec<Cell>> = all().map(row).collect();
     let caption = format!("{POLICIES}{}", footnote(analysis.grown()));
-    (!rows.is_empty()).then(|| Table { name: "policies", caption, columns, rows })
+    (!rows.is_empty()).then_some(Table { name: "policies", caption, columns, rows })
 }
