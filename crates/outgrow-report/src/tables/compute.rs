@@ -48,7 +48,12 @@ fn percent(share: f64) -> Cell {
 
 fn row(analysis: &Analysis, strategy: &Strategy) -> Option<Vec<Cell>> {
     let flops = strategy.train_flops?.mean;
-    let tera = |flops: f64| Cell::from(format!("{:.4}", flops / 1e12));
+    let tera = |flops: f64| {
+        let value = flops / 1e12;
+        // Four digits that count, however small.
+        let decimals = (3.0 - value.log10().floor()).clamp(0.0, 12.0) as usize;
+        Cell::from(format!("{value:.decimals$}"))
+    };
     let tokens = strategy.tokens.map_or(Cell::Missing, |tokens| short(tokens.mean).into());
     let sizes = parameters(strategy);
     let share = strategy.causal_share;

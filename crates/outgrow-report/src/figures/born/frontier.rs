@@ -36,7 +36,8 @@ pub fn figure(born: &Born, arms: &[Arm]) -> Option<Figure> {
          at the end of its schedule; thin lines join the means of a size. Black: the frontier, the \
          least loss over sizes, with its 95 % interval over seeds.{repeated} Colours: growing \
          arms at the end of their schedules, means over seeds with 95 % intervals, drawn to the \
-         right of their compute so that they do not hide each other.{}",
+         right of their compute so that they do not hide each other. An interval that goes on \
+         beyond the frame ends in an arrow.{}",
         unnamed(arms)
     );
     let by = divisor(Cost::TrainFlops, unit);

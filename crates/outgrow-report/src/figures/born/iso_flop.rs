@@ -23,6 +23,8 @@ use crate::{
 /// Above each panel, and below it.
 const TITLE: i32 = 13 * PT;
 const GAP: i32 = 19 * PT;
+/// Intervals reach no further beyond the means than this share of their range.
+const ROOM: f64 = 0.5;
 /// Right of a panel.
 const BESIDE: i32 = 6 * PT;
 
@@ -39,7 +41,8 @@ pub fn figure(born: &Born, arms: &[Arm]) -> Option<Figure> {
          with repeated text). The black diamond is the best born size and its loss L* (a cubic at \
          the vertex of the parabola), with the 95 % interval of the size; the dashed line goes on \
          at L*. Colours: growing arms at their mean size, weighted by the FLOPs that were spent at \
-         each size, with the 95 % intervals of their own loss. Arrows: sizes above the frame.{}",
+         each size, with the 95 % intervals of their own loss. Arrows: sizes above the frame, and \
+         intervals that go on beyond it.{}",
         born.unit.describe(),
         unnamed(arms)
     );
@@ -118,15 +121,20 @@ impl Panel<'_> {
         own.map(|size| (size.n, size.loss.mean)).chain(repeated).collect()
     }
 
-    /// From the lowest to the highest of the fitted sizes and the growing arms; of all sizes where
-    /// none is fitted.
+    /// From the lowest to the highest mean of the fitted sizes (of all where none is fitted) and the
+    /// growing arms; and their intervals, as far as they leave these their room.
     fn range(&self) -> [f64; 2] {
         let is_enclosed = self.vertex().is_some();
         let sizes = self.parabola.sizes.iter().filter(|size| size.is_fitted || !is_enclosed);
-        let sizes = sizes.flat_map(|size| size.loss.bounds.unwrap_or([size.loss.mean; 2]));
-        let ends = self.grown().flat_map(|end| end.loss.bounds.unwrap_or([end.loss.mean; 2]));
+        let own = sizes.map(|size| size.loss).chain(self.grown().map(|end| end.loss));
+        let own: Vec<Interval> = own.collect();
         let vertex = self.vertex().map(|vertex| vertex.loss.mean);
-        let [low, high] = extent(sizes.chain(ends).chain(vertex)).unwrap_or([0.0, 1.0]);
+        let means = own.iter().map(|loss| loss.mean).chain(vertex);
+        let [low, high] = extent(means).unwrap_or([0.0, 1.0]);
+        let room = ROOM * (high - low).max(1e-3);
+        let bounds = own.iter().filter_map(|loss| loss.bounds).flatten();
+        let bounds = bounds.map(|bound| bound.clamp(low - room, high + room));
+        let [low, high] = extent(bounds.chain([low, high])).unwrap_or([low, high]);
         [low, high + 0.06 * (high - low)]
     }
 
@@ -197,6 +205,7 @@ impl Panel<'_> {
 fn title(born: &Born, budget: usize) -> String {
     use outgrow_core::sweep::BudgetUnit::{Flops, TokensPerParameter};
     match born.unit {
+        TokensPerParameter if born.budgets[budget] == 1.0 => "1 token/parameter".into(),
         TokensPerParameter => format!("{} tokens/parameter", born.budget(budget)),
         Flops => {
             let flops = born.budgets[budget];
