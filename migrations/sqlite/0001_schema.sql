@@ -14,6 +14,7 @@ CREATE TABLE sweep (
   evaluated_tokens INTEGER CHECK (evaluated_tokens > 0), -- that an evaluation predicts
   evaluated_bytes INTEGER CHECK (evaluated_bytes >= 0), -- of text that these tokens stand for
   tokenizer   TEXT,                     -- digest of the tokenizer; NULL without one
+  text_tokens INTEGER CHECK (text_tokens > 0), -- of the training text
   words       TEXT NOT NULL DEFAULT '{}' -- notes, tags, display names, contrasts: JSON
 ) STRICT;
 
@@ -174,6 +175,46 @@ CREATE TABLE snapshot (
   PRIMARY KEY (trial, step)
 ) STRICT, WITHOUT ROWID;
 
+-- What a report estimates of a sweep with a frontier, which no query can say: made anew when the last
+-- of its trials has ended, from so many complete ones.
+CREATE TABLE frontier_estimate (
+  sweep_id    TEXT NOT NULL REFERENCES sweep (id),
+  budget      REAL NOT NULL CHECK (budget > 0), -- of the sweep's frontier, in its unit
+  unit        TEXT NOT NULL,
+  train_flops REAL NOT NULL,
+  n_star      REAL,
+  n_star_low  REAL,
+  n_star_high REAL,
+  val_loss    REAL,
+  val_loss_low  REAL,
+  val_loss_high REAL,
+  law_minus_vertex REAL,
+  n           INTEGER,
+  reason      TEXT,                     -- why there is no vertex
+  trials      INTEGER NOT NULL,             -- complete ones that it was made from
+  PRIMARY KEY (sweep_id, budget)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gap_estimate (
+  sweep_id    TEXT NOT NULL REFERENCES sweep (id),
+  budget      REAL NOT NULL CHECK (budget > 0),
+  strategy    TEXT NOT NULL,
+  unit        TEXT NOT NULL,
+  train_flops REAL NOT NULL,
+  gap         REAL,
+  gap_low     REAL,
+  gap_high    REAL,
+  p_holm      REAL,
+  multiplier  REAL,
+  multiplier_low  REAL,
+  multiplier_high REAL,
+  censored    TEXT CHECK (censored IN ('above', 'below')), -- where the multiplier is a bound
+  n           INTEGER,
+  reason      TEXT,                     -- why there is no gap
+  trials      INTEGER NOT NULL,
+  PRIMARY KEY (sweep_id, budget, strategy)
+) STRICT, WITHOUT ROWID;
+
 -- The public interface: documented in docs/database.md.
 
 CREATE VIEW curves AS
@@ -294,3 +335,21 @@ FROM member m
 JOIN sweep s ON s.id = m.sweep_id
 JOIN trial t ON t.number = m.trial
 JOIN step_metric e ON e.trial = m.trial;
+
+CREATE VIEW frontier AS
+SELECT s.name AS sweep, e.sweep_id, e.budget, e.unit, e.train_flops, e.n_star, e.n_star_low, e.n_star_high,
+       e.val_loss, e.val_loss_low, e.val_loss_high, e.law_minus_vertex,
+       e.n, e.reason, e.trials,
+       CASE WHEN e.trials = (SELECT count(*) FROM trial t WHERE t.state = 'complete'
+        AND t.number IN (SELECT trial FROM member WHERE sweep_id = e.sweep_id)) THEN 0 ELSE 1 END AS stale
+FROM frontier_estimate e
+JOIN sweep s ON s.id = e.sweep_id;
+
+CREATE VIEW gaps AS
+SELECT s.name AS sweep, e.sweep_id, e.strategy, e.budget, e.unit, e.train_flops, e.gap, e.gap_low, e.gap_high, e.p_holm,
+       e.multiplier, e.multiplier_low, e.multiplier_high, e.censored,
+       e.n, e.reason, e.trials,
+       CASE WHEN e.trials = (SELECT count(*) FROM trial t WHERE t.state = 'complete'
+        AND t.number IN (SELECT trial FROM member WHERE sweep_id = e.sweep_id)) THEN 0 ELSE 1 END AS stale
+FROM gap_estimate e
+JOIN sweep s ON s.id = e.sweep_id;

@@ -7,6 +7,6 @@ pub mod strategy;
 
 pub use self::{
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
-    stage::{GrowthPlan, Phase, PlanError, Stage},
+    stage::{GrowthPlan, Phase, PlanError, Stage, causal_share, mean_size},
     strategy::{Length, Sampled, Strategy, StrategyError, Task},
 };

@@ -99,3 +99,68 @@ pub struct GrowthRow {
     pub parameters_before: u64,
     pub parameters_after: u64,
 }
+
+/// What a report estimates of a sweep with a frontier.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimates {
+    /// One for each budget with the end of a born size.
+    pub frontier: Vec<FrontierRow>,
+    /// One for each growing strategy and budget with an end.
+    pub gaps: Vec<GapRow>,
+}
+
+/// A number with the bounds of its 95 % interval; none of what is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Bounded {
+    pub value: Option<f64>,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+}
+
+/// The best size to be born with at a budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrontierRow {
+    /// In the unit of the sweep's frontier.
+    pub budget: f64,
+    /// That unit, in words.
+    pub unit: String,
+    /// Geometric mean of its born ends.
+    pub train_flops: f64,
+    /// Parameters without embeddings, with the unembedding.
+    pub n_star: Bounded,
+    /// Nats per token.
+    pub val_loss: Bounded,
+    /// Loss by the fitted law minus that, nats per token.
+    pub law_minus_vertex: Option<f64>,
+    /// Seeds.
+    pub n: Option<usize>,
+    /// Why there is no vertex.
+    pub reason: Option<String>,
+}
+
+/// A growing strategy against the frontier at a budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GapRow {
+    /// Its name in the sweep.
+    pub strategy: String,
+    /// In the unit of the sweep's frontier.
+    pub budget: f64,
+    /// That unit, in words.
+    pub unit: String,
+    /// Geometric mean of its ends.
+    pub train_flops: f64,
+    /// Nats per token, below 0 where growing pays; the interval is corrected for all arms and
+    /// budgets, as p is.
+    pub gap: Bounded,
+    /// By Holm's procedure.
+    pub p_holm: Option<f64>,
+    /// Compute of the best born size for the same loss over that of the strategy.
+    pub multiplier: Bounded,
+    /// `above` or `below` where the multiplier is only known to be so.
+    pub censored: Option<&'static str>,
+    /// Seeds.
+    pub n: Option<usize>,
+    /// Why there is no gap.
+    pub reason: Option<String>,
+}

@@ -15,6 +15,7 @@ use crate::{
     born::Born,
     clock::Clock,
     compare::compare,
+    comparison::Comparison,
     contrast::{Contrast, contrasts},
     drawn::{Drawn, drawn},
     error::ReportError,
@@ -224,6 +225,13 @@ impl Analysis {
     pub fn sizes(&self) -> BTreeMap<String, Sizes> {
         let sizes = |strategy: &Strategy| Some((strategy.name.clone(), strategy.parameters?));
         self.strategies.iter().filter_map(sizes).collect()
+    }
+
+    /// Whether the saving of an arm was read before the end of a schedule.
+    pub fn is_on_the_way(&self, name: &str) -> bool {
+        let own = self.strategies.iter().find(|strategy| strategy.name == name);
+        let comparison = own.and_then(|strategy| strategy.comparison.as_ref());
+        comparison.is_some_and(Comparison::is_on_the_way)
     }
 
     /// The growing strategies.

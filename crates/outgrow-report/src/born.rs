@@ -3,17 +3,25 @@
 use std::collections::BTreeMap;
 
 use outgrow_core::{
+    plan::mean_size,
     rows::TrialRow,
-    sweep::{BORN, BudgetUnit, SweepSpec},
+    sweep::{BORN, BudgetUnit, SweepSpec, budget_text},
 };
 use serde::Serialize;
 
 use crate::{
-    frontier::{ArmGap, BornEnd, Budget, Count, Counts, Frontier, GrownEnd, estimate},
+    cautions::Cautions,
+    compare::same_tokens,
+    comparison::Gap,
+    ends::Ends,
+    frontier::{ArmGap, BornEnd, Budget, Count, Counts, Estimator, Frontier, GrownEnd},
     input::Input,
+    own_budget::own_budget,
     runs::{Run, Runs},
     strategy::{Role, Strategy},
+    tested,
     tuned::Tuned,
+    unit::LossUnit,
 };
 
 /// The frontier of a sweep that has one.
@@ -21,19 +29,47 @@ use crate::{
 pub struct Born {
     /// Of `budgets`.
     pub unit: BudgetUnit,
+    /// Of its losses and gaps.
+    pub losses: LossUnit,
     /// In the unit, by their numbers in `frontier`.
     pub budgets: Vec<f64>,
     /// Vertices, law and gaps; arms are named as the strategies.
     pub frontier: Frontier,
-    /// Born sizes and arms whose best learning rate is at an edge of the grid at some budget.
-    pub at_the_edge: Vec<String>,
-    /// How many seeds, which nothing else uses, chose the learning rates; 0 where those did that are
-    /// compared.
-    pub tuning_seeds: usize,
-    /// Born sizes and arms whose rate those that are compared chose all the same.
-    pub untuned: Vec<String>,
-    /// Whether trials may have repeated their text, which bends the frontier upwards.
-    pub may_repeat: bool,
+    /// What a reader must know of its ends.
+    #[serde(flatten)]
+    pub cautions: Cautions,
+    /// The number of that of `training.tokens`.
+    pub own: Option<usize>,
+    /// What its figures are drawn from.
+    #[serde(skip)]
+    pub ends: Ends,
+}
+
+/// What is found arm by arm.
+#[derive(Default)]
+struct Found {
+    born: Vec<BornEnd>,
+    /// With the mean size of each.
+    grown: Vec<(GrownEnd, f64)>,
+    cautions: Cautions,
+    same_tokens: Vec<(String, usize, Gap)>,
+}
+
+impl Found {
+    /// An arm at the budget of this number; controls are no part of a frontier.
+    fn add(&mut self, (number, budget): (usize, f64), chosen: &Strategy, arm: &Input) {
+        let first = &arm.trials[0];
+        let repeats = arm.text_tokens.is_some_and(|text| first.tokens > text);
+        let ends = || chosen.complete().map(move |run| (number, run));
+        match chosen.role {
+            Role::Grown => self.grown.extend(ends().map(|end| grown_end(arm, end))),
+            _ if first.kind == BORN => {
+                self.born.extend(ends().filter_map(|end| born_end(first, end, repeats)));
+            }
+            _ => return,
+        }
+        self.cautions.take(chosen, budget, repeats);
+    }
 }
 
 impl Born {
@@ -44,67 +80,35 @@ impl Born {
         budgets.sort_by(f64::total_cmp);
         budgets.dedup();
         let spec = SweepSpec::parse(&input.spec).ok()?.frontier?;
-        let (mut born, mut grown, mut edges) = (vec![], vec![], vec![]);
-        let (mut tuning_seeds, mut untuned) = (0, vec![]);
+        let own = own_budget(input);
+        let own = budgets.iter().position(|budget| Some(*budget) == own);
+        let mut found = Found::default();
         for (number, budget) in budgets.iter().enumerate() {
-            for arm in arms(input, *budget) {
-                let Some(chosen) = Strategy::new(&arm, runs, tuned, [&arm.sweep; 2]) else {
-                    continue;
-                };
-                let first = &arm.trials[0];
-                let ends = || chosen.complete().map(move |run| (number, run));
-                match Role::of(&first.kind) {
-                    Role::Grown => grown.extend(ends().map(|end| grown_end(&arm.sweep, end))),
-                    _ if first.kind == BORN => {
-                        born.extend(ends().filter_map(|end| born_end(first, end)))
-                    }
-                    _ => continue,
-                }
-                tuning_seeds = tuning_seeds.max(chosen.tuning_seeds);
-                if chosen.tuning_seeds == 0 && !untuned.contains(&arm.sweep) {
-                    untuned.push(arm.sweep.clone());
-                }
-                if chosen.is_at_the_edge && !edges.contains(&arm.sweep) {
-                    edges.push(arm.sweep.clone());
-                }
+            let arms = arms(input, *budget).into_iter();
+            let chosen = arms
+                .filter_map(|arm| Some((Strategy::new(&arm, runs, tuned, [&arm.sweep; 2])?, arm)));
+            let chosen: Vec<(Strategy, Input)> = chosen.collect();
+            chosen.iter().for_each(|(strategy, arm)| found.add((number, *budget), strategy, arm));
+            if own != Some(number) {
+                let strategies: Vec<Strategy> = chosen.into_iter().map(|(own, _)| own).collect();
+                found.same_tokens.extend(at_equal_tokens(number, &strategies));
             }
         }
-        let frontier = (!born.is_empty()).then(|| estimate(&born, &grown, Count::default()))?;
-        let may_repeat = spec.allow_repeats;
-        if tuning_seeds == 0 {
-            untuned.clear();
+        let Found { born, grown, mut cautions, same_tokens } = found;
+        if born.is_empty() {
+            return None;
         }
-        Some(Self {
-            unit: spec.unit,
-            budgets,
-            frontier,
-            at_the_edge: edges,
-            tuning_seeds,
-            untuned,
-            may_repeat,
-        })
+        cautions.may_repeat = spec.allow_repeats && input.text_tokens.is_none();
+        let estimator = Estimator::new(&born, Count::default());
+        let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
+        let frontier = estimator.frontier(&all);
+        let ends = Ends { same_tokens, ..Ends::new(input, &estimator, born, &grown) };
+        Some(Self { unit: spec.unit, losses: input.unit, budgets, frontier, cautions, own, ends })
     }
 
     /// The budget of a number, in words.
     pub fn budget(&self, number: usize) -> String {
-        outgrow_core::sweep::budget_text(self.budgets[number])
-    }
-
-    /// A sentence on which seeds chose the learning rates.
-    pub fn chosen_on(&self) -> String {
-        let but = match self.untuned.is_empty() {
-            true => String::new(),
-            false => format!(
-                ", but those of {} on the seeds that are compared, for want of such trials",
-                self.untuned.join(", ")
-            ),
-        };
-        match self.tuning_seeds {
-            0 => "Learning rates are the best of the grid on the seeds that are compared.".into(),
-            n => format!(
-                "Learning rates were chosen on {n} seeds of their own, which are in no comparison{but}."
-            ),
-        }
+        budget_text(self.budgets[number])
     }
 
     /// Budgets in order, with what was found at each.
@@ -138,6 +142,7 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
         evaluated: None,
         tokenizer: None,
         unit: input.unit,
+        text_tokens: input.text_tokens,
         environments: vec![],
         trials,
         curves: vec![],
@@ -146,12 +151,27 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
     arms.into_iter().map(arm).collect()
 }
 
-fn grown_end(arm: &str, (budget, run): (usize, &Run)) -> GrownEnd {
-    let (end, seed) = (run.last(), run.replicate);
-    GrownEnd { arm: arm.to_owned(), budget, flops: end.train_flops, seed, loss: end.loss }
+/// Each growing arm at a budget against the target size with as many tokens.
+fn at_equal_tokens(budget: usize, all: &[Strategy]) -> Vec<(String, usize, Gap)> {
+    let grown = all.iter().filter(|strategy| strategy.role == Role::Grown);
+    let gap =
+        |strategy: &Strategy| Some((strategy.name.clone(), budget, same_tokens(strategy, all)?));
+    let mut gaps: Vec<_> = grown.filter_map(gap).collect();
+    tested::correct(gaps.iter_mut().map(|(_, _, gap)| &mut gap.difference));
+    gaps
 }
 
-fn born_end(trial: &TrialRow, (budget, run): (usize, &Run)) -> Option<BornEnd> {
+/// With its mean size.
+fn grown_end(arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
+    let (end, seed) = (run.last(), run.replicate);
+    let is_it = |trial: &&TrialRow| (trial.plan, trial.replicate) == (run.plan, run.replicate);
+    let trial = arm.trials.iter().find(is_it);
+    let size = trial.map_or(f64::NAN, |trial| mean_size(&trial.phases, trial.tokens));
+    let arm = arm.sweep.clone();
+    (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)
+}
+
+fn born_end(trial: &TrialRow, (budget, run): (usize, &Run), repeated: bool) -> Option<BornEnd> {
     let (size, end) = (trial.phases.first()?, run.last());
     let counts = Counts {
         non_embedding: size.non_embedding as f64,
@@ -166,6 +186,6 @@ fn born_end(trial: &TrialRow, (budget, run): (usize, &Run)) -> Option<BornEnd> {
         tokens: end.tokens,
         seed: run.replicate,
         loss: end.loss,
-        repeated: false,
+        repeated,
     })
 }

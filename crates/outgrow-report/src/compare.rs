@@ -35,7 +35,7 @@ pub fn compare(strategy: &Strategy, control: &Strategy, all: &[Strategy]) -> Com
         wall: over_seeds(|s| s.wall),
         test: test.filter(|test| test.p.is_some()),
         same_flops: equal(strategy, all, |s| s.train_flops),
-        same_tokens: equal(strategy, all, |s| s.tokens),
+        same_tokens: same_tokens(strategy, all),
         best_fixed_size: best_fixed_size(strategy, all),
         savings,
     }
@@ -53,6 +53,7 @@ fn saving(run: &Run, control: &Run) -> Option<Saving> {
         plan: run.plan,
         replicate: run.replicate,
         reached,
+        on_the_way: run.is_early(target),
         compute: of(Cost::TrainFlops)?,
         sunk: of(Cost::SunkFlops)?,
         six_nd: of(Cost::SixNd)?,
@@ -69,6 +70,11 @@ pub fn difference(strategy: &Strategy, control: &Strategy) -> Option<Tested> {
 /// Differences of values, seed by seed, where both have one.
 pub fn paired(own: &BTreeMap<usize, f64>, base: &BTreeMap<usize, f64>) -> BTreeMap<usize, f64> {
     own.iter().filter_map(|(seed, value)| Some((*seed, value - base.get(seed)?))).collect()
+}
+
+/// The gap to the target size with as many tokens; none where there is no such control.
+pub fn same_tokens(strategy: &Strategy, all: &[Strategy]) -> Option<Gap> {
+    equal(strategy, all, |strategy| strategy.tokens)
 }
 
 /// The gap to the control of the target size whose budget is nearest, if it is near enough.

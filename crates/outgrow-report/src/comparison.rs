@@ -47,6 +47,11 @@ impl Comparison {
         self.reached[0] < self.reached[1]
     }
 
+    /// Whether a saving in it was read before the end of a schedule.
+    pub fn is_on_the_way(&self) -> bool {
+        self.savings.iter().any(|saving| saving.on_the_way)
+    }
+
     /// Whether the saving is told from zero, all strategies asked at once.
     pub fn is_significant(&self) -> bool {
         self.test.as_ref().is_some_and(Tested::is_significant)
@@ -79,7 +84,7 @@ impl Comparison {
 }
 
 /// A difference of final losses, seed by seed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Gap {
     pub against: String,
@@ -95,6 +100,8 @@ pub struct Saving {
     pub replicate: usize,
     /// Whether it reached that loss. If not, the numbers are the most that it can have saved.
     pub reached: bool,
+    /// Whether it reached it before its last evaluation: in the middle of its schedule.
+    pub on_the_way: bool,
     /// Fraction of the control's FLOPs saved.
     pub compute: f64,
     /// With the source model for free.

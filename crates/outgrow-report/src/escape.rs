@@ -7,6 +7,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::on_the_way::MARK;
+
 /// Bytes of a file's name: with the endings that are put behind it, it stays below the 255 of most
 /// file systems.
 const LONGEST: usize = 120;
@@ -137,7 +139,7 @@ const MARKS: [(char, &str); 14] = [
     ('\u{331}', "b"),
 ];
 
-const SIGNS: [(char, &str); 31] = [
+const SIGNS: [(char, &str); 32] = [
     ('ß', "\\ss{}"),
     ('Æ', "\\AE{}"),
     ('æ', "\\ae{}"),
@@ -156,6 +158,7 @@ const SIGNS: [(char, &str); 31] = [
     ('”', "''"),
     ('…', "\\ldots{}"),
     ('±', "$\\pm$"),
+    ('†', "$\\dagger$"),
     ('×', "$\\times$"),
     ('·', "$\\cdot$"),
     ('÷', "$\\div$"),
@@ -236,7 +239,8 @@ pub fn csv(rows: &[Vec<String>]) -> Vec<u8> {
 }
 
 fn inert(cell: &str) -> String {
-    let is_number = || cell.split(" ± ").all(|part| part.parse::<f64>().is_ok());
+    let plain = cell.strip_suffix(MARK).unwrap_or(cell);
+    let is_number = || plain.split(" ± ").all(|part| part.parse::<f64>().is_ok());
     let mark =
         if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number() { "'" } else { "" };
     format!("{mark}{cell}")
@@ -383,7 +387,7 @@ mod tests {
             let row = reader.records().next().expect("a row").expect("CSV");
             prop_assert_eq!(row.len(), 2);
             for (cell, text) in row.iter().zip([text, other]) {
-                let is_number = text.split(" ± ").all(|part| part.parse::<f64>().is_ok());
+                let is_number = text.trim_end_matches(MARK).split(" ± ").all(|part| part.parse::<f64>().is_ok());
                 prop_assert!(is_number || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
                 prop_assert_eq!(cell.strip_prefix('\'').filter(|_| !text.starts_with('\'')).unwrap_or(cell), text);
             }

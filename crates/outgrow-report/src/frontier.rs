@@ -41,6 +41,7 @@ mod budget;
 mod curve;
 mod jackknife;
 mod law;
+mod lines;
 mod polynomial;
 mod rate;
 mod rows;
@@ -63,6 +64,7 @@ pub use self::{
     budget::{NotEnclosed, Vertex},
     curve::{Censored, Multiplier},
     law::{Exponents, FittedLaw, Law},
+    lines::{Parabola, SizeLoss},
     rate::{RateChoice, RateTrial, choose_rates},
     rows::{BornEnd, Count, Counts, GrownEnd},
 };
@@ -129,7 +131,10 @@ pub struct Against {
 pub enum NoGap {
     #[error("{0}")]
     NotEnclosed(#[from] NotEnclosed),
-    #[error("no born size has this budget: add it to the frontier's budgets")]
+    #[error(
+        "no born size has an end with fresh text at this budget: add it to the frontier's budgets, \
+         or take a larger text"
+    )]
     NoBudget,
     #[error("it shares no seed with the born sizes: give both the same seeds")]
     NoSharedSeed,

@@ -26,6 +26,8 @@ pub struct Input {
     pub tokenizer: Option<String>,
     /// The unit of the losses in the rows.
     pub unit: LossUnit,
+    /// Tokens of its training text, where they are known.
+    pub text_tokens: Option<u64>,
     /// On what its trials were trained, one line each.
     pub environments: Vec<String>,
     /// Its trials in their order.

@@ -8,6 +8,7 @@ mod ablation;
 mod analysis;
 mod answer;
 mod born;
+mod cautions;
 mod choice;
 mod clock;
 mod compare;
@@ -15,8 +16,10 @@ mod comparison;
 mod contrast;
 mod curves;
 mod drawn;
+mod ends;
 mod error;
 pub mod escape;
+mod estimates;
 mod figures;
 pub mod frontier;
 mod input;
@@ -27,6 +30,7 @@ mod latex;
 mod markdown;
 mod names;
 mod numbers;
+mod on_the_way;
 mod own_budget;
 mod pair;
 mod pair_files;
@@ -52,6 +56,7 @@ pub use self::{
     contrast::Contrast,
     drawn::Drawn,
     error::ReportError,
+    estimates::estimates,
     figures::{CurveLook, Scaling, ScalingPoint, curve_looks, scaling},
     input::Input,
     interval::Interval,

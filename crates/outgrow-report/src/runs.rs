@@ -39,6 +39,12 @@ impl Run {
         self.curve.last().expect("a run has an evaluation")
     }
 
+    /// Whether it had a loss before its last evaluation.
+    pub fn is_early(&self, target: f64) -> bool {
+        let at = self.curve.iter().position(|point| point.loss <= target);
+        at.is_some_and(|at| at + 1 < self.curve.len())
+    }
+
     /// What it had cost when the loss fell to `target`: on a straight line between the last
     /// evaluation above it and the first at or below it. None if it never did.
     pub fn reaches(&self, cost: Cost, target: f64) -> Option<f64> {

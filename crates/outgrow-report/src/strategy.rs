@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::rows::TrialRow;
+use outgrow_core::{plan::causal_share, rows::TrialRow};
 use serde::Serialize;
 
 pub use crate::choice::Tried;
@@ -58,6 +58,8 @@ pub struct Strategy {
     pub train_flops: Option<Interval>,
     /// Tokens of a complete trial.
     pub tokens: Option<Interval>,
+    /// Share of the training FLOPs that is left if causal attention is counted as causal.
+    pub causal_share: f64,
     /// Against the control; none for the control, or without one.
     pub comparison: Option<Comparison>,
     /// Names of its plans by content.
@@ -110,6 +112,7 @@ impl Strategy {
             final_loss: over_seeds(|point| point.loss),
             train_flops: over_seeds(|point| point.train_flops),
             tokens: over_seeds(|point| point.tokens),
+            causal_share: mean_causal_share(&trials),
             comparison: None,
             plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
             is_random: trials[0].kind.starts_with("random"),
@@ -168,6 +171,11 @@ impl Role {
             _ => Role::Grown,
         }
     }
+}
+
+fn mean_causal_share(trials: &[&TrialRow]) -> f64 {
+    let shares = trials.iter().map(|trial| causal_share(&trial.phases, trial.tokens));
+    shares.sum::<f64>() / trials.len() as f64
 }
 
 /// A part of a policy as the sweep file says it.

@@ -1,8 +1,10 @@
 //! The tables of a report.
 
 mod born;
+mod compute;
 mod contrasts;
 mod conventions;
+mod criteria;
 mod tuning;
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     comparison::{Comparison, Gap},
     interval::Interval,
     numbers::{p_text, plus_minus},
+    on_the_way::{FOOTNOTE, marked},
     strategy::{Role, Strategy},
     table::{
         Best::{Highest, Lowest},
@@ -23,10 +26,12 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
     let all = [
         born::gaps(analysis),
         born::frontier(analysis),
+        criteria::table(analysis),
         Some(summary(analysis)),
         controls(analysis),
         contrasts::table(analysis),
         tuning::table(analysis),
+        compute::table(analysis),
         conventions::table(analysis),
         policies(analysis),
     ];
@@ -73,10 +78,19 @@ fn gap(gap: Option<&Gap>) -> Cell {
 /// A saving in per cent; an upper bound where some trial did not reach the loss.
 fn saved(comparison: Option<&Comparison>, value: Option<Interval>) -> Cell {
     let value = value.map(|saving| saving.map(|v| 100.0 * v));
+    let is_early = comparison.is_some_and(Comparison::is_on_the_way);
     match (number(value, 1), comparison.is_some_and(Comparison::is_censored)) {
-        (Cell::Number(text, _), true) => Cell::Text(format!("≤ {text}")),
+        (Cell::Number(text, _), true) => Cell::Text(marked(format!("≤ {text}"), is_early)),
+        (Cell::Number(text, value), false) => Cell::Number(marked(text, is_early), value),
         (cell, _) => cell,
     }
+}
+
+/// What a caption says of savings that have a mark; empty where none has.
+fn footnote<'a>(mut strategies: impl Iterator<Item = &'a Strategy>) -> String {
+    let is_marked =
+        |strategy: &Strategy| strategy.comparison.as_ref().is_some_and(Comparison::is_on_the_way);
+    if strategies.any(is_marked) { format!(" {FOOTNOTE}") } else { String::new() }
 }
 
 /// Strategies by a value, the lowest first; those without one come last.
@@ -119,9 +133,10 @@ fn summary(analysis: &Analysis) -> Table {
         "Arms by final validation loss ({}), each at the best of its learning rates. \
          Compute saved on the way to the final loss of the control, every FLOP counted; \
          differences are paired by seed; n seeds. {CORRECTED}; ± of a final loss is that of each arm \
-         for itself.{}",
+         for itself.{}{}",
         analysis.unit.words(),
-        in_bytes(analysis)
+        in_bytes(analysis),
+        footnote(analysis.strategies.iter())
     );
     let rows = strategies.iter().map(|strategy| summary_row(analysis, strategy)).collect();
     Table { name: "summary", caption, columns, rows }
@@ -229,6 +244,12 @@ fn policies(analysis: &Analysis) -> Option<Table> {
         Column::new("saving vs first (points)", 2),
     ];
     let all = || analysis.ablations.iter().flat_map(|ablation| &ablation.rows);
+    let early = |cell: Cell, name: &str| match cell {
+        Cell::Number(text, value) => {
+            Cell::Number(marked(text, analysis.is_on_the_way(name)), value)
+        }
+        cell => cell,
+    };
     let row = |row: &crate::ablation::AblationRow| {
         let said = row.policy.iter().enumerate().map(|(part, text)| {
             let differs = all().any(|other| other.policy[part] != *text);
@@ -237,10 +258,11 @@ fn policies(analysis: &Analysis) -> Option<Table> {
         let numbers = [
             number(row.final_loss, 3),
             number(row.difference.as_ref().map(|tested| tested.corrected), 3),
-            number(points(row.saving_difference.as_ref()), 1),
+            early(number(points(row.saving_difference.as_ref()), 1), &row.strategy),
         ];
         [name(analysis, &row.strategy)].into_iter().chain(said).chain(numbers).collect()
     };
     let rows: Vec<Vec<Cell>> = all().map(row).collect();
-    (!rows.is_empty()).then(|| Table { name: "policies", caption: POLICIES.into(), columns, rows })
+    let caption = format!("{POLICIES}{}", footnote(analysis.grown()));
+    (!rows.is_empty()).then_some(Table { name: "policies", caption, columns, rows })
 }

@@ -1,8 +1,10 @@
 //! Reports of made-up rows whose truth is known.
 
 mod made;
+mod read;
 
 use made::{SEEDS, curve, input, policy};
+use read::{column, strategy, text};
 
 use outgrow_core::{
     TrialState,
@@ -17,10 +19,6 @@ use outgrow_report::{
     ReportError, Scaling, ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
-
-fn strategy<'a>(analysis: &'a Analysis, name: &str) -> &'a Strategy {
-    analysis.strategies.iter().find(|strategy| strategy.name == name).expect("the strategy")
-}
 
 /// The answer in words, a row a line.
 fn said(made: &Report) -> String {
@@ -55,7 +53,7 @@ fn a_planted_saving_is_found() {
     for text in [
         "; of the growing strategies, 1 of 3 need less compute to reach it on average, 1 after \
          correction; ",
-        "saves 30 vs from scratch: compute saved | 120 vs 120 | 30 % | [30, 30] | 3 | less compute\n",
+        "saves 30 vs from scratch: compute saved | 120 vs 120 | 30 % † | [30, 30] | 3 | less compute\n",
         "wastes 20 vs from scratch: compute saved | 120 vs 120 | at most 0 % | – | 3 | reached it in 0 of 3 \
          trials\n",
         "All 9 growth events that claim to preserve the function were within",
@@ -684,7 +682,7 @@ fn arms_are_contrasted_seed_by_seed() {
     );
     let sentence = made.answer.contrasted(str::to_owned).expect("a sentence");
     assert!(sentence.starts_with("Contrasts: a ends lower than b (−0.063 nats"), "{sentence}");
-    assert!(sentence.contains(") and saves more compute (20 points ["), "{sentence}");
+    assert!(sentence.contains(") and saves more compute (20 points † ["), "{sentence}");
 }
 
 #[test]
@@ -782,12 +780,12 @@ fn nothing_saves_more_than_all() {
     assert_eq!(found.and_then(|saved| saved.bounds).map(|bounds| bounds[1]), Some(1.0));
     assert!(said(&made).contains(", 100] | 3 |"), "{}", said(&made));
     assert!(
-        said(&made).contains("contrast, compute saved | 120 vs 120 | −65 points | [−100, "),
+        said(&made).contains("contrast, compute saved | 120 vs 120 | −65 points † | [−100, "),
         "{}",
         said(&made)
     );
     let cell = column(&made, "summary", "compute saved").remove(0).1;
-    assert!(cell.ends_with(", 100.0]"), "{cell}");
+    assert!(cell.ends_with(", 100.0] †"), "{cell}");
 }
 
 #[test]
@@ -799,6 +797,8 @@ fn sizes_are_told() {
             non_embedding: 100,
             with_unembedding: 110,
             parameters,
+            sequence_flops: 1000,
+            causal_flops: 900,
         };
         trial.phases = match trial.strategy.as_str() {
             "grown" => vec![size(0, 19_200), size(900, 42_100)],
@@ -980,48 +980,6 @@ fn two_sweeps_are_put_beside_each_other() {
     );
 }
 
-/// Born sizes, and ends at other budgets than that of `training.tokens`, are no part of what is
-/// compared with the target.
-#[test]
-fn a_frontier_changes_no_other_number() {
-    let plain = input(&[("grown", 0.2)]);
-    let mut made = plain.clone();
-    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
-                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
-                 strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
-                 frontier = { strategies_at = [10, 20], budgets = [10, 20, 40] }"
-        .into();
-    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
-    for (strategy, kind, budget) in [
-        ("grown", "random", 10.0),
-        ("from_scratch", "from_scratch", 10.0),
-        ("born_3", "born", 20.0),
-    ] {
-        let own = plain.trials.iter().filter(|trial| trial.kind == kind || kind == "born");
-        let more: Vec<TrialRow> = own
-            .map(|trial| TrialRow {
-                trial: format!("{}-{strategy}-{budget}", trial.trial),
-                strategy: strategy.into(),
-                kind: kind.into(),
-                budget: Some(budget),
-                ..trial.clone()
-            })
-            .collect();
-        for trial in &more {
-            curve(&trial.trial, 0, 0.9, 40, &mut made.curves);
-        }
-        made.trials.extend(more);
-    }
-    let told = |input: &Input| {
-        let analysis = Analysis::new(input).expect("an analysis");
-        let mut told = serde_json::to_value(&analysis).expect("plain data");
-        told["states"].take();
-        told["born"].take();
-        told
-    };
-    assert_eq!(told(&made), told(&plain));
-}
-
 #[test]
 fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
     let names: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
@@ -1063,21 +1021,6 @@ fn noisy(savings: &[(&str, f64)]) -> Input {
         row.val_loss = row.val_loss.map(|loss| loss - off);
     }
     made
-}
-
-fn text(made: &Report, name: &str) -> String {
-    let (_, bytes) =
-        made.files.iter().find(|(path, _)| path == name).unwrap_or_else(|| panic!("no {name}"));
-    String::from_utf8(bytes.clone()).expect("text")
-}
-
-/// A column of a table by the names of its first column.
-fn column(made: &Report, table: &str, head: &str) -> Vec<(String, String)> {
-    let text = text(made, &format!("tables/{table}.csv"));
-    let mut rows = csv::Reader::from_reader(text.as_bytes());
-    let at = rows.headers().expect("heads").iter().position(|own| own.starts_with(head));
-    let at = at.unwrap_or_else(|| panic!("{table} has no {head}: {text}"));
-    rows.records().map(|row| row.expect("CSV")).map(|row| (row[0].into(), row[at].into())).collect()
 }
 
 #[test]
@@ -1155,96 +1098,6 @@ fn the_answer_says_whether_a_rule_or_its_plans_are_compared() {
     }
 }
 
-/// The rows of a sweep with a frontier: seven born sizes at three budgets, and an arm that ends 0.02
-/// nats below all of them.
-fn with_frontier() -> Input {
-    let mut made = input(&[("grown", 0.2)]);
-    made.spec = "name = 'a'\ndata.corpus = 'rust-crates'\ntarget = { d_model = 32, n_layers = 3, \
-                 n_heads = 4 }\ninitial = { d_model = 16, n_layers = 2, n_heads = 2 }\n\
-                 strategies = [{ name = 'grown', kind = 'all_at_once', at = 0.5 }]\n\
-                 frontier = { strategies_at = [20], budgets = [10, 20, 40] }"
-        .into();
-    let of_target = made.trials[0].clone();
-    made.trials.iter_mut().for_each(|trial| trial.budget = Some(20.0));
-    let mut end = |name: String, kind: &str, budget: f64, seed: usize, n: f64, loss: f64| {
-        let trial = format!("{name}-{budget}-{seed}");
-        let train_flops = (budget * 1e9) as u128;
-        let phases = vec![Phase {
-            tokens: 0,
-            non_embedding: (n * 0.8) as u64,
-            with_unembedding: n as u64,
-            parameters: (n * 1.1) as u64,
-        }];
-        made.trials.push(TrialRow {
-            trial: trial.clone(),
-            strategy: name,
-            kind: kind.into(),
-            replicate: seed,
-            tuning: false,
-            seed: 1000 + seed as u64,
-            budget: Some(budget),
-            phases,
-            ..of_target.clone()
-        });
-        made.curves.push(CurveRow {
-            trial,
-            at: outgrow_core::event::Position {
-                step: 9,
-                tokens: (budget * 1e9 / (6.0 * n)) as u64,
-                train_flops,
-                wall_seconds: 1.0,
-            },
-            val_loss: Some(loss),
-        });
-    };
-    for seed in 0..3 {
-        let noise = 0.002 * seed as f64;
-        for budget in [10.0, 20.0, 40.0] {
-            let best = 20_000.0 * (budget / 20.0f64).sqrt();
-            let least = 1.5 - 0.1 * (budget / 20.0f64).ln();
-            for size in 1..=7 {
-                let n = 20_000.0 * 1.5f64.powi(size - 4);
-                let off = (n / best).ln();
-                let own = 0.0005 * ((size as usize * 7 + seed * 5) % 3) as f64;
-                end(
-                    format!("born_{size}"),
-                    "born",
-                    budget,
-                    seed,
-                    n,
-                    least + 0.05 * off * off + noise + own,
-                );
-            }
-        }
-        end("staged".into(), "evenly_spaced", 20.0, seed, 20_000.0, 1.48 + noise);
-    }
-    made
-}
-
-#[test]
-fn a_report_begins_with_the_frontier() {
-    let made = report(&with_frontier()).expect("a report");
-    let born = made.analysis.born.as_ref().expect("a frontier");
-    let (budget, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
-    let against = gap.against.as_ref().expect("it is enclosed");
-    assert_eq!((budget.as_str(), against.gap.value.n), ("20", 3));
-    assert!((against.gap.value.mean + 0.02).abs() < 2e-3, "{against:?}");
-    let text = made.answer.to_string();
-    assert!(text.starts_with("Against the best size that a model can be born with"), "{text}");
-    assert!(text.contains("staged at 20 vs best born size: final loss"), "{text}");
-    let readme = self::text(&made, "README.md");
-    assert!(
-        readme.contains("Growing against being born.")
-            && readme.contains("The frontier of being born.")
-    );
-    let multiplier = column(&made, "gaps", "multiplier");
-    let (_, times) = multiplier.iter().find(|(name, _)| name == "staged").expect("its row");
-    assert!((times.parse::<f64>().expect("a number") - 1.22).abs() < 0.05, "{times}");
-    let best = column(&made, "frontier", "best parameters");
-    assert_eq!(best.iter().map(|(budget, _)| &**budget).collect::<Vec<_>>(), ["10", "20", "40"]);
-    assert!(best[1].1.starts_with("20k"), "{best:?}");
-}
-
 /// Losses in bits per byte are those in nats per token times one number, and so is all that follows
 /// from them; what compares compute stays as it is.
 #[test]
@@ -1319,82 +1172,4 @@ fn losses_of_different_tokenizers_are_compared_per_byte_alone() {
     assert_eq!(Pair::new(&a, &of(Some("one"), 90), None).expect("it").unit, LossUnit::NatsPerToken);
     b.evaluated = None;
     assert!(Pair::new(&a, &b, None).is_err(), "no bytes are known");
-}
-
-/// The rows of [`with_frontier`] at three rates. On compared seeds the highest rate is lucky for the
-/// staged arm, for born sizes and for the control; two seeds that tune prefer the middle one.
-fn tuned_on_seeds_of_their_own() -> Input {
-    let mut made = with_frontier();
-    let (trials, curves) = (std::mem::take(&mut made.trials), std::mem::take(&mut made.curves));
-    for trial in &trials {
-        for (place, rate) in [1e-3, 2e-3, 4e-3].into_iter().enumerate() {
-            for tuning in [false, true] {
-                if tuning && trial.replicate > 1 {
-                    continue;
-                }
-                let moved = match (tuning, place) {
-                    (true, place) => 0.03 * (place as f64 - 0.9).powi(2),
-                    (false, place) => -0.02 * (place as f64 - 1.0),
-                };
-                let id = format!("{}@{rate}{}", trial.trial, if tuning { "-tunes" } else { "" });
-                let replicate = trial.replicate + if tuning { 3 } else { 0 };
-                let own = curves.iter().filter(|row| row.trial == trial.trial);
-                made.curves.extend(own.map(|row| CurveRow {
-                    trial: id.clone(),
-                    val_loss: row.val_loss.map(|loss| loss + moved),
-                    ..row.clone()
-                }));
-                made.trials.push(TrialRow {
-                    trial: id,
-                    replicate,
-                    tuning,
-                    learning_rate: rate,
-                    ..trial.clone()
-                });
-            }
-        }
-    }
-    made
-}
-
-#[test]
-fn tuning_does_not_flatter() {
-    let mut made = tuned_on_seeds_of_their_own();
-    let tuned = report(&made).expect("a report");
-    let staged = |made: &Report| {
-        let born = made.analysis.born.clone().expect("a frontier");
-        let (_, gap) = born.gaps().find(|(_, gap)| gap.arm == "staged").expect("the arm");
-        gap.against.clone().expect("it is enclosed").gap.value
-    };
-    for name in ["from_scratch", "grown", "staged"] {
-        let own = strategy(&tuned.analysis, name);
-        let found = (own.learning_rate, own.tuning_seeds, own.is_at_the_edge);
-        assert_eq!(found, (2e-3, 2, false), "{name}");
-        assert_eq!((own.seeds, own.trials), (3, 9), "only what is compared counts");
-    }
-    let loss = strategy(&tuned.analysis, "staged").final_loss.expect("its loss");
-    assert!((loss.mean - 1.482).abs() < 1e-9 && loss.n == 3, "{loss:?}");
-    assert_eq!(staged(&tuned).n, 3);
-    let readme = text(&tuned, "README.md");
-    for said in
-        ["were chosen on 2 seeds of their own, which are in no comparison.", "They chose the one"]
-    {
-        assert!(readme.contains(said), "{said}: {readme}");
-    }
-    // Compared trials at some of the rates only: the nearest of these.
-    made.trials.retain(|trial| trial.tuning || trial.learning_rate != 2e-3);
-    let some = report(&made).expect("a report");
-    assert_eq!(strategy(&some.analysis, "staged").learning_rate, 1e-3);
-    // One arm without such seeds is named.
-    made.trials.retain(|trial| !(trial.tuning && trial.strategy == "staged"));
-    let mixed = report(&made).expect("a report");
-    assert_eq!(strategy(&mixed.analysis, "staged").learning_rate, 4e-3);
-    let readme = text(&mixed, "README.md");
-    assert!(readme.contains("but those of staged on the seeds that are compared"), "{readme}");
-    // Without any, luck decides.
-    made.trials.retain(|trial| !trial.tuning);
-    let lucky = report(&made).expect("a report");
-    assert_eq!(strategy(&lucky.analysis, "staged").learning_rate, 4e-3);
-    assert_eq!(strategy(&lucky.analysis, "staged").tuning_seeds, 0);
-    assert!(text(&lucky, "README.md").contains("on the seeds that are compared."));
 }

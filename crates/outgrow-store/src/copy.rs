@@ -7,10 +7,11 @@ use outgrow_failpoint::Point;
 use crate::{
     Store, StoreError,
     driver::{Arg, Cell, Row, Tx, args},
+    estimates::{made_from, remove},
     insert::numbers,
     schema::{
-        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SHARED_PREFIX,
-        SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
+        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, FRONTIER_ESTIMATE, GAP_ESTIMATE,
+        GROWTH_EVENT, MEMBER, SHARED_PREFIX, SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
     },
 };
 
@@ -86,6 +87,19 @@ impl Copy {
             rows.iter_mut().for_each(|row| {
                 places.iter().for_each(|&place| renumber(&mut row[place], &renumbered))
             });
+            table.insert(&mut self.to, &rows).await?;
+        }
+        self.estimates(id).await
+    }
+
+    /// Copies estimates that are made from more trials than those that are there.
+    async fn estimates(&mut self, id: &str) -> Result<(), StoreError> {
+        if made_from(&mut self.from, id).await? <= made_from(&mut self.to, id).await? {
+            return Ok(());
+        }
+        remove(&mut self.to, id).await?;
+        for table in [&FRONTIER_ESTIMATE, &GAP_ESTIMATE] {
+            let rows = select(&mut self.from, table, "sweep_id = $1", args![id]).await?;
             table.insert(&mut self.to, &rows).await?;
         }
         Ok(())

@@ -38,11 +38,13 @@ pub struct TextRecord<'a> {
     pub evaluated: Option<Evaluated>,
     /// Digest of the tokenizer, if there is one.
     pub tokenizer: Option<&'a str>,
+    /// Tokens of training text, where they are known.
+    pub text_tokens: Option<u64>,
 }
 
 impl<'a> From<&'a str> for TextRecord<'a> {
     fn from(digest: &'a str) -> Self {
-        Self { digest, evaluated: None, tokenizer: None }
+        Self { digest, evaluated: None, tokenizer: None, text_tokens: None }
     }
 }
 
@@ -60,7 +62,7 @@ impl Store {
         members: &[Member],
         no_shared_prefix: bool,
     ) -> Result<Inserted, StoreError> {
-        let TextRecord { digest, evaluated, tokenizer } = text.into();
+        let TextRecord { digest, evaluated, tokenizer, text_tokens } = text.into();
         let id = sweep.id(digest);
         let order = in_order(members);
         let mut tx = self.write().await?;
@@ -72,6 +74,7 @@ impl Store {
             Arg::Integer(count(|text| text.tokens)),
             Arg::Integer(count(|text| text.bytes)),
             Arg::Text(tokenizer.map(str::to_owned)),
+            Arg::Integer(text_tokens.and_then(|tokens| i64::try_from(tokens).ok())),
             &words
         ];
         let row = [&args![&id, &sweep.spec().name, sweep.resolved()][..], text].concat();

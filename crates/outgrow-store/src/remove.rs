@@ -7,6 +7,7 @@ use crate::{
     Store, StoreError,
     claim::Holder,
     driver::{Row, Tx, args},
+    estimates,
 };
 
 /// A trial that would go with its sweep.
@@ -75,6 +76,7 @@ impl Store {
         }
         tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![sweep]).await?;
         tx.execute("DELETE FROM member WHERE sweep_id = $1", args![sweep]).await?;
+        estimates::remove(&mut tx, sweep).await?;
         tx.commit(Point::CommitRemove).await?;
         Ok(vec![])
     }
@@ -119,6 +121,8 @@ impl Store {
     /// If the database can't be written.
     pub async fn remove_row(&self, sweep: &str) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        // A run that ended meanwhile may have written some.
+        estimates::remove(&mut tx, sweep).await?;
         let row = "DELETE FROM sweep WHERE id = $1 AND NOT EXISTS
                    (SELECT 1 FROM member WHERE sweep_id = $1)";
         tx.execute(row, args![sweep]).await?;

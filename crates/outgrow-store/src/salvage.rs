@@ -197,6 +197,7 @@ impl Saved {
         }
     }
 
+    /// All but what a report estimates, which is made again from the others.
     fn all() -> [Self; 11] {
         let (sweep, trial) = (Some("sweep_id"), Some("trial"));
         [

@@ -53,6 +53,7 @@ pub(crate) static SWEEP: Table = Table {
         ("evaluated_tokens", Integer),
         ("evaluated_bytes", Integer),
         ("tokenizer", Text),
+        ("text_tokens", Integer),
         ("words", Text),
     ],
 };
@@ -214,6 +215,50 @@ pub(crate) static SHARED_PREFIX: Table = Table {
     name: "shared_prefix",
     key: 2,
     columns: &[("sweep_id", Text), ("trial", Integer), ("parent", Integer), ("step", Integer)],
+};
+
+pub(crate) static FRONTIER_ESTIMATE: Table = Table {
+    name: "frontier_estimate",
+    key: 2,
+    columns: &[
+        ("sweep_id", Text),
+        ("budget", Real),
+        ("unit", Text),
+        ("train_flops", Real),
+        ("n_star", Real),
+        ("n_star_low", Real),
+        ("n_star_high", Real),
+        ("val_loss", Real),
+        ("val_loss_low", Real),
+        ("val_loss_high", Real),
+        ("law_minus_vertex", Real),
+        ("n", Integer),
+        ("reason", Text),
+        ("trials", Integer),
+    ],
+};
+
+pub(crate) static GAP_ESTIMATE: Table = Table {
+    name: "gap_estimate",
+    key: 3,
+    columns: &[
+        ("sweep_id", Text),
+        ("budget", Real),
+        ("strategy", Text),
+        ("unit", Text),
+        ("train_flops", Real),
+        ("gap", Real),
+        ("gap_low", Real),
+        ("gap_high", Real),
+        ("p_holm", Real),
+        ("multiplier", Real),
+        ("multiplier_low", Real),
+        ("multiplier_high", Real),
+        ("censored", Text),
+        ("n", Integer),
+        ("reason", Text),
+        ("trials", Integer),
+    ],
 };
 
 /// Columns that a checksum leaves out: numbers that each database gives anew, and FLOPs, which

@@ -25,6 +25,8 @@ pub struct SweepSummary {
     pub spec: String,
     /// Digest of its text.
     pub data_digest: String,
+    /// Tokens of its training text, where they are recorded.
+    pub text_tokens: Option<u64>,
     /// What its file says to people.
     pub words: Words,
     /// What an evaluation predicts, where that was recorded.
@@ -91,12 +93,13 @@ impl Store {
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
         let all = "SELECT id, name, created_at, spec, data_digest, words, evaluated_tokens, \
-                   evaluated_bytes, tokenizer FROM sweep ORDER BY created_at DESC, id";
+                   evaluated_bytes, tokenizer, text_tokens FROM sweep ORDER BY created_at DESC, id";
         let summary = |row: Row| {
             let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
             // Damaged words are none: no number depends on them.
             let words = serde_json::from_str(&row.get::<String>(5)?).unwrap_or_default();
             let (spec, data_digest, tokenizer) = (row.get(3)?, row.get(4)?, row.get(8)?);
+            let text_tokens = row.get(9)?;
             let (tokens, bytes): (Option<u64>, Option<u64>) = (row.get(6)?, row.get(7)?);
             let evaluated = tokens.zip(bytes).map(|(tokens, bytes)| Evaluated { tokens, bytes });
             Ok(SweepSummary {
@@ -108,6 +111,7 @@ impl Store {
                 words,
                 evaluated,
                 tokenizer,
+                text_tokens,
             })
         };
         self.read().await?.map(all, &[], summary).await

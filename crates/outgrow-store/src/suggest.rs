@@ -1,15 +1,15 @@
 //! What was meant by a name that the database does not know.
 
 use crate::{
-    Kind, StoreError,
+    StoreError,
     schema::{
-        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, GROWTH_EVENT, MEMBER, SHARED_PREFIX,
-        SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
+        ATTEMPT, CHECKPOINT, ENVIRONMENT, EVAL_METRIC, FRONTIER_ESTIMATE, GAP_ESTIMATE,
+        GROWTH_EVENT, MEMBER, SHARED_PREFIX, SNAPSHOT, STEP_METRIC, SWEEP, TRIAL, Table,
     },
-    views::{PLACE, VIEWS},
+    views::{SWEEP_VIEWS, VIEWS, View},
 };
 
-static TABLES: [&Table; 11] = [
+static TABLES: [&Table; 13] = [
     &SWEEP,
     &TRIAL,
     &MEMBER,
@@ -21,11 +21,14 @@ static TABLES: [&Table; 11] = [
     &CHECKPOINT,
     &SNAPSHOT,
     &SHARED_PREFIX,
+    &FRONTIER_ESTIMATE,
+    &GAP_ESTIMATE,
 ];
 
-/// The view whose rows are no trials.
-const TUNED: (&str, [&str; 6]) =
-    ("tuned", ["sweep", "strategy", "learning_rate", "setting", "trials", "mean_val_loss"]);
+/// Views, the most wanted ones first.
+fn views() -> impl Iterator<Item = &'static View> {
+    VIEWS.iter().chain(&SWEEP_VIEWS)
+}
 
 impl StoreError {
     /// With what was meant by a name of the query that the database does not know.
@@ -53,16 +56,15 @@ fn hinted(said: String, sql: &str) -> String {
     match (meant(named, &known), is_table) {
         (Some(meant), _) => format!("{said}; did you mean {meant}?"),
         (None, true) => {
-            let views: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
-            format!("{said}; the views are {}, {}", views.join(", "), TUNED.0)
+            let views: Vec<&str> = views().map(|view| view.name).collect();
+            format!("{said}; the views are {}", views.join(", "))
         }
         (None, false) => format!("{said}; docs/database.md lists the columns of each view"),
     }
 }
 
 fn tables() -> Vec<&'static str> {
-    let views = VIEWS.iter().map(|view| view.name).chain([TUNED.0]);
-    views.chain(TABLES.iter().map(|table| table.name)).collect()
+    views().map(|view| view.name).chain(TABLES.iter().map(|table| table.name)).collect()
 }
 
 /// The columns of what a query names, or of all views if it names nothing that is known.
@@ -72,15 +74,14 @@ fn columns(sql: &str) -> Vec<&'static str> {
         .filter(|word| !word.is_empty())
         .collect();
     let is_named = |name: &str| words.iter().any(|word| word.eq_ignore_ascii_case(name));
-    let of_view = |columns: &[(&'static str, Kind)]| -> Vec<&'static str> {
-        PLACE.iter().chain(columns).map(|(name, _)| *name).collect()
+    let of_view = |view: &'static View| -> Vec<&'static str> {
+        view.all_columns().map(|(name, _)| name).collect()
     };
-    let views = || VIEWS.iter().map(|view| (view.name, of_view(view.columns)));
+    let views = || views().map(|view| (view.name, of_view(view)));
     let tables = TABLES.iter().map(|table| {
         (table.name, table.columns.iter().map(|(name, _)| *name).chain(["number", "id"]).collect())
     });
-    let tuned = (TUNED.0, TUNED.1.to_vec());
-    let all = views().chain([tuned]).chain(tables);
+    let all = views().chain(tables);
     let named: Vec<_> = all.filter(|(name, _)| is_named(name)).flat_map(|(_, all)| all).collect();
     match named.is_empty() {
         true => views().flat_map(|(_, all)| all).collect(),

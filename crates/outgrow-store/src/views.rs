@@ -28,13 +28,15 @@ use Kind::*;
 #[allow(missing_docs)]
 pub struct View {
     pub name: &'static str,
-    /// In which order its rows are given within a plan and replicate.
+    /// The columns with which it begins.
+    place: &'static [(&'static str, Kind)],
+    /// In which order its rows are given within a sweep, or within a plan and replicate of it.
     order: &'static str,
     /// Beside the place.
     pub columns: &'static [(&'static str, Kind)],
 }
 
-/// The columns with which every view begins.
+/// The columns with which every view begins whose rows belong to trials.
 pub const PLACE: [(&str, Kind); 7] = [
     ("sweep", Text),
     ("sweep_id", Text),
@@ -45,10 +47,14 @@ pub const PLACE: [(&str, Kind); 7] = [
     ("trial", Text),
 ];
 
+/// The first two of them, with which the others begin.
+const SWEEP: &[(&str, Kind)] = PLACE.split_at(2).0;
+
 /// The views whose rows belong to trials.
 pub const VIEWS: [View; 6] = [
     View {
         name: "finals",
+        place: &PLACE,
         order: "budget, learning_rate, setting",
         columns: &[
             ("state", Text),
@@ -67,6 +73,7 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "curves",
+        place: &PLACE,
         order: "budget, learning_rate, setting, step",
         columns: &[
             ("step", Integer),
@@ -84,6 +91,7 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "steps",
+        place: &PLACE,
         order: "budget, learning_rate, setting, step",
         columns: &[
             ("step", Integer),
@@ -100,6 +108,7 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "growth",
+        place: &PLACE,
         order: "budget, learning_rate, setting, stage",
         columns: &[
             ("stage", Integer),
@@ -125,6 +134,7 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "speedups",
+        place: &PLACE,
         order: "budget, learning_rate, setting",
         columns: &[
             ("target_loss", Real),
@@ -141,6 +151,7 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         name: "compute",
+        place: &PLACE,
         order: "budget, learning_rate, setting, trial",
         columns: &[
             ("state", Text),
@@ -154,16 +165,78 @@ pub const VIEWS: [View; 6] = [
     },
 ];
 
+/// The views whose rows belong to a sweep's strategies or budgets.
+pub const SWEEP_VIEWS: [View; 3] = [
+    View {
+        name: "tuned",
+        place: SWEEP,
+        order: "strategy, budget",
+        columns: &[
+            ("strategy", Text),
+            ("kind", Text),
+            ("learning_rate", Real),
+            ("setting", Text),
+            ("trials", Integer),
+            ("mean_val_loss", Real),
+            ("budget", Real),
+        ],
+    },
+    View {
+        name: "frontier",
+        place: SWEEP,
+        order: "budget",
+        columns: &[
+            ("budget", Real),
+            ("unit", Text),
+            ("train_flops", Real),
+            ("n_star", Real),
+            ("n_star_low", Real),
+            ("n_star_high", Real),
+            ("val_loss", Real),
+            ("val_loss_low", Real),
+            ("val_loss_high", Real),
+            ("law_minus_vertex", Real),
+            ("n", Integer),
+            ("reason", Text),
+            ("trials", Integer),
+            ("stale", Flag),
+        ],
+    },
+    View {
+        name: "gaps",
+        place: SWEEP,
+        order: "strategy, budget",
+        columns: &[
+            ("strategy", Text),
+            ("budget", Real),
+            ("unit", Text),
+            ("train_flops", Real),
+            ("gap", Real),
+            ("gap_low", Real),
+            ("gap_high", Real),
+            ("p_holm", Real),
+            ("multiplier", Real),
+            ("multiplier_low", Real),
+            ("multiplier_high", Real),
+            ("censored", Text),
+            ("n", Integer),
+            ("reason", Text),
+            ("trials", Integer),
+            ("stale", Flag),
+        ],
+    },
+];
+
 impl View {
     /// All columns, those of the place first.
     pub fn all_columns(&self) -> impl Iterator<Item = (&'static str, Kind)> {
-        PLACE.into_iter().chain(self.columns.iter().copied())
+        self.place.iter().chain(self.columns).copied()
     }
 
     /// The tables of measurements that it shows.
     fn measured(&self) -> Vec<&'static schema::Table> {
         match self.name {
-            "finals" | "curves" => vec![&EVAL_METRIC],
+            "finals" | "curves" | "tuned" => vec![&EVAL_METRIC],
             "speedups" => vec![&EVAL_METRIC, &GROWTH_EVENT],
             "growth" => vec![&GROWTH_EVENT],
             "steps" => vec![&STEP_METRIC],
@@ -173,7 +246,7 @@ impl View {
 }
 
 impl Store {
-    /// The rows of a view, of one sweep or of all, trial by trial in the order of their places.
+    /// The rows of a view, of one sweep or of all, in the order of their places.
     ///
     /// # Errors
     /// If the database can't be read, or rows are not what was written.
@@ -183,10 +256,11 @@ impl Store {
         let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
         let of = sweep_id.map(hexadecimal).transpose()?;
         let sql = format!(
-            "SELECT {} FROM {} {} ORDER BY sweep, strategy, plan, replicate, {}",
+            "SELECT {} FROM {} {} ORDER BY sweep, {}{}",
             names.join(", "),
             view.name,
             of.map_or("", |_| "WHERE sweep_id = $1"),
+            if view.place.len() == PLACE.len() { "strategy, plan, replicate, " } else { "" },
             view.order
         );
         let of: Vec<Arg> = of.into_iter().map(Arg::from).collect();

@@ -11,8 +11,11 @@ use outgrow_core::{
         StepEvent,
     },
     growth::TransformKind,
+    rows::{Bounded, Estimates, FrontierRow, GapRow},
 };
-use outgrow_store::{Cell, Claim, Copied, Environment, Holder, Memory, Store, StoreError, VIEWS};
+use outgrow_store::{
+    Cell, Claim, Copied, Environment, Holder, Memory, SWEEP_VIEWS, Store, StoreError, VIEWS,
+};
 use rand::RngExt;
 use sqlx::Connection;
 use tempfile::TempDir;
@@ -112,6 +115,10 @@ impl Fixture {
         let reading = Store::open_read_only(&self.address).await.expect("opens");
         reading.query(sql).await.expect("an answer").rows
     }
+}
+
+async fn query(store: &Store, sql: &str) -> Vec<Vec<Cell>> {
+    store.query(sql).await.expect("an answer").rows
 }
 
 /// Carries out statements past the store; makes a file that is not there.
@@ -602,6 +609,65 @@ both! {
         assert_eq!((back.new, back.updated, back.kept), (0, 5, 1), "{back:?}");
         assert_eq!(f.query(rows).await, others.query(rows).await);
         assert_eq!(f.store.status(&f.sweep).await.expect("status").count(TrialState::Complete), 6);
+    }
+
+    async fn estimates_are_kept_with_their_sweep(f: Fixture) {
+        assert_eq!(f.store.estimates_due(&f.sweep).await.expect("read"), None, "trials wait");
+        while let Some(claim) = f.claim(1).await {
+            f.record(&claim, &[eval(1, 2.0, true)]).await.expect("recorded");
+            f.store.finish(&claim, Ok(Outcome::Complete)).await.expect("finished");
+        }
+        assert_eq!(f.store.estimates_due(&f.sweep).await.expect("read"), Some(6));
+        let bounded = |value: f64| Bounded { value: Some(value), low: Some(f64::INFINITY), high: None };
+        let unit = || "tokens per parameter".to_owned();
+        let estimates = Estimates {
+            frontier: vec![
+                FrontierRow { budget: 20.0, unit: unit(), train_flops: 1e12, n_star: bounded(3e4), val_loss: bounded(1.5), law_minus_vertex: None, n: Some(3), reason: None },
+                FrontierRow { budget: 10.0, unit: unit(), train_flops: 5e11, n_star: Bounded::default(), val_loss: Bounded::default(), law_minus_vertex: None, n: None, reason: Some("it's flat".into()) },
+            ],
+            gaps: vec![GapRow { strategy: "late".into(), budget: 20.0, unit: unit(), train_flops: 1e12, gap: bounded(-0.25), p_holm: Some(0.125), multiplier: bounded(2.0), censored: Some("above"), n: Some(3), reason: None }],
+        };
+        for _ in 0..2 {
+            f.store.record_estimates(&f.sweep, 6, &estimates).await.expect("written");
+        }
+        assert_eq!(f.store.estimates_due(&f.sweep).await.expect("read"), None, "they are there");
+        let frontier = "SELECT budget, n_star, n_star_low, reason, trials, stale FROM frontier WHERE sweep = 'small' ORDER BY budget";
+        let expected = [
+            vec![Cell::Real(10.0), Cell::Null, Cell::Null, Cell::Text("it's flat".into()), Cell::Integer(6), Cell::Integer(0)],
+            vec![Cell::Real(20.0), Cell::Real(3e4), Cell::Null, Cell::Null, Cell::Integer(6), Cell::Integer(0)],
+        ];
+        assert_eq!(f.query(frontier).await, expected);
+        for view in &SWEEP_VIEWS {
+            let names: Vec<&str> = view.all_columns().map(|(name, _)| name).collect();
+            let asked = f.query(&format!("SELECT {} FROM {}", names.join(", "), view.name)).await;
+            let given = f.store.view(view, Some(&f.sweep)).await.expect("rows");
+            assert!(!asked.is_empty() && given.columns == names);
+            assert_eq!(sorted(asked), sorted(given.rows), "{}", view.name);
+        }
+        // A copy has them, and keeps its own if these are made from more.
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = f.another(&folder).await;
+        let copy = Store::open(&address).await.expect("opens");
+        f.store.copy_to(&copy, None).await.expect("copied");
+        assert_eq!(query(&copy, frontier).await, expected);
+        let gaps = "SELECT strategy, gap, multiplier, censored, stale FROM gaps";
+        let gap = [Cell::Text("late".into()), Cell::Real(-0.25), Cell::Real(2.0), Cell::Text("above".into())];
+        assert_eq!(query(&copy, gaps).await, [[&gap[..], &[Cell::Integer(0)]].concat()]);
+        f.store.record_estimates(&f.sweep, 5, &Estimates::default()).await.expect("written");
+        assert!(f.query(gaps).await.is_empty());
+        f.store.copy_to(&copy, None).await.expect("copied");
+        assert_eq!(query(&copy, frontier).await, expected);
+        // Fewer trials than the database has: stale.
+        try_execute(&address, "UPDATE gap_estimate SET trials = 5").await.expect("changed");
+        assert_eq!(query(&copy, gaps).await, [[&gap[..], &[Cell::Integer(1)]].concat()]);
+        // They go with their sweep.
+        copy.detach(&f.sweep, &|_| false).await.expect("detached");
+        while copy.remove_some(&mut |_| true).await.expect("removed") > 0 {}
+        copy.remove_row(&f.sweep).await.expect("removed");
+        let left = "SELECT (SELECT count(*) FROM sweep) + (SELECT count(*) FROM gap_estimate) + (SELECT count(*) FROM frontier_estimate) AS n";
+        assert_eq!(query(&copy, left).await, [[Cell::Integer(0)]]);
+        copy.record_estimates(&f.sweep, 6, &estimates).await.expect("nothing is left to write for");
+        assert_eq!(query(&copy, left).await, [[Cell::Integer(0)]]);
     }
 
     async fn what_was_trained_apart_is_not_mixed(f: Fixture) {

@@ -9,7 +9,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use outgrow_data::publish::{Destination, NewFolder};
-use outgrow_store::{Cell, Kind, Store, Table, VIEWS, View};
+use outgrow_store::{Cell, Kind, SWEEP_VIEWS, Store, Table, VIEWS, View};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -85,8 +85,12 @@ async fn tables(
     to: &NewFolder,
 ) -> Result<Files, Error> {
     let mut files = Map::new();
-    for view in &VIEWS {
+    for view in VIEWS.iter().chain(SWEEP_VIEWS.iter().filter(|view| view.name != "tuned")) {
         let table = store.view(view, sweep).await?;
+        // Sweeps without a frontier have no estimates.
+        if table.rows.is_empty() && SWEEP_VIEWS.iter().any(|other| other.name == view.name) {
+            continue;
+        }
         let name = match format {
             ExportFormat::Parquet => format!("{}.parquet", view.name),
             ExportFormat::Csv => format!("{}.csv", view.name),

@@ -37,6 +37,7 @@ pub mod devices;
 mod disk;
 pub mod doctor;
 mod error;
+mod estimates;
 pub mod eval;
 pub mod export;
 mod init;

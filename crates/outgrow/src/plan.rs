@@ -15,6 +15,7 @@ use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
     flops::forward_flops,
     model::n_parameters,
+    plan::causal_share,
     sweep::{
         Member, SharedPrefix, in_order,
         memory::{self, Backward},
@@ -64,6 +65,8 @@ pub struct Cost {
     pub tuning: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
+    /// The same with causal attention counted as causal; no budget counts it so.
+    pub causal_flops: f64,
     /// How many trials share a prefix with an earlier one.
     pub sharing: usize,
     /// Training FLOPs that this saves.
@@ -146,6 +149,7 @@ impl Plan {
             trials: all.len(),
             tuning: all.iter().filter(|(member, _)| member.tuning).count(),
             train_flops: all.iter().map(|(member, _)| charged(member)).sum(),
+            causal_flops: all.iter().map(|(member, _)| causal(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
             complete: 0,
@@ -221,6 +225,11 @@ fn evaluations(trial: &Trial) -> f64 {
 
 fn charged(Member { trial, .. }: &Member) -> f64 {
     trial.plan.train_flops(trial.settings.tokens) as f64
+}
+
+fn causal(member: &Member) -> f64 {
+    let Trial { plan, settings, .. } = &member.trial;
+    charged(member) * causal_share(&plan.phases(), settings.tokens)
 }
 
 fn extremes<T: Copy + Ord + Default>(values: impl Iterator<Item = T> + Clone) -> [T; 2] {

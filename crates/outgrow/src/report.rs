@@ -193,6 +193,7 @@ pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, S
         id,
         spec: sweep.spec,
         words: sweep.words,
+        text_tokens: sweep.text_tokens,
         data,
         evaluated,
         tokenizer,

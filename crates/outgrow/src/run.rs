@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     devices::devices,
     error::Error,
-    namesake,
+    estimates, namesake,
     status::states,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
@@ -136,6 +136,10 @@ impl Workspace {
         };
         // The same connection all along: it notices if its file is another one now.
         runtime.block_on(async {
+            // Workers do so, too; a run that had none left to start makes good what they could not.
+            if matches!(ended, Ok(Ended::Done)) {
+                estimates::keep_up(&store, &sweep).await;
+            }
             let finished = finished(&store, file, sweep, ended).await;
             store.close().await;
             finished

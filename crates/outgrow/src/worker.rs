@@ -28,6 +28,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use crate::{
     devices::check_device,
     error::Error,
+    estimates,
     workspace::{Workspace, runtime},
 };
 
@@ -138,7 +139,23 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
     };
     match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
         true => Err(Error::Interrupted("saved its trials and stopped".into())),
-        false => Ok(()),
+        false => {
+            if sweep.spec().frontier.is_some() {
+                runtime()?.block_on(keep_up(workspace, &summary.id));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Estimates of a sweep whose last trial this process may have trained.
+async fn keep_up(workspace: &Workspace, sweep: &str) {
+    match Store::open(&workspace.db).await {
+        Ok(store) => {
+            estimates::keep_up(&store, sweep).await;
+            store.close().await;
+        }
+        Err(error) => tracing::debug!("no estimates: {error}"),
     }
 }
 

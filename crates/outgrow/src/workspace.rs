@@ -316,6 +316,7 @@ impl PreparedText {
             digest: &summary.digest,
             evaluated: Some(*evaluated),
             tokenizer: summary.tokenizer_digest.as_deref(),
+            text_tokens: Some(summary.counts.tokens[0]).filter(|tokens| *tokens > 0),
         }
     }
 }

@@ -51,7 +51,7 @@ fn tables_are_read_back_by_pandas_polars_and_duckdb() {
                 .collect();
             let expected = "sweep sweep_id strategy kind plan replicate trial step tokens \
                             train_flops wall_seconds val_loss bits_per_token bits_per_byte \
-                            learning_rate setting budget";
+                            learning_rate setting budget tuning";
             assert_eq!(columns.join(" "), expected, "{format} {program}");
             if format == "parquet" && program != "polars" {
                 types.push(found[format!("growth.parquet {program}")]["types"].clone());

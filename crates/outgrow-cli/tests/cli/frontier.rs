@@ -62,13 +62,47 @@ fn a_frontier_spends_what_is_planned() {
         "SELECT count(DISTINCT trial) FROM finals WHERE strategy IN ('born_5', 'from_scratch')
                AND budget = 1 AND replicate = 0";
     assert_eq!(sandbox.number(one), 1, "the target is born once");
+    // What a report estimates is there as soon as the last trial has ended.
+    let made = "SELECT count(*) FROM frontier WHERE sweep = 'born' AND budget IN (0.5, 1, 2) AND \
+                stale = 0 AND trials > 36 AND (n_star IS NULL) <> (reason IS NULL)";
+    assert_eq!(sandbox.number(made), 3);
+    let judged = "SELECT count(*) FROM gaps WHERE strategy = 'all_at_once' AND budget < 2 AND (gap \
+                  IS NULL) <> (reason IS NULL)";
+    assert_eq!(sandbox.number(judged), 2);
+    let texts = sandbox.number("SELECT text_tokens FROM sweep");
+    assert_eq!(Some(texts), plan["passes"]["text_tokens"].as_u64());
+    let files = sandbox.json(&["export", "--to", "out", "--format", "csv", "--json"]);
+    assert_eq!(files["files"]["gaps.csv"], 2, "{files}");
+    sandbox.ok(&["db", "copy", "outgrow.db", "copy.db"]);
+    let copied = ["--db", "copy.db", "query", "SELECT count(*) FROM gaps", "--format", "csv"];
+    assert!(sandbox.ok(&copied).contains('2'));
     assert!(sandbox.ok(&["db", "check"]).contains("all is what was written"), "places are right");
     sandbox.ok(&["path", "born_1/0#1 at 2"]);
     sandbox.ok(&["report", "born"]);
     let report = std::fs::read_to_string(sandbox.path("reports/born/README.md")).expect("a report");
-    assert!(report.contains("all at once") && !report.contains("born_"), "{report}");
+    assert!(report.contains("all at once") && report.contains("| born 6 |"), "{report}");
+    for figure in ["frontier", "iso_flop"] {
+        assert!(report.contains(&format!("![{figure}](figures/{figure}-double.png)")), "{report}");
+    }
+    let terminal = sandbox.ok(&["report", "born", "--force"]);
+    assert!(terminal.contains("that a model can be born with") || terminal.contains("being born"));
     let all = sandbox.ok(&["plan", "born.toml"]);
     assert!(all.contains("nothing is left to train"), "{all}");
+
+    // With seeds that tune, trials of another sweep: its own estimates, by rates that these chose.
+    let tuned = ["--set", "tuning_replicates=2", "--set", "name=tuned"];
+    let rates = ["--set", "grid.training.learning_rate=[2e-3, 4e-3, 8e-3]"];
+    let only = ["--set", "frontier.budgets=[0.5, 1]", "--set", "frontier.strategies_at=[0.5]"];
+    let run = [&["run", "born.toml", "-j", "2"][..], &tuned, &rates, &only].concat();
+    sandbox.ok(&run);
+    let seeds = "SELECT count(*) FROM gaps WHERE sweep = 'tuned' AND (n = 2 OR reason IS NOT NULL)";
+    assert_eq!(sandbox.number(seeds), 1);
+    sandbox.ok(&["report", "tuned"]);
+    let report =
+        std::fs::read_to_string(sandbox.path("reports/tuned/README.md")).expect("a report");
+    assert!(report.contains("on 2 seeds of their own, which are in no comparison."), "{report}");
+    sandbox.ok(&["rm", "tuned", "--yes"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM frontier WHERE sweep = 'tuned'"), 0);
 }
 
 #[test]
@@ -81,6 +115,7 @@ fn a_plan_shows_its_frontier() {
         "2 layers, d_model 16, n_heads 2",
         "budgets in tokens per parameter of the target",
         "charged, each as if alone",
+        "with causal attention counted as causal",
         "no trial passes the training text",
         "all_at_once/0#1 at 1  from ",
     ] {

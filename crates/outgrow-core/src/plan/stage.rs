@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     edit::Edit,
-    flops,
+    flops::{self, causal_train_flops, train_flops},
     growth::{Growth, GrowthError, grow_all},
     model::{
         Architecture, ArchitectureError, n_frontier_parameters, n_non_embedding_parameters,
@@ -47,6 +47,39 @@ pub struct Phase {
     pub with_unembedding: u64,
     /// All trainable parameters.
     pub parameters: u64,
+    /// Training FLOPs of a sequence.
+    pub sequence_flops: u128,
+    /// The same with causal attention counted as causal.
+    pub causal_flops: u128,
+}
+
+/// Each phase with the tokens that are trained in it, of so many in all.
+fn spent(phases: &[Phase], tokens: u64) -> impl Iterator<Item = (&Phase, f64)> {
+    let ends = phases.iter().skip(1).map(|phase| phase.tokens).chain([tokens]);
+    phases
+        .iter()
+        .zip(ends)
+        .map(move |(phase, end)| (phase, end.min(tokens).saturating_sub(phase.tokens) as f64))
+}
+
+/// The share of the training FLOPs of so many tokens that is left if causal attention is counted as
+/// causal. What operators spend on themselves is not counted.
+pub fn causal_share(phases: &[Phase], tokens: u64) -> f64 {
+    let sum = |of: fn(&Phase) -> u128| -> f64 {
+        spent(phases, tokens).map(|(phase, own)| own * of(phase) as f64).sum()
+    };
+    sum(|phase| phase.causal_flops) / sum(|phase| phase.sequence_flops)
+}
+
+/// Mean parameters (without embeddings, with the unembedding) over the training FLOPs of so many
+/// tokens.
+pub fn mean_size(phases: &[Phase], tokens: u64) -> f64 {
+    let flops = |(phase, own): (&Phase, f64)| {
+        (phase.with_unembedding as f64, own * phase.sequence_flops as f64)
+    };
+    let all: Vec<(f64, f64)> = spent(phases, tokens).map(flops).collect();
+    let sum: f64 = all.iter().map(|(_, flops)| flops).sum();
+    all.iter().map(|(n, flops)| n * flops).sum::<f64>() / sum
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,11 +216,16 @@ impl GrowthPlan {
     /// The sizes that the model has on its way.
     pub fn phases(&self) -> Vec<Phase> {
         let starts = [0].into_iter().chain(self.stages.iter().map(|stage| stage.tokens));
-        let phase = |(number, tokens)| Phase {
-            tokens,
-            non_embedding: n_non_embedding_parameters(self.architecture_after(number)),
-            with_unembedding: n_frontier_parameters(self.architecture_after(number)),
-            parameters: n_parameters(self.architecture_after(number)),
+        let phase = |(number, tokens)| {
+            let own = self.architecture_after(number);
+            Phase {
+                tokens,
+                non_embedding: n_non_embedding_parameters(own),
+                with_unembedding: n_frontier_parameters(own),
+                parameters: n_parameters(own),
+                sequence_flops: train_flops(own, own.seq_len),
+                causal_flops: causal_train_flops(own, own.seq_len),
+            }
         };
         starts.enumerate().map(phase).collect()
     }

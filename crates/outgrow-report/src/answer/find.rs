@@ -36,7 +36,7 @@ impl Answer {
             counts: found.iter().filter_map(|all| count(all.as_slice())).collect(),
             findings: found.into_iter().flat_map(extremes).collect(),
             families: analysis.families.clone(),
-            contrasts: analysis.contrasts.iter().flat_map(contrast).collect(),
+            contrasts: analysis.contrasts.iter().flat_map(|one| contrast(analysis, one)).collect(),
             jumps: analysis.jumps.clone(),
             spikes: analysis.spikes.clone(),
             born: analysis.born.clone(),
@@ -117,6 +117,7 @@ fn saving(strategy: &Strategy, control: &str) -> Option<Finding> {
         against: control.to_owned(),
         value,
         verdict: judged(comparison, &value),
+        on_the_way: comparison.is_on_the_way(),
         extreme_of: None,
     })
 }
@@ -148,6 +149,7 @@ fn losses(
             against: gap.against.clone(),
             value: gap.difference.corrected,
             verdict: end(&gap.difference),
+            on_the_way: false,
             extreme_of: None,
         })
     };
@@ -155,7 +157,8 @@ fn losses(
 }
 
 /// What a contrast says of losses and of savings.
-fn contrast(contrast: &Contrast) -> Vec<Finding> {
+fn contrast(analysis: &Analysis, contrast: &Contrast) -> Vec<Finding> {
+    let is_early = [&contrast.a, &contrast.b].into_iter().any(|arm| analysis.is_on_the_way(arm));
     let finding = |quantity, tested: &Tested, verdict| Finding {
         strategy: contrast.a.clone(),
         plans: 1,
@@ -163,6 +166,7 @@ fn contrast(contrast: &Contrast) -> Vec<Finding> {
         against: contrast.b.clone(),
         value: tested.corrected,
         verdict,
+        on_the_way: is_early && quantity == Quantity::SavingDifference,
         extreme_of: None,
     };
     let loss = contrast.loss.as_ref();

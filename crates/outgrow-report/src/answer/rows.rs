@@ -3,6 +3,7 @@
 use super::value::{Answer, Finding, Quantity, Verdict};
 use crate::{
     numbers::{bounds, dash, percent, signed_loss},
+    on_the_way::marked,
     unit::LossUnit,
 };
 
@@ -14,7 +15,7 @@ impl Answer {
     /// The table: a row for each comparison, without the header.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let findings = self.findings.iter().chain(&self.contrasts).map(|finding| self.row(finding));
-        self.gap_rows().into_iter().chain(findings).collect()
+        findings.collect()
     }
 
     fn row(&self, finding: &Finding) -> Vec<String> {
@@ -63,13 +64,13 @@ impl Finding {
     /// The difference with its unit, and its interval.
     pub(super) fn numbers(&self, unit: LossUnit) -> [String; 2] {
         let value = &self.value;
+        let saving = |counted: &str| {
+            let text = format!("{} {counted}", percent(value.mean, 0));
+            [marked(text, self.on_the_way), bounds(value, percent, 0)]
+        };
         match self.quantity {
-            Quantity::ComputeSaved => {
-                [format!("{} %", percent(value.mean, 0)), bounds(value, percent, 0)]
-            }
-            Quantity::SavingDifference => {
-                [format!("{} points", percent(value.mean, 0)), bounds(value, percent, 0)]
-            }
+            Quantity::ComputeSaved => saving("%"),
+            Quantity::SavingDifference => saving("points"),
             _ => [
                 format!("{} {}", signed_loss(value.mean, 3), unit.short()),
                 bounds(value, signed_loss, 3),

@@ -113,6 +113,8 @@ pub struct Finding {
     /// are asked the same question. An upper bound where the verdict is [`Verdict::NotReached`].
     pub value: Interval,
     pub verdict: Verdict,
+    /// Whether it is a saving that some trial has before the end of its schedule.
+    pub on_the_way: bool,
     /// Where only the lowest and the highest of several strategies are given: of how many.
     pub extreme_of: Option<usize>,
 }

@@ -10,6 +10,7 @@ use crate::{
     judge::Family,
     jump::{Jump, Spike},
     numbers::{plus_minus, short, signed_loss},
+    on_the_way::FOOTNOTE,
 };
 
 /// Strategies whose jumps are named.
@@ -102,7 +103,10 @@ impl Answer {
                  with 95 % Student-t intervals, paired by seed and data order.",
             )
         });
-        limits.into_iter().chain(method).chain(self.judged(say)).collect()
+        let mut findings = self.findings.iter().chain(&self.contrasts);
+        let footnote = findings.any(|finding| finding.on_the_way).then(|| FOOTNOTE.to_owned());
+        let said = limits.into_iter().chain(method).chain(footnote);
+        said.chain(self.judged(say)).collect()
     }
 
     /// What is judged together.
@@ -223,6 +227,8 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(born) = self.against_born(visible) {
             write!(f, "{born}\n\n")?;
+            write_table(f, &self.gap_rows())?;
+            f.write_str(if self.gap_rows().is_empty() { "" } else { "\n\n" })?;
         }
         f.write_str(&self.headline(visible))?;
         if let Some(contrasted) = self.contrasted(visible) {
@@ -231,13 +237,17 @@ impl fmt::Display for Answer {
         let header = Self::HEADER.map(str::to_owned).to_vec();
         let rows: Vec<Vec<String>> = [header].into_iter().chain(self.rows()).collect();
         if rows.len() > 1 {
-            f.write_str("\n")?;
-        }
-        for row in rows.iter().filter(|_| rows.len() > 1) {
-            write!(f, "\n{}", line(row, &widths(&rows)))?;
+            f.write_str("\n\n")?;
+            write_table(f, &rows)?;
         }
         self.notes(visible).iter().try_for_each(|note| write!(f, "\n\n{note}"))
     }
+}
+
+/// Rows below each other.
+fn write_table(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
+    let lines: Vec<String> = rows.iter().map(|row| line(row, &widths(rows))).collect();
+    f.write_str(&lines.join("\n"))
 }
 
 /// Characters of the widest cell of each column.

@@ -1,8 +1,8 @@
 //! Every figure of a sweep.
 
 use super::{
-    around_growth, axis_when, compute_saving, contrasts, figure::Figure, final_loss, iso_flop_gap,
-    learning_rate, loss, saving_by_target, timeline,
+    around_growth, axis_when, born, compute_saving, contrasts, figure::Figure, final_loss,
+    iso_flop_gap, learning_rate, loss, saving_by_target, timeline,
 };
 use crate::{analysis::Analysis, runs::Cost};
 
@@ -10,11 +10,9 @@ use crate::{analysis::Analysis, runs::Cost};
 pub fn all(analysis: &Analysis) -> Vec<Figure> {
     let costs = [Cost::Tokens, Cost::TrainFlops, Cost::WallSeconds];
     let is_shown = |cost: &Cost| *cost != Cost::WallSeconds || analysis.clock.is_steady();
-    let mut figures: Vec<Figure> = costs
-        .into_iter()
-        .filter(is_shown)
-        .filter_map(|cost| loss::figure(analysis, cost))
-        .collect();
+    let mut figures = born::figures(analysis);
+    let costs = costs.into_iter().filter(is_shown);
+    figures.extend(costs.filter_map(|cost| loss::figure(analysis, cost)));
     figures.extend(timeline::figure(analysis));
     figures.extend(around_growth::figure(analysis));
     figures.extend(final_loss::figure(analysis));

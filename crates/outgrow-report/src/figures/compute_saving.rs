@@ -16,6 +16,8 @@ use crate::{analysis::Analysis, comparison::Comparison, interval::Interval, stra
 const ROW: i32 = 18 * PT;
 /// The lowest saving that is drawn; what is below is cut.
 const LEAST: f64 = -1.5;
+const EARLY: &str = " Trials that had that loss before the end of their own schedule are read \
+                     there, on the way, before the learning rate had decayed.";
 const CUT: &str = " What goes on below the axis ends in an arrow.";
 
 /// The figure; none without a complete control.
@@ -38,11 +40,12 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
          right, \
          how many trials reached that loss; one that did not counts with the most that it can \
          have saved, and the mean is then \
-         an upper bound, drawn pale.{}",
+         an upper bound, drawn pale.{}{}",
         match fixed(&rows) {
             Some(_) => format!(" The coarsely dashed line is {}.", analysis.fixed_words()),
             None => String::new(),
         },
+        if rows.iter().any(|row| row.comparison.is_on_the_way()) { EARLY } else { "" },
         if rows.iter().any(|row| row.lowest() < LEAST) { CUT } else { "" }
     );
     Some(Figure::new("compute_saving", caption, numbers(&rows), |column| draw(&rows, column)))

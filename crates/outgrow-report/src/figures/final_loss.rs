@@ -9,10 +9,11 @@ use super::{
     figure::Figure,
     font,
     measures::{Column, PT, TICK},
+    named,
     sheet::{Sample, Sheet},
     style::{GREY, INK, Look},
 };
-use crate::{analysis::Analysis, interval::Interval, runs::Cost, unit::LossUnit};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost, strategy::Role, unit::LossUnit};
 
 const ROW: i32 = 16 * PT;
 /// Budgets that differ by less count as equal.
@@ -21,6 +22,7 @@ const EQUAL: f64 = 0.05;
 /// An arm: its name, and compute and final loss of its complete trials.
 struct Arm {
     arm: String,
+    is_control: bool,
     name: String,
     look: Look,
     ends: Vec<(f64, f64)>,
@@ -58,7 +60,11 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     }
     let caption = format!(
         "Final validation loss of {count} against its training compute. The dashed line is the \
-         Pareto front: no final loss at that compute or less is lower."
+         Pareto front: no final loss at that compute or less is lower.{}",
+        named::words(
+            named(&arms).iter().filter(|is_named| !**is_named).count(),
+            "the lowest means"
+        )
     );
     Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, unit, column)))
 }
@@ -66,6 +72,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
 fn arms(analysis: &Analysis) -> Vec<Arm> {
     let arm = |(strategy, (name, look)): (&crate::strategy::Strategy, (String, Look))| Arm {
         arm: strategy.name.clone(),
+        is_control: strategy.role == Role::Control,
         name,
         look,
         ends: strategy.complete().map(|run| (run.last().train_flops, run.last().loss)).collect(),
@@ -73,6 +80,16 @@ fn arms(analysis: &Analysis) -> Vec<Arm> {
     };
     let all = analysis.strategies.iter().zip(looks(analysis)).map(arm);
     all.filter(|arm| !arm.ends.is_empty()).collect()
+}
+
+/// Which arms have a name in the legend: the control, and as many others as it has room for.
+fn named(arms: &[Arm]) -> Vec<bool> {
+    let merits: Vec<f64> = arms
+        .iter()
+        .map(|arm| arm.mean.filter(|_| !arm.is_control).map_or(f64::INFINITY, |mean| mean.mean))
+        .collect();
+    let named = named::named(&merits).into_iter();
+    named.zip(arms).map(|(is_named, arm)| is_named || arm.is_control).collect()
 }
 
 fn strips(arms: &[Arm], unit: LossUnit, column: Column) -> Sheet {
@@ -106,7 +123,11 @@ fn strips(arms: &[Arm], unit: LossUnit, column: Column) -> Sheet {
 }
 
 fn scatter(arms: &[Arm], loss: LossUnit, column: Column) -> Sheet {
-    let legend: Vec<_> = arms.iter().map(|arm| (arm.name.clone(), arm.look)).collect();
+    let named = named(arms);
+    let entry = |(arm, _): (&Arm, &bool)| (arm.name.clone(), arm.look);
+    let shown = arms.iter().zip(&named).filter(|(_, is_named)| **is_named);
+    let others = named.iter().filter(|is_named| !**is_named).count();
+    let legend = named::with_others(shown.map(entry).collect(), others);
     let top = Sheet::new(column.width(), PT).legend(8 * PT, &legend, Sample::Marker);
     let sheet = Sheet::new(column.width(), top + column.plot_height() + 28 * PT);
     sheet.legend(8 * PT, &legend, Sample::Marker);
@@ -120,10 +141,12 @@ fn scatter(arms: &[Arm], loss: LossUnit, column: Column) -> Sheet {
     let plot = sheet.plot(y.room()..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     let front: Vec<_> = front(&all).iter().map(|end| plot.at(end.0 / by, end.1)).collect();
     sheet.line(steps(&front, plot.at(most / by, high)), GREY, 90, "250 120");
-    for arm in arms {
-        arm.ends
-            .iter()
-            .for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), arm.look, 240, 0.75));
+    let mut order: Vec<(&Arm, bool)> = arms.iter().zip(named).collect();
+    // The grey ones are behind the others.
+    order.sort_by_key(|(_, is_named)| *is_named);
+    for (arm, is_named) in order {
+        let (look, size) = if is_named { (arm.look, 240) } else { (named::OTHERS, 160) };
+        arm.ends.iter().for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), look, size, 0.75));
     }
     plot.horizontal_axis(unit.1);
     plot.vertical_axis(&loss.of_loss("Final loss"));

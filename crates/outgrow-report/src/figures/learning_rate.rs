@@ -27,8 +27,14 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let chart = chart(series, analysis.unit)?;
     let caption = format!(
         "Final validation loss against the peak learning rate: {}. Large marks are the rates that \
-         the arms are judged by.{}{}{}{}",
+         the arms are judged by.{}{}{}{}{}",
         spread(analysis, curves),
+        if analysis.strategies.iter().any(|strategy| strategy.tuning_seeds > 0) {
+            " Losses are those of the seeds that only tune, which chose the rates and are in no \
+             comparison."
+        } else {
+            ""
+        },
         match edge.len() {
             0 => String::new(),
             n => format!(

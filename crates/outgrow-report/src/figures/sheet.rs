@@ -124,6 +124,11 @@ impl Sheet {
         }
     }
 
+    /// Draws a hollow circle.
+    pub fn ring(&self, at: At, color: RGBColor, size: i32) {
+        self.root.draw(&Circle::new(at, size, color.stroke_width(60))).expect(DRAWN);
+    }
+
     /// Draws a point of an arrow at an edge: what it is of goes on in this direction.
     pub fn arrow(&self, (x, y): At, (dx, dy): At, color: RGBColor) {
         let (length, half) = (4 * PT, 2 * PT);
@@ -330,6 +335,11 @@ impl Plot<'_> {
         let seen = points.map(share).filter(|at| clip::is_within(*at));
         let last = seen.max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(self.on_sheet(last))
+    }
+
+    /// The left edge.
+    pub fn left(&self) -> i32 {
+        self.horizontal.start
     }
 
     /// The right edge, and where it begins and ends.

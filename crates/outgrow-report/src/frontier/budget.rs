@@ -169,6 +169,19 @@ impl Slice {
         })
     }
 
+    /// Each size: its N, its losses by seed at `log_c`, and whether the parabola goes through it.
+    pub fn sizes(&self) -> impl Iterator<Item = (f64, Interval, bool)> {
+        let is_fitted = |i: usize| self.shape.as_ref().is_ok_and(|shape| shape.weights[i] > 0.0);
+        let losses = |i: usize| self.losses.iter().map(|(seed, row)| (*seed, row[i])).collect();
+        (0..self.x.len())
+            .filter_map(move |i| Some((self.x[i].exp(), interval(&losses(i))?, is_fitted(i))))
+    }
+
+    /// The parabola at log N.
+    pub fn parabola(&self, at: f64) -> Option<f64> {
+        self.shape.as_ref().ok()?.parabola(&self.x, &self.means(&self.seeds()), at)
+    }
+
     /// The least loss of a law at this compute between the smallest and the largest size, with the
     /// FLOPs per token of the sizes; by golden sections.
     pub fn by_law(&self, law: &Law) -> f64 {

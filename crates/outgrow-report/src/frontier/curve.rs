@@ -1,5 +1,7 @@
 //! L* against compute, and the compute at which it has a given loss.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{
@@ -31,6 +33,16 @@ pub enum Censored {
     At(f64),
     Above(f64),
     Below(f64),
+}
+
+impl fmt::Display for Censored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(value) => write!(f, "{value:.2}"),
+            Self::Above(value) => write!(f, "> {value:.2}"),
+            Self::Below(value) => write!(f, "< {value:.2}"),
+        }
+    }
 }
 
 /// L* of the budgets with a vertex, by seeds of a comparison. Between budgets log(L* − E) is linear
@@ -80,6 +92,18 @@ impl Curve {
         let place = self.budgets.iter().position(|own| *own == budget)?;
         let row = outs(&self.seeds).position(|own| own == out)?;
         Some(self.floor + self.heights.as_ref()?[row][place].exp())
+    }
+
+    /// L* at a compute between the budgets, without a seed.
+    pub fn at(&self, log_c: f64, out: Option<usize>) -> Option<f64> {
+        let row = outs(&self.seeds).position(|own| own == out)?;
+        let heights = &self.heights.as_ref()?[row];
+        let height = match heights[..] {
+            [] => return None,
+            [only] => only,
+            _ => interpolate(&self.x, heights, log_c),
+        };
+        Some(self.floor + height.exp())
     }
 
     /// d L* / d log C at a budget, from the next ones on both sides; 0 for a single budget.

@@ -37,6 +37,11 @@ impl Shape {
         solve(rows)
     }
 
+    /// The parabola at x.
+    pub fn parabola(&self, x: &[f64], y: &[f64], at: f64) -> Option<f64> {
+        Some(value(self.fit::<3>(x, y)?, at - self.centre))
+    }
+
     /// The minimum; none where the parabola opens downwards.
     pub fn bottom(&self, x: &[f64], y: &[f64]) -> Option<Bottom> {
         let [_, b, c] = self.fit(x, y)?;

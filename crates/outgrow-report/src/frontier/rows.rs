@@ -24,7 +24,8 @@ pub enum Count {
 }
 
 impl Count {
-    pub(super) fn of(self, counts: &Counts) -> f64 {
+    /// That count.
+    pub fn of(self, counts: &Counts) -> f64 {
         match self {
             Self::NonEmbedding => counts.non_embedding,
             Self::WithUnembedding => counts.with_unembedding,
@@ -34,7 +35,7 @@ impl Count {
 }
 
 /// The end of the schedule of a model that never grew, at its chosen learning rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub struct BornEnd {
     /// Equal numbers are one size.
@@ -63,7 +64,7 @@ impl BornEnd {
 }
 
 /// The end of the schedule of a model that grew, at its chosen learning rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub struct GrownEnd {
     pub arm: String,
@@ -76,7 +77,7 @@ pub struct GrownEnd {
 }
 
 impl GrownEnd {
-    pub(super) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.loss.is_finite() && self.flops.is_finite() && self.flops > 0.0
     }
 }

@@ -3,7 +3,6 @@
 use super::{bits_per_byte, name};
 use crate::{
     analysis::Analysis,
-    born::Born,
     frontier::{Against, Censored, Multiplier},
     numbers::{bounds, p_text, plus_minus, short, signed_loss},
     table::{
@@ -44,7 +43,7 @@ pub fn gaps(analysis: &Analysis) -> Option<Table> {
          < are bounds at the rim of the budgets. Both are read at the end of a schedule. ± and \
          intervals are of 95 % over seeds, corrected (Holm) for all arms and budgets.{}",
         born.unit.describe(),
-        cautions(born)
+        born.cautions.words()
     );
     let rows: Vec<_> = born.gaps().map(row).collect();
     (!rows.is_empty()).then_some(Table { name: "gaps", caption, columns, rows })
@@ -115,23 +114,8 @@ pub fn frontier(analysis: &Analysis) -> Option<Table> {
          all ends with the vertex.{}",
         born.unit.describe(),
         analysis.unit.words(),
-        cautions(born)
+        born.cautions.words()
     );
-    let rows = born.vertices().map(row).collect();
-    Some(Table { name: "frontier", caption, columns, rows })
-}
-
-fn cautions(born: &Born) -> String {
-    let edge = match born.at_the_edge.is_empty() {
-        true => String::new(),
-        false => format!(
-            " At the edge of the grid of learning rates: {}. A wider grid may change them.",
-            born.at_the_edge.join(", ")
-        ),
-    };
-    let repeats = match born.may_repeat {
-        true => " Some trials may have repeated their text (allow_repeats).",
-        false => "",
-    };
-    format!(" {}{edge}{repeats}", born.chosen_on())
+    let rows: Vec<_> = born.vertices().map(row).collect();
+    (!rows.is_empty()).then_some(Table { name: "frontier", caption, columns, rows })
 }

@@ -1,6 +1,6 @@
 //! The same saving as other papers would state it.
 
-use super::{name, saved, sorted};
+use super::{footnote, name, saved, sorted};
 use crate::{
     analysis::Analysis,
     comparison::Comparison,
@@ -45,7 +45,8 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
             row(analysis, strategy, comparison)
         })
         .collect();
-    let caption = format!("{CAPTION}{}", if is_once { ONCE } else { "." });
+    let once = if is_once { ONCE } else { "." };
+    let caption = format!("{CAPTION}{once}{}", footnote(analysis.grown()));
     (!rows.is_empty()).then_some(Table { name: "conventions", caption, columns, rows })
 }
 

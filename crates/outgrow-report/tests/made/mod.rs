@@ -57,6 +57,8 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
                     non_embedding: 100,
                     with_unembedding: 110,
                     parameters: 120,
+                    sequence_flops: 1000,
+                    causal_flops: 900,
                 }],
             });
             if kind != "from_scratch" {
@@ -92,6 +94,7 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
         evaluated: None,
         tokenizer: None,
         unit: Default::default(),
+        text_tokens: None,
         environments: vec![],
         trials,
         curves,

@@ -4,6 +4,7 @@ use super::{finding::Finding, walk::Walk};
 use crate::{
     StoreError,
     driver::{Arg, args},
+    estimates,
 };
 
 /// Tables whose rows name a trial, those first that others do not refer to; and the column that
@@ -55,6 +56,10 @@ impl Walk<'_> {
             let gone = format!("NOT EXISTS (SELECT 1 FROM sweep WHERE id = {table}.sweep_id)");
             let gone = others.fold(gone, |gone, other| format!("{gone} AND NOT {other}"));
             self.remove_dangling(table, &gone, again, "a sweep").await?;
+        }
+        for table in estimates::TABLES {
+            let gone = format!("NOT EXISTS (SELECT 1 FROM sweep WHERE id = {table}.sweep_id)");
+            self.remove_dangling(table, &gone, &[], "a sweep").await?;
         }
         self.without_environment().await
     }

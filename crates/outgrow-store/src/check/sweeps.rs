@@ -15,6 +15,7 @@ use super::{
 use crate::{
     StoreError,
     driver::{Cell, Row, args},
+    estimates,
     insert::{member_row, new_trial},
     schema::{MEMBER, TRIAL},
 };
@@ -67,7 +68,7 @@ impl Walk<'_> {
 
     async fn forget_sweep(&mut self, id: &str, name: String) -> Result<(), StoreError> {
         self.found(Finding::SweepText { sweep: id.into(), name });
-        for table in ["member", "shared_prefix"] {
+        for table in ["member", "shared_prefix"].into_iter().chain(estimates::TABLES) {
             self.mend(&format!("DELETE FROM {table} WHERE sweep_id = $1"), args![id]).await?;
         }
         self.mend("DELETE FROM sweep WHERE id = $1", args![id]).await

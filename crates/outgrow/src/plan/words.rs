@@ -75,6 +75,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         trials,
         tuning,
         train_flops: all,
+        causal_flops,
         sharing,
         saved_flops,
         complete,
@@ -115,9 +116,11 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     };
     let disk = plan.disk(1, 2, KeepFinal::Weights).describe();
     format!(
-        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all; \
-         {shared}\n{trained}{hours}; about {}B of memory per worker\n{disk}\n{}{}{}",
+        "parameters: {from}\n        to: {to}\n{trials} trials{again}, {} in all ({} with causal \
+         attention counted as causal); {shared}\n{trained}{hours}; about {}B of memory per worker\n\
+         {disk}\n{}{}{}",
         flops(all),
+        flops(causal_flops),
         count(worker_bytes as f64),
         only_tune(plan.sweep(), tuning),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
