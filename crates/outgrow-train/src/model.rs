@@ -360,7 +360,7 @@ fn is_aligned(x_bntk: &Tensor) -> bool {
     let whole = |n: i64| n % entries == 0;
     whole(k)
         && strides[..3].iter().all(|&stride| whole(stride))
-        && x_bntk.data_ptr() as usize % 16 == 0
+        && (x_bntk.data_ptr() as usize).is_multiple_of(16)
 }
 
 /// Mean cross-entropy of logits b × t × o against token ids b × t, nats per token, computed in
