@@ -9,7 +9,7 @@
 //! counts with the first of them. So the bytes of all tokens are those of the text. The name of a
 //! control token that was read as that token is no text and counts nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::encode::Tokenizer;
 use crate::{error::CorpusError, guard::guarded};
@@ -58,10 +58,10 @@ impl Tokenizer {
         let mut left = text.as_bytes();
         let mut bytes = Vec::with_capacity(ids.len());
         for &id in ids {
-            if !known.contains_key(&id) {
-                known.insert(id, self.spelled(id, spelling)?);
-            }
-            let (own, is_control) = &known[&id];
+            let (own, is_control) = match known.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.spelled(id, spelling)?),
+            };
             // A space that is put before a text is none of it.
             let own = match own.strip_prefix(b" ") {
                 Some(rest) if bytes.is_empty() && !left.starts_with(own) => rest,
