@@ -3,6 +3,7 @@
 hub.py make FOLDER              one folder for each family and variant, with random weights
 hub.py odd FOLDER               from those: folders whose files contradict each other, or hold what is no number
 hub.py ask TOKENS FOLDER ...    of each: logits of rows of token ids (a JSON file), and 50 tokens more of each row, greedily; as JSON
+hub.py text TEXT WINDOW FOLDER ...   of each, with its own tokenizer: token ids of a text, and its loss in windows of so many tokens; as JSON
 hub.py try TOKENS FOLDER ...    of each, as transformers loads it unasked: its logits, or what it says instead; as JSON
 """
 import os
@@ -17,7 +18,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen3Config, GPT2LMHeadModel, GPTNeoXForCausalLM,
+    AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPTNeoXConfig, LlamaConfig, Qwen3Config, GPT2LMHeadModel, GPTNeoXForCausalLM,
     LlamaForCausalLM, Qwen3ForCausalLM,
 )
 
@@ -181,6 +182,28 @@ def ask(folder, tokens):
         return dict(logits=model(tokens).logits.double().tolist(), generated=generated.tolist())
 
 
+def text(folder, path, window):
+    model, tokenizer = load(folder), AutoTokenizer.from_pretrained(folder)
+    with open(path, encoding="utf-8", newline="") as file:
+        content = file.read()
+    ids = tokenizer(content)["input_ids"]
+    nats, predicted = 0.0, 0
+    for start in range(0, len(ids) - window, window):
+        own = torch.tensor([ids[start:start + window + 1]])
+        with torch.no_grad():
+            logits = model(own[:, :-1]).logits.double()
+        nats += torch.nn.functional.cross_entropy(logits[0], own[0, 1:], reduction="sum").item()
+        predicted += window
+    prompt = torch.tensor([ids[:4]])
+    generated = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=4, do_sample=False)
+    return dict(ids=ids, nats=nats, predicted=predicted, again=tokenizer.decode(ids), eos=tokenizer.eos_token_id,
+                bos=tokenizer.bos_token_id, ends=model.generation_config.eos_token_id, longest=tokenizer.model_max_length,
+                # A letter for each byte, or a token.
+                bytes=[len(token) if len(tokenizer) > 256 else 1 for token in tokenizer.convert_ids_to_tokens(ids)],
+                batch=tokenizer(["", content[:9]], add_special_tokens=False)["input_ids"],
+                generated=generated[0].tolist())
+
+
 def attempt(folder, tokens):
     try:
         model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
@@ -197,6 +220,9 @@ def main():
     command, *rest = sys.argv[1:]
     if command in ("make", "odd"):
         return globals()[command](*rest)
+    if command == "text":
+        path, window, *folders = rest
+        return print(json.dumps({folder: text(folder, path, int(window)) for folder in folders}))
     tokens, *folders = rest
     with open(tokens) as file:
         tokens = torch.tensor(json.load(file))

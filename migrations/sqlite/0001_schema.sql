@@ -11,7 +11,9 @@ CREATE TABLE sweep (
   spec        TEXT NOT NULL,            -- the resolved sweep, TOML
   data_digest TEXT NOT NULL,
   created_at  REAL NOT NULL,
-  bytes_per_token REAL CHECK (bytes_per_token > 0), -- of the validation text
+  evaluated_tokens INTEGER CHECK (evaluated_tokens > 0), -- that an evaluation predicts
+  evaluated_bytes INTEGER CHECK (evaluated_bytes >= 0), -- of text that these tokens stand for
+  tokenizer   TEXT,                     -- digest of the tokenizer; NULL without one
   words       TEXT NOT NULL DEFAULT '{}' -- notes, tags, display names, contrasts: JSON
 ) STRICT;
 
@@ -178,7 +180,7 @@ CREATE VIEW curves AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial,
        e.step, e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
-       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
+       e.val_loss / 0.6931471805599453 * s.evaluated_tokens / nullif(s.evaluated_bytes, 0) AS bits_per_byte,
        m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
@@ -189,7 +191,7 @@ CREATE VIEW finals AS
 SELECT s.name AS sweep, m.sweep_id, m.strategy, m.kind, m.plan, m.replicate, t.id AS trial, t.state, t.parameters,
        e.tokens, e.train_flops, e.wall_seconds, e.val_loss,
        e.val_loss / 0.6931471805599453 AS bits_per_token,
-       e.val_loss / 0.6931471805599453 / s.bytes_per_token AS bits_per_byte,
+       e.val_loss / 0.6931471805599453 * s.evaluated_tokens / nullif(s.evaluated_bytes, 0) AS bits_per_byte,
        m.learning_rate, m.setting, m.budget, m.tuning
 FROM member m
 JOIN sweep s ON s.id = m.sweep_id
@@ -216,13 +218,14 @@ CREATE VIEW tuned AS
 WITH choosing AS (
   SELECT *, max(tuning) OVER (PARTITION BY sweep_id, strategy, budget) AS tunes FROM finals WHERE state = 'complete'
 ), arms AS (
-  SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, budget, count(*) AS trials, avg(val_loss) AS mean_val_loss
+  SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, budget, count(*) AS trials, avg(val_loss) AS mean_val_loss,
+         avg(bits_per_byte) AS mean_bits_per_byte
   FROM choosing WHERE tuning = tunes GROUP BY sweep_id, strategy, learning_rate, setting, budget
 ), placed AS (
   SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, budget ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
   FROM arms
 )
-SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss, budget FROM placed WHERE place = 1;
+SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss, mean_bits_per_byte, budget FROM placed WHERE place = 1;
 
 -- Compute, tokens and wall time at which a trial of a tuned strategy reached the final validation
 -- loss of the tuned from-scratch control of the same sweep, replicate and budget, on a straight
@@ -234,7 +237,7 @@ WITH ends AS (
   JOIN tuned ON tuned.sweep_id = f.sweep_id AND tuned.strategy = f.strategy AND tuned.learning_rate = f.learning_rate AND tuned.setting = f.setting AND coalesce(tuned.budget, 0) = coalesce(f.budget, 0)
   WHERE f.state = 'complete' AND f.tuning = 0
 ), control AS (
-  SELECT sweep_id, replicate, at_budget, min(val_loss) AS target_loss FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
+  SELECT sweep_id, replicate, at_budget, min(val_loss) AS target_loss, min(bits_per_byte) AS target_bits_per_byte FROM ends WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
 ), source AS (
   SELECT sweep_id, trial, min(train_flops - operator_flops) AS flops FROM growth GROUP BY sweep_id, trial
 ), numbered AS (
@@ -259,7 +262,7 @@ WITH ends AS (
   SELECT sweep_id, replicate, at_budget, min(train_flops) AS train_flops, min(tokens) AS tokens, min(wall_seconds) AS wall_seconds
   FROM reached WHERE kind = 'from_scratch' GROUP BY sweep_id, replicate, at_budget
 )
-SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, control.target_loss,
+SELECT f.sweep, f.sweep_id, f.strategy, f.kind, f.plan, f.replicate, f.trial, control.target_loss, control.target_bits_per_byte,
        r.train_flops IS NOT NULL AS reached,
        1.0 - r.train_flops / base.train_flops AS compute_saving,
        1.0 - max(0.0, r.train_flops - coalesce(source.flops, 0)) / base.train_flops AS sunk_compute_saving,

@@ -47,7 +47,7 @@ pub fn bench(args: &SweepArgs) -> Result<String, Error> {
     let folder = crate::folder()?;
     let database = folder.path().join("text.db").display().to_string();
     let workspace = Workspace::new(database, None);
-    let digest = workspace.prepare(&file, &())?.digest;
+    let digest = workspace.prepare(&file, &())?.summary.digest;
     let planned = Instant::now();
     let members = file.members(&digest)?;
     let planning = planned.elapsed().as_secs_f64();

@@ -1,6 +1,7 @@
 //! Parsers of what options take.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
+use outgrow::LossUnit;
 use outgrow_core::KeepFinal;
 
 /// A parser of numbers from 1 to 65535.
@@ -30,5 +31,17 @@ pub fn keep_final() -> impl TypedValueParser<Value = KeepFinal> {
         ("weights", "The weights of the last", KeepFinal::Weights),
         ("all", "As many as --keep says, with the optimizer's state", KeepFinal::All),
         ("none", "Nothing: the numbers alone", KeepFinal::None),
+    ])
+}
+
+/// A parser of the unit of losses.
+pub fn loss_unit() -> impl TypedValueParser<Value = LossUnit> {
+    one_of([
+        ("nats-per-token", "As it is recorded", LossUnit::NatsPerToken),
+        (
+            "bits-per-byte",
+            "Of the text that the predicted tokens stand for: the same for all tokenizers",
+            LossUnit::BitsPerByte,
+        ),
     ])
 }

@@ -9,6 +9,24 @@ use crate::{
     plan::{GrowthPolicy, Phase},
 };
 
+/// What an evaluation of a sweep predicts: tokens, and the bytes of text that they stand for. The
+/// tokens of a window of `seq_len + 1` are all but its first; what is in two windows counts twice;
+/// a token that ends a document is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Evaluated {
+    pub tokens: u64,
+    pub bytes: u64,
+}
+
+impl Evaluated {
+    /// Bits per byte of a loss of one nat per token; none where no byte of text is predicted.
+    pub fn bits_per_byte(self) -> Option<f64> {
+        let Self { tokens, bytes } = self;
+        (bytes > 0).then(|| tokens as f64 / bytes as f64 / std::f64::consts::LN_2)
+    }
+}
+
 /// A trial of a sweep with its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]

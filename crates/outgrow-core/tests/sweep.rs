@@ -27,22 +27,23 @@ fn the_quickstart_is_a_sweep_with_fair_budgets() {
     let text = include_str!("../../../experiments/quickstart/sweep.toml");
     let sweep = Sweep::parse(text).expect("a sweep");
     let members = sweep.members("d").expect("members");
-    let control = members.iter().find(|member| member.kind == "from_scratch").expect("a control");
-    for member in &members {
-        let off = flops(member) / flops(control) - 1.0;
-        assert!(
-            off.abs() < 0.01,
-            "{} spends {:.2} % more than the control",
-            member.strategy,
-            100.0 * off
-        );
+    let at = |budget| members.iter().filter(move |member| member.budget == Some(budget));
+    for budget in [10.0, 20.0, 40.0] {
+        let target = at(budget).find(|member| member.strategy == "born_4").expect("the target");
+        for member in at(budget) {
+            let off = flops(member) / flops(target) - 1.0;
+            assert!(off.abs() < 0.01, "{}: {:.2} % more", member.strategy, 100.0 * off);
+        }
     }
     // Replicates of all plans share their seeds, and so their text; trials are told apart.
     assert_eq!(
         members.iter().map(|m| m.trial.seed).collect::<BTreeSet<_>>().len(),
         sweep.spec().replicates
     );
-    assert_eq!(members.iter().map(|m| m.trial.id()).collect::<BTreeSet<_>>().len(), members.len());
+    // The target from scratch is one of the born sizes.
+    let others: Vec<_> = members.iter().filter(|m| m.kind != "from_scratch").collect();
+    assert_eq!(others.iter().map(|m| m.trial.id()).collect::<BTreeSet<_>>().len(), others.len());
+    assert_eq!(members.iter().map(|m| m.trial.id()).collect::<BTreeSet<_>>().len(), others.len());
 }
 
 #[test]

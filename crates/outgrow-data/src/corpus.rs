@@ -7,7 +7,7 @@ use std::{
 };
 
 use memmap2::Mmap;
-use outgrow_core::sweep::DataSpec;
+use outgrow_core::{rows::Evaluated, sweep::DataSpec};
 
 use crate::{
     built_in::{self, BUILT_IN},
@@ -28,6 +28,9 @@ pub struct Corpus {
     validation: Text,
     /// Bytes of a token.
     width: usize,
+    /// How many bytes of text each token of validation text stands for, as numbers of four bytes;
+    /// one each without it.
+    lengths: Option<Mmap>,
     digest: String,
 }
 
@@ -141,9 +144,10 @@ impl Corpus {
             }
             None => {}
         }
+        let lengths = head.as_ref().map(|head| lengths(cache, digest, head)).transpose()?;
         let width = head.as_ref().map_or(1, |head| head.width);
         let (train, validation) = (Text::Mapped(train), Text::Mapped(validation));
-        Ok((Self { train, validation, width, digest: digest.to_owned() }, head))
+        Ok((Self { train, validation, width, lengths, digest: digest.to_owned() }, head))
     }
 
     /// What a built-in corpus is.
@@ -157,6 +161,7 @@ impl Corpus {
             left_out: vec![],
             counts: Counts { documents: [1, 1], bytes: tokens, tokens, ..Counts::default() },
             is_bytes: true,
+            tokenizer_digest: None,
             end_of_text: None,
             notes: vec![],
             seconds: 0.0,
@@ -199,13 +204,51 @@ impl Corpus {
     /// evenly spread over the text.
     pub fn validation(&self, tokens: u64, seq_len: usize) -> Vec<Tokens<'_>> {
         let text = self.validation_text();
-        let most = (text.len() - 1) / seq_len;
+        self.windows(tokens, seq_len).into_iter().map(|window| text.range(window)).collect()
+    }
+
+    /// How many tokens [`Corpus::validation`] predicts, and how many bytes of text.
+    pub fn evaluated(&self, tokens: u64, seq_len: usize) -> Evaluated {
+        let lengths = self.lengths.as_ref().map(|map| crate::tokens::tokens(map, 4));
+        let bytes = |Range { start, end }: Range<usize>| match lengths {
+            Some(lengths) => lengths.range(start + 1..end).sum(),
+            None => (end - start - 1) as u64,
+        };
+        let windows = self.windows(tokens, seq_len);
+        Evaluated {
+            tokens: (windows.len() * seq_len) as u64,
+            bytes: windows.into_iter().map(bytes).sum(),
+        }
+    }
+
+    fn windows(&self, tokens: u64, seq_len: usize) -> Vec<Range<usize>> {
+        let length = self.validation_text().len();
+        let most = (length - 1) / seq_len;
         let n = (tokens as usize).div_ceil(seq_len).clamp(1, most);
-        let last = text.len() - seq_len - 1;
+        let last = length - seq_len - 1;
         let start = |i: usize| {
             if n == 1 { 0 } else { (i as u128 * last as u128 / (n as u128 - 1)) as usize }
         };
-        (0..n).map(|i| text.range(window(start(i), seq_len))).collect()
+        (0..n).map(|i| window(start(i), seq_len)).collect()
+    }
+
+    /// Where the tokenizer of a text that was prepared in `cache` is kept, if it has one.
+    pub fn kept_tokenizer(cache: &Path, digest: &str) -> Option<PathBuf> {
+        Some(prepared::tokenizer_path(cache, digest)).filter(|path| path.is_file())
+    }
+}
+
+/// Maps the bytes of tokens, which are those that were written.
+fn lengths(cache: &Path, digest: &str, head: &Head) -> Result<Mmap, CorpusError> {
+    let path = prepared::lengths_path(cache, digest);
+    let shown = || path.display().to_string();
+    let file = File::open(&path).map_err(|_| CorpusError::NotPrepared(shown()))?;
+    // SAFETY: the prepared file is written once and renamed into place, never changed.
+    let map = unsafe { Mmap::map(&file) }.map_err(read_error(&path))?;
+    if hash(&[&map[..]]) == head.lengths_digest {
+        Ok(map)
+    } else {
+        Err(CorpusError::Damaged(shown()))
     }
 }
 
@@ -222,6 +265,7 @@ pub(crate) fn built_in(name: &str) -> Result<Corpus, CorpusError> {
         train: Text::Static(built_in::TRAIN),
         validation: Text::Static(built_in::VALIDATION),
         width: 1,
+        lengths: None,
         digest: built_in::DIGEST.trim().to_owned(),
     })
 }

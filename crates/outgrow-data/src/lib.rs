@@ -37,6 +37,8 @@ pub use self::{
     regular::read_regular,
     summary::{Counts, Summary},
     survey::{Survey, each_text, survey},
-    tokenizer::{LARGEST_TOKENIZER, MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe},
+    tokenizer::{
+        Counted, LARGEST_TOKENIZER, MAX_VOCAB_SIZE, Tokenizer, check_vocab_size, train_bpe,
+    },
     tokens::Tokens,
 };

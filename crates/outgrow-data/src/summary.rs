@@ -57,6 +57,9 @@ pub struct Summary {
     pub counts: Counts,
     /// Whether it is bytes, without a tokenizer.
     pub is_bytes: bool,
+    /// Of the tokenizer, if there is one: the same for tokenizers that give the same tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer_digest: Option<String>,
     /// What stands behind each document, if something does.
     pub end_of_text: Option<String>,
     /// What was put aside or found to disagree.
@@ -70,13 +73,6 @@ pub struct Summary {
 const LARGE: f64 = 0.01;
 
 impl Summary {
-    /// Bytes of validation text per token of it.
-    pub fn validation_bytes_per_token(&self) -> f64 {
-        let [_, bytes] = self.counts.bytes;
-        let [_, tokens] = self.counts.tokens;
-        bytes as f64 / tokens.max(1) as f64
-    }
-
     /// Refuses a text that is shorter than a sequence.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub fn survey(
         true => (reading.raw_counts()?, 0.0),
         false => match known().filter(|_| !how.round_trip) {
             Some(counts) => (counts, 0.0),
-            None => reading.each_token(how.round_trip, listener, &mut |_, _| Ok(()))?,
+            None => reading.each_token(how.round_trip, listener, &mut |_, _, _| Ok(()))?,
         },
     };
     Ok(reading.summary(digest, counts, seconds))

@@ -36,6 +36,15 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// Their sum.
+    pub(crate) fn sum(self) -> u64 {
+        match self {
+            Tokens::U8(own) => own.iter().map(|&id| u64::from(id)).sum(),
+            Tokens::U16(own) => own.iter().map(|&id| u64::from(id)).sum(),
+            Tokens::U32(own) => own.iter().map(|&id| u64::from(id)).sum(),
+        }
+    }
+
     /// Appends them to `ids`.
     pub fn append_to(self, ids: &mut Vec<i64>) {
         match self {

@@ -133,7 +133,7 @@ fn families() -> [Architecture; 4] {
 fn hubs(place: &Path) {
     for (number, architecture) in families().iter().enumerate() {
         let state = TrainingState::fresh(architecture, 1, Kind::Float, Device::Cpu);
-        hub::export(&state, &place.join(number.to_string()), None, Dtype::Float32)
+        hub::export(&state, &place.join(number.to_string()), None, Dtype::Float32, None)
             .expect("written");
     }
 }

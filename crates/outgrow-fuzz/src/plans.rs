@@ -5,16 +5,33 @@ use outgrow_core::sweep::memory;
 use outgrow_core::{
     Growth, Sweep, Trial,
     growth::{all_preserve, grow_all},
-    sweep::{Member, in_order, memory::Backward, shared_prefixes},
+    sweep::{Draft, Member, in_order, memory::Backward, shared_prefixes},
 };
 
-const SWEEPS: [&str; 5] = [
-    include_str!("../../outgrow-store/tests/sweep.toml"),
-    include_str!("../../../experiments/quickstart/sweep.toml"),
+/// What the studies have in common.
+const BORN: &str = include_str!("../../../experiments/born.toml");
+const STUDIES: [&str; 3] = [
     include_str!("../../../experiments/operators/sweep.toml"),
-    include_str!("../../../experiments/optimizer-at-growth/sweep.toml"),
-    include_str!("../../../experiments/when-to-grow/sweep.toml"),
+    include_str!("../../../experiments/policy-at-growth/sweep.toml"),
+    include_str!("../../../experiments/tokens-per-parameter/sweep.toml"),
 ];
+
+/// Sweeps of the project's own, the one of all operators first.
+fn own() -> Vec<Sweep> {
+    let known = "a sweep of the project's own";
+    let draft = |text| Draft::parse("", text).expect(known);
+    let study = |text| draft(text).over(vec![draft(BORN)]).spec(None).and_then(Sweep::new);
+    let plain = [
+        include_str!("../../outgrow-store/tests/sweep.toml"),
+        include_str!("../../../experiments/quickstart/sweep.toml"),
+    ];
+    STUDIES
+        .map(study)
+        .into_iter()
+        .chain(plain.map(Sweep::parse))
+        .map(|sweep| sweep.expect(known))
+        .collect()
+}
 
 /// A sweep of more trials is not expanded: it takes longer because it is larger.
 const MOST_TRIALS: usize = 500;
@@ -23,8 +40,8 @@ fn text(input: &[u8]) -> Option<&str> {
     std::str::from_utf8(input).ok()
 }
 
-fn expanded(text: &str) -> Vec<Member> {
-    Sweep::parse(text).expect("a sweep of the project's own").members("d").expect("members")
+fn expanded(sweep: &Sweep) -> Vec<Member> {
+    sweep.members("d").expect("members")
 }
 
 pub(crate) fn sweep(input: &[u8]) -> bool {
@@ -46,7 +63,7 @@ pub(crate) fn sweep(input: &[u8]) -> bool {
 }
 
 pub(crate) fn sweeps() -> Vec<Vec<u8>> {
-    SWEEPS.map(|text| text.as_bytes().to_vec()).to_vec()
+    own().iter().map(|sweep| sweep.resolved().into_bytes()).collect()
 }
 
 pub(crate) fn trial(input: &[u8]) -> bool {
@@ -72,21 +89,21 @@ fn examine(trial: &Trial) {
 }
 
 pub(crate) fn trials() -> Vec<Vec<u8>> {
-    let members: Vec<Member> = SWEEPS.iter().flat_map(|text| expanded(text)).collect();
+    let members: Vec<Member> = own().iter().flat_map(expanded).collect();
     let one_of_each = members.chunk_by(|a, b| a.strategy == b.strategy).map(|same| &same[0].trial);
     one_of_each.map(|trial| serde_json::to_vec(trial).expect("plain data")).collect()
 }
 
 pub(crate) fn growths(input: &[u8]) -> bool {
     let Ok(growths) = serde_json::from_slice::<Vec<Growth>>(input) else { return false };
-    let sweep = Sweep::parse(SWEEPS[2]).expect("a sweep of the project's own");
+    let sweep = &own()[0];
     all_preserve(sweep.initial(), &growths);
     let grown = grow_all(sweep.initial(), &growths, 1);
     grown.is_ok_and(|grown| n_parameters(&grown.architecture) > 0)
 }
 
 pub(crate) fn lists_of_growths() -> Vec<Vec<u8>> {
-    let members = expanded(SWEEPS[2]);
+    let members = expanded(&own()[0]);
     let stages = members.iter().filter_map(|member| member.trial.plan.stages().first());
     let mut lists: Vec<Vec<u8>> =
         stages.map(|s| serde_json::to_vec(&s.growths).expect("plain data")).collect();

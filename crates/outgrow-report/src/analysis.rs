@@ -30,6 +30,7 @@ use crate::{
     sizes::Sizes,
     strategy::{Role, Strategy},
     tuned::Tuned,
+    unit::LossUnit,
 };
 
 /// A sweep, understood.
@@ -40,6 +41,10 @@ pub struct Analysis {
     /// What its file says of it.
     pub notes: Option<String>,
     pub tags: Vec<String>,
+    /// Of all losses and their differences.
+    pub unit: LossUnit,
+    /// Bits per byte of a loss of one nat per token; none where losses are told in one unit alone.
+    pub bits_per_byte: Option<f64>,
     /// What people read for the name of an arm.
     pub names: BTreeMap<String, String>,
     /// Its strategies in the order of the sweep file, the control first.
@@ -133,6 +138,8 @@ impl Analysis {
             sweep: input.sweep.clone(),
             notes: input.words.notes.clone(),
             tags: input.words.tags.clone(),
+            unit: input.unit,
+            bits_per_byte: input.bits_per_byte(),
             plans: plans(input, &names),
             names,
             ablations,

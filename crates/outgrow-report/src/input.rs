@@ -1,9 +1,11 @@
 //! The rows that a report is made of.
 
 use outgrow_core::{
-    rows::{CurveRow, GrowthRow, TrialRow},
+    rows::{CurveRow, Evaluated, GrowthRow, TrialRow},
     sweep::Words,
 };
+
+use crate::unit::LossUnit;
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
@@ -18,6 +20,12 @@ pub struct Input {
     pub words: Words,
     /// Digest of its text.
     pub data: String,
+    /// What its evaluations predict, where that was recorded.
+    pub evaluated: Option<Evaluated>,
+    /// Digest of its tokenizer; none where tokens are bytes.
+    pub tokenizer: Option<String>,
+    /// The unit of the losses in the rows.
+    pub unit: LossUnit,
     /// On what its trials were trained, one line each.
     pub environments: Vec<String>,
     /// Its trials in their order.

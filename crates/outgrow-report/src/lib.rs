@@ -42,6 +42,7 @@ mod table;
 mod tables;
 mod tested;
 mod tuned;
+mod unit;
 
 pub use self::{
     ablation::{Ablation, AblationRow},
@@ -66,4 +67,5 @@ pub use self::{
     sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,
+    unit::LossUnit,
 };

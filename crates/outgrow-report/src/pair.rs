@@ -16,6 +16,7 @@ use crate::{
     interval::Interval,
     strategy::Strategy,
     tested::{self, Tested},
+    unit::LossUnit,
 };
 
 pub use self::words::setting_lines;
@@ -32,6 +33,10 @@ pub struct Pair {
     pub settings: Vec<Difference>,
     /// Whether both are trained on the same text, cut in the same way.
     pub is_same_text: bool,
+    /// Whether both have the same tokenizer, or none: only then nats per token are of one kind.
+    pub is_same_tokenizer: bool,
+    /// Of all losses and their differences.
+    pub unit: LossUnit,
     /// Trials that are not trained to their end yet.
     pub open: usize,
     /// Arms of both, in the order of the first sweep; then those of the second alone.
@@ -67,11 +72,21 @@ pub struct Side {
 }
 
 impl Pair {
-    /// Puts two sweeps beside each other.
+    /// Puts two sweeps beside each other. Without a unit, losses are in nats per token; of sweeps
+    /// with different tokenizers they are in bits per byte.
     ///
     /// # Errors
-    /// If one of them has no evaluation yet.
-    pub fn new(a: &Input, b: &Input) -> Result<Self, ReportError> {
+    /// If one of them has no evaluation yet, or no bytes where those are needed, or nats per token
+    /// are wanted of different tokenizers.
+    pub fn new(a: &Input, b: &Input, unit: Option<LossUnit>) -> Result<Self, ReportError> {
+        let is_same_tokenizer = a.tokenizer == b.tokenizer;
+        let unit = match (unit, is_same_tokenizer) {
+            (Some(LossUnit::NatsPerToken), false) => return Err(ReportError::OtherTokens),
+            (Some(unit), _) => unit,
+            (None, true) => LossUnit::NatsPerToken,
+            (None, false) => LossUnit::BitsPerByte,
+        };
+        let (a, b) = (&a.clone().in_unit(unit)?, &b.clone().in_unit(unit)?);
         let sweeps = [a, b];
         let analyses = [Analysis::new(a)?, Analysis::new(b)?];
         let mut arms: Vec<PairArm> =
@@ -83,6 +98,8 @@ impl Pair {
             ids: sweeps.map(|input| input.id.clone()),
             settings: differences(&a.spec, &b.spec),
             is_same_text: a.data == b.data,
+            is_same_tokenizer,
+            unit,
             open: sweeps.iter().map(is_open).sum(),
             arms,
         })

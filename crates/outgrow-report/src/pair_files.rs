@@ -86,9 +86,10 @@ fn arms(pair: &Pair) -> Table {
         }
     };
     let caption = format!(
-        "Final validation loss (nats per token) of the arms of two sweeps, each at the best of its \
+        "Final validation loss ({}) of the arms of two sweeps, each at the best of its \
          learning rates there; B − A is {kind}. ± is half a 95 % interval over seeds; compute saved \
-         is against the control of the same sweep, corrected (Holm) as in that sweep's own report."
+         is against the control of the same sweep, corrected (Holm) as in that sweep's own report.",
+        pair.unit.words()
     );
     Table { name: "arms", caption, columns, rows: pair.arms.iter().map(row).collect() }
 }
@@ -135,7 +136,9 @@ fn readme(pair: &Pair, tables: &[Table], figures: &[Figure]) -> String {
     if pair.settings.is_empty() {
         text += "Their settings are the same.\n\n";
     }
-    text += &pair.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
+    for caution in pair.cautions() {
+        text += &format!("{caution}\n\n");
+    }
     for table in tables {
         text += &format!("{}\n{}\n\n", markdown::table(table), table.caption);
     }

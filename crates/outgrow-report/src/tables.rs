@@ -61,6 +61,11 @@ fn number(interval: Option<Interval>, digits: usize) -> Cell {
     })
 }
 
+/// A loss once more in bits per byte, where there are both.
+fn bits_per_byte(analysis: &Analysis, loss: Option<Interval>, digits: usize) -> Cell {
+    number(analysis.bits_per_byte.and_then(|bits| Some(loss?.map(|loss| bits * loss))), digits)
+}
+
 /// A difference of savings in points.
 fn points(tested: Option<&Tested>) -> Option<Interval> {
     tested.map(|tested| tested.corrected.map(|saving| 100.0 * saving))
@@ -113,6 +118,7 @@ fn summary(analysis: &Analysis) -> Table {
         Column::new("n", 4),
         Column::new("learning rate", 6),
         Column::new("final loss", 1).best(Lowest),
+        Column::new("bits per byte", 2),
         Column::new("vs control", 8),
         Column::new(&format!("vs {}", analysis.fixed_head()), 3).best(Lowest),
         Column::new("compute (TFLOP)", 10),
@@ -124,14 +130,26 @@ fn summary(analysis: &Analysis) -> Table {
     ];
     let strategies = sorted(analysis.strategies.iter(), by_loss);
     let caption = format!(
-        "Arms by final validation loss (nats per token), each at the best of its learning rates. \
+        "Arms by final validation loss ({}), each at the best of its learning rates. \
          Compute saved on the way to the final loss of the control, every FLOP counted; \
          differences are paired by seed; n seeds. {CORRECTED}; ± of a final loss is that of each arm \
-         for itself.{}",
+         for itself.{}{}",
+        analysis.unit.words(),
+        in_bytes(analysis),
         footnote(analysis.strategies.iter())
     );
     let rows = strategies.iter().map(|strategy| summary_row(analysis, strategy)).collect();
     Table { name: "summary", caption, columns, rows }
+}
+
+/// What a loss is in bits per byte, where there are both.
+fn in_bytes(analysis: &Analysis) -> String {
+    analysis.bits_per_byte.map_or_else(String::new, |bits| {
+        format!(
+            " Bits per byte are of the text that the predicted tokens stand for: {bits:.4} for each \
+             nat per token."
+        )
+    })
 }
 
 fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
@@ -146,6 +164,7 @@ fn summary_row(analysis: &Analysis, strategy: &Strategy) -> Vec<Cell> {
         strategy.seeds.to_string().into(),
         strategy.learning_rate.to_string().into(),
         number(strategy.final_loss, 3),
+        bits_per_byte(analysis, strategy.final_loss, 3),
         number(any.and_then(|c| c.loss_difference.as_ref()).map(|tested| tested.corrected), 3),
         gap(any.filter(|_| strategy.role == Role::Grown).and_then(|c| c.best_fixed_size.as_ref())),
         text(strategy.train_flops.map(|flops| format!("{:.3}", flops.mean / 1e12))),
@@ -200,9 +219,10 @@ fn controls(analysis: &Analysis) -> Option<Table> {
         }
     }
     let caption = format!(
-        "Final loss minus that of {}, in nats, paired by seed. Below 0, growing is better. \
+        "Final loss minus that of {}, in {}, paired by seed. Below 0, growing is better. \
          {CORRECTED}.",
-        shown.join(", of ")
+        shown.join(", of "),
+        analysis.unit.words()
     );
     (!rows.is_empty()).then_some(Table { name: "controls", caption, columns, rows })
 }

@@ -10,13 +10,13 @@ use outgrow_core::{
     TrialState,
     event::Diagnosis,
     plan::{OptimizerAtGrowth, Phase},
-    rows::{CurveRow, TrialRow},
+    rows::{CurveRow, Evaluated, TrialRow},
     stream::{Stream, stream},
     sweep::ContrastSpec,
 };
 use outgrow_report::{
-    Analysis, ControlState, Finding, Input, Interval, Pair, Quantity, Report, ReportError, Scaling,
-    ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
+    Analysis, ControlState, Finding, Input, Interval, LossUnit, Pair, Quantity, Report,
+    ReportError, Scaling, ScalingPoint, Strategy, Tested, Verdict, pair_files, report, scaling,
 };
 use rand_distr::{Distribution, StandardNormal};
 
@@ -957,7 +957,7 @@ fn two_sweeps_are_put_beside_each_other() {
     let a = input(&[("both", 0.3), ("first", 0.1)]);
     let mut b = input(&[("both", 0.1)]);
     (b.sweep, b.id, b.spec) = ("other".into(), "4567".into(), "version = 2".into());
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     let arms: Vec<&str> = pair.arms.iter().map(|arm| arm.strategy.as_str()).collect();
     assert_eq!(arms, ["from_scratch", "both", "first"]);
     let both = pair.arms[1].paired.as_ref().expect("pairs");
@@ -967,13 +967,13 @@ fn two_sweeps_are_put_beside_each_other() {
     assert!(pair_files(&pair).expect("files").len() > 15);
     // Without a seed in common the means are compared.
     b.trials.iter_mut().for_each(|trial| trial.seed += 50);
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     assert!(pair.arms[1].paired.is_none() && pair.arms[1].unpaired.is_some());
     assert!(pair.to_string().contains("no seed in common"));
     // Where no arm is in both, the seeds are not what is missing.
     let mut apart = b.clone();
     apart.trials.iter_mut().for_each(|trial| trial.strategy += "_other");
-    let text = Pair::new(&a, &apart).expect("two sweeps").to_string();
+    let text = Pair::new(&a, &apart, None).expect("two sweeps").to_string();
     assert!(
         text.contains("No arm of the same name") && !text.contains("no seed in common"),
         "{text}"
@@ -997,7 +997,7 @@ fn sweeps_without_a_common_seed_are_corrected_for_all_arms() {
     b.sweep = "other".into();
     b.trials.iter_mut().for_each(|trial| trial.seed += 50);
     b.trials.retain(|trial| trial.replicate > 0);
-    let pair = Pair::new(&a, &b).expect("a comparison");
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
     let arm = pair.arms[1].unpaired.as_ref().expect("a test");
     let [p, corrected] = [arm.p, arm.p_corrected].map(|p| p.expect("two seeds each"));
     assert!(p < 0.05 && corrected > 0.05, "{arm:?}");
@@ -1096,4 +1096,80 @@ fn the_answer_says_whether_a_rule_or_its_plans_are_compared() {
             outgrow_report::Answer::new(&Analysis::new(&made).expect("an analysis")).to_string();
         assert!(answer.to_lowercase().contains(said), "{answer}");
     }
+}
+
+/// Losses in bits per byte are those in nats per token times one number, and so is all that follows
+/// from them; what compares compute stays as it is.
+#[test]
+fn bits_per_byte_are_another_unit_of_the_same_report() {
+    let evaluated = Some(Evaluated { tokens: 100, bytes: 320 });
+    let plain =
+        Input { evaluated, tokenizer: Some("t".into()), ..input(&[("a", 0.3), ("b", 0.1)]) };
+    let bits = plain.clone().in_unit(LossUnit::BitsPerByte).expect("bytes are known");
+    let factor = 100.0 / 320.0 / std::f64::consts::LN_2;
+    let [one, other] = [&plain, &bits].map(|input| Analysis::new(input).expect("an analysis"));
+    for (nats, bits) in one.strategies.iter().zip(&other.strategies) {
+        let [nats, bits] =
+            [nats, bits].map(|strategy| (strategy.final_loss, strategy.comparison.clone()));
+        let [(x, a), (y, b)] = [nats, bits].map(|(loss, own)| (loss.expect("a loss").mean, own));
+        assert!((x * factor - y).abs() < 1e-12, "{x} {y}");
+        let saved = |own: Option<outgrow_report::Comparison>| {
+            own.and_then(|own| own.compute).map(|c| c.mean)
+        };
+        assert!((saved(a).unwrap_or(0.0) - saved(b).unwrap_or(0.0)).abs() < 1e-12);
+    }
+    assert_eq!((one.bits_per_byte, other.bits_per_byte), (Some(factor), None));
+    let readme = |input: &Input| {
+        let made = report(input).expect("a report");
+        let (_, bytes) = made.files.into_iter().find(|(path, _)| path == "README.md").expect("it");
+        String::from_utf8(bytes).expect("text")
+    };
+    let (nats, bits) = (readme(&plain), readme(&bits));
+    assert!(nats.contains("nats per token or") && nats.contains("bits per byte |"), "{nats}");
+    assert!(bits.contains("bits per byte") && !bits.contains("nats"), "{bits}");
+    // Bytes have one unit, unless another one is asked for.
+    let bytes = Input { tokenizer: None, ..plain.clone() };
+    assert!(!readme(&bytes).contains("bits per byte"));
+    // Back again, and where no byte is known.
+    let back = bytes.in_unit(LossUnit::BitsPerByte).and_then(|i| i.in_unit(LossUnit::NatsPerToken));
+    let loss = |input: &Input| input.curves[0].val_loss.expect("a loss");
+    assert!((loss(&back.expect("bytes are known")) - loss(&plain)).abs() < 1e-12);
+    for evaluated in [None, Some(Evaluated { tokens: 5, bytes: 0 })] {
+        let unknown = Input { evaluated, ..plain.clone() };
+        let error = unknown.in_unit(LossUnit::BitsPerByte).expect_err("no bytes").to_string();
+        assert!(error.contains("made_up") && error.contains("bytes"), "{error}");
+    }
+}
+
+#[test]
+fn losses_of_different_tokenizers_are_compared_per_byte_alone() {
+    let of = |tokenizer: Option<&str>, tokens: u64| Input {
+        evaluated: Some(Evaluated { tokens, bytes: 320 }),
+        tokenizer: tokenizer.map(str::to_owned),
+        ..input(&[("a", 0.3)])
+    };
+    let (a, mut b) = (of(Some("one"), 100), of(Some("two"), 80));
+    b.sweep = "other".into();
+    let pair = Pair::new(&a, &b, None).expect("a comparison");
+    assert_eq!((pair.unit, pair.is_same_tokenizer), (LossUnit::BitsPerByte, false));
+    let loss = |side: usize| {
+        pair.arms[0].sides[side].as_ref().and_then(|side| side.final_loss).expect("a loss").mean
+    };
+    // The same nats over 80 tokens for 100.
+    assert!((loss(1) / loss(0) - 0.8).abs() < 1e-12);
+    let text = pair.to_string();
+    assert!(
+        text.contains("Losses are in bits per byte") && text.contains("different tokenizers"),
+        "{text}"
+    );
+    let error = Pair::new(&a, &b, Some(LossUnit::NatsPerToken)).expect_err("other tokens");
+    assert!(error.to_string().contains("different tokenizers"), "{error}");
+    // Nor are tokens bytes.
+    assert_eq!(
+        Pair::new(&a, &of(None, 320), None).expect("a comparison").unit,
+        LossUnit::BitsPerByte
+    );
+    assert_eq!(Pair::new(&a, &of(Some("one"), 90), None).expect("it").unit, LossUnit::NatsPerToken);
+    b.evaluated = None;
+    assert!(Pair::new(&a, &b, None).is_err(), "no bytes are known");
 }

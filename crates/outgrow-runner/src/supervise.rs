@@ -146,13 +146,18 @@ async fn look(
 ) -> Result<SweepStatus, StoreError> {
     if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
         watch.reaped = Some(Instant::now());
-        let Watch { reaper, logs, workers, .. } = watch;
+        let Watch { reaper, logs, workers, stopping, .. } = watch;
         reaper
             .reap(
                 store,
                 sweep,
                 |holder| logs.said_by(holder),
-                |holder| kill_silent(workers, logs, holder, tell),
+                |holder| {
+                    // One that was killed takes its time to leave a GPU; nobody takes its place.
+                    if !*stopping {
+                        kill_silent(workers, logs, holder, tell)
+                    }
+                },
             )
             .await?;
     }
@@ -224,7 +229,7 @@ impl<'a> Watch<'a> {
 
     /// Starts the workers that are missing; says whether any runs.
     fn fill(&mut self, tell: &mut dyn FnMut(SupervisorEvent)) -> Result<bool, RunnerError> {
-        if self.deaths >= MOST_DEATHS_WITHOUT_PROGRESS && !self.broken {
+        if self.deaths >= MOST_DEATHS_WITHOUT_PROGRESS && !self.broken && !self.stopping {
             self.broken = true;
             tell(SupervisorEvent::Note(format!(
                 "{} workers ended without any progress; giving up",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use outgrow_core::{
     Epoch, Sweep, Trial, TrialState,
     model::n_parameters,
+    rows::Evaluated,
     sweep::{Member, in_order},
 };
 use outgrow_failpoint::Point;
@@ -33,13 +34,15 @@ pub struct Inserted {
 #[allow(missing_docs)]
 pub struct TextRecord<'a> {
     pub digest: &'a str,
-    /// Bytes of validation text per token of it, where they are known.
-    pub bytes_per_token: Option<f64>,
+    /// What an evaluation predicts, where it is known.
+    pub evaluated: Option<Evaluated>,
+    /// Digest of the tokenizer, if there is one.
+    pub tokenizer: Option<&'a str>,
 }
 
 impl<'a> From<&'a str> for TextRecord<'a> {
     fn from(digest: &'a str) -> Self {
-        Self { digest, bytes_per_token: None }
+        Self { digest, evaluated: None, tokenizer: None }
     }
 }
 
@@ -57,12 +60,20 @@ impl Store {
         members: &[Member],
         no_shared_prefix: bool,
     ) -> Result<Inserted, StoreError> {
-        let TextRecord { digest, bytes_per_token } = text.into();
+        let TextRecord { digest, evaluated, tokenizer } = text.into();
         let id = sweep.id(digest);
         let order = in_order(members);
         let mut tx = self.write().await?;
         let words = serde_json::to_string(&sweep.spec().words()).expect("words are plain data");
-        let text = args![digest, now(), Arg::Real(bytes_per_token), &words];
+        let count = |of: fn(Evaluated) -> u64| evaluated.map(|text| of(text) as i64);
+        let text = args![
+            digest,
+            now(),
+            Arg::Integer(count(|text| text.tokens)),
+            Arg::Integer(count(|text| text.bytes)),
+            Arg::Text(tokenizer.map(str::to_owned)),
+            &words
+        ];
         let row = [&args![&id, &sweep.spec().name, sweep.resolved()][..], text].concat();
         SWEEP.insert(&mut tx, &[row]).await?;
         // They may change under one identity; the last file that was run is right.

@@ -50,7 +50,9 @@ pub(crate) static SWEEP: Table = Table {
         ("spec", Text),
         ("data_digest", Text),
         ("created_at", Real),
-        ("bytes_per_token", Real),
+        ("evaluated_tokens", Integer),
+        ("evaluated_bytes", Integer),
+        ("tokenizer", Text),
         ("words", Text),
     ],
 };

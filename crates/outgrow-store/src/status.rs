@@ -2,6 +2,7 @@
 
 use outgrow_core::{
     TrialState,
+    rows::Evaluated,
     sweep::{Words, label},
 };
 
@@ -26,6 +27,10 @@ pub struct SweepSummary {
     pub data_digest: String,
     /// What its file says to people.
     pub words: Words,
+    /// What an evaluation predicts, where that was recorded.
+    pub evaluated: Option<Evaluated>,
+    /// Digest of its tokenizer, if it has one.
+    pub tokenizer: Option<String>,
 }
 
 /// Where a sweep stands.
@@ -85,14 +90,25 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn sweeps(&self) -> Result<Vec<SweepSummary>, StoreError> {
-        let all = "SELECT id, name, created_at, spec, data_digest, words FROM sweep ORDER BY created_at \
-                   DESC, id";
+        let all = "SELECT id, name, created_at, spec, data_digest, words, evaluated_tokens, \
+                   evaluated_bytes, tokenizer FROM sweep ORDER BY created_at DESC, id";
         let summary = |row: Row| {
             let (id, name, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
             // Damaged words are none: no number depends on them.
             let words = serde_json::from_str(&row.get::<String>(5)?).unwrap_or_default();
-            let (spec, data_digest) = (row.get(3)?, row.get(4)?);
-            Ok(SweepSummary { id, name, created_at, spec, data_digest, words })
+            let (spec, data_digest, tokenizer) = (row.get(3)?, row.get(4)?, row.get(8)?);
+            let (tokens, bytes): (Option<u64>, Option<u64>) = (row.get(6)?, row.get(7)?);
+            let evaluated = tokens.zip(bytes).map(|(tokens, bytes)| Evaluated { tokens, bytes });
+            Ok(SweepSummary {
+                id,
+                name,
+                created_at,
+                spec,
+                data_digest,
+                words,
+                evaluated,
+                tokenizer,
+            })
         };
         self.read().await?.map(all, &[], summary).await
     }

@@ -128,6 +128,7 @@ pub const VIEWS: [View; 6] = [
         order: "budget, learning_rate, setting",
         columns: &[
             ("target_loss", Real),
+            ("target_bits_per_byte", Real),
             ("reached", Flag),
             ("compute_saving", Real),
             ("sunk_compute_saving", Real),

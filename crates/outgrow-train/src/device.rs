@@ -56,7 +56,7 @@ impl Device {
                 Some(free.min(free_of_group().unwrap_or(u64::MAX)))
             }
             Device::Cuda(index) => {
-                gpu_mebibytes(&["--query-gpu=memory.free"], index)?.trim().parse().ok().map(bytes)
+                gpu_answer(&["--query-gpu=memory.free"], index)?.trim().parse().ok().map(bytes)
             }
         }
     }
@@ -69,18 +69,18 @@ impl Device {
             Device::Cpu => self.free_bytes(),
             Device::Cuda(index) => {
                 let all: u64 =
-                    gpu_mebibytes(&["--query-gpu=memory.total"], index)?.trim().parse().ok()?;
+                    gpu_answer(&["--query-gpu=memory.total"], index)?.trim().parse().ok()?;
                 Some(bytes(all) / 10 * 9 / workers.max(1) as u64)
             }
         }
     }
 
     /// What libtorch takes for itself, whatever is computed: on a processor as measured, on a GPU
-    /// what CUDA's context is known to take.
+    /// CUDA's context and the first blocks of libtorch's allocator, as measured on an H200.
     pub fn base_bytes(self) -> u64 {
         match self {
             Device::Cpu => bytes(96),
-            Device::Cuda(_) => bytes(600),
+            Device::Cuda(_) => bytes(900),
         }
     }
 
@@ -88,7 +88,10 @@ impl Device {
     pub fn describe(self) -> String {
         match self {
             Device::Cpu => cpu_name(),
-            Device::Cuda(index) => format!("cuda:{index}"),
+            Device::Cuda(index) => gpu_answer(&["--query-gpu=name"], index)
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| self.to_string()),
         }
     }
 
@@ -125,7 +128,7 @@ impl MemoryGauge {
         match self.device {
             Device::Cpu => Some(resident("VmHWM:")?.saturating_sub(self.before)),
             Device::Cuda(index) => {
-                let all = gpu_mebibytes(&["--query-compute-apps=pid,used_memory"], index)?;
+                let all = gpu_answer(&["--query-compute-apps=pid,used_memory"], index)?;
                 let own = format!("{}, ", std::process::id());
                 all.lines().find_map(|line| line.strip_prefix(&own))?.trim().parse().ok().map(bytes)
             }
@@ -140,8 +143,8 @@ fn resident(name: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// What the driver answers to a question about memory.
-fn gpu_mebibytes(query: &[&str], index: usize) -> Option<String> {
+/// What the driver answers to a question about a GPU; sizes in MiB.
+fn gpu_answer(query: &[&str], index: usize) -> Option<String> {
     let options = ["--format=csv,noheader,nounits", "-i", &index.to_string()];
     let answer =
         std::process::Command::new("nvidia-smi").args(query).args(options).output().ok()?;

@@ -22,6 +22,7 @@ mod qwen3;
 mod read;
 mod rope;
 mod tensors;
+mod texts;
 mod uniform;
 mod write;
 
@@ -30,6 +31,7 @@ pub use self::{
     error::HubError,
     family::Family,
     read::{HubModel, notes, read_architecture},
+    texts::{HubTokenizer, byte_tokenizer},
     write::{Written, export},
 };
 pub(crate) use self::{

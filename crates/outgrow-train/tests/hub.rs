@@ -73,7 +73,7 @@ fn folder(at: &Path, family: Family, tied: bool, dtype: Dtype) -> PathBuf {
     let kind = if dtype == Dtype::Float64 { Kind::Double } else { Kind::Float };
     let state = TrainingState::fresh(&architecture(family, tied), 7, kind, Device::Cpu);
     let to = at.join(format!("{}-{tied}-{}", family.model_type(), dtype.name()));
-    hub::export(&state, &to, None, dtype).expect("it is written");
+    hub::export(&state, &to, None, dtype, None).expect("it is written");
     to
 }
 

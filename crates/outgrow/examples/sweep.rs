@@ -1,7 +1,7 @@
 //! Runs a sweep from Rust, queries what was recorded, and writes its report:
 //! `cargo run --release --example sweep -- experiments/quickstart/sweep.toml`.
 
-use outgrow::{Error, RunOptions, SweepFile, Workspace};
+use outgrow::{Error, ReportOptions, RunOptions, SweepFile, Workspace};
 
 fn main() -> Result<(), Error> {
     let path = std::env::args().nth(1).unwrap_or("experiments/quickstart/sweep.toml".into());
@@ -15,8 +15,10 @@ fn main() -> Result<(), Error> {
     {
         println!("{row:?}");
     }
-    // `true`: whatever lies in the folder is replaced.
-    let written = workspace.report(&finished.sweep, None, Some("example-report".as_ref()), true)?;
+    // `force`: whatever lies in the folder is replaced.
+    let options =
+        ReportOptions { folder: Some("example-report".as_ref()), force: true, unit: None };
+    let written = workspace.report(&finished.sweep, None, options)?;
     println!("{}\n\nsee {}", written.report.answer, written.folder.display());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use outgrow_core::rows::Evaluated;
 use outgrow_train::{Checkpoint, Device, EvalError, TextLoss, logits, text_loss};
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,12 @@ pub struct Evaluation<'a> {
 pub struct TextEvaluation {
     /// Mean cross-entropy, nats per token.
     pub loss: f64,
-    /// The same over the bytes of the text.
+    /// The same in bits, over the bytes that the predicted tokens stand for.
     pub bits_per_byte: f64,
     /// Tokens that were predicted.
     pub tokens: u64,
+    /// Bytes of text that these stand for.
+    pub bytes: u64,
     /// Tokens that were read at once.
     pub window: usize,
     /// Tokens of the text.
@@ -61,13 +64,23 @@ impl Evaluation<'_> {
         let (checkpoint, device) = self.read(tell)?;
         tell(format!("reading {}", text.display()));
         let architecture = checkpoint.state.architecture();
-        let Text { ids, bytes } = text_ids(text, tokenizer, self.checkpoint, architecture)?;
+        let Text { ids, bytes, length } = text_ids(text, tokenizer, self.checkpoint, architecture)?;
         tell(format!("computing the loss on {} tokens", ids.len()));
         let found = text_loss(&checkpoint, &ids, window, device);
         let TextLoss { loss, tokens, window } = found.map_err(Error::input(text.display()))?;
-        let bits_per_byte = loss / std::f64::consts::LN_2 * ids.len() as f64 / bytes as f64;
-        let (text_tokens, text_bytes) = (ids.len(), bytes);
-        Ok(TextEvaluation { loss, bits_per_byte, tokens, window, text_tokens, text_bytes })
+        // Windows follow each other: all but the first token are predicted, up to the last window.
+        let predicted = bytes.iter().skip(1).take(tokens as usize);
+        let bytes = predicted.map(|&bytes| u64::from(bytes)).sum();
+        let bits = Evaluated { tokens, bytes }.bits_per_byte();
+        Ok(TextEvaluation {
+            loss,
+            bits_per_byte: bits.map_or(f64::INFINITY, |bits| bits * loss),
+            tokens,
+            bytes,
+            window,
+            text_tokens: ids.len(),
+            text_bytes: length,
+        })
     }
 
     /// Logits for the rows of token ids in a JSON file, row by row and position by position.

@@ -6,7 +6,7 @@
 //! crate:
 //!
 //! ```no_run
-//! use outgrow::{RunOptions, SweepFile, Workspace};
+//! use outgrow::{ReportOptions, RunOptions, SweepFile, Workspace};
 //!
 //! # fn main() -> Result<(), outgrow::Error> {
 //! let file = SweepFile::read("experiments/quickstart/sweep.toml")?;
@@ -15,8 +15,8 @@
 //! // In this process, one trial after another; `&()` and the empty closure hear of progress and
 //! // say nothing. Calling it again resumes.
 //! workspace.run(&file, &RunOptions::default(), &(), &mut |_| {})?;
-//! // `None`: into reports/quickstart; `false`: replaces nothing but an older report of this sweep.
-//! let written = workspace.report(&file.sweep().spec().name, None, None, false)?;
+//! // Into reports/quickstart, where it replaces nothing but an older report of this sweep.
+//! let written = workspace.report(&file.sweep().spec().name, None, ReportOptions::default())?;
 //! println!("{}", written.report.answer);
 //! # Ok(())
 //! # }
@@ -66,7 +66,7 @@ pub mod worker;
 mod workspace;
 
 pub use outgrow_core::sweep::Difference;
-pub use outgrow_report::setting_lines;
+pub use outgrow_report::{LossUnit, setting_lines};
 
 pub use self::{
     clean::{CleanOptions, Cleaned, Garbage},
@@ -78,6 +78,7 @@ pub use self::{
     nearby::or_meant,
     notes::notes_to_stderr,
     remove::Removal,
+    report::ReportOptions,
     run::{Finished, RunOptions},
     sample::SampleOptions,
     slurm::SlurmOptions,

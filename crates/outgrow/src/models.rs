@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod grow;
 mod growths;
+mod tokenizer;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use outgrow_train::hub::{self, is_hub};
 
 use crate::error::Error;
 
+pub(crate) use self::tokenizer::Tokens;
 pub use self::{
     check::{CheckEvent, CheckOptions, Checked, CheckedModel, check},
     convert::{ConvertOptions, Converted, convert},

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use outgrow_core::sweep::ContrastSpec;
 use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{
-    Input, Report, ReportError,
+    Input, LossUnit, Report, ReportError,
     escape::{file_name, visible},
     report as make,
 };
@@ -22,6 +22,17 @@ use crate::{
     workspace::{Workspace, runtime},
 };
 
+/// How a report or a comparison is made, and where it goes.
+#[derive(Clone, Copy, Default)]
+pub struct ReportOptions<'a> {
+    /// The folder; one below `reports/` if none is given.
+    pub folder: Option<&'a Path>,
+    /// Whether whatever is there gives way, not an older report of the same alone.
+    pub force: bool,
+    /// Of losses; nats per token if none is given, or bits per byte where tokens differ.
+    pub unit: Option<LossUnit>,
+}
+
 /// A report in its folder.
 #[allow(missing_docs)]
 pub struct Written {
@@ -34,23 +45,24 @@ pub struct Written {
 
 impl Workspace {
     /// Writes the report of a sweep into a folder, `reports/NAME` if none is given. An older report
-    /// of the same sweep gives way; with `force`, whatever is there. `versus` names an arm that all
-    /// others are contrasted with, instead of the contrasts of the sweep file.
+    /// of the same sweep gives way. `versus` names an arm that all others are contrasted with,
+    /// instead of the contrasts of the sweep file.
     ///
     /// # Errors
-    /// If there is no such sweep or arm, nothing of it was trained, or something is in the way.
+    /// If there is no such sweep or arm, nothing of it was trained, losses can't be told in the
+    /// unit, or something is in the way.
     pub fn report(
         &self,
         sweep: &str,
         versus: Option<&str>,
-        folder: Option<&Path>,
-        force: bool,
+        options: ReportOptions,
     ) -> Result<Written, Error> {
-        let mut input = runtime()?.block_on(rows(self, sweep))?;
+        let input = runtime()?.block_on(rows(self, sweep))?;
+        let mut input = input.in_unit(options.unit.unwrap_or_default()).map_err(failed)?;
         if let Some(versus) = versus {
             input.words.contrasts = against(&input, versus)?;
         }
-        self.write(&input, folder, force)
+        self.write(&input, options.folder, options.force)
     }
 
     /// Writes the report of some rows into a folder.
@@ -175,12 +187,16 @@ pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, S
     let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
     let environments = store.environments(&sweep.id).await?;
     let (id, data) = (sweep.id, sweep.data_digest);
+    let (evaluated, tokenizer) = (sweep.evaluated, sweep.tokenizer);
     Ok(Input {
         sweep: sweep.name,
         id,
         spec: sweep.spec,
         words: sweep.words,
         data,
+        evaluated,
+        tokenizer,
+        unit: LossUnit::default(),
         environments,
         trials,
         curves,

@@ -22,7 +22,7 @@ use crate::{
     status::states,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
-    workspace::{DB, FILES, Workspace, record, runtime},
+    workspace::{DB, FILES, Workspace, runtime},
 };
 
 /// How a sweep is run.
@@ -112,15 +112,15 @@ impl Workspace {
         let runtime = runtime()?;
         let existing = runtime.block_on(self.existing())?;
         let text = self.prepare(file, listener)?;
-        let members = trained_on(members, &text.digest);
+        let members = trained_on(members, &text.summary.digest);
         let (store, sweep) = runtime.block_on(async {
             let store = match existing {
                 Some(store) => store,
                 None => self.store().await?,
             };
-            namesake::tell(&store, file.sweep(), &text.digest).await;
+            namesake::tell(&store, file.sweep(), &text.summary.digest).await;
             let inserted = store
-                .insert_sweep(file.sweep(), record(&text), &members, options.no_shared_prefix)
+                .insert_sweep(file.sweep(), text.record(), &members, options.no_shared_prefix)
                 .await?;
             if options.retry_failed {
                 store.retry_failed(&inserted.sweep).await?;

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow_core::{Architecture, Sweep};
+use outgrow_core::Architecture;
 use outgrow_data::{CorpusError, Tokenizer};
 use outgrow_train::{Checkpoint, Device, Sampling, sample};
 
 use crate::{
     devices::one_device,
     error::Error,
-    models::tell_notes,
-    workspace::{Workspace, runtime},
+    models::{Tokens, tell_notes},
+    workspace::Workspace,
 };
 
 /// What is asked of a model.
@@ -85,13 +85,10 @@ impl Workspace {
         if own.exists() {
             return Some(own);
         }
-        let spec = runtime().ok()?.block_on(async {
-            let store = self.reading().await.ok()?;
-            let place = store.places(trial?).await.ok()?.into_iter().next()?;
-            Some(store.find_sweep(&place.sweep_id).await.ok()?.spec)
-        })?;
-        let named = Sweep::parse(&spec).ok()?.spec().data.tokenizer.clone()?;
-        Some(PathBuf::from(named)).filter(|path| path.exists())
+        match self.tokens_of(trial) {
+            Tokens::Of(file) => Some(file.path),
+            _ => None,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     namesake,
     sweep_file::SweepFile,
     worker::WorkerOptions,
-    workspace::{Workspace, record, runtime},
+    workspace::{Workspace, runtime},
 };
 
 /// How a sweep is submitted.
@@ -83,13 +83,13 @@ impl Workspace {
         sbatch::check()?;
         let sweep = file.sweep();
         let text = self.prepare(file, listener)?;
-        let id = sweep.id(&text.digest);
+        let id = sweep.id(&text.summary.digest);
         let script = self.script(file, options, &id)?;
-        let members = file.members(&text.digest)?;
+        let members = file.members(&text.summary.digest)?;
         let open = runtime()?.block_on(async {
             let store = self.store().await?;
-            namesake::tell(&store, sweep, &text.digest).await;
-            store.insert_sweep(sweep, record(&text), &members, options.no_shared_prefix).await?;
+            namesake::tell(&store, sweep, &text.summary.digest).await;
+            store.insert_sweep(sweep, text.record(), &members, options.no_shared_prefix).await?;
             if options.retry_failed {
                 store.retry_failed(&id).await?;
             }

@@ -6,7 +6,7 @@ mod tokenizer;
 use std::path::Path;
 
 use outgrow_core::Architecture;
-use outgrow_data::{CorpusError, Tokenizer, plain_text, read_regular};
+use outgrow_data::{CorpusError, Counted, Tokenizer, plain_text, read_regular};
 
 pub use self::{
     description::{describe, describe_files},
@@ -18,8 +18,10 @@ use crate::error::Error;
 #[allow(missing_docs)]
 pub struct Text {
     pub ids: Vec<i64>,
+    /// How many bytes of the text each of them stands for.
+    pub bytes: Vec<u32>,
     /// How long the text is.
-    pub bytes: usize,
+    pub length: usize,
 }
 
 /// A file of plain text as token ids: by the tokenizer that the user named, or that lies in the
@@ -41,7 +43,7 @@ pub fn text_ids(
     match tokenizer {
         Some(tokenizer) => {
             let tokenizer = Tokenizer::read(tokenizer).map_err(refused)?;
-            let ids = tokenizer.encode(&[&text]).map_err(refused)?.concat();
+            let Counted { ids, bytes } = tokenizer.encode_counted(&text).map_err(refused)?;
             let unknown = tokenizer.unknown_share(&ids);
             if unknown >= LARGE {
                 tracing::warn!(
@@ -52,10 +54,12 @@ pub fn text_ids(
                     unknown * 100.0
                 );
             }
-            Ok(Text { ids: ids.into_iter().map(i64::from).collect(), bytes: text.len() })
+            let ids = ids.into_iter().map(i64::from).collect();
+            Ok(Text { ids, bytes, length: text.len() })
         }
         None if (architecture.vocab_size, architecture.n_outputs) == (256, 256) => {
-            Ok(Text { ids: text.bytes().map(i64::from).collect(), bytes: text.len() })
+            let ids = text.bytes().map(i64::from).collect();
+            Ok(Text { ids, bytes: vec![1; text.len()], length: text.len() })
         }
         None => Err(Error::Input(format!(
             "this model knows {} tokens, and text without a tokenizer has 256; name its tokenizer \

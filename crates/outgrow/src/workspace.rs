@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use outgrow_core::{Epoch, Sweep};
+use outgrow_core::{Epoch, Sweep, rows::Evaluated};
 use outgrow_data::{Corpus, Listener, Summary, Survey, survey};
 use outgrow_store::{Address, Store, StoreError, TextRecord};
 use outgrow_train::copy_initial_weights;
@@ -134,11 +134,15 @@ impl Workspace {
     ///
     /// # Errors
     /// If the text or the model is refused, or the disk is.
-    pub fn prepare(&self, file: &SweepFile, listener: &dyn Listener) -> Result<Summary, Error> {
+    pub fn prepare(
+        &self,
+        file: &SweepFile,
+        listener: &dyn Listener,
+    ) -> Result<PreparedText, Error> {
         // Where it can't be, nothing lies beside it.
         Address::parse(&self.db)?;
         let read = Corpus::open_told(&file.data(), &self.text(), &self.own(), listener);
-        let (_, summary) = read.map_err(file.refused()).inspect_err(|_| {
+        let (corpus, summary) = read.map_err(file.refused()).inspect_err(|_| {
             // Only if it is empty.
             let _ = std::fs::remove_dir(self.text());
         })?;
@@ -151,7 +155,8 @@ impl Workspace {
         {
             copy_initial_weights(&file.beside(from), origin, spec.data.seq_len, &to)?;
         }
-        Ok(summary)
+        let evaluated = corpus.evaluated(spec.evaluation.tokens, spec.data.seq_len);
+        Ok(PreparedText { summary, evaluated })
     }
 
     /// What the text of a sweep is: it is read through, unless it was prepared before.
@@ -295,10 +300,22 @@ pub fn runtime() -> Result<&'static Runtime, Error> {
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
-/// A prepared text, as the database records it.
-pub(crate) fn record(text: &Summary) -> TextRecord<'_> {
-    TextRecord {
-        digest: &text.digest,
-        bytes_per_token: Some(text.validation_bytes_per_token()).filter(|ratio| *ratio > 0.0),
+/// A text that is ready to be trained on.
+pub struct PreparedText {
+    /// What it is.
+    pub summary: Summary,
+    /// What the sweep's evaluations predict of it.
+    pub evaluated: Evaluated,
+}
+
+impl PreparedText {
+    /// As the database records it.
+    pub(crate) fn record(&self) -> TextRecord<'_> {
+        let Self { summary, evaluated } = self;
+        TextRecord {
+            digest: &summary.digest,
+            evaluated: Some(*evaluated),
+            tokenizer: summary.tokenizer_digest.as_deref(),
+        }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use outgrow::{Error, Workspace};
+use outgrow::{Error, LossUnit, ReportOptions, Workspace};
 use serde_json::json;
 
-use crate::output::{print, print_json, say};
+use crate::{
+    output::{print, print_json, say},
+    values::loss_unit,
+};
 
 /// Put two sweeps beside each other: what differs in their settings, and in the losses of their
 /// arms
 ///
-/// Arms of one name are compared over the seeds that both sweeps have. Figures and tables go into
-/// one folder, as those of `report` do.
+/// Arms of one name are compared over the seeds that both sweeps have. If their tokenizers differ,
+/// losses are compared in bits per byte. Figures and tables go into one folder, as those of
+/// `report` do.
 #[derive(clap::Args)]
 pub struct Compare {
     /// Name or identity of the first sweep
@@ -24,6 +28,9 @@ pub struct Compare {
     /// Where to [default: reports/A-beside-B]; an older comparison of the same sweeps is replaced
     #[arg(long, short, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
+    /// The unit of losses [default: nats-per-token; bits-per-byte if the tokenizers differ]
+    #[arg(long, value_parser = loss_unit())]
+    pub unit: Option<LossUnit>,
     /// Replace what is there, whatever it is; what outgrow did not write is kept beside it
     #[arg(long)]
     pub force: bool,
@@ -35,8 +42,9 @@ pub struct Compare {
 /// Compares two sweeps.
 pub fn compare(workspace: &Workspace, args: &Compare) -> Result<(), Error> {
     let other = args.other_db.clone().map(|db| Workspace::new(db, None));
-    let (names, folder) = ([args.a.as_str(), args.b.as_str()], args.output.as_deref());
-    let made = workspace.compare(names, other.as_ref(), folder, args.force);
+    let options =
+        ReportOptions { folder: args.output.as_deref(), force: args.force, unit: args.unit };
+    let made = workspace.compare([&args.a, &args.b], other.as_ref(), options);
     if let Some(other) = other {
         other.close();
     }

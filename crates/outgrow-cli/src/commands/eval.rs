@@ -60,11 +60,11 @@ fn loss(args: &Eval, evaluation: &Evaluation, text: &Path) -> Result<(), Error> 
     if args.json {
         return print_json(&found);
     }
-    let TextEvaluation { loss, bits_per_byte, tokens, window, text_tokens, text_bytes } = found;
+    let TextEvaluation { loss, bits_per_byte, tokens, bytes, window, text_tokens, text_bytes } =
+        found;
     print(&format!(
-        "{loss:.4} nats per token, {bits_per_byte:.4} bits per byte, over {tokens} tokens in \
-         windows \
-         of {window} (the text has {text_bytes} bytes, {text_tokens} tokens)"
+        "{loss:.4} nats per token, {bits_per_byte:.4} bits per byte, over {tokens} tokens of {bytes} \
+         bytes in windows of {window} (the text has {text_bytes} bytes, {text_tokens} tokens)"
     ))
 }
 

@@ -1,10 +1,13 @@
 //! `outgrow report`.
 
-use outgrow::{Error, Workspace};
+use outgrow::{Error, LossUnit, ReportOptions, Workspace};
 use serde_json::json;
 use std::path::PathBuf;
 
-use crate::output::{print, print_json};
+use crate::{
+    output::{print, print_json},
+    values::loss_unit,
+};
 
 /// Draw a sweep's figures and tables, and print its answer
 ///
@@ -22,6 +25,10 @@ pub struct Report {
     /// the sweep file
     #[arg(long, value_name = "STRATEGY")]
     pub versus: Option<String>,
+    /// The unit of losses, in figures and tables [default: nats-per-token, and with a tokenizer
+    /// bits per byte beside them in tables]
+    #[arg(long, value_parser = loss_unit())]
+    pub unit: Option<LossUnit>,
     /// Replace what is there, whatever it is; what outgrow did not write is kept beside it, as
     /// FOLDER.replaced-1
     #[arg(long)]
@@ -33,8 +40,9 @@ pub struct Report {
 
 /// Draws a sweep's report.
 pub fn report(workspace: &Workspace, args: &Report) -> Result<(), Error> {
-    let (versus, folder) = (args.versus.as_deref(), args.output.as_deref());
-    let written = workspace.report(&args.sweep, versus, folder, args.force)?;
+    let options =
+        ReportOptions { folder: args.output.as_deref(), force: args.force, unit: args.unit };
+    let written = workspace.report(&args.sweep, args.versus.as_deref(), options)?;
     let (folder, made) = (&written.folder, &written.report);
     if let Some(kept) = &written.kept {
         crate::output::say(&format!(

@@ -21,6 +21,7 @@ mod sandbox;
 mod serve;
 mod slurm;
 mod text;
+mod tokens;
 mod written;
 
 use std::{

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::head::{FORMAT, Head, head_path, part_path};
+use super::head::{FORMAT, Head, head_path, lengths_path, part_path, tokenizer_path};
 use crate::{
     documents::Part,
     error::{CorpusError, write_error},
     listener::Listener,
-    publish,
+    publish::{self, NewFile},
     reading::Reading,
     summary::{Counts, check_length},
 };
@@ -49,9 +49,10 @@ fn write_parts(
                 hasher: blake3::Hasher::new(),
             };
             let mut out = [new(train, Part::Train), new(validation, Part::Validation)];
-            let counts = match reading.is_raw() {
-                true => raw(reading, &mut out, listener)?,
-                false => tokens(reading, &mut out, listener)?,
+            let mut lengths = Lengths::create(reading, &lengths_path(cache, digest))?;
+            let counts = match &mut lengths {
+                None => raw(reading, &mut out, listener)?,
+                Some(lengths) => tokens(reading, &mut out, lengths, listener)?,
             };
             let tokens = |part: Part| out[part as usize].bytes / reading.encoding().width as u64;
             check_length("training", tokens(Part::Train) as usize, seq_len)?;
@@ -60,6 +61,7 @@ fn write_parts(
                 format: FORMAT.into(),
                 width: reading.encoding().width,
                 digests: out.map(|out| out.hasher.finalize().to_hex().to_string()),
+                lengths_digest: lengths.map_or(Ok(String::new()), Lengths::finish)?,
                 counts,
             })
         })
@@ -69,6 +71,11 @@ fn write_parts(
         Failed::Disk(error) => write_error(cache)(error),
     };
     let head = written.map_err(failed)?;
+    if let Some(tokenizer) = &reading.tokenizer {
+        let path = tokenizer_path(cache, digest);
+        publish::file(&path, |file| file.write_all(tokenizer.identity()))
+            .map_err(write_error(&path))?;
+    }
     if !reading.is_raw() {
         let path = head_path(cache, digest);
         let text = serde_json::to_vec_pretty(&head).expect("plain data");
@@ -91,11 +98,44 @@ fn raw(
 fn tokens(
     reading: &Reading,
     out: &mut [Out; 2],
+    lengths: &mut Lengths,
     listener: &dyn Listener,
 ) -> Result<Counts, CorpusError> {
-    let tokens =
-        reading.each_token(false, listener, &mut |part, bytes| out[part as usize].keep(bytes));
-    tokens.map(|(counts, _)| counts)
+    let (counts, _) = reading.each_token(false, listener, &mut |part, ids, bytes| {
+        lengths.keep(bytes)?;
+        out[part as usize].keep(ids)
+    })?;
+    Ok(counts)
+}
+
+/// The bytes that tokens of validation text stand for, as they are written.
+struct Lengths {
+    file: NewFile,
+    path: PathBuf,
+    hasher: blake3::Hasher,
+}
+
+impl Lengths {
+    /// None of raw text, whose tokens are bytes.
+    fn create(reading: &Reading, path: &Path) -> Result<Option<Self>, CorpusError> {
+        if reading.is_raw() {
+            return Ok(None);
+        }
+        let file = NewFile::create(path).map_err(write_error(path))?;
+        Ok(Some(Self { file, path: path.to_owned(), hasher: blake3::Hasher::new() }))
+    }
+
+    fn keep(&mut self, bytes: &[u32]) -> Result<(), CorpusError> {
+        let bytes: Vec<u8> = bytes.iter().flat_map(|bytes| bytes.to_le_bytes()).collect();
+        self.hasher.update(&bytes);
+        self.file.write_all(&bytes).map_err(write_error(&self.path))
+    }
+
+    /// Gives the file its name. Gives its digest.
+    fn finish(self) -> Result<String, CorpusError> {
+        self.file.finish().map_err(write_error(&self.path))?;
+        Ok(self.hasher.finalize().to_hex().to_string())
+    }
 }
 
 /// Why text was not written: what it is made of, or the disk.

@@ -26,7 +26,7 @@ pub(crate) struct Reading<'a> {
     /// Files of validation text, if they are named.
     pub(super) validation: Option<Vec<Source>>,
     pub(super) left_out: Vec<LeftOut>,
-    pub(super) tokenizer: Option<Tokenizer>,
+    pub(crate) tokenizer: Option<Tokenizer>,
     /// The token behind each document.
     pub(super) end: Option<u32>,
     pub(super) checked: bool,
@@ -133,6 +133,7 @@ impl<'a> Reading<'a> {
             left_out: self.left_out.clone(),
             counts,
             is_bytes: self.tokenizer.is_none(),
+            tokenizer_digest: self.tokenizer.as_ref().map(Tokenizer::digest),
             end_of_text: end,
             notes,
             seconds,

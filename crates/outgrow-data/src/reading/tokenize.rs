@@ -11,6 +11,7 @@ use crate::{
     formats::Skipped,
     listener::Listener,
     summary::Counts,
+    tokenizer::Counted,
 };
 
 /// Text that is tokenized at a time, on all cores.
@@ -34,6 +35,7 @@ impl Reading<'_> {
             bytes: 0,
             seen: 0,
             both: Both::default(),
+            tokenless: 0,
             seconds: 0.0,
         };
         self.each_piece(listener, &mut skipped, &mut |piece| {
@@ -50,15 +52,18 @@ impl Reading<'_> {
     /// The tokens of a piece, and what can be said of it alone.
     fn tokenize(&self, piece: &Piece, is_sample: bool) -> Result<Tokenized, CorpusError> {
         let Some(tokenizer) = &self.tokenizer else {
-            return Ok(Tokenized {
-                ids: piece.text.iter().map(|&byte| byte.into()).collect(),
-                ..Tokenized::default()
-            });
+            let ids: Vec<u32> = piece.text.iter().map(|&byte| byte.into()).collect();
+            let bytes = ids.iter().map(|id| u32::from(Some(*id) != self.end)).collect();
+            return Ok(Tokenized { ids, bytes, ..Tokenized::default() });
         };
         let text = std::str::from_utf8(&piece.text).expect("readers check it");
-        let ids = tokenizer.encode_one(text)?;
+        // Of training text nobody asks how many bytes a token has.
+        let Counted { ids, bytes } = match piece.part {
+            Part::Validation => tokenizer.encode_counted(text)?,
+            Part::Train => Counted { ids: tokenizer.encode_one(text)?, bytes: vec![] },
+        };
         let unknown = ids.iter().filter(|&&id| Some(id) == tokenizer.unknown()).count() as u64;
-        let mut tokenized = Tokenized { ids, unknown, ..Tokenized::default() };
+        let mut tokenized = Tokenized { ids, bytes, unknown, ..Tokenized::default() };
         if is_sample {
             let again = tokenizer.decode(&tokenized.ids)?;
             tokenized.sampled = text.len() as u64;
@@ -69,12 +74,15 @@ impl Reading<'_> {
     }
 }
 
-/// What [`Reading::each_token`] hands over: encoded tokens of a part.
-pub(crate) type TakeTokens<'a> = &'a mut dyn FnMut(Part, &[u8]) -> Result<(), CorpusError>;
+/// What [`Reading::each_token`] hands over: encoded tokens of a part; of validation text also how
+/// many bytes of text each token stands for.
+pub(crate) type TakeTokens<'a> = &'a mut dyn FnMut(Part, &[u8], &[u32]) -> Result<(), CorpusError>;
 
 #[derive(Default)]
 struct Tokenized {
     ids: Vec<u32>,
+    /// Of each token; of validation text alone.
+    bytes: Vec<u32>,
     unknown: u64,
     sampled: u64,
     lost: u64,
@@ -91,6 +99,8 @@ struct Batch<'a> {
     /// Pieces before these.
     seen: u64,
     both: Both,
+    /// Bytes of validation text that gave no token, for the next one.
+    tokenless: u32,
     seconds: f64,
 }
 
@@ -132,6 +142,9 @@ impl Batch<'_> {
         counts.sampled += own.sampled;
         counts.lost += own.lost;
         counts.changed += own.changed;
+        if part == Part::Validation {
+            self.count_bytes(piece, &mut own);
+        }
         if joined {
             counts.documents[part as usize] += ends;
         } else {
@@ -143,11 +156,21 @@ impl Batch<'_> {
             counts.in_both += self.both.saw(part, hash);
             if let Some(end) = end.filter(|_| !has_ended) {
                 own.ids.push(end);
+                own.bytes.push(0);
                 counts.ends += 1;
             }
         }
         counts.tokens[part as usize] += own.ids.len() as u64;
-        take(part, &self.reading.encoding().encode(&own.ids))
+        let bytes = if part == Part::Validation { &own.bytes[..] } else { &[] };
+        take(part, &self.reading.encoding().encode(&own.ids), bytes)
+    }
+
+    /// A piece that gave no token counts with the next one that does.
+    fn count_bytes(&mut self, piece: &Piece, own: &mut Tokenized) {
+        match own.bytes.first_mut() {
+            Some(first) => *first = first.saturating_add(std::mem::take(&mut self.tokenless)),
+            None => self.tokenless = self.tokenless.saturating_add(piece.text.len() as u32),
+        }
     }
 }
 

@@ -63,9 +63,14 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// What its tokens depend on, and nothing else.
-    pub(crate) fn identity(&self) -> &[u8] {
+    /// What its tokens depend on, and nothing else: a `tokenizer.json` that gives them.
+    pub fn identity(&self) -> &[u8] {
         &self.effective
+    }
+
+    /// BLAKE3 of [`Tokenizer::identity`]: tokenizers of one digest give the same tokens.
+    pub fn digest(&self) -> String {
+        blake3::hash(&self.effective).to_hex().to_string()
     }
 
     /// The token that ends a document: as its owners say, or one of the usual ones.
@@ -110,7 +115,7 @@ impl Tokenizer {
         Ok(id)
     }
 
-    fn failed(&self, why: impl Into<String>) -> CorpusError {
+    pub(super) fn failed(&self, why: impl Into<String>) -> CorpusError {
         CorpusError::Tokenizer { path: self.path.clone(), why: why.into() }
     }
 
@@ -130,11 +135,20 @@ impl Tokenizer {
         let ids = encoded
             .map_err(|panic| self.failed(panic))?
             .map_err(|error| self.failed(error.to_string()))?;
+        self.within(ids)
+    }
+
+    /// Refuses ids that the vocabulary does not have.
+    pub(super) fn within(&self, ids: Vec<u32>) -> Result<Vec<u32>, CorpusError> {
         match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
             Some(id) => Err(self
                 .failed(format!("it gave token {id}, but its vocabulary has {}", self.vocab_size))),
             None => Ok(ids),
         }
+    }
+
+    pub(super) fn inner(&self) -> &tokenizers::Tokenizer {
+        &self.inner
     }
 
     /// The text of ids.

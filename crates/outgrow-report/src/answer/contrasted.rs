@@ -47,7 +47,7 @@ impl Answer {
         let [loss, saving] = [Quantity::LossDifference, Quantity::SavingDifference].map(find);
         let [a, b] =
             [&findings[0].strategy, &findings[0].against].map(|name| say(self.shown(name)));
-        let number = |finding: &Finding| format!(" ({})", finding.numbers().join(" "));
+        let number = |finding: &Finding| format!(" ({})", finding.numbers(self.unit).join(" "));
         let loss_words = loss.map(|one| format!("{}{}", ends(one.verdict, &a, &b), number(one)));
         let Some(saving) = saving else { return loss_words.unwrap_or_default() };
         let (saves, is_clear) = saves(saving.verdict);

@@ -24,6 +24,8 @@ impl Answer {
         let edge = analysis.strategies.iter().filter(|s| is_trained && s.is_at_the_edge);
         Self {
             sweep: analysis.sweep.clone(),
+            unit: analysis.unit,
+            bits_per_byte: analysis.bits_per_byte,
             progress: analysis.progress(),
             control,
             tested: grown.iter().filter(|strategy| is_tested(strategy)).count(),

@@ -9,7 +9,7 @@ use crate::{
 
 /// The names of the columns.
 const HEADER: [&str; 8] =
-    ["arm", "budget", "gap (nats)", "95 % interval", "multiplier", "95 % interval", "n", "verdict"];
+    ["arm", "budget", "gap", "95 % interval", "multiplier", "95 % interval", "n", "verdict"];
 
 impl Answer {
     /// What the gaps say, in three sentences; none without a frontier.
@@ -46,10 +46,11 @@ impl Answer {
             )
         });
         format!(
-            "The lowest is {} at {budget} {}: {} nats {}{multiplier}.",
+            "The lowest is {} at {budget} {}: {} {} {}{multiplier}.",
             say(self.shown(&gap.arm)),
             born.unit.describe(),
             signed_loss(against.gap.value.mean, 4),
+            self.unit.short(),
             bounds(&against.gap.corrected, signed_loss, 4),
         )
     }
@@ -79,6 +80,11 @@ impl Answer {
         };
         let rows: Vec<Vec<String>> = self.born.iter().flat_map(judged).map(row).collect();
         let header = (!rows.is_empty()).then(|| HEADER.map(str::to_owned).to_vec());
+        let gap = |head: String| match head.as_str() {
+            "gap" => format!("gap ({})", self.unit.short()),
+            _ => head,
+        };
+        let header = header.map(|heads| heads.into_iter().map(gap).collect());
         header.into_iter().chain(rows).collect()
     }
 }

@@ -4,6 +4,7 @@ use super::value::{Answer, Finding, Quantity, Verdict};
 use crate::{
     numbers::{bounds, dash, percent, signed_loss},
     on_the_way::marked,
+    unit::LossUnit,
 };
 
 impl Answer {
@@ -19,7 +20,7 @@ impl Answer {
 
     fn row(&self, finding: &Finding) -> Vec<String> {
         let is_bound = matches!(finding.verdict, Verdict::NotReached { .. });
-        let [difference, interval] = finding.numbers();
+        let [difference, interval] = finding.numbers(self.unit);
         let (difference, interval) = match finding.quantity {
             Quantity::ComputeSaved if is_bound => (format!("at most {difference}"), dash()),
             _ => (difference, interval),
@@ -61,7 +62,7 @@ impl Answer {
 
 impl Finding {
     /// The difference with its unit, and its interval.
-    pub(super) fn numbers(&self) -> [String; 2] {
+    pub(super) fn numbers(&self, unit: LossUnit) -> [String; 2] {
         let value = &self.value;
         let saving = |unit: &str| {
             let text = format!("{} {unit}", percent(value.mean, 0));
@@ -70,7 +71,10 @@ impl Finding {
         match self.quantity {
             Quantity::ComputeSaved => saving("%"),
             Quantity::SavingDifference => saving("points"),
-            _ => [format!("{} nats", signed_loss(value.mean, 3)), bounds(value, signed_loss, 3)],
+            _ => [
+                format!("{} {}", signed_loss(value.mean, 3), unit.short()),
+                bounds(value, signed_loss, 3),
+            ],
         }
     }
 }

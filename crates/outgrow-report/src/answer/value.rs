@@ -12,6 +12,7 @@ use crate::{
     judge::Family,
     jump::{Jump, Spike},
     sizes::Sizes,
+    unit::LossUnit,
 };
 
 /// What a sweep says about growing.
@@ -19,6 +20,10 @@ use crate::{
 #[allow(missing_docs)]
 pub struct Answer {
     pub sweep: String,
+    /// Of all losses and their differences.
+    pub unit: LossUnit,
+    /// Bits per byte of a loss of one nat per token; none where losses are told in one unit alone.
+    pub bits_per_byte: Option<f64>,
     /// How far its trials are.
     pub progress: Progress,
     /// The from-scratch control.
@@ -72,7 +77,7 @@ pub enum ControlState {
     Open,
     /// It is trained.
     Trained {
-        /// Final validation loss, nats per token.
+        /// Final validation loss, in the unit of the answer.
         loss: Interval,
         learning_rate: f64,
         /// How many learning rates were tried.
@@ -120,11 +125,11 @@ pub struct Finding {
 pub enum Quantity {
     /// Fraction of the control's compute saved on the way to its final loss.
     ComputeSaved,
-    /// Final loss minus that of the target size with the same compute; nats.
+    /// Final loss minus that of the target size with the same compute.
     LossAtSameCompute,
-    /// Final loss minus that of the best size that never grows, with the same compute; nats.
+    /// Final loss minus that of the best size that never grows, with the same compute.
     LossToBestFixedSize,
-    /// Final loss of one arm minus that of another; nats.
+    /// Final loss of one arm minus that of another.
     LossDifference,
     /// Fraction of the control's compute that one arm saves, minus that of another.
     SavingDifference,

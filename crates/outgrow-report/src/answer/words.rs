@@ -52,10 +52,12 @@ impl Answer {
                     0 | 1 => String::new(),
                     n => format!(", learning rate {learning_rate} of {n} tried"),
                 };
-                let (n, loss) = (loss.n, plus_minus(loss, 3));
+                let both = |bits: f64| format!(" or {:.3} bits per byte", loss.mean * bits);
+                let both = self.bits_per_byte.map_or_else(String::new, both);
+                let (n, loss, unit) = (loss.n, plus_minus(loss, 3), self.unit.words());
                 let counts = self.better(say);
                 format!(
-                    "from scratch ends at a validation loss of {loss} nats per token (n = {n} \
+                    "from scratch ends at a validation loss of {loss} {unit}{both} (n = {n} \
                      seeds{rate}){counts}"
                 )
             }
@@ -124,9 +126,10 @@ impl Answer {
     fn jumped(&self, say: Say) -> Option<String> {
         let one = |jump: &Jump| {
             format!(
-                "{} {} nats within {} tokens",
+                "{} {} {} within {} tokens",
                 say(self.shown(&jump.strategy)),
                 signed_loss(jump.rise.mean, 3),
+                self.unit.short(),
                 short(jump.tokens)
             )
         };
@@ -152,9 +155,10 @@ impl Answer {
         let one = |spike: &Spike| {
             let Spike { strategy, trials, of, largest } = spike;
             format!(
-                "{} in {trials} of {of} trials (at most {} nats)",
+                "{} in {trials} of {of} trials (at most {} {})",
                 say(self.shown(strategy)),
-                signed_loss(*largest, 3)
+                signed_loss(*largest, 3),
+                self.unit.short()
             )
         };
         let listed: Vec<String> = self.spikes.iter().take(JUMPS).map(one).collect();

@@ -5,7 +5,7 @@ use super::{
     common::{cost_unit, divisor, extent, header, in_unit, looks, mean_rows, spread},
     figure::Figure,
 };
-use crate::{analysis::Analysis, runs::Cost};
+use crate::{analysis::Analysis, runs::Cost, unit::LossUnit};
 
 /// The figure; none where no growth has evaluations on both sides.
 pub fn figure(analysis: &Analysis) -> Option<Figure> {
@@ -37,7 +37,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let (rows, curves) = (numbers(&series), series.len());
     let unit = cost_unit(Cost::Tokens, largest);
     let name = unit.1.replacen("Training tokens", "Tokens since growth", 1);
-    let chart = chart(in_unit(series, divisor(Cost::Tokens, unit)), name)?;
+    let chart = chart(in_unit(series, divisor(Cost::Tokens, unit)), name, analysis.unit)?;
     let caption = format!(
         "Validation loss around a growth event, minus that of the last evaluation before it: {}, \
          the events of a trial averaged. Nothing is drawn across the event: lines begin at the \
@@ -50,7 +50,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     Some(Figure::new("loss_around_growth", caption, rows, |column| chart.draw(column)))
 }
 
-fn chart(series: Vec<Series>, x_name: String) -> Option<Chart> {
+fn chart(series: Vec<Series>, x_name: String, unit: LossUnit) -> Option<Chart> {
     let thin = || series.iter().flat_map(|one| one.thin.iter().flatten().copied());
     let means = || series.iter().flat_map(|one| one.mean.iter().map(|(x, y)| (*x, y.mean)));
     let marks = || series.iter().flat_map(|one| one.marks.iter().map(|mark| mark.at));
@@ -66,7 +66,7 @@ fn chart(series: Vec<Series>, x_name: String) -> Option<Chart> {
         panel: None,
         series,
         x_name,
-        y_name: "Change of loss (nats)".into(),
+        y_name: unit.of_difference("Change of loss"),
         x_ticks: vec![],
         across: Some(0.0),
         up: Some(0.0),

@@ -11,7 +11,7 @@ use super::{
     sheet::{Plot, Sheet},
     style::{self, GREY, INK, Look},
 };
-use crate::{analysis::Analysis, contrast::Contrast, tested::Tested};
+use crate::{analysis::Analysis, contrast::Contrast, tested::Tested, unit::LossUnit};
 
 const ROW: i32 = 24 * PT;
 /// Contrasts whose panels stand below each other in a single column.
@@ -28,14 +28,16 @@ struct Panel {
     by: f64,
 }
 
+impl Panel {
+    fn name(&self, is_narrow: bool, unit: LossUnit) -> String {
+        let name = if is_narrow { self.short } else { self.title };
+        if self.by == 1.0 { unit.of_difference(name) } else { format!("{name} (points)") }
+    }
+}
+
 const PANELS: [Panel; 2] = [
-    Panel { title: "Final loss (nats)", short: "Loss (nats)", of: |c| c.loss.as_ref(), by: 1.0 },
-    Panel {
-        title: "Compute saved (points)",
-        short: "Saved (points)",
-        of: |c| c.saving.as_ref(),
-        by: 100.0,
-    },
+    Panel { title: "Final loss", short: "Loss", of: |c| c.loss.as_ref(), by: 1.0 },
+    Panel { title: "Compute saved", short: "Saved", of: |c| c.saving.as_ref(), by: 100.0 },
 ];
 
 /// The figure; none where no contrast was asked for.
@@ -76,7 +78,7 @@ fn draw(analysis: &Analysis, panels: &[&Panel], column: Column) -> Sheet {
         let axis = scale(analysis, panel, if column == Column::Double { 6 } else { 4 });
         let plot = sheet.plot(from..x + width, y..y + height, axis, Axis::exact(0.0, 1.0, 2));
         marks(&plot, &sheet, analysis, panel, y);
-        plot.horizontal_axis(if is_narrow { panel.short } else { panel.title });
+        plot.horizontal_axis(&panel.name(is_narrow, analysis.unit));
         for (row, contrast) in (0..).zip(&analysis.contrasts).filter(|_| across == 0) {
             let middle = y + row * ROW + ROW / 2;
             let lines = [name(&contrast.a), format!("− {}", name(&contrast.b))];

@@ -13,7 +13,7 @@ use super::{
     sheet::{Sample, Sheet},
     style::{GREY, INK, Look},
 };
-use crate::{analysis::Analysis, interval::Interval, runs::Cost, strategy::Role};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost, strategy::Role, unit::LossUnit};
 
 const ROW: i32 = 16 * PT;
 /// Budgets that differ by less count as equal.
@@ -45,7 +45,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
             )
         }
     };
-    let rows = numbers(&arms, is_equal);
+    let (rows, unit) = (numbers(&arms, is_equal), analysis.unit);
     if is_equal {
         let mean = |arm: &Arm| arm.mean.map_or(f64::INFINITY, |mean| mean.mean);
         arms.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
@@ -54,7 +54,9 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
              marks are trials, dark ones means over seeds with their 95 % Student-t intervals, the \
              lowest mean first."
         );
-        return Some(Figure::new("final_loss", caption, rows, |column| strips(&arms, column)));
+        return Some(Figure::new("final_loss", caption, rows, |column| {
+            strips(&arms, unit, column)
+        }));
     }
     let caption = format!(
         "Final validation loss of {count} against its training compute. The dashed line is the \
@@ -64,7 +66,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
             "the lowest means"
         )
     );
-    Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, column)))
+    Some(Figure::new("final_loss", caption, rows, |column| scatter(&arms, unit, column)))
 }
 
 fn arms(analysis: &Analysis) -> Vec<Arm> {
@@ -90,7 +92,7 @@ fn named(arms: &[Arm]) -> Vec<bool> {
     named.zip(arms).map(|(is_named, arm)| is_named || arm.is_control).collect()
 }
 
-fn strips(arms: &[Arm], column: Column) -> Sheet {
+fn strips(arms: &[Arm], unit: LossUnit, column: Column) -> Sheet {
     let names = arms.iter().map(|arm| font::width(&font::label(&arm.name), TICK));
     let left = names.max().unwrap_or(0) + 12 * PT;
     let (top, height) = (4 * PT, arms.len() as i32 * ROW);
@@ -116,11 +118,11 @@ fn strips(arms: &[Arm], column: Column) -> Sheet {
         }
         sheet.marker((across(mean.mean), y + 2 * PT), arm.look, 250, 1.0);
     }
-    plot.horizontal_axis("Final validation loss (nats/token)");
+    plot.horizontal_axis(&unit.of_loss("Final validation loss"));
     sheet
 }
 
-fn scatter(arms: &[Arm], column: Column) -> Sheet {
+fn scatter(arms: &[Arm], loss: LossUnit, column: Column) -> Sheet {
     let named = named(arms);
     let entry = |(arm, _): (&Arm, &bool)| (arm.name.clone(), arm.look);
     let shown = arms.iter().zip(&named).filter(|(_, is_named)| **is_named);
@@ -147,7 +149,7 @@ fn scatter(arms: &[Arm], column: Column) -> Sheet {
         arm.ends.iter().for_each(|end| sheet.marker(plot.at(end.0 / by, end.1), look, size, 0.75));
     }
     plot.horizontal_axis(unit.1);
-    plot.vertical_axis("Final loss (nats/token)");
+    plot.vertical_axis(&loss.of_loss("Final loss"));
     sheet
 }
 

@@ -10,6 +10,7 @@ use crate::{
     interval::Interval,
     runs::Cost,
     strategy::{Role, Strategy},
+    unit::LossUnit,
 };
 
 /// Share of the compute whose gaps decide what is in sight.
@@ -37,7 +38,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     let [_, largest] = extent(series.iter().flat_map(|one| one.mean.iter().map(|(x, _)| *x)))?;
     let curves = series.len();
     let unit = cost_unit(Cost::TrainFlops, largest);
-    let chart = chart(in_unit(series, divisor(Cost::TrainFlops, unit)), unit.1)?;
+    let chart = chart(in_unit(series, divisor(Cost::TrainFlops, unit)), unit.1, analysis.unit)?;
     let caption = format!(
         "Validation loss minus that of the from-scratch control after the same compute, under the \
          same seed: below 0, growing is ahead. {}.{} Marks compare the ends: with the target size \
@@ -51,7 +52,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
     Some(Figure::new("iso_flop_gap", caption, rows, |column| chart.draw(column)))
 }
 
-/// The gap to the control whose schedule ends at the same compute: FLOPs, and nats.
+/// The gap to the control whose schedule ends at the same compute: FLOPs, and loss.
 fn annealed(strategy: &Strategy) -> Option<(f64, Interval)> {
     let gap = strategy.comparison.as_ref()?.same_flops.as_ref()?;
     Some((strategy.train_flops?.mean, gap.difference.corrected))
@@ -62,7 +63,7 @@ fn marked(series: &Series, against: &str) -> Vec<Vec<String>> {
     rows.map(|row| [row, vec![against.to_owned()]].concat()).collect()
 }
 
-fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
+fn chart(series: Vec<Series>, x_name: &str, unit: LossUnit) -> Option<Chart> {
     let [x0, x1] = extent(series.iter().flat_map(|one| one.mean.iter().map(|(x, _)| *x)))?;
     let late = series.iter().flat_map(|one| one.mean.iter().filter(|(x, _)| *x >= END * x1));
     let marks = series.iter().flat_map(|one| one.marks.iter().map(|mark| mark.at.1));
@@ -75,7 +76,7 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
         views: vec![view],
         panel: None,
         x_name: x_name.to_owned(),
-        y_name: "Loss gap (nats)".into(),
+        y_name: unit.of_difference("Loss gap"),
         x_ticks: vec![],
         across: Some(0.0),
         up: None,

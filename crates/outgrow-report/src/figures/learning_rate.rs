@@ -10,6 +10,7 @@ use super::{
 use crate::{
     analysis::Analysis,
     strategy::{Strategy, Tried},
+    unit::LossUnit,
 };
 
 /// The figure; none where no arm was trained at several rates.
@@ -23,7 +24,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         analysis.strategies.iter().filter(|strategy| strategy.is_at_the_edge).collect();
     let curves = series.len();
     let rows = numbers(analysis);
-    let chart = chart(series)?;
+    let chart = chart(series, analysis.unit)?;
     let caption = format!(
         "Final validation loss against the peak learning rate: {}. Large marks are the rates that \
          the arms are judged by.{}{}{}{}",
@@ -64,7 +65,7 @@ fn line(strategy: &Strategy, look: Look) -> Series {
     series
 }
 
-fn chart(series: Vec<Series>) -> Option<Chart> {
+fn chart(series: Vec<Series>, unit: LossUnit) -> Option<Chart> {
     let (series, x_name) = in_powers(series);
     let points = || series.iter().flat_map(|one| one.mean.iter());
     let [x0, x1] = extent(points().map(|(x, _)| *x).filter(|rate| *rate > 0.0))?;
@@ -78,7 +79,7 @@ fn chart(series: Vec<Series>) -> Option<Chart> {
         views: vec![view],
         panel: None,
         x_name,
-        y_name: "Final loss (nats/token)".into(),
+        y_name: unit.of_loss("Final loss"),
         x_ticks: rates,
         across: None,
         up: None,

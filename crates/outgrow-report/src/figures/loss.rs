@@ -7,7 +7,7 @@ use super::{
     },
     figure::Figure,
 };
-use crate::{analysis::Analysis, curves::Beyond, runs::Cost};
+use crate::{analysis::Analysis, curves::Beyond, runs::Cost, unit::LossUnit};
 
 /// Share of an arm's cost from which on its end is drawn larger.
 const END: f64 = 0.6;
@@ -37,7 +37,7 @@ pub fn figure(analysis: &Analysis, cost: Cost) -> Option<Figure> {
     }
     let unit = cost_unit(cost, costs(&series)?[1]);
     let curves = series.len();
-    let chart = chart(in_unit(series, divisor(cost, unit)), unit.1)?;
+    let chart = chart(in_unit(series, divisor(cost, unit)), unit.1, analysis.unit)?;
     let (name, what) = names(cost);
     let plans = analysis.strategies.iter().any(|strategy| strategy.plans > 1);
     let plans = if plans { ", the plans of a strategy averaged within each seed" } else { "" };
@@ -93,7 +93,7 @@ fn costs(series: &[Series]) -> Option<[f64; 2]> {
 }
 
 /// The whole, both axes logarithmic; and the end, both linear.
-fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
+fn chart(series: Vec<Series>, x_name: &str, unit: LossUnit) -> Option<Chart> {
     let [x0, x1] = costs(&series)?;
     let means = series.iter().flat_map(|one| one.mean.iter().map(|(_, y)| y.mean));
     // What goes beyond the means, such as a trial that diverges, would press all else together.
@@ -124,7 +124,7 @@ fn chart(series: Vec<Series>, x_name: &str) -> Option<Chart> {
         views: vec![whole, end],
         panel: Some(panel),
         x_name: x_name.to_owned(),
-        y_name: "Validation loss (nats/token)".into(),
+        y_name: unit.of_loss("Validation loss"),
         x_ticks: vec![],
         across: None,
         up: None,

@@ -51,7 +51,7 @@ pub fn figure(analysis: &Analysis) -> Option<Figure> {
         series,
         views: vec![view],
         panel: None,
-        x_name: "Target validation loss (nats) → L*".into(),
+        x_name: analysis.unit.of_difference("Target validation loss") + " → L*",
         y_name: "Compute / from scratch".into(),
         x_ticks: vec![],
         across: Some(1.0),

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     interval::Interval,
     pair::{Pair, PairArm},
+    unit::LossUnit,
 };
 
 const ROW: i32 = 18 * PT;
@@ -43,7 +44,7 @@ pub fn of_sweeps(pair: &Pair) -> Vec<Figure> {
             "Final validation loss in B minus that in A, {kind}. Left of 0, B ends at a lower loss."
         );
         figures.push(Figure::new("differences", caption, numbers(&both), |column| {
-            differences(&both, column)
+            differences(&both, pair.unit, column)
         }));
     }
     figures
@@ -110,12 +111,12 @@ fn losses(pair: &Pair, arms: &[&PairArm], column: Column) -> Sheet {
             loss(arm, side).iter().for_each(|value| bar(&sheet, &plot, y, value, look));
         }
     }
-    plot.horizontal_axis("Final validation loss (nats/token)");
+    plot.horizontal_axis(&pair.unit.of_loss("Final validation loss"));
     drop(plot);
     sheet
 }
 
-fn differences(arms: &[&PairArm], column: Column) -> Sheet {
+fn differences(arms: &[&PairArm], unit: LossUnit, column: Column) -> Sheet {
     let zero = Interval { mean: 0.0, bounds: None, n: 0 };
     let values = arms.iter().filter_map(|arm| arm.difference()).chain([zero]);
     let top = 6 * PT;
@@ -127,7 +128,7 @@ fn differences(arms: &[&PairArm], column: Column) -> Sheet {
         let y = top + row * ROW + ROW / 2;
         arm.difference().iter().for_each(|value| bar(&sheet, &plot, y, value, looks()[1]));
     }
-    plot.horizontal_axis("Final loss, B − A (nats)");
+    plot.horizontal_axis(&unit.of_difference("Final loss, B − A"));
     drop(plot);
     sheet
 }

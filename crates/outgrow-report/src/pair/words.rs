@@ -8,12 +8,25 @@ use super::{Pair, PairArm};
 use crate::{
     escape::visible,
     numbers::{bounds, dash, plus_minus, signed_loss},
+    unit::LossUnit,
 };
 
 impl Pair {
-    /// Whether the differences can be trusted to be those of the settings.
-    pub fn caution(&self) -> Option<&'static str> {
+    /// What to know of the differences before they are taken for those of the settings.
+    pub fn cautions(&self) -> Vec<&'static str> {
+        let tokens = "The two have different tokenizers. Nats per token of different tokenizers can't be \
+                      compared, so losses are in bits per byte of the text that each sweep's \
+                      evaluations predict.";
+        let tokens = (!self.is_same_tokenizer).then_some(tokens);
+        tokens.into_iter().chain(self.caution()).collect()
+    }
+
+    fn caution(&self) -> Option<&'static str> {
         match (self.is_same_text, self.is_paired()) {
+            (false, _) if !self.is_same_tokenizer => Some(
+                "Their texts, or the windows of them that are evaluated, may differ, too: compare \
+                 sweeps whose validation text is the same.",
+            ),
             (false, _) => Some(
                 "The two are trained on different texts, or on texts cut in different ways: their \
                  losses are not of the same tokens.",
@@ -123,7 +136,10 @@ impl fmt::Display for Pair {
         for row in lines(&self.table()) {
             write!(f, "\n{row}")?;
         }
-        self.caution().map_or(Ok(()), |caution| write!(f, "\n\n{caution}"))
+        if self.unit != LossUnit::default() {
+            write!(f, "\n\nLosses are in {}.", self.unit.words())?;
+        }
+        self.cautions().iter().try_for_each(|caution| write!(f, "\n\n{caution}"))
     }
 }
 

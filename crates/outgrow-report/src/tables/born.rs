@@ -1,6 +1,6 @@
 //! The frontier of being born, and the growing arms against it.
 
-use super::name;
+use super::{bits_per_byte, name};
 use crate::{
     analysis::Analysis,
     born::Born,
@@ -18,7 +18,7 @@ pub fn gaps(analysis: &Analysis) -> Option<Table> {
     let columns = vec![
         Column::text("strategy", 0),
         Column::new("budget", 0),
-        Column::new("gap (nats)", 0).best(Lowest),
+        Column::new(&format!("gap ({})", analysis.unit.short()), 0).best(Lowest),
         Column::new("p (Holm)", 2),
         Column::new("multiplier", 0).best(Highest),
         Column::new("95 % interval", 3),
@@ -81,6 +81,7 @@ pub fn frontier(analysis: &Analysis) -> Option<Table> {
         Column::new("best parameters", 0),
         Column::new("95 % interval", 3),
         Column::new("least loss", 0),
+        Column::new("bits per byte", 1),
         Column::new("law minus that", 2),
         Column::new("n", 1),
         Column::text("why none", 4),
@@ -94,12 +95,13 @@ pub fn frontier(analysis: &Analysis) -> Option<Table> {
                 short(vertex.n_star.mean).into(),
                 bounds(&vertex.n_star, |n, _| short(n), 0).into(),
                 plus_minus(&vertex.loss, 4).into(),
+                bits_per_byte(analysis, Some(vertex.loss), 4),
                 law.unwrap_or(Cell::Missing),
                 vertex.loss.n.to_string().into(),
                 Cell::Missing,
             ]),
             Err(why) => {
-                cells.extend(vec![Cell::Missing; 5]);
+                cells.extend(vec![Cell::Missing; 6]);
                 cells.push(why.to_string().into());
             }
         }
@@ -107,11 +109,12 @@ pub fn frontier(analysis: &Analysis) -> Option<Table> {
     };
     let caption = format!(
         "The frontier of being born. Budgets are {}. At each of them the vertex over sizes (without \
-         embeddings, with the unembedding) of the final validation loss (nats per token): the best \
+         embeddings, with the unembedding) of the final validation loss ({}): the best \
          size, and the loss of a model that has it from its first token on. ± is half a 95 % \
          interval over seeds, each budget for itself. \"Law minus that\" compares the law fitted to \
          all ends with the vertex.{}",
         born.unit.describe(),
+        analysis.unit.words(),
         cautions(born)
     );
     let rows = born.vertices().map(row).collect();

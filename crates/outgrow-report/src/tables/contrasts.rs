@@ -37,8 +37,9 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
     let rows: Vec<Vec<Cell>> = analysis.contrasts.iter().map(row).collect();
     let caption = format!(
         "Differences between arms, each at the best of its learning rates, paired by seed: final \
-         loss in nats per token (below 0, the first ends lower), and compute saved in points \
-         (above 0, the first saves more). {CORRECTED}."
+         loss in {} (below 0, the first ends lower), and compute saved in points \
+         (above 0, the first saves more). {CORRECTED}.",
+        analysis.unit.words()
     );
     (!rows.is_empty()).then_some(Table { name: "contrasts", caption, columns, rows })
 }

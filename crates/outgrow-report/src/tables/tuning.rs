@@ -8,15 +8,15 @@ use crate::{
 };
 
 const CAPTION: &str = "\
-    Final validation loss (nats per token) at every learning rate that was tried; the one in bold \
-    is the one that the arm is judged by: of those with the most complete trials, the one with the \
-    lowest mean. ± is half a 95 % interval over seeds, each for itself.";
+    at every learning rate that was tried; the one in bold is the one that the arm is judged by: of \
+    those with the most complete trials, the one with the lowest mean. ± is half a 95 % interval \
+    over seeds, each for itself.";
 const TUNED: &str = "\
-    Final validation loss (nats per token) at every learning rate that was tried, on seeds of their \
-    own, which are in no comparison. They chose the one in bold, by which the arm is judged: the \
-    nearest to the vertex, in the logarithm of the rate, of a parabola through the best rate and its \
-    neighbours, of a curvature that budgets share; of fewer than three rates the best. ± is half a \
-    95 % interval over these seeds, each for itself.";
+    at every learning rate that was tried, on seeds of their own, which are in no comparison. They \
+    chose the one in bold, by which the arm is judged: the nearest to the vertex, in the logarithm of \
+    the rate, of a parabola through the best rate and its neighbours, of a curvature that budgets \
+    share; of fewer than three rates the best. ± is half a 95 % interval over these seeds, each for \
+    itself.";
 const EDGE: &str = " An asterisk marks a choice at the lowest or the highest rate: a wider grid \
                     may change it.";
 
@@ -38,8 +38,13 @@ pub fn table(analysis: &Analysis) -> Option<Table> {
     let rows = tried.map(|(strategy, tried)| row(analysis, strategy, tried)).collect();
     let is_edge = analysis.strategies.iter().any(|strategy| strategy.is_at_the_edge);
     let is_tuned = analysis.strategies.iter().any(|strategy| strategy.tuning_seeds > 0);
-    let what = if is_tuned { TUNED } else { CAPTION };
-    let caption = format!("{what}{}{}", untuned(analysis), if is_edge { EDGE } else { "" });
+    let caption = format!(
+        "Final validation loss ({}) {}{}{}",
+        analysis.unit.words(),
+        if is_tuned { TUNED } else { CAPTION },
+        untuned(analysis),
+        if is_edge { EDGE } else { "" }
+    );
     Some(Table { name: "tuning", caption, columns, rows })
 }
 

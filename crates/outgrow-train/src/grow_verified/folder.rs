@@ -94,8 +94,16 @@ fn write(
             "writing {:.1} GB",
             (n_parameters(architecture) * dtype.bytes()) as f64 / 1e9
         ));
-        FolderSource { family, architecture, weights: &weights, dtype, base, beside }
-            .write_aside(to)
+        FolderSource {
+            family,
+            architecture,
+            weights: &weights,
+            dtype,
+            base,
+            beside,
+            tokenizer: None,
+        }
+        .write_aside(to)
     })
 }
 

@@ -21,6 +21,7 @@ use super::{
     family::Family,
     layout::Stored,
     read::HubModel,
+    texts::HubTokenizer,
 };
 use crate::{aside::asides, dtype::Dtype, state::TrainingState};
 
@@ -46,10 +47,13 @@ pub(crate) struct FolderSource<'a> {
     pub base: Option<&'a Map<String, Value>>,
     /// The folder whose other files travel along.
     pub beside: Option<&'a Path>,
+    /// The tokenizer, where no other one travels along.
+    pub tokenizer: Option<&'a HubTokenizer>,
 }
 
 /// Writes the model of a checkpoint of ours as a folder of transformers, in its family or that of
-/// `like`, whose configuration and other files it then takes over.
+/// `like`, whose configuration and other files it then takes over. The tokenizer is written if none
+/// is among those.
 ///
 /// # Errors
 /// If no family has such models, the folder exists, or something can't be written; nothing is left
@@ -59,13 +63,17 @@ pub fn export(
     to: &Path,
     like: Option<&HubModel>,
     dtype: Dtype,
+    tokenizer: Option<&HubTokenizer>,
 ) -> Result<Written, HubError> {
     let architecture = state.architecture();
     let family = like.map_or_else(|| Family::of(architecture), |like| Ok(like.family))?;
     let there = |(id, tensor): (ParamId, Tensor)| (id, tensor.to_device(tch::Device::Cpu));
     let weights = state.parts().weights.into_iter().map(there).collect();
     let (base, beside) = (like.map(|like| &like.config), like.map(|like| like.folder.as_path()));
-    let source = FolderSource { family, architecture, weights: &weights, dtype, base, beside };
+    let has_own = beside.is_some_and(|folder| folder.join("tokenizer.json").exists());
+    let tokenizer = tokenizer.filter(|_| !has_own);
+    let weights = &weights;
+    let source = FolderSource { family, architecture, weights, dtype, base, beside, tokenizer };
     if let Some(like) = like {
         like.check_same_form(architecture)?;
     }
@@ -167,6 +175,8 @@ impl FolderSource<'_> {
         for key in if names.is_empty() { vec!["dtype"] } else { names } {
             config.insert(key.into(), self.dtype.name().into());
         }
+        let ids = self.tokenizer.map(HubTokenizer::ids).into_iter().flatten();
+        config.extend(ids.map(|(name, id)| (name.to_owned(), id)));
         let [_, folder] = asides(to);
         let parent = folder
             .parent()
@@ -184,6 +194,11 @@ impl FolderSource<'_> {
     fn fill(&self, folder: &Path, config: &Map<String, Value>) -> io::Result<Written> {
         write_json(&folder.join(CONFIG), config)?;
         let left_out = self.beside.map_or(Ok(vec![]), |from| beside::copy(from, folder))?;
+        let seq_len = self.architecture.seq_len;
+        let texts = self.tokenizer.map(|tokenizer| tokenizer.files(folder, seq_len));
+        for (name, text) in texts.into_iter().flatten() {
+            write_file(&folder.join(name), &text)?;
+        }
         let bytes = self.write_weights(folder)?;
         Point::HubFolderSync.around(|| File::open(folder)?.sync_all())?;
         Ok(Written { bytes, left_out })
@@ -308,8 +323,12 @@ fn write_shard(shard: Vec<Lazy>, path: &Path) -> io::Result<()> {
 fn write_json(path: &Path, fields: &Map<String, Value>) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(fields).map_err(io::Error::other)?;
     text.push(b'\n');
+    write_file(path, &text)
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(&text)?;
+    file.write_all(bytes)?;
     Point::HubSync.around(|| file.sync_all())
 }
 

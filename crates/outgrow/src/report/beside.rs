@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use outgrow_core::sweep::{Difference, differences};
 use outgrow_report::{Input, Pair, escape::file_name, pair_files};
 
-use super::{Place, failed, rows};
+use super::{Place, ReportOptions, failed, rows};
 use crate::{
     error::Error,
     sweep_file::SweepFile,
@@ -26,15 +26,15 @@ impl Workspace {
     /// the second may be of another database.
     ///
     /// # Errors
-    /// If there is no such sweep, nothing of it was trained, both are one, or something is in the
-    /// way.
+    /// If there is no such sweep, nothing of it was trained, both are one, losses can't be compared
+    /// in the unit, or something is in the way.
     pub fn compare(
         &self,
         [a, b]: [&str; 2],
         other: Option<&Workspace>,
-        folder: Option<&Path>,
-        force: bool,
+        options: ReportOptions,
     ) -> Result<Compared, Error> {
+        let ReportOptions { folder, force, unit } = options;
         let inputs = self.both([a, b], other)?;
         let [a, b] = &inputs;
         let usual = || {
@@ -51,7 +51,7 @@ impl Workspace {
         let id = format!("{}+{}", a.id, b.id);
         let place = Place { folder: &folder, id: &id, open: open.count(), force };
         let (pair, kept) = self.publish(&place, || {
-            let pair = Pair::new(a, b).map_err(failed)?;
+            let pair = Pair::new(a, b, unit).map_err(failed)?;
             let files = pair_files(&pair).map_err(failed)?;
             Ok((pair, files))
         })?;
