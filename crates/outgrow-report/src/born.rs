@@ -21,7 +21,6 @@ use crate::{
     strategy::{Role, Strategy},
     tested,
     tuned::Tuned,
-    unit::LossUnit,
 };
 
 /// The frontier of a sweep that has one.
@@ -29,8 +28,6 @@ use crate::{
 pub struct Born {
     /// Of `budgets`.
     pub unit: BudgetUnit,
-    /// Of its losses and gaps.
-    pub losses: LossUnit,
     /// In the unit, by their numbers in `frontier`.
     pub budgets: Vec<f64>,
     /// Vertices, law and gaps; arms are named as the strategies.
@@ -103,7 +100,7 @@ impl Born {
         let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
         let frontier = estimator.frontier(&all);
         let ends = Ends { same_tokens, ..Ends::new(input, &estimator, born, &grown) };
-        Some(Self { unit: spec.unit, losses: input.unit, budgets, frontier, cautions, own, ends })
+        Some(Self { unit: spec.unit, budgets, frontier, cautions, own, ends })
     }
 
     /// The budget of a number, in words.

@@ -7,11 +7,14 @@ use crate::{
     frontier::{BornEnd, Estimator, GrownEnd, Parabola},
     input::Input,
     interval::{Interval, by_seed, interval},
+    unit::LossUnit,
 };
 
 /// What the figures of a frontier are drawn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ends {
+    /// Of losses.
+    pub unit: LossUnit,
     /// Every born end, those with repeated text included.
     pub born: Vec<BornEnd>,
     /// Every growing arm at each of its budgets.
@@ -56,6 +59,7 @@ impl Ends {
             (a.0.budget, &a.0.arm) == (b.0.budget, &b.0.arm)
         };
         Self {
+            unit: input.unit,
             born,
             grown: grown.chunk_by(same).filter_map(mean).collect(),
             line: estimator.line(),

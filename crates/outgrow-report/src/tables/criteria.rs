@@ -10,37 +10,28 @@ use crate::{
     table::{Best::Lowest, Cell, Column, Table},
 };
 
-/// The caption, in the unit of the losses.
-fn caption(unit: &str) -> String {
-    format!(
-        "\
-    Two criteria for growing, in {unit} at the end of a schedule; below 0, growing is better. Equal \
+const CAPTION: &str = "\
+    Two criteria for growing, read at the end of a schedule; below 0, growing is better. Equal \
     tokens: final validation loss minus that of the target size trained from scratch on as many \
     tokens, which takes more compute than to grow into it. Equal compute: minus that of the best \
     size that a model can be born with (table gaps). ± is half a 95 % interval over seeds, \
-    corrected (Holm) for all arms: of a budget for equal tokens, of all budgets for equal compute."
-    )
-}
+    corrected (Holm) for all arms: of a budget for equal tokens, of all budgets for equal compute.";
 
 /// The table; none without a frontier, or where the target size was not trained on as many tokens.
 pub fn table(analysis: &Analysis) -> Option<Table> {
     let born = analysis.born.as_ref()?;
+    let unit = analysis.unit.short();
     let columns = vec![
         Column::text("strategy", 0),
         Column::new("budget", 0),
-        Column::new("equal tokens", 0).best(Lowest),
+        Column::new(&format!("equal tokens ({unit})"), 0).best(Lowest),
         Column::new("n", 2),
-        Column::new("equal compute", 0).best(Lowest),
+        Column::new(&format!("equal compute ({unit})"), 0).best(Lowest),
         Column::new("n", 2),
     ];
     let rows: Vec<Vec<Cell>> = born.gaps().map(|one| row(analysis, born, one)).collect();
     let has_any = rows.iter().any(|row| !matches!(row[2], Cell::Missing));
-    has_any.then(|| Table {
-        name: "criteria",
-        caption: caption(analysis.unit.words()),
-        columns,
-        rows,
-    })
+    has_any.then(|| Table { name: "criteria", caption: CAPTION.into(), columns, rows })
 }
 
 fn row(analysis: &Analysis, born: &Born, (budget, against): (String, &ArmGap)) -> Vec<Cell> {

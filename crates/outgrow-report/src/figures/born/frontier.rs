@@ -77,7 +77,7 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
     }
     draw_grown(&sheet, &plot, (born, arms), by);
     plot.horizontal_axis(name);
-    plot.vertical_axis(&born.losses.of_loss("Final loss"));
+    plot.vertical_axis(&ends.unit.of_loss("Final loss"));
     drop(plot);
     sheet
 }

@@ -86,7 +86,7 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
         draw_arm(&sheet, &plot, born, (arm, beside(arms, arm, step)), by);
     }
     plot.horizontal_axis(name);
-    plot.vertical_axis(&born.losses.of_difference("Gap to the frontier"));
+    plot.vertical_axis(&born.ends.unit.of_difference("Gap to the frontier"));
     drop(plot);
     sheet
 }

@@ -83,7 +83,7 @@ fn draw(born: &Born, arms: &[Arm], column: Column) -> Sheet {
     }
     let middle = (left + (sheet.size.0 - left) / 2, top + rows * cell);
     sheet.text(middle, name, LABEL, INK, HPos::Center, VPos::Top);
-    sheet.upwards((2 * PT, top + rows * cell / 2), &born.losses.of_loss("Final loss"));
+    sheet.upwards((2 * PT, top + rows * cell / 2), &born.ends.unit.of_loss("Final loss"));
     sheet
 }
 
