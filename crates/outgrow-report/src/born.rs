@@ -56,10 +56,12 @@ impl Found {
     /// An arm at the budget of this number; controls are no part of a frontier.
     fn add(&mut self, (number, budget): (usize, f64), chosen: &Strategy, arm: &Input) {
         let first = &arm.trials[0];
-        let repeats = arm.text_tokens.is_some_and(|text| first.tokens > text);
+        let text = arm.text_tokens.unwrap_or(u64::MAX);
+        let mut judged = arm.trials.iter().filter(|trial| chosen.is_judged_by(trial));
+        let repeats = judged.any(|trial| trial.tokens > text);
         let ends = || chosen.complete().map(move |run| (number, run));
         match chosen.role {
-            Role::Grown => self.grown.extend(ends().map(|end| grown_end(arm, end))),
+            Role::Grown => self.grown.extend(ends().map(|end| grown_end(chosen, arm, end))),
             _ if first.kind == BORN => {
                 self.born.extend(ends().filter_map(|end| born_end(first, end, repeats)));
             }
@@ -159,10 +161,10 @@ fn at_equal_tokens(budget: usize, all: &[Strategy]) -> Vec<(String, usize, Gap)>
 }
 
 /// With its mean size.
-fn grown_end(arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
+fn grown_end(chosen: &Strategy, arm: &Input, (budget, run): (usize, &Run)) -> (GrownEnd, f64) {
     let (end, seed) = (run.last(), run.replicate);
     let is_it = |trial: &&TrialRow| (trial.plan, trial.replicate) == (run.plan, run.replicate);
-    let trial = arm.trials.iter().find(is_it);
+    let trial = arm.trials.iter().filter(|trial| chosen.is_judged_by(trial)).find(is_it);
     let size = trial.map_or(f64::NAN, |trial| mean_size(&trial.phases, trial.tokens));
     let arm = arm.sweep.clone();
     (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)

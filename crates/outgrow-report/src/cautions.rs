@@ -10,6 +10,8 @@ use crate::strategy::{Role, Strategy};
 pub struct Cautions {
     /// Those whose best learning rate is at an edge of the grid at some budget.
     pub at_the_edge: Vec<String>,
+    /// The most learning rates that one of them was trained at.
+    pub most_rates: usize,
     /// How many seeds, which nothing else uses, chose the learning rates; 0 where those did that are
     /// compared.
     pub tuning_seeds: usize,
@@ -27,6 +29,7 @@ impl Cautions {
     /// Notes those of an arm at a budget, whose text was repeated or not.
     pub fn take(&mut self, arm: &Strategy, budget: f64, repeats: bool) {
         self.tuning_seeds = self.tuning_seeds.max(arm.tuning_seeds);
+        self.most_rates = self.most_rates.max(arm.learning_rates);
         let notes = [
             (&mut self.untuned, arm.tuning_seeds == 0),
             (&mut self.at_the_edge, arm.is_at_the_edge),
@@ -60,6 +63,7 @@ impl Cautions {
             ),
         };
         match self.tuning_seeds {
+            0 if self.most_rates < 2 => " All have the same learning rate, tuned for none.".into(),
             0 => " Learning rates are the best of the grid on the seeds that are compared.".into(),
             n => format!(
                 " Learning rates were chosen on {n} seeds of their own, which are in no \

@@ -53,7 +53,8 @@ impl Choice {
         let first = compared.first()?;
         let [mut compared, tuning] = [arms(compared, runs), arms(tuning, runs)];
         let rate = |setting: &str| tuned.rate(&first.strategy, setting, first.budget);
-        let tuning_seeds = seeds(&tuning);
+        // One seed alone is luck.
+        let tuning_seeds = Some(seeds(&tuning)).filter(|seeds| *seeds > 1).unwrap_or(0);
         let (at, is_at_the_edge) = match tuning_seeds {
             0 => by_merit(&compared)?,
             _ => by_tuning(&compared, &tuning, rate)?,
@@ -160,8 +161,12 @@ fn by_tuning(
     };
     let best = settings.into_iter().filter_map(best_of).max_by(|a, b| better(a.0, b.0));
     let (Arm { setting, .. }, rate, is_at_the_edge) = best?;
-    let own = evaluated(compared).filter(|at| compared[*at].setting == *setting);
-    let at = own.min_by(|a, b| off(&compared[*a], rate).total_cmp(&off(&compared[*b], rate)))?;
+    let own = |complete: usize| {
+        let own = evaluated(compared).filter(|at| compared[*at].setting == *setting);
+        own.filter(move |at| compared[*at].merit().0 >= complete)
+            .min_by(|a, b| off(&compared[*a], rate).total_cmp(&off(&compared[*b], rate)))
+    };
+    let at = own(1).or_else(|| own(0))?;
     Some((at, is_at_the_edge))
 }
 

@@ -5,7 +5,7 @@ use outgrow_core::{
     sweep::Words,
 };
 
-use crate::unit::LossUnit;
+use crate::{error::ReportError, escape::visible, unit::LossUnit};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
@@ -36,4 +36,31 @@ pub struct Input {
     pub curves: Vec<CurveRow>,
     /// Their growth events, in the order of trial and stage.
     pub growths: Vec<GrowthRow>,
+}
+
+impl Input {
+    /// Bits per byte of a loss of one of the rows' units, where the two differ and a reader wants
+    /// both: with a tokenizer.
+    pub(crate) fn bits_per_byte(&self) -> Option<f64> {
+        let is_tokenized = self.tokenizer.is_some() && self.unit == LossUnit::NatsPerToken;
+        self.evaluated.filter(|_| is_tokenized)?.bits_per_byte()
+    }
+
+    /// The same rows, with losses in another unit.
+    ///
+    /// # Errors
+    /// If it was not recorded how many bytes an evaluation predicts, or it predicts none.
+    pub fn in_unit(mut self, unit: LossUnit) -> Result<Self, ReportError> {
+        if self.unit == unit {
+            return Ok(self);
+        }
+        let Some(factor) = self.evaluated.and_then(|evaluated| evaluated.bits_per_byte()) else {
+            return Err(ReportError::NoBytes(visible(&self.sweep)));
+        };
+        let factor = if unit == LossUnit::BitsPerByte { factor } else { factor.recip() };
+        let scale = |loss: &mut f64| *loss *= factor;
+        self.curves.iter_mut().filter_map(|row| row.val_loss.as_mut()).for_each(scale);
+        self.growths.iter_mut().filter_map(|row| row.loss_change.as_mut()).for_each(scale);
+        Ok(Self { unit, ..self })
+    }
 }

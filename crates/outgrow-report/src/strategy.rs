@@ -94,6 +94,9 @@ impl Strategy {
         };
         let count = |of: fn(&Run) -> usize| runs.iter().map(of).collect::<BTreeSet<_>>().len();
         let policy = &trials[0].policy;
+        let is_judged =
+            |trial: &&&TrialRow| trial.learning_rate == learning_rate && trial.setting == setting;
+        let judged: Vec<&TrialRow> = trials.iter().filter(is_judged).copied().collect();
         Some(Self {
             name: name.to_owned(),
             shown: shown.to_owned(),
@@ -104,7 +107,7 @@ impl Strategy {
             tuning_seeds,
             setting,
             tuning: tried,
-            parameters: Sizes::of(trials.iter().copied()),
+            parameters: Sizes::of(judged.iter().copied()),
             plans: count(|run| run.plan),
             seeds: count(|run| run.replicate),
             trials: trials.len(),
@@ -112,7 +115,7 @@ impl Strategy {
             final_loss: over_seeds(|point| point.loss),
             train_flops: over_seeds(|point| point.train_flops),
             tokens: over_seeds(|point| point.tokens),
-            causal_share: mean_causal_share(&trials),
+            causal_share: mean_causal_share(&judged),
             comparison: None,
             plan_ids: trials.iter().map(|trial| trial.plan_id.clone()).collect(),
             is_random: trials[0].kind.starts_with("random"),
@@ -123,6 +126,12 @@ impl Strategy {
             ],
             runs,
         })
+    }
+
+    /// Whether it is judged by a trial of its own, or would be if that were complete.
+    pub(crate) fn is_judged_by(&self, trial: &TrialRow) -> bool {
+        (trial.learning_rate, &trial.setting, trial.tuning)
+            == (self.learning_rate, &self.setting, false)
     }
 
     /// Its trials that were trained to their end.

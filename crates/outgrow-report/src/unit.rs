@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ReportError, escape::visible, input::Input};
-
 /// The unit of losses, of their differences and of gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,32 +41,5 @@ impl LossUnit {
     /// The name of an axis of differences: "Loss gap (nats)".
     pub(crate) fn of_difference(self, what: &str) -> String {
         format!("{what} ({})", self.short())
-    }
-}
-
-impl Input {
-    /// Bits per byte of a loss of one of the rows' units, where the two differ and a reader wants
-    /// both: with a tokenizer.
-    pub(crate) fn bits_per_byte(&self) -> Option<f64> {
-        let is_tokenized = self.tokenizer.is_some() && self.unit == LossUnit::NatsPerToken;
-        self.evaluated.filter(|_| is_tokenized)?.bits_per_byte()
-    }
-
-    /// The same rows, with losses in another unit.
-    ///
-    /// # Errors
-    /// If it was not recorded how many bytes an evaluation predicts, or it predicts none.
-    pub fn in_unit(mut self, unit: LossUnit) -> Result<Self, ReportError> {
-        if self.unit == unit {
-            return Ok(self);
-        }
-        let Some(factor) = self.evaluated.and_then(|evaluated| evaluated.bits_per_byte()) else {
-            return Err(ReportError::NoBytes(visible(&self.sweep)));
-        };
-        let factor = if unit == LossUnit::BitsPerByte { factor } else { factor.recip() };
-        let scale = |loss: &mut f64| *loss *= factor;
-        self.curves.iter_mut().filter_map(|row| row.val_loss.as_mut()).for_each(scale);
-        self.growths.iter_mut().filter_map(|row| row.loss_change.as_mut()).for_each(scale);
-        Ok(Self { unit, ..self })
     }
 }

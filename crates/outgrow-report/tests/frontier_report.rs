@@ -409,6 +409,11 @@ fn tuning_does_not_flatter() {
     assert_eq!(strategy(&mixed.analysis, "staged").learning_rate, 4e-3);
     let readme = text(&mixed, "README.md");
     assert!(readme.contains("but those of staged on the seeds that are compared"), "{readme}");
+    // One seed alone does not choose.
+    let first = made.trials.iter().filter(|trial| trial.tuning).map(|t| t.replicate).min();
+    made.trials.retain(|trial| !trial.tuning || Some(trial.replicate) == first);
+    let one = report(&made).expect("a report");
+    assert_eq!(strategy(&one.analysis, "from_scratch").tuning_seeds, 0);
     // Without any, luck decides.
     made.trials.retain(|trial| !trial.tuning);
     let lucky = report(&made).expect("a report");
@@ -437,6 +442,8 @@ fn ends_that_repeat_their_text_are_left_out_and_named() {
         last.vertex.clone().expect("it is enclosed").sizes
     };
     let fresh = of_text(Some(3 * most));
+    let one_rate = text(&fresh, "README.md").contains("All have the same learning rate");
+    assert!(one_rate, "nothing is tuned");
     assert!(!text(&fresh, "README.md").contains("text was repeated"));
     let repeated = of_text(Some(3 * most - 1));
     let readme = text(&repeated, "README.md");

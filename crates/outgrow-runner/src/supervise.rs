@@ -146,7 +146,7 @@ async fn look(
 ) -> Result<SweepStatus, StoreError> {
     if watch.reaped.is_none_or(|before| before.elapsed() >= REAP_EVERY) {
         watch.reaped = Some(Instant::now());
-        let Watch { reaper, logs, workers, stopping, .. } = watch;
+        let Watch { reaper, logs, workers, killed, .. } = watch;
         reaper
             .reap(
                 store,
@@ -154,7 +154,7 @@ async fn look(
                 |holder| logs.said_by(holder),
                 |holder| {
                     // One that was killed takes its time to leave a GPU; nobody takes its place.
-                    if !*stopping {
+                    if !*killed {
                         kill_silent(workers, logs, holder, tell)
                     }
                 },
@@ -200,6 +200,8 @@ struct Watch<'a> {
     pool: &'a WorkerPool<'a>,
     workers: BTreeMap<usize, Child>,
     stopping: bool,
+    /// The user had them killed.
+    killed: bool,
     /// A worker ended by itself with an error: the next would too.
     broken: bool,
     deaths: usize,
@@ -217,6 +219,7 @@ impl<'a> Watch<'a> {
             pool,
             workers: BTreeMap::new(),
             stopping: false,
+            killed: false,
             broken: false,
             deaths: 0,
             progress: (0, 0.0),
@@ -313,7 +316,7 @@ impl<'a> Watch<'a> {
     }
 
     fn interrupt(&mut self, times: usize, tell: &mut dyn FnMut(SupervisorEvent)) {
-        self.stopping = true;
+        (self.stopping, self.killed) = (true, times > 1);
         let (signal, note) = match times {
             1 => {
                 (Signal::SIGTERM, "stopping: workers save their trials (once more to stop at once)")

@@ -40,8 +40,10 @@ impl Store {
         estimates: &Estimates,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        // One after another, also on a server: rows of two would be mixed.
+        let there = "SELECT 1 FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/";
+        let there = tx.row(there, args![sweep]).await?;
         remove(&mut tx, sweep).await?;
-        let there = tx.row("SELECT 1 FROM sweep WHERE id = $1", args![sweep]).await?;
         if there.is_some() {
             let rows: Vec<_> =
                 estimates.frontier.iter().map(|row| frontier_row(sweep, trials, row)).collect();
@@ -56,7 +58,9 @@ impl Store {
 
 /// From how many complete trials the estimates of a sweep were made; 0 without any.
 pub(crate) async fn made_from(tx: &mut Tx, sweep: &str) -> Result<u64, StoreError> {
-    let made = "SELECT coalesce(max(trials), 0) FROM frontier_estimate WHERE sweep_id = $1";
+    let made = "SELECT coalesce(max(trials), 0) FROM (
+                SELECT trials FROM frontier_estimate WHERE sweep_id = $1
+                UNION ALL SELECT trials FROM gap_estimate WHERE sweep_id = $1) AS made";
     tx.value(made, args![sweep]).await
 }
 

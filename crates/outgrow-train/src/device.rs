@@ -148,7 +148,7 @@ fn gpu_answer(query: &[&str], index: usize) -> Option<String> {
     let options = ["--format=csv,noheader,nounits", "-i", &index.to_string()];
     let answer =
         std::process::Command::new("nvidia-smi").args(query).args(options).output().ok()?;
-    String::from_utf8(answer.stdout).ok()
+    answer.status.success().then(|| String::from_utf8(answer.stdout).ok())?
 }
 
 fn bytes(mebibytes: u64) -> u64 {

@@ -342,6 +342,12 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tenso
             false,
         );
     }
+    if q.device() != Device::Cpu && q.kind() == Kind::BFloat16 {
+        // Fused kernels add up in float32, too.
+        let long = |x: &Tensor| x.to_kind(Kind::Float);
+        let mask = mask_tt.map(long);
+        return attend(&long(q), &long(k), &long(v), scale, mask.as_ref()).to_kind(q.kind());
+    }
     let (b, n, t, d_v) = v.size4().expect("b × n × t × v");
     let fold = |x: &Tensor| x.reshape([b * n, t, -1]);
     let (q, k_transposed, v) = (fold(q), fold(k).transpose(1, 2), fold(v));
@@ -356,10 +362,11 @@ fn attend(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, mask_tt: Option<&Tenso
 /// widths, or beside ones of odd widths, begin anywhere.
 fn is_aligned(x_bntk: &Tensor) -> bool {
     let entries = 16 / x_bntk.kind().elt_size_in_bytes() as i64;
-    let (k, strides) = (x_bntk.size()[3], x_bntk.stride());
+    let (sizes, strides) = (x_bntk.size(), x_bntk.stride());
     let whole = |n: i64| n % entries == 0;
-    whole(k)
-        && strides[..3].iter().all(|&stride| whole(stride))
+    let rows = sizes.iter().zip(&strides).take(3);
+    whole(sizes[3])
+        && rows.into_iter().all(|(&size, &stride)| size == 1 || whole(stride))
         && (x_bntk.data_ptr() as usize).is_multiple_of(16)
 }
 

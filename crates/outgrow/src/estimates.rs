@@ -1,6 +1,8 @@
 //! What a report estimates of a frontier, written beside the trials: the views `frontier` and `gaps`.
 
-use outgrow_core::Sweep;
+use std::collections::BTreeSet;
+
+use outgrow_core::{Sweep, TrialState};
 use outgrow_store::{Store, StoreError, SweepSummary};
 use tokio::task::spawn_blocking;
 
@@ -22,9 +24,13 @@ async fn make(store: &Store, sweep: &str) -> Result<(), StoreError> {
     if !has_frontier(&summary) {
         return Ok(());
     }
-    let Some(trials) = store.estimates_due(&summary.id).await? else { return Ok(()) };
+    if store.estimates_due(&summary.id).await?.is_none() {
+        return Ok(());
+    }
     let id = summary.id.clone();
     let input = input(store, summary).await?;
+    let complete = input.trials.iter().filter(|trial| trial.state == TrialState::Complete);
+    let trials = complete.map(|trial| &trial.trial).collect::<BTreeSet<_>>().len() as u64;
     // A failure there is a fault of ours, and no reason to lose the run.
     let Ok(estimates) = spawn_blocking(move || outgrow_report::estimates(&input)).await else {
         return Ok(());

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     StoreError,
     driver::{Cell, args},
+    estimates,
 };
 
 impl Walk<'_> {
@@ -38,6 +39,7 @@ impl Walk<'_> {
                          SET state = 'waiting', error = NULL, crashes = 0, not_before = NULL
                          WHERE number = $1";
             self.mend(again, args![seen.number]).await?;
+            self.estimates(seen).await?;
             seen.state = TrialState::Waiting;
         } else if !is_ended && forgot {
             self.again(seen, from_step, looked.last);
@@ -53,6 +55,17 @@ impl Walk<'_> {
             let waits = "UPDATE trial SET state = 'waiting', error = NULL WHERE number = $1";
             self.mend(waits, args![seen.number]).await?;
             seen.state = TrialState::Waiting;
+        }
+        Ok(())
+    }
+
+    /// Removes what was estimated with a trial that is trained again.
+    async fn estimates(&mut self, seen: &Seen) -> Result<(), StoreError> {
+        for table in estimates::TABLES {
+            let made = format!(
+                "DELETE FROM {table} WHERE sweep_id IN (SELECT sweep_id FROM member WHERE trial = $1)"
+            );
+            self.mend(&made, args![seen.number]).await?;
         }
         Ok(())
     }
