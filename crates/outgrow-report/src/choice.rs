@@ -1,7 +1,7 @@
 //! Which point of the grid a strategy is judged by.
 //!
 //! Where seeds only tune, they alone choose: the setting with the lowest mean loss at its best rate,
-//! and in it the rate nearest to the best by [`Tuned`]. Without them, or before one of them is
+//! and in it the rate nearest to the best by [`Tuned`]. Without them, or before two of them are
 //! complete, the seeds that are compared choose, which flatters: of the points that most trials
 //! completed, the one with the lowest mean loss.
 

@@ -94,9 +94,8 @@ impl Strategy {
         };
         let count = |of: fn(&Run) -> usize| runs.iter().map(of).collect::<BTreeSet<_>>().len();
         let policy = &trials[0].policy;
-        let is_judged =
-            |trial: &&&TrialRow| trial.learning_rate == learning_rate && trial.setting == setting;
-        let judged: Vec<&TrialRow> = trials.iter().filter(is_judged).copied().collect();
+        let is_judged = |trial: &&TrialRow| is_compared_at(trial, learning_rate, &setting);
+        let judged: Vec<&TrialRow> = trials.iter().copied().filter(is_judged).collect();
         Some(Self {
             name: name.to_owned(),
             shown: shown.to_owned(),
@@ -130,8 +129,7 @@ impl Strategy {
 
     /// Whether it is judged by a trial of its own, or would be if that were complete.
     pub(crate) fn is_judged_by(&self, trial: &TrialRow) -> bool {
-        (trial.learning_rate, &trial.setting, trial.tuning)
-            == (self.learning_rate, &self.setting, false)
+        is_compared_at(trial, self.learning_rate, &self.setting)
     }
 
     /// Its trials that were trained to their end.
@@ -180,6 +178,10 @@ impl Role {
             _ => Role::Grown,
         }
     }
+}
+
+fn is_compared_at(trial: &TrialRow, learning_rate: f64, setting: &str) -> bool {
+    !trial.tuning && trial.learning_rate == learning_rate && trial.setting == setting
 }
 
 fn mean_causal_share(trials: &[&TrialRow]) -> f64 {

@@ -7,7 +7,7 @@ use super::{
     measures::PT,
     style::{self, Look},
 };
-use crate::{analysis::Analysis, interval::Interval, runs::Cost};
+use crate::{analysis::Analysis, interval::Interval, runs::Cost, tested::Tested};
 
 /// Names and looks of the strategies, in their order.
 pub fn looks(analysis: &Analysis) -> Vec<(String, Look)> {
@@ -141,6 +141,22 @@ pub fn divisor(cost: Cost, (size, _): (f64, &'static str)) -> f64 {
         (Cost::WallSeconds, 36_000.0) => 3600.0,
         _ => size,
     }
+}
+
+/// A mean with its interval and its test, each for itself and corrected; how many seeds it is of.
+pub fn tested_cells(tested: &Tested) -> Vec<String> {
+    let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let bound = |of: &Interval, i: usize| text(of.bounds.map(|both| both[i]));
+    cells([
+        tested.value.mean.to_string(),
+        bound(&tested.value, 0),
+        bound(&tested.value, 1),
+        bound(&tested.corrected, 0),
+        bound(&tested.corrected, 1),
+        text(tested.p),
+        text(tested.p_corrected),
+        tested.value.n.to_string(),
+    ])
 }
 
 /// Numbers of a row.

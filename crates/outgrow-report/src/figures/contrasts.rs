@@ -4,7 +4,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     axis::Axis,
-    common::{cells, extent, header},
+    common::{cells, extent, header, tested_cells},
     figure::Figure,
     font,
     measures::{Column, PT, TICK},
@@ -134,21 +134,8 @@ fn numbers(analysis: &Analysis) -> Vec<Vec<String>> {
         let both = [("loss", &contrast.loss), ("saving", &contrast.saving)];
         for (quantity, tested) in both {
             let Some(tested) = tested else { continue };
-            let text = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-            let bound = |of: &crate::interval::Interval, i: usize| text(of.bounds.map(|b| b[i]));
-            rows.push(cells([
-                contrast.a.clone(),
-                contrast.b.clone(),
-                quantity.into(),
-                tested.value.mean.to_string(),
-                bound(&tested.value, 0),
-                bound(&tested.value, 1),
-                bound(&tested.corrected, 0),
-                bound(&tested.corrected, 1),
-                text(tested.p),
-                text(tested.p_corrected),
-                tested.value.n.to_string(),
-            ]));
+            let of = cells([contrast.a.clone(), contrast.b.clone(), quantity.into()]);
+            rows.push([of, tested_cells(tested)].concat());
         }
     }
     rows

@@ -8,7 +8,7 @@ use crate::{
     born::Born,
     figures::{
         axis::Axis,
-        common::{cells, cost_unit, divisor, extent, header},
+        common::{cells, cost_unit, divisor, extent, header, tested_cells},
         figure::Figure,
         font,
         measures::{Column, PT, TICK},
@@ -124,22 +124,9 @@ fn numbers(born: &Born) -> Vec<Vec<String>> {
     let mut rows = header(
         "strategy budget train_flops gap low high low_corrected high_corrected p p_corrected n",
     );
-    let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let bound = |of: &Interval, i: usize| text(of.bounds.map(|both| both[i]));
     rows.extend(judged(born).map(|(gap, tested)| {
-        cells([
-            gap.arm.clone(),
-            born.budget(gap.budget),
-            gap.flops.to_string(),
-            tested.value.mean.to_string(),
-            bound(&tested.value, 0),
-            bound(&tested.value, 1),
-            bound(&tested.corrected, 0),
-            bound(&tested.corrected, 1),
-            text(tested.p),
-            text(tested.p_corrected),
-            tested.value.n.to_string(),
-        ])
+        let of = cells([gap.arm.clone(), born.budget(gap.budget), gap.flops.to_string()]);
+        [of, tested_cells(tested)].concat()
     }));
     rows
 }
