@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix::{
-    sys::statvfs::statvfs,
+    sys::statvfs::{FsFlags, Statvfs, statvfs},
     unistd::{AccessFlags, access},
 };
 
@@ -20,6 +20,9 @@ pub(crate) fn why(path: &str, error: &sqlx::Error) -> String {
     }
     match beside(path).iter().find_map(|file| blame(file, path)) {
         Some(named) => format!("; {named}"),
+        None if file_system(path).is_some_and(|it| it.flags().contains(FsFlags::ST_RDONLY)) => {
+            "; its file system is read-only".into()
+        }
         None if has_no_room(path, error) => {
             let free = free(path).unwrap_or(0);
             format!("; the disk is full ({free} bytes are free): {FREE}")
@@ -30,9 +33,14 @@ pub(crate) fn why(path: &str, error: &sqlx::Error) -> String {
 
 /// Bytes that are free where a file lies.
 fn free(path: &str) -> Option<u64> {
-    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
-    let found = statvfs(folder.unwrap_or(Path::new("."))).ok()?;
+    let found = file_system(path)?;
     Some(found.blocks_available() * found.fragment_size())
+}
+
+/// Of the folder that a file lies in.
+fn file_system(path: &str) -> Option<Statvfs> {
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    statvfs(folder.unwrap_or(Path::new("."))).ok()
 }
 
 /// What SQLite makes beside a file takes that much.
