@@ -26,6 +26,7 @@ mod policy;
 mod prefix;
 mod renamed;
 mod resolved;
+mod rounds;
 mod schedule;
 mod settings;
 mod shapes;
@@ -46,6 +47,7 @@ pub use self::{
     policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},
     resolved::Sweep,
+    rounds::{ArmAt, Choices, Chosen, Edge, GridPoint},
     schedule::LearningRateSchedule,
     settings::{Settings, StepSettings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},

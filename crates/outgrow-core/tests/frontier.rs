@@ -242,11 +242,7 @@ fn what_is_no_frontier_is_refused() {
         ("[2, 5, 10, 20, 40, 80]", "[nan]".into(), "`frontier.budgets` is NaN"),
         ("[2, 5, 10, 20, 40, 80]", "[2, inf]".into(), "`frontier.budgets` is inf"),
         ("[2, 5, 10, 20, 40, 80]", "[20, 1e300]".into(), "no trial trains more than"),
-        (
-            "[2, 5, 10, 20, 40, 80]",
-            "[20, 39]".into(),
-            "twice the largest of frontier.strategies_at, 40",
-        ),
+        ("[2, 5, 10, 20, 40, 80]", "[10, 19]".into(), "better beyond, to 40"),
         ("[2, 5, 10, 20, 40, 80]", "[5, 10]".into(), "`frontier.strategies_at` is [10, 20]"),
         ("[2, 5, 10, 20, 40, 80]", "[0.001, 80]".into(), "too small"),
         (
@@ -325,7 +321,7 @@ proptest! {
         let to = (from.0 + more.0, from.1 + more.1 - 1, from.2 + more.2 - 1, from.3 + more.3 - 1, from.4 + more.4);
         let made = SWEEP
             .replace("d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 64", &text(from))
-            .replace("d_model = 32, n_layers = 3, n_heads = 4", &text(to))
+            .replace("target = { d_model = 32, n_layers = 3, n_heads = 4", &format!("target = {{ {}", text(to)))
             .replace("[frontier]", &format!("[frontier]\nsizes = {number}"));
         match Sweep::parse(&made) {
             Ok(sweep) => {

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use outgrow_core::{TrialState, rows::TrialRow};
+use outgrow_core::{
+    TrialState,
+    rows::TrialRow,
+    sweep::{Chosen, Edge, GridPoint},
+};
 use serde::Serialize;
 
 use crate::{
@@ -141,9 +145,8 @@ fn by_merit(compared: &[Arm]) -> Option<(usize, bool)> {
     Some((at, is_at_the_edge(compared[at].learning_rate, rates)))
 }
 
-/// Of the compared points with an evaluation, the number of the one nearest to the best `rate` of
-/// the best setting, and whether that rate is at an edge. A setting without such a rate has the best
-/// of its grid.
+/// Of the compared points with an evaluation, the number of the one nearest to what the tuning ones
+/// prefer, and whether that rate is at an edge.
 fn by_tuning(
     compared: &[Arm],
     tuning: &[Arm],
@@ -151,23 +154,61 @@ fn by_tuning(
 ) -> Option<(usize, bool)> {
     let settings: BTreeSet<&str> =
         evaluated(compared).map(|at| compared[at].setting.as_str()).collect();
-    let best_of = |setting: &str| {
-        let own = || tuning.iter().filter(|arm| arm.setting == setting);
-        let best = own().max_by(|a, b| better(a, b))?.learning_rate;
-        let on_grid = || (best, is_at_the_edge(best, own().map(|arm| arm.learning_rate)));
-        let (rate, edge) = rate(setting).unwrap_or_else(on_grid);
-        let nearest = own().min_by(|a, b| off(a, rate).total_cmp(&off(b, rate)))?;
-        Some((nearest, rate, edge))
-    };
-    let best = settings.into_iter().filter_map(best_of).max_by(|a, b| better(a.0, b.0));
-    let (Arm { setting, .. }, rate, is_at_the_edge) = best?;
+    let Preferred { nearest, rate, is_at_the_edge } = preferred(settings, tuning, rate)?;
     let own = |complete: usize| {
-        let own = evaluated(compared).filter(|at| compared[*at].setting == *setting);
+        let own = evaluated(compared).filter(|at| compared[*at].setting == nearest.setting);
         own.filter(move |at| compared[*at].merit().0 >= complete)
             .min_by(|a, b| off(&compared[*a], rate).total_cmp(&off(&compared[*b], rate)))
     };
     let at = own(1).or_else(|| own(0))?;
     Some((at, is_at_the_edge))
+}
+
+/// What tuning trials prefer.
+struct Preferred<'a> {
+    /// The point of theirs that is nearest to it.
+    nearest: &'a Arm,
+    /// The best rate, which may lie between two.
+    rate: f64,
+    is_at_the_edge: bool,
+}
+
+/// The best of some settings at its best `rate`. A setting without such a rate has the best of its
+/// grid.
+fn preferred<'a, 'b>(
+    settings: impl IntoIterator<Item = &'b str>,
+    tuning: &'a [Arm],
+    rate: impl Fn(&str) -> Option<(f64, bool)>,
+) -> Option<Preferred<'a>> {
+    let best_of = |setting: &str| {
+        let own = || tuning.iter().filter(|arm| arm.setting == setting);
+        let best = own().max_by(|a, b| better(a, b))?.learning_rate;
+        let on_grid = || (best, is_at_the_edge(best, own().map(|arm| arm.learning_rate)));
+        let (rate, is_at_the_edge) = rate(setting).unwrap_or_else(on_grid);
+        let nearest = own().min_by(|a, b| off(a, rate).total_cmp(&off(b, rate)))?;
+        Some(Preferred { nearest, rate, is_at_the_edge })
+    };
+    settings.into_iter().filter_map(best_of).max_by(|a, b| better(a.nearest, b.nearest))
+}
+
+/// What the trials of one arm that only tune say of where it is compared.
+pub fn chosen(tuning: &[&TrialRow], runs: &Runs, tuned: &Tuned) -> Option<Chosen> {
+    let first = tuning.first()?;
+    let rate = |setting: &str| tuned.rate(&first.strategy, setting, first.budget);
+    let tuning = arms(tuning, runs);
+    let undecided = Chosen { point: None, edge: None, loss: f64::NAN };
+    if seeds(&tuning) < 2 {
+        return Some(undecided);
+    }
+    let settings: BTreeSet<&str> = tuning.iter().map(|arm| arm.setting.as_str()).collect();
+    let Preferred { nearest, rate, is_at_the_edge } = preferred(settings, &tuning, rate)?;
+    let rates = tuning.iter().filter(|arm| arm.setting == nearest.setting);
+    let is_highest = rates.map(|arm| arm.learning_rate).all(|other| other <= rate);
+    let edge = if is_highest { Edge::Highest } else { Edge::Lowest };
+    let point =
+        GridPoint { learning_rate: nearest.learning_rate, setting: nearest.setting.clone() };
+    let loss = -nearest.merit().1;
+    Some(Chosen { point: Some(point), edge: is_at_the_edge.then_some(edge), loss })
 }
 
 /// The numbers of those with an evaluation.

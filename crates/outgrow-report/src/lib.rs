@@ -10,6 +10,7 @@ mod answer;
 mod born;
 mod cautions;
 mod choice;
+mod choices;
 mod clock;
 mod compare;
 mod comparison;
@@ -51,6 +52,7 @@ pub use self::{
     analysis::{Analysis, Progress},
     answer::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict},
     born::Born,
+    choices::choices,
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
     contrast::Contrast,

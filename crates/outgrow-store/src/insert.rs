@@ -1,6 +1,6 @@
 //! Sweeps and their trials, entered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     Epoch, Sweep, Trial, TrialState,
@@ -49,8 +49,8 @@ impl<'a> From<&'a str> for TextRecord<'a> {
 }
 
 impl Store {
-    /// Inserts a sweep and its trials; what is there already stays as it is, so doing it twice
-    /// changes nothing. Unless `no_shared_prefix`, trials that share a prefix are recorded, and
+    /// Inserts a sweep and those of its trials that are given; what is there already stays as it is,
+    /// so doing it twice changes nothing. Unless `no_shared_prefix`, trials that share a prefix are recorded, and
     /// workers train each prefix once.
     ///
     /// # Errors
@@ -81,21 +81,54 @@ impl Store {
         SWEEP.insert(&mut tx, &[row]).await?;
         // They may change under one identity; the last file that was run is right.
         tx.execute("UPDATE sweep SET words = $1 WHERE id = $2", args![&words, &id]).await?;
-        let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
-        let new = TRIAL.insert(&mut tx, &rows).await? as usize;
-        let numbers = numbers(&mut tx).await?;
-        let row = |(position, member): (usize, &&Member)| {
-            member_row(&id, position, member, numbers[&member.trial.id()])
-        };
-        MEMBER.insert(&mut tx, &order.iter().enumerate().map(row).collect::<Vec<_>>()).await?;
-        tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![&id]).await?;
-        if !no_shared_prefix {
-            let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
-            insert_shared_prefixes(&mut tx, &id, &trials, &numbers).await?;
-        }
+        let new = insert_members(&mut tx, &id, &order, no_shared_prefix).await?;
         tx.commit(Point::CommitSweep).await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
     }
+
+    /// Inserts trials that follow those which a sweep has; `members` are both. Where none of them
+    /// shared a prefix, because none could or none should, none does.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn insert_round(&self, sweep: &str, members: &[Member]) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
+        let none = tx.value::<i64>(shared, args![sweep]).await? == 0;
+        insert_members(&mut tx, sweep, &in_order(members), none).await?;
+        tx.commit(Point::CommitSweep).await
+    }
+
+    /// The places of a sweep that have their trials; none if there is no such sweep.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn entered(&self, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
+        let places = "SELECT position FROM member WHERE sweep_id = $1";
+        let places: Vec<usize> = self.read().await?.column(places, args![sweep]).await?;
+        Ok(places.into_iter().collect())
+    }
+}
+
+/// Inserts trials in their order, and anew which of them share a prefix; says how many of them were
+/// not in the database.
+async fn insert_members(
+    tx: &mut Tx,
+    sweep: &str,
+    order: &[&Member],
+    no_shared_prefix: bool,
+) -> Result<usize, StoreError> {
+    let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
+    let new = TRIAL.insert(tx, &rows).await? as usize;
+    let numbers = numbers(tx).await?;
+    let row = |member: &&Member| member_row(sweep, member, numbers[&member.trial.id()]);
+    MEMBER.insert(tx, &order.iter().map(row).collect::<Vec<_>>()).await?;
+    tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![sweep]).await?;
+    if !no_shared_prefix {
+        let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+        insert_shared_prefixes(tx, sweep, &trials, &numbers).await?;
+    }
+    Ok(new)
 }
 
 /// A trial as it is before its first attempt.
@@ -119,12 +152,13 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 }
 
 /// A place of a sweep, and the number of the trial that stands there.
-pub(crate) fn member_row(sweep: &str, position: usize, member: &Member, number: i64) -> Vec<Arg> {
-    let Member { trial, strategy, kind, plan, replicate, tuning, setting, budget } = member;
+pub(crate) fn member_row(sweep: &str, member: &Member, number: i64) -> Vec<Arg> {
+    let Member { trial, strategy, kind, plan, replicate, tuning, setting, budget, position } =
+        member;
     let rate = trial.settings.training.learning_rate;
     args![
         sweep,
-        position,
+        *position,
         number,
         strategy,
         *kind,

@@ -54,6 +54,7 @@ pub mod readable;
 mod remove;
 pub mod repair;
 pub mod report;
+mod rounds;
 pub mod run;
 mod sample;
 mod shell;

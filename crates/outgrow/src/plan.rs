@@ -69,8 +69,11 @@ pub struct Cost {
     pub causal_flops: f64,
     /// How many trials share a prefix with an earlier one.
     pub sharing: usize,
-    /// Training FLOPs that this saves.
+    /// Training FLOPs that this saves; where seeds that only tune have yet to choose, if all budgets
+    /// of an arm choose alike.
     pub saved_flops: f64,
+    /// How much less it saves at worst, if no two choose alike.
+    pub unsure_flops: f64,
     /// How many trials the database has complete.
     pub complete: usize,
     /// Training FLOPs that are left to spend, shared prefixes trained once.
@@ -95,8 +98,9 @@ impl Workspace {
     ) -> Result<Plan, Error> {
         let text = self.survey(file, listener)?;
         tell("sampling all plans".into());
-        let members = file.members(&text.digest)?;
-        let known = self.known(file.sweep(), &text.digest, &members)?;
+        let all = file.members(&text.digest)?;
+        let known = self.known(file.sweep(), &text.digest, &all)?;
+        let members = known.expected(file.sweep(), all);
         Ok(Plan { sweep: file.sweep().clone(), text, members, known })
     }
 }
@@ -152,6 +156,7 @@ impl Plan {
             causal_flops: all.iter().map(|(member, _)| causal(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),
             saved_flops: saved(&all),
+            unsure_flops: self.unsure_flops(&all),
             complete: 0,
             left_flops: 0.0,
             evaluation_flops: 0.0,
@@ -168,6 +173,17 @@ impl Plan {
             }
         }
         cost
+    }
+
+    /// What the trials of seeds that are compared share, where these wait for a choice of rates.
+    fn unsure_flops(&self, all: &[Begun]) -> f64 {
+        let waits = self.sweep.has_rounds() && self.sweep.has_several_rates();
+        if !waits || self.known.has_chosen() {
+            return 0.0;
+        }
+        let compared: Vec<Begun> =
+            all.iter().copied().filter(|(member, _)| !member.tuning).collect();
+        saved(&compared)
     }
 
     /// The trials in the order in which they are taken, and the prefix that each shares with an

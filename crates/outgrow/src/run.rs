@@ -19,6 +19,7 @@ use crate::{
     devices::devices,
     error::Error,
     estimates, namesake,
+    rounds::Rounds,
     status::states,
     sweep_file::SweepFile,
     worker::{WorkerOptions, work_on},
@@ -119,17 +120,23 @@ impl Workspace {
                 None => self.store().await?,
             };
             namesake::tell(&store, file.sweep(), &text.summary.digest).await;
-            let inserted = store
-                .insert_sweep(file.sweep(), text.record(), &members, options.no_shared_prefix)
+            let id = file.sweep().id(&text.summary.digest);
+            let rounds = Rounds { store: &store, id: &id, sweep: file.sweep(), members: &members };
+            let begun = rounds.begun().await?;
+            store
+                .insert_sweep(file.sweep(), text.record(), &begun, options.no_shared_prefix)
                 .await?;
             if options.retry_failed {
-                store.retry_failed(&inserted.sweep).await?;
+                store.retry_failed(&id).await?;
             }
-            Ok::<_, Error>((store, inserted.sweep))
+            rounds.advance().await?;
+            Ok::<_, Error>((store, id))
         })?;
         let ended = match &options.program {
             Some(program) => {
-                let workers = Workers { program, options, devices: &devices, members: &members };
+                let has_rounds = file.sweep().has_rounds();
+                let workers =
+                    Workers { program, options, devices: &devices, members: &members, has_rounds };
                 runtime.block_on(self.supervised(&store, &sweep, &workers, tell))
             }
             None => self.alone(&sweep, options, devices[0]),
@@ -169,7 +176,9 @@ impl Workspace {
         if open == 0 {
             return Ok(Ended::Done);
         }
-        let size = workers.number().min(open);
+        // Rounds that follow may have more trials than are open now.
+        let most = if workers.has_rounds { workers.members.len() } else { open };
+        let size = workers.number().min(most);
         let command = |number: usize| workers.command(self, sweep, size, number);
         let pool = WorkerPool { size, command: &command };
         Ok(supervise(store, sweep, &pool, &mut |event| tell(event)).await?)
@@ -182,6 +191,7 @@ struct Workers<'a> {
     options: &'a RunOptions,
     devices: &'a [Device],
     members: &'a [Member],
+    has_rounds: bool,
 }
 
 /// Small models leave a GPU idle most of the time, so a few share it.

@@ -18,6 +18,7 @@ use self::{paths::whole, sbatch::submit_all, script::Script};
 use crate::{
     error::Error,
     namesake,
+    rounds::Rounds,
     sweep_file::SweepFile,
     worker::WorkerOptions,
     workspace::{Workspace, runtime},
@@ -89,10 +90,13 @@ impl Workspace {
         let open = runtime()?.block_on(async {
             let store = self.store().await?;
             namesake::tell(&store, sweep, &text.summary.digest).await;
-            store.insert_sweep(sweep, text.record(), &members, options.no_shared_prefix).await?;
+            let rounds = Rounds { store: &store, id: &id, sweep, members: &members };
+            let begun = rounds.begun().await?;
+            store.insert_sweep(sweep, text.record(), &begun, options.no_shared_prefix).await?;
             if options.retry_failed {
                 store.retry_failed(&id).await?;
             }
+            rounds.advance().await?;
             let status = store.status(&id).await?;
             store.close().await;
             Ok::<_, Error>(status.total() - status.ended())

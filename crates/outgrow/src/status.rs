@@ -92,7 +92,11 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
         }
         text += &words(sweep).map_or_else(String::new, |words| format!("\n{}", shown(&words)));
         if status.tuning > 0 {
-            let line = format!("{}: {} trials only tune", sweep.name, status.tuning);
+            let then = match status.tuning == status.total() {
+                true => "; the others follow where these have chosen",
+                false => "",
+            };
+            let line = format!("{}: {} trials only tune{then}", sweep.name, status.tuning);
             text += &format!("\n{}", shown(&line));
         }
         for trial in &status.running {

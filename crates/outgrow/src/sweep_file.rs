@@ -88,7 +88,7 @@ impl SweepFile {
             return Ok(());
         }
         let [training, _] = text.counts.tokens;
-        let members = self.members(&text.digest)?;
+        let members = self.sweep.expected(self.members(&text.digest)?);
         self.sweep.check_passes(&members, training).map_err(Error::input(self.path.display()))
     }
 

@@ -11,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use outgrow_core::{KeepFinal, Sweep, Trial, event::Receiver, sweep::memory};
+use outgrow_core::{
+    KeepFinal, Sweep, Trial,
+    event::Receiver,
+    sweep::{Member, memory},
+};
 use outgrow_data::Corpus;
 use outgrow_failpoint::Point;
 use outgrow_runner::{Tidy, Trained, Work, work};
@@ -29,6 +33,7 @@ use crate::{
     devices::check_device,
     error::Error,
     estimates,
+    rounds::Rounds,
     workspace::{Workspace, runtime},
 };
 
@@ -93,24 +98,14 @@ impl WorkerOptions {
 /// If there is no such sweep or device, its text is not there, or the database refuses;
 /// [`Error::Interrupted`] if it was stopped.
 pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> Result<(), Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more
-    // than one signal of the other kinds.)
-    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
-    at_once.map_err(Error::environment("cannot listen to signals"))?;
-    // The last is what Slurm sends before a job's time is up.
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        let flag = signal_hook::flag::register(signal, stop.clone());
-        flag.map_err(Error::environment("cannot listen to signals"))?;
-    }
+    let stop = told_to_stop()?;
     say_nothing_of_memory();
     device::initialise(usize::from(options.threads));
     let there = Device::all();
     let device = options.device.unwrap_or(there[0]);
     check_device(device, &there)?;
     let summary = runtime()?.block_on(find(workspace, sweep, &stop))?;
-    let corrupt = Error::environment(format!("sweep {} in the database", summary.name));
-    let sweep = Sweep::parse(&summary.spec).map_err(corrupt)?;
+    let sweep = Sweep::parse(&summary.spec).map_err(corrupt_sweep(&summary))?;
     let corpus =
         Corpus::prepared(&summary.data_digest, &workspace.text(), sweep.spec().data.seq_len)
             .map_err(Error::environment("training text"))?;
@@ -137,26 +132,61 @@ pub fn work_on(workspace: &Workspace, sweep: &str, options: &WorkerOptions) -> R
         hung_after: Duration::from_secs(60 * u64::from(options.hung_after)),
         stop: &stop,
     };
-    match work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
-        true => Err(Error::Interrupted("saved its trials and stopped".into())),
-        false => {
-            if sweep.spec().frontier.is_some() {
-                runtime()?.block_on(keep_up(workspace, &summary.id));
+    let members = match sweep.has_rounds() {
+        true => sweep.members(&summary.data_digest).map_err(corrupt_sweep(&summary))?,
+        false => vec![],
+    };
+    loop {
+        if work(&job, &mut |claims, receiver| attempts.train(claims, receiver))? {
+            return Err(Error::Interrupted("saved its trials and stopped".into()));
+        }
+        match runtime()?.block_on(follow_up(workspace, &summary.id, (&sweep, &members))) {
+            Ok(true) => {}
+            // Whoever works waits for a database that is away.
+            Err(error) if error.is_passing() && sweep.has_rounds() => {}
+            Err(error) if sweep.has_rounds() => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!("no estimates: {error}");
+                return Ok(());
             }
-            Ok(())
+            Ok(false) => return Ok(()),
         }
     }
 }
 
-/// Estimates of a sweep whose last trial this process may have trained.
-async fn keep_up(workspace: &Workspace, sweep: &str) {
-    match Store::open(&workspace.db).await {
-        Ok(store) => {
-            estimates::keep_up(&store, sweep).await;
-            store.close().await;
-        }
-        Err(error) => tracing::debug!("no estimates: {error}"),
+/// Set by whoever asks to stop.
+fn told_to_stop() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    // Whoever asks at a terminal a second time does not want to wait. (Schedulers may send more
+    // than one signal of the other kinds.)
+    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, stop.clone());
+    at_once.map_err(Error::environment("cannot listen to signals"))?;
+    // The last is what Slurm sends before a job's time is up.
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        let flag = signal_hook::flag::register(signal, stop.clone());
+        flag.map_err(Error::environment("cannot listen to signals"))?;
     }
+    Ok(stop)
+}
+
+/// After the last trial of a sweep that there was to train: enters those that follow, and says
+/// whether there are any; otherwise writes its estimates.
+async fn follow_up(
+    workspace: &Workspace,
+    id: &str,
+    (sweep, members): (&Sweep, &[Member]),
+) -> Result<bool, StoreError> {
+    if !sweep.has_rounds() && sweep.spec().frontier.is_none() {
+        return Ok(false);
+    }
+    let store = Store::open_existing(&workspace.db).await?;
+    Rounds { store: &store, id, sweep, members }.advance().await?;
+    let follow = sweep.has_rounds() && store.has_open_trials(id).await?;
+    if !follow && sweep.spec().frontier.is_some() {
+        estimates::keep_up(&store, id).await;
+    }
+    store.close().await;
+    Ok(follow)
 }
 
 /// Removes the checkpoints of a complete trial that its database has forgotten.
@@ -177,6 +207,11 @@ fn remove_snapshot(workspace: &Workspace, recorded: &str) {
         // What can't be removed costs disk, no more.
         let _ = Point::SnapshotRemove.around(|| std::fs::remove_dir_all(folder));
     }
+}
+
+/// For `map_err`: a sweep that this version does not understand.
+fn corrupt_sweep<E: std::fmt::Display>(summary: &SweepSummary) -> impl FnOnce(E) -> Error {
+    Error::environment(format!("sweep {} in the database", summary.name))
 }
 
 /// The sweep in the database. A server that was just started is waited for: whoever started this

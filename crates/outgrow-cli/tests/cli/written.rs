@@ -129,8 +129,16 @@ fn seeds_that_tune_are_in_no_comparison() {
     let one = ["plan", "tuned.toml", "--set", "tuning_replicates=1"];
     assert!(sandbox.wrong(&one).1.contains("at least 2"), "one seed chooses by luck");
     sandbox.ok(&["run", "tuned.toml", "-j", "2"]);
-    let halves = "SELECT sum(tuning) * 2 - count(*) FROM finals WHERE state = 'complete'";
-    assert_eq!(sandbox.number(halves), 0, "every arm at every rate");
+    let more = "SELECT sum(tuning) - 3 * sum(1 - tuning) FROM finals WHERE state = 'complete'";
+    assert_eq!(sandbox.number(more), 0, "three rates are tuned, and one is compared");
+    let rates = "SELECT count(DISTINCT learning_rate) FROM finals WHERE tuning = 0 GROUP BY strategy \
+                 ORDER BY 1 DESC LIMIT 1";
+    assert_eq!(sandbox.number(rates), 1);
+    let plan = sandbox.ok(&["plan", "tuned.toml"]);
+    assert!(plan.contains("nothing is left to train"), "it knows what was chosen: {plan}");
+    let trials = sandbox.number("SELECT count(*) FROM finals");
+    sandbox.ok(&["run", "tuned.toml"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM finals"), trials);
     let compared = "SELECT count(*) FROM speedups WHERE replicate > 1";
     assert_eq!(sandbox.number(compared), 0);
     assert!(sandbox.number("SELECT count(*) FROM speedups") > 0);
@@ -142,6 +150,26 @@ fn seeds_that_tune_are_in_no_comparison() {
         std::fs::read_to_string(sandbox.path("reports/tuned/README.md")).expect("a report");
     assert!(report.contains("on seeds of their own, which are in no comparison"), "{report}");
     assert!(sandbox.ok(&["db", "check"]).contains("all is what was written"), "places are right");
+}
+
+#[test]
+fn a_grid_is_widened_where_its_last_rate_is_the_best() {
+    let sandbox = sandbox();
+    let low = "extends = 'depth-or-width.toml'\nreplicates = 2\ntuning_replicates = 2\n\
+               widen = true\ntraining.tokens = 4096\ndata.seq_len = 16\nevaluation.tokens = 256\n\
+               strategies = [{ kind = 'all_at_once', at = 0.5 }]\n\
+               grid.training.learning_rate = [1e-6, 2e-6, 4e-6]";
+    sandbox.write("low.toml", low);
+    assert!(sandbox.ok(&["plan", "low.toml"]).contains("widen = true: where the best rate"));
+    let run = sandbox.run(&["run", "low.toml", "-j", "2"]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("is at the rim of what was tried"), "{said}");
+    assert!(said.contains("the seeds that tune have chosen"), "{said}");
+    let tried = "SELECT max(learning_rate) * 1e7 FROM finals WHERE strategy = 'all_at_once'";
+    assert_eq!(sandbox.number(&format!("{tried} AND tuning = 1")), 160, "two steps beyond");
+    assert_eq!(sandbox.number(&format!("{tried} AND tuning = 0")), 160, "and compared there");
+    sandbox.ok(&["report", "low"]);
+    assert!(sandbox.ok(&["db", "check"]).contains("all is what was written"));
 }
 
 #[test]

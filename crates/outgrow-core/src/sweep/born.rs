@@ -9,7 +9,7 @@ use super::{
     resolved::Sweep,
     schedule::LearningRateSchedule,
     shapes::{self, is_uniform},
-    spec::Budget,
+    spec::{Budget, MOST_WIDENINGS},
 };
 use crate::{
     flops::train_flops_per_token,
@@ -32,6 +32,8 @@ pub struct BornSize {
     pub architecture: Architecture,
     /// Parameters without embeddings, with the unembedding.
     pub n: u64,
+    /// Whether it is trained only if the best size is at the rim of the others.
+    pub widens: bool,
 }
 
 /// A budget of the frontier.
@@ -48,13 +50,41 @@ pub struct BornBudget {
 impl Sweep {
     /// The sizes of its frontier, from small to large; none without one.
     pub fn born_sizes(&self) -> Vec<BornSize> {
+        let Some(frontier) = &self.spec.frontier else { return vec![] };
+        let [below, above] = self.sizes_beyond(frontier);
+        let own = self.sizes(frontier).unwrap_or_default();
+        let (first, last) = (below.len(), below.len() + own.len());
         let named = |(number, architecture): (usize, Architecture)| BornSize {
             name: format!("{BORN}_{}", number + 1),
             n: n_frontier_parameters(&architecture),
+            widens: !(first..last).contains(&number),
             architecture,
         };
-        let sizes = self.spec.frontier.iter().flat_map(|frontier| self.sizes(frontier));
-        sizes.flatten().enumerate().map(named).collect()
+        let all = below.into_iter().rev().chain(own).chain(above);
+        all.enumerate().map(named).collect()
+    }
+
+    /// Sizes below and above those of the file that are trained if the best is at their rim, the
+    /// nearest first. A list is not continued: what comes next in it, nobody but its author knows.
+    fn sizes_beyond(&self, frontier: &FrontierSpec) -> [Vec<Architecture>; 2] {
+        let FrontierSizes::Number(number) = frontier.sizes else { return [vec![], vec![]] };
+        if !self.spec.widen {
+            return [vec![], vec![]];
+        }
+        [-1, number as i32].map(|first| {
+            let mut sizes =
+                shapes::beyond(&self.initial, &self.target, (number, first, MOST_WIDENINGS));
+            let has_room = |size: &Architecture| {
+                let mut budgets = self.born_budgets().into_iter();
+                budgets.all(|BornBudget { budget, train_flops, .. }| {
+                    let tokens = train_flops / train_flops_per_token(size);
+                    self.check_room(BORN, "budgets", (budget, tokens)).is_ok()
+                        && tokens <= MOST_TOKENS as f64
+                })
+            };
+            sizes.truncate(sizes.iter().take_while(|size| has_room(size)).count());
+            sizes
+        })
     }
 
     /// The budgets of its frontier, from small to large; none without one.

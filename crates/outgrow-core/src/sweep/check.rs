@@ -140,6 +140,7 @@ impl SweepSpec {
         self.frontier.as_ref().map_or(Ok(()), FrontierSpec::check)?;
         self.grid.check()?;
         self.check_tuning()?;
+        self.check_widening()?;
         let plans = |strategy: &StrategySpec| {
             (strategy.strategy.plans() as u128)
                 .saturating_mul(self.grid.points_of(&strategy.name) as u128)
@@ -185,6 +186,25 @@ impl SweepSpec {
                  grid.training.learning_rate several values, such as [1e-3, 2e-3, 4e-3], or leave \
                  it out",
             ),
+        }
+    }
+
+    /// Refuses to widen what nothing is tuned by.
+    fn check_widening(&self) -> Result<(), SweepError> {
+        match (self.widen, self.tuning_replicates) {
+            (true, 0) => bad(
+                "widen",
+                true,
+                "whether a grid is wide enough is seen on seeds that only tune: give \
+                 tuning_replicates = 2, or leave it out",
+            ),
+            (true, _) if self.rates().len() < 3 => bad(
+                "widen",
+                true,
+                "a best rate between others needs at least three: give \
+                 grid.training.learning_rate three values, such as [1e-3, 2e-3, 4e-3]",
+            ),
+            _ => Ok(()),
         }
     }
 

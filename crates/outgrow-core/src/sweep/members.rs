@@ -33,6 +33,8 @@ pub struct Member {
     /// The budget of the sweep's frontier at whose end it stands, in its unit; none without a
     /// frontier.
     pub budget: Option<f64>,
+    /// Its place among all trials of the sweep, in the order in which they are taken.
+    pub position: usize,
     pub trial: Trial,
 }
 
@@ -98,8 +100,9 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// Every trial of the sweep: each plan of each strategy and each control, at each point of the
-    /// grid, under each replicate's seed, those that only tune last. `data` is the text's digest.
+    /// Every trial that the sweep may have: each plan of each strategy and each control, at each
+    /// point of the grid, under each replicate's seed, those that only tune last. Where some only
+    /// tune, not all of them are trained: see [`Sweep::first_round`]. `data` is the text's digest.
     ///
     /// # Errors
     /// If a strategy can't be sampled, a plan has no room in its budget, or the controls make too
@@ -117,7 +120,7 @@ impl Sweep {
             for arm in &arms {
                 point.sweep.check_warmup(arm)?;
                 check_rewarming(arm)?;
-                for rate in self.spec.rates() {
+                for rate in self.spec.candidate_rates() {
                     let first = point.sweep.member(arm, rate, 0, data).trial;
                     // A choice that changes nothing of this plan makes no further trial; one that
                     // only seemed to change nothing is named.
@@ -146,7 +149,7 @@ impl Sweep {
         }
         let names = members.iter().map(|member| member.strategy.as_str()).collect();
         self.spec.check_contrasts(&names)?;
-        Ok(by_strategy(members))
+        Ok(in_place(by_strategy(members)))
     }
 
     /// The plans of all strategies, and of the controls that they need, at each budget that they
@@ -217,6 +220,7 @@ impl Sweep {
             tuning: replicate >= self.spec.replicates,
             setting: String::new(),
             budget: arm.budget,
+            position: 0,
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }
     }
@@ -230,6 +234,16 @@ fn check_rewarming(arm: &Arm) -> Result<(), SweepError> {
     }
     let allowed = format!("{} trains {} tokens only: it must be fewer", arm.strategy, arm.tokens);
     bad("training.growth.learning_rate.tokens", tokens, &allowed)
+}
+
+/// Each with its place in the order in which they are taken.
+fn in_place(mut members: Vec<Member>) -> Vec<Member> {
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_by_key(|&number| members[number].replicate);
+    for (position, number) in order.into_iter().enumerate() {
+        members[number].position = position;
+    }
+    members
 }
 
 /// The trials strategy by strategy, in the order in which these come first.

@@ -50,6 +50,7 @@ impl Sweep {
                 false => {
                     let mut sweep = Sweep::new(self.spec.at(&choices)?)?;
                     sweep.spec.tuning_replicates = self.spec.tuning_replicates;
+                    sweep.spec.widen = self.spec.widen;
                     sweep
                 }
             };
@@ -108,7 +109,8 @@ impl Sweep {
 impl SweepSpec {
     /// The sweep with some fields changed, without a grid and so with nothing to tune.
     fn at(&self, choices: &[Choice]) -> Result<Self, SweepError> {
-        let spec = Self { grid: Grid::default(), tuning_replicates: 0, ..self.clone() };
+        let spec =
+            Self { grid: Grid::default(), tuning_replicates: 0, widen: false, ..self.clone() };
         let mut table = Table::try_from(&spec).expect("a sweep is plain data");
         for choice in choices {
             file::change(&mut table, choice.table()).map_err(|error| choice.refused(error))?;

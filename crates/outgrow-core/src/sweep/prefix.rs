@@ -33,7 +33,7 @@ const LEAST_STEPS: u64 = 20;
 /// has whole replicates to compare.
 pub fn in_order(members: &[Member]) -> Vec<&Member> {
     let mut order: Vec<&Member> = members.iter().collect();
-    order.sort_by_key(|member| member.replicate);
+    order.sort_by_key(|member| member.position);
     order
 }
 

@@ -73,6 +73,27 @@ pub(super) fn grid(
     (0..number).map(size).collect()
 }
 
+/// So many sizes more on the same way, below the smallest (`first` is -1) or above the largest
+/// (`first` is `number`), the nearest first; as far as rounding leaves them apart.
+pub(super) fn beyond(
+    initial: &Architecture,
+    target: &Architecture,
+    (number, first, more): (usize, i32, i32),
+) -> Vec<Architecture> {
+    let ratio = ratio(initial, target, number);
+    let least = n_frontier_parameters(initial) as f64;
+    let step = if first < 0 { -1 } else { 1 };
+    let sizes = (0..more).map(|n| {
+        let wanted = least * ratio.powi(first + n * step - 1);
+        (wanted, of_parameters(initial, target, wanted))
+    });
+    let is_near = |wanted: f64, size: &Architecture| {
+        let off = (n_frontier_parameters(size) as f64 / wanted).ln().abs();
+        off < ratio.ln() / 4.0 && size.validate().is_ok()
+    };
+    sizes.take_while(|(wanted, size)| is_near(*wanted, size)).map(|(_, size)| size).collect()
+}
+
 /// How far apart neighbours of so many sizes are in parameters.
 pub(super) fn ratio(initial: &Architecture, target: &Architecture, number: usize) -> f64 {
     let [from, to] = [initial, target].map(|one| n_frontier_parameters(one) as f64);
@@ -104,9 +125,9 @@ fn of_parameters(from: &Architecture, to: &Architecture, wanted: f64) -> Archite
 
 /// Two shares beside the one from which on something holds.
 fn bracket(holds: impl Fn(f64) -> bool) -> [f64; 2] {
-    // A step beyond either end is half the whole way at most, for there are five sizes or more;
-    // there is room for steps of the staircase.
-    let (mut below, mut above) = (-1.5, 2.5);
+    // A step beyond either end is half the whole way at most, for there are five sizes or more, and
+    // three steps are the most; there is room for steps of the staircase.
+    let (mut below, mut above) = (-2.5, 3.5);
     for _ in 0..40 {
         let middle = (below + above) / 2.0;
         if holds(middle) {

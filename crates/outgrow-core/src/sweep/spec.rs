@@ -35,6 +35,10 @@ pub struct SweepSpec {
     /// are in no comparison.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tuning_replicates: usize,
+    /// Whether rates beyond those of the grid, and sizes beyond those of the frontier, are tried
+    /// where the best is the last of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub widen: bool,
     pub data: DataSpec,
     pub training: TrainingSpec,
     /// What does not grow; that of the initial checkpoint, where there is one and it is left out.
@@ -269,6 +273,36 @@ impl SweepSpec {
             rates => rates,
         }
     }
+
+    /// Those, and the ones that an arm may go on to whose best is the lowest or the highest.
+    pub(super) fn candidate_rates(&self) -> Vec<f64> {
+        let mut rates = self.rates();
+        if !self.widen {
+            return rates;
+        }
+        let mut rising = rates.clone();
+        rising.sort_by(f64::total_cmp);
+        if let [first, second, ..] = rising[..]
+            && let [.., before, last] = rising[..]
+        {
+            let steps = 1..=MOST_WIDENINGS;
+            rates.extend(steps.clone().map(|n| rounded(first * (first / second).powi(n))));
+            rates.extend(steps.map(|n| rounded(last * (last / before).powi(n))));
+        }
+        rates
+    }
+}
+
+/// So many steps beyond the grid, on each side, are enough to find a mistake in it.
+pub(super) const MOST_WIDENINGS: i32 = 2;
+
+/// To three digits: a number that people read.
+fn rounded(rate: f64) -> f64 {
+    format!("{rate:.2e}").parse().unwrap_or(rate)
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(number: &usize) -> bool {

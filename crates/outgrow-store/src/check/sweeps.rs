@@ -47,7 +47,7 @@ impl Walk<'_> {
             return Ok(());
         };
         self.name(id, &name, &sweep.spec().name).await?;
-        let order = in_order(&members);
+        let order = self.trained(id, &sweep, &members).await?;
         if self.is_of_another_version(id, &order).await? {
             self.report.unknown.push(name);
             return Ok(());
@@ -55,6 +55,25 @@ impl Walk<'_> {
         let numbers = self.trials_of(id, &order).await?;
         self.places(id, &name, &order, &numbers).await?;
         self.shared_prefixes(id, &name, &order, &numbers).await
+    }
+
+    /// Of the trials that a sweep may have, those that it begins with, and those that have followed;
+    /// in order.
+    async fn trained<'a>(
+        &mut self,
+        id: &str,
+        sweep: &Sweep,
+        members: &'a [Member],
+    ) -> Result<Vec<&'a Member>, StoreError> {
+        let mut places = sweep.first_round(members);
+        if sweep.has_rounds() {
+            let there = "SELECT position FROM member WHERE sweep_id = $1";
+            let there = self.tx.map(there, args![id], |row| Ok(row.get::<usize>(0).ok())).await?;
+            places.extend(there.into_iter().flatten());
+        }
+        let mut order = in_order(members);
+        order.retain(|member| places.contains(&member.position));
+        Ok(order)
     }
 
     async fn name(&mut self, id: &str, found: &str, expected: &str) -> Result<(), StoreError> {
@@ -104,10 +123,10 @@ impl Walk<'_> {
         order: &[&Member],
     ) -> Result<Vec<Option<i64>>, StoreError> {
         let mut numbers = vec![];
-        for (position, member) in order.iter().enumerate() {
+        for member in order {
             let number = match self.whole_trial(&member.trial).await? {
                 Some(number) => Some(number),
-                None => self.trial_of_place(id, position, &member.trial).await?,
+                None => self.trial_of_place(id, member.position, &member.trial).await?,
             };
             numbers.push(number);
         }
@@ -206,13 +225,13 @@ impl Walk<'_> {
         let place = "SELECT trial, strategy, kind, plan, replicate, learning_rate, setting, budget,
                             tuning
                      FROM member WHERE sweep_id = $1 AND position = $2";
-        for (position, (member, number)) in order.iter().zip(numbers).enumerate() {
-            let row = self.tx.row(place, args![id, position]).await?;
+        for (member, number) in order.iter().zip(numbers) {
+            let row = self.tx.row(place, args![id, member.position]).await?;
             wrong += u64::from(!row.is_some_and(|row| is_place_of(&row, member, *number)));
         }
-        let more = "SELECT count(*) FROM member
-                    WHERE sweep_id = $1 AND (position < 0 OR position >= $2)";
-        wrong += self.tx.value::<u64>(more, args![id, order.len()]).await?;
+        let all = "SELECT count(*) FROM member WHERE sweep_id = $1";
+        let all = self.tx.value::<u64>(all, args![id]).await?;
+        wrong += all.saturating_sub(order.len() as u64);
         if wrong > 0 {
             self.found(Finding::Places { sweep: id.into(), name: name.into(), rows: wrong });
             self.write_places(id, order, numbers).await?;
@@ -228,10 +247,9 @@ impl Walk<'_> {
     ) -> Result<(), StoreError> {
         if self.mends {
             self.mend("DELETE FROM member WHERE sweep_id = $1", args![id]).await?;
-            let places = order.iter().zip(numbers).enumerate();
-            let rows = places.filter_map(|(position, (member, number))| {
-                Some(member_row(id, position, member, (*number)?))
-            });
+            let places = order.iter().zip(numbers);
+            let rows =
+                places.filter_map(|(member, number)| Some(member_row(id, member, (*number)?)));
             MEMBER.insert(&mut self.tx, &rows.collect::<Vec<_>>()).await?;
         }
         Ok(())

@@ -26,7 +26,9 @@ impl Plan {
         }
         *warmup = (*warmup * tokens).round().max(1.0);
         let warmup = *warmup;
-        let other = Sweep::new(spec).ok()?.members(&self.text.digest).ok()?;
+        let other = Sweep::new(spec).ok()?;
+        let members = other.members(&self.text.digest).ok()?;
+        let other = other.expected(members);
         let less = (saved(&begun(in_order(&other))) - cost.saved_flops) / cost.train_flops;
         (less >= LEAST).then(|| {
             format!(

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgrow_core::{Sweep, Trial, sweep::Member};
+use outgrow_core::{
+    Sweep, Trial,
+    sweep::{Choices, Member},
+};
 use outgrow_store::TrialProgress;
 
 use crate::{
     error::Error,
     namesake,
+    rounds::Rounds,
     workspace::{Workspace, runtime},
 };
 
@@ -18,6 +22,10 @@ pub(super) struct Known {
     pub flops_per_second: Option<f64>,
     /// How far trials of the plan are trained, by their identity.
     pub trials: BTreeMap<String, TrialProgress>,
+    /// Places of the sweep that have their trials.
+    entered: BTreeSet<usize>,
+    /// What seeds that only tune have chosen; empty until all of them have.
+    choices: Choices,
 }
 
 impl Known {
@@ -25,6 +33,18 @@ impl Known {
     pub fn progress(&self, trial: &Trial) -> Option<TrialProgress> {
         // An identity is a hash of the whole definition.
         if self.trials.is_empty() { None } else { self.trials.get(&trial.id()).copied() }
+    }
+
+    /// Whether seeds that only tune have chosen.
+    pub fn has_chosen(&self) -> bool {
+        !self.choices.is_empty()
+    }
+
+    /// Of all trials that a sweep may have, those that it has, and those that will follow.
+    pub fn expected(&self, sweep: &Sweep, all: Vec<Member>) -> Vec<Member> {
+        let expected = sweep.expected_places(&all, &self.choices);
+        let places: BTreeSet<usize> = expected.union(&self.entered).copied().collect();
+        all.into_iter().filter(|member| places.contains(&member.position)).collect()
     }
 }
 
@@ -41,9 +61,12 @@ impl Workspace {
             let Ok(store) = self.reading().await else { return Ok(Known::default()) };
             namesake::tell(&store, sweep, digest).await;
             let ids: BTreeSet<String> = members.iter().map(|member| member.trial.id()).collect();
+            let rounds = Rounds { store: &store, id: &sweep.id(digest), sweep, members };
             Ok(Known {
                 flops_per_second: store.flops_per_second().await?,
                 trials: store.progress(&ids).await?,
+                entered: store.entered(rounds.id).await?,
+                choices: rounds.chosen().await?,
             })
         })
     }

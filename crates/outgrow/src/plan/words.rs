@@ -1,6 +1,10 @@
 //! A plan in words.
 
-use outgrow_core::{KeepFinal, Sweep, model::n_parameters, sweep::Member};
+use outgrow_core::{
+    KeepFinal, Sweep,
+    model::n_parameters,
+    sweep::{FrontierSpec, Member},
+};
 
 use super::{Branch, Cost, Plan, StrategyCost};
 use crate::{
@@ -76,22 +80,13 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         tuning,
         train_flops: all,
         causal_flops,
-        sharing,
-        saved_flops,
         complete,
         left_flops,
         evaluation_flops,
         worker_bytes,
+        ..
     } = cost;
-    let shared = match sharing {
-        0 => "no two trials share a prefix".into(),
-        _ => format!(
-            "{sharing} of them share a prefix with an earlier one, trained once: {} to train \
-             ({:.0} % less)",
-            flops(all - saved_flops),
-            100.0 * saved_flops / all
-        ),
-    };
+    let shared = shared(&cost);
     let trained = match complete {
         0 => String::new(),
         n => format!("{n} of them are trained already; {} left\n", flops(left_flops)),
@@ -124,8 +119,34 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         count(worker_bytes as f64),
         only_tune(plan.sweep(), tuning),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
-        alone(plan.sweep()),
+        alone(plan.sweep()) + near(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
+}
+
+/// What is trained once for several trials.
+fn shared(cost: &Cost) -> String {
+    let Cost { train_flops: all, sharing, saved_flops, unsure_flops, .. } = *cost;
+    match sharing {
+        0 => "no two trials share a prefix".into(),
+        _ => format!(
+            "{sharing} of them share a prefix with an earlier one, trained once: {} to train \
+             ({:.0} % less){}",
+            flops(all - saved_flops),
+            100.0 * saved_flops / all,
+            at_most(all - saved_flops + unsure_flops, unsure_flops)
+        ),
+    }
+}
+
+/// What is trained if rates are chosen so that nothing more is shared.
+fn at_most(train_flops: f64, unsure: f64) -> String {
+    match unsure > 0.0 {
+        true => format!(
+            ", if all budgets of an arm choose one learning rate, and {} at most if not",
+            flops(train_flops)
+        ),
+        false => String::new(),
+    }
 }
 
 /// How many trials are in no comparison.
@@ -135,20 +156,45 @@ fn only_tune(sweep: &Sweep, trials: usize) -> String {
         (0, _) => String::new(),
         (n, seeds) => format!(
             "{n} of the trials only tune: {seeds} seeds more, #{} and on, choose learning rates and \
-             other values of the grid, and are in no comparison\n",
-            spec.replicates
+             other values of the grid, and are in no comparison; they are trained first, and the \
+             others only where they have chosen\n{}",
+            spec.replicates,
+            widened(spec.widen)
         ),
     }
 }
 
+fn widened(widen: bool) -> &'static str {
+    match widen {
+        true => {
+            "widen = true: where the best rate is the lowest or the highest, or the best size one of \
+             the two smallest or largest, up to two more beyond are tried; they are not counted here\n"
+        }
+        false => "",
+    }
+}
+
 /// What a frontier of one seed lacks.
-fn alone(sweep: &Sweep) -> &'static str {
-    match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
+fn alone(sweep: &Sweep) -> String {
+    let said = match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
         true => {
             "replicates = 1: intervals of the frontier leave out one seed at a time, so there will \
              be none; 3 is the least, 5 for its exponents\n"
         }
         false => "",
+    };
+    said.into()
+}
+
+/// What a frontier lacks that ends where growing strategies do.
+fn near(sweep: &Sweep) -> &'static str {
+    match sweep.spec().frontier.as_ref().is_none_or(FrontierSpec::reaches_beyond) {
+        true => "",
+        false => {
+            "frontier.budgets end below twice the largest of frontier.strategies_at: a growing \
+             model that is better than every born one of its compute is worth more of it, and how \
+             much will not be seen\n"
+        }
     }
 }
 

@@ -1,0 +1,89 @@
+//! The rounds of a sweep in the database: what follows when what it has is trained.
+
+use std::collections::BTreeSet;
+
+use outgrow_core::{
+    Sweep,
+    sweep::{Choices, Member},
+};
+use outgrow_store::{Store, StoreError};
+use tokio::task::spawn_blocking;
+
+use crate::report::input;
+
+/// A sweep that is in the database, and all trials that it may have.
+pub(crate) struct Rounds<'a> {
+    pub store: &'a Store,
+    /// Its identity.
+    pub id: &'a str,
+    pub sweep: &'a Sweep,
+    pub members: &'a [Member],
+}
+
+impl Rounds<'_> {
+    /// The trials that it has, and those that it begins with.
+    pub async fn begun(&self) -> Result<Vec<Member>, StoreError> {
+        let mut places = self.sweep.first_round(self.members);
+        places.extend(self.store.entered(self.id).await?);
+        Ok(self.at(&places))
+    }
+
+    /// Enters the trials that follow now; nothing while some that tune are left to train.
+    pub async fn advance(&self) -> Result<(), StoreError> {
+        while self.sweep.has_rounds() && !self.store.is_tuning(self.id).await? {
+            let mut there = self.store.entered(self.id).await?;
+            let Some(choices) = self.choices().await? else { return Ok(()) };
+            let next = self.sweep.next_round(self.members, &there, &choices);
+            if next.is_empty() {
+                return Ok(());
+            }
+            tracing::info!("{}", self.tell(&next));
+            there.extend(next);
+            self.store.insert_round(self.id, &self.at(&there)).await?;
+        }
+        Ok(())
+    }
+
+    /// What the seeds that tune have chosen; nothing before all of them have.
+    pub async fn chosen(&self) -> Result<Choices, StoreError> {
+        let has_begun = !self.store.entered(self.id).await?.is_empty();
+        if !has_begun || !self.sweep.has_rounds() || self.store.is_tuning(self.id).await? {
+            return Ok(Choices::default());
+        }
+        Ok(self.choices().await?.unwrap_or_default())
+    }
+
+    /// What the seeds that tune say; none if it can't be made out, which is a fault of ours and no
+    /// reason to lose a run.
+    async fn choices(&self) -> Result<Option<Choices>, StoreError> {
+        let summary = self.store.find_sweep(self.id).await?;
+        let input = input(self.store, summary).await?;
+        Ok(spawn_blocking(move || outgrow_report::choices(&input)).await.ok())
+    }
+
+    fn at(&self, places: &BTreeSet<usize>) -> Vec<Member> {
+        let own = self.members.iter().filter(|member| places.contains(&member.position));
+        own.cloned().collect()
+    }
+
+    fn tell(&self, next: &BTreeSet<usize>) -> String {
+        let next = self.at(next);
+        let name = &self.sweep.spec().name;
+        match next.iter().all(|member| member.tuning) {
+            true => {
+                let arms: BTreeSet<&str> = next.iter().map(|one| one.strategy.as_str()).collect();
+                let arms = arms.into_iter().collect::<Vec<_>>().join(", ");
+                format!(
+                    "{name}: the best of {arms} is at the rim of what was tried: {} trials beyond \
+                     it follow",
+                    next.len()
+                )
+            }
+            false => format!(
+                "{name}: the seeds that tune have chosen; {} trials of the others follow, at what \
+                 they chose",
+                next.len()
+            ),
+        }
+    }
+}
