@@ -41,7 +41,10 @@ pub use self::{
     expected::ExpectedGrowth,
     file::{Draft, PRESETS},
     form::ModelSpec,
-    frontier::{BORN, BudgetUnit, FrontierSizes, FrontierSpec, MOST_PASSES, budget_text},
+    frontier::{
+        BORN, BORN_CHECK, BudgetUnit, DEEPER, FrontierCheck, FrontierSizes, FrontierSpec,
+        MOST_PASSES, WIDER, budget_text, check_of,
+    },
     grid::Grid,
     members::{Member, label},
     policy::OwnPolicy,

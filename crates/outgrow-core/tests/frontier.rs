@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use outgrow_core::{
     Sweep, Trial,
-    sweep::{Member, in_order, shared_prefixes},
+    model::n_frontier_parameters,
+    sweep::{Member, check_of, in_order, shared_prefixes},
 };
 
 /// A target of 35,000 parameters, so that six budgets and three rates are sampled at once.
@@ -393,6 +394,52 @@ fn seeds_that_tune_come_on_top_of_those_that_are_compared() {
         let order = in_order(&tuned);
         assert!(order.is_sorted_by_key(|member| member.tuning), "they are trained last");
     }
+}
+
+#[test]
+fn shapes_and_batches_are_tried_beside_some_sizes() {
+    let text = SWEEP.replace("[frontier]", "[frontier]\nchecks = ['shapes', 'batch']");
+    let sweep = sweep(&text);
+    let sizes = sweep.born_sizes();
+    let members = sweep.members("d").expect("members");
+    let own: Vec<&Member> = members.iter().filter(|member| member.kind == "born_check").collect();
+    let names: BTreeSet<&str> = own.iter().map(|member| &*member.strategy).collect();
+    let expected = [
+        "born_1_deeper",
+        "born_1_half_batch",
+        "born_1_twice_batch",
+        "born_1_wider",
+        "born_4_deeper",
+        "born_4_wider",
+        "born_6_half_batch",
+        "born_6_twice_batch",
+        "born_7_deeper",
+        "born_7_wider",
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+    assert_eq!(own.len(), expected.len() * 3 * 2, "at one budget, all rates and seeds");
+    for member in own {
+        let (size, tried) = check_of(&member.strategy).expect("a check");
+        let size = sizes.iter().find(|one| one.name == size).expect("a size");
+        let model = member.trial.plan.target();
+        let off = (n_frontier_parameters(model) as f64 / size.n as f64).ln().abs();
+        assert!(off < 0.1, "{}: {} and {}", member.strategy, model.describe(), size.n);
+        let (layers, of_size) = (model.layers.len(), size.architecture.layers.len());
+        let batch = member.trial.settings.training.batch_size;
+        match tried {
+            "deeper" => assert!(layers > of_size && batch == 8),
+            "wider" => assert!(layers < of_size && batch == 8),
+            "half_batch" => assert!(*model == size.architecture && batch == 4),
+            _ => assert!(*model == size.architecture && batch == 16),
+        }
+        let spent = flops(member) / flops(&members[0]);
+        let at_20 = members.iter().find(|one| one.budget == member.budget).expect("one");
+        assert!((flops(member) / flops(at_20) - 1.0).abs() < 0.02, "{spent}");
+    }
+    let twice = refused(&SWEEP.replace("[frontier]", "[frontier]\nchecks = ['batch', 'batch']"));
+    assert!(twice.contains("frontier.checks") && twice.contains("once"), "{twice}");
+    let name = text.replace("\"stages\", kind", "\"born_1_deeper\", kind");
+    assert!(refused(&name).contains("born_1_deeper"));
 }
 
 #[test]

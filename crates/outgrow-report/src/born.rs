@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use outgrow_core::{
     plan::mean_size,
     rows::TrialRow,
-    sweep::{BORN, BudgetUnit, SweepSpec, budget_text},
+    sweep::{BORN, BudgetUnit, SweepSpec, budget_text, check_of},
 };
 use serde::Serialize;
 
 use crate::{
     cautions::Cautions,
+    checks::{Check, checks},
     compare::same_tokens,
     comparison::Gap,
     ends::Ends,
@@ -35,6 +36,8 @@ pub struct Born {
     /// What a reader must know of its ends.
     #[serde(flatten)]
     pub cautions: Cautions,
+    /// What was tried beside some sizes.
+    pub checks: Vec<Check>,
     /// The number of that of `training.tokens`.
     pub own: Option<usize>,
     /// What its figures are drawn from.
@@ -49,12 +52,22 @@ struct Found {
     /// With the mean size of each.
     grown: Vec<(GrownEnd, f64)>,
     cautions: Cautions,
+    checks: Vec<Check>,
     same_tokens: Vec<(String, usize, Gap)>,
 }
 
 impl Found {
     /// An arm at the budget of this number; controls are no part of a frontier.
     fn add(&mut self, (number, budget): (usize, f64), chosen: &Strategy, arm: &Input) {
+        let taken = |name: &str| {
+            let mut own = self.checks.iter().filter(|check| check.budget == budget);
+            own.find(|check| check.is_taken && check.size == name)
+        };
+        let size = match check_of(&chosen.name) {
+            Some((size, tried)) if taken(size).is_some_and(|check| check.tried == tried) => size,
+            _ if taken(&chosen.name).is_some() => return,
+            _ => &chosen.name,
+        };
         let first = &arm.trials[0];
         let text = arm.text_tokens.unwrap_or(u64::MAX);
         let mut judged = arm.trials.iter().filter(|trial| chosen.is_judged_by(trial));
@@ -62,8 +75,8 @@ impl Found {
         let ends = || chosen.complete().map(move |run| (number, run));
         match chosen.role {
             Role::Grown => self.grown.extend(ends().map(|end| grown_end(chosen, arm, end))),
-            _ if first.kind == BORN => {
-                self.born.extend(ends().filter_map(|end| born_end(first, end, repeats)));
+            _ if first.kind == BORN || size != chosen.name => {
+                self.born.extend(ends().filter_map(|end| born_end((size, first), end, repeats)));
             }
             _ => return,
         }
@@ -87,13 +100,14 @@ impl Born {
             let chosen = arms
                 .filter_map(|arm| Some((Strategy::new(&arm, runs, tuned, [&arm.sweep; 2])?, arm)));
             let chosen: Vec<(Strategy, Input)> = chosen.collect();
+            found.checks.extend(checks(*budget, &chosen));
             chosen.iter().for_each(|(strategy, arm)| found.add((number, *budget), strategy, arm));
             if own != Some(number) {
                 let strategies: Vec<Strategy> = chosen.into_iter().map(|(own, _)| own).collect();
                 found.same_tokens.extend(at_equal_tokens(number, &strategies));
             }
         }
-        let Found { born, grown, mut cautions, same_tokens } = found;
+        let Found { born, grown, mut cautions, checks, same_tokens } = found;
         if born.is_empty() {
             return None;
         }
@@ -102,7 +116,7 @@ impl Born {
         let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
         let frontier = estimator.frontier(&all);
         let ends = Ends { same_tokens, ..Ends::new(input, &estimator, born, &grown) };
-        Some(Self { unit: spec.unit, budgets, frontier, cautions, own, ends })
+        Some(Self { unit: spec.unit, budgets, frontier, cautions, checks, own, ends })
     }
 
     /// The budget of a number, in words.
@@ -170,7 +184,11 @@ fn grown_end(chosen: &Strategy, arm: &Input, (budget, run): (usize, &Run)) -> (G
     (GrownEnd { arm, budget, flops: end.train_flops, seed, loss: end.loss }, size)
 }
 
-fn born_end(trial: &TrialRow, (budget, run): (usize, &Run), repeated: bool) -> Option<BornEnd> {
+fn born_end(
+    (name, trial): (&str, &TrialRow),
+    (budget, run): (usize, &Run),
+    repeated: bool,
+) -> Option<BornEnd> {
     let (size, end) = (trial.phases.first()?, run.last());
     let counts = Counts {
         non_embedding: size.non_embedding as f64,
@@ -178,7 +196,7 @@ fn born_end(trial: &TrialRow, (budget, run): (usize, &Run), repeated: bool) -> O
         all: size.parameters as f64,
     };
     Some(BornEnd {
-        size: trial.strategy.rsplit('_').next()?.parse().ok()?,
+        size: name.rsplit('_').next()?.parse().ok()?,
         counts,
         budget,
         flops: end.train_flops,

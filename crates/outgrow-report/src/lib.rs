@@ -9,6 +9,7 @@ mod analysis;
 mod answer;
 mod born;
 mod cautions;
+mod checks;
 mod choice;
 mod choices;
 mod clock;
@@ -52,6 +53,7 @@ pub use self::{
     analysis::{Analysis, Progress},
     answer::{Answer, ControlState, Count, Finding, Preserved, Quantity, Verdict},
     born::Born,
+    checks::Check,
     choices::choices,
     clock::Clock,
     comparison::{Comparison, Gap, Saving},

@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use outgrow_core::{Sweep, sweep::BORN};
+use outgrow_core::{
+    Sweep,
+    sweep::{BORN, BORN_CHECK},
+};
 
 use crate::input::Input;
 
@@ -20,7 +23,8 @@ pub fn at_own_budget(input: &Input) -> Cow<'_, Input> {
     }
     let own = own_budget(input);
     let mut kept = input.clone();
-    kept.trials.retain(|trial| trial.kind != BORN && (trial.budget == own || own.is_none()));
+    let is_born = |kind: &str| [BORN, BORN_CHECK].contains(&kind);
+    kept.trials.retain(|trial| !is_born(&trial.kind) && (trial.budget == own || own.is_none()));
     let trials: BTreeSet<&str> = kept.trials.iter().map(|trial| trial.trial.as_str()).collect();
     kept.curves.retain(|row| trials.contains(row.trial.as_str()));
     kept.growths.retain(|row| trials.contains(row.trial.as_str()));

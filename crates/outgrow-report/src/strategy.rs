@@ -174,7 +174,7 @@ impl Role {
         match kind {
             "from_scratch" => Role::Control,
             "from_scratch_annealed" => Role::Annealed,
-            "fixed_size" | "born" => Role::FixedSize,
+            "fixed_size" | "born" | "born_check" => Role::FixedSize,
             _ => Role::Grown,
         }
     }

@@ -1,6 +1,7 @@
 //! The tables of a report.
 
 mod born;
+mod checks;
 mod compute;
 mod contrasts;
 mod conventions;
@@ -26,6 +27,7 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
     let all = [
         born::gaps(analysis),
         born::frontier(analysis),
+        checks::table(analysis),
         criteria::table(analysis),
         Some(summary(analysis)),
         controls(analysis),

@@ -68,6 +68,63 @@ fn a_frontier_changes_no_other_number() {
     assert_eq!(told(&made), told(&plain));
 }
 
+/// The trials of a size once more, under another name, with losses that differ by so much.
+fn beside(made: &mut Input, size: &str, tried: &str, by: f64) {
+    let own = |trial: &&TrialRow| trial.strategy == size && trial.budget == Some(20.0);
+    let more: Vec<TrialRow> = made.trials.iter().filter(own).cloned().collect();
+    for trial in more {
+        let id = format!("{}-{tried}", trial.trial);
+        let curve: Vec<CurveRow> =
+            made.curves.iter().filter(|row| row.trial == trial.trial).cloned().collect();
+        made.curves.extend(curve.into_iter().map(|row| CurveRow {
+            trial: id.clone(),
+            val_loss: row.val_loss.map(|loss| loss + by + 1e-4 * trial.replicate as f64),
+            ..row
+        }));
+        let (strategy, kind) = (format!("{size}_{tried}"), "born_check".into());
+        made.trials.push(TrialRow { trial: id, strategy, kind, ..trial });
+    }
+}
+
+#[test]
+fn a_better_shape_stands_for_its_size() {
+    let plain = rows(&Planted {
+        arms: vec![("staged".into(), -0.02, 0.5)],
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[20.0],
+        seeds: 3,
+    });
+    let mut made = plain.clone();
+    beside(&mut made, "born_4", "deeper", -0.05);
+    beside(&mut made, "born_4", "wider", -0.02);
+    beside(&mut made, "born_1", "wider", 0.05);
+    beside(&mut made, "born_1", "half_batch", -0.1);
+    let [plain, made] = [plain, made].map(|input| report(&input).expect("a report"));
+    let born = |report: &Report| report.analysis.born.clone().expect("a frontier");
+    let checks = born(&made).checks;
+    let told: Vec<(&str, bool, bool)> =
+        checks.iter().map(|one| (&*one.tried, one.is_taken, one.is_better())).collect();
+    let expected = [
+        ("deeper", true, true),
+        ("wider", false, true),
+        ("wider", false, false),
+        ("half_batch", false, true),
+    ];
+    assert_eq!(told, expected);
+    assert!((checks[0].difference.mean + 0.0499).abs() < 1e-9, "{:?}", checks[0].difference);
+    let end = |report: &Report, number: usize| {
+        let ends = born(report).ends.born;
+        let own = ends.iter().filter(|end| end.size == number && end.budget == 1);
+        own.map(|end| end.loss).sum::<f64>()
+    };
+    let moved = end(&made, 4) - end(&plain, 4);
+    assert!((moved / 3.0 + 0.0499).abs() < 1e-9, "{moved}");
+    assert_eq!(end(&made, 1), end(&plain, 1), "a batch is one for all");
+    let table = text(&made, "tables/checks.md");
+    assert!(table.contains("half batch") && table.contains("no, and better"), "{table}");
+    assert_eq!(made.analysis.strategies.len(), plain.analysis.strategies.len());
+}
+
 #[test]
 fn a_report_begins_with_the_frontier() {
     let made = report(&rows(&Planted {

@@ -27,6 +27,8 @@ pub(super) struct Arm {
     /// FLOPs and tokens as the budget asks for them, before they are rounded to whole steps.
     pub nominal: (f64, f64),
     pub growth: GrowthPolicy,
+    /// Sequences in a batch.
+    pub batch_size: usize,
     /// The only replicate that it is trained in; all of them if none.
     pub replicate: Option<usize>,
     /// Whether it begins with the weights of the sweep's initial checkpoint, if there is one.
@@ -69,6 +71,7 @@ impl Sweep {
         let (setting, budget) = (String::new(), None);
         let (number, replicate) = (draw.1, None);
         Ok(Arm {
+            batch_size: self.spec.training.batch_size,
             strategy,
             kind,
             number,

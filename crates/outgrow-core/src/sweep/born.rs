@@ -5,7 +5,10 @@ use super::{
     check::MOST_TOKENS,
     controls::born,
     error::{SweepError, bad, shown},
-    frontier::{BORN, BudgetUnit, FrontierSizes, FrontierSpec, budget_text},
+    frontier::{
+        BORN, BORN_CHECK, BudgetUnit, DEEPER, FrontierCheck, FrontierSizes, FrontierSpec, WIDER,
+        budget_text,
+    },
     resolved::Sweep,
     schedule::LearningRateSchedule,
     shapes::{self, is_uniform},
@@ -20,6 +23,8 @@ use crate::{
 const WIDEST: f64 = 1.6;
 /// What rounding of sizes may add to that.
 const ROUNDING: f64 = 1.05;
+/// How much deeper, or wider, the shapes are that are tried beside a size.
+const DEPTH: f64 = 1.4;
 /// Numbers of tokens that differ by less are one budget.
 const SAME: f64 = 1e-3;
 
@@ -156,7 +161,71 @@ impl Sweep {
                 arms.push(Arm { budget: Some(budget), ..arm });
             }
         }
+        arms.extend(self.checked_arms()?);
         Ok(arms)
+    }
+
+    /// What is tried beside some sizes, at the budget of `training.tokens`.
+    fn checked_arms(&self) -> Result<Vec<Arm>, SweepError> {
+        let Some(frontier) = &self.spec.frontier else { return Ok(vec![]) };
+        let own: Vec<BornSize> =
+            self.born_sizes().into_iter().filter(|size| !size.widens).collect();
+        let mut arms = vec![];
+        for check in &frontier.checks {
+            for (size, name, architecture, batch_size) in self.checked(*check, &own) {
+                let mut sweep = self.clone();
+                sweep.spec.training.batch_size = batch_size;
+                let tokens = self.tokens_at_own() * train_flops_per_token(&self.target);
+                let tokens = tokens / train_flops_per_token(&architecture);
+                let name = format!("{}_{name}", size.name);
+                sweep.check_room(&name, "checks", (self.own_budget().unwrap_or(0.0), tokens))?;
+                let tokens = sweep.budget(&name, tokens)?;
+                let arm = born(&sweep, name, BORN_CHECK, &architecture, tokens)?;
+                arms.push(Arm { budget: self.own_budget(), ..arm });
+            }
+        }
+        Ok(arms)
+    }
+
+    fn tokens_at_own(&self) -> f64 {
+        self.whole_steps(self.spec.training.tokens) as f64
+    }
+
+    /// Which sizes a check is of, what it is called, and the model and batch that it trains.
+    fn checked<'a>(
+        &self,
+        check: FrontierCheck,
+        own: &'a [BornSize],
+    ) -> Vec<(&'a BornSize, &'static str, Architecture, usize)> {
+        let batch_size = self.spec.training.batch_size;
+        match check {
+            FrontierCheck::Shapes => {
+                let shaped = [0, own.len() / 2, own.len() - 1].into_iter().flat_map(|number| {
+                    let size = &own[number];
+                    let layers = size.architecture.layers.len();
+                    let [deeper, wider] = [DEPTH, 1.0 / DEPTH]
+                        .map(|times| ((layers as f64 * times).round() as usize).max(1));
+                    [(DEEPER, deeper.max(layers + 1)), (WIDER, wider.min(layers - 1))]
+                        .map(|(name, layers)| (size, name, layers))
+                });
+                // One layer can't be fewer.
+                let shaped = shaped.filter(|(.., layers)| *layers > 0);
+                let of = |(size, name, layers): (&'a BornSize, &'static str, usize)| {
+                    (size, name, shapes::with_layers(&size.architecture, layers), batch_size)
+                };
+                shaped.map(of).collect()
+            }
+            FrontierCheck::Batch => {
+                let target = own.iter().position(|size| size.architecture == self.target);
+                let sizes = [0, target.unwrap_or(own.len() - 1)].into_iter();
+                let both = sizes.flat_map(|number| {
+                    let (size, half) = (&own[number], batch_size / 2);
+                    [("half_batch", half), ("twice_batch", 2 * batch_size)]
+                        .map(|(name, batch)| (size, name, size.architecture.clone(), batch))
+                });
+                both.filter(|(.., batch)| *batch > 0).collect()
+            }
+        }
     }
 
     /// Refuses a budget in which a size does not come out of its warm-up before it decays.
@@ -203,6 +272,7 @@ pub(super) fn resolve(mut sweep: Sweep) -> Result<Sweep, SweepError> {
     }
     check_tokens(&sweep)?;
     check_sizes(&sweep)?;
+    check_checks(&sweep)?;
     sweep.born_arms()?;
     Ok(sweep)
 }
@@ -250,6 +320,27 @@ fn check_sweep(sweep: &Sweep, frontier: &FrontierSpec) -> Result<(), SweepError>
         }
     }
     check_ends(sweep, frontier)
+}
+
+/// Refuses to check the shapes of sizes whose layers differ.
+fn check_checks(sweep: &Sweep) -> Result<(), SweepError> {
+    let has_shapes = sweep
+        .spec
+        .frontier
+        .as_ref()
+        .is_some_and(|frontier| frontier.checks.contains(&FrontierCheck::Shapes));
+    let odd = sweep.born_sizes().into_iter().find(|size| !is_uniform(&size.architecture));
+    match odd {
+        Some(size) if has_shapes => bad(
+            "frontier.checks",
+            "\"shapes\"",
+            &format!(
+                "{} has layers or heads that differ: deeper and wider is not defined",
+                size.name
+            ),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses ends between which there is no straight way.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     arm::Arm,
     error::{SweepError, bad},
-    frontier::born_number,
+    frontier::{born_number, check_of},
     resolved::Sweep,
     shapes::{between, is_uniform},
     spec::{ControlsSpec, StrategySpec},
@@ -104,7 +104,7 @@ fn control(name: &str) -> Option<Control> {
     if let Some(percent) = name.strip_prefix(BORN).and_then(|rest| rest.strip_prefix('_')) {
         return is_percent(percent).then_some(Control::Born { percent: true });
     }
-    if born_number(name).is_some() {
+    if born_number(name).is_some() || check_of(name).is_some() {
         return Some(Control::Frontier);
     }
     let rest = name.strip_prefix(FIXED)?.strip_prefix('_')?;
@@ -220,6 +220,7 @@ pub(super) fn born(
         tokens,
         nominal,
         growth,
+        batch_size: sweep.spec.training.batch_size,
         replicate: None,
         continues: false,
     })

@@ -41,8 +41,22 @@ pub struct FrontierSpec {
     pub strategies_at: Option<Vec<f64>>,
     /// Whether trials may pass the training text more than [`MOST_PASSES`] times.
     pub allow_repeats: bool,
+    /// What else is tried of some of them, to see whether the frontier is the best there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<FrontierCheck>,
     /// Which sizes are born.
     pub sizes: FrontierSizes,
+}
+
+/// What is tried beside a size of the frontier, at the budget of `training.tokens` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrontierCheck {
+    /// As many parameters in 1.4 times as many layers, and in so many times fewer: of the smallest,
+    /// the middle and the largest size.
+    Shapes,
+    /// Half and twice the batch, of the smallest size and of the target's.
+    Batch,
 }
 
 /// In which the budgets of a frontier are counted.
@@ -94,6 +108,23 @@ pub(super) fn born_number(name: &str) -> Option<usize> {
     number.parse().ok().filter(|_| is_plain)
 }
 
+/// What a check of a size is called, behind the size's name; and its kind.
+pub const BORN_CHECK: &str = "born_check";
+/// A shape with more layers.
+pub const DEEPER: &str = "deeper";
+/// A shape with fewer.
+pub const WIDER: &str = "wider";
+/// Names of the checks.
+const CHECKS: [&str; 4] = [DEEPER, WIDER, "half_batch", "twice_batch"];
+
+/// The size of a check and what is checked, if it is the name of one.
+pub fn check_of(name: &str) -> Option<(&str, &str)> {
+    CHECKS.iter().find_map(|check| {
+        let size = name.strip_suffix(check)?.strip_suffix('_')?;
+        born_number(size).map(|_| (size, *check))
+    })
+}
+
 /// A budget as people write it: `20`, or `6.93e12`.
 pub fn budget_text(budget: f64) -> String {
     if budget >= 1e6 { format!("{budget:e}") } else { format!("{budget}") }
@@ -116,6 +147,14 @@ impl FrontierSpec {
         for (field, budgets) in [("budgets", &self.budgets), ("strategies_at", &self.strategies_at)]
         {
             budgets.as_ref().map_or(Ok(()), |list| check_budgets(field, list))?;
+        }
+        if let Some((number, check)) = self
+            .checks
+            .iter()
+            .enumerate()
+            .find(|(number, check)| self.checks[..*number].contains(check))
+        {
+            return bad(&format!("frontier.checks.{number}"), format!("{check:?}"), "each once");
         }
         self.check_reach()
     }

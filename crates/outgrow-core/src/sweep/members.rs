@@ -198,8 +198,8 @@ impl Sweep {
     }
 
     fn member(&self, arm: &Arm, learning_rate: f64, replicate: usize, data: &str) -> Member {
-        let TrainingSpec { batch_size, schedule, optimizer, precision, .. } =
-            self.spec.training.clone();
+        let TrainingSpec { schedule, optimizer, precision, .. } = self.spec.training.clone();
+        let batch_size = arm.batch_size;
         let growth = (!arm.plan.stages().is_empty()).then(|| arm.growth.clone());
         let training =
             TrainingSettings { batch_size, learning_rate, schedule, optimizer, precision, growth };

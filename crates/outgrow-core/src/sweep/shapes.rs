@@ -94,6 +94,26 @@ pub(super) fn beyond(
     sizes.take_while(|(wanted, size)| is_near(*wanted, size)).map(|(_, size)| size).collect()
 }
 
+/// A model of as many parameters with so many layers, as near as rounding allows: head widths stay,
+/// and the widths of residual stream and MLP and the number of heads keep their ratios.
+pub(super) fn with_layers(like: &Architecture, n_layers: usize) -> Architecture {
+    let n = |one: &Architecture| n_frontier_parameters(one) as f64;
+    let times = |value: usize, share: f64| {
+        ((value as f64 * share.exp2()).round() as usize).clamp(1, MAX_SIZE)
+    };
+    let scaled = |share: f64| {
+        let first = &like.layers[0];
+        let heads = times(first.heads.len(), share).min(MAX_COUNT);
+        let layer =
+            LayerShape { heads: vec![first.heads[0]; heads], d_ff: times(first.d_ff, share) };
+        let layers = vec![layer; n_layers.min(MAX_COUNT)];
+        Architecture { d_model: times(like.d_model, share), layers, form: like.form, ..*like }
+    };
+    let [low, high] = bracket(|share| n(&scaled(share)) >= n(like)).map(scaled);
+    let off = |one: &Architecture| (n(one) / n(like)).ln().abs();
+    if off(&low) < off(&high) { low } else { high }
+}
+
 /// How far apart neighbours of so many sizes are in parameters.
 pub(super) fn ratio(initial: &Architecture, target: &Architecture, number: usize) -> f64 {
     let [from, to] = [initial, target].map(|one| n_frontier_parameters(one) as f64);
