@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use outgrow_core::{
     Architecture, LayerShape,
     growth::{
-        TransformKind,
+        Sizes, TransformKind,
         compose::{random_architecture, random_composition},
         grow_all,
     },
     plan::{
         GrowthPlan, Length, Strategy, StrategyError, Task,
         strategy::{
-            AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Layers, Random, RandomOrder, Share,
+            AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Layers, Listed, Places, Random,
+            RandomOrder, Share,
         },
     },
     stream::stream,
@@ -39,6 +40,11 @@ fn strategies(stages: usize, from: f64, to: f64) -> Vec<Strategy> {
             Strategy::EvenlySpaced(EvenlySpaced { plans, stages, grow_between, layers }),
             Strategy::RandomOrder(RandomOrder { plans, grow_between, layers }),
             Strategy::Random(Random { plans, max_stages: stages, grow_between, layers }),
+            Strategy::Listed(Listed {
+                at: Share::Tokens(Places(vec![from])),
+                sizes: vec![],
+                layers,
+            }),
         ]
     });
     let born = Strategy::FromScratch(FromScratch {});
@@ -94,7 +100,7 @@ proptest! {
                 prop_assert!(plan.stages().is_empty());
             } else {
                 prop_assert_eq!(plan.initial(), &initial);
-                let (low, high) = (from.min(to), if strategy.name() == "all_at_once" { from } else { from.max(to) });
+                let (low, high) = (from.min(to), if ["all_at_once", "listed"].contains(&strategy.name()) { from } else { from.max(to) });
                 let bounds = (low * TOKENS as f64 - STEP as f64).min((TOKENS - STEP) as f64)
                     ..=(high * TOKENS as f64 + STEP as f64);
                 prop_assert!(plan.stages().iter().all(|stage| bounds.contains(&(stage.tokens as f64))));
@@ -140,6 +146,52 @@ fn random_plans_differ_and_use_all_six() {
         .map(|growth| growth.name())
         .collect();
     assert_eq!(kinds.len(), 6);
+}
+
+#[test]
+fn a_plan_is_written_out() {
+    let (initial, target) = (
+        small(8, 1, LayerShape::uniform(1, 4, 4, 8)),
+        small(16, 3, LayerShape::uniform(4, 4, 4, 32)),
+    );
+    let task = task(&initial, &target, 1);
+    let listed = |at: &[f64], sizes: Vec<Sizes>| {
+        let (at, layers) = (Share::Tokens(Places(at.to_vec())), Layers::Start);
+        sampled(&Strategy::Listed(Listed { at, sizes, layers }), &task)
+    };
+    let wider = Sizes { d_model: Some(12), d_ff: Some(16), ..Sizes::default() };
+    let deeper = Sizes { n_layers: Some(2), ..Sizes::default() };
+    let plan = listed(&[0.1, 0.3, 0.5], vec![wider, deeper]).expect("reachable");
+    let expected = [
+        small(12, 1, LayerShape::uniform(1, 4, 4, 16)),
+        small(12, 2, LayerShape::uniform(1, 4, 4, 16)),
+        target.clone(),
+    ];
+    for (number, expected) in expected.iter().enumerate() {
+        assert_eq!(plan.architecture_after(number + 1), expected, "stage {number}");
+    }
+    let places: Vec<u64> = plan.stages().iter().map(|stage| stage.tokens).collect();
+    assert_eq!(places, [6_400, 19_200, 32_000]);
+    let growths = &plan.stages()[1].growths;
+    assert!(format!("{growths:?}").contains("index: 0"), "next to the input: {growths:?}");
+
+    let ends = listed(&[0.1, 0.3], vec![wider, deeper]).expect("a size of its own");
+    assert_eq!(ends.target(), &expected[1]);
+    // What changes nothing is no stage.
+    let same = Sizes { d_model: Some(8), ..Sizes::default() };
+    assert_eq!(listed(&[0.1, 0.3], vec![same]).expect("one stage").stages().len(), 1);
+
+    for (at, sizes, said) in [
+        (&[0.3, 0.1][..], vec![wider], "each greater than the one before"),
+        (&[0.1, 0.3], vec![], "one for each place"),
+        (&[0.1], vec![wider, deeper], "one for each place"),
+        (&[0.1], vec![Sizes { d_model: Some(4), ..Sizes::default() }], "d_model would shrink"),
+        (&[0.1, 0.3], vec![Sizes { d_ff: Some(64), ..Sizes::default() }], "d_ff would shrink"),
+        (&[0.1, 0.3], vec![Sizes { n_layers: Some(0), ..Sizes::default() }], "layer"),
+    ] {
+        let error = listed(at, sizes).expect_err("refused").to_string();
+        assert!(error.contains(said), "{said}: {error}");
+    }
 }
 
 #[test]

@@ -46,18 +46,26 @@ impl TargetShape {
 }
 
 /// Sizes that a whole model is to reach, the same in every layer; what is left out stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Sizes {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_model: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_layers: Option<usize>,
     /// Query heads of a layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_heads: Option<usize>,
     /// How many keys and values they share; in a model where each head has its own, as many as
     /// there are heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_kv_heads: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_k: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_v: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_ff: Option<usize>,
 }
 

@@ -11,6 +11,7 @@ mod evenly_spaced;
 mod fixed_size;
 mod from_scratch;
 mod layers;
+mod listed;
 mod path;
 mod random;
 mod random_order;
@@ -23,11 +24,12 @@ use thiserror::Error;
 pub use self::{
     all_at_once::AllAtOnce,
     axis_first::AxisFirst,
-    by_operator::ByOperator,
+    by_operator::{ByOperator, Places},
     evenly_spaced::EvenlySpaced,
     fixed_size::FixedSize,
     from_scratch::FromScratch,
     layers::Layers,
+    listed::Listed,
     random::Random,
     random_order::RandomOrder,
     sampled::{Length, Sampled},
@@ -101,6 +103,7 @@ strategies! {
     ByOperator = "operator",
     FixedSize = "fixed_size",
     AxisFirst = "axis_first",
+    Listed = "listed",
 }
 
 /// What a strategy has to work with.

@@ -24,7 +24,7 @@ impl Rule for ByOperator {
     }
 
     fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
-        self.check_places()?;
+        self.at.check_rising()?;
         let mut now = task.initial.clone();
         let mut stages = vec![];
         for (number, &at) in self.places().iter().enumerate() {
@@ -39,20 +39,6 @@ impl Rule for ByOperator {
 impl ByOperator {
     fn places(&self) -> &[f64] {
         &self.at.of().0
-    }
-
-    fn check_places(&self) -> Result<(), StrategyError> {
-        let places = self.places();
-        let is_rising = places.windows(2).all(|pair| pair[0] < pair[1]);
-        match !places.is_empty() && is_rising && places.iter().all(|at| (0.0..=1.0).contains(at)) {
-            true => Ok(()),
-            false => Err(StrategyError::Parameter {
-                field: self.at.field("at"),
-                value: format!("{places:?}"),
-                allowed: "one or more shares of the trial, from 0 to 1, each greater than the one \
-                          before",
-            }),
-        }
     }
 
     /// The sizes after the `number`th application.
@@ -89,6 +75,23 @@ impl ByOperator {
             d_model: between(initial.d_model, target.d_model),
             layers: vec![layer; n_layers],
         })
+    }
+}
+
+impl Share<Places> {
+    /// Refuses places that do not rise from 0 to 1.
+    pub(super) fn check_rising(&self) -> Result<(), StrategyError> {
+        let places = &self.of().0;
+        let is_rising = places.windows(2).all(|pair| pair[0] < pair[1]);
+        match !places.is_empty() && is_rising && places.iter().all(|at| (0.0..=1.0).contains(at)) {
+            true => Ok(()),
+            false => Err(StrategyError::Parameter {
+                field: self.field("at"),
+                value: format!("{places:?}"),
+                allowed: "one or more shares of the trial, from 0 to 1, each greater than the one \
+                          before",
+            }),
+        }
     }
 }
 
