@@ -12,9 +12,10 @@ use outgrow_core::{
     },
     plan::{
         GrowthPlan, Length, Strategy, StrategyError, Task,
+        lattice::{Axis, Lattice},
         strategy::{
-            AllAtOnce, AxisFirst, EvenlySpaced, FromScratch, Layers, Listed, Places, Random,
-            RandomOrder, Share,
+            AllAtOnce, AxisFirst, Enumerated, EvenlySpaced, FromScratch, Layers, Listed, Places,
+            Random, RandomOrder, Share,
         },
     },
     stream::stream,
@@ -66,7 +67,7 @@ fn every_strategy_is_tested() {
     let listed = strategies(2, 0.1, 0.6);
     let mut tested: BTreeSet<_> = listed.iter().map(Strategy::name).collect();
     // One never comes to the target; what the other reaches, its operator says (operators.rs).
-    tested.extend(["fixed_size", "operator"]);
+    tested.extend(["fixed_size", "operator", "enumerated"]);
     assert_eq!(tested, Strategy::KINDS.iter().copied().collect());
 }
 
@@ -190,6 +191,87 @@ fn a_plan_is_written_out() {
         (&[0.1, 0.3], vec![Sizes { n_layers: Some(0), ..Sizes::default() }], "layer"),
     ] {
         let error = listed(at, sizes).expect_err("refused").to_string();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+}
+
+fn lattice(at: &[f64], max_stages: usize) -> Enumerated {
+    let width = |d_model, n_heads| Sizes {
+        d_model: Some(d_model),
+        n_heads: Some(n_heads),
+        ..Sizes::default()
+    };
+    let depth = |n_layers| Sizes { n_layers: Some(n_layers), ..Sizes::default() };
+    let mlp = |d_ff| Sizes { d_ff: Some(d_ff), ..Sizes::default() };
+    let axis = |name: &str, levels| Axis { name: name.into(), levels };
+    Enumerated {
+        axes: vec![
+            axis("width", vec![width(8, 1), width(12, 2), width(16, 4)]),
+            axis("depth", vec![depth(1), depth(3)]),
+            axis("mlp", vec![mlp(8), mlp(32)]),
+        ],
+        at: Share::Tokens(Places(at.to_vec())),
+        max_stages,
+        layers: Layers::End,
+    }
+}
+
+#[test]
+fn a_lattice_has_every_plan_once() {
+    let target = small(16, 3, LayerShape::uniform(4, 4, 4, 32));
+    let own = lattice(&[0.1, 0.3, 0.6], 2);
+    let rule = Strategy::Enumerated(own.clone());
+    let Enumerated { axes, at, max_stages, .. } = own;
+    let lattice = Lattice { axes, at, max_stages };
+    let ways = lattice.ways().expect("few");
+    assert_eq!(rule.plans(), ways.len());
+    assert_eq!(ways.iter().collect::<BTreeSet<_>>().len(), ways.len());
+    assert!(ways.iter().all(|way| lattice.contains(way) && *way.end() == lattice.top()));
+    // One stage: 3 places × 11 initial sizes. Two: 3 pairs of places × those of the ways up that
+    // rise twice: for each axis, how often it may stand still and rise.
+    let [one, two] = [1, 2].map(|n| ways.iter().filter(|way| way.stages.len() == n).count());
+    let rising = |levels: usize| (levels + 1) * levels / 2;
+    let pairs = rising(3) * rising(2) * rising(2) - 2 * 12 + 1;
+    assert_eq!((one, two), (3 * 11, 3 * pairs));
+    let plans: BTreeSet<String> = (0..ways.len())
+        .map(|number| {
+            let task = Task { initial: &target, target: &target, seed: 1, draw: (0, number) };
+            let plan = sampled(&rule, &task).expect("a plan");
+            assert_eq!(plan.target(), &target);
+            assert_eq!(plan.stages().len(), ways[number].stages.len());
+            serde_json::to_string(&plan).expect("plain data")
+        })
+        .collect();
+    assert_eq!(plans.len(), ways.len());
+}
+
+#[test]
+fn what_is_no_lattice_is_refused() {
+    let target = small(16, 3, LayerShape::uniform(4, 4, 4, 32));
+    let error = |change: &dyn Fn(&mut Enumerated)| {
+        let mut own = lattice(&[0.1, 0.3], 2);
+        change(&mut own);
+        let task = task(&target, &target, 1);
+        Strategy::Enumerated(own).sample(&task).expect_err("refused").to_string()
+    };
+    for (said, change) in [
+        (
+            "the last level of each axis has the sizes of [target]",
+            &(|own: &mut Enumerated| {
+                own.axes[2].levels.pop();
+                own.axes[2].levels.insert(0, Sizes { d_ff: Some(4), ..Sizes::default() });
+            }) as &dyn Fn(&mut Enumerated),
+        ),
+        ("2 to 64 levels", &|own| own.axes[0].levels.truncate(1)),
+        ("1 to 64 axes", &|own| own.axes.clear()),
+        ("from 1 to 64", &|own| own.max_stages = 0),
+        ("each greater than the one before", &|own| own.at = Share::Tokens(Places(vec![0.3, 0.1]))),
+        ("at most a hundred thousand", &|own| {
+            own.max_stages = 8;
+            own.at = Share::Tokens(Places((1..40).map(|n| f64::from(n) / 40.0).collect()));
+        }),
+    ] {
+        let error = error(change);
         assert!(error.contains(said), "{said}: {error}");
     }
 }

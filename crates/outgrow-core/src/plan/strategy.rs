@@ -7,6 +7,7 @@
 mod all_at_once;
 mod axis_first;
 mod by_operator;
+mod enumerated;
 mod evenly_spaced;
 mod fixed_size;
 mod from_scratch;
@@ -21,10 +22,12 @@ mod share;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::path::GrowthPath;
 pub use self::{
     all_at_once::AllAtOnce,
     axis_first::AxisFirst,
     by_operator::{ByOperator, Places},
+    enumerated::Enumerated,
     evenly_spaced::EvenlySpaced,
     fixed_size::FixedSize,
     from_scratch::FromScratch,
@@ -36,7 +39,7 @@ pub use self::{
     share::{Measure, Share},
 };
 use crate::{
-    growth::OperatorError,
+    growth::{Growth, OperatorError},
     model::Architecture,
     stream::{Stream, stream},
 };
@@ -50,6 +53,11 @@ trait Rule {
 
     /// Whether its plans differ: something in them is drawn.
     fn is_random(&self) -> bool {
+        false
+    }
+
+    /// Whether its plans differ though nothing is drawn, and how many there are follows from it.
+    fn is_enumerated(&self) -> bool {
         false
     }
 
@@ -104,6 +112,7 @@ strategies! {
     FixedSize = "fixed_size",
     AxisFirst = "axis_first",
     Listed = "listed",
+    Enumerated = "enumerated",
 }
 
 /// What a strategy has to work with.
@@ -119,6 +128,18 @@ pub struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// The transforms that lead from one architecture to a larger one.
+    pub(super) fn growths(
+        &self,
+        initial: &Architecture,
+        target: &Architecture,
+        layers: Layers,
+    ) -> Result<Vec<Growth>, StrategyError> {
+        let mut path = GrowthPath::new(&Task { initial, target, ..*self }, layers)?;
+        path.close_all();
+        Ok(path.transforms())
+    }
+
     /// Where the draws of one kind come from. No field of a strategy is part of the name: strategies
     /// that differ in one thing are alike in what they draw for all others.
     fn stream(&self, kind: &str) -> Stream {
@@ -166,6 +187,11 @@ impl Strategy {
         self.rule().is_random()
     }
 
+    /// Whether its plans have initial sizes of their own, whatever the sweep's are.
+    pub fn has_own_initial(&self) -> bool {
+        self.rule().is_enumerated()
+    }
+
     /// Samples one way from the initial architecture to the target.
     ///
     /// # Errors
@@ -177,7 +203,7 @@ impl Strategy {
         };
         match self.plans() {
             0 => refused("it must be at least 1"),
-            2.. if !self.is_random() => refused(
+            2.. if !self.is_random() && !self.rule().is_enumerated() => refused(
                 "nothing of this rule is drawn, so its plans would be equal: leave `plans` out, or \
                  say layers = \"random\"",
             ),

@@ -65,8 +65,9 @@ impl Sweep {
             return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
         }
         let growth = strategy.policy(&self.spec.training.growth)?;
-        let continues =
-            strategy.initial.is_none() && !matches!(strategy.strategy, Strategy::FromScratch(_));
+        let continues = strategy.initial.is_none()
+            && !matches!(strategy.strategy, Strategy::FromScratch(_))
+            && !strategy.strategy.has_own_initial();
         let (kind, strategy) = (strategy.strategy.name(), strategy.name.clone());
         let (setting, budget) = (String::new(), None);
         let (number, replicate) = (draw.1, None);

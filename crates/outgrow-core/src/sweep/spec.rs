@@ -357,6 +357,12 @@ impl TryFrom<toml::Table> for StrategySpec {
                         another size"
                 .into());
         }
+        if initial.is_some() && strategy.has_own_initial() {
+            return Err(format!(
+                "`initial` of {}: each of its plans has one of its own; leave it out",
+                strategy.name()
+            ));
+        }
         if about.is_some() && !strategy.is_random() {
             return Err(format!(
                 "`about` of {}: nothing of its plans is drawn; leave it out",

@@ -1,8 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Layers, Rule, Sampled, Share, StrategyError, Task, by_operator::Places, path::GrowthPath,
-};
+use super::{Layers, Rule, Sampled, Share, StrategyError, Task, by_operator::Places};
 use crate::{
     growth::{Sizes, TargetShape},
     model::Architecture,
@@ -50,10 +48,7 @@ impl Rule for Listed {
                 Some(sizes) => reach(&now, sizes)?,
                 None => task.target.clone(),
             };
-            let step = Task { initial: &now, target: &goal, ..*task };
-            let mut path = GrowthPath::new(&step, self.layers)?;
-            path.close_all();
-            stages.push((*at, path.transforms()));
+            stages.push((*at, task.growths(&now, &goal, self.layers)?));
             now = goal;
         }
         stages.retain(|(_, transforms)| !transforms.is_empty());
