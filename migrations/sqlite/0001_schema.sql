@@ -253,17 +253,18 @@ JOIN trial t ON t.number = m.trial
 JOIN growth_event g ON g.trial = m.trial;
 
 -- The learning rate, and the setting of the grid, of each strategy of a sweep at each budget of its
--- frontier: of those with the most complete trials, the one with the lowest mean final loss; by the
--- seeds that only tune, where some of them are complete.
+-- frontier: of those where seeds are compared, and of these of those with the most complete trials,
+-- the one with the lowest mean final loss; by the seeds that only tune, where some of them are complete.
 CREATE VIEW tuned AS
 WITH choosing AS (
-  SELECT *, max(tuning) OVER (PARTITION BY sweep_id, strategy, budget) AS tunes FROM finals WHERE state = 'complete'
+  SELECT *, max(tuning) OVER (PARTITION BY sweep_id, strategy, budget) AS tunes,
+         max(1 - tuning) OVER (PARTITION BY sweep_id, strategy, budget, learning_rate, setting) AS compared FROM finals WHERE state = 'complete'
 ), arms AS (
   SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, budget, count(*) AS trials, avg(val_loss) AS mean_val_loss,
-         avg(bits_per_byte) AS mean_bits_per_byte
+         avg(bits_per_byte) AS mean_bits_per_byte, max(compared) AS compared
   FROM choosing WHERE tuning = tunes GROUP BY sweep_id, strategy, learning_rate, setting, budget
 ), placed AS (
-  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, budget ORDER BY trials DESC, mean_val_loss, learning_rate, setting) AS place
+  SELECT *, row_number() OVER (PARTITION BY sweep_id, strategy, budget ORDER BY compared DESC, trials DESC, mean_val_loss, learning_rate, setting) AS place
   FROM arms
 )
 SELECT sweep, sweep_id, strategy, kind, learning_rate, setting, trials, mean_val_loss, mean_bits_per_byte, budget FROM placed WHERE place = 1;

@@ -438,6 +438,8 @@ fn shapes_and_batches_are_tried_beside_some_sizes() {
     }
     let twice = refused(&SWEEP.replace("[frontier]", "[frontier]\nchecks = ['batch', 'batch']"));
     assert!(twice.contains("frontier.checks") && twice.contains("once"), "{twice}");
+    let away = text.replace("budgets = [2, 5, 10, 20, 40, 80]", "budgets = [2, 5, 10, 40, 80]");
+    assert!(refused(&away).contains("frontier.budgets has it not"), "{}", refused(&away));
     let name = text.replace("\"stages\", kind", "\"born_1_deeper\", kind");
     assert!(refused(&name).contains("born_1_deeper"));
 }

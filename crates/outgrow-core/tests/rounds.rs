@@ -66,7 +66,7 @@ fn seeds_that_tune_come_first_and_the_others_only_where_these_have_chosen() {
     let at_20 = ArmAt::new("born_2", Some(20.0));
     let lowest = GridPoint { learning_rate: 1e-3, setting: String::new() };
     choices.get_mut(&at_20).expect("an arm").point = Some(lowest);
-    let next = sweep.next_round(&members, &first, &choices);
+    let next = sweep.next_round(&members, &first, &choices, u64::MAX);
     let compared = at(&members, &next);
     assert_eq!(compared.len(), arms(&members).len() * 3, "three seeds of each arm");
     assert!(compared.iter().all(|member| !member.tuning && member.replicate < 3));
@@ -75,7 +75,7 @@ fn seeds_that_tune_come_first_and_the_others_only_where_these_have_chosen() {
         assert_eq!(rate(member), if own { 1e-3 } else { 2e-3 });
     }
     let there = first.union(&next).copied().collect();
-    assert!(sweep.next_round(&members, &there, &choices).is_empty(), "there is an end");
+    assert!(sweep.next_round(&members, &there, &choices, u64::MAX).is_empty(), "there is an end");
     let expected: BTreeSet<usize> =
         sweep.expected(members.clone()).iter().map(|member| member.position).collect();
     assert_eq!(expected.len(), there.len());
@@ -88,7 +88,7 @@ fn an_arm_whose_tuning_trials_failed_is_compared_at_every_point() {
     let mut choices = all_choose(&members, 2e-3);
     let arm = ArmAt::new("stages", Some(20.0));
     choices.insert(arm, Chosen { point: None, edge: None, loss: f64::NAN });
-    let next = sweep.next_round(&members, &first, &choices);
+    let next = sweep.next_round(&members, &first, &choices, u64::MAX);
     let own = at(&members, &next).into_iter();
     let own = own.filter(|one| one.strategy == "stages" && one.budget == Some(20.0));
     assert_eq!(own.count(), 3 * 3);
@@ -99,7 +99,7 @@ fn nothing_waits_where_nothing_tunes() {
     let (sweep, members) = sweep(&SWEEP.replace("tuning_replicates = 2", ""));
     let first = sweep.first_round(&members);
     assert_eq!(first.len(), members.len());
-    assert!(sweep.next_round(&members, &first, &BTreeMap::new()).is_empty());
+    assert!(sweep.next_round(&members, &first, &BTreeMap::new(), u64::MAX).is_empty());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_arm_whose_best_rate_is_the_last_is_tried_beyond_it() {
         let point = GridPoint { learning_rate: 1e-3, setting: String::new() };
         let edge = Some(Edge::Lowest);
         choices.insert(arm.clone(), Chosen { point: Some(point), edge, loss: 1.0 });
-        let next = sweep.next_round(&members, &there, &choices);
+        let next = sweep.next_round(&members, &there, &choices, u64::MAX);
         let new = at(&members, &next);
         if new.iter().any(|member| !member.tuning) {
             break;
@@ -157,7 +157,7 @@ fn sizes_are_continued_where_the_best_is_at_the_rim() {
         for budget in [10.0, 20.0] {
             choices.get_mut(&ArmAt::new(&names[best], Some(budget))).expect("a size").loss = 0.5;
         }
-        let round = sweep.next_round(&members, &first, &choices);
+        let round = sweep.next_round(&members, &first, &choices, u64::MAX);
         let new = at(&members, &round);
         let tuning: Vec<&&Member> = new.iter().filter(|member| member.tuning).collect();
         match next {
@@ -169,6 +169,30 @@ fn sizes_are_continued_where_the_best_is_at_the_rim() {
             }
         }
     }
+}
+
+/// A text that the next size would repeat.
+#[test]
+fn a_size_that_would_repeat_its_text_is_not_tried() {
+    let (sweep, members) = widening();
+    let sizes = sweep.born_sizes();
+    let first = sweep.first_round(&members);
+    let low = sizes.iter().position(|size| !size.widens).expect("own");
+    let mut choices = all_choose(&members, 2e-3);
+    for budget in [10.0, 20.0] {
+        choices.get_mut(&ArmAt::new(&sizes[low].name, Some(budget))).expect("a size").loss = 0.5;
+    }
+    let at = |name: &str, budget: f64| {
+        let own = members.iter().find(|one| one.strategy == name && one.budget == Some(budget));
+        own.expect("a trial").trial.settings.tokens
+    };
+    let text = at(&sizes[low - 1].name, 20.0);
+    let next = sweep.next_round(&members, &first, &choices, text);
+    let budgets: BTreeSet<u64> =
+        self::at(&members, &next).iter().filter_map(|one| Some(one.budget? as u64)).collect();
+    assert_eq!(budgets, BTreeSet::from([10, 20]), "not the largest budget");
+    let next = sweep.next_round(&members, &first, &choices, 1);
+    assert!(self::at(&members, &next).iter().all(|member| !member.tuning));
 }
 
 /// Where a sweep is not widened its sizes are called as ever.
@@ -213,7 +237,7 @@ proptest! {
                 let point = Some(GridPoint { learning_rate, setting: String::new() });
                 Some((arm.clone(), Chosen { point, edge, loss: losses[number % 64] }))
             }).collect();
-            let next = sweep.next_round(&members, &there, &choices);
+            let next = sweep.next_round(&members, &there, &choices, u64::MAX);
             prop_assert!(next.is_disjoint(&there));
             if next.is_empty() {
                 let tuned: BTreeSet<ArmAt> = tried.iter().filter(|one| one.tuning).map(|one| ArmAt::new(&one.strategy, one.budget)).collect();

@@ -15,6 +15,7 @@ use outgrow_core::{
 use serde::Serialize;
 
 use crate::{
+    frontier::RateChoice,
     interval::{Interval, by_seed, interval},
     runs::{Run, Runs},
     tuned::Tuned,
@@ -142,7 +143,7 @@ fn by_merit(compared: &[Arm]) -> Option<(usize, bool)> {
     let at = evaluated(compared).max_by(|a, b| better(&compared[*a], &compared[*b]))?;
     let own = compared.iter().filter(|arm| arm.setting == compared[at].setting);
     let rates = own.map(|arm| arm.learning_rate);
-    Some((at, is_at_the_edge(compared[at].learning_rate, rates)))
+    Some((at, edge(compared[at].learning_rate, rates).is_some()))
 }
 
 /// Of the compared points with an evaluation, the number of the one nearest to what the tuning ones
@@ -150,18 +151,18 @@ fn by_merit(compared: &[Arm]) -> Option<(usize, bool)> {
 fn by_tuning(
     compared: &[Arm],
     tuning: &[Arm],
-    rate: impl Fn(&str) -> Option<(f64, bool)>,
+    rate: impl Fn(&str) -> Option<RateChoice>,
 ) -> Option<(usize, bool)> {
     let settings: BTreeSet<&str> =
         evaluated(compared).map(|at| compared[at].setting.as_str()).collect();
-    let Preferred { nearest, rate, is_at_the_edge } = preferred(settings, tuning, rate)?;
+    let Preferred { nearest, rate, edge } = preferred(settings, tuning, rate)?;
     let own = |complete: usize| {
         let own = evaluated(compared).filter(|at| compared[*at].setting == nearest.setting);
         own.filter(move |at| compared[*at].merit().0 >= complete)
             .min_by(|a, b| off(&compared[*a], rate).total_cmp(&off(&compared[*b], rate)))
     };
     let at = own(1).or_else(|| own(0))?;
-    Some((at, is_at_the_edge))
+    Some((at, edge.is_some()))
 }
 
 /// What tuning trials prefer.
@@ -170,7 +171,7 @@ struct Preferred<'a> {
     nearest: &'a Arm,
     /// The best rate, which may lie between two.
     rate: f64,
-    is_at_the_edge: bool,
+    edge: Option<Edge>,
 }
 
 /// The best of some settings at its best `rate`. A setting without such a rate has the best of its
@@ -178,15 +179,25 @@ struct Preferred<'a> {
 fn preferred<'a, 'b>(
     settings: impl IntoIterator<Item = &'b str>,
     tuning: &'a [Arm],
-    rate: impl Fn(&str) -> Option<(f64, bool)>,
+    rate: impl Fn(&str) -> Option<RateChoice>,
 ) -> Option<Preferred<'a>> {
     let best_of = |setting: &str| {
         let own = || tuning.iter().filter(|arm| arm.setting == setting);
-        let best = own().max_by(|a, b| better(a, b))?.learning_rate;
-        let on_grid = || (best, is_at_the_edge(best, own().map(|arm| arm.learning_rate)));
-        let (rate, is_at_the_edge) = rate(setting).unwrap_or_else(on_grid);
-        let nearest = own().min_by(|a, b| off(a, rate).total_cmp(&off(b, rate)))?;
-        Some(Preferred { nearest, rate, is_at_the_edge })
+        let on_grid = || {
+            let rate = own().max_by(|a, b| better(a, b))?.learning_rate;
+            Some(RateChoice { rate, edge: edge(rate, own().map(|arm| arm.learning_rate)) })
+        };
+        let RateChoice { rate, edge } = rate(setting).or_else(on_grid)?;
+        // A point at which nothing came to its end says nothing, and beyond it nothing will.
+        let complete = own().filter(|arm| arm.merit().0 > 0);
+        let nearest = complete.min_by(|a, b| off(a, rate).total_cmp(&off(b, rate)))?;
+        let edge = edge.filter(|edge| {
+            !own().any(|arm| match edge {
+                Edge::Lowest => arm.learning_rate < nearest.learning_rate,
+                Edge::Highest => arm.learning_rate > nearest.learning_rate,
+            })
+        });
+        Some(Preferred { nearest, rate, edge })
     };
     settings.into_iter().filter_map(best_of).max_by(|a, b| better(a.nearest, b.nearest))
 }
@@ -201,14 +212,13 @@ pub fn chosen(tuning: &[&TrialRow], runs: &Runs, tuned: &Tuned) -> Option<Chosen
         return Some(undecided);
     }
     let settings: BTreeSet<&str> = tuning.iter().map(|arm| arm.setting.as_str()).collect();
-    let Preferred { nearest, rate, is_at_the_edge } = preferred(settings, &tuning, rate)?;
-    let rates = tuning.iter().filter(|arm| arm.setting == nearest.setting);
-    let is_highest = rates.map(|arm| arm.learning_rate).all(|other| other <= rate);
-    let edge = if is_highest { Edge::Highest } else { Edge::Lowest };
+    let Some(Preferred { nearest, edge, .. }) = preferred(settings, &tuning, rate) else {
+        return Some(undecided);
+    };
     let point =
         GridPoint { learning_rate: nearest.learning_rate, setting: nearest.setting.clone() };
     let loss = -nearest.merit().1;
-    Some(Chosen { point: Some(point), edge: is_at_the_edge.then_some(edge), loss })
+    Some(Chosen { point: Some(point), edge, loss })
 }
 
 /// The numbers of those with an evaluation.
@@ -229,10 +239,16 @@ fn better(a: &Arm, b: &Arm) -> std::cmp::Ordering {
         .then_with(|| b.setting.cmp(&a.setting))
 }
 
-fn is_at_the_edge(rate: f64, rates: impl Iterator<Item = f64> + Clone) -> bool {
+/// The end of several rates that one of them is at.
+fn edge(rate: f64, rates: impl Iterator<Item = f64> + Clone) -> Option<Edge> {
     let is_lowest = rates.clone().all(|other| other >= rate);
     let is_highest = rates.clone().all(|other| other <= rate);
-    rates.count() > 1 && (is_lowest || is_highest)
+    match (is_lowest, is_highest) {
+        (true, true) => None,
+        (true, false) => Some(Edge::Lowest),
+        (false, true) => Some(Edge::Highest),
+        (false, false) => None,
+    }
 }
 
 /// Whether a trial came to no end.

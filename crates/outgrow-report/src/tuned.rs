@@ -43,10 +43,9 @@ impl Tuned {
         Self(choose_rates(&trials.collect::<Vec<_>>()))
     }
 
-    /// The best rate, which may lie between those of the grid, and whether it is at an edge of them.
-    pub fn rate(&self, strategy: &str, setting: &str, budget: Option<f64>) -> Option<(f64, bool)> {
-        let RateChoice { rate, at_edge } = self.0.get(&key(strategy, setting, budget))?;
-        Some((*rate, *at_edge))
+    /// The best rate, which may lie between those of the grid, and the edge of them that it is at.
+    pub fn rate(&self, strategy: &str, setting: &str, budget: Option<f64>) -> Option<RateChoice> {
+        self.0.get(&key(strategy, setting, budget)).copied()
     }
 }
 

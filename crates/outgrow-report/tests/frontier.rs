@@ -1,5 +1,6 @@
 //! The frontier of being born on rows whose truth is known.
 
+use outgrow_core::sweep::Edge;
 use outgrow_report::frontier::{
     Against, BornEnd, Censored, Count, Counts, Frontier, GrownEnd, NoGap, NotEnclosed, RateTrial,
     choose_rates, estimate,
@@ -243,9 +244,12 @@ fn rates_are_vertices_inside_the_grid() {
     };
     let choose = |trials: &[RateTrial]| choose_rates(trials).into_values().next();
     let inside = choose(&curve(0.0029)).expect("a choice");
-    assert!((inside.rate - 0.0029).abs() < 1e-9 && !inside.at_edge, "{inside:?}");
+    assert!((inside.rate - 0.0029).abs() < 1e-9 && inside.edge.is_none(), "{inside:?}");
     let outside = choose(&curve(0.02)).expect("a choice");
-    assert!((outside.rate - 0.008).abs() < 1e-12 && outside.at_edge, "{outside:?}");
+    assert!(
+        (outside.rate - 0.008).abs() < 1e-12 && outside.edge == Some(Edge::Highest),
+        "{outside:?}"
+    );
     assert_eq!(choose(&curve(0.002)[..2]), None);
     // A seed that diverged at one rate is left out, and so is its flattering loss at the others.
     let mut trials = curve(0.0029).to_vec();
@@ -253,7 +257,7 @@ fn rates_are_vertices_inside_the_grid() {
     assert_eq!(choose(&trials), Some(inside));
     // Curves that open downwards have no vertex: the best rate.
     let hill = [trial(1.0, 0, 1.0), trial(2.0, 0, 3.0), trial(4.0, 0, 1.5)];
-    assert_eq!(choose(&hill).map(|choice| (choice.rate, choice.at_edge)), Some((1.0, true)));
+    assert_eq!(choose(&hill).map(|choice| (choice.rate, choice.edge.is_some())), Some((1.0, true)));
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn a_flat_curve_borrows_the_curvature_of_the_others() {
         }
     }
     let chosen = choose_rates(&trials)[&("0".to_owned(), 0)];
-    assert!(!chosen.at_edge && (0.002..0.003).contains(&chosen.rate), "{chosen:?}");
+    assert!(chosen.edge.is_none() && (0.002..0.003).contains(&chosen.rate), "{chosen:?}");
 }
 
 proptest! {

@@ -86,17 +86,33 @@ impl Store {
         Ok(Inserted { sweep: id, trials: members.len(), new })
     }
 
-    /// Inserts trials that follow those which a sweep has; `members` are both. Where none of them
-    /// shared a prefix, because none could or none should, none does.
+    /// Inserts trials that follow those which a sweep has, at the places `there`; `members` are both.
+    /// Where none of them shared a prefix, because none could or none should, none does. Does nothing
+    /// and says so where the sweep has others by now, or trials that only tune are open again:
+    /// several workers may come to the end of a round at once, and what follows must be looked up
+    /// again.
     ///
     /// # Errors
     /// If the database can't be written.
-    pub async fn insert_round(&self, sweep: &str, members: &[Member]) -> Result<(), StoreError> {
+    pub async fn insert_round(
+        &self,
+        sweep: &str,
+        there: &BTreeSet<usize>,
+        members: &[Member],
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
+        let lock =
+            "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
+        tx.value::<i64>(lock, args![sweep]).await?;
+        let tuning: i64 = tx.value(TUNING, args![sweep]).await?;
+        if tuning > 0 || entered(&mut tx, sweep).await? != *there {
+            return Ok(false);
+        }
         let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
         let none = tx.value::<i64>(shared, args![sweep]).await? == 0;
         insert_members(&mut tx, sweep, &in_order(members), none).await?;
-        tx.commit(Point::CommitSweep).await
+        tx.commit(Point::CommitSweep).await?;
+        Ok(true)
     }
 
     /// The places of a sweep that have their trials; none if there is no such sweep.
@@ -104,10 +120,26 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn entered(&self, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
-        let places = "SELECT position FROM member WHERE sweep_id = $1";
-        let places: Vec<usize> = self.read().await?.column(places, args![sweep]).await?;
-        Ok(places.into_iter().collect())
+        entered(&mut self.read().await?, sweep).await
     }
+
+    /// Whether any trial of a sweep waits or runs that only tunes.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn is_tuning(&self, sweep: &str) -> Result<bool, StoreError> {
+        Ok(self.read().await?.value::<i64>(TUNING, args![sweep]).await? > 0)
+    }
+}
+
+/// How many trials of a sweep are open that only tune.
+const TUNING: &str = "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
+     WHERE m.sweep_id = $1 AND m.tuning = 1 AND t.state IN ('waiting', 'running')";
+
+async fn entered(tx: &mut Tx, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
+    let places = "SELECT position FROM member WHERE sweep_id = $1";
+    let places: Vec<usize> = tx.column(places, args![sweep]).await?;
+    Ok(places.into_iter().collect())
 }
 
 /// Inserts trials in their order, and anew which of them share a prefix; says how many of them were
@@ -123,6 +155,10 @@ async fn insert_members(
     let numbers = numbers(tx).await?;
     let row = |member: &&Member| member_row(sweep, member, numbers[&member.trial.id()]);
     MEMBER.insert(tx, &order.iter().map(row).collect::<Vec<_>>()).await?;
+    if entered(tx, sweep).await?.len() > order.len() {
+        // Others have followed since these were looked up, with their prefixes.
+        return Ok(new);
+    }
     tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![sweep]).await?;
     if !no_shared_prefix {
         let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
@@ -153,8 +189,9 @@ pub(crate) fn new_trial(trial: &Trial) -> Vec<Arg> {
 
 /// A place of a sweep, and the number of the trial that stands there.
 pub(crate) fn member_row(sweep: &str, member: &Member, number: i64) -> Vec<Arg> {
-    let Member { trial, strategy, kind, plan, replicate, tuning, setting, budget, position } =
-        member;
+    let Member {
+        trial, strategy, kind, plan, replicate, tuning, setting, budget, position, ..
+    } = member;
     let rate = trial.settings.training.learning_rate;
     args![
         sweep,

@@ -51,16 +51,6 @@ impl Store {
         Ok(self.read().await?.value::<i64>(open, args![sweep]).await? > 0)
     }
 
-    /// Whether any trial of a sweep waits or runs that only tunes.
-    ///
-    /// # Errors
-    /// If the database can't be read.
-    pub async fn is_tuning(&self, sweep: &str) -> Result<bool, StoreError> {
-        let open = "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
-                    WHERE m.sweep_id = $1 AND m.tuning = 1 AND t.state IN ('waiting', 'running')";
-        Ok(self.read().await?.value::<i64>(open, args![sweep]).await? > 0)
-    }
-
     /// The attempts at trials of a sweep that are going on.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 //! are inserted once, files of others and of newer versions are refused, and the public views say
 //! what the documentation says.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use outgrow_core::{
     Event, Sweep, TrialState,
@@ -12,6 +15,7 @@ use outgrow_core::{
     },
     growth::TransformKind,
     rows::{Bounded, Estimates, FrontierRow, GapRow},
+    sweep::Member,
 };
 use outgrow_store::{
     Cell, Claim, Copied, Environment, Holder, Memory, SWEEP_VIEWS, Store, StoreError, VIEWS,
@@ -203,6 +207,36 @@ both! {
         let other = f.store.insert_sweep(&sweep, "other text", &sweep.members("other text").expect("members"), false).await;
         assert_eq!(other.expect("inserted").new, members.len(), "trials on another text are other \
             trials");
+    }
+
+    async fn rounds_follow_once_and_only_what_was_looked_up(f: Fixture) {
+        let text = SWEEP
+            .replace("replicates = 2", "replicates = 2\ntuning_replicates = 2")
+            .replace("[training]", "[grid]\ntraining.learning_rate = [1e-3, 2e-3]\n\n[training]");
+        let sweep = Sweep::parse(&text).expect("a sweep");
+        let members = sweep.members("d").expect("members");
+        let first = sweep.first_round(&members);
+        let own = |places: &BTreeSet<usize>| -> Vec<Member> {
+            members.iter().filter(|one| places.contains(&one.position)).cloned().collect()
+        };
+        let id = f.store.insert_sweep(&sweep, "d", &own(&first), false).await.expect("inserted").sweep;
+        assert_eq!(f.store.entered(&id).await.expect("places"), first);
+        assert!(f.store.is_tuning(&id).await.expect("open"));
+        let next: BTreeSet<usize> =
+            members.iter().filter(|one| !one.tuning).map(|one| one.position).take(3).collect();
+        let all: BTreeSet<usize> = first.union(&next).copied().collect();
+        assert!(!f.store.insert_round(&id, &first, &own(&all)).await.expect("asked"), "they still tune");
+        f.execute("UPDATE trial SET state = 'complete'").await;
+        assert!(f.store.insert_round(&id, &first, &own(&all)).await.expect("asked"));
+        assert!(!f.store.insert_round(&id, &first, &own(&all)).await.expect("asked"), "another was first");
+        assert_eq!(f.store.entered(&id).await.expect("places"), all);
+        // Whoever looked before comes later: what has followed keeps its prefixes.
+        let prefixes = "SELECT count(*) FROM shared_prefix";
+        f.execute(&format!("INSERT INTO shared_prefix (sweep_id, trial, parent, step) SELECT '{id}', max(number), min(number), 1 FROM trial")).await;
+        let before = f.query(prefixes).await;
+        f.store.insert_sweep(&sweep, "d", &own(&first), false).await.expect("inserted");
+        assert_eq!(f.query(prefixes).await, before);
+        assert_eq!(f.store.entered(&id).await.expect("places"), all);
     }
 
     async fn claims_are_exclusive(f: Fixture) {
@@ -397,6 +431,12 @@ both! {
         assert_eq!(tuned, [[Cell::Real(1e-3), Cell::Real(1.0)]]);
         let compared = f.query("SELECT DISTINCT target_loss, learning_rate, replicate FROM speedups").await;
         assert_eq!(compared, [[Cell::Real(2.0), Cell::Real(1e-3), Cell::Integer(0)]]);
+        // Where only one point is compared it is that, whatever the best of the grid is.
+        f.execute("DELETE FROM member WHERE replicate = 0 AND learning_rate < 1.5e-3").await;
+        let tuned = f.query("SELECT DISTINCT learning_rate FROM tuned").await;
+        assert_eq!(tuned, [[Cell::Real(2e-3)]]);
+        let compared = f.query("SELECT count(*) FROM speedups").await;
+        assert_ne!(compared, [[Cell::Integer(0)]]);
     }
 
     async fn a_newer_schema_is_refused_and_reading_writes_nothing(f: Fixture) {

@@ -1,12 +1,12 @@
 //! The rounds of a sweep in the database: what follows when what it has is trained.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, panic::resume_unwind};
 
 use outgrow_core::{
     Sweep,
     sweep::{Choices, Member},
 };
-use outgrow_store::{Store, StoreError};
+use outgrow_store::{Store, StoreError, SweepSummary};
 use tokio::task::spawn_blocking;
 
 use crate::report::input;
@@ -31,15 +31,18 @@ impl Rounds<'_> {
     /// Enters the trials that follow now; nothing while some that tune are left to train.
     pub async fn advance(&self) -> Result<(), StoreError> {
         while self.sweep.has_rounds() && !self.store.is_tuning(self.id).await? {
-            let mut there = self.store.entered(self.id).await?;
-            let Some(choices) = self.choices().await? else { return Ok(()) };
-            let next = self.sweep.next_round(self.members, &there, &choices);
+            let there = self.store.entered(self.id).await?;
+            let summary = self.store.find_sweep(self.id).await?;
+            let text = summary.text_tokens.unwrap_or(u64::MAX);
+            let choices = self.choices(summary).await?;
+            let next = self.sweep.next_round(self.members, &there, &choices, text);
             if next.is_empty() {
                 return Ok(());
             }
-            tracing::info!("{}", self.tell(&next));
-            there.extend(next);
-            self.store.insert_round(self.id, &self.at(&there)).await?;
+            let all = self.at(&there.union(&next).copied().collect());
+            if self.store.insert_round(self.id, &there, &all).await? {
+                tracing::info!("{}", self.tell(&next));
+            }
         }
         Ok(())
     }
@@ -50,15 +53,13 @@ impl Rounds<'_> {
         if !has_begun || !self.sweep.has_rounds() || self.store.is_tuning(self.id).await? {
             return Ok(Choices::default());
         }
-        Ok(self.choices().await?.unwrap_or_default())
+        self.choices(self.store.find_sweep(self.id).await?).await
     }
 
-    /// What the seeds that tune say; none if it can't be made out, which is a fault of ours and no
-    /// reason to lose a run.
-    async fn choices(&self) -> Result<Option<Choices>, StoreError> {
-        let summary = self.store.find_sweep(self.id).await?;
+    async fn choices(&self, summary: SweepSummary) -> Result<Choices, StoreError> {
         let input = input(self.store, summary).await?;
-        Ok(spawn_blocking(move || outgrow_report::choices(&input)).await.ok())
+        let choices = spawn_blocking(move || outgrow_report::choices(&input)).await;
+        Ok(choices.unwrap_or_else(|error| resume_unwind(error.into_panic())))
     }
 
     fn at(&self, places: &BTreeSet<usize>) -> Vec<Member> {

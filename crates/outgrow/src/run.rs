@@ -135,8 +135,9 @@ impl Workspace {
         let ended = match &options.program {
             Some(program) => {
                 let has_rounds = file.sweep().has_rounds();
+                let expected = file.sweep().expected(members);
                 let workers =
-                    Workers { program, options, devices: &devices, members: &members, has_rounds };
+                    Workers { program, options, devices: &devices, members: &expected, has_rounds };
                 runtime.block_on(self.supervised(&store, &sweep, &workers, tell))
             }
             None => self.alone(&sweep, options, devices[0]),

@@ -121,6 +121,10 @@ fn a_plan_shows_its_frontier() {
     ] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
+    let checks = sandbox.ok(&["plan", "born.toml", "--set", "frontier.checks=['shapes', 'batch']"]);
+    for arm in ["born_1_deeper", "born_6_wider", "born_1_half_batch", "born_5_twice_batch"] {
+        assert!(checks.contains(arm), "{arm}: {checks}");
+    }
     let alone = sandbox.ok(&["plan", "born.toml", "--replicates", "1"]);
     assert!(alone.contains("replicates = 1"), "{alone}");
     let tree: BTreeSet<&str> = plan.lines().filter(|line| line.contains("born_6/0#0")).collect();

@@ -29,6 +29,8 @@ pub(super) struct Arm {
     pub growth: GrowthPolicy,
     /// Sequences in a batch.
     pub batch_size: usize,
+    /// Whether it is trained only if the best born size is at the rim of the others.
+    pub widens: bool,
     /// The only replicate that it is trained in; all of them if none.
     pub replicate: Option<usize>,
     /// Whether it begins with the weights of the sweep's initial checkpoint, if there is one.
@@ -73,6 +75,7 @@ impl Sweep {
         let (number, replicate) = (draw.1, None);
         Ok(Arm {
             batch_size: self.spec.training.batch_size,
+            widens: false,
             strategy,
             kind,
             number,

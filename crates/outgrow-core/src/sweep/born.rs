@@ -77,18 +77,7 @@ impl Sweep {
             return [vec![], vec![]];
         }
         [-1, number as i32].map(|first| {
-            let mut sizes =
-                shapes::beyond(&self.initial, &self.target, (number, first, MOST_WIDENINGS));
-            let has_room = |size: &Architecture| {
-                let mut budgets = self.born_budgets().into_iter();
-                budgets.all(|BornBudget { budget, train_flops, .. }| {
-                    let tokens = train_flops / train_flops_per_token(size);
-                    self.check_room(BORN, "budgets", (budget, tokens)).is_ok()
-                        && tokens <= MOST_TOKENS as f64
-                })
-            };
-            sizes.truncate(sizes.iter().take_while(|size| has_room(size)).count());
-            sizes
+            shapes::beyond(&self.initial, &self.target, (number, first, MOST_WIDENINGS))
         })
     }
 
@@ -152,13 +141,17 @@ impl Sweep {
     /// Born sizes at every budget of the frontier.
     pub(super) fn born_arms(&self) -> Result<Vec<Arm>, SweepError> {
         let mut arms = vec![];
-        for BornSize { name, architecture, .. } in self.born_sizes() {
+        for BornSize { name, architecture, widens, .. } in self.born_sizes() {
             for BornBudget { budget, train_flops, .. } in self.born_budgets() {
                 let tokens = train_flops / train_flops_per_token(&architecture);
-                self.check_room(&name, "budgets", (budget, tokens))?;
+                match self.check_room(&name, "budgets", (budget, tokens)) {
+                    // Nobody asked for it.
+                    Err(_) if widens => continue,
+                    checked => checked?,
+                }
                 let tokens = self.budget(&name, tokens)?;
                 let arm = born(self, name.clone(), BORN, &architecture, tokens)?;
-                arms.push(Arm { budget: Some(budget), ..arm });
+                arms.push(Arm { budget: Some(budget), widens, ..arm });
             }
         }
         arms.extend(self.checked_arms()?);
@@ -322,13 +315,20 @@ fn check_sweep(sweep: &Sweep, frontier: &FrontierSpec) -> Result<(), SweepError>
     check_ends(sweep, frontier)
 }
 
-/// Refuses to check the shapes of sizes whose layers differ.
+/// Refuses to check sizes at a budget where they are not trained, and the shapes of sizes whose
+/// layers differ.
 fn check_checks(sweep: &Sweep) -> Result<(), SweepError> {
-    let has_shapes = sweep
-        .spec
-        .frontier
-        .as_ref()
-        .is_some_and(|frontier| frontier.checks.contains(&FrontierCheck::Shapes));
+    let Some(frontier) = &sweep.spec.frontier else { return Ok(()) };
+    let has_shapes = frontier.checks.contains(&FrontierCheck::Shapes);
+    let own = sweep.own_budget().unwrap_or(0.0);
+    if !frontier.checks.is_empty() && !frontier.budgets.iter().flatten().any(|one| *one == own) {
+        let allowed = format!(
+            "what is checked stands beside born sizes at the budget of training.tokens, {}, and \
+             frontier.budgets has it not",
+            budget_text(own)
+        );
+        return bad("frontier.checks", "given", &allowed);
+    }
     let odd = sweep.born_sizes().into_iter().find(|size| !is_uniform(&size.architecture));
     match odd {
         Some(size) if has_shapes => bad(

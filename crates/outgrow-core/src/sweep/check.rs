@@ -151,7 +151,8 @@ impl SweepSpec {
 
     /// How many trials so many plans make, if they are not too many. `what` says which plans.
     pub(super) fn check_trials(&self, plans: u128, what: &str) -> Result<u128, SweepError> {
-        let (rates, replicates) = (self.rates().len() as u128, self.all_replicates() as u128);
+        let (rates, replicates) =
+            (self.candidate_rates().len() as u128, self.all_replicates() as u128);
         let trials = plans.saturating_mul(rates).saturating_mul(replicates);
         if trials > MOST_TRIALS {
             let product = format!("{plans} × {rates} × {replicates} = {trials}");

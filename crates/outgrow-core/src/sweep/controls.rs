@@ -221,6 +221,7 @@ pub(super) fn born(
         nominal,
         growth,
         batch_size: sweep.spec.training.batch_size,
+        widens: false,
         replicate: None,
         continues: false,
     })

@@ -33,6 +33,8 @@ pub struct Member {
     /// The budget of the sweep's frontier at whose end it stands, in its unit; none without a
     /// frontier.
     pub budget: Option<f64>,
+    /// Whether it is trained only if the best of what was tried is at the rim.
+    pub widens: bool,
     /// Its place among all trials of the sweep, in the order in which they are taken.
     pub position: usize,
     pub trial: Trial,
@@ -111,6 +113,7 @@ impl Sweep {
         let mut members = vec![];
         let mut seen = BTreeMap::new();
         let mut plans = 0;
+        let rates = self.spec.rates();
         for point in self.points()? {
             let arms = point.sweep.arms(&self.spec.grid)?;
             // Plans of single replicates are counted in the first.
@@ -142,7 +145,8 @@ impl Sweep {
                     let replicates = arm.replicate.map_or(all, |own| own..own + 1);
                     members.extend(replicates.map(|replicate| {
                         let member = point.sweep.member(arm, rate, replicate, data);
-                        Member { setting: setting.clone(), ..member }
+                        let widens = arm.widens || !rates.contains(&rate);
+                        Member { setting: setting.clone(), widens, ..member }
                     }));
                 }
             }
@@ -220,6 +224,7 @@ impl Sweep {
             tuning: replicate >= self.spec.replicates,
             setting: String::new(),
             budget: arm.budget,
+            widens: arm.widens,
             position: 0,
             trial: Trial { plan: arm.plan.clone(), settings, seed },
         }

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::{frontier::BORN, members::Member, resolved::Sweep};
 
 /// What has a point of the grid of its own: a strategy, a control or a born size, at a budget.
@@ -23,7 +25,8 @@ pub struct GridPoint {
 }
 
 /// At which end of the rates that were tried the best one lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Edge {
     Lowest,
@@ -74,15 +77,20 @@ impl Sweep {
 
     /// The places of the trials that it begins with: all, or those that only tune.
     pub fn first_round(&self, members: &[Member]) -> Places {
-        let outside = self.outside();
-        let is_first =
-            |member: &&Member| !self.has_rounds() || member.tuning && !outside.contains(member);
+        let is_first = |member: &&Member| !self.has_rounds() || member.tuning && !member.widens;
         members.iter().filter(is_first).map(|member| member.position).collect()
     }
 
     /// The places of the trials that follow when those `there` have come to their end; none if
-    /// nothing follows.
-    pub fn next_round(&self, members: &[Member], there: &Places, choices: &Choices) -> Places {
+    /// nothing follows. A size whose trials would repeat a training text of so many tokens is not
+    /// tried: such ends are in no vertex.
+    pub fn next_round(
+        &self,
+        members: &[Member],
+        there: &Places,
+        choices: &Choices,
+        text_tokens: u64,
+    ) -> Places {
         if !self.has_rounds() {
             return Places::new();
         }
@@ -91,8 +99,10 @@ impl Sweep {
         if self.spec.widen {
             let tried: Vec<&Member> =
                 tuning().filter(|member| there.contains(&member.position)).collect();
-            let untried: Vec<&Member> =
-                tuning().filter(|member| !there.contains(&member.position)).collect();
+            let untried: Vec<&Member> = tuning()
+                .filter(|member| !there.contains(&member.position))
+                .filter(|member| member.kind != BORN || member.passes(text_tokens) <= 1.0)
+                .collect();
             let wider = wider_rates(&tried, &untried, choices);
             next = wider.into_iter().chain(self.wider_sizes(&tried, &untried, choices)).collect();
         }
@@ -110,7 +120,8 @@ impl Sweep {
     }
 
     /// The places of the trials of all rounds together, if nothing is widened. For an arm that has
-    /// not chosen yet the middle rate is taken: what it costs is the same at any.
+    /// not chosen yet the middle rate and the last setting are taken: a rate costs what any other
+    /// does.
     pub fn expected_places(&self, members: &[Member], choices: &Choices) -> Places {
         let first = self.first_round(members);
         if !self.has_rounds() {
@@ -127,13 +138,6 @@ impl Sweep {
         }
         let compared = compared(members, &first, &all);
         first.into_iter().chain(compared).collect()
-    }
-
-    /// What is trained only if the sweep is widened.
-    fn outside(&self) -> Outside {
-        let rates = self.spec.rates().into_iter().map(f64::to_bits).collect();
-        let sizes = self.born_sizes().into_iter().filter(|size| size.widens);
-        Outside { rates, sizes: sizes.map(|size| size.name).collect() }
     }
 
     /// Trials of the next size, at the rates of the file, where the best size at a budget of growing
@@ -161,27 +165,13 @@ impl Sweep {
                 wider.extend(last.and_then(|last| names.get(last + 1)));
             }
         }
-        let rates = self.outside().rates;
+        let rates = self.spec.rates();
         let is_next = |member: &&&Member| {
             member.kind == BORN
                 && wider.contains(&member.strategy)
-                && rates.contains(&GridPoint::of(member).learning_rate.to_bits())
+                && rates.contains(&GridPoint::of(member).learning_rate)
         };
         untried.iter().filter(is_next).map(|member| member.position).collect()
-    }
-}
-
-/// What lies outside of the file's grid and sizes.
-struct Outside {
-    /// The bits of the rates that lie inside.
-    rates: BTreeSet<u64>,
-    sizes: BTreeSet<String>,
-}
-
-impl Outside {
-    fn contains(&self, member: &Member) -> bool {
-        let rate = member.trial.settings.training.learning_rate.to_bits();
-        !self.rates.contains(&rate) || self.sizes.contains(&member.strategy)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use outgrow_core::sweep::Edge;
 use serde::Serialize;
 
 use super::jackknife::mean;
@@ -26,7 +27,7 @@ pub struct RateChoice {
     /// The rate, inside the grid.
     pub rate: f64,
     /// Whether it is the lowest or the highest of the grid: the best one may lie outside.
-    pub at_edge: bool,
+    pub edge: Option<Edge>,
 }
 
 /// A rate for each arm and budget: the vertex, in the logarithm of the rate, of a parabola through
@@ -129,7 +130,12 @@ impl Tuning {
         let vertex = if curvature > 0.0 { self.middle - self.slope / curvature } else { self.best };
         let [low, high] = self.grid;
         let log = vertex.clamp(low, high);
-        RateChoice { rate: log.exp(), at_edge: log <= low || log >= high }
+        let edge = match log {
+            log if log <= low => Some(Edge::Lowest),
+            log if log >= high => Some(Edge::Highest),
+            _ => None,
+        };
+        RateChoice { rate: log.exp(), edge }
     }
 }
 

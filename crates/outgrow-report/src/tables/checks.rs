@@ -10,8 +10,8 @@ use crate::{
 
 const CAPTION: &str = "\
     Is the frontier the best there is? What was tried beside some of its sizes, at the same compute \
-    and the end of a schedule, each at a learning rate of its own: as many parameters in 1.4 times \
-    as many layers (deeper) or so many times fewer (wider), and half and twice the batch. Loss: \
+    and the end of a schedule, each at a learning rate of its own: as many parameters in about \
+    1.4 times as many layers (deeper) or so many times fewer (wider), and half and twice the batch. Loss: \
     final validation loss minus that of the size, ± half a 95 % interval over seeds, not corrected. \
     A shape that is clearly better stands for its size in the frontier.";
 

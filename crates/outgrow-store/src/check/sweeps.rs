@@ -1,7 +1,7 @@
 //! Sweeps against their own text: it gives the sweep's identity, its places, and the definition of
 //! every trial.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use outgrow_core::{
     Sweep, Trial,
@@ -67,9 +67,24 @@ impl Walk<'_> {
     ) -> Result<Vec<&'a Member>, StoreError> {
         let mut places = sweep.first_round(members);
         if sweep.has_rounds() {
-            let there = "SELECT position FROM member WHERE sweep_id = $1";
-            let there = self.tx.map(there, args![id], |row| Ok(row.get::<usize>(0).ok())).await?;
-            places.extend(there.into_iter().flatten());
+            // A damaged place is told by its trial, and a damaged trial by its place.
+            let there =
+                "SELECT m.position, t.id FROM member m LEFT JOIN trial t ON t.number = m.trial
+                         WHERE m.sweep_id = $1";
+            let row = |row: Row| Ok((row.get::<usize>(0).ok(), row.get::<String>(1).ok()));
+            let there = self.tx.map(there, args![id], row).await?;
+            let mut of: HashMap<String, Vec<usize>> = HashMap::new();
+            for member in members {
+                of.entry(member.trial.id()).or_default().push(member.position);
+            }
+            for (place, trial) in there {
+                match trial.and_then(|trial| of.get(&trial)) {
+                    Some(own) if place.is_none_or(|place| !own.contains(&place)) => {
+                        places.extend(own);
+                    }
+                    _ => places.extend(place),
+                }
+            }
         }
         let mut order = in_order(members);
         order.retain(|member| places.contains(&member.position));

@@ -78,6 +78,7 @@ impl Plan {
                 .born_sizes()
                 .into_iter()
                 .map(|size| self.planned_size(size))
+                .filter(|size| !size.tokens.is_empty())
                 .collect(),
             budgets: self.sweep().born_budgets().into_iter().map(budget).collect(),
             trials,
