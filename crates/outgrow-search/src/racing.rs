@@ -1,0 +1,57 @@
+//! Racing: the best plans are trained under more of the paired seeds, so that the one that is
+//! believed to be the best is it. An option of every searcher.
+
+use outgrow_core::stream::stream;
+
+use crate::{
+    history::{Asked, Estimate, History},
+    searcher::Searcher,
+    space::{Plan, Space},
+};
+
+/// A searcher that gives a share of what it asks for to further seeds of plans that may be the best.
+pub struct Racing<'a> {
+    /// Who asks for new plans.
+    pub searcher: &'a dyn Searcher,
+    /// Every so many-th training is one of a known plan.
+    pub every: usize,
+    /// A plan is trained under at most so many seeds.
+    pub seeds: usize,
+}
+
+impl Racing<'_> {
+    /// The next `n` to train.
+    pub fn ask(&self, space: &Space, history: &History, seed: u64, n: usize) -> Vec<Asked> {
+        let mut known = history.clone();
+        let before = known.asked.len();
+        for number in before..before + n {
+            let again = match (number + 1) % self.every.max(2) {
+                0 => self.again(&known),
+                _ => None,
+            };
+            let name = self.searcher.name();
+            let random = &mut stream(seed, &format!("search/{name}/{number}"));
+            let new = || {
+                let plan = self.searcher.next(space, &known, random)?;
+                Some(Asked { plan, seed: 0 })
+            };
+            let Some(asked) = again.or_else(new).or_else(|| self.again(&known)) else { break };
+            known.asked.push(asked);
+        }
+        known.asked.split_off(before)
+    }
+
+    /// Of the plans whose next seed is not being trained, the one that is the lowest if it is lucky.
+    fn again(&self, history: &History) -> Option<Asked> {
+        let estimates = history.estimates();
+        let asked = |plan: &Plan| history.asked.iter().filter(|one| one.plan == *plan).count();
+        let open = estimates
+            .iter()
+            .filter(|(plan, one)| one.seeds < self.seeds && asked(plan) == one.seeds);
+        let lucky = open.min_by(|a, b| {
+            let low = |one: &Estimate| one.loss - one.error;
+            low(a.1).total_cmp(&low(b.1))
+        });
+        lucky.map(|(plan, one)| Asked { plan: (*plan).clone(), seed: one.seeds })
+    }
+}

@@ -1,0 +1,44 @@
+//! Searchers: rules that ask for what to train next. Each is one small file, and a pure function of
+//! the space, the history and a seed: so a search that was killed goes on with the same proposals.
+
+mod evolution;
+mod local;
+mod random;
+mod surrogate;
+
+use outgrow_core::stream::{Stream, stream};
+
+pub use self::{evolution::Evolution, local::Local, random::Random, surrogate::Surrogate};
+use crate::{
+    history::{Asked, History},
+    space::{Plan, Space},
+};
+
+/// A rule that asks.
+pub trait Searcher: Sync {
+    /// What sweep files, databases and figures call it.
+    fn name(&self) -> &'static str;
+
+    /// The next plan that was not asked for yet; none if the space has no other, or hardly any.
+    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan>;
+
+    /// The next `n` to train. Those before them in a batch count as asked, without an outcome.
+    fn ask(&self, space: &Space, history: &History, seed: u64, n: usize) -> Vec<Asked> {
+        let mut known = history.clone();
+        let before = known.asked.len();
+        for number in before..before + n {
+            let random = &mut stream(seed, &format!("search/{}/{number}", self.name()));
+            let Some(plan) = self.next(space, &known, random) else { break };
+            known.asked.push(Asked { plan, seed: 0 });
+        }
+        known.asked.split_off(before)
+    }
+}
+
+/// So many draws in a row that were asked for before mean that there is hardly anything new.
+const MOST_DRAWS: usize = 200;
+
+/// A plan that was not asked for yet.
+fn unknown(history: &History, mut draw: impl FnMut() -> Option<Plan>) -> Option<Plan> {
+    (0..MOST_DRAWS).find_map(|_| draw().filter(|plan| !history.knows(plan)))
+}

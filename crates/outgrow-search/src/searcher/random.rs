@@ -1,0 +1,21 @@
+use outgrow_core::stream::Stream;
+
+use super::{Searcher, unknown};
+use crate::{
+    history::History,
+    space::{Plan, Space},
+};
+
+/// Draws from the whole space: the control that every other must beat at equal cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Random;
+
+impl Searcher for Random {
+    fn name(&self) -> &'static str {
+        "random"
+    }
+
+    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
+        unknown(history, || space.sample(random))
+    }
+}
