@@ -26,6 +26,7 @@ use crate::commands::{
     rm::Rm,
     run::Run,
     sample::Sample,
+    search::Search,
     serve::Serve,
     shell::{Completions, Man},
     status::Status,
@@ -87,6 +88,7 @@ Docs: docs/sweep.md, docs/database.md, docs/operations.md";
 pub enum Command {
     Init(Init),
     Run(Run),
+    Search(Search),
     Plan(Plan),
     Status(Status),
     Serve(Serve),

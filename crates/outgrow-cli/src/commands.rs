@@ -20,6 +20,7 @@ pub mod report;
 pub mod rm;
 pub mod run;
 pub mod sample;
+pub mod search;
 pub mod serve;
 pub mod shell;
 pub mod status;

@@ -43,6 +43,7 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
     match command {
         Command::Init(init) => commands::init::init(&init),
         Command::Run(run) => commands::run::run(workspace, &run),
+        Command::Search(search) => commands::search::run(workspace, &search),
         Command::Plan(plan) => commands::plan::plan(workspace, &plan),
         Command::Status(status) => commands::status::status(workspace, &status),
         Command::Serve(serve) => commands::serve::serve(workspace, &serve),

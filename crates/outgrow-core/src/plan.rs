@@ -1,7 +1,6 @@
 //! Which growth when: plans, what a growth does to the training around it, and the rules that
 //! sample plans.
 
-pub mod lattice;
 mod policy;
 mod stage;
 pub mod strategy;

@@ -28,6 +28,8 @@ mod renamed;
 mod resolved;
 mod rounds;
 mod schedule;
+mod search;
+mod searched;
 mod settings;
 mod shapes;
 mod sizes;
@@ -52,6 +54,7 @@ pub use self::{
     resolved::Sweep,
     rounds::{ArmAt, Choices, Chosen, Edge, GridPoint},
     schedule::LearningRateSchedule,
+    search::{SearchSpec, SearcherKind},
     settings::{Settings, StepSettings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{

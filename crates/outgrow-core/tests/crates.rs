@@ -54,7 +54,7 @@ fn no_crate_depends_on_what_it_must_not() {
     let metadata = metadata();
     let libtorch = ["tch", "torch-sys"];
     let sql = ["sqlx", "sqlx-core", "libsqlite3-sys"];
-    let walls: [(&str, bool, Vec<&str>); 8] = [
+    let walls: [(&str, bool, Vec<&str>); 9] = [
         ("outgrow-core", true, [&libtorch[..], &sql, &["tokio", "rayon", "plotters"]].concat()),
         ("outgrow-data", true, [&libtorch[..], &sql, &["tokio", "plotters"]].concat()),
         ("outgrow-train", true, [&sql[..], &["tokio", "plotters"]].concat()),
@@ -62,6 +62,7 @@ fn no_crate_depends_on_what_it_must_not() {
         ("outgrow-runner", true, [&libtorch[..], &["plotters"]].concat()),
         ("outgrow-runner", false, sql.to_vec()),
         ("outgrow-report", true, [&libtorch[..], &sql, &["tokio"]].concat()),
+        ("outgrow-search", true, [&libtorch[..], &sql, &["tokio", "plotters"]].concat()),
         ("outgrow-setup", true, [&libtorch[..], &sql, &["tokio"]].concat()),
     ];
     for (name, deep, forbidden) in walls {

@@ -12,10 +12,10 @@ use outgrow_core::{
     },
     plan::{
         GrowthPlan, Length, Strategy, StrategyError, Task,
-        lattice::{Axis, Lattice},
         strategy::{
             AllAtOnce, AxisFirst, Enumerated, EvenlySpaced, FromScratch, Layers, Listed, Places,
-            Random, RandomOrder, Share,
+            Random, RandomOrder, Share, Ways,
+            lattice::{Axis, Lattice},
         },
     },
     stream::stream,
@@ -213,6 +213,7 @@ fn lattice(at: &[f64], max_stages: usize) -> Enumerated {
         at: Share::Tokens(Places(at.to_vec())),
         max_stages,
         layers: Layers::End,
+        ways: Ways::default(),
     }
 }
 

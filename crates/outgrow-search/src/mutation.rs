@@ -2,7 +2,7 @@
 //! space is reached from any other.
 
 use outgrow_core::{
-    plan::lattice::{Levels, Step},
+    plan::strategy::lattice::{Levels, Step},
     stream::Stream,
 };
 use rand::{RngExt, seq::IndexedRandom};

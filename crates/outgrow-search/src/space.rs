@@ -1,7 +1,7 @@
 //! What may vary in a plan.
 
 use outgrow_core::{
-    plan::lattice::{Lattice, Levels, Step, Way},
+    plan::strategy::lattice::{Lattice, Levels, Step, Way},
     stream::Stream,
 };
 use rand::{RngExt, seq::index};

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use outgrow_core::{
     growth::Sizes,
-    plan::{
+    plan::strategy::{
+        Places, Share,
         lattice::{Axis, Lattice, Levels},
-        strategy::{Places, Share},
     },
     stream::stream,
 };

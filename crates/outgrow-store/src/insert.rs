@@ -88,15 +88,16 @@ impl Store {
 
     /// Inserts trials that follow those which a sweep has, at the places `there`; `members` are both.
     /// Where none of them shared a prefix, because none could or none should, none does. Does nothing
-    /// and says so where the sweep has others by now, or trials that only tune are open again:
-    /// several workers may come to the end of a round at once, and what follows must be looked up
-    /// again.
+    /// and says so where the sweep has others by now, or trials of the round before are open again
+    /// (see [`Self::is_in_a_round`]): several workers may come to the end of a round at once, and
+    /// what follows must be looked up again.
     ///
     /// # Errors
     /// If the database can't be written.
     pub async fn insert_round(
         &self,
         sweep: &str,
+        searched: &str,
         there: &BTreeSet<usize>,
         members: &[Member],
     ) -> Result<bool, StoreError> {
@@ -104,8 +105,8 @@ impl Store {
         let lock =
             "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
         tx.value::<i64>(lock, args![sweep]).await?;
-        let tuning: i64 = tx.value(TUNING, args![sweep]).await?;
-        if tuning > 0 || entered(&mut tx, sweep).await? != *there {
+        let open: i64 = tx.value(ROUND, args![sweep, searched]).await?;
+        if open > 0 || entered(&mut tx, sweep).await? != *there {
             return Ok(false);
         }
         let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
@@ -123,18 +124,20 @@ impl Store {
         entered(&mut self.read().await?, sweep).await
     }
 
-    /// Whether any trial of a sweep waits or runs that only tunes.
+    /// Whether any trial of a sweep waits or runs that the next round must wait for: those that only
+    /// tune, and those of the strategy that is `searched`, if that is not empty.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn is_tuning(&self, sweep: &str) -> Result<bool, StoreError> {
-        Ok(self.read().await?.value::<i64>(TUNING, args![sweep]).await? > 0)
+    pub async fn is_in_a_round(&self, sweep: &str, searched: &str) -> Result<bool, StoreError> {
+        Ok(self.read().await?.value::<i64>(ROUND, args![sweep, searched]).await? > 0)
     }
 }
 
-/// How many trials of a sweep are open that only tune.
-const TUNING: &str = "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
-     WHERE m.sweep_id = $1 AND m.tuning = 1 AND t.state IN ('waiting', 'running')";
+/// How many trials of a sweep are open that only tune, or are of a strategy.
+const ROUND: &str = "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
+     WHERE m.sweep_id = $1 AND (m.tuning = 1 OR m.strategy = $2) AND t.state IN ('waiting', \
+                     'running')";
 
 async fn entered(tx: &mut Tx, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
     let places = "SELECT position FROM member WHERE sweep_id = $1";

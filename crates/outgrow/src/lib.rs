@@ -57,6 +57,7 @@ pub mod report;
 mod rounds;
 pub mod run;
 mod sample;
+pub mod search;
 mod shell;
 pub mod slurm;
 pub mod status;

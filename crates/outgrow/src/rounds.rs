@@ -6,10 +6,10 @@ use outgrow_core::{
     Sweep,
     sweep::{Choices, Member},
 };
-use outgrow_store::{Store, StoreError, SweepSummary};
+use outgrow_store::{Store, StoreError};
 use tokio::task::spawn_blocking;
 
-use crate::report::input;
+use crate::{report::input, search::Search};
 
 /// A sweep that is in the database, and all trials that it may have.
 pub(crate) struct Rounds<'a> {
@@ -28,38 +28,50 @@ impl Rounds<'_> {
         Ok(self.at(&places))
     }
 
-    /// Enters the trials that follow now; nothing while some that tune are left to train.
+    /// Enters the trials that follow now; nothing while some of the round before are left to train.
     pub async fn advance(&self) -> Result<(), StoreError> {
-        while self.sweep.has_rounds() && !self.store.is_tuning(self.id).await? {
+        let searched = self.searched();
+        while self.sweep.has_rounds() && !self.store.is_in_a_round(self.id, searched).await? {
             let there = self.store.entered(self.id).await?;
-            let summary = self.store.find_sweep(self.id).await?;
-            let text = summary.text_tokens.unwrap_or(u64::MAX);
-            let choices = self.choices(summary).await?;
-            let next = self.sweep.next_round(self.members, &there, &choices, text);
+            let next = self.next(&there).await?;
             if next.is_empty() {
                 return Ok(());
             }
             let all = self.at(&there.union(&next).copied().collect());
-            if self.store.insert_round(self.id, &there, &all).await? {
+            if self.store.insert_round(self.id, searched, &there, &all).await? {
                 tracing::info!("{}", self.tell(&next));
             }
         }
         Ok(())
     }
 
+    /// The name of the strategy that is searched; empty without one.
+    fn searched(&self) -> &str {
+        self.sweep.spec().search.as_ref().map_or("", |search| &search.strategy)
+    }
+
+    async fn next(&self, there: &BTreeSet<usize>) -> Result<BTreeSet<usize>, StoreError> {
+        let summary = self.store.find_sweep(self.id).await?;
+        let text = summary.text_tokens.unwrap_or(u64::MAX);
+        let input = input(self.store, summary).await?;
+        let (sweep, members) = (self.sweep.clone(), self.members.to_vec());
+        let there = there.clone();
+        aside(move || match Search::of(&sweep) {
+            Some(search) => search.next_round(&members, &there, &input),
+            None => sweep.next_round(&members, &there, &outgrow_report::choices(&input), text),
+        })
+        .await
+    }
+
     /// What the seeds that tune have chosen; nothing before all of them have.
     pub async fn chosen(&self) -> Result<Choices, StoreError> {
         let has_begun = !self.store.entered(self.id).await?.is_empty();
-        if !has_begun || !self.sweep.has_rounds() || self.store.is_tuning(self.id).await? {
+        let tunes = self.sweep.spec().tuning_replicates > 0;
+        if !has_begun || !tunes || self.store.is_in_a_round(self.id, "").await? {
             return Ok(Choices::default());
         }
-        self.choices(self.store.find_sweep(self.id).await?).await
-    }
-
-    async fn choices(&self, summary: SweepSummary) -> Result<Choices, StoreError> {
-        let input = input(self.store, summary).await?;
-        let choices = spawn_blocking(move || outgrow_report::choices(&input)).await;
-        Ok(choices.unwrap_or_else(|error| resume_unwind(error.into_panic())))
+        let input = input(self.store, self.store.find_sweep(self.id).await?).await?;
+        aside(move || outgrow_report::choices(&input)).await
     }
 
     fn at(&self, places: &BTreeSet<usize>) -> Vec<Member> {
@@ -70,6 +82,10 @@ impl Rounds<'_> {
     fn tell(&self, next: &BTreeSet<usize>) -> String {
         let next = self.at(next);
         let name = &self.sweep.spec().name;
+        if self.sweep.search().is_some() {
+            let asked: Vec<String> = next.iter().map(|member| member.label(false)).collect();
+            return format!("{name}: the next to train are {}", asked.join(", "));
+        }
         match next.iter().all(|member| member.tuning) {
             true => {
                 let arms: BTreeSet<&str> = next.iter().map(|one| one.strategy.as_str()).collect();
@@ -87,4 +103,12 @@ impl Rounds<'_> {
             ),
         }
     }
+}
+
+/// Computes on a thread of its own; a panic there is one here.
+async fn aside<T: Send + 'static>(
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    let computed = spawn_blocking(compute).await;
+    Ok(computed.unwrap_or_else(|error| resume_unwind(error.into_panic())))
 }

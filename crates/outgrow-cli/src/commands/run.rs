@@ -85,6 +85,19 @@ impl WorkerArgs {
 /// Plans what is missing, trains it, shows progress.
 pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
     let file = args.sweep.read()?;
+    let finished = trained(workspace, args, &file)?;
+    conclude(args, &file, &finished)
+}
+
+/// Trains a sweep to its end; gives what it is called in the database.
+pub fn train(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<String, Error> {
+    let finished = trained(workspace, args, file)?;
+    tell_failures(&finished);
+    finished.verdict(file)?;
+    Ok(finished.called)
+}
+
+fn trained(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<Finished, Error> {
     let options = RunOptions {
         program: Some(this_program()?),
         workers: args.workers,
@@ -101,19 +114,23 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
             SupervisorEvent::Line(line) | SupervisorEvent::Note(line) => progress.note(&line),
         }
     };
-    let finished = workspace.run(&file, &options, &Telling::new(), &mut tell);
+    let finished = workspace.run(file, &options, &Telling::new(), &mut tell);
     progress.iter().for_each(Progress::end);
-    conclude(args, &file, &finished?)
+    finished
+}
+
+fn tell_failures(finished: &Finished) {
+    for (label, error) in &finished.failures {
+        say(&shown(&format!("{label}: {error}")));
+    }
 }
 
 fn conclude(args: &Run, file: &SweepFile, finished: &Finished) -> Result<(), Error> {
-    let Finished { status, failures, .. } = finished;
+    let Finished { status, .. } = finished;
     let name = &file.sweep().spec().name;
     // That nobody reads it changes nothing of how it went.
     let printed = if args.json { print_json(&finished.as_json(name)) } else { Ok(()) };
-    for (label, error) in failures {
-        say(&shown(&format!("{label}: {error}")));
-    }
+    tell_failures(finished);
     finished.verdict(file)?;
     if args.json {
         return printed;

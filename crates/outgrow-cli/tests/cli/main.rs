@@ -18,6 +18,7 @@ mod own;
 mod refused;
 mod repair;
 mod sandbox;
+mod search;
 mod serve;
 mod slurm;
 mod text;

@@ -11,6 +11,7 @@ mod enumerated;
 mod evenly_spaced;
 mod fixed_size;
 mod from_scratch;
+pub mod lattice;
 mod layers;
 mod listed;
 mod path;
@@ -27,7 +28,7 @@ pub use self::{
     all_at_once::AllAtOnce,
     axis_first::AxisFirst,
     by_operator::{ByOperator, Places},
-    enumerated::Enumerated,
+    enumerated::{Enumerated, Ways},
     evenly_spaced::EvenlySpaced,
     fixed_size::FixedSize,
     from_scratch::FromScratch,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Architecture, MAX_SIZE},
-    plan::GrowthPolicy,
+    plan::{GrowthPolicy, Strategy},
 };
 
 /// No trial trains more tokens: up to there every reader of numbers is exact.
@@ -139,6 +139,7 @@ impl SweepSpec {
         self.controls.check()?;
         self.frontier.as_ref().map_or(Ok(()), FrontierSpec::check)?;
         self.grid.check()?;
+        self.check_search()?;
         self.check_tuning()?;
         self.check_widening()?;
         let plans = |strategy: &StrategySpec| {
@@ -188,6 +189,46 @@ impl SweepSpec {
                  it out",
             ),
         }
+    }
+
+    /// Refuses a search that could ask for nothing, or among nothing.
+    pub(super) fn check_search(&self) -> Result<(), SweepError> {
+        let Some(search) = &self.search else { return Ok(()) };
+        let named = self.strategies.iter().find(|strategy| strategy.name == search.strategy);
+        let is_lattice =
+            named.is_some_and(|found| matches!(found.strategy, Strategy::Enumerated(_)));
+        if !is_lattice {
+            let all = self.strategies.iter();
+            let all = all.filter(|found| matches!(found.strategy, Strategy::Enumerated(_)));
+            let all: Vec<&str> = all.map(|found| &*found.name).collect();
+            let allowed = match all.is_empty() {
+                true => "it must be a strategy of the kind enumerated, and there is none".into(),
+                false => {
+                    format!("it must be a strategy of the kind enumerated: {}", all.join(", "))
+                }
+            };
+            return bad("search.strategy", format!("{:?}", search.strategy), &allowed);
+        }
+        search.check()?;
+        if self.tuning_replicates > 0 || self.widen {
+            let allowed = "a search compares plans at one point of the grid, so nothing is tuned: \
+                           leave out tuning_replicates and widen";
+            return bad("search", "given", allowed);
+        }
+        if self.rates().len() > 1
+            || self.grid.points() > 1
+            || self.grid.points_of(&search.strategy) > 1
+        {
+            let allowed = "plans are compared at one point of the grid: leave out [grid], or run a \
+                           search for each point";
+            return bad("search", "given", allowed);
+        }
+        let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());
+        if budgets.is_some_and(|budgets| budgets.len() > 1) {
+            let allowed = "plans are compared at one budget: give frontier.strategies_at one";
+            return bad("search", "given", allowed);
+        }
+        Ok(())
     }
 
     /// Refuses to widen what nothing is tuned by.

@@ -109,8 +109,13 @@ impl Sweep {
 impl SweepSpec {
     /// The sweep with some fields changed, without a grid and so with nothing to tune.
     fn at(&self, choices: &[Choice]) -> Result<Self, SweepError> {
-        let spec =
-            Self { grid: Grid::default(), tuning_replicates: 0, widen: false, ..self.clone() };
+        let spec = Self {
+            grid: Grid::default(),
+            tuning_replicates: 0,
+            widen: false,
+            search: None,
+            ..self.clone()
+        };
         let mut table = Table::try_from(&spec).expect("a sweep is plain data");
         for choice in choices {
             file::change(&mut table, choice.table()).map_err(|error| choice.refused(error))?;

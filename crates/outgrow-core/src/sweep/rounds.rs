@@ -72,12 +72,16 @@ impl GridPoint {
 impl Sweep {
     /// Whether its trials are trained in rounds, for the first must end before the next is known.
     pub fn has_rounds(&self) -> bool {
-        self.spec.tuning_replicates > 0
+        self.spec.tuning_replicates > 0 || self.spec.search.is_some()
     }
 
-    /// The places of the trials that it begins with: all, or those that only tune.
+    /// The places of the trials that it begins with: all, or those that only tune, or those that no
+    /// searcher asks for.
     pub fn first_round(&self, members: &[Member]) -> Places {
-        let is_first = |member: &&Member| !self.has_rounds() || member.tuning && !member.widens;
+        let is_first = |member: &&Member| match self.spec.tuning_replicates {
+            0 => !self.is_searched(member),
+            _ => member.tuning && !member.widens,
+        };
         members.iter().filter(is_first).map(|member| member.position).collect()
     }
 
@@ -91,7 +95,7 @@ impl Sweep {
         choices: &Choices,
         text_tokens: u64,
     ) -> Places {
-        if !self.has_rounds() {
+        if self.spec.tuning_replicates == 0 {
             return Places::new();
         }
         let tuning = || members.iter().filter(|member| member.tuning);
@@ -124,8 +128,8 @@ impl Sweep {
     /// does.
     pub fn expected_places(&self, members: &[Member], choices: &Choices) -> Places {
         let first = self.first_round(members);
-        if !self.has_rounds() {
-            return first;
+        if self.spec.tuning_replicates == 0 {
+            return first.into_iter().chain(self.searched(members)).collect();
         }
         let mut rates = self.spec.rates();
         rates.sort_by(f64::total_cmp);

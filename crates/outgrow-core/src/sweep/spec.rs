@@ -10,6 +10,7 @@ use super::{
     grid::Grid,
     policy::OwnPolicy,
     schedule::LearningRateSchedule,
+    search::SearchSpec,
     sizes::SizesSpec,
     words::{ContrastSpec, Words},
 };
@@ -51,6 +52,9 @@ pub struct SweepSpec {
     /// Every size that a model can be born with, at the end of a schedule of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontier: Option<FrontierSpec>,
+    /// Which of the plans of a lattice are trained, asked of a searcher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchSpec>,
     pub evaluation: EvaluationSpec,
     pub checkpoints: CheckpointSpec,
     /// Fields with several values: every strategy and every control is trained at each point.

@@ -117,7 +117,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         flops(all),
         flops(causal_flops),
         count(worker_bytes as f64),
-        only_tune(plan.sweep(), tuning),
+        only_tune(plan.sweep(), tuning) + &searched(plan.sweep()),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
         alone(plan.sweep()) + near(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
@@ -162,6 +162,24 @@ fn only_tune(sweep: &Sweep, trials: usize) -> String {
             widened(spec.widen)
         ),
     }
+}
+
+/// Among how many plans is searched, and by whom.
+fn searched(sweep: &Sweep) -> String {
+    let Some((search, lattice)) = sweep.search() else { return String::new() };
+    let plans = lattice.ways().map_or(0, <[_]>::len);
+    let races = match search.race_every {
+        0 => String::new(),
+        every => format!(", every {every}th of them another seed of a plan that may be the best"),
+    };
+    format!(
+        "search: {} asks for {} trials among the {plans} plans of {}, {} at a time{races}; which they \
+         are is not known yet, so cost and sharing are those of as many plans that are spread evenly\n",
+        search.searcher.name(),
+        search.trials,
+        search.strategy,
+        search.batch
+    )
 }
 
 fn widened(widen: bool) -> &'static str {

@@ -80,7 +80,7 @@ impl ByOperator {
 
 impl Share<Places> {
     /// Refuses places that do not rise from 0 to 1.
-    pub(in crate::plan) fn check_rising(&self) -> Result<(), StrategyError> {
+    pub(super) fn check_rising(&self) -> Result<(), StrategyError> {
         let places = &self.of().0;
         let is_rising = places.windows(2).all(|pair| pair[0] < pair[1]);
         match !places.is_empty() && is_rising && places.iter().all(|at| (0.0..=1.0).contains(at)) {

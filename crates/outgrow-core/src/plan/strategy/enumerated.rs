@@ -1,7 +1,11 @@
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 
-use super::{Layers, Places, Rule, Sampled, Share, StrategyError, Task};
-use crate::plan::lattice::{Axis, Lattice};
+use super::{
+    Layers, Places, Rule, Sampled, Share, StrategyError, Task,
+    lattice::{Axis, Lattice, Way},
+};
 
 /// Every plan of a lattice: axes with a few levels, places, and a number of stages. Each plan has
 /// an initial size of its own.
@@ -17,20 +21,40 @@ pub struct Enumerated {
     /// Where new layers go.
     #[serde(default)]
     pub layers: Layers,
+    /// Its plans, once they are known.
+    #[serde(skip)]
+    pub ways: Ways,
+}
+
+/// Plans in order, made when they are asked for; none if there are too many. It follows from the
+/// rest of a strategy, so it tells none from another.
+#[derive(Clone, Debug, Default)]
+pub struct Ways(OnceLock<Option<Arc<Vec<Way>>>>);
+
+impl PartialEq for Ways {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Enumerated {
-    fn lattice(&self) -> Lattice {
-        let Self { axes, at, max_stages, .. } = self.clone();
+    /// What its plans are made of.
+    pub fn lattice(&self) -> Lattice {
+        let (axes, at, max_stages) = (self.axes.clone(), self.at.clone(), self.max_stages);
         Lattice { axes, at, max_stages }
+    }
+
+    /// Its plans in order; none if there are too many.
+    pub fn ways(&self) -> Option<&[Way]> {
+        let ways = self.ways.0.get_or_init(|| self.lattice().ways().map(Arc::new));
+        ways.as_ref().map(|ways| &ways[..])
     }
 }
 
 impl Rule for Enumerated {
     fn plans(&self) -> usize {
-        let lattice = self.lattice();
         // What is no lattice, or too large, is refused when it is sampled.
-        lattice.ways().map_or(1, |ways| ways.len().max(1))
+        self.ways().map_or(1, |ways| ways.len().max(1))
     }
 
     fn is_enumerated(&self) -> bool {
@@ -48,7 +72,7 @@ impl Rule for Enumerated {
     fn sample(&self, task: &Task) -> Result<Sampled, StrategyError> {
         let lattice = self.lattice();
         lattice.check(task.target)?;
-        let Some(ways) = lattice.ways() else {
+        let Some(ways) = self.ways() else {
             return Err(StrategyError::Parameter {
                 field: "axes",
                 value: "a lattice of too many plans".into(),

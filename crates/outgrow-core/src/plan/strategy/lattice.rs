@@ -3,11 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sampled, StrategyError, Task, strategy::Layers};
+use super::{Layers, Places, Sampled, Share, StrategyError, Task};
 use crate::{
     growth::{Sizes, TargetShape},
     model::Architecture,
-    plan::strategy::{Places, Share},
 };
 
 /// What ways are made of.

@@ -1,0 +1,80 @@
+//! `[search]`: which of the plans of a lattice are trained is asked of a searcher, batch by batch.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{SweepError, bad};
+
+/// A search over the plans of an enumerated strategy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSpec {
+    /// The strategy of the kind `enumerated` among whose plans is searched.
+    pub strategy: String,
+    /// Who asks.
+    #[serde(default)]
+    pub searcher: SearcherKind,
+    /// Trainings in all.
+    pub trials: usize,
+    /// How many are asked for at once: the next follow when all of these have ended, so results do
+    /// not depend on the number of workers.
+    #[serde(default = "usual_batch")]
+    pub batch: usize,
+    /// Every so many-th training is of a plan that may be the best, under its next seed; 0 for none.
+    #[serde(default = "usual_race")]
+    pub race_every: usize,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum SearcherKind {
+    Random,
+    Local,
+    Evolution,
+    #[default]
+    Surrogate,
+}
+
+impl SearcherKind {
+    /// As a sweep file says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Local => "local",
+            Self::Evolution => "evolution",
+            Self::Surrogate => "surrogate",
+        }
+    }
+}
+
+fn usual_batch() -> usize {
+    4
+}
+
+fn usual_race() -> usize {
+    4
+}
+
+/// No search trains more.
+const MOST: usize = 100_000;
+
+impl SearchSpec {
+    /// Refuses numbers that are none.
+    pub(super) fn check(&self) -> Result<(), SweepError> {
+        for (field, value) in [("trials", self.trials), ("batch", self.batch)] {
+            if !(1..=MOST).contains(&value) {
+                let allowed = format!("it must be from 1 to {MOST}");
+                return bad(&format!("search.{field}"), value, &allowed);
+            }
+        }
+        match self.race_every {
+            1 => bad(
+                "search.race_every",
+                1,
+                "every training would be of a plan that is known: 2 or more, or 0 for none",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
