@@ -11,6 +11,8 @@ pub struct Asked {
     pub plan: Plan,
     /// From 0.
     pub seed: usize,
+    /// How many outcomes were known when it was asked for.
+    pub after: usize,
 }
 
 /// How a training ended.
@@ -36,8 +38,7 @@ pub struct History {
 /// What is believed of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Its loss over its seeds, without what these have in common, drawn towards that of all plans
-    /// as far as one training says little.
+    /// Its loss as under seed 0, drawn towards that of all plans as far as few trainings say little.
     pub loss: f64,
     /// Standard error of that.
     pub error: f64,
@@ -59,67 +60,108 @@ impl History {
     /// Outcomes with a loss: the plan, the seed and the loss, in order of recording.
     pub fn losses(&self) -> impl Iterator<Item = (&Plan, usize, f64)> {
         self.outcomes.iter().filter_map(|outcome| {
-            let Asked { plan, seed } = self.asked.get(outcome.asked)?;
+            let Asked { plan, seed, .. } = self.asked.get(outcome.asked)?;
             Some((plan, *seed, outcome.loss.filter(|loss| loss.is_finite())?))
         })
     }
 
-    /// The same without what the seeds have in common: differences of plans that were trained under
-    /// both seed 0 and another say how much harder that is.
-    pub fn paired(&self) -> Vec<(&Plan, usize, f64)> {
-        let losses: Vec<(&Plan, usize, f64)> = self.losses().collect();
-        let first: BTreeMap<&Plan, f64> = losses
-            .iter()
-            .filter(|(_, seed, _)| *seed == 0)
-            .map(|(plan, _, loss)| (*plan, *loss))
-            .collect();
-        let mut offsets: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-        for (plan, seed, loss) in &losses {
-            if let Some(other) = first.get(plan).filter(|_| *seed > 0) {
-                let (sum, n) = offsets.entry(*seed).or_default();
-                (*sum, *n) = (*sum + loss - other, *n + 1.0);
-            }
+    /// What is believed of every plan that came to its end, and of the seeds: a loss is that of its
+    /// plan, what its seed adds for all plans, and noise; plans and noise are normal (a mixed model,
+    /// by expectation maximisation). The lowest of many single trainings is low by luck, and plans
+    /// that were trained again were chosen for it, which the model takes into account because it
+    /// sees the losses that they were chosen by.
+    pub fn believed(&self) -> Believed<'_> {
+        let mut rows: BTreeMap<&Plan, Vec<(usize, f64)>> = BTreeMap::new();
+        for (plan, seed, loss) in self.losses() {
+            rows.entry(plan).or_default().push((seed, loss));
         }
-        let offset = |seed: usize| offsets.get(&seed).map_or(0.0, |(sum, n)| sum / n);
-        losses.into_iter().map(|(plan, seed, loss)| (plan, seed, loss - offset(seed))).collect()
-    }
-
-    /// What is believed of every plan that came to its end. Each is the posterior mean of a normal
-    /// prior with the spread of all plans, and of normal noise with that of seeds within plans
-    /// (empirical Bayes): the lowest of many single trainings is low by luck.
-    pub fn estimates(&self) -> BTreeMap<&Plan, Estimate> {
-        let mut plans: BTreeMap<&Plan, Vec<f64>> = BTreeMap::new();
-        for (plan, _, loss) in self.paired() {
-            plans.entry(plan).or_default().push(loss);
-        }
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let means: Vec<f64> = plans.values().map(|losses| mean(losses)).collect();
-        let (centre, spread) = (mean(&means), variance(&means, 1.0));
-        let within: f64 = plans
-            .values()
-            .map(|losses| losses.iter().map(|loss| (loss - mean(losses)).powi(2)).sum::<f64>())
-            .sum();
-        let freedom: usize = plans.values().map(|losses| losses.len() - 1).sum();
-        let noise = if freedom > 0 { within / freedom as f64 } else { 0.0 };
-        let one_by: f64 = plans.values().map(|losses| 1.0 / losses.len() as f64).sum();
-        let prior = (spread - noise * one_by / plans.len().max(1) as f64).max(0.0);
-        let estimate = |losses: &[f64]| {
-            let n = losses.len() as f64;
-            let share = if noise > 0.0 { prior / (prior + noise / n) } else { 1.0 };
-            let loss = centre + share * (mean(losses) - centre);
-            Estimate { loss, error: (share * noise / n).sqrt(), seeds: losses.len() }
+        let plans: Vec<&Plan> = rows.keys().copied().collect();
+        let losses: Vec<Vec<(usize, f64)>> = rows.into_values().collect();
+        let Model { means, spread, noise, of_plan } = Model::fit(&losses);
+        let estimate = |(own, effect): (&Vec<(usize, f64)>, &f64)| Estimate {
+            loss: means.get(&0).copied().unwrap_or(0.0) + effect,
+            error: (noise / (own.len() as f64 + noise / spread)).sqrt(),
+            seeds: own.len(),
         };
-        plans.iter().map(|(plan, losses)| (*plan, estimate(losses))).collect()
+        let all = losses.iter().zip(&of_plan).map(estimate);
+        Believed { plans: plans.into_iter().zip(all).collect(), means }
     }
 
-    /// The plan that is believed to be the best; the simplest of equal ones.
+    /// The plan that is believed to be the best.
     pub fn best(&self) -> Option<(&Plan, Estimate)> {
-        self.estimates().into_iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))
+        self.believed().plans.into_iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))
     }
 }
 
-fn variance(values: &[f64], freedom: f64) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - freedom).max(1.0)
+/// What is believed of plans and seeds.
+#[derive(Clone, Debug)]
+pub struct Believed<'a> {
+    /// Every plan that came to its end under some seed.
+    pub plans: BTreeMap<&'a Plan, Estimate>,
+    /// The mean loss of all plans under each seed.
+    means: BTreeMap<usize, f64>,
+}
+
+impl Believed<'_> {
+    /// A loss as it would be under seed 0.
+    pub fn paired(&self, seed: usize, loss: f64) -> f64 {
+        match (self.means.get(&seed), self.means.get(&0)) {
+            (Some(own), Some(first)) => loss - own + first,
+            _ => loss,
+        }
+    }
+}
+
+/// Loss = mean of the seed + effect of the plan + noise.
+struct Model {
+    means: BTreeMap<usize, f64>,
+    /// Variance of the effects of plans, and of noise.
+    spread: f64,
+    noise: f64,
+    of_plan: Vec<f64>,
+}
+
+/// Steps of expectation maximisation; it changes little after these.
+const STEPS: usize = 40;
+
+impl Model {
+    fn fit(losses: &[Vec<(usize, f64)>]) -> Self {
+        let all = || losses.iter().flatten();
+        let n = all().count().max(1) as f64;
+        let mean = all().map(|(_, loss)| loss).sum::<f64>() / n;
+        let variance = all().map(|(_, loss)| (loss - mean).powi(2)).sum::<f64>() / n;
+        // Of single trainings nobody knows how much of their spread is noise.
+        let least = (1e-6 * variance).max(1e-18);
+        let mut model = Self {
+            means: all().map(|(seed, _)| (*seed, mean)).collect(),
+            spread: (0.7 * variance).max(least),
+            noise: (0.3 * variance).max(least),
+            of_plan: vec![0.0; losses.len()],
+        };
+        for _ in 0..STEPS {
+            model.step(losses, least);
+        }
+        model
+    }
+
+    fn step(&mut self, losses: &[Vec<(usize, f64)>], least: f64) {
+        let (mut about, mut effects, mut n) = (0.0, 0.0, 0.0);
+        let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        for (own, effect) in losses.iter().zip(&mut self.of_plan) {
+            let weight = own.len() as f64 + self.noise / self.spread;
+            let rest: f64 = own.iter().map(|(seed, loss)| loss - self.means[seed]).sum();
+            *effect = rest / weight;
+            let unsure = self.noise / weight;
+            effects += *effect * *effect + unsure;
+            for (seed, loss) in own {
+                about += (loss - self.means[seed] - *effect).powi(2) + unsure;
+                let (sum, count) = sums.entry(*seed).or_default();
+                (*sum, *count) = (*sum + loss - *effect, *count + 1.0);
+                n += 1.0;
+            }
+        }
+        self.means = sums.into_iter().map(|(seed, (sum, count))| (seed, sum / count)).collect();
+        self.noise = (about / f64::max(n, 1.0)).max(least);
+        self.spread = (effects / losses.len().max(1) as f64).max(least);
+    }
 }

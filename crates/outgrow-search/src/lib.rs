@@ -11,12 +11,14 @@ mod racing;
 mod response;
 mod searcher;
 mod space;
+mod table;
 
 pub use self::{
-    history::{Asked, Estimate, History, Outcome},
+    history::{Asked, Believed, Estimate, History, Outcome},
     mutation::Mutation,
     racing::Racing,
     response::Response,
     searcher::{Evolution, Local, Random, Searcher, Surrogate},
     space::{Choice, Plan, Space},
+    table::{Progress, Row, Rules, Table},
 };

@@ -33,7 +33,7 @@ impl Racing<'_> {
             let random = &mut stream(seed, &format!("search/{name}/{number}"));
             let new = || {
                 let plan = self.searcher.next(space, &known, random)?;
-                Some(Asked { plan, seed: 0 })
+                Some(Asked { plan, seed: 0, after: history.outcomes.len() })
             };
             let Some(asked) = again.or_else(new).or_else(|| self.again(&known)) else { break };
             known.asked.push(asked);
@@ -43,7 +43,7 @@ impl Racing<'_> {
 
     /// Of the plans whose next seed is not being trained, the one that is the lowest if it is lucky.
     fn again(&self, history: &History) -> Option<Asked> {
-        let estimates = history.estimates();
+        let estimates = history.believed().plans;
         let asked = |plan: &Plan| history.asked.iter().filter(|one| one.plan == *plan).count();
         let open = estimates
             .iter()
@@ -52,6 +52,10 @@ impl Racing<'_> {
             let low = |one: &Estimate| one.loss - one.error;
             low(a.1).total_cmp(&low(b.1))
         });
-        lucky.map(|(plan, one)| Asked { plan: (*plan).clone(), seed: one.seeds })
+        lucky.map(|(plan, one)| Asked {
+            plan: (*plan).clone(),
+            seed: one.seeds,
+            after: history.outcomes.len(),
+        })
     }
 }

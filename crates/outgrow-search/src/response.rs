@@ -15,6 +15,9 @@ use crate::{
 /// Strengths that are tried, for standardised features and losses.
 const STRENGTHS: [f64; 9] = [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0];
 
+/// A surface uses at most this share of what the losses tell.
+const MOST_USED: f64 = 0.9;
+
 /// A fitted surface.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -23,9 +26,14 @@ pub struct Response {
     mean_loss: f64,
     /// Of standardised features.
     weights: DVector<f64>,
-    /// Eigenvectors, and standard deviations along them, of the posterior.
+    /// Standardised features and losses, and what solves for weights: eigenvectors of the features
+    /// and, along each, one over its eigenvalue and the strength.
+    x: DMatrix<f64>,
+    y: DVector<f64>,
     axes: DMatrix<f64>,
-    spread: DVector<f64>,
+    inverse: DVector<f64>,
+    /// Standard deviation of a weight before anything is known.
+    prior: f64,
     /// Standard deviation of a loss about the surface, nats.
     pub noise: f64,
 }
@@ -63,14 +71,16 @@ impl Space {
 impl Response {
     /// Through all outcomes of a search; none before there are three.
     pub fn fit(space: &Space, history: &History) -> Option<Self> {
-        let losses = history.paired();
+        let believed = history.believed();
+        let paired = |(plan, seed, loss)| (plan, believed.paired(seed, loss));
+        let losses: Vec<(&Plan, f64)> = history.losses().map(paired).collect();
         if losses.len() < 3 {
             return None;
         }
-        let rows: Vec<Vec<f64>> = losses.iter().map(|(plan, ..)| space.features(plan)).collect();
+        let rows: Vec<Vec<f64>> = losses.iter().map(|(plan, _)| space.features(plan)).collect();
         let (n, d) = (rows.len(), rows[0].len());
         let mut x = DMatrix::from_fn(n, d, |row, column| rows[row][column]);
-        let mut y = DVector::from_iterator(n, losses.iter().map(|(.., loss)| *loss));
+        let mut y = DVector::from_iterator(n, losses.iter().map(|(_, loss)| *loss));
         let mean_loss = y.mean();
         y.add_scalar_mut(-mean_loss);
         let centre = x.row_mean().transpose();
@@ -86,17 +96,20 @@ impl Response {
         let along = axes.transpose() * (x.transpose() * &y);
         let total = y.norm_squared();
         let fitted = STRENGTHS.map(|strength| Ridge::at(strength, &eigenvalues, &along, total, n));
-        let best = fitted.into_iter().min_by(|a, b| a.score.total_cmp(&b.score))?;
-        let spread =
-            eigenvalues.map(|value| best.variance.sqrt() / (value.max(0.0) + best.strength).sqrt());
+        // One that explains everything explains nothing; of these the one that explains the least.
+        let honest = fitted.iter().filter(|one| one.used < MOST_USED * n as f64);
+        let best = honest.min_by(|a, b| a.score.total_cmp(&b.score)).or(fitted.last())?;
         Some(Self {
-            weights: &axes * best.along,
+            weights: &axes * &best.along,
             noise: best.variance.sqrt(),
+            prior: (best.variance / best.strength).sqrt(),
+            inverse: eigenvalues.map(|value| (value.max(0.0) + best.strength).recip()),
             centre,
             scale,
             mean_loss,
+            x,
+            y,
             axes,
-            spread,
         })
     }
 
@@ -105,13 +118,20 @@ impl Response {
         self.mean_loss + self.standardised(space, plan).dot(&self.weights)
     }
 
-    /// A surface drawn from the posterior.
+    /// A surface drawn from the posterior: that of losses with noise of their own, and of weights that
+    /// were drawn from the prior. It does not depend on which eigenvectors a machine finds.
     pub fn draw(&self, random: &mut Stream) -> Self {
-        let normal = self.spread.map(|deviation| {
-            let normal: f64 = StandardNormal.sample(random);
-            deviation * normal
-        });
-        Self { weights: &self.weights + &self.axes * normal, ..self.clone() }
+        let mut normal = |n: usize, deviation: f64| {
+            DVector::from_fn(n, |_, _| {
+                let normal: f64 = StandardNormal.sample(random);
+                deviation * normal
+            })
+        };
+        let before = normal(self.x.ncols(), self.prior);
+        let seen = &self.y + normal(self.x.nrows(), self.noise) - &self.x * &before;
+        let along = self.axes.transpose() * (self.x.transpose() * seen);
+        let weights = before + &self.axes * along.component_mul(&self.inverse);
+        Self { weights, ..self.clone() }
     }
 
     fn standardised(&self, space: &Space, plan: &Plan) -> DVector<f64> {
@@ -128,6 +148,8 @@ struct Ridge {
     variance: f64,
     /// Of generalised cross-validation.
     score: f64,
+    /// Degrees of freedom.
+    used: f64,
 }
 
 impl Ridge {
@@ -151,8 +173,8 @@ impl Ridge {
         let residual = (total - explained).max(0.0);
         // One more for the mean.
         let used: f64 = 1.0 + values().map(|value| value / (value + strength)).sum::<f64>();
-        let left = (n as f64 - used).max(1.0);
+        let left = (n as f64 - used).max(1e-9);
         let score = n as f64 * residual / (left * left);
-        Self { strength, along: weights, variance: residual / left, score }
+        Self { strength, along: weights, variance: residual / left, score, used }
     }
 }

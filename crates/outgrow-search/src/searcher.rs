@@ -29,7 +29,7 @@ pub trait Searcher: Sync {
         for number in before..before + n {
             let random = &mut stream(seed, &format!("search/{}/{number}", self.name()));
             let Some(plan) = self.next(space, &known, random) else { break };
-            known.asked.push(Asked { plan, seed: 0 });
+            known.asked.push(Asked { plan, seed: 0, after: history.outcomes.len() });
         }
         known.asked.split_off(before)
     }

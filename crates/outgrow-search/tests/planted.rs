@@ -110,7 +110,7 @@ impl Landscape {
         self.scale * (self.raw(plan) - self.lowest)
     }
 
-    fn seen(&self, Asked { plan, seed }: &Asked, replicate: u64) -> f64 {
+    fn seen(&self, Asked { plan, seed, .. }: &Asked, replicate: u64) -> f64 {
         let common = normal(&mut stream(replicate, &format!("seed/{seed}")));
         let own = normal(&mut stream(replicate, &format!("{seed}/{plan:?}")));
         2.0 + self.regret(plan) + NOISE * 0.5_f64.sqrt() * (common + own)

@@ -189,7 +189,12 @@ impl Plan {
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
     fn shared_prefixes(&self) -> Vec<Begun<'_>> {
-        begun(in_order(&self.members))
+        let mut all = begun(in_order(&self.members));
+        // What a batch begins with, the batch before has trained and left no state of.
+        all.iter_mut()
+            .filter(|(member, _)| self.sweep.is_searched(member))
+            .for_each(|one| one.1 = None);
+        all
     }
 }
 

@@ -134,11 +134,15 @@ impl Workspace {
         })?;
         let ended = match &options.program {
             Some(program) => {
-                let has_rounds = file.sweep().has_rounds();
-                let expected = file.sweep().expected(members);
+                let search = file.sweep().search().map(|(search, _)| search.batch);
+                let tunes = file.sweep().has_rounds();
+                let expected = file.sweep().expected(members.clone());
+                let following = search.unwrap_or(if tunes { expected.len() } else { 0 });
                 let workers =
-                    Workers { program, options, devices: &devices, members: &expected, has_rounds };
-                runtime.block_on(self.supervised(&store, &sweep, &workers, tell))
+                    Workers { program, options, devices: &devices, members: &expected, following };
+                let rounds =
+                    Rounds { store: &store, id: &sweep, sweep: file.sweep(), members: &members };
+                runtime.block_on(self.supervised(&rounds, &workers, tell))
             }
             None => self.alone(&sweep, options, devices[0]),
         };
@@ -167,22 +171,27 @@ impl Workspace {
     /// Trains in worker processes.
     async fn supervised(
         &self,
-        store: &Store,
-        sweep: &str,
+        rounds: &Rounds<'_>,
         workers: &Workers<'_>,
         tell: &mut dyn FnMut(SupervisorEvent<'_>),
     ) -> Result<Ended, Error> {
-        let status = store.status(sweep).await?;
-        let open = (status.total() - status.ended()) as usize;
-        if open == 0 {
-            return Ok(Ended::Done);
+        let Rounds { store, id, .. } = *rounds;
+        loop {
+            let status = store.status(id).await?;
+            let open = (status.total() - status.ended()) as usize;
+            if open == 0 {
+                return Ok(Ended::Done);
+            }
+            let size = workers.number().min(open.max(workers.following));
+            let command = |number: usize| workers.command(self, id, size, number);
+            let pool = WorkerPool { size, command: &command };
+            let ended = supervise(store, id, &pool, &mut |event| tell(event)).await?;
+            if ended != Ended::Done {
+                return Ok(ended);
+            }
+            // Workers do so; this makes good what they could not.
+            rounds.advance().await?;
         }
-        // Rounds that follow may have more trials than are open now.
-        let most = if workers.has_rounds { workers.members.len() } else { open };
-        let size = workers.number().min(most);
-        let command = |number: usize| workers.command(self, sweep, size, number);
-        let pool = WorkerPool { size, command: &command };
-        Ok(supervise(store, sweep, &pool, &mut |event| tell(event)).await?)
     }
 }
 
@@ -192,7 +201,8 @@ struct Workers<'a> {
     options: &'a RunOptions,
     devices: &'a [Device],
     members: &'a [Member],
-    has_rounds: bool,
+    /// How many trials a round that follows may have.
+    following: usize,
 }
 
 /// Small models leave a GPU idle most of the time, so a few share it.

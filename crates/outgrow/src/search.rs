@@ -1,15 +1,21 @@
 //! A search over the plans of a lattice: what was asked for and what came of it is in the database,
 //! and what comes next follows from that.
 
+mod simulation;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     Sweep, TrialState,
-    plan::strategy::{
-        Layers, Measure,
-        lattice::{Lattice, Way},
+    growth::Sizes,
+    plan::{
+        Strategy,
+        strategy::{
+            Layers, Listed, Measure, Places, Share,
+            lattice::{Lattice, Step, Way},
+        },
     },
-    sweep::{Member, SearchSpec, SearcherKind},
+    sweep::{Member, SearchSpec, SearcherKind, SizesSpec, StrategySpec},
 };
 use outgrow_report::Input;
 use outgrow_search::{
@@ -22,12 +28,16 @@ use crate::{
     workspace::{Workspace, runtime},
 };
 
+pub use self::simulation::{Mean, Simulated, Simulation};
+
 /// The search of a sweep.
 pub struct Search {
     spec: SearchSpec,
     space: Space,
     ways: Vec<Way>,
     layers: Layers,
+    /// The strategy that is searched.
+    own: StrategySpec,
     /// Of the sweep.
     seed: u64,
     /// Paired seeds that a plan can be trained under.
@@ -74,8 +84,9 @@ impl Search {
         let (spec, lattice) = sweep.search()?;
         let space = Space { lattice: lattice.lattice(), choices: vec![], born: false, free: false };
         let (ways, spec, layers) = (lattice.ways()?.to_vec(), spec.clone(), lattice.layers);
+        let own = sweep.spec().strategies.iter().find(|own| own.name == spec.strategy)?.clone();
         let (seed, replicates) = (sweep.spec().seed, sweep.spec().replicates);
-        Some(Self { spec, space, ways, layers, seed, replicates })
+        Some(Self { spec, space, ways, layers, own, seed, replicates })
     }
 
     /// The places of the trials that are asked for next; none when it is at its end.
@@ -134,32 +145,22 @@ impl Search {
     }
 
     fn ask(&self, history: &History, n: usize) -> Vec<Asked> {
-        let (evolution, local) = (Evolution::default(), Local::default());
-        let surrogate = Surrogate::default();
-        let searcher: &dyn Searcher = match self.spec.searcher {
-            SearcherKind::Random => &Random,
-            SearcherKind::Local => &local,
-            SearcherKind::Evolution => &evolution,
-            SearcherKind::Surrogate => &surrogate,
-        };
-        match self.spec.race_every {
+        with_searcher(self.spec.searcher, |searcher| match self.spec.race_every {
             0 => searcher.ask(&self.space, history, self.seed, n),
             every => {
                 let racing = Racing { searcher, every, seeds: self.replicates };
                 racing.ask(&self.space, history, self.seed, n)
             }
-        }
+        })
     }
 
     /// How each training of a plan under a seed ended, and what it is charged.
     fn ended(&self, input: &Input) -> BTreeMap<(&Way, usize), (Option<f64>, f64)> {
-        let mut last: BTreeMap<&str, (f64, Option<f64>)> = BTreeMap::new();
-        for row in &input.curves {
-            // The rows of a trial come in order.
-            last.insert(&row.trial, (row.at.train_flops as f64, row.val_loss));
-        }
+        let last = last_evaluations(input);
         let trials = input.trials.iter().filter(|trial| trial.strategy == self.spec.strategy);
-        let ended = trials.filter(|trial| !trial.state.is_open());
+        // One that failed may be trained again: until it is, what follows is not known.
+        let ended =
+            trials.filter(|trial| !trial.state.is_open() && trial.state != TrialState::Failed);
         ended
             .filter_map(|trial| {
                 let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));
@@ -174,35 +175,50 @@ impl Search {
     pub fn as_strategy(&self, way: &Way) -> String {
         let Lattice { axes, at, .. } = &self.space.lattice;
         let sizes = |levels: &[u8]| {
-            let all = axes.iter().zip(levels).map(|(axis, level)| axis.levels[usize::from(*level)]);
-            let fields: toml::Table =
-                all.filter_map(|sizes| toml::Table::try_from(sizes).ok()).flatten().collect();
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            format!("{{ {} }}", fields.join(", "))
+            let mut all = Sizes::default();
+            for (axis, level) in axes.iter().zip(levels) {
+                all = all.over(axis.levels[usize::from(*level)]);
+            }
+            all
         };
-        let places: Vec<String> = way
-            .stages
-            .iter()
-            .map(|step| format!("{:?}", at.of().0[usize::from(step.place)]))
-            .collect();
-        let field = match at.measure() {
-            Measure::Tokens => "at",
-            Measure::Compute => "at_compute",
+        let place = |step: &Step| at.of().0[usize::from(step.place)];
+        let places = Places(way.stages.iter().map(place).collect());
+        let at = match at.measure() {
+            Measure::Tokens => Share::Tokens(places),
+            Measure::Compute => Share::Compute { compute: places },
         };
-        let inner: Vec<String> = way
-            .stages
-            .iter()
-            .take(way.stages.len().saturating_sub(1))
-            .map(|step| sizes(&step.levels))
-            .collect();
-        format!(
-            "[[strategies]]\nname = \"found\"\nkind = \"listed\"\ninitial = {}\n{field} = [{}]\n\
-             sizes = [{}]\nlayers = {}\n",
-            sizes(&way.initial),
-            places.join(", "),
-            inner.join(", "),
-            serde_json::to_string(&self.layers).unwrap_or_default(),
-        )
+        let inner = way.stages.len().saturating_sub(1);
+        let listed = Listed {
+            at,
+            sizes: way.stages[..inner].iter().map(|step| sizes(&step.levels)).collect(),
+            layers: self.layers,
+        };
+        let found = StrategySpec {
+            name: "found".into(),
+            strategy: Strategy::Listed(listed),
+            growth: self.own.growth.clone(),
+            initial: Some(SizesSpec::from(sizes(&way.initial))),
+            about: None,
+        };
+        let strategies = toml::Value::Array(vec![toml::Table::from(found).into()]);
+        toml::to_string(&toml::Table::from_iter([("strategies".to_owned(), strategies)]))
+            .unwrap_or_default()
     }
+}
+
+/// Calls a searcher by its kind.
+fn with_searcher<T>(kind: SearcherKind, call: impl FnOnce(&dyn Searcher) -> T) -> T {
+    match kind {
+        SearcherKind::Random => call(&Random),
+        SearcherKind::Local => call(&Local::default()),
+        SearcherKind::Evolution => call(&Evolution::default()),
+        SearcherKind::Surrogate => call(&Surrogate::default()),
+    }
+}
+
+/// Of each trial: what it had spent at its last evaluation, and the loss there.
+fn last_evaluations(input: &Input) -> BTreeMap<&str, (f64, Option<f64>)> {
+    // The rows of a trial come in order.
+    let rows = input.curves.iter();
+    rows.map(|row| (&*row.trial, (row.at.train_flops as f64, row.val_loss))).collect()
 }

@@ -89,15 +89,8 @@ pub fn run(workspace: &Workspace, args: &Run) -> Result<(), Error> {
     conclude(args, &file, &finished)
 }
 
-/// Trains a sweep to its end; gives what it is called in the database.
-pub fn train(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<String, Error> {
-    let finished = trained(workspace, args, file)?;
-    tell_failures(&finished);
-    finished.verdict(file)?;
-    Ok(finished.called)
-}
-
-fn trained(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<Finished, Error> {
+/// Trains a sweep and shows progress.
+pub fn trained(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<Finished, Error> {
     let options = RunOptions {
         program: Some(this_program()?),
         workers: args.workers,
@@ -119,7 +112,8 @@ fn trained(workspace: &Workspace, args: &Run, file: &SweepFile) -> Result<Finish
     finished
 }
 
-fn tell_failures(finished: &Finished) {
+/// Says which trials failed, and why.
+pub fn tell_failures(finished: &Finished) {
     for (label, error) in &finished.failures {
         say(&shown(&format!("{label}: {error}")));
     }

@@ -1,11 +1,15 @@
 //! `outgrow search`.
 
-use outgrow::{Error, Workspace, readable::flops, search::Found};
+use outgrow::{
+    Error, Workspace,
+    readable::flops,
+    search::{Found, Mean, Simulated, Simulation},
+};
 use serde_json::json;
 
 use crate::{
     commands::run::{self, Run},
-    output::{print, print_json},
+    output::{print, print_json, table},
 };
 
 /// Search among the plans of a lattice. Rerun to go on
@@ -20,6 +24,13 @@ use crate::{
 pub struct Search {
     #[command(flatten)]
     pub run: Run,
+    /// Train nothing: let every searcher search many times on the results of this sweep, which
+    /// trained all plans of the lattice, and print what they found
+    #[arg(long, value_name = "SWEEP")]
+    pub simulate: Option<String>,
+    /// Searches of each searcher on that
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "simulate", value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub searches: u64,
 }
 
 /// Trains what is asked for, and says what was found.
@@ -31,14 +42,52 @@ pub fn run(workspace: &Workspace, args: &Search) -> Result<(), Error> {
             "{path} has no [search]: `outgrow run` trains all of its trials"
         )));
     }
-    let called = run::train(workspace, &args.run, &file)?;
-    let Some((found, strategy)) = workspace.found(&called)? else {
-        return print("nothing has come to its end yet");
-    };
-    match args.run.json {
-        true => print_json(&as_json(&found, &strategy)),
-        false => print(&words(&found, &strategy)),
+    if let Some(table) = &args.simulate {
+        let simulation = workspace.simulate(&file, table, args.searches)?;
+        return match args.run.json {
+            true => print_json(&json!(simulation)),
+            false => print(&simulated(&simulation)),
+        };
     }
+    let finished = run::trained(workspace, &args.run, &file)?;
+    run::tell_failures(&finished);
+    // Also of a search that is not at its end: it says of how many trainings.
+    let found = workspace.found(&finished.called)?;
+    match (&found, args.run.json) {
+        (found, true) => {
+            print_json(&found.as_ref().map(|(found, strategy)| as_json(found, strategy)))?;
+        }
+        (Some((found, strategy)), false) => print(&words(found, strategy))?,
+        (None, false) => {}
+    }
+    finished.verdict(&file)
+}
+
+/// A line for each searcher: its regret after some shares of its trainings.
+fn simulated(simulation: &Simulation) -> String {
+    let Simulation { plans, seeds, searches, luck_of_the_reference: luck, searchers } = simulation;
+    let shares = [0.125, 0.25, 0.5, 1.0];
+    let at = |one: &Simulated, share: f64| {
+        let last = one.after.len().saturating_sub(1);
+        one.after.get((share * (last + 1) as f64).ceil().max(1.0) as usize - 1).copied()
+    };
+    let first = searchers.first();
+    let trials = |share| first.and_then(|one| at(one, share)).map_or(0, |mean| mean.trials);
+    let header: Vec<String> = shares.map(|share| format!("after {}", trials(share))).to_vec();
+    let header: Vec<&str> =
+        ["searcher"].into_iter().chain(header.iter().map(String::as_str)).collect();
+    let cell = |mean: Mean| format!("{:.4} ± {:.4}", mean.regret.mean, mean.regret.half_width());
+    let row = |one: &Simulated| {
+        let cells = shares.map(|share| at(one, share).map_or_else(String::new, cell));
+        [one.searcher.to_owned()].into_iter().chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = searchers.iter().map(row).collect();
+    format!(
+        "regret: how far the plan that is believed to be the best is above the best of {plans}, by \
+         seeds that the search did not see ({seeds} in all), nats; mean of {searches} searches ± half \
+         a 95 % interval; that best is too low by about {luck:.4}, for it was lucky\n\n{}",
+        table(&header, rows, &[1, 2, 3, 4])
+    )
 }
 
 fn words(found: &Found, strategy: &str) -> String {

@@ -75,6 +75,44 @@ fn a_search_goes_on_where_it_was_stopped_with_the_same_plans() {
 }
 
 #[test]
+fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
+    let sandbox = Sandbox::new();
+    let table = SEARCH.split_once("[search]").expect("a search").0.replace("\"found\"", "\"all\"");
+    sandbox.write("all.toml", &table);
+    sandbox.write("search.toml", SEARCH);
+    sandbox.ok(&["run", "all.toml", "-j", "2"]);
+    let simulate = ["search", "search.toml", "--simulate", "all", "--searches", "20"];
+    let said = sandbox.ok(&simulate);
+    for words in ["best of 15, by seeds that", "random", "surrogate", "after 10"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let told = sandbox.json(&[&simulate[..], &["--json"]].concat());
+    assert_eq!(
+        (&told["plans"], &told["seeds"], &told["searches"]),
+        (&15.into(), &2.into(), &20.into())
+    );
+    let searchers = told["searchers"].as_array().expect("a list");
+    assert_eq!(searchers.len(), 4);
+    for one in searchers {
+        let last = one["after"].as_array().and_then(|after| after.last()).expect("a batch");
+        assert_eq!(last["trials"], 10);
+        assert!(last["regret"]["mean"].as_f64().is_some_and(|regret| regret >= 0.0), "{one}");
+        assert!(last["flops"].as_f64() > Some(1e9), "{one}");
+    }
+    assert_eq!(
+        sandbox.number("SELECT count(*) FROM finals WHERE sweep = 'found'"),
+        0,
+        "nothing is trained"
+    );
+    let other = SEARCH.replace("[0.2, 0.4, 0.6]", "[0.2, 0.5, 0.6]");
+    sandbox.write("other.toml", &other);
+    let (_, error) = sandbox.wrong(&["search", "other.toml", "--simulate", "all"]);
+    assert!(error.contains("none of its strategies enumerates the lattice"), "{error}");
+    let (_, error) = sandbox.wrong(&["search", "search.toml", "--simulate", "none"]);
+    assert!(error.contains("none"), "{error}");
+}
+
+#[test]
 fn what_is_no_search_is_refused() {
     let sandbox = Sandbox::new();
     for (from, to, said) in [
@@ -83,6 +121,8 @@ fn what_is_no_search_is_refused() {
         ("race_every = 3", "race_every = 1", "2 or more, or 0"),
         ("batch = 3", "batch = 3\nsearcher = \"luck\"", "unknown variant `luck`"),
         ("max_stages = 2", "max_stages = 0", "from 1 to 64"),
+        ("max_stages = 2", "max_stages = 2\nlayers = \"random\"", "are others for each seed"),
+        ("match_budget = \"flops\"", "match_budget = \"tokens\"", "differ in compute"),
         ("replicates = 2", "replicates = 2\ntuning_replicates = 2", "nothing is tuned"),
         ("n_layers = 2 }] }", "n_layers = 3 }] }", "has the sizes of [target]"),
     ] {

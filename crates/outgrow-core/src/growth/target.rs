@@ -70,6 +70,19 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Others, and these where the others say nothing.
+    pub fn over(self, others: Self) -> Self {
+        Self {
+            d_model: others.d_model.or(self.d_model),
+            n_layers: others.n_layers.or(self.n_layers),
+            n_heads: others.n_heads.or(self.n_heads),
+            n_kv_heads: others.n_kv_heads.or(self.n_kv_heads),
+            d_k: others.d_k.or(self.d_k),
+            d_v: others.d_v.or(self.d_v),
+            d_ff: others.d_ff.or(self.d_ff),
+        }
+    }
+
     /// How many heads (keys and values) a layer is to have, and how many queries each of them.
     pub(crate) fn heads(
         &self,

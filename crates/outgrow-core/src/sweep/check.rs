@@ -9,7 +9,7 @@ use super::{
     names, policy,
     sizes::SizesSpec,
     spec::{
-        ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
+        Budget, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
         TrainingSpec, VOCAB_SIZE,
     },
 };
@@ -210,6 +210,16 @@ impl SweepSpec {
             return bad("search.strategy", format!("{:?}", search.strategy), &allowed);
         }
         search.check()?;
+        if named.is_some_and(|found| found.strategy.is_random()) {
+            let allowed = "plans whose layers are drawn are others for each seed: give it layers = \
+                           \"end\", \"start\" or \"interleave\"";
+            return bad("search.strategy", format!("{:?}", search.strategy), allowed);
+        }
+        if self.training.match_budget == Budget::Tokens {
+            let allowed = "plans of equal tokens differ in compute, and the dearest would be found: \
+                           \"flops\"";
+            return bad("training.match_budget", "\"tokens\"", allowed);
+        }
         if self.tuning_replicates > 0 || self.widen {
             let allowed = "a search compares plans at one point of the grid, so nothing is tuned: \
                            leave out tuning_replicates and widen";

@@ -37,6 +37,9 @@ pub enum SearcherKind {
 }
 
 impl SearcherKind {
+    /// All of them, the control first.
+    pub const ALL: [Self; 4] = [Self::Random, Self::Local, Self::Evolution, Self::Surrogate];
+
     /// As a sweep file says it.
     pub fn name(self) -> &'static str {
         match self {
@@ -57,7 +60,7 @@ fn usual_race() -> usize {
 }
 
 /// No search trains more.
-const MOST: usize = 100_000;
+const MOST: usize = 2_000;
 
 impl SearchSpec {
     /// Refuses numbers that are none.

@@ -27,16 +27,11 @@ impl Sweep {
         let own = members.iter().filter(|member| self.is_searched(member));
         let mut own: Vec<(usize, usize)> = own.map(|one| (one.replicate, one.position)).collect();
         own.sort_unstable();
-        // Of all plans evenly, for they differ in what they share.
-        let of_first = own.iter().filter(|(replicate, _)| *replicate == 0).count().max(1);
-        let step = (of_first / trials.min(of_first).max(1)).max(1);
-        let spread = own.iter().step_by(step).chain(&own).map(|(_, position)| *position);
-        let mut chosen = BTreeSet::new();
-        for position in spread {
-            if chosen.len() < trials {
-                chosen.insert(position);
-            }
-        }
+        // Of all plans evenly, for they differ in what they cost; then of the next seeds.
+        let of_first = own.iter().filter(|(replicate, _)| *replicate == 0).count();
+        let spread = (0..trials.min(of_first)).map(|n| own[n * of_first / trials.min(of_first)].1);
+        let again = own.iter().skip(of_first).map(|(_, position)| *position);
+        let chosen: BTreeSet<usize> = spread.chain(again).take(trials).collect();
         chosen
     }
 }

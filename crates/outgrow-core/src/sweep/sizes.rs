@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{SweepError, at_most, bad};
+use crate::growth::Sizes;
 use crate::model::{Architecture, HeadGroup, LayerShape, MAX_COUNT, MAX_HEADS};
 
 /// No model of a sweep is deeper.
@@ -51,6 +52,13 @@ pub struct LayerSpec {
     pub heads: Vec<HeadGroup>,
     /// Width of the MLP.
     pub d_ff: usize,
+}
+
+impl From<Sizes> for SizesSpec {
+    fn from(sizes: Sizes) -> Self {
+        let Sizes { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff } = sizes;
+        Self { d_model, n_layers, n_heads, n_kv_heads, d_k, d_v, d_ff, ..Self::none() }
+    }
 }
 
 impl SizesSpec {

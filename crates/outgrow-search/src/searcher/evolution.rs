@@ -20,7 +20,7 @@ pub struct Evolution {
 
 impl Default for Evolution {
     fn default() -> Self {
-        Self { population: 12, tournament: 6 }
+        Self { population: 12, tournament: 8 }
     }
 }
 
@@ -30,10 +30,11 @@ impl Searcher for Evolution {
     }
 
     fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        let estimates = history.estimates();
+        let estimates = history.believed().plans;
         let mut alive: Vec<&Plan> = vec![];
-        for (plan, ..) in history.losses().collect::<Vec<_>>().into_iter().rev() {
-            if alive.len() < self.population && !alive.contains(&plan) {
+        let losses: Vec<_> = history.losses().filter(|(_, seed, _)| *seed == 0).collect();
+        for (plan, ..) in losses.into_iter().rev() {
+            if alive.len() < self.population {
                 alive.push(plan);
             }
         }

@@ -2,7 +2,7 @@ use outgrow_core::stream::Stream;
 
 use super::{Searcher, unknown};
 use crate::{
-    history::History,
+    history::{Asked, History},
     space::{Plan, Space},
 };
 
@@ -25,22 +25,27 @@ impl Searcher for Local {
         "local"
     }
 
-    /// The state of the run follows from the outcomes in order of recording.
+    /// The state of the run follows from the outcomes in order of recording. What was asked for
+    /// before a run ended belongs to none.
     fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        let estimates = history.estimates();
-        let loss = |plan: &Plan| estimates.get(plan).map_or(f64::INFINITY, |one| one.loss);
+        let believed = history.believed().plans;
+        let loss = |plan: &Plan| believed.get(plan).map_or(f64::INFINITY, |one| one.loss);
         let mut best: Option<&Plan> = None;
-        let mut tried = 0;
-        for (plan, seed, _) in history.losses() {
-            if seed > 0 {
+        let (mut tried, mut ended) = (0, 0);
+        for (number, outcome) in history.outcomes.iter().enumerate() {
+            let Some(Asked { plan, seed: 0, after }) = history.asked.get(outcome.asked) else {
+                continue;
+            };
+            if *after < ended {
                 continue;
             }
             match best {
                 Some(own) if loss(plan) >= loss(own) => tried += 1,
-                _ => (best, tried) = (Some(plan), 0),
+                _ if loss(plan).is_finite() => (best, tried) = (Some(plan), 0),
+                _ => {}
             }
             if tried >= self.patience {
-                (best, tried) = (None, 0);
+                (best, tried, ended) = (None, 0, number + 1);
             }
         }
         let near = best.and_then(|best| {

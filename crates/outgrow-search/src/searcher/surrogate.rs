@@ -35,7 +35,7 @@ impl Searcher for Surrogate {
         let drawn = history.asked.len() < self.first;
         let surface = if drawn { None } else { Response::fit(space, history) };
         let Some(surface) = surface else { return unknown(history, || space.sample(random)) };
-        let estimates = history.estimates();
+        let estimates = history.believed().plans;
         let mut parents: Vec<&Plan> = estimates.keys().copied().collect();
         parents.sort_by(|a, b| estimates[*a].loss.total_cmp(&estimates[*b].loss));
         parents.truncate(self.parents);

@@ -1,0 +1,92 @@
+//! Searches on a table whose truth is planted.
+
+use std::collections::BTreeMap;
+
+use outgrow_core::{
+    growth::Sizes,
+    plan::strategy::{
+        Places, Share,
+        lattice::{Axis, Lattice},
+    },
+    stream::stream,
+};
+use outgrow_search::{Plan, Random, Row, Rules, Space, Surrogate, Table};
+use rand_distr::{Distribution, StandardNormal};
+
+fn space() -> Space {
+    let axis = |name: &str| Axis {
+        name: name.into(),
+        levels: (1..=2).map(|n| Sizes { d_ff: Some(n), ..Sizes::default() }).collect(),
+    };
+    let at = Share::Compute { compute: Places(vec![0.1, 0.2, 0.3, 0.5, 0.7]) };
+    let axes = vec![axis("width"), axis("depth"), axis("mlp")];
+    Space {
+        lattice: Lattice { axes, at, max_stages: 3 },
+        choices: vec![],
+        born: false,
+        free: false,
+    }
+}
+
+/// Every plan is worth its features, under so many seeds with noise.
+fn rows(space: &Space, seeds: usize, noise: f64) -> BTreeMap<Plan, Row> {
+    let random = &mut stream(1, "table");
+    let ways = space.lattice.ways().expect("few");
+    ways.into_iter()
+        .map(|way| {
+            let plan = Plan { way, choices: vec![] };
+            let features = space.features(&plan);
+            let worth: f64 = (0..3).map(|i| (features[i] - 0.1 - 0.2 * i as f64).abs()).sum();
+            let losses = (0..seeds).map(|_| {
+                let normal: f64 = StandardNormal.sample(random);
+                Some(2.0 + 0.05 * worth + noise * normal)
+            });
+            let row = Row { losses: losses.collect(), flops: 1e9 };
+            (plan, row)
+        })
+        .collect()
+}
+
+#[test]
+fn searches_on_a_table_come_to_its_best() {
+    let space = space();
+    let table = Table::new(space.clone(), rows(&space, 3, 1e-3)).expect("a table");
+    let rules = Rules { trials: 60, batch: 4, race_every: 4 };
+    let last = |searcher: &dyn outgrow_search::Searcher| -> f64 {
+        let ends = (0..40).map(|seed| {
+            let progress = table.search(searcher, rules, seed);
+            let last = progress.last().expect("a batch");
+            assert_eq!((last.trials, last.flops), (60, 60e9));
+            last.regret
+        });
+        ends.sum::<f64>() / 40.0
+    };
+    let (by_chance, found) = (last(&Random), last(&Surrogate::default()));
+    assert!(found < 0.5 * by_chance && found < 0.004, "{found} and {by_chance}");
+    let again = table.search(&Random, rules, 7);
+    assert_eq!(again, table.search(&Random, rules, 7));
+    assert!(again.windows(2).all(|two| two[0].trials < two[1].trials));
+    // Nearly nothing is luck where there is hardly any noise.
+    let luck = table.luck_of_the_reference();
+    assert!((-5e-4..3e-3).contains(&luck), "{luck}");
+}
+
+#[test]
+fn the_luck_of_the_reference_is_seen() {
+    let space = space();
+    let table = Table::new(space.clone(), rows(&space, 3, 0.02)).expect("a table");
+    assert!(table.luck_of_the_reference() > 0.01, "{}", table.luck_of_the_reference());
+}
+
+#[test]
+fn what_is_no_table_is_refused() {
+    let space = space();
+    let mut all = rows(&space, 3, 1e-3);
+    let refused =
+        |rows: &BTreeMap<Plan, Row>| Table::new(space.clone(), rows.clone()).expect_err("refused");
+    let (first, row) = all.pop_first().expect("a plan");
+    assert!(refused(&all).contains("1 of the "), "{}", refused(&all));
+    all.insert(first, Row { losses: row.losses[..2].to_vec(), ..row });
+    assert!(refused(&all).contains("1 have fewer"), "{}", refused(&all));
+    assert!(refused(&rows(&space, 1, 1e-3)).contains("at least two seeds"));
+}
