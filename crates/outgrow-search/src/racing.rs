@@ -1,5 +1,5 @@
 //! Racing: the best plans are trained under more of the paired seeds, so that the one that is
-//! believed to be the best is it. An option of every searcher.
+//! believed to be the best is it. An option of every searcher; the one way to ask them all.
 
 use outgrow_core::stream::stream;
 
@@ -13,29 +13,29 @@ use crate::{
 pub struct Racing<'a> {
     /// Who asks for new plans.
     pub searcher: &'a dyn Searcher,
-    /// Every so many-th training is one of a known plan.
+    /// Every so many-th training is one of a known plan; none if 0.
     pub every: usize,
     /// A plan is trained under at most so many seeds.
     pub seeds: usize,
 }
 
 impl Racing<'_> {
-    /// The next `n` to train.
+    /// The next `n` to train. Those before them in a batch count as asked, without an outcome.
     pub fn ask(&self, space: &Space, history: &History, seed: u64, n: usize) -> Vec<Asked> {
         let mut known = history.clone();
         let before = known.asked.len();
         for number in before..before + n {
-            let again = match (number + 1) % self.every.max(2) {
-                0 => self.again(&known),
-                _ => None,
-            };
+            let races = self.every > 0;
+            let is_turn = races && (number + 1).is_multiple_of(self.every);
+            let again = if is_turn { self.again(&known) } else { None };
             let name = self.searcher.name();
             let random = &mut stream(seed, &format!("search/{name}/{number}"));
             let new = || {
                 let plan = self.searcher.next(space, &known, random)?;
                 Some(Asked { plan, seed: 0, after: history.outcomes.len() })
             };
-            let Some(asked) = again.or_else(new).or_else(|| self.again(&known)) else { break };
+            let rest = || if races { self.again(&known) } else { None };
+            let Some(asked) = again.or_else(new).or_else(rest) else { break };
             known.asked.push(asked);
         }
         known.asked.split_off(before)

@@ -6,11 +6,11 @@ mod local;
 mod random;
 mod surrogate;
 
-use outgrow_core::stream::{Stream, stream};
+use outgrow_core::stream::Stream;
 
 pub use self::{evolution::Evolution, local::Local, random::Random, surrogate::Surrogate};
 use crate::{
-    history::{Asked, History},
+    history::History,
     space::{Plan, Space},
 };
 
@@ -21,18 +21,6 @@ pub trait Searcher: Sync {
 
     /// The next plan that was not asked for yet; none if the space has no other, or hardly any.
     fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan>;
-
-    /// The next `n` to train. Those before them in a batch count as asked, without an outcome.
-    fn ask(&self, space: &Space, history: &History, seed: u64, n: usize) -> Vec<Asked> {
-        let mut known = history.clone();
-        let before = known.asked.len();
-        for number in before..before + n {
-            let random = &mut stream(seed, &format!("search/{}/{number}", self.name()));
-            let Some(plan) = self.next(space, &known, random) else { break };
-            known.asked.push(Asked { plan, seed: 0, after: history.outcomes.len() });
-        }
-        known.asked.split_off(before)
-    }
 }
 
 /// So many draws in a row that were asked for before mean that there is hardly anything new.

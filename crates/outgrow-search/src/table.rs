@@ -93,10 +93,7 @@ impl Table {
         let mut progress = vec![];
         while history.asked.len() < rules.trials {
             let n = rules.batch.min(rules.trials - history.asked.len());
-            let batch = match rules.race_every {
-                0 => searcher.ask(&self.space, &history, seed, n),
-                _ => racing.ask(&self.space, &history, seed, n),
-            };
+            let batch = racing.ask(&self.space, &history, seed, n);
             if batch.is_empty() {
                 break;
             }

@@ -129,6 +129,11 @@ fn searched(landscape: &Landscape, searcher: &dyn Searcher, replicate: u64) -> f
     landscape.regret(history.best().expect("a plan").0)
 }
 
+/// What a searcher asks for where nothing is raced.
+fn ask(searcher: &dyn Searcher, space: &Space, history: &History, n: usize) -> Vec<Asked> {
+    Racing { searcher, every: 0, seeds: 1 }.ask(space, history, 7, n)
+}
+
 fn record(history: &mut History, asked: Vec<Asked>, seen: impl Fn(&Asked) -> f64) {
     for one in asked {
         let outcome = Outcome { asked: history.asked.len(), loss: Some(seen(&one)), flops: 1.0 };
@@ -180,12 +185,12 @@ fn what_was_asked_is_asked_again_and_pending_ones_are_not() {
     for searcher in [&Random as &dyn Searcher, &evolution, &local, &surrogate] {
         let mut history = History::default();
         for _ in 0..15 {
-            let batch = searcher.ask(&landscape.space, &history, 7, 4);
-            assert_eq!(batch, searcher.ask(&landscape.space, &history, 7, 4), "a pure function");
+            let batch = ask(searcher, &landscape.space, &history, 4);
+            assert_eq!(batch, ask(searcher, &landscape.space, &history, 4), "a pure function");
             // One after the other, none of them recorded, is the same as all at once.
             let mut pending = history.clone();
             for one in &batch {
-                let next = searcher.ask(&landscape.space, &pending, 7, 1);
+                let next = ask(searcher, &landscape.space, &pending, 1);
                 assert_eq!(next, std::slice::from_ref(one));
                 pending.asked.push(one.clone());
             }
@@ -226,6 +231,6 @@ fn a_space_that_is_used_up_ends_the_search() {
     space.choices.clear();
     let all = space.lattice.ways().expect("few").len();
     let surrogate = Surrogate::default();
-    let asked = surrogate.ask(&space, &History::default(), 1, all + 10);
+    let asked = ask(&surrogate, &space, &History::default(), all + 10);
     assert_eq!(asked.len(), all);
 }

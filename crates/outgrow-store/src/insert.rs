@@ -50,8 +50,8 @@ impl<'a> From<&'a str> for TextRecord<'a> {
 
 impl Store {
     /// Inserts a sweep and those of its trials that are given; what is there already stays as it is,
-    /// so doing it twice changes nothing. Unless `no_shared_prefix`, trials that share a prefix are recorded, and
-    /// workers train each prefix once.
+    /// so doing it twice changes nothing. Unless `no_shared_prefix`, trials that share a prefix are
+    /// recorded, and workers train each prefix once.
     ///
     /// # Errors
     /// If the database can't be written.

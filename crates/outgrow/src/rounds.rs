@@ -6,7 +6,7 @@ use outgrow_core::{
     Sweep,
     sweep::{Choices, Member},
 };
-use outgrow_store::{Store, StoreError};
+use outgrow_store::{Store, StoreError, TextRecord};
 use tokio::task::spawn_blocking;
 
 use crate::{report::input, search::Search};
@@ -22,10 +22,25 @@ pub(crate) struct Rounds<'a> {
 
 impl Rounds<'_> {
     /// The trials that it has, and those that it begins with.
-    pub async fn begun(&self) -> Result<Vec<Member>, StoreError> {
+    async fn begun(&self) -> Result<Vec<Member>, StoreError> {
         let mut places = self.sweep.first_round(self.members);
         places.extend(self.store.entered(self.id).await?);
         Ok(self.at(&places))
+    }
+
+    /// Puts the sweep and the trials that it has now into the database.
+    pub async fn enter(
+        &self,
+        text: TextRecord<'_>,
+        no_shared_prefix: bool,
+        retry_failed: bool,
+    ) -> Result<(), StoreError> {
+        let begun = self.begun().await?;
+        self.store.insert_sweep(self.sweep, text, &begun, no_shared_prefix).await?;
+        if retry_failed {
+            self.store.retry_failed(self.id).await?;
+        }
+        self.advance().await
     }
 
     /// Enters the trials that follow now; nothing while some of the round before are left to train.

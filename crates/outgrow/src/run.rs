@@ -122,14 +122,7 @@ impl Workspace {
             namesake::tell(&store, file.sweep(), &text.summary.digest).await;
             let id = file.sweep().id(&text.summary.digest);
             let rounds = Rounds { store: &store, id: &id, sweep: file.sweep(), members: &members };
-            let begun = rounds.begun().await?;
-            store
-                .insert_sweep(file.sweep(), text.record(), &begun, options.no_shared_prefix)
-                .await?;
-            if options.retry_failed {
-                store.retry_failed(&id).await?;
-            }
-            rounds.advance().await?;
+            rounds.enter(text.record(), options.no_shared_prefix, options.retry_failed).await?;
             Ok::<_, Error>((store, id))
         })?;
         let ended = match &options.program {

@@ -145,12 +145,9 @@ impl Search {
     }
 
     fn ask(&self, history: &History, n: usize) -> Vec<Asked> {
-        with_searcher(self.spec.searcher, |searcher| match self.spec.race_every {
-            0 => searcher.ask(&self.space, history, self.seed, n),
-            every => {
-                let racing = Racing { searcher, every, seeds: self.replicates };
-                racing.ask(&self.space, history, self.seed, n)
-            }
+        with_searcher(self.spec.searcher, |searcher| {
+            let racing = Racing { searcher, every: self.spec.race_every, seeds: self.replicates };
+            racing.ask(&self.space, history, self.seed, n)
         })
     }
 

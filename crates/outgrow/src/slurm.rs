@@ -91,12 +91,7 @@ impl Workspace {
             let store = self.store().await?;
             namesake::tell(&store, sweep, &text.summary.digest).await;
             let rounds = Rounds { store: &store, id: &id, sweep, members: &members };
-            let begun = rounds.begun().await?;
-            store.insert_sweep(sweep, text.record(), &begun, options.no_shared_prefix).await?;
-            if options.retry_failed {
-                store.retry_failed(&id).await?;
-            }
-            rounds.advance().await?;
+            rounds.enter(text.record(), options.no_shared_prefix, options.retry_failed).await?;
             let status = store.status(&id).await?;
             store.close().await;
             Ok::<_, Error>(status.total() - status.ended())

@@ -31,7 +31,6 @@ impl Sweep {
         let of_first = own.iter().filter(|(replicate, _)| *replicate == 0).count();
         let spread = (0..trials.min(of_first)).map(|n| own[n * of_first / trials.min(of_first)].1);
         let again = own.iter().skip(of_first).map(|(_, position)| *position);
-        let chosen: BTreeSet<usize> = spread.chain(again).take(trials).collect();
-        chosen
+        spread.chain(again).take(trials).collect()
     }
 }

@@ -119,7 +119,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         count(worker_bytes as f64),
         only_tune(plan.sweep(), tuning) + &searched(plan.sweep()),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
-        alone(plan.sweep()) + near(plan.sweep()),
+        alone(plan.sweep()).to_owned() + near(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
 }
 
@@ -193,15 +193,14 @@ fn widened(widen: bool) -> &'static str {
 }
 
 /// What a frontier of one seed lacks.
-fn alone(sweep: &Sweep) -> String {
-    let said = match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
+fn alone(sweep: &Sweep) -> &'static str {
+    match sweep.spec().frontier.is_some() && sweep.spec().replicates == 1 {
         true => {
             "replicates = 1: intervals of the frontier leave out one seed at a time, so there will \
              be none; 3 is the least, 5 for its exponents\n"
         }
         false => "",
-    };
-    said.into()
+    }
 }
 
 /// What a frontier lacks that ends where growing strategies do.
