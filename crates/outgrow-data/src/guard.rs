@@ -11,8 +11,12 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls a library: a panic in it is an error like others, and not told on the screen.
-pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+/// Calls a library that panics on damaged files: a panic in it is an error like others, and not told on
+/// the screen.
+///
+/// # Errors
+/// With the panic's words, if it panics.
+pub fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let usual = panic::take_hook();

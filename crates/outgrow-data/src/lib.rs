@@ -31,6 +31,7 @@ pub use self::{
     error::CorpusError,
     files::{Files, LeftOut},
     formats::Skipped,
+    guard::guarded,
     listener::Listener,
     order::Order,
     plain::plain_text,

@@ -111,6 +111,9 @@ pub enum StoreError {
          repair` mends it"
     )]
     Incomplete { trials: u64 },
+    /// Rows that were to be read back are not those of a database.
+    #[error("{0}")]
+    Rows(String),
     /// The user's own query failed.
     #[error("the query failed: {0}")]
     Query(String),

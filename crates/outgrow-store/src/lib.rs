@@ -40,6 +40,7 @@ mod salvage;
 mod schema;
 mod status;
 mod suggest;
+mod tables;
 mod views;
 
 pub use address::Address;
@@ -62,4 +63,5 @@ pub use query::{Answer, Batch, Table};
 pub use remove::Going;
 pub use salvage::{back_up, damage, salvage};
 pub use status::{SweepStatus, SweepSummary, TrialDetail};
+pub use tables::carried_tables;
 pub use views::{Kind, PLACE, SWEEP_VIEWS, VIEWS, View};

@@ -1,9 +1,12 @@
-//! Whole databases: brought up to date, copied.
+//! Whole databases: brought up to date, copied, read back from files.
 
-use outgrow_store::{Copied, Store};
+use std::{collections::BTreeMap, path::Path};
+
+use outgrow_store::{Copied, Store, carried_tables};
 
 use crate::{
     error::Error,
+    tables::read_parquet,
     workspace::{Workspace, runtime},
 };
 
@@ -16,6 +19,34 @@ impl Workspace {
         runtime()?.block_on(async {
             Store::open_existing(&self.db).await?.close().await;
             Ok(())
+        })
+    }
+
+    /// Reads a folder of tables, as exported by [`ExportFormat::Tables`](crate::ExportFormat), into
+    /// the database, which is created if need be; trials that it knows already are brought to where
+    /// they have come further.
+    ///
+    /// # Errors
+    /// If a file is missing or holds something else, or the database refuses.
+    pub fn import(&self, folder: &Path) -> Result<Copied, Error> {
+        let table = |name: &str| {
+            let rows = read_parquet(&folder.join(format!("{name}.parquet")))?;
+            Ok::<_, Error>((name.to_owned(), rows))
+        };
+        let tables = carried_tables().map(table).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let scratch = tempfile::tempdir()?;
+        let rows = scratch.path().join("rows.db");
+        let refused = |error| {
+            Error::Input(format!("{} holds no rows of outgrow's: {error}", folder.display()))
+        };
+        runtime()?.block_on(async {
+            let source = Store::open(&rows.to_string_lossy()).await?;
+            source.fill(&tables).await.map_err(refused)?;
+            let destination = Store::open(&self.db).await?;
+            let copied = source.copy_to(&destination, None).await?;
+            destination.close().await;
+            source.close().await;
+            Ok(copied)
         })
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::Error,
-    tables::{as_csv, value, write_batch},
+    tables::{as_csv, value, write_batch, write_rows},
     workspace::{Workspace, runtime},
 };
 
@@ -29,6 +29,8 @@ pub enum ExportFormat {
     Jsonl,
     /// TensorBoard's event files, against tokens.
     Tensorboard,
+    /// A Parquet file for each table, which [`import`](crate::Workspace::import) reads back.
+    Tables,
 }
 
 impl Workspace {
@@ -71,14 +73,26 @@ async fn write(
     let new = NewFolder::create(to)?;
     let files = match format {
         ExportFormat::Tensorboard => tensorboard::write(&store, sweep.as_deref(), &new).await?,
-        format => tables(&store, sweep.as_deref(), format, &new).await?,
+        ExportFormat::Tables => tables(&store, sweep.as_deref(), &new).await?,
+        format => views(&store, sweep.as_deref(), format, &new).await?,
     };
     new.finish()?;
     Ok(files)
 }
 
+/// A file for each table.
+async fn tables(store: &Store, sweep: Option<&str>, to: &NewFolder) -> Result<Files, Error> {
+    let mut files = Map::new();
+    for (name, table) in store.tables(sweep).await? {
+        let name = format!("{name}.parquet");
+        write_rows(&table, &to.file(&name)?)?;
+        files.insert(name, table.rows.len().into());
+    }
+    Ok(files)
+}
+
 /// A file for each view.
-async fn tables(
+async fn views(
     store: &Store,
     sweep: Option<&str>,
     format: ExportFormat,

@@ -4,6 +4,7 @@ mod cell;
 mod form;
 mod output;
 mod parquet;
+mod read;
 mod replace;
 mod rows;
 mod table;
@@ -12,7 +13,8 @@ pub use self::{
     cell::value,
     form::{Format, as_csv, form},
     output::Output,
-    parquet::write_batch,
+    parquet::{write_batch, write_rows},
+    read::read_parquet,
     replace::refuse_others,
     rows::Form,
 };

@@ -3,6 +3,8 @@
 mod check;
 mod repair;
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use outgrow::{Error, Workspace, copy_database};
 use outgrow_store::{Address, Copied};
@@ -25,6 +27,15 @@ pub enum Db {
         /// Only the sweep of this name or identity
         #[arg(long, value_name = "NAME")]
         sweep: Option<String>,
+    },
+    /// Read results back that `outgrow export --format tables` wrote
+    ///
+    /// Sweeps go on from there: what is complete is not trained again. Checkpoints are not among the
+    /// rows: a trial that was half-way begins anew.
+    Import {
+        /// Folders of Parquet files
+        #[arg(required = true, value_name = "FOLDER")]
+        folders: Vec<PathBuf>,
     },
     /// Bring a database of an older outgrow up to date; every row is kept
     ///
@@ -68,6 +79,7 @@ pub struct DbCheck {
 pub fn db(place: &Workspace, args: &Db) -> Result<(), Error> {
     match args {
         Db::Copy { from, to, sweep } => copy(from, to, sweep.as_deref()),
+        Db::Import { folders } => folders.iter().try_for_each(|folder| import(place, folder)),
         Db::Upgrade => upgrade(place),
         Db::Check(what) => check::check(place, what),
         Db::Repair { what, remove_orphans } => repair::repair(place, what, *remove_orphans),
@@ -80,7 +92,15 @@ fn upgrade(place: &Workspace) -> Result<(), Error> {
 }
 
 fn copy(from: &str, to: &str, sweep: Option<&str>) -> Result<(), Error> {
-    let Copied { sweeps, new, updated, kept, rows } = copy_database(from, to, sweep)?;
+    print_copied(to, copy_database(from, to, sweep)?)
+}
+
+fn import(place: &Workspace, folder: &Path) -> Result<(), Error> {
+    print_copied(&place.db, place.import(folder)?)
+}
+
+fn print_copied(to: &str, copied: Copied) -> Result<(), Error> {
+    let Copied { sweeps, new, updated, kept, rows } = copied;
     print(&format!(
         "{} now has {sweeps} more sweeps and {new} more trials; {updated} trials are further than \
          before, {kept} were as far \

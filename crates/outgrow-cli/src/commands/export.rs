@@ -12,7 +12,8 @@ use crate::{
 /// Export results: tables for pandas, polars and DuckDB, or curves for TensorBoard
 ///
 /// One file for each view of docs/database.md, whose columns keep their names and types; for
-/// TensorBoard one folder for each trial.
+/// TensorBoard one folder for each trial; with `--format tables` what `outgrow db import` reads back
+/// into a database, on this machine or another.
 #[derive(clap::Args)]
 pub struct Export {
     /// Name or identity of a sweep [default: all]
@@ -28,10 +29,11 @@ pub struct Export {
     pub json: bool,
 }
 
-const FORMATS: [(&str, &str, ExportFormat); 4] = [
+const FORMATS: [(&str, &str, ExportFormat); 5] = [
     ("parquet", "A Parquet file for each view", ExportFormat::Parquet),
     ("csv", "A CSV file for each view", ExportFormat::Csv),
     ("jsonl", "A file of JSON lines for each view", ExportFormat::Jsonl),
+    ("tables", "A Parquet file for each table, for `outgrow db import`", ExportFormat::Tables),
     ("tensorboard", "TensorBoard's event files, against tokens", ExportFormat::Tensorboard),
 ];
 

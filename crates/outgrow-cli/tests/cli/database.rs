@@ -384,3 +384,45 @@ fn every_format_keeps_all_of_an_answer() {
         "a\n1\n"
     );
 }
+
+#[test]
+fn exported_tables_are_read_back_and_a_sweep_goes_on_from_them() {
+    let sandbox = trained();
+    sandbox.ok(&["export", "small", "--to", "rows", "--format", "tables"]);
+    let imported = sandbox.ok(&["--db", "other.db", "db", "import", "rows"]);
+    assert!(imported.contains("1 more sweeps"), "{imported}");
+    for view in ["curves", "finals", "growth", "steps", "speedups"] {
+        let all = format!("SELECT * FROM {view} ORDER BY trial, tokens");
+        let all = if view == "speedups" { "SELECT * FROM speedups ORDER BY trial" } else { &all };
+        let of = |db: &str| sandbox.ok(&["--db", db, "query", all, "--format", "csv"]);
+        assert_eq!(of("outgrow.db"), of("other.db"), "{view}");
+    }
+    // Nothing is left to train; a second time changes nothing.
+    let attempts = "SELECT count(*) FROM attempt";
+    let before = sandbox.ok(&["--db", "other.db", "query", attempts, "--format", "csv"]);
+    sandbox.ok(&["--db", "other.db", "run", "sweep.toml"]);
+    assert_eq!(before, sandbox.ok(&["--db", "other.db", "query", attempts, "--format", "csv"]));
+    let again = sandbox.ok(&["--db", "other.db", "db", "import", "rows"]);
+    assert!(again.contains("0 more sweeps and 0 more trials"), "{again}");
+    sandbox.ok(&["--db", "other.db", "report", "small"]);
+}
+
+#[test]
+fn what_is_no_exported_table_is_refused_by_name() {
+    let sandbox = trained();
+    sandbox.ok(&["export", "small", "--to", "rows", "--format", "tables"]);
+    sandbox.ok(&["export", "small", "--to", "views"]);
+    let refused = |what: &str| sandbox.wrong(&["--db", "other.db", "db", "import", what]);
+    let (code, error) = refused("views");
+    assert!(code == 2 && error.contains("sweep.parquet"), "{error}");
+    // Evaluations in the place of steps; then bytes that are none.
+    fs::copy(sandbox.path("rows/eval_metric.parquet"), sandbox.path("rows/step_metric.parquet"))
+        .expect("copied");
+    let (code, error) = refused("rows");
+    assert!(code == 2 && error.contains("step_metric has no column loss"), "{error}");
+    let whole = fs::read(sandbox.path("rows/trial.parquet")).expect("read");
+    fs::write(sandbox.path("rows/trial.parquet"), &whole[..whole.len() / 2]).expect("written");
+    let (code, error) = refused("rows");
+    assert!(code == 2 && error.contains("trial.parquet"), "{error}");
+    assert!(!sandbox.path("other.db").exists(), "nothing was made");
+}

@@ -14,7 +14,7 @@ use arrow::{
     },
     datatypes::{DataType, Field, Schema},
 };
-use outgrow_store::{Batch, Cell};
+use outgrow_store::{Batch, Cell, Table};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 
 use super::{
@@ -35,6 +35,17 @@ pub fn write_batch(batch: &RecordBatch, path: &Path) -> Result<(), Error> {
         file.flush()
     });
     written.map_err(failed)
+}
+
+/// Writes rows whose columns get the types that hold all of them.
+pub fn write_rows(table: &Table, path: &Path) -> Result<(), Error> {
+    let written = Parquet::new(table.columns.clone()).and_then(|mut form| {
+        form.rows(table.rows.clone())?;
+        let mut file = File::create(path)?;
+        form.end(&mut file)?;
+        file.flush()
+    });
+    written.map_err(Error::environment(format!("cannot write {}", path.display())))
 }
 
 fn writer<W: Write + Send>(to: W, schema: Arc<Schema>) -> io::Result<ArrowWriter<W>> {
