@@ -16,6 +16,7 @@ pub mod init;
 pub mod path;
 pub mod plan;
 pub mod query;
+pub mod rank;
 pub mod report;
 pub mod rm;
 pub mod run;

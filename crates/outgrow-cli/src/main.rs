@@ -48,6 +48,7 @@ fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
         Command::Status(status) => commands::status::status(workspace, &status),
         Command::Serve(serve) => commands::serve::serve(workspace, &serve),
         Command::Query(query) => commands::query::query(workspace, &query),
+        Command::Rank(rank) => commands::rank::run(workspace, &rank),
         Command::Report(report) => commands::report::report(workspace, &report),
         Command::Compare(compare) => commands::compare::compare(workspace, &compare),
         Command::Diff(diff) => commands::diff::diff(workspace, &diff),

@@ -54,7 +54,8 @@ pub use self::{
     resolved::Sweep,
     rounds::{ArmAt, Choices, Chosen, Edge, GridPoint},
     schedule::LearningRateSchedule,
-    search::{SearchSpec, SearcherKind},
+    search::{Names, SearchSpec, SearcherKind},
+    searched::Searched,
     settings::{Settings, StepSettings, TrainingSettings, Trial},
     sizes::{LayerSpec, SizesSpec},
     spec::{

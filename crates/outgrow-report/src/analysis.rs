@@ -27,6 +27,7 @@ use crate::{
     own_budget::at_own_budget,
     plans::{Plan, plans},
     runs::Runs,
+    searched::Searched,
     sizes::Sizes,
     strategy::{Role, Strategy},
     tuned::Tuned,
@@ -68,6 +69,8 @@ pub struct Analysis {
     pub spikes: Vec<Spike>,
     /// The frontier of being born, and what is judged against it; none without `[frontier]`.
     pub born: Option<Born>,
+    /// What a search has found.
+    pub searched: Option<Searched>,
     /// Strategies whose plans are drawn.
     pub drawn: Vec<Drawn>,
     /// Whether times can be compared.
@@ -148,6 +151,7 @@ impl Analysis {
             jumps: jumps(&strategies),
             spikes: spikes(&strategies),
             born,
+            searched: input.searched.clone(),
             drawn: drawn(input),
             clock: Clock::of(input),
             strategies,

@@ -160,6 +160,7 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
         trials,
         curves: vec![],
         growths: vec![],
+        searched: None,
     };
     arms.into_iter().map(arm).collect()
 }

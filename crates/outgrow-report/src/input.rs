@@ -5,7 +5,7 @@ use outgrow_core::{
     sweep::Words,
 };
 
-use crate::{error::ReportError, escape::visible, unit::LossUnit};
+use crate::{error::ReportError, escape::visible, searched::Searched, unit::LossUnit};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
@@ -36,6 +36,9 @@ pub struct Input {
     pub curves: Vec<CurveRow>,
     /// Their growth events, in the order of trial and stage.
     pub growths: Vec<GrowthRow>,
+    /// What its search has found; none without one. The trainings that a searcher asked for are then
+    /// not among its trials, unless there are no others.
+    pub searched: Option<Searched>,
 }
 
 impl Input {

@@ -40,6 +40,7 @@ mod plans;
 mod provenance;
 mod report;
 mod runs;
+mod searched;
 mod sizes;
 mod strategy;
 mod table;
@@ -71,6 +72,7 @@ pub use self::{
     pair_files::files as pair_files,
     provenance::digest,
     report::{Report, report},
+    searched::{Believed, Common, Searched},
     sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,

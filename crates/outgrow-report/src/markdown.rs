@@ -21,8 +21,14 @@ pub fn readme(
     let [words, clock] = said;
     text +=
         &words.into_iter().chain(answer.against_born(markdown)).map(paragraph).collect::<String>();
+    let (search, tables): (Vec<&Table>, Vec<&Table>) =
+        tables.iter().partition(|table| SEARCH_TABLES.contains(&table.name));
+    if let Some(found) = &analysis.searched {
+        text += &paragraph(markdown(&found.words()));
+        text += &search.iter().map(|table| with_caption(table)).collect::<String>();
+    }
     let (first, rest): (Vec<&Table>, Vec<&Table>) =
-        tables.iter().partition(|table| FIRST_TABLES.contains(&table.name));
+        tables.into_iter().partition(|table| FIRST_TABLES.contains(&table.name));
     let (drawn, other): (Vec<&Figure>, Vec<&Figure>) =
         figures.iter().partition(|figure| FIRST_FIGURES.contains(&figure.name));
     let figures = |some: &[&Figure]| some.iter().map(|one| self::figure(one)).collect::<String>();
@@ -41,6 +47,8 @@ pub fn readme(
 
 /// What a report with a frontier begins with.
 const FIRST_TABLES: [&str; 3] = ["gaps", "frontier", "criteria"];
+/// What a report with a search begins with.
+const SEARCH_TABLES: [&str; 2] = ["search", "search_effects"];
 const FIRST_FIGURES: [&str; 4] = ["frontier", "gap", "iso_flop", "multiplier"];
 
 fn paragraph(text: String) -> String {

@@ -34,6 +34,9 @@ pub fn report(input: &Input) -> Result<Report, ReportError> {
     let mut files: Vec<(String, Vec<u8>)> = rendered.into_iter().flatten().collect();
     let answer = Answer::new(&analysis);
     files.extend(texts(&analysis, &answer, &figures));
+    if let Some(found) = &analysis.searched {
+        files.push(("found.toml".into(), found.strategy.clone().into_bytes()));
+    }
     files.sort();
     let provenance = provenance::file(input, &analysis, &files);
     files.push(("provenance.json".into(), provenance));

@@ -6,6 +6,7 @@ mod compute;
 mod contrasts;
 mod conventions;
 mod criteria;
+mod searched;
 mod tuning;
 
 use crate::{
@@ -28,6 +29,8 @@ pub fn all(analysis: &Analysis) -> Vec<Table> {
         born::gaps(analysis),
         born::frontier(analysis),
         checks::table(analysis),
+        searched::best(analysis),
+        searched::effects(analysis),
         criteria::table(analysis),
         Some(summary(analysis)),
         controls(analysis),

@@ -47,9 +47,13 @@ pub struct Estimate {
 }
 
 impl History {
-    /// Whether a plan was asked for under any seed.
-    pub fn knows(&self, plan: &Plan) -> bool {
-        self.asked.iter().any(|asked| asked.plan == *plan)
+    /// Under how many seeds each plan was asked for.
+    pub fn times_asked(&self) -> BTreeMap<Plan, usize> {
+        let mut times = BTreeMap::new();
+        for asked in &self.asked {
+            *times.entry(asked.plan.clone()).or_default() += 1;
+        }
+        times
     }
 
     /// FLOPs of all trainings that have ended.
@@ -93,6 +97,31 @@ impl History {
     }
 }
 
+/// What a searcher is asked with.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Known<'a> {
+    /// With what was asked for in the same batch before.
+    pub history: &'a History,
+    /// Of its outcomes.
+    pub believed: &'a Believed<'a>,
+    /// Under how many seeds each plan was asked for.
+    pub times_asked: &'a BTreeMap<Plan, usize>,
+}
+
+impl<'a> Known<'a> {
+    /// Whether a plan was asked for under any seed.
+    pub fn knows(&self, plan: &Plan) -> bool {
+        self.times_asked.contains_key(plan)
+    }
+
+    /// Outcomes with a loss, as they would be under seed 0.
+    pub fn paired(&self) -> (Vec<&'a Plan>, Vec<f64>) {
+        let paired = |(plan, seed, loss)| (plan, self.believed.paired(seed, loss));
+        self.history.losses().map(paired).unzip()
+    }
+}
+
 /// What is believed of plans and seeds.
 #[derive(Clone, Debug)]
 pub struct Believed<'a> {
@@ -121,8 +150,10 @@ struct Model {
     of_plan: Vec<f64>,
 }
 
-/// Steps of expectation maximisation; it changes little after these.
+/// Steps of expectation maximisation, at most; ...
 const STEPS: usize = 40;
+/// ... it is at its end when variances change by less than this share.
+const SETTLED: f64 = 1e-3;
 
 impl Model {
     fn fit(losses: &[Vec<(usize, f64)>]) -> Self {
@@ -139,7 +170,12 @@ impl Model {
             of_plan: vec![0.0; losses.len()],
         };
         for _ in 0..STEPS {
+            let before = [model.spread, model.noise];
             model.step(losses, least);
+            let still = |(now, before): (f64, f64)| (now - before).abs() < SETTLED * before;
+            if [model.spread, model.noise].into_iter().zip(before).all(still) {
+                break;
+            }
         }
         model
     }

@@ -5,20 +5,27 @@
 //! pure function of the space, the history and a seed. What trains them, and where history is kept,
 //! it does not know.
 
+mod effects;
+mod features;
 mod history;
 mod mutation;
 mod racing;
-mod response;
+mod rank;
+mod ridge;
 mod searcher;
 mod space;
 mod table;
+mod trees;
 
 pub use self::{
-    history::{Asked, Believed, Estimate, History, Outcome},
+    effects::{Effect, Trait, effects},
+    history::{Asked, Believed, Estimate, History, Known, Outcome},
     mutation::Mutation,
     racing::Racing,
-    response::Response,
-    searcher::{Evolution, Local, Random, Searcher, Surrogate},
+    rank::{Drawn, FEWEST_PLANS, Ranked, Ranking, Trained, rank, spearman},
+    ridge::Ridge,
+    searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},
     space::{Choice, Plan, Space},
     table::{Progress, Row, Rules, Table},
+    trees::Trees,
 };

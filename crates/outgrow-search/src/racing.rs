@@ -4,7 +4,7 @@
 use outgrow_core::stream::stream;
 
 use crate::{
-    history::{Asked, Estimate, History},
+    history::{Asked, Estimate, History, Known},
     searcher::Searcher,
     space::{Plan, Space},
 };
@@ -22,9 +22,12 @@ pub struct Racing<'a> {
 impl Racing<'_> {
     /// The next `n` to train. Those before them in a batch count as asked, without an outcome.
     pub fn ask(&self, space: &Space, history: &History, seed: u64, n: usize) -> Vec<Asked> {
-        let mut known = history.clone();
-        let before = known.asked.len();
+        let believed = history.believed();
+        let mut times_asked = history.times_asked();
+        let mut pending = history.clone();
+        let before = pending.asked.len();
         for number in before..before + n {
+            let known = Known { history: &pending, believed: &believed, times_asked: &times_asked };
             let races = self.every > 0;
             let is_turn = races && (number + 1).is_multiple_of(self.every);
             let again = if is_turn { self.again(&known) } else { None };
@@ -36,26 +39,25 @@ impl Racing<'_> {
             };
             let rest = || if races { self.again(&known) } else { None };
             let Some(asked) = again.or_else(new).or_else(rest) else { break };
-            known.asked.push(asked);
+            *times_asked.entry(asked.plan.clone()).or_default() += 1;
+            pending.asked.push(asked);
         }
-        known.asked.split_off(before)
+        pending.asked.split_off(before)
     }
 
     /// Of the plans whose next seed is not being trained, the one that is the lowest if it is lucky.
-    fn again(&self, history: &History) -> Option<Asked> {
-        let estimates = history.believed().plans;
-        let asked = |plan: &Plan| history.asked.iter().filter(|one| one.plan == *plan).count();
-        let open = estimates
-            .iter()
-            .filter(|(plan, one)| one.seeds < self.seeds && asked(plan) == one.seeds);
-        let lucky = open.min_by(|a, b| {
+    fn again(&self, known: &Known) -> Option<Asked> {
+        let is_open = |(plan, one): &(&&Plan, &Estimate)| {
+            one.seeds < self.seeds && known.times_asked.get(**plan) == Some(&one.seeds)
+        };
+        let lucky = known.believed.plans.iter().filter(is_open).min_by(|a, b| {
             let low = |one: &Estimate| one.loss - one.error;
             low(a.1).total_cmp(&low(b.1))
         });
         lucky.map(|(plan, one)| Asked {
             plan: (*plan).clone(),
             seed: one.seeds,
-            after: history.outcomes.len(),
+            after: known.history.outcomes.len(),
         })
     }
 }

@@ -5,12 +5,19 @@ mod evolution;
 mod local;
 mod random;
 mod surrogate;
+mod tpe;
 
 use outgrow_core::stream::Stream;
 
-pub use self::{evolution::Evolution, local::Local, random::Random, surrogate::Surrogate};
+pub use self::{
+    evolution::Evolution,
+    local::Local,
+    random::Random,
+    surrogate::{Predictor, Surrogate},
+    tpe::Tpe,
+};
 use crate::{
-    history::History,
+    history::Known,
     space::{Plan, Space},
 };
 
@@ -20,13 +27,13 @@ pub trait Searcher: Sync {
     fn name(&self) -> &'static str;
 
     /// The next plan that was not asked for yet; none if the space has no other, or hardly any.
-    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan>;
+    fn next(&self, space: &Space, known: &Known, random: &mut Stream) -> Option<Plan>;
 }
 
 /// So many draws in a row that were asked for before mean that there is hardly anything new.
 const MOST_DRAWS: usize = 200;
 
 /// A plan that was not asked for yet.
-fn unknown(history: &History, mut draw: impl FnMut() -> Option<Plan>) -> Option<Plan> {
-    (0..MOST_DRAWS).find_map(|_| draw().filter(|plan| !history.knows(plan)))
+fn unknown(known: &Known, mut draw: impl FnMut() -> Option<Plan>) -> Option<Plan> {
+    (0..MOST_DRAWS).find_map(|_| draw().filter(|plan| !known.knows(plan)))
 }

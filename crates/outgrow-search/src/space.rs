@@ -63,6 +63,24 @@ impl Space {
             && self.choices.iter().zip(&plan.choices).all(values)
     }
 
+    /// Every plan that grows and ends at the target; none if there are more than a hundred thousand for
+    /// each value of the choices.
+    pub fn plans(&self) -> Vec<Plan> {
+        let mut choices: Vec<Vec<u8>> = vec![vec![]];
+        for choice in &self.choices {
+            let more = |own: &Vec<u8>| {
+                let own = own.clone();
+                (0..choice.values).map(move |value| [&own[..], &[value]].concat())
+            };
+            choices = choices.iter().flat_map(more).collect();
+        }
+        let ways = self.lattice.ways().unwrap_or_default();
+        let plan = |way: Way| {
+            choices.iter().map(move |own| Plan { way: way.clone(), choices: own.clone() })
+        };
+        ways.into_iter().flat_map(plan).collect()
+    }
+
     /// Draws a plan: the number of stages uniformly, then their places, then for each axis the
     /// levels of the phases in rising order, each choice uniformly; what is no plan, because a stage
     /// would raise nothing, is drawn again. None if there is hardly anything to draw.

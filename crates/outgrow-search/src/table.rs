@@ -58,9 +58,7 @@ impl Table {
     /// # Errors
     /// In words, if a plan is missing, or has fewer seeds than another.
     pub fn new(space: Space, rows: BTreeMap<Plan, Row>) -> Result<Self, String> {
-        let ways = space.lattice.ways().unwrap_or_default();
-        let all = ways.into_iter().map(|way| Plan { way, choices: vec![0; space.choices.len()] });
-        let all: Vec<Plan> = all.collect();
+        let all = space.plans();
         let lacking = all.iter().filter(|plan| !rows.contains_key(plan)).count();
         if lacking > 0 {
             return Err(format!(
@@ -77,6 +75,11 @@ impl Table {
             ));
         }
         Ok(Self { space, rows, seeds })
+    }
+
+    /// How many plans it has.
+    pub fn plans(&self) -> usize {
+        self.rows.len()
     }
 
     /// How many seeds each plan has.

@@ -12,8 +12,8 @@ use outgrow_core::{
     stream::{Stream, stream},
 };
 use outgrow_search::{
-    Asked, Choice, Evolution, History, Local, Outcome, Plan, Racing, Random, Searcher, Space,
-    Surrogate,
+    Asked, Choice, Evolution, History, Local, Outcome, Plan, Predictor, Racing, Random, Searcher,
+    Space, Surrogate, Tpe,
 };
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -158,16 +158,20 @@ fn mean(values: &[f64]) -> (f64, f64) {
 #[test]
 fn searchers_find_what_is_planted_and_beat_chance() {
     let landscapes: Vec<Landscape> = (0..8).into_par_iter().map(Landscape::new).collect();
-    let regrets = |searcher: &dyn Searcher| -> Vec<f64> {
+    let regrets = |searcher: &dyn Searcher, replicates: u64| -> Vec<f64> {
         let one = |n: u64| searched(&landscapes[n as usize % 8], searcher, n);
-        (0..REPLICATES).into_par_iter().map(one).collect()
+        (0..replicates).into_par_iter().map(one).collect()
     };
-    let by_chance = regrets(&Random);
+    let by_chance = regrets(&Random, REPLICATES);
     println!("random: {:.5}", median(by_chance.clone()));
     let (evolution, local) = (Evolution::default(), Local::default());
-    let surrogate = Surrogate::default();
-    for searcher in [&evolution as &dyn Searcher, &local, &surrogate] {
-        let found = regrets(searcher);
+    let (surrogate, tpe) = (Surrogate::with(Predictor::Ridge), Tpe::default());
+    let trees = Surrogate::with(Predictor::BoostedTrees);
+    // Trees are slow, and better than the others by far.
+    let all =
+        [(&evolution as &dyn Searcher, 1), (&local, 1), (&tpe, 1), (&trees, 3), (&surrogate, 1)];
+    for (searcher, fewer) in all {
+        let found = regrets(searcher, REPLICATES / fewer);
         let less: Vec<f64> = by_chance.iter().zip(&found).map(|(one, own)| one - own).collect();
         let (gain, error) = mean(&less);
         let name = searcher.name();
@@ -181,8 +185,9 @@ fn searchers_find_what_is_planted_and_beat_chance() {
 fn what_was_asked_is_asked_again_and_pending_ones_are_not() {
     let landscape = Landscape::new(1);
     let (evolution, local) = (Evolution::default(), Local::default());
-    let surrogate = Surrogate::default();
-    for searcher in [&Random as &dyn Searcher, &evolution, &local, &surrogate] {
+    let (surrogate, tpe) = (Surrogate::with(Predictor::Ridge), Tpe::default());
+    let trees = Surrogate::with(Predictor::BoostedTrees);
+    for searcher in [&Random as &dyn Searcher, &evolution, &local, &tpe, &trees, &surrogate] {
         let mut history = History::default();
         for _ in 0..15 {
             let batch = ask(searcher, &landscape.space, &history, 4);
@@ -206,8 +211,9 @@ fn what_was_asked_is_asked_again_and_pending_ones_are_not() {
 fn plans_that_diverged_are_no_parents_and_end_no_search() {
     let landscape = Landscape::new(2);
     let (evolution, local) = (Evolution::default(), Local::default());
-    let surrogate = Surrogate::default();
-    for searcher in [&Random as &dyn Searcher, &evolution, &local, &surrogate] {
+    let (surrogate, tpe) = (Surrogate::with(Predictor::Ridge), Tpe::default());
+    let trees = Surrogate::with(Predictor::BoostedTrees);
+    for searcher in [&Random as &dyn Searcher, &evolution, &local, &tpe, &trees, &surrogate] {
         let racing = Racing { searcher, every: 3, seeds: 2 };
         let mut history = History::default();
         for _ in 0..60 {
@@ -230,7 +236,7 @@ fn a_space_that_is_used_up_ends_the_search() {
     space.lattice.max_stages = 1;
     space.choices.clear();
     let all = space.lattice.ways().expect("few").len();
-    let surrogate = Surrogate::default();
+    let surrogate = Surrogate::with(Predictor::Ridge);
     let asked = ask(&surrogate, &space, &History::default(), all + 10);
     assert_eq!(asked.len(), all);
 }

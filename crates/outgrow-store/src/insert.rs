@@ -97,7 +97,7 @@ impl Store {
     pub async fn insert_round(
         &self,
         sweep: &str,
-        searched: &str,
+        searched: &[String],
         there: &BTreeSet<usize>,
         members: &[Member],
     ) -> Result<bool, StoreError> {
@@ -105,7 +105,7 @@ impl Store {
         let lock =
             "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
         tx.value::<i64>(lock, args![sweep]).await?;
-        let open: i64 = tx.value(ROUND, args![sweep, searched]).await?;
+        let open = open_in_round(&mut tx, sweep, searched).await?;
         if open > 0 || entered(&mut tx, sweep).await? != *there {
             return Ok(false);
         }
@@ -125,19 +125,31 @@ impl Store {
     }
 
     /// Whether any trial of a sweep waits or runs that the next round must wait for: those that only
-    /// tune, and those of the strategy that is `searched`, if that is not empty.
+    /// tune, and those of the strategies that are `searched`.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn is_in_a_round(&self, sweep: &str, searched: &str) -> Result<bool, StoreError> {
-        Ok(self.read().await?.value::<i64>(ROUND, args![sweep, searched]).await? > 0)
+    pub async fn is_in_a_round(
+        &self,
+        sweep: &str,
+        searched: &[String],
+    ) -> Result<bool, StoreError> {
+        Ok(open_in_round(&mut self.read().await?, sweep, searched).await? > 0)
     }
 }
 
-/// How many trials of a sweep are open that only tune, or are of a strategy.
-const ROUND: &str = "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
-     WHERE m.sweep_id = $1 AND (m.tuning = 1 OR m.strategy = $2) AND t.state IN ('waiting', \
-                     'running')";
+/// How many trials of a sweep are open that only tune, or are of one of these strategies.
+async fn open_in_round(tx: &mut Tx, sweep: &str, searched: &[String]) -> Result<i64, StoreError> {
+    let searches: String =
+        (0..searched.len()).map(|n| format!(" OR m.strategy = ${}", n + 2)).collect();
+    let sql = format!(
+        "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
+         WHERE m.sweep_id = $1 AND (m.tuning = 1{searches}) AND t.state IN ('waiting', 'running')"
+    );
+    let args: Vec<Arg> =
+        std::iter::once(sweep.into()).chain(searched.iter().map(Arg::from)).collect();
+    tx.value(&sql, &args).await
+}
 
 async fn entered(tx: &mut Tx, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
     let places = "SELECT position FROM member WHERE sweep_id = $1";

@@ -6,7 +6,7 @@ use outgrow_core::{Sweep, TrialState};
 use outgrow_store::{Store, StoreError, SweepSummary};
 use tokio::task::spawn_blocking;
 
-use crate::report::input;
+use crate::rows::input;
 
 /// Makes them of a sweep all of whose trials have ended, unless they are there already. What keeps
 /// them from being written costs no result: it is told.

@@ -5,20 +5,21 @@ mod previous;
 
 use std::path::{Path, PathBuf};
 
-use outgrow_core::sweep::ContrastSpec;
+use outgrow_core::{Sweep, sweep::ContrastSpec};
 use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{
     Input, LossUnit, Report, ReportError,
     escape::{file_name, visible},
     report as make,
 };
-use outgrow_store::{Store, StoreError, SweepSummary};
 
 use self::previous::Previous;
 
 pub use self::beside::Compared;
 use crate::{
     error::Error,
+    rows::rows,
+    search::Search,
     workspace::{Workspace, runtime},
 };
 
@@ -57,7 +58,10 @@ impl Workspace {
         versus: Option<&str>,
         options: ReportOptions,
     ) -> Result<Written, Error> {
-        let input = runtime()?.block_on(rows(self, sweep))?;
+        let mut input = runtime()?.block_on(rows(self, sweep))?;
+        if let Some(search) = Sweep::parse(&input.spec).ok().as_ref().and_then(Search::of) {
+            input = search.tell(input);
+        }
         let mut input = input.in_unit(options.unit.unwrap_or_default()).map_err(failed)?;
         if let Some(versus) = versus {
             input.words.contrasts = against(&input, versus)?;
@@ -173,34 +177,4 @@ fn may_replace(place: &Place) -> Result<Option<Replaced>, Error> {
         }
         _ => Ok(Some(Replaced { is_kept: !previous.is_ours_alone() })),
     }
-}
-
-pub(crate) async fn rows(workspace: &Workspace, wanted: &str) -> Result<Input, Error> {
-    let store = workspace.reading().await?;
-    let sweep = store.find_sweep(wanted).await?;
-    store.refuse_incomplete(Some(&sweep.id)).await?;
-    Ok(input(&store, sweep).await?)
-}
-
-/// The rows that a sweep's report is made of.
-pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, StoreError> {
-    let (trials, curves, growths) = store.report_rows(&sweep.id).await?;
-    let environments = store.environments(&sweep.id).await?;
-    let (id, data) = (sweep.id, sweep.data_digest);
-    let (evaluated, tokenizer) = (sweep.evaluated, sweep.tokenizer);
-    Ok(Input {
-        sweep: sweep.name,
-        id,
-        spec: sweep.spec,
-        words: sweep.words,
-        text_tokens: sweep.text_tokens,
-        data,
-        evaluated,
-        tokenizer,
-        unit: LossUnit::default(),
-        environments,
-        trials,
-        curves,
-        growths,
-    })
 }

@@ -9,7 +9,7 @@ use outgrow_core::{
 use outgrow_store::{Store, StoreError, TextRecord};
 use tokio::task::spawn_blocking;
 
-use crate::{report::input, search::Search};
+use crate::{rows::input, search::Search};
 
 /// A sweep that is in the database, and all trials that it may have.
 pub(crate) struct Rounds<'a> {
@@ -60,9 +60,9 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// The name of the strategy that is searched; empty without one.
-    fn searched(&self) -> &str {
-        self.sweep.spec().search.as_ref().map_or("", |search| &search.strategy)
+    /// The names of the strategies that are searched.
+    fn searched(&self) -> &[String] {
+        self.sweep.spec().search.as_ref().map_or(&[], |search| search.strategy.all())
     }
 
     async fn next(&self, there: &BTreeSet<usize>) -> Result<BTreeSet<usize>, StoreError> {
@@ -82,7 +82,7 @@ impl Rounds<'_> {
     pub async fn chosen(&self) -> Result<Choices, StoreError> {
         let has_begun = !self.store.entered(self.id).await?.is_empty();
         let tunes = self.sweep.spec().tuning_replicates > 0;
-        if !has_begun || !tunes || self.store.is_in_a_round(self.id, "").await? {
+        if !has_begun || !tunes || self.store.is_in_a_round(self.id, &[]).await? {
             return Ok(Choices::default());
         }
         let input = input(self.store, self.store.find_sweep(self.id).await?).await?;

@@ -127,7 +127,7 @@ impl Workspace {
         })?;
         let ended = match &options.program {
             Some(program) => {
-                let search = file.sweep().search().map(|(search, _)| search.batch);
+                let search = file.sweep().search().map(|search| search.spec.batch);
                 let tunes = file.sweep().has_rounds();
                 let expected = file.sweep().expected(members.clone());
                 let following = search.unwrap_or(if tunes { expected.len() } else { 0 });

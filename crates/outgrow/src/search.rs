@@ -2,6 +2,7 @@
 //! and what comes next follows from that.
 
 mod simulation;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +20,13 @@ use outgrow_core::{
 };
 use outgrow_report::Input;
 use outgrow_search::{
-    Asked, Evolution, History, Local, Outcome, Racing, Random, Searcher, Space, Surrogate,
+    Asked, Choice, Evolution, History, Local, Outcome, Plan, Predictor, Racing, Random, Searcher,
+    Space, Surrogate, Tpe,
 };
 
 use crate::{
     error::Error,
-    report::rows,
+    rows::rows,
     workspace::{Workspace, runtime},
 };
 
@@ -35,9 +37,8 @@ pub struct Search {
     spec: SearchSpec,
     space: Space,
     ways: Vec<Way>,
-    layers: Layers,
-    /// The strategy that is searched.
-    own: StrategySpec,
+    /// The strategies that are searched, each with where its layers go.
+    strategies: Vec<(StrategySpec, Layers)>,
     /// Of the sweep.
     seed: u64,
     /// Paired seeds that a plan can be trained under.
@@ -47,10 +48,12 @@ pub struct Search {
 /// The plan that a search believes to be the best.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// Of which strategy.
+    pub strategy: String,
     /// Its number among the plans of the strategy.
-    pub plan: usize,
+    pub number: usize,
     /// Itself.
-    pub way: Way,
+    pub plan: Plan,
     /// What is believed of its final loss, nats per token, and the standard error of that.
     pub believed: [f64; 2],
     /// Seeds that it was trained under.
@@ -74,19 +77,46 @@ impl Workspace {
             return Err(Error::Input(format!("the sweep {name} has no [search]")));
         };
         let found = search.found(&input);
-        Ok(found.map(|found| (found.clone(), search.as_strategy(&found.way))))
+        Ok(found.map(|found| (found.clone(), search.as_strategy(&found.plan))))
     }
 }
 
 impl Search {
     /// Of a sweep that has one.
     pub fn of(sweep: &Sweep) -> Option<Self> {
-        let (spec, lattice) = sweep.search()?;
-        let space = Space { lattice: lattice.lattice(), choices: vec![], born: false, free: false };
-        let (ways, spec, layers) = (lattice.ways()?.to_vec(), spec.clone(), lattice.layers);
-        let own = sweep.spec().strategies.iter().find(|own| own.name == spec.strategy)?.clone();
-        let (seed, replicates) = (sweep.spec().seed, sweep.spec().replicates);
-        Some(Self { spec, space, ways, layers, own, seed, replicates })
+        let searched = sweep.search()?;
+        let strategies = searched.strategies.iter();
+        let strategies: Vec<_> =
+            strategies.map(|(own, lattice)| ((*own).clone(), lattice.layers)).collect();
+        let choice = Choice {
+            name: "strategy".into(),
+            values: strategies.len().try_into().ok()?,
+            of_growth: true,
+        };
+        let choices = if strategies.len() > 1 { vec![choice] } else { vec![] };
+        let lattice = searched.lattice();
+        Some(Self {
+            spec: searched.spec.clone(),
+            space: Space { lattice: lattice.lattice(), choices, born: false, free: false },
+            ways: lattice.ways()?.to_vec(),
+            strategies,
+            seed: sweep.spec().seed,
+            replicates: sweep.spec().replicates,
+        })
+    }
+
+    /// The plan of a number of a strategy.
+    fn plan(&self, strategy: &str, number: usize) -> Option<Plan> {
+        let place = self.strategies.iter().position(|(own, _)| own.name == strategy)?;
+        let choices = self.space.choices.iter().map(|_| place as u8).collect();
+        Some(Plan { way: self.ways.get(number)?.clone(), choices })
+    }
+
+    /// The strategy of a plan, where its layers go, and its number there.
+    fn place(&self, plan: &Plan) -> Option<(&StrategySpec, Layers, usize)> {
+        let (own, layers) =
+            self.strategies.get(usize::from(*plan.choices.first().unwrap_or(&0)))?;
+        Some((own, *layers, self.ways.iter().position(|way| *way == plan.way)?))
     }
 
     /// The places of the trials that are asked for next; none when it is at its end.
@@ -96,15 +126,14 @@ impl Search {
         there: &BTreeSet<usize>,
         input: &Input,
     ) -> BTreeSet<usize> {
-        let places: BTreeMap<(usize, usize), usize> = members
+        let places: BTreeMap<(&str, usize, usize), usize> = members
             .iter()
-            .filter(|member| member.strategy == self.spec.strategy)
-            .map(|member| ((member.plan, member.replicate), member.position))
+            .map(|member| ((&*member.strategy, member.plan, member.replicate), member.position))
             .collect();
         let (_, next) = self.replay(input);
         let place = |asked: &Asked| {
-            let number = self.ways.iter().position(|way| *way == asked.plan.way)?;
-            places.get(&(number, asked.seed)).copied()
+            let (own, _, number) = self.place(&asked.plan)?;
+            places.get(&(&*own.name, number, asked.seed)).copied()
         };
         next.iter().filter_map(place).filter(|place| !there.contains(place)).collect()
     }
@@ -113,9 +142,11 @@ impl Search {
     pub(crate) fn found(&self, input: &Input) -> Option<Found> {
         let (history, _) = self.replay(input);
         let (plan, estimate) = history.best()?;
+        let (own, _, number) = self.place(plan)?;
         Some(Found {
-            plan: self.ways.iter().position(|way| *way == plan.way)?,
-            way: plan.way.clone(),
+            strategy: own.name.clone(),
+            number,
+            plan: plan.clone(),
             believed: [estimate.loss, estimate.error],
             seeds: estimate.seeds,
             trials: history.outcomes.len(),
@@ -131,7 +162,7 @@ impl Search {
         loop {
             let left = self.spec.trials.saturating_sub(history.asked.len());
             let batch = self.ask(&history, self.spec.batch.min(left));
-            let outcome = |asked: &Asked| ended.get(&(&asked.plan.way, asked.seed)).copied();
+            let outcome = |asked: &Asked| ended.get(&(asked.plan.clone(), asked.seed)).copied();
             let outcomes: Option<Vec<_>> = batch.iter().map(outcome).collect();
             let Some(outcomes) = outcomes.filter(|_| !batch.is_empty()) else {
                 return (history, batch);
@@ -152,25 +183,27 @@ impl Search {
     }
 
     /// How each training of a plan under a seed ended, and what it is charged.
-    fn ended(&self, input: &Input) -> BTreeMap<(&Way, usize), (Option<f64>, f64)> {
+    fn ended(&self, input: &Input) -> BTreeMap<(Plan, usize), (Option<f64>, f64)> {
         let last = last_evaluations(input);
-        let trials = input.trials.iter().filter(|trial| trial.strategy == self.spec.strategy);
         // One that failed may be trained again: until it is, what follows is not known.
-        let ended =
-            trials.filter(|trial| !trial.state.is_open() && trial.state != TrialState::Failed);
+        let ended = input
+            .trials
+            .iter()
+            .filter(|trial| !trial.state.is_open() && trial.state != TrialState::Failed);
         ended
             .filter_map(|trial| {
+                let plan = self.plan(&trial.strategy, trial.plan)?;
                 let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));
                 let loss = loss.filter(|_| trial.state == TrialState::Complete);
-                let way = self.ways.get(trial.plan)?;
-                Some(((way, trial.replicate), (loss, flops)))
+                Some(((plan, trial.replicate), (loss, flops)))
             })
             .collect()
     }
 
     /// A plan as a strategy of a sweep file that anybody can run.
-    pub fn as_strategy(&self, way: &Way) -> String {
-        let Lattice { axes, at, .. } = &self.space.lattice;
+    pub fn as_strategy(&self, plan: &Plan) -> String {
+        let Some((own, layers, _)) = self.place(plan) else { return String::new() };
+        let (way, Lattice { axes, at, .. }) = (&plan.way, &self.space.lattice);
         let sizes = |levels: &[u8]| {
             let mut all = Sizes::default();
             for (axis, level) in axes.iter().zip(levels) {
@@ -188,12 +221,12 @@ impl Search {
         let listed = Listed {
             at,
             sizes: way.stages[..inner].iter().map(|step| sizes(&step.levels)).collect(),
-            layers: self.layers,
+            layers,
         };
         let found = StrategySpec {
             name: "found".into(),
             strategy: Strategy::Listed(listed),
-            growth: self.own.growth.clone(),
+            growth: own.growth.clone(),
             initial: Some(SizesSpec::from(sizes(&way.initial))),
             about: None,
         };
@@ -209,7 +242,9 @@ fn with_searcher<T>(kind: SearcherKind, call: impl FnOnce(&dyn Searcher) -> T) -
         SearcherKind::Random => call(&Random),
         SearcherKind::Local => call(&Local::default()),
         SearcherKind::Evolution => call(&Evolution::default()),
-        SearcherKind::Surrogate => call(&Surrogate::default()),
+        SearcherKind::Tpe => call(&Tpe::default()),
+        SearcherKind::BoostedTrees => call(&Surrogate::with(Predictor::BoostedTrees)),
+        SearcherKind::Surrogate => call(&Surrogate::with(Predictor::Ridge)),
     }
 }
 

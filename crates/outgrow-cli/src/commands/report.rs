@@ -57,8 +57,10 @@ pub fn report(workspace: &Workspace, args: &Report) -> Result<(), Error> {
         );
     }
     let pictures = made.files.iter().filter(|(path, _)| path.ends_with(".pdf")).count();
+    let search = made.analysis.searched.as_ref();
+    let search = search.map_or_else(String::new, |found| format!("{}\n\n", found.words()));
     let text = format!(
-        "{}\n\n{pictures} figures (as SVG, PDF and PNG) and the tables: {}",
+        "{search}{}\n\n{pictures} figures (as SVG, PDF and PNG) and the tables: {}",
         made.answer,
         folder.display()
     );

@@ -25,7 +25,8 @@ pub struct Search {
     #[command(flatten)]
     pub run: Run,
     /// Train nothing: let every searcher search many times on the results of this sweep, which
-    /// trained all plans of the lattice, and print what they found
+    /// trained all plans of the lattice, and print what they found; or a folder of its exported
+    /// tables
     #[arg(long, value_name = "SWEEP")]
     pub simulate: Option<String>,
     /// Searches of each searcher on that
@@ -91,18 +92,21 @@ fn simulated(simulation: &Simulation) -> String {
 }
 
 fn words(found: &Found, strategy: &str) -> String {
-    let Found { plan, believed: [loss, error], seeds, trials, charged_flops, .. } = found;
+    let Found {
+        strategy: own, number, believed: [loss, error], seeds, trials, charged_flops, ..
+    } = found;
     format!(
-        "the best of what {trials} trainings asked for ({} charged) is believed to be plan {plan}: \
-         {loss:.4} ± {error:.4} nats per token, under {seeds} seed(s)\n\n{strategy}",
+        "the best of what {trials} trainings asked for ({} charged) is believed to be plan {number} of \
+         {own}: {loss:.4} ± {error:.4} nats per token, under {seeds} seed(s)\n\n{strategy}",
         flops(*charged_flops)
     )
 }
 
 fn as_json(found: &Found, strategy: &str) -> serde_json::Value {
-    let Found { plan, way, believed: [loss, error], seeds, trials, charged_flops } = found;
+    let Found { strategy: own, number, plan, believed, seeds, trials, charged_flops } = found;
+    let [loss, error] = believed;
     json!({
-        "plan": plan, "way": way, "loss": loss, "standard_error": error, "seeds": seeds,
+        "of": own, "plan": number, "way": plan.way, "loss": loss, "standard_error": error, "seeds": seeds,
         "trials": trials, "charged_flops": charged_flops, "strategy": strategy,
     })
 }

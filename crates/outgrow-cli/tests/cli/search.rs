@@ -1,5 +1,7 @@
 //! A search from the command line: it goes on where it was stopped, with the same plans.
 
+use std::fs;
+
 use crate::sandbox::Sandbox;
 
 const SEARCH: &str = r#"
@@ -71,28 +73,70 @@ fn a_search_goes_on_where_it_was_stopped_with_the_same_plans() {
     whole.write("again.toml", &format!("{text}\n[[strategies]]{found}"));
     assert!(whole.ok(&["plan", "again.toml"]).contains("found/0"));
     assert!(whole.ok(&["db", "check"]).contains("all is what was written"));
-    whole.ok(&["report", "found"]);
+
+    // A report tells what was found, and compares nothing that was chosen by its loss.
+    let told = whole.ok(&["report", "found"]);
+    assert!(told.contains("surrogate has asked") && !told.contains("lattice vs"), "{told}");
+    let page = fs::read_to_string(whole.path("reports/found/README.md")).expect("a page");
+    for words in
+        ["surrogate has asked for 10 of 10 trainings among 15 plans", "into a sweep with another"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let strategy = fs::read_to_string(whole.path("reports/found/found.toml")).expect("a strategy");
+    assert!(said.contains(strategy.trim()), "{strategy}");
+    let best = fs::read_to_string(whole.path("reports/found/tables/search.csv")).expect("a table");
+    assert!(best.lines().count() > 3 && best.contains("lattice/"), "{best}");
+}
+
+/// [`SEARCH`] among two strategies of its lattice, whose layers go elsewhere.
+fn of_two() -> String {
+    let (before, after) = SEARCH.split_once("[search]").expect("a search");
+    let (base, lattice) = before.split_once("[[strategies]]").expect("strategies");
+    let other = lattice.replace("\"lattice\"", "\"front\"\nlayers = \"start\"");
+    let after = after.replace("strategy = \"lattice\"", "strategy = [\"lattice\", \"front\"]");
+    format!("{base}[[strategies]]{lattice}[[strategies]]{other}[search]{after}")
+}
+
+#[test]
+fn strategies_of_one_lattice_are_searched_together() {
+    let sandbox = Sandbox::new();
+    sandbox.write("search.toml", &of_two());
+    let plan = sandbox.ok(&["plan", "search.toml"]);
+    assert!(plan.contains("among the 30 plans of lattice, front"), "{plan}");
+    let said = sandbox.ok(&["search", "search.toml", "-j", "2"]);
+    for of in ["lattice", "front"] {
+        let own = format!("SELECT count(*) FROM finals WHERE strategy = '{of}'");
+        assert!(sandbox.number(&own) > 0, "{of}");
+    }
+    assert_eq!(sandbox.number("SELECT count(*) FROM finals WHERE kind = 'enumerated'"), 10);
+    let told = sandbox.json(&["search", "search.toml", "--json"]);
+    let of = told["of"].as_str().expect("a name");
+    assert!(said.contains(&format!(" of {of}: ")), "{said}");
+    let strategy = told["strategy"].as_str().expect("a strategy");
+    assert_eq!(strategy.contains("layers = \"start\""), of == "front", "{strategy}");
 }
 
 #[test]
 fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
     let sandbox = Sandbox::new();
-    let table = SEARCH.split_once("[search]").expect("a search").0.replace("\"found\"", "\"all\"");
+    let search = SEARCH.replace("[0.2, 0.4, 0.6]", "[0.1, 0.2, 0.4, 0.6]");
+    let table = search.split_once("[search]").expect("a search").0.replace("\"found\"", "\"all\"");
     sandbox.write("all.toml", &table);
-    sandbox.write("search.toml", SEARCH);
+    sandbox.write("search.toml", &search);
     sandbox.ok(&["run", "all.toml", "-j", "2"]);
     let simulate = ["search", "search.toml", "--simulate", "all", "--searches", "20"];
     let said = sandbox.ok(&simulate);
-    for words in ["best of 15, by seeds that", "random", "surrogate", "after 10"] {
+    for words in ["best of 24, by seeds that", "random", "surrogate", "after 10"] {
         assert!(said.contains(words), "{words}: {said}");
     }
     let told = sandbox.json(&[&simulate[..], &["--json"]].concat());
     assert_eq!(
         (&told["plans"], &told["seeds"], &told["searches"]),
-        (&15.into(), &2.into(), &20.into())
+        (&24.into(), &2.into(), &20.into())
     );
     let searchers = told["searchers"].as_array().expect("a list");
-    assert_eq!(searchers.len(), 4);
+    assert_eq!(searchers.len(), 6);
     for one in searchers {
         let last = one["after"].as_array().and_then(|after| after.last()).expect("a batch");
         assert_eq!(last["trials"], 10);
@@ -104,6 +148,21 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
         0,
         "nothing is trained"
     );
+    sandbox.ok(&["export", "all", "--to", "rows", "--format", "tables"]);
+    let of_files = ["search", "search.toml", "--simulate", "rows", "--searches", "20"];
+    assert_eq!(sandbox.ok(&[&["--db", "no.db"][..], &of_files].concat()), said);
+    // What can be told of a plan before it is trained, and early.
+    let ranked = sandbox.json(&["rank", "all", "--json"]);
+    assert_eq!((&ranked["plans"], &ranked["seeds"]), (&24.into(), &2.into()));
+    let predictors = ranked["predictors"].as_array().expect("a list");
+    let names: Vec<&str> = predictors.iter().filter_map(|one| one["predictor"].as_str()).collect();
+    assert!(names.starts_with(&["ridge", "boosted_trees"]), "{names:?}");
+    assert!(names.contains(&"loss 0 % after the last growth"), "{names:?}");
+    for one in predictors {
+        let [value, low, high] = [0, 1, 2].map(|n| one["spearman"][n].as_f64().expect("a number"));
+        assert!(low <= high && (-1.0..=1.0).contains(&value), "{one}");
+    }
+    assert!(sandbox.ok(&["rank", "all"]).contains("24 plans under the same 2 seeds"));
     let other = SEARCH.replace("[0.2, 0.4, 0.6]", "[0.2, 0.5, 0.6]");
     sandbox.write("other.toml", &other);
     let (_, error) = sandbox.wrong(&["search", "other.toml", "--simulate", "all"]);
@@ -124,6 +183,9 @@ fn what_is_no_search_is_refused() {
         ("max_stages = 2", "max_stages = 2\nlayers = \"random\"", "are others for each seed"),
         ("match_budget = \"flops\"", "match_budget = \"tokens\"", "differ in compute"),
         ("replicates = 2", "replicates = 2\ntuning_replicates = 2", "nothing is tuned"),
+        ("strategy = \"lattice\"", "strategy = []", "name a strategy of the kind enumerated"),
+        ("strategy = \"lattice\"", "strategy = [\"lattice\", \"lattice\"]", "named twice"),
+        ("strategy = \"lattice\"", "strategy = 3", "a name or a list of names"),
         ("n_layers = 2 }] }", "n_layers = 3 }] }", "has the sizes of [target]"),
     ] {
         assert!(SEARCH.contains(from), "{from}");
@@ -131,6 +193,10 @@ fn what_is_no_search_is_refused() {
         let (code, error) = sandbox.wrong(&["search", "wrong.toml"]);
         assert!(code == 2 && error.contains(said), "{said}: {code}: {error}");
     }
+    let apart = of_two().replacen("max_stages = 2", "max_stages = 1", 1);
+    sandbox.write("wrong.toml", &apart);
+    let (_, error) = sandbox.wrong(&["search", "wrong.toml"]);
+    assert!(error.contains("are of one lattice"), "{error}");
     sandbox.write("none.toml", SEARCH.split_once("[search]").expect("a search").0);
     let (_, error) = sandbox.wrong(&["search", "none.toml"]);
     assert!(error.contains("has no [search]"), "{error}");

@@ -194,27 +194,8 @@ impl SweepSpec {
     /// Refuses a search that could ask for nothing, or among nothing.
     pub(super) fn check_search(&self) -> Result<(), SweepError> {
         let Some(search) = &self.search else { return Ok(()) };
-        let named = self.strategies.iter().find(|strategy| strategy.name == search.strategy);
-        let is_lattice =
-            named.is_some_and(|found| matches!(found.strategy, Strategy::Enumerated(_)));
-        if !is_lattice {
-            let all = self.strategies.iter();
-            let all = all.filter(|found| matches!(found.strategy, Strategy::Enumerated(_)));
-            let all: Vec<&str> = all.map(|found| &*found.name).collect();
-            let allowed = match all.is_empty() {
-                true => "it must be a strategy of the kind enumerated, and there is none".into(),
-                false => {
-                    format!("it must be a strategy of the kind enumerated: {}", all.join(", "))
-                }
-            };
-            return bad("search.strategy", format!("{:?}", search.strategy), &allowed);
-        }
         search.check()?;
-        if named.is_some_and(|found| found.strategy.is_random()) {
-            let allowed = "plans whose layers are drawn are others for each seed: give it layers = \
-                           \"end\", \"start\" or \"interleave\"";
-            return bad("search.strategy", format!("{:?}", search.strategy), allowed);
-        }
+        self.check_searched(search.strategy.all())?;
         if self.training.match_budget == Budget::Tokens {
             let allowed = "plans of equal tokens differ in compute, and the dearest would be found: \
                            \"flops\"";
@@ -227,7 +208,7 @@ impl SweepSpec {
         }
         if self.rates().len() > 1
             || self.grid.points() > 1
-            || self.grid.points_of(&search.strategy) > 1
+            || search.strategy.all().iter().any(|name| self.grid.points_of(name) > 1)
         {
             let allowed = "plans are compared at one point of the grid: leave out [grid], or run a \
                            search for each point";
@@ -237,6 +218,51 @@ impl SweepSpec {
         if budgets.is_some_and(|budgets| budgets.len() > 1) {
             let allowed = "plans are compared at one budget: give frontier.strategies_at one";
             return bad("search", "given", allowed);
+        }
+        Ok(())
+    }
+
+    /// Refuses names that are of no lattice, or of several.
+    fn check_searched(&self, names: &[String]) -> Result<(), SweepError> {
+        let refuse =
+            |given: &str, allowed: &str| bad("search.strategy", format!("{given:?}"), allowed);
+        let of = |name: &str| {
+            let named = self.strategies.iter().find(|found| found.name == *name)?;
+            match &named.strategy {
+                Strategy::Enumerated(own) => Some((own.lattice(), named.strategy.is_random())),
+                _ => None,
+            }
+        };
+        let Some(first) = names.first() else {
+            return refuse("[]", "name a strategy of the kind enumerated");
+        };
+        for (number, name) in names.iter().enumerate() {
+            let Some((lattice, is_random)) = of(name) else {
+                let all = self.strategies.iter().map(|found| found.name.as_str());
+                let all: Vec<&str> = all.filter(|name| of(name).is_some()).collect();
+                let allowed = match all.is_empty() {
+                    true => "it must be of the kind enumerated, and no strategy is".into(),
+                    false => {
+                        format!("it must be a strategy of the kind enumerated: {}", all.join(", "))
+                    }
+                };
+                return refuse(name, &allowed);
+            };
+            if names[..number].contains(name) {
+                return refuse(name, "it is named twice");
+            }
+            if is_random {
+                let allowed = "plans whose layers are drawn are others for each seed: give it \
+                               layers = \"end\", \"start\" or \"interleave\"";
+                return refuse(name, allowed);
+            }
+            if of(first).map(|(lattice, _)| lattice) != Some(lattice) {
+                let allowed = format!(
+                    "strategies that are searched together are of one lattice: give it the axes, the \
+                     places and the max_stages of {first}"
+                );
+                return refuse(name, &allowed);
+            }
         }
         Ok(())
     }

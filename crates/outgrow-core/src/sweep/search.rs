@@ -8,8 +8,9 @@ use super::error::{SweepError, bad};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSpec {
-    /// The strategy of the kind `enumerated` among whose plans is searched.
-    pub strategy: String,
+    /// The strategies of the kind `enumerated` among whose plans is searched: several of one lattice
+    /// differ in what else may vary, as where layers go or a policy at growth.
+    pub strategy: Names,
     /// Who asks.
     #[serde(default)]
     pub searcher: SearcherKind,
@@ -24,6 +25,25 @@ pub struct SearchSpec {
     pub race_every: usize,
 }
 
+/// One name, or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a name or a list of names")]
+#[allow(missing_docs)]
+pub enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Names {
+    /// All of them.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,13 +52,22 @@ pub enum SearcherKind {
     Random,
     Local,
     Evolution,
+    Tpe,
+    BoostedTrees,
     #[default]
     Surrogate,
 }
 
 impl SearcherKind {
     /// All of them, the control first.
-    pub const ALL: [Self; 4] = [Self::Random, Self::Local, Self::Evolution, Self::Surrogate];
+    pub const ALL: [Self; 6] = [
+        Self::Random,
+        Self::Local,
+        Self::Evolution,
+        Self::Tpe,
+        Self::BoostedTrees,
+        Self::Surrogate,
+    ];
 
     /// As a sweep file says it.
     pub fn name(self) -> &'static str {
@@ -46,6 +75,8 @@ impl SearcherKind {
             Self::Random => "random",
             Self::Local => "local",
             Self::Evolution => "evolution",
+            Self::Tpe => "tpe",
+            Self::BoostedTrees => "boosted_trees",
             Self::Surrogate => "surrogate",
         }
     }

@@ -2,23 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use super::{members::Member, resolved::Sweep, search::SearchSpec};
+use super::{members::Member, resolved::Sweep, search::SearchSpec, spec::StrategySpec};
 use crate::plan::{Strategy, strategy::Enumerated};
 
+/// A search, with what it searches among.
+pub struct Searched<'a> {
+    /// Who asks, and how often.
+    pub spec: &'a SearchSpec,
+    /// The strategies that are searched, and their plans: all of one lattice.
+    pub strategies: Vec<(&'a StrategySpec, &'a Enumerated)>,
+}
+
 impl Sweep {
-    /// The search of the sweep, and the strategy among whose plans it searches; none without one.
-    pub fn search(&self) -> Option<(&SearchSpec, &Enumerated)> {
-        let search = self.spec.search.as_ref()?;
-        let named = self.spec.strategies.iter().find(|found| found.name == search.strategy)?;
-        match &named.strategy {
-            Strategy::Enumerated(lattice) => Some((search, lattice)),
-            _ => None,
-        }
+    /// The search of the sweep; none without one.
+    pub fn search(&self) -> Option<Searched<'_>> {
+        let spec = self.spec.search.as_ref()?;
+        let named = |name: &String| {
+            let found = self.spec.strategies.iter().find(|found| found.name == *name)?;
+            match &found.strategy {
+                Strategy::Enumerated(lattice) => Some((found, lattice)),
+                _ => None,
+            }
+        };
+        let strategies = spec.strategy.all().iter().map(named).collect::<Option<_>>()?;
+        Some(Searched { spec, strategies })
     }
 
     /// Whether a searcher asks for the trial.
     pub fn is_searched(&self, member: &Member) -> bool {
-        self.spec.search.as_ref().is_some_and(|search| search.strategy == member.strategy)
+        let names = self.spec.search.as_ref().map(|search| search.strategy.all());
+        names.is_some_and(|names| names.contains(&member.strategy))
     }
 
     /// So many trials of the plans, for what a search costs before anything is asked for.
@@ -32,5 +45,17 @@ impl Sweep {
         let spread = (0..trials.min(of_first)).map(|n| own[n * of_first / trials.min(of_first)].1);
         let again = own.iter().skip(of_first).map(|(_, position)| *position);
         spread.chain(again).take(trials).collect()
+    }
+}
+
+impl Searched<'_> {
+    /// The lattice of all of them.
+    pub fn lattice(&self) -> &Enumerated {
+        self.strategies[0].1
+    }
+
+    /// Among how many plans is searched.
+    pub fn plans(&self) -> usize {
+        self.strategies.len() * self.lattice().ways().map_or(0, <[_]>::len)
     }
 }

@@ -194,6 +194,7 @@ pub fn rows(planted: &Planted) -> Input {
         trials: rows.trials,
         curves: rows.curves,
         growths: vec![],
+        searched: None,
     }
 }
 

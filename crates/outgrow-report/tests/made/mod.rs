@@ -99,6 +99,7 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
         trials,
         curves,
         growths,
+        searched: None,
     }
 }
 

@@ -3,7 +3,7 @@ use rand::seq::IndexedRandom;
 
 use super::{Searcher, unknown};
 use crate::{
-    history::History,
+    history::Known,
     space::{Plan, Space},
 };
 
@@ -29,17 +29,17 @@ impl Searcher for Evolution {
         "evolution"
     }
 
-    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        let estimates = history.believed().plans;
+    fn next(&self, space: &Space, known: &Known, random: &mut Stream) -> Option<Plan> {
+        let estimates = &known.believed.plans;
         let mut alive: Vec<&Plan> = vec![];
-        let losses: Vec<_> = history.losses().filter(|(_, seed, _)| *seed == 0).collect();
+        let losses: Vec<_> = known.history.losses().filter(|(_, seed, _)| *seed == 0).collect();
         for (plan, ..) in losses.into_iter().rev() {
             if alive.len() < self.population {
                 alive.push(plan);
             }
         }
         if alive.len() < self.population {
-            return unknown(history, || space.sample(random));
+            return unknown(known, || space.sample(random));
         }
         let loss = |plan: &&&Plan| estimates.get(**plan).map_or(f64::INFINITY, |one| one.loss);
         let child = |random: &mut Stream| {
@@ -47,6 +47,6 @@ impl Searcher for Evolution {
             let parent = rivals.min_by(|a, b| loss(a).total_cmp(&loss(b)))?;
             space.neighbour(parent, random).map(|(_, child)| child)
         };
-        unknown(history, || child(random)).or_else(|| unknown(history, || space.sample(random)))
+        unknown(known, || child(random)).or_else(|| unknown(known, || space.sample(random)))
     }
 }

@@ -2,7 +2,7 @@ use outgrow_core::stream::Stream;
 
 use super::{Searcher, unknown};
 use crate::{
-    history::{Asked, History},
+    history::{Asked, Known},
     space::{Plan, Space},
 };
 
@@ -27,13 +27,14 @@ impl Searcher for Local {
 
     /// The state of the run follows from the outcomes in order of recording. What was asked for
     /// before a run ended belongs to none.
-    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        let believed = history.believed().plans;
+    fn next(&self, space: &Space, known: &Known, random: &mut Stream) -> Option<Plan> {
+        let believed = &known.believed.plans;
         let loss = |plan: &Plan| believed.get(plan).map_or(f64::INFINITY, |one| one.loss);
         let mut best: Option<&Plan> = None;
         let (mut tried, mut ended) = (0, 0);
-        for (number, outcome) in history.outcomes.iter().enumerate() {
-            let Some(Asked { plan, seed: 0, after }) = history.asked.get(outcome.asked) else {
+        for (number, outcome) in known.history.outcomes.iter().enumerate() {
+            let Some(Asked { plan, seed: 0, after }) = known.history.asked.get(outcome.asked)
+            else {
                 continue;
             };
             if *after < ended {
@@ -49,8 +50,8 @@ impl Searcher for Local {
             }
         }
         let near = best.and_then(|best| {
-            unknown(history, || space.neighbour(best, random).map(|(_, plan)| plan))
+            unknown(known, || space.neighbour(best, random).map(|(_, plan)| plan))
         });
-        near.or_else(|| unknown(history, || space.sample(random)))
+        near.or_else(|| unknown(known, || space.sample(random)))
     }
 }

@@ -2,7 +2,7 @@ use outgrow_core::stream::Stream;
 
 use super::{Searcher, unknown};
 use crate::{
-    history::History,
+    history::Known,
     space::{Plan, Space},
 };
 
@@ -15,7 +15,7 @@ impl Searcher for Random {
         "random"
     }
 
-    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        unknown(history, || space.sample(random))
+    fn next(&self, space: &Space, known: &Known, random: &mut Stream) -> Option<Plan> {
+        unknown(known, || space.sample(random))
     }
 }

@@ -3,56 +3,108 @@ use rand::{RngExt, seq::IndexedRandom};
 
 use super::{Searcher, unknown};
 use crate::{
-    history::History,
-    response::Response,
+    history::Known,
+    ridge::Ridge,
     space::{Plan, Space},
+    trees::Trees,
 };
 
-/// Candidates by edits of the best plans and by sampling, the lowest by a response surface that is
-/// drawn from its posterior (Thompson 1933).
+/// Candidates by edits of the best plans and by sampling, the lowest by a predictor that is drawn from
+/// what is believed of it (Thompson 1933).
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
 pub struct Surrogate {
-    /// Plans that are drawn before the first surface.
+    pub predictor: Predictor,
+    /// Plans that are drawn before the first prediction.
     pub first: usize,
     pub candidates: usize,
     /// How many of the best plans are edited.
     pub parents: usize,
 }
 
-impl Default for Surrogate {
-    fn default() -> Self {
-        Self { first: 20, candidates: 200, parents: 10 }
+/// What predicts the loss of a plan.
+#[derive(Clone, Copy, Debug)]
+pub enum Predictor {
+    /// A second-order polynomial of when each axis reaches each of its levels: [`Ridge`].
+    Ridge,
+    /// [`Trees`].
+    BoostedTrees,
+}
+
+/// Losses of plans, as predicted.
+type Prediction<'a> = Box<dyn Fn(&[Plan]) -> Option<Vec<f64>> + 'a>;
+
+impl Predictor {
+    /// A prediction drawn from what is believed; none while too little is known.
+    fn draw<'a>(
+        self,
+        space: &'a Space,
+        known: &Known,
+        random: &mut Stream,
+    ) -> Option<Prediction<'a>> {
+        let (plans, losses) = known.paired();
+        let rows = |of: &dyn Fn(&Plan) -> Vec<f64>| plans.iter().map(|plan| of(plan)).collect();
+        Some(match self {
+            Predictor::Ridge => {
+                let rows: Vec<_> = rows(&|plan| space.features(plan));
+                let surface = Ridge::fit(&rows, &losses)?.draw(random);
+                let mean = move |plan: &Plan| surface.mean(&space.features(plan));
+                Box::new(move |plans| Some(plans.iter().map(&mean).collect()))
+            }
+            Predictor::BoostedTrees => {
+                let rows: Vec<_> = rows(&|plan| space.traits(plan));
+                let trees = Trees::draw(&rows, &losses, random)?;
+                Box::new(move |plans| {
+                    trees.means(&plans.iter().map(|plan| space.traits(plan)).collect::<Vec<_>>())
+                })
+            }
+        })
+    }
+}
+
+impl Surrogate {
+    /// With its usual numbers.
+    pub fn with(predictor: Predictor) -> Self {
+        Self { predictor, first: 20, candidates: 200, parents: 10 }
+    }
+
+    /// What was not asked for yet, half of it one to three edits from the best plans.
+    fn candidates(&self, space: &Space, known: &Known, random: &mut Stream) -> Vec<Plan> {
+        let estimates = &known.believed.plans;
+        let mut parents: Vec<&Plan> = estimates.keys().copied().collect();
+        parents.sort_by(|a, b| estimates[*a].loss.total_cmp(&estimates[*b].loss));
+        parents.truncate(self.parents);
+        let candidate = |number| {
+            let parent = if number % 2 == 0 { None } else { parents.choose(random) };
+            let Some(parent) = parent else { return space.sample(random) };
+            let mut plan = (*parent).clone();
+            for _ in 0..random.random_range(1..=3) {
+                plan = space.neighbour(&plan, random)?.1;
+            }
+            Some(plan)
+        };
+        let all = (0..self.candidates).filter_map(candidate);
+        all.filter(|plan| !known.knows(plan)).collect()
     }
 }
 
 impl Searcher for Surrogate {
     fn name(&self) -> &'static str {
-        "surrogate"
+        match self.predictor {
+            Predictor::Ridge => "surrogate",
+            Predictor::BoostedTrees => "boosted_trees",
+        }
     }
 
-    fn next(&self, space: &Space, history: &History, random: &mut Stream) -> Option<Plan> {
-        let drawn = history.asked.len() < self.first;
-        let surface = if drawn { None } else { Response::fit(space, history) };
-        let Some(surface) = surface else { return unknown(history, || space.sample(random)) };
-        let estimates = history.believed().plans;
-        let mut parents: Vec<&Plan> = estimates.keys().copied().collect();
-        parents.sort_by(|a, b| estimates[*a].loss.total_cmp(&estimates[*b].loss));
-        parents.truncate(self.parents);
-        let surface = surface.draw(random);
-        let candidates = (0..self.candidates).filter_map(|number| {
-            let parent = if number % 2 == 0 { None } else { parents.choose(random) };
-            let Some(parent) = parent else { return space.sample(random) };
-            let mut plan = (*parent).clone();
-            // One to three edits.
-            for _ in 0..random.random_range(1..=3) {
-                plan = space.neighbour(&plan, random)?.1;
-            }
-            Some(plan)
+    fn next(&self, space: &Space, known: &Known, random: &mut Stream) -> Option<Plan> {
+        let knows = known.history.asked.len() >= self.first;
+        let prediction = if knows { self.predictor.draw(space, known, random) } else { None };
+        let best = prediction.and_then(|predict| {
+            let candidates = self.candidates(space, known, random);
+            let losses = predict(&candidates)?;
+            let best = losses.into_iter().zip(candidates).min_by(|a, b| a.0.total_cmp(&b.0));
+            best.map(|(_, plan)| plan)
         });
-        let value = |plan: Plan| (surface.mean(space, &plan), plan);
-        let new = candidates.filter(|plan| !history.knows(plan)).map(value);
-        let best = new.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, plan)| plan);
-        best.or_else(|| unknown(history, || space.sample(random)))
+        best.or_else(|| unknown(known, || space.sample(random)))
     }
 }

@@ -12,7 +12,7 @@ use outgrow_store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use crate::{report::input, workspace::Workspace};
+use crate::{rows::input, workspace::Workspace};
 
 /// Answers that still hold, by sweep. One is computed at a time: a report's statistics read every
 /// curve.

@@ -166,8 +166,8 @@ fn only_tune(sweep: &Sweep, trials: usize) -> String {
 
 /// Among how many plans is searched, and by whom.
 fn searched(sweep: &Sweep) -> String {
-    let Some((search, lattice)) = sweep.search() else { return String::new() };
-    let plans = lattice.ways().map_or(0, <[_]>::len);
+    let Some(searched) = sweep.search() else { return String::new() };
+    let (search, plans) = (searched.spec, searched.plans());
     let races = match search.race_every {
         0 => String::new(),
         every => format!(", every {every}th of them another seed of a plan that may be the best"),
@@ -177,7 +177,7 @@ fn searched(sweep: &Sweep) -> String {
          are is not known yet, so cost and sharing are those of as many plans that are spread evenly\n",
         search.searcher.name(),
         search.trials,
-        search.strategy,
+        search.strategy.all().join(", "),
         search.batch
     )
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use outgrow_core::sweep::{Difference, differences};
 use outgrow_report::{Input, Pair, escape::file_name, pair_files};
 
-use super::{Place, ReportOptions, failed, rows};
+use super::{Place, ReportOptions, failed};
 use crate::{
     error::Error,
+    rows::rows,
     sweep_file::SweepFile,
     workspace::{Workspace, runtime},
 };

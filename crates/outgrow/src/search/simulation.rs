@@ -1,17 +1,21 @@
 //! Searches on a table: a sweep in the database that trained every plan of the lattice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use outgrow_core::{Sweep, TrialState, plan::Strategy, sweep::SearcherKind};
+use outgrow_core::{
+    Sweep, TrialState,
+    plan::Strategy,
+    sweep::{SearcherKind, StrategySpec},
+};
 use outgrow_report::{Input, Interval};
-use outgrow_search::{Plan, Progress, Row, Rules, Space, Table};
+use outgrow_search::{Plan, Progress, Row, Rules, Table};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Search, last_evaluations, with_searcher};
 use crate::{
     error::Error,
-    report::rows,
+    rows::rows,
     sweep_file::SweepFile,
     workspace::{Workspace, runtime},
 };
@@ -53,7 +57,8 @@ pub struct Mean {
 
 impl Workspace {
     /// Lets every searcher search so often on the results of a sweep that trained all plans of the
-    /// file's lattice, by the rules of its `[search]`.
+    /// file's lattice, by the rules of its `[search]`. The sweep is one of the database, or that of a
+    /// folder of tables, as [`Self::import`] reads it.
     ///
     /// # Errors
     /// If the file has no search, there is no such sweep, or it lacks what the lattice asks for.
@@ -63,14 +68,13 @@ impl Workspace {
         table: &str,
         searches: u64,
     ) -> Result<Simulation, Error> {
-        let input = runtime()?.block_on(rows(self, table))?;
+        let input = self.results(table)?;
         let Some(search) = Search::of(file.sweep()) else {
             return Err(Error::Input("the file has no [search]".into()));
         };
         let refused =
             |error: String| Error::Input(format!("the sweep {table} is no table: {error}"));
-        let made =
-            Table::new(search.space.clone(), table_rows(&input, &search.space).map_err(refused)?);
+        let made = Table::new(search.space.clone(), table_rows(&input, &search).map_err(refused)?);
         let made = made.map_err(refused)?;
         let rules = Rules {
             trials: search.spec.trials,
@@ -84,7 +88,7 @@ impl Workspace {
             Simulated { searcher: kind.name(), after: means(&all) }
         };
         Ok(Simulation {
-            plans: search.ways.len(),
+            plans: made.plans(),
             seeds: made.seeds(),
             searches,
             luck_of_the_reference: made.luck_of_the_reference(),
@@ -93,25 +97,53 @@ impl Workspace {
     }
 }
 
-/// The plans of a sweep's lattice, if it is this one.
-fn table_rows(input: &Input, space: &Space) -> Result<BTreeMap<Plan, Row>, String> {
-    let sweep = Sweep::parse(&input.spec).map_err(|error| error.to_string())?;
-    let same = sweep.spec().strategies.iter().find_map(|own| match &own.strategy {
-        Strategy::Enumerated(lattice) if lattice.lattice() == space.lattice => {
-            Some((&own.name, lattice))
+impl Workspace {
+    fn results(&self, table: &str) -> Result<Input, Error> {
+        if !Path::new(table).is_dir() {
+            return runtime()?.block_on(rows(self, table));
         }
-        _ => None,
-    });
-    let Some((name, lattice)) = same else {
-        return Err("none of its strategies enumerates the lattice of the file".into());
-    };
-    let ways = lattice.ways().unwrap_or_default();
+        let scratch = tempfile::tempdir()?;
+        let file = scratch.path().join("rows.db").display().to_string();
+        let scratch = Workspace::new(file, None);
+        scratch.import(Path::new(table))?;
+        runtime()?.block_on(async {
+            let sweeps = scratch.reading().await?.sweeps().await?;
+            match &sweeps[..] {
+                [only] => rows(&scratch, &only.id).await,
+                all => Err(Error::Input(format!(
+                    "{table} holds {} sweeps: read it by `outgrow db import` and name one",
+                    all.len()
+                ))),
+            }
+        })
+    }
+}
+
+/// What a sweep has of the plans that are searched: of its strategy of the same name, or else, where one
+/// alone is searched, of the one that enumerates the lattice.
+fn table_rows(input: &Input, search: &Search) -> Result<BTreeMap<Plan, Row>, String> {
+    let sweep = Sweep::parse(&input.spec).map_err(|error| error.to_string())?;
+    let enumerates = |own: &&StrategySpec| matches!(&own.strategy, Strategy::Enumerated(one) if one.lattice() == search.space.lattice);
+    let there: Vec<&str> =
+        sweep.spec().strategies.iter().filter(enumerates).map(|own| &*own.name).collect();
+    let mut table_of: BTreeMap<&str, &str> = BTreeMap::new();
+    for (own, _) in &search.strategies {
+        let named = there.iter().find(|name| **name == own.name);
+        let only = if search.strategies.len() == 1 { there.first() } else { None };
+        let Some(name) = named.or(only) else {
+            return Err(format!(
+                "none of its strategies enumerates the lattice of the file's {}",
+                own.name
+            ));
+        };
+        table_of.insert(*name, &own.name);
+    }
     let last = last_evaluations(input);
     let mut found: BTreeMap<Plan, Row> = BTreeMap::new();
-    for trial in input.trials.iter().filter(|trial| trial.strategy == *name && !trial.tuning) {
-        let Some(way) = ways.get(trial.plan).filter(|_| !trial.state.is_open()) else { continue };
+    for trial in input.trials.iter().filter(|trial| !trial.tuning && !trial.state.is_open()) {
+        let own = table_of.get(&*trial.strategy);
+        let Some(plan) = own.and_then(|own| search.plan(own, trial.plan)) else { continue };
         let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));
-        let plan = Plan { way: way.clone(), choices: vec![] };
         let row = found.entry(plan).or_insert_with(|| Row { losses: vec![], flops });
         row.losses.push(loss.filter(|_| trial.state == TrialState::Complete));
     }

@@ -1,26 +1,19 @@
-//! A response surface: the loss of a plan as a second-order polynomial of when each axis reaches
-//! each of its levels, by ridge regression (Hoerl & Kennard 1970), its strength chosen by
-//! generalised cross-validation (Golub, Heath & Wahba 1979). With normal noise its posterior can be
-//! drawn from, as Thompson sampling does.
+//! Ridge regression (Hoerl & Kennard 1970), its strength chosen by generalised cross-validation (Golub,
+//! Heath & Wahba 1979). With normal noise its posterior can be drawn from, as Thompson sampling does.
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use outgrow_core::stream::Stream;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{
-    history::History,
-    space::{Plan, Space},
-};
-
 /// Strengths that are tried, for standardised features and losses.
 const STRENGTHS: [f64; 9] = [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0];
 
-/// A surface uses at most this share of what the losses tell.
+/// A fit uses at most this share of what the losses tell.
 const MOST_USED: f64 = 0.9;
 
-/// A fitted surface.
+/// A linear function of features.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct Ridge {
     centre: DVector<f64>,
     scale: DVector<f64>,
     mean_loss: f64,
@@ -34,53 +27,19 @@ pub struct Response {
     inverse: DVector<f64>,
     /// Standard deviation of a weight before anything is known.
     prior: f64,
-    /// Standard deviation of a loss about the surface, nats.
+    /// Standard deviation of a loss about the function.
     pub noise: f64,
 }
 
-impl Space {
-    /// What a surface knows of a plan. For each level of each axis: at which share of the trial it
-    /// is reached, 0 if it begins there, 1 if never; squares and products of these; the number of
-    /// stages; and each value of each choice.
-    pub fn features(&self, plan: &Plan) -> Vec<f64> {
-        let way = &plan.way;
-        let places = &self.lattice.at.of().0;
-        let at = |phase: usize| match phase.checked_sub(1).map(|stage| &way.stages[stage]) {
-            None => 0.0,
-            Some(step) => places.get(usize::from(step.place)).copied().unwrap_or(1.0),
-        };
-        let reached = |axis: usize, level: u8| {
-            let phase = way.phases().position(|levels| levels[axis] >= level);
-            phase.map_or(1.0, at)
-        };
-        let top = self.lattice.top();
-        let times: Vec<f64> = (0..top.len())
-            .flat_map(|axis| (1..=top[axis]).map(move |level| (axis, level)))
-            .map(|(axis, level)| reached(axis, level))
-            .collect();
-        let products = (0..times.len()).flat_map(|i| (i..times.len()).map(move |j| (i, j)));
-        let products: Vec<f64> = products.map(|(i, j)| times[i] * times[j]).collect();
-        let choices = self.choices.iter().zip(&plan.choices).flat_map(|(choice, value)| {
-            (1..choice.values).map(move |other| if *value == other { 1.0 } else { 0.0 })
-        });
-        let stages = way.stages.len() as f64;
-        times.iter().copied().chain(products).chain([stages]).chain(choices).collect()
-    }
-}
-
-impl Response {
-    /// Through all outcomes of a search; none before there are three.
-    pub fn fit(space: &Space, history: &History) -> Option<Self> {
-        let believed = history.believed();
-        let paired = |(plan, seed, loss)| (plan, believed.paired(seed, loss));
-        let losses: Vec<(&Plan, f64)> = history.losses().map(paired).collect();
-        if losses.len() < 3 {
+impl Ridge {
+    /// Of losses by features, one row each; none before there are three.
+    pub fn fit(rows: &[Vec<f64>], losses: &[f64]) -> Option<Self> {
+        let (n, d) = (rows.len(), rows.first()?.len());
+        if n < 3 {
             return None;
         }
-        let rows: Vec<Vec<f64>> = losses.iter().map(|(plan, _)| space.features(plan)).collect();
-        let (n, d) = (rows.len(), rows[0].len());
         let mut x = DMatrix::from_fn(n, d, |row, column| rows[row][column]);
-        let mut y = DVector::from_iterator(n, losses.iter().map(|(_, loss)| *loss));
+        let mut y = DVector::from_column_slice(losses);
         let mean_loss = y.mean();
         y.add_scalar_mut(-mean_loss);
         let centre = x.row_mean().transpose();
@@ -95,7 +54,7 @@ impl Response {
             SymmetricEigen::new(x.transpose() * &x);
         let along = axes.transpose() * (x.transpose() * &y);
         let total = y.norm_squared();
-        let fitted = STRENGTHS.map(|strength| Ridge::at(strength, &eigenvalues, &along, total, n));
+        let fitted = STRENGTHS.map(|strength| Fit::at(strength, &eigenvalues, &along, total, n));
         // One that explains everything explains nothing; of these the one that explains the least.
         let honest = fitted.iter().filter(|one| one.used < MOST_USED * n as f64);
         let best = honest.min_by(|a, b| a.score.total_cmp(&b.score)).or(fitted.last())?;
@@ -113,12 +72,14 @@ impl Response {
         })
     }
 
-    /// The loss that it predicts of a plan.
-    pub fn mean(&self, space: &Space, plan: &Plan) -> f64 {
-        self.mean_loss + self.standardised(space, plan).dot(&self.weights)
+    /// The loss that it predicts of features.
+    pub fn mean(&self, features: &[f64]) -> f64 {
+        let features = DVector::from_column_slice(features);
+        let standardised = (features - &self.centre).component_div(&self.scale);
+        self.mean_loss + standardised.dot(&self.weights)
     }
 
-    /// A surface drawn from the posterior: that of losses with noise of their own, and of weights that
+    /// A function drawn from the posterior: that of losses with noise of their own, and of weights that
     /// were drawn from the prior. It does not depend on which eigenvectors a machine finds.
     pub fn draw(&self, random: &mut Stream) -> Self {
         let mut normal = |n: usize, deviation: f64| {
@@ -133,15 +94,10 @@ impl Response {
         let weights = before + &self.axes * along.component_mul(&self.inverse);
         Self { weights, ..self.clone() }
     }
-
-    fn standardised(&self, space: &Space, plan: &Plan) -> DVector<f64> {
-        let features = DVector::from_vec(space.features(plan));
-        (features - &self.centre).component_div(&self.scale)
-    }
 }
 
 /// A fit of one strength, in the eigenvectors of the features.
-struct Ridge {
+struct Fit {
     strength: f64,
     along: DVector<f64>,
     /// Of the losses about the surface.
@@ -152,7 +108,7 @@ struct Ridge {
     used: f64,
 }
 
-impl Ridge {
+impl Fit {
     fn at(
         strength: f64,
         eigenvalues: &DVector<f64>,

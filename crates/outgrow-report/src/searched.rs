@@ -1,0 +1,75 @@
+//! What a search has found, as whoever asked tells it.
+
+use serde::Serialize;
+
+/// A search so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Searched {
+    /// Who asked.
+    pub searcher: String,
+    /// The strategies among whose plans is searched.
+    pub strategies: Vec<String>,
+    /// How many plans these have.
+    pub plans: usize,
+    /// Trainings that were asked for and have ended, and how many may be asked for.
+    pub trials: usize,
+    pub of_trials: usize,
+    /// What these are charged, training FLOPs.
+    pub charged_flops: f64,
+    /// The best plans, the one that is believed to be the best first.
+    pub best: Vec<Believed>,
+    /// What good plans have in common.
+    pub effects: Vec<Common>,
+    /// The plan that is believed to be the best, as a strategy of a sweep file.
+    pub strategy: String,
+}
+
+/// What is believed of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Believed {
+    /// `lattice/12`.
+    pub name: String,
+    /// The plan in words.
+    pub plan: String,
+    /// Its final loss, nats per token, and the standard error of that.
+    pub loss: f64,
+    pub error: f64,
+    /// Seeds that it was trained under.
+    pub seeds: usize,
+}
+
+/// What plans have in common, and how much lower they end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Common {
+    /// `width d_model 40`, `stages`.
+    pub what: String,
+    /// `at 20 %`, `3`.
+    pub value: String,
+    /// Mean loss minus that of all plans, nats per token, with a 95 % interval.
+    pub loss: f64,
+    pub interval: [f64; 2],
+}
+
+impl Searched {
+    /// What a search is, and what it is not.
+    pub fn words(&self) -> String {
+        let Self { searcher, plans, trials, of_trials, charged_flops, .. } = self;
+        let best = self.best.first().map_or_else(String::new, |best| {
+            format!(
+                " {} is believed to be the best, with a final loss of {:.4} ± {:.4} nats per token.",
+                best.name, best.loss, best.error
+            )
+        });
+        format!(
+            "Search: {searcher} has asked for {trials} of {of_trials} trainings among {plans} plans of \
+             {}, {:.3} TFLOP.{best} That is a belief, for the plan was chosen by the losses that it is \
+             believed for, and none of these trainings is compared with anything below: put the \
+             strategy of found.toml into a sweep with another seed.",
+            self.strategies.join(", "),
+            charged_flops / 1e12,
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! How well the final losses of plans are ranked: by what is known before a plan is trained, or by what
+//! is seen while it is.
+
+use outgrow_core::stream::{Stream, stream};
+use rand::{RngExt, seq::SliceRandom};
+
+use crate::{ridge::Ridge, trees::Trees};
+
+/// A plan that was trained under several seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// What is known of it before.
+    pub features: Vec<f64>,
+    /// Final loss under each seed, nats per token; of all plans the same seeds.
+    pub losses: Vec<f64>,
+    /// What was seen of it at each look, averaged over seeds, nats per token; none where nothing of it
+    /// could be told from other plans yet.
+    pub seen: Vec<Option<f64>>,
+}
+
+/// A number with the bounds of its 95 % interval, over plans that are drawn again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Drawn {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// How well one predictor ranks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    /// `ridge`, `boosted_trees`, or of a look.
+    pub name: String,
+    /// Spearman's correlation of predicted and final losses, the mean over seeds.
+    pub spearman: Drawn,
+    /// That over what a perfect predictor would have.
+    pub of_ceiling: Drawn,
+    /// That minus ridge's.
+    pub minus_ridge: Drawn,
+    /// Final loss of the plan that is predicted to be the best, and the least of the three, minus that
+    /// of the best plan, nats.
+    pub regret: [f64; 2],
+}
+
+/// All predictors on the same plans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranking {
+    /// Spearman's correlation that a perfect predictor would have, for the mean over seeds has noise.
+    pub ceiling: Drawn,
+    /// In the order of the documentation.
+    pub predictors: Vec<Ranked>,
+}
+
+/// Plans are predicted from others, so many times.
+const FOLDS: usize = 10;
+/// Plans are drawn again so often.
+const DRAWS: usize = 500;
+/// Of fewer plans nothing is said.
+pub const FEWEST_PLANS: usize = 20;
+
+/// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
+/// made from other plans alone.
+///
+/// # Errors
+/// In words, if there are too few plans or seeds.
+pub fn rank(plans: &[Trained], looks: &[String], seed: u64) -> Result<Ranking, String> {
+    let seeds = plans.iter().map(|plan| plan.losses.len()).min().unwrap_or(0);
+    if plans.len() < FEWEST_PLANS || seeds < 2 {
+        return Err(format!(
+            "{} plans came to their end under the same {seeds} seeds: at least {FEWEST_PLANS} plans \
+             and 2 seeds are needed",
+            plans.len()
+        ));
+    }
+    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
+    let random = &mut stream(seed, "rank");
+    let mut predictions: Vec<(String, Vec<f64>)> = vec![
+        (
+            "ridge".into(),
+            held_out(plans, &truth, random, |rows, losses, new| {
+                let fit = Ridge::fit(rows, losses)?;
+                Some(new.iter().map(|row| fit.mean(row)).collect())
+            }),
+        ),
+        (
+            "boosted_trees".into(),
+            held_out(plans, &truth, random, |rows, losses, new| {
+                Trees::fit(rows, losses)?.means(new)
+            }),
+        ),
+    ];
+    for (number, look) in looks.iter().enumerate() {
+        let seen: Vec<Option<f64>> = plans.iter().map(|plan| plan.seen[number]).collect();
+        let known: Vec<f64> = seen.iter().flatten().copied().collect();
+        // What can't be told apart is a tie.
+        let middle = mean(&known);
+        let all = seen.iter().map(|loss| loss.unwrap_or(middle)).collect();
+        if !known.is_empty() {
+            predictions.push((look.clone(), all));
+        }
+    }
+    let all: Vec<usize> = (0..plans.len()).collect();
+    let mut drawn = vec![all];
+    drawn.extend((0..DRAWS).map(|_| {
+        (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
+    }));
+    let ceilings: Vec<f64> = drawn.iter().map(|some| ceiling(plans, some, seeds)).collect();
+    let correlations = |values: &[f64]| -> Vec<f64> {
+        drawn.iter().map(|some| spearman(&at(values, some), &at(&truth, some))).collect()
+    };
+    let of_ridge = correlations(&predictions[0].1);
+    let ranked = |(name, values): (String, Vec<f64>)| {
+        let own = correlations(&values);
+        let both = |with: &[f64], by: fn(f64, f64) -> f64| {
+            own.iter().zip(with).map(|(own, other)| by(*own, *other)).collect::<Vec<f64>>()
+        };
+        Ranked {
+            name,
+            spearman: Drawn::of(own.clone()),
+            of_ceiling: Drawn::of(both(&ceilings, |own, ceiling| own / ceiling)),
+            minus_ridge: Drawn::of(both(&of_ridge, |own, ridge| own - ridge)),
+            regret: regret(&values, &truth),
+        }
+    };
+    let predictors = predictions.into_iter().map(ranked).collect();
+    Ok(Ranking { ceiling: Drawn::of(ceilings), predictors })
+}
+
+impl Drawn {
+    /// The first is of the plans as they are, the others of plans that were drawn again.
+    fn of(mut values: Vec<f64>) -> Self {
+        let value = values.remove(0);
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+        Self { value, low: at(0.025), high: at(0.975) }
+    }
+}
+
+/// Predictions of each plan by a fit to plans that it is not among.
+fn held_out(
+    plans: &[Trained],
+    truth: &[f64],
+    random: &mut Stream,
+    predict: impl Fn(&[Vec<f64>], &[f64], &[Vec<f64>]) -> Option<Vec<f64>>,
+) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..plans.len()).collect();
+    order.shuffle(random);
+    let mut predicted = vec![mean(truth); plans.len()];
+    for fold in 0..FOLDS {
+        let (out, of): (Vec<usize>, Vec<usize>) =
+            order.iter().enumerate().fold((vec![], vec![]), |(mut out, mut of), (n, plan)| {
+                if n % FOLDS == fold {
+                    out.push(*plan)
+                } else {
+                    of.push(*plan)
+                };
+                (out, of)
+            });
+        let rows = |some: &[usize]| -> Vec<Vec<f64>> {
+            some.iter().map(|plan| plans[*plan].features.clone()).collect()
+        };
+        let losses = predict(&rows(&of), &at(truth, &of), &rows(&out));
+        for (plan, loss) in out.iter().zip(losses.into_iter().flatten()) {
+            predicted[*plan] = loss;
+        }
+    }
+    predicted
+}
+
+/// By how single seeds agree (Spearman–Brown): the reliability of their mean, and its root, which is
+/// the correlation of the mean with what it is an estimate of.
+fn ceiling(plans: &[Trained], some: &[usize], seeds: usize) -> f64 {
+    let under = |seed: usize| some.iter().map(|plan| plans[*plan].losses[seed]).collect::<Vec<_>>();
+    let pairs = (0..seeds).flat_map(|a| (a + 1..seeds).map(move |b| (a, b)));
+    let agree: Vec<f64> = pairs.map(|(a, b)| spearman(&under(a), &under(b))).collect();
+    let (one, n) = (mean(&agree).max(0.0), seeds as f64);
+    (n * one / (1.0 + (n - 1.0) * one)).sqrt()
+}
+
+/// How much worse than the best plan is the one that is predicted to be the best, and the best of the
+/// first three.
+fn regret(predicted: &[f64], truth: &[f64]) -> [f64; 2] {
+    let best = truth.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut order: Vec<usize> = (0..truth.len()).collect();
+    order.sort_by(|a, b| predicted[*a].total_cmp(&predicted[*b]));
+    [1, 3].map(|picked| {
+        let picked = order.iter().take(picked).map(|plan| truth[*plan]);
+        picked.fold(f64::INFINITY, f64::min) - best
+    })
+}
+
+/// Spearman's rank correlation, ties at their mean rank; 0 where one of both is all ties.
+pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    let (a, b) = (ranks(a), ranks(b));
+    let (mean_a, mean_b) = (mean(&a), mean(&b));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| {
+        a.iter().zip(&b).map(|(a, b)| of(a - mean_a, b - mean_b)).sum::<f64>()
+    };
+    let spread = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
+    if spread > 0.0 { sum(&|a, b| a * b) / spread } else { 0.0 }
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut first = 0;
+    while first < order.len() {
+        let same = |n: &&usize| values[**n] == values[order[first]];
+        let ties = order[first..].iter().take_while(same).count();
+        let rank = first as f64 + (ties - 1) as f64 / 2.0;
+        order[first..first + ties].iter().for_each(|n| ranks[*n] = rank);
+        first += ties;
+    }
+    ranks
+}
+
+fn at(values: &[f64], some: &[usize]) -> Vec<f64> {
+    some.iter().map(|number| values[*number]).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

@@ -1,0 +1,235 @@
+//! How well the final losses of a sweep's plans can be told before they are trained, or early.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use outgrow_core::{
+    TrialState,
+    growth::TransformKind,
+    plan::Phase,
+    rows::{GrowthRow, TrialRow},
+};
+use outgrow_report::Input;
+use outgrow_search::{Ranking, Trained, rank};
+
+pub use outgrow_search::Drawn;
+
+use crate::{
+    error::Error,
+    rows::rows,
+    workspace::{Workspace, runtime},
+};
+
+/// What [`Workspace::rank`] found.
+pub struct Ranked {
+    /// How many plans, and the seeds that all of them were trained under.
+    pub plans: usize,
+    /// See [`Self::plans`].
+    pub seeds: usize,
+    /// The predictors.
+    pub ranking: Ranking,
+}
+
+/// Shares of a trial's compute at which plans are looked at, ...
+const LAST: [f64; 3] = [0.125, 0.25, 0.5];
+/// ... and after the last growth of each.
+const LAG: [f64; 4] = [0.0, 0.02, 0.05, 0.1];
+/// Steps of the mean curve that early losses are compared with.
+const STEPS: usize = 200;
+
+/// All transforms, in the order of the paper.
+const AXES: [TransformKind; 6] = [
+    TransformKind::MlpExpansion,
+    TransformKind::HeadAddition,
+    TransformKind::HeadsExpansion,
+    TransformKind::AttentionExpansion,
+    TransformKind::HiddenExpansion,
+    TransformKind::LayerAddition,
+];
+
+impl Workspace {
+    /// Ranks the growing plans of a sweep that came to their end under the same seeds: by features of
+    /// the plan, predicted from other plans, and by losses that are seen early.
+    ///
+    /// # Errors
+    /// If there is no such sweep, or too few of its plans have the same seeds.
+    pub fn rank(&self, sweep: &str) -> Result<Ranked, Error> {
+        let input = runtime()?.block_on(rows(self, sweep))?;
+        let plans = trained(&input);
+        let last = LAST.map(|share| format!("loss at {} %", 100.0 * share));
+        let lag = LAG.map(|share| format!("loss {} % after the last growth", 100.0 * share));
+        let looks: Vec<String> = last.into_iter().chain(lag).collect();
+        let refused =
+            |error| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
+        let ranking = rank(&plans, &looks, 0).map_err(refused)?;
+        let seeds = plans.first().map_or(0, |plan| plan.losses.len());
+        Ok(Ranked { plans: plans.len(), seeds, ranking })
+    }
+}
+
+/// A trial with what was measured of it.
+struct Measured<'a> {
+    trial: &'a TrialRow,
+    /// Shares of its compute and validation losses, rising.
+    curve: Vec<[f64; 2]>,
+    /// Shares of its compute at its growths, and what grew.
+    growths: Vec<(f64, &'a [TransformKind])>,
+}
+
+/// The growing plans with the most seeds in common, at the largest budget.
+fn trained(input: &Input) -> Vec<Trained> {
+    let measured = measured(input);
+    let largest = measured
+        .iter()
+        .filter_map(|one| one.trial.budget)
+        .fold(None, |a, b| Some(f64::max(a.unwrap_or(b), b)));
+    let mut plans: BTreeMap<String, BTreeMap<u64, &Measured>> = BTreeMap::new();
+    for one in measured.iter().filter(|one| one.trial.budget == largest) {
+        let TrialRow { plan_id, learning_rate, setting, policy, .. } = one.trial;
+        let plan = format!("{plan_id} {learning_rate} {setting} {policy:?}");
+        plans.entry(plan).or_default().insert(one.trial.seed, one);
+    }
+    let mut common: BTreeMap<Vec<u64>, usize> = BTreeMap::new();
+    for seeds in plans.values() {
+        *common.entry(seeds.keys().copied().collect()).or_default() += 1;
+    }
+    let most = common.into_iter().max_by_key(|(seeds, plans)| (*plans, seeds.len()));
+    let Some((seeds, _)) = most else { return vec![] };
+    plans.retain(|_, own| own.keys().copied().collect::<Vec<_>>() == seeds);
+    let curves: BTreeMap<u64, Vec<f64>> =
+        seeds.iter().map(|seed| (*seed, mean_curve(plans.values().map(|own| own[seed])))).collect();
+    plans.values().map(|own| plan(own, &curves)).collect()
+}
+
+/// Complete trials that grow, and are compared.
+fn measured(input: &Input) -> Vec<Measured<'_>> {
+    let mut curves: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
+    for row in &input.curves {
+        if let Some(loss) = row.val_loss {
+            curves.entry(&row.trial).or_default().push([row.at.train_flops as f64, loss]);
+        }
+    }
+    let mut growths: BTreeMap<&str, Vec<&GrowthRow>> = BTreeMap::new();
+    input.growths.iter().for_each(|row| growths.entry(&row.trial).or_default().push(row));
+    let mut seen = BTreeSet::new();
+    let grows = input.trials.iter().filter(|trial| {
+        trial.state == TrialState::Complete && !trial.tuning && seen.insert(&trial.trial)
+    });
+    grows
+        .filter_map(|trial| {
+            let own = growths.get(&*trial.trial)?;
+            let mut curve = curves.get(&*trial.trial)?.clone();
+            let all = curve.last()?[0];
+            curve.iter_mut().for_each(|point| point[0] /= all);
+            let growths =
+                own.iter().map(|row| (row.at.train_flops as f64 / all, &row.axes[..])).collect();
+            Some(Measured { trial, curve, growths })
+        })
+        .collect()
+}
+
+/// The mean loss of some trials at even steps of their compute.
+fn mean_curve<'a>(trials: impl Iterator<Item = &'a Measured<'a>> + Clone) -> Vec<f64> {
+    let mean = |step: usize| {
+        let at = step as f64 / STEPS as f64;
+        let losses: Vec<f64> = trials.clone().filter_map(|one| one.loss_at(at)).collect();
+        losses.iter().sum::<f64>() / losses.len() as f64
+    };
+    (0..=STEPS).map(mean).collect()
+}
+
+fn plan(own: &BTreeMap<u64, &Measured>, curves: &BTreeMap<u64, Vec<f64>>) -> Trained {
+    let over_seeds = |look: &dyn Fn(&Measured, &[f64]) -> Option<f64>| {
+        let each = own.iter().map(|(seed, one)| look(one, &curves[seed]));
+        let each = each.collect::<Option<Vec<f64>>>()?;
+        Some(each.iter().sum::<f64>() / each.len() as f64)
+    };
+    let last = LAST.map(|share| {
+        // What still has to grow is no worse than it looks: a tie.
+        over_seeds(&|one, curve| {
+            let has_grown = one.last_growth() < share;
+            one.loss_at(share).filter(|_| has_grown).and_then(|loss| minus(loss, curve, share))
+        })
+    });
+    let lag = LAG.map(|lag| {
+        over_seeds(&|one, curve| {
+            let [at, loss] = one.after_growth(lag)?;
+            minus(loss, curve, at)
+        })
+    });
+    let first = own.values().next().expect("a plan has trials");
+    Trained {
+        features: first.features(),
+        losses: own.values().filter_map(|one| Some(one.curve.last()?[1])).collect(),
+        seen: last.into_iter().chain(lag).collect(),
+    }
+}
+
+/// A loss minus that of plans on average at the same share of their compute.
+fn minus(loss: f64, curve: &[f64], at: f64) -> Option<f64> {
+    let step = at * STEPS as f64;
+    let (low, high) = (curve.get(step.floor() as usize)?, curve.get(step.ceil() as usize)?);
+    let mean = low + (high - low) * step.fract();
+    mean.is_finite().then_some(loss - mean)
+}
+
+impl Measured<'_> {
+    fn last_growth(&self) -> f64 {
+        self.growths.last().map_or(0.0, |(at, _)| *at)
+    }
+
+    /// Between the evaluations around it.
+    fn loss_at(&self, at: f64) -> Option<f64> {
+        let after = self.curve.iter().position(|point| point[0] >= at)?;
+        let [to, second] = self.curve[after];
+        let [from, first] = self.curve[after.checked_sub(1)?];
+        Some(first + (second - first) * (at - from) / (to - from).max(f64::MIN_POSITIVE))
+    }
+
+    /// Where and with which loss it is seen so much of its compute after its last growth: right after it,
+    /// the first evaluation behind it.
+    fn after_growth(&self, lag: f64) -> Option<[f64; 2]> {
+        let grown = self.last_growth();
+        let first = self.curve.iter().find(|point| point[0] > grown)?;
+        let at = f64::max(grown + lag, first[0]);
+        Some([at, if at == first[0] { first[1] } else { self.loss_at(at)? }])
+    }
+
+    /// What is known of the plan before it is trained: how much it grows, how often and when; sizes over
+    /// its compute and over its tokens; when each axis grows first and last, and how often.
+    fn features(&self) -> Vec<f64> {
+        let phases = &self.trial.phases;
+        let size = |phase: &Phase| (phase.parameters as f64).ln();
+        let (Some(first), Some(end)) = (phases.first(), phases.last()) else { return vec![] };
+        let places: Vec<f64> = self.growths.iter().map(|(at, _)| *at).collect();
+        let tokens = |phase: &Phase| phase.tokens as f64 / self.trial.tokens.max(1) as f64;
+        let over = |starts: &[f64]| -> f64 {
+            let ends = starts.iter().skip(1).copied().chain([1.0]);
+            let spans = starts.iter().zip(ends).zip(phases);
+            spans.map(|((from, to), phase)| (to - from) * (size(phase) - size(end))).sum()
+        };
+        let of_compute: Vec<f64> = [0.0].into_iter().chain(places.iter().copied()).collect();
+        let of_tokens: Vec<f64> = phases.iter().map(tokens).collect();
+        let largest = phases.windows(2).map(|pair| size(&pair[1]) - size(&pair[0]));
+        let mut features = vec![
+            places.len() as f64,
+            size(end) - size(first),
+            largest.fold(0.0, f64::max),
+            places.first().copied().unwrap_or(1.0),
+            places.last().copied().unwrap_or(1.0),
+            over(&of_compute),
+            over(&of_tokens),
+        ];
+        for axis in AXES {
+            let own: Vec<f64> = self
+                .growths
+                .iter()
+                .filter(|(_, axes)| axes.contains(&axis))
+                .map(|(at, _)| *at)
+                .collect();
+            features.push(own.first().copied().unwrap_or(0.0));
+            features.push(own.last().copied().unwrap_or(0.0));
+            features.push(own.len() as f64);
+        }
+        features
+    }
+}
