@@ -36,16 +36,6 @@ const LAG: [f64; 4] = [0.0, 0.02, 0.05, 0.1];
 /// Steps of the mean curve that early losses are compared with.
 const STEPS: usize = 200;
 
-/// All transforms, in the order of the paper.
-const AXES: [TransformKind; 6] = [
-    TransformKind::MlpExpansion,
-    TransformKind::HeadAddition,
-    TransformKind::HeadsExpansion,
-    TransformKind::AttentionExpansion,
-    TransformKind::HiddenExpansion,
-    TransformKind::LayerAddition,
-];
-
 impl Workspace {
     /// Ranks the growing plans of a sweep that came to their end under the same seeds: by features of
     /// the plan, predicted from other plans, and by losses that are seen early.
@@ -219,7 +209,7 @@ impl Measured<'_> {
             over(&of_compute),
             over(&of_tokens),
         ];
-        for axis in AXES {
+        for axis in TransformKind::ALL {
             let own: Vec<f64> = self
                 .growths
                 .iter()
