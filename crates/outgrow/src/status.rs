@@ -142,19 +142,22 @@ pub struct Pace {
     began: Instant,
     /// FLOPs and tokens at the first look.
     first: Option<(f64, f64)>,
+    /// The most trials that were in training at once.
+    at_once: usize,
 }
 
 impl Pace {
     /// Begins to look.
     pub fn new() -> Self {
-        Self { began: Instant::now(), first: None }
+        Self { began: Instant::now(), first: None, at_once: 0 }
     }
 
     /// Where the sweep stands, in a line: trials, tokens per second, time left, losses.
     pub fn line(&mut self, status: &SweepStatus) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
-        let (done, all) = status.train_flops;
+        let done = status.train_flops.0;
         let (first_flops, first_tokens) = *self.first.get_or_insert((done, status.tokens.0));
+        self.at_once = self.at_once.max(status.running.len());
         let mut text = format!("{}/{} trials", status.ended(), status.total());
         for state in [Failed, Diverged] {
             if status.count(state) > 0 {
@@ -163,7 +166,7 @@ impl Pace {
         }
         let (flops, tokens) = (done - first_flops, status.tokens.0 - first_tokens);
         if flops > 0.0 && seconds > 2.0 {
-            let left = (all - done).max(0.0) / (flops / seconds);
+            let left = seconds_left(status, flops / seconds, tokens / seconds, self.at_once);
             text += &format!("  {} tokens/s  {} left", count(tokens / seconds), duration(left));
         }
         let running = status
@@ -176,6 +179,15 @@ impl Pace {
         }
         text
     }
+}
+
+/// All that is left at the pace so far; but the longest of the trials in training has one worker alone,
+/// whatever the others find to do.
+fn seconds_left(status: &SweepStatus, flops: f64, tokens: f64, at_once: usize) -> f64 {
+    let (done, all) = status.train_flops;
+    let left = |trial: &TrialDetail| trial.of_tokens.saturating_sub(trial.tokens) as f64;
+    let longest = status.running.iter().map(left).fold(0.0, f64::max);
+    f64::max((all - done).max(0.0) / flops, longest * at_once as f64 / tokens)
 }
 
 impl Default for Pace {
@@ -217,5 +229,35 @@ impl Workspace {
             checkpoints: trials.iter().map(|trial| disk::size(&self.checkpoints(trial))).sum(),
             text: texts.map(|path| disk::size(&path)).sum(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_trial_has_one_worker_alone() {
+        let running = TrialDetail {
+            trial: "0123".into(),
+            label: "random/0#0".into(),
+            tokens: 4_000,
+            of_tokens: 10_000,
+            loss: None,
+            holder: Holder {
+                host: "here".into(),
+                boot: "1".into(),
+                pid: 1,
+                started: 0,
+                job: None,
+            },
+            silent_seconds: 0.0,
+        };
+        let status =
+            SweepStatus { train_flops: (94.0, 100.0), running: vec![running], ..Default::default() };
+        // Two workers did 1 FLOP and 1,000 tokens a second: 6 FLOPs are left, but to one of them.
+        assert_eq!(seconds_left(&status, 1.0, 1_000.0, 2), 12.0);
+        let waiting = SweepStatus { train_flops: (40.0, 100.0), ..status };
+        assert_eq!(seconds_left(&waiting, 1.0, 1_000.0, 2), 60.0);
     }
 }

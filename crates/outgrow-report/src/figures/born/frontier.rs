@@ -58,10 +58,8 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
     let sheet = Sheet::new(column.width(), top + column.plot_height() + 28 * PT);
     sheet.legend(8 * PT, &legend(arms), Sample::Marker);
     key::draw(&sheet, first, &parts);
-    let [least, most] = extent(costs(born)).unwrap_or([1.0, 2.0]);
-    let losses = ends.born.iter().map(|end| end.loss).filter(|loss| loss.is_finite());
-    let [low, high] =
-        extent(losses.chain(ends.grown.iter().map(|end| end.loss.mean))).unwrap_or([0.0, 1.0]);
+    let [least, most] = wide_enough(extent(costs(born)).unwrap_or([1.0, 2.0]));
+    let [low, high] = losses(born, arms);
     let (x, y) = (Axis::log(least / by, most / by, column.labels()), Axis::linear(low, high, 6));
     let plot = sheet.plot(y.room()..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
     draw_born(&sheet, &plot, &ends.born, by);
@@ -80,6 +78,25 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
     plot.vertical_axis(&ends.unit.of_loss("Final loss"));
     drop(plot);
     sheet
+}
+
+/// One budget alone is not an axis.
+fn wide_enough([least, most]: [f64; 2]) -> [f64; 2] {
+    if most < 1.5 * least { [least / 1.5, most * 1.5] } else { [least, most] }
+}
+
+/// All ends, and the intervals of arms as far as they do not make these small.
+fn losses(born: &Born, arms: &[Arm]) -> [f64; 2] {
+    let ends = &born.ends;
+    let losses = ends.born.iter().map(|end| end.loss).filter(|loss| loss.is_finite());
+    let means = losses.chain(ends.grown.iter().map(|end| end.loss.mean));
+    let [low, high] = extent(means).unwrap_or([0.0, 1.0]);
+    let is_named = |name: &str| arms.iter().any(|arm| arm.is_named && arm.name == name);
+    let named = ends.grown.iter().filter(|end| is_named(&end.arm));
+    let bounds: Vec<f64> = named.filter_map(|end| end.loss.bounds).flatten().collect();
+    let room = 0.25 * (high - low);
+    let [lowest, highest] = extent(bounds.into_iter()).unwrap_or([low, high]);
+    [lowest.max(low - room).min(low), highest.min(high + room).max(high)]
 }
 
 fn parts(born: &Born) -> Vec<key::Part> {
