@@ -244,17 +244,14 @@ mod tests {
             tokens: 4_000,
             of_tokens: 10_000,
             loss: None,
-            holder: Holder {
-                host: "here".into(),
-                boot: "1".into(),
-                pid: 1,
-                started: 0,
-                job: None,
-            },
+            holder: Holder { host: "here".into(), boot: "1".into(), pid: 1, started: 0, job: None },
             silent_seconds: 0.0,
         };
-        let status =
-            SweepStatus { train_flops: (94.0, 100.0), running: vec![running], ..Default::default() };
+        let status = SweepStatus {
+            train_flops: (94.0, 100.0),
+            running: vec![running],
+            ..Default::default()
+        };
         // Two workers did 1 FLOP and 1,000 tokens a second: 6 FLOPs are left, but to one of them.
         assert_eq!(seconds_left(&status, 1.0, 1_000.0, 2), 12.0);
         let waiting = SweepStatus { train_flops: (40.0, 100.0), ..status };
