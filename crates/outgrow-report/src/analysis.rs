@@ -15,6 +15,7 @@ use crate::{
     born::Born,
     clock::Clock,
     compare::compare,
+    compared::compared,
     comparison::Comparison,
     contrast::{Contrast, contrasts},
     drawn::{Drawn, drawn},
@@ -117,6 +118,7 @@ impl Analysis {
     pub fn new(input: &Input) -> Result<Self, ReportError> {
         let mut states: BTreeMap<TrialState, usize> = BTreeMap::new();
         input.trials.iter().for_each(|t| *states.entry(t.state).or_default() += 1);
+        let input = &*compared(input);
         let runs = Runs::new(input);
         let tuned = Tuned::of(input, &runs);
         let born = Born::of(input, &runs, &tuned);

@@ -4,6 +4,7 @@ use outgrow_core::rows::{Bounded, Estimates, FrontierRow, GapRow};
 
 use crate::{
     born::Born,
+    compared::compared,
     frontier::{Against, ArmGap, Budget, Censored},
     input::Input,
     interval::Interval,
@@ -13,6 +14,7 @@ use crate::{
 
 /// What the report of a sweep says of its frontier; nothing without one.
 pub fn estimates(input: &Input) -> Estimates {
+    let input = &*compared(input);
     let runs = Runs::new(input);
     let Some(born) = Born::of(input, &runs, &Tuned::of(input, &runs)) else {
         return Estimates::default();

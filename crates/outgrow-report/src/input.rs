@@ -36,8 +36,7 @@ pub struct Input {
     pub curves: Vec<CurveRow>,
     /// Their growth events, in the order of trial and stage.
     pub growths: Vec<GrowthRow>,
-    /// What its search has found; none without one. The trainings that a searcher asked for are then
-    /// not among its trials, unless there are no others.
+    /// What its search has found; none without one, or where nobody asks.
     pub searched: Option<Searched>,
 }
 

@@ -14,6 +14,7 @@ mod choice;
 mod choices;
 mod clock;
 mod compare;
+mod compared;
 mod comparison;
 mod contrast;
 mod curves;

@@ -34,7 +34,7 @@ pub fn report(input: &Input) -> Result<Report, ReportError> {
     let mut files: Vec<(String, Vec<u8>)> = rendered.into_iter().flatten().collect();
     let answer = Answer::new(&analysis);
     files.extend(texts(&analysis, &answer, &figures));
-    if let Some(found) = &analysis.searched {
+    if let Some(found) = analysis.searched.as_ref().filter(|found| !found.strategy.is_empty()) {
         files.push(("found.toml".into(), found.strategy.clone().into_bytes()));
     }
     files.sort();

@@ -21,7 +21,9 @@ pub struct Searched {
     pub best: Vec<Believed>,
     /// What good plans have in common.
     pub effects: Vec<Common>,
-    /// The plan that is believed to be the best, as a strategy of a sweep file.
+    /// Whether its trainings are compared nevertheless, for there are no others.
+    pub is_compared: bool,
+    /// The plan that is believed to be the best, as a strategy of a sweep file; empty before there is one.
     pub strategy: String,
 }
 
@@ -63,11 +65,14 @@ impl Searched {
                 best.name, best.loss, best.error
             )
         });
+        let compared = match self.is_compared {
+            true => "what is compared below are all plans that were asked for together",
+            false => "none of these trainings is compared with anything below",
+        };
         format!(
             "Search: {searcher} has asked for {trials} of {of_trials} trainings among {plans} plans of \
              {}, {:.3} TFLOP.{best} That is a belief, for the plan was chosen by the losses that it is \
-             believed for, and none of these trainings is compared with anything below: put the \
-             strategy of found.toml into a sweep with another seed.",
+             believed for, and {compared}: put the strategy of found.toml into a sweep with another seed.",
             self.strategies.join(", "),
             charged_flops / 1e12,
         )

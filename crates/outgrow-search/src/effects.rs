@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outgrow_core::stream::stream;
 
 use crate::{
-    history::{History, Known},
+    history::History,
     ridge::Ridge,
     space::{Plan, Space},
 };
@@ -43,9 +43,7 @@ const FEWEST: usize = 20;
 /// Over plans of the space as they are drawn by chance, of losses by a response surface: so it does not
 /// matter which plans a searcher liked. None before a surface can be fitted.
 pub fn effects(space: &Space, history: &History, seed: u64) -> Option<Vec<Effect>> {
-    let (believed, times_asked) = (history.believed(), BTreeMap::new());
-    let known = Known { history, believed: &believed, times_asked: &times_asked };
-    let (known, losses) = known.paired();
+    let (known, losses) = means(history);
     let rows: Vec<Vec<f64>> = known.iter().map(|plan| space.features(plan)).collect();
     let surface = Ridge::fit(&rows, &losses)?;
     let random = &mut stream(seed, "search/effects");
@@ -75,6 +73,18 @@ pub fn effects(space: &Space, history: &History, seed: u64) -> Option<Vec<Effect
         Effect { of, loss, interval: [at(0.025), at(0.975)] }
     };
     Some(drawn.into_iter().map(effect).collect())
+}
+
+/// The plans that came to their end, and the mean of their losses as they would be under seed 0: a
+/// surface misses all seeds of a plan by the same.
+fn means(history: &History) -> (Vec<&Plan>, Vec<f64>) {
+    let believed = history.believed();
+    let mut all: BTreeMap<&Plan, Vec<f64>> = BTreeMap::new();
+    for (plan, seed, loss) in history.losses() {
+        all.entry(plan).or_default().push(believed.paired(seed, loss));
+    }
+    let mean = |losses: Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
+    all.into_iter().map(|(plan, losses)| (plan, mean(losses))).unzip()
 }
 
 impl Space {

@@ -13,9 +13,9 @@ pub struct Trained {
     pub features: Vec<f64>,
     /// Final loss under each seed, nats per token; of all plans the same seeds.
     pub losses: Vec<f64>,
-    /// What was seen of it at each look, averaged over seeds, nats per token; none where nothing of it
-    /// could be told from other plans yet.
-    pub seen: Vec<Option<f64>>,
+    /// What was seen of it at each look, under each seed, nats per token; none where nothing of it could be
+    /// told from other plans yet.
+    pub seen: Vec<Vec<Option<f64>>>,
 }
 
 /// A number with the bounds of its 95 % interval, over plans that are drawn again.
@@ -32,21 +32,22 @@ pub struct Drawn {
 pub struct Ranked {
     /// `ridge`, `boosted_trees`, or of a look.
     pub name: String,
-    /// Spearman's correlation of predicted and final losses, the mean over seeds.
+    /// Spearman's correlation of what is predicted, or of what is seen under one seed, with the mean final
+    /// loss under the other seeds: mean over seeds.
     pub spearman: Drawn,
-    /// That over what a perfect predictor would have.
-    pub of_ceiling: Drawn,
+    /// That over what a perfect predictor would have; none where that may be 0.
+    pub of_ceiling: Option<Drawn>,
     /// That minus ridge's.
     pub minus_ridge: Drawn,
-    /// Final loss of the plan that is predicted to be the best, and the least of the three, minus that
-    /// of the best plan, nats.
+    /// Mean final loss of the plan that is ranked first, and the least of the first three, minus that of the
+    /// best plan, nats; of looks that under the first seed.
     pub regret: [f64; 2],
 }
 
 /// All predictors on the same plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranking {
-    /// Spearman's correlation that a perfect predictor would have, for the mean over seeds has noise.
+    /// Spearman's correlation that a perfect predictor would have, for means over seeds have noise.
     pub ceiling: Drawn,
     /// In the order of the documentation.
     pub predictors: Vec<Ranked>,
@@ -59,8 +60,12 @@ const DRAWS: usize = 500;
 /// Of fewer plans nothing is said.
 pub const FEWEST_PLANS: usize = 20;
 
+/// What a predictor says of every plan, under each seed.
+type Said = Vec<Vec<f64>>;
+
 /// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
-/// made from other plans alone.
+/// made from other plans alone, and what is seen under one seed is compared with other seeds: a look
+/// shares the noise of the training that it looks at.
 ///
 /// # Errors
 /// In words, if there are too few plans or seeds.
@@ -73,58 +78,77 @@ pub fn rank(plans: &[Trained], looks: &[String], seed: u64) -> Result<Ranking, S
             plans.len()
         ));
     }
-    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
     let random = &mut stream(seed, "rank");
-    let mut predictions: Vec<(String, Vec<f64>)> = vec![
-        (
-            "ridge".into(),
-            held_out(plans, &truth, random, |rows, losses, new| {
-                let fit = Ridge::fit(rows, losses)?;
-                Some(new.iter().map(|row| fit.mean(row)).collect())
-            }),
-        ),
-        (
-            "boosted_trees".into(),
-            held_out(plans, &truth, random, |rows, losses, new| {
-                Trees::fit(rows, losses)?.means(new)
-            }),
-        ),
-    ];
-    for (number, look) in looks.iter().enumerate() {
-        let seen: Vec<Option<f64>> = plans.iter().map(|plan| plan.seen[number]).collect();
-        let known: Vec<f64> = seen.iter().flatten().copied().collect();
-        // What can't be told apart is a tie.
-        let middle = mean(&known);
-        let all = seen.iter().map(|loss| loss.unwrap_or(middle)).collect();
-        if !known.is_empty() {
-            predictions.push((look.clone(), all));
-        }
-    }
-    let all: Vec<usize> = (0..plans.len()).collect();
-    let mut drawn = vec![all];
+    let said = said(plans, looks, random);
+    let mut drawn: Vec<Vec<usize>> = vec![(0..plans.len()).collect()];
     drawn.extend((0..DRAWS).map(|_| {
         (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
     }));
     let ceilings: Vec<f64> = drawn.iter().map(|some| ceiling(plans, some, seeds)).collect();
-    let correlations = |values: &[f64]| -> Vec<f64> {
-        drawn.iter().map(|some| spearman(&at(values, some), &at(&truth, some))).collect()
+    let ceiling = Drawn::of(ceilings.clone());
+    let others: Vec<Vec<f64>> = (0..seeds).map(|seed| means_of_others(plans, seed)).collect();
+    let correlations = |said: &Said| -> Vec<f64> {
+        let one = |some: &Vec<usize>| {
+            let under = |seed: usize| spearman(&at(&said[seed], some), &at(&others[seed], some));
+            (0..seeds).map(under).sum::<f64>() / seeds as f64
+        };
+        drawn.iter().map(one).collect()
     };
-    let of_ridge = correlations(&predictions[0].1);
-    let ranked = |(name, values): (String, Vec<f64>)| {
-        let own = correlations(&values);
-        let both = |with: &[f64], by: fn(f64, f64) -> f64| {
-            own.iter().zip(with).map(|(own, other)| by(*own, *other)).collect::<Vec<f64>>()
+    let of_ridge = correlations(&said[0].1);
+    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
+    let ranked = |(name, said): &(String, Said)| {
+        let own = correlations(said);
+        let with = |other: &[f64], by: fn(f64, f64) -> f64| {
+            Drawn::of(own.iter().zip(other).map(|(own, other)| by(*own, *other)).collect())
         };
         Ranked {
-            name,
-            spearman: Drawn::of(own.clone()),
-            of_ceiling: Drawn::of(both(&ceilings, |own, ceiling| own / ceiling)),
-            minus_ridge: Drawn::of(both(&of_ridge, |own, ridge| own - ridge)),
-            regret: regret(&values, &truth),
+            name: name.clone(),
+            of_ceiling: (ceiling.low > 0.0).then(|| with(&ceilings, |own, ceiling| own / ceiling)),
+            minus_ridge: with(&of_ridge, |own, ridge| own - ridge),
+            regret: regret(&said[0], &truth),
+            spearman: Drawn::of(own),
         }
     };
-    let predictors = predictions.into_iter().map(ranked).collect();
-    Ok(Ranking { ceiling: Drawn::of(ceilings), predictors })
+    Ok(Ranking { ceiling, predictors: said.iter().map(ranked).collect() })
+}
+
+/// All predictors that say anything, ridge first.
+fn said(plans: &[Trained], looks: &[String], random: &mut Stream) -> Vec<(String, Said)> {
+    let seeds = plans[0].losses.len();
+    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
+    let ridge = held_out(plans, &truth, random, |rows, losses, new| {
+        let fit = Ridge::fit(rows, losses)?;
+        Some(new.iter().map(|row| fit.mean(row)).collect())
+    });
+    let trees =
+        held_out(plans, &truth, random, |rows, losses, new| Trees::fit(rows, losses)?.means(new));
+    let mut said = vec![
+        ("ridge".to_owned(), vec![ridge; seeds]),
+        ("boosted_trees".to_owned(), vec![trees; seeds]),
+    ];
+    for (number, look) in looks.iter().enumerate() {
+        let under = |seed: usize| -> Option<Vec<f64>> {
+            let seen: Vec<Option<f64>> = plans.iter().map(|plan| plan.seen[number][seed]).collect();
+            let known: Vec<f64> = seen.iter().flatten().copied().collect();
+            // What can't be told apart is a tie.
+            let middle = mean(&known);
+            let all = seen.into_iter().map(|loss| loss.unwrap_or(middle)).collect();
+            (!known.is_empty()).then_some(all)
+        };
+        if let Some(all) = (0..seeds).map(under).collect() {
+            said.push((look.clone(), all));
+        }
+    }
+    said
+}
+
+/// The mean final loss of each plan under all seeds but one.
+fn means_of_others(plans: &[Trained], seed: usize) -> Vec<f64> {
+    let own = |plan: &Trained| {
+        let others = plan.losses.iter().enumerate().filter(|(other, _)| *other != seed);
+        mean(&others.map(|(_, loss)| *loss).collect::<Vec<_>>())
+    };
+    plans.iter().map(own).collect()
 }
 
 impl Drawn {
@@ -168,13 +192,13 @@ fn held_out(
     predicted
 }
 
-/// By how single seeds agree (Spearman–Brown): the reliability of their mean, and its root, which is
-/// the correlation of the mean with what it is an estimate of.
+/// By how single seeds agree (Spearman–Brown): the reliability of the mean of all but one, and its root,
+/// which is the correlation of that mean with what it is an estimate of.
 fn ceiling(plans: &[Trained], some: &[usize], seeds: usize) -> f64 {
     let under = |seed: usize| some.iter().map(|plan| plans[*plan].losses[seed]).collect::<Vec<_>>();
     let pairs = (0..seeds).flat_map(|a| (a + 1..seeds).map(move |b| (a, b)));
     let agree: Vec<f64> = pairs.map(|(a, b)| spearman(&under(a), &under(b))).collect();
-    let (one, n) = (mean(&agree).max(0.0), seeds as f64);
+    let (one, n) = (mean(&agree).max(0.0), (seeds - 1) as f64);
     (n * one / (1.0 + (n - 1.0) * one)).sqrt()
 }
 

@@ -32,9 +32,9 @@ pub struct Choice {
     pub name: String,
     /// How many values there are.
     pub values: u8,
-    /// Whether it matters only where a plan grows.
+    /// It matters only where one of these axes grows; everywhere if there is none.
     #[serde(default)]
-    pub of_growth: bool,
+    pub of_axes: Vec<usize>,
 }
 
 /// A point of a space. Equal plans are equal values: see [`Way`], and what does not matter is 0.
@@ -53,8 +53,7 @@ impl Space {
     /// Whether a plan is one of its points.
     pub fn contains(&self, plan: &Plan) -> bool {
         let values = |(choice, value): (&Choice, &u8)| {
-            let matters = !choice.of_growth || !plan.way.stages.is_empty();
-            *value < choice.values && (matters || *value == 0)
+            *value < choice.values && (choice.matters(&plan.way) || *value == 0)
         };
         self.lattice.contains(&plan.way)
             && (self.free || *plan.way.end() == self.lattice.top())
@@ -78,7 +77,7 @@ impl Space {
         let plan = |way: Way| {
             choices.iter().map(move |own| Plan { way: way.clone(), choices: own.clone() })
         };
-        ways.into_iter().flat_map(plan).collect()
+        ways.into_iter().flat_map(plan).filter(|plan| self.contains(plan)).collect()
     }
 
     /// Draws a plan: the number of stages uniformly, then their places, then for each axis the
@@ -111,12 +110,17 @@ impl Space {
     }
 
     /// The plan without what does not matter.
-    pub(crate) fn canonical(&self, mut plan: Plan) -> Plan {
-        if plan.way.stages.is_empty() {
-            for (choice, value) in self.choices.iter().zip(&mut plan.choices) {
-                *value = if choice.of_growth { 0 } else { *value };
-            }
+    pub fn canonical(&self, mut plan: Plan) -> Plan {
+        for (choice, value) in self.choices.iter().zip(&mut plan.choices) {
+            *value = if choice.matters(&plan.way) { *value } else { 0 };
         }
         plan
+    }
+}
+
+impl Choice {
+    fn matters(&self, way: &Way) -> bool {
+        let grows = |axis: &usize| way.initial.get(*axis) != way.end().get(*axis);
+        self.of_axes.is_empty() || self.of_axes.iter().any(grows)
     }
 }

@@ -20,14 +20,14 @@ fn space(levels: &[usize], places: usize, max_stages: usize, born: bool, free: b
         levels: (0..levels).map(|n| Sizes { d_ff: Some(n + 1), ..Sizes::default() }).collect(),
     };
     let at = (1..=places).map(|n| n as f64 / (places + 1) as f64).collect();
-    let choice = |of_growth| Choice { name: "choice".into(), values: 3, of_growth };
+    let choice = |of_axes| Choice { name: "choice".into(), values: 3, of_axes };
     Space {
         lattice: Lattice {
             axes: levels.iter().map(|levels| axis(*levels)).collect(),
             at: Share::Tokens(Places(at)),
             max_stages,
         },
-        choices: vec![choice(true), choice(false)],
+        choices: vec![choice(vec![0]), choice(vec![])],
         born,
         free,
     }

@@ -17,8 +17,10 @@ fn planted(plans: usize, seeds: usize, seed: u64) -> (Vec<Trained>, Vec<f64>) {
         let features: Vec<f64> = (0..10).map(|_| random.random_range(-1.0..1.0)).collect();
         // The variance of five uniform numbers is 5 / 3.
         let truth = 0.01 * features[..5].iter().sum::<f64>() / (5.0_f64 / 3.0).sqrt();
-        let losses = (0..seeds).map(|_| 2.0 + truth + 0.01 * normal(random)).collect();
-        let seen = vec![Some(truth + 0.01 * normal(random)), None];
+        let losses: Vec<f64> = (0..seeds).map(|_| 2.0 + truth + 0.01 * normal(random)).collect();
+        // Half of the noise of a training is there already when it is looked at.
+        let look = |loss: &f64| Some(truth + 0.5 * (loss - 2.0 - truth) + 0.01 * normal(random));
+        let seen = vec![losses.iter().map(look).collect(), vec![None; seeds]];
         (Trained { features, losses, seen }, truth)
     };
     (0..plans).map(one).unzip()
@@ -30,16 +32,15 @@ fn looks() -> Vec<String> {
 
 #[test]
 fn the_ceiling_is_what_a_perfect_predictor_reaches() {
-    // Of one seed .68, of three .85, of five .90 for a perfect predictor: here with two or more.
-    for (seeds, expected) in [(3, 0.85), (5, 0.90)] {
+    // Against the mean of one seed .68, of four .88.
+    for (seeds, expected) in [(2, 0.68), (5, 0.88)] {
         let (plans, truth) = planted(2000, seeds, 1);
         let ranking = rank(&plans, &looks(), 1).expect("enough plans");
-        let mean: Vec<f64> =
-            plans.iter().map(|plan| plan.losses.iter().sum::<f64>() / seeds as f64).collect();
-        let perfect = spearman(&truth, &mean);
+        let others = |plan: &Trained| plan.losses[1..].iter().sum::<f64>() / (seeds - 1) as f64;
+        let perfect = spearman(&truth, &plans.iter().map(others).collect::<Vec<_>>());
         let ceiling = ranking.ceiling;
-        assert!((perfect - expected).abs() < 0.02, "{perfect}");
-        assert!((ceiling.value - perfect).abs() < 0.02, "{ceiling:?}, perfect {perfect}");
+        assert!((perfect - expected).abs() < 0.03, "{perfect}");
+        assert!((ceiling.value - perfect).abs() < 0.03, "{ceiling:?}, perfect {perfect}");
         assert!(ceiling.low < ceiling.value && ceiling.value < ceiling.high, "{ceiling:?}");
     }
 }
@@ -66,7 +67,7 @@ fn nothing_is_found_where_there_is_nothing() {
     plans.iter_mut().zip(losses).for_each(|(plan, losses)| plan.losses = losses);
     let ranking = rank(&plans, &looks(), 1).expect("enough plans");
     for one in &ranking.predictors {
-        assert!(one.spearman.low < 0.05 && one.spearman.high > -0.05, "{one:?}");
+        assert!(one.name == "a look" || one.spearman.low < 0.05, "{one:?}");
         assert!(one.spearman.value.abs() < 0.2, "{one:?}");
     }
     assert_eq!(rank(&plans, &looks(), 1), Ok(ranking), "the same for the same seed");

@@ -20,11 +20,13 @@ use crate::{
 };
 
 /// What [`Workspace::rank`] found.
-pub struct Ranked {
+pub struct RankedPlans {
     /// How many plans, and the seeds that all of them were trained under.
     pub plans: usize,
     /// See [`Self::plans`].
     pub seeds: usize,
+    /// Plans that did not come to their end under all of these.
+    pub left_out: usize,
     /// The predictors.
     pub ranking: Ranking,
 }
@@ -41,18 +43,19 @@ impl Workspace {
     /// the plan, predicted from other plans, and by losses that are seen early.
     ///
     /// # Errors
-    /// If there is no such sweep, or too few of its plans have the same seeds.
-    pub fn rank(&self, sweep: &str) -> Result<Ranked, Error> {
+    /// If there is no such sweep, too few of its plans have the same seeds, or a plan was trained at
+    /// several points of the grid.
+    pub fn rank(&self, sweep: &str) -> Result<RankedPlans, Error> {
         let input = runtime()?.block_on(rows(self, sweep))?;
-        let plans = trained(&input);
+        let refused =
+            |error: String| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
+        let (plans, left_out) = trained(&input).map_err(refused)?;
         let last = LAST.map(|share| format!("loss at {} %", 100.0 * share));
         let lag = LAG.map(|share| format!("loss {} % after the last growth", 100.0 * share));
         let looks: Vec<String> = last.into_iter().chain(lag).collect();
-        let refused =
-            |error| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
         let ranking = rank(&plans, &looks, 0).map_err(refused)?;
         let seeds = plans.first().map_or(0, |plan| plan.losses.len());
-        Ok(Ranked { plans: plans.len(), seeds, ranking })
+        Ok(RankedPlans { plans: plans.len(), seeds, left_out, ranking })
     }
 }
 
@@ -65,29 +68,42 @@ struct Measured<'a> {
     growths: Vec<(f64, &'a [TransformKind])>,
 }
 
-/// The growing plans with the most seeds in common, at the largest budget.
-fn trained(input: &Input) -> Vec<Trained> {
+/// The growing plans that were trained under the same seeds, at the largest budget; and how many others
+/// there are.
+fn trained(input: &Input) -> Result<(Vec<Trained>, usize), String> {
     let measured = measured(input);
-    let largest = measured
-        .iter()
-        .filter_map(|one| one.trial.budget)
-        .fold(None, |a, b| Some(f64::max(a.unwrap_or(b), b)));
+    let budgets = measured.iter().filter_map(|one| one.trial.budget);
+    let largest = budgets.reduce(f64::max);
     let mut plans: BTreeMap<String, BTreeMap<u64, &Measured>> = BTreeMap::new();
     for one in measured.iter().filter(|one| one.trial.budget == largest) {
-        let TrialRow { plan_id, learning_rate, setting, policy, .. } = one.trial;
-        let plan = format!("{plan_id} {learning_rate} {setting} {policy:?}");
-        plans.entry(plan).or_default().insert(one.trial.seed, one);
+        let TrialRow { plan_id, policy, .. } = one.trial;
+        let own = plans.entry(format!("{plan_id} {policy:?}")).or_default();
+        if own.insert(one.trial.seed, one).is_some() {
+            return Err(
+                "some were trained at several points of a grid, and would be ranked by these: \
+                        a sweep with one learning rate, or with tuning_replicates, has one"
+                    .into(),
+            );
+        }
     }
-    let mut common: BTreeMap<Vec<u64>, usize> = BTreeMap::new();
-    for seeds in plans.values() {
-        *common.entry(seeds.keys().copied().collect()).or_default() += 1;
-    }
-    let most = common.into_iter().max_by_key(|(seeds, plans)| (*plans, seeds.len()));
-    let Some((seeds, _)) = most else { return vec![] };
-    plans.retain(|_, own| own.keys().copied().collect::<Vec<_>>() == seeds);
+    let all = plans.len();
+    let seeds = common_seeds(plans.values().map(|own| own.keys().copied().collect()));
+    plans.retain(|_, own| seeds.iter().all(|seed| own.contains_key(seed)));
+    plans.values_mut().for_each(|own| own.retain(|seed, _| seeds.contains(seed)));
     let curves: BTreeMap<u64, Vec<f64>> =
         seeds.iter().map(|seed| (*seed, mean_curve(plans.values().map(|own| own[seed])))).collect();
-    plans.values().map(|own| plan(own, &curves)).collect()
+    let left_out = all - plans.len();
+    Ok((plans.values().map(|own| plan(own, &curves)).collect(), left_out))
+}
+
+/// Of the sets of two seeds or more that plans have, the one that the most plans have all of; of several
+/// the largest.
+fn common_seeds(plans: impl Iterator<Item = BTreeSet<u64>>) -> BTreeSet<u64> {
+    let all: Vec<BTreeSet<u64>> = plans.collect();
+    let sets: BTreeSet<&BTreeSet<u64>> = all.iter().filter(|own| own.len() > 1).collect();
+    let plans = |set: &BTreeSet<u64>| all.iter().filter(|own| own.is_superset(set)).count();
+    let most = sets.into_iter().max_by_key(|set| (plans(set), set.len()));
+    most.cloned().unwrap_or_default()
 }
 
 /// Complete trials that grow, and are compared.
@@ -128,27 +144,19 @@ fn mean_curve<'a>(trials: impl Iterator<Item = &'a Measured<'a>> + Clone) -> Vec
 }
 
 fn plan(own: &BTreeMap<u64, &Measured>, curves: &BTreeMap<u64, Vec<f64>>) -> Trained {
-    let over_seeds = |look: &dyn Fn(&Measured, &[f64]) -> Option<f64>| {
-        let each = own.iter().map(|(seed, one)| look(one, &curves[seed]));
-        let each = each.collect::<Option<Vec<f64>>>()?;
-        Some(each.iter().sum::<f64>() / each.len() as f64)
+    let under = |look: &dyn Fn(&Measured) -> Option<[f64; 2]>| -> Vec<Option<f64>> {
+        let seen = |(seed, one): (&u64, &&Measured)| {
+            let [at, loss] = look(one)?;
+            minus(loss, &curves[seed], at)
+        };
+        own.iter().map(seen).collect()
     };
-    let last = LAST.map(|share| {
-        // What still has to grow is no worse than it looks: a tie.
-        over_seeds(&|one, curve| {
-            let has_grown = one.last_growth() < share;
-            one.loss_at(share).filter(|_| has_grown).and_then(|loss| minus(loss, curve, share))
-        })
-    });
-    let lag = LAG.map(|lag| {
-        over_seeds(&|one, curve| {
-            let [at, loss] = one.after_growth(lag)?;
-            minus(loss, curve, at)
-        })
-    });
-    let first = own.values().next().expect("a plan has trials");
+    // What still has to grow is no worse than it looks: a tie.
+    let last = LAST.map(|share| under(&|one| one.seen_until(share)));
+    let lag = LAG.map(|lag| under(&|one| one.seen_after_growth(lag)));
+    let first = own.values().next().map_or_else(Vec::new, |one| one.features());
     Trained {
-        features: first.features(),
+        features: first,
         losses: own.values().filter_map(|one| Some(one.curve.last()?[1])).collect(),
         seen: last.into_iter().chain(lag).collect(),
     }
@@ -163,10 +171,6 @@ fn minus(loss: f64, curve: &[f64], at: f64) -> Option<f64> {
 }
 
 impl Measured<'_> {
-    fn last_growth(&self) -> f64 {
-        self.growths.last().map_or(0.0, |(at, _)| *at)
-    }
-
     /// Between the evaluations around it.
     fn loss_at(&self, at: f64) -> Option<f64> {
         let after = self.curve.iter().position(|point| point[0] >= at)?;
@@ -175,13 +179,21 @@ impl Measured<'_> {
         Some(first + (second - first) * (at - from) / (to - from).max(f64::MIN_POSITIVE))
     }
 
-    /// Where and with which loss it is seen so much of its compute after its last growth: right after it,
-    /// the first evaluation behind it.
-    fn after_growth(&self, lag: f64) -> Option<[f64; 2]> {
+    fn last_growth(&self) -> f64 {
+        self.growths.last().map_or(0.0, |(at, _)| *at)
+    }
+
+    /// Where it was evaluated last until there, and the loss: after its last growth, and before its end.
+    fn seen_until(&self, share: f64) -> Option<[f64; 2]> {
         let grown = self.last_growth();
-        let first = self.curve.iter().find(|point| point[0] > grown)?;
-        let at = f64::max(grown + lag, first[0]);
-        Some([at, if at == first[0] { first[1] } else { self.loss_at(at)? }])
+        let seen = self.curve.iter().filter(|point| point[0] > grown && point[0] <= share);
+        seen.last().copied().filter(|point| point[0] < 1.0)
+    }
+
+    /// The same so much of its compute after its last growth; right after it at the first evaluation.
+    fn seen_after_growth(&self, lag: f64) -> Option<[f64; 2]> {
+        let first = self.curve.iter().find(|point| point[0] > self.last_growth())?[0];
+        self.seen_until(f64::max(self.last_growth() + lag, first))
     }
 
     /// What is known of the plan before it is trained: how much it grows, how often and when; sizes over

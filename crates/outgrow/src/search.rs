@@ -12,7 +12,7 @@ use outgrow_core::{
     plan::{
         Strategy,
         strategy::{
-            Layers, Listed, Measure, Places, Share,
+            Enumerated, Layers, Listed, Measure, Places, Share,
             lattice::{Lattice, Step, Way},
         },
     },
@@ -88,13 +88,13 @@ impl Search {
         let strategies = searched.strategies.iter();
         let strategies: Vec<_> =
             strategies.map(|(own, lattice)| ((*own).clone(), lattice.layers)).collect();
+        let lattice = searched.lattice();
         let choice = Choice {
             name: "strategy".into(),
             values: strategies.len().try_into().ok()?,
-            of_growth: true,
+            of_axes: matters_where(&strategies, lattice),
         };
         let choices = if strategies.len() > 1 { vec![choice] } else { vec![] };
-        let lattice = searched.lattice();
         Some(Self {
             spec: searched.spec.clone(),
             space: Space { lattice: lattice.lattice(), choices, born: false, free: false },
@@ -105,11 +105,12 @@ impl Search {
         })
     }
 
-    /// The plan of a number of a strategy.
+    /// The plan of a number of a strategy; equal plans of several are one.
     fn plan(&self, strategy: &str, number: usize) -> Option<Plan> {
         let place = self.strategies.iter().position(|(own, _)| own.name == strategy)?;
         let choices = self.space.choices.iter().map(|_| place as u8).collect();
-        Some(Plan { way: self.ways.get(number)?.clone(), choices })
+        let plan = Plan { way: self.ways.get(number)?.clone(), choices };
+        Some(self.space.canonical(plan))
     }
 
     /// The strategy of a plan, where its layers go, and its number there.
@@ -234,6 +235,14 @@ impl Search {
         toml::to_string(&toml::Table::from_iter([("strategies".to_owned(), strategies)]))
             .unwrap_or_default()
     }
+}
+
+/// The axes that must grow for strategies to differ: all that add layers, where they differ in where these
+/// go alone; none where all of their plans differ.
+fn matters_where(strategies: &[(StrategySpec, Layers)], lattice: &Enumerated) -> Vec<usize> {
+    let same = strategies.windows(2).all(|pair| pair[0].0.growth == pair[1].0.growth);
+    let adds = |axis: &usize| lattice.axes[*axis].levels.iter().any(|own| own.n_layers.is_some());
+    (0..lattice.axes.len()).filter(|axis| same && adds(axis)).collect()
 }
 
 /// Calls a searcher by its kind.

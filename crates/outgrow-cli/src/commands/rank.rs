@@ -2,7 +2,7 @@
 
 use outgrow::{
     Error, Workspace,
-    rank::{Drawn, Ranked},
+    rank::{Drawn, RankedPlans},
 };
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::output::{print, print_json, table};
 /// Of the growing plans of a sweep that came to their end under the same seeds: Spearman's rank
 /// correlation of the final loss with what each predictor says, beside that of a perfect predictor,
 /// which noise between seeds keeps below 1. `ridge` and `boosted_trees` see the plan alone and predict
-/// it from other plans; the others are losses that were seen on the way, minus that of all plans at the
-/// same compute.
+/// it from other plans; the others are losses that were seen on the way under another seed, minus that
+/// of all plans at the same compute.
 #[derive(clap::Args)]
 pub struct Rank {
     /// Name or identity of a sweep
@@ -33,7 +33,7 @@ pub fn run(workspace: &Workspace, args: &Rank) -> Result<(), Error> {
     }
 }
 
-fn words(Ranked { plans, seeds, ranking }: &Ranked) -> String {
+fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> String {
     let interval = |one: Drawn, digits: usize| {
         let Drawn { value, low, high } = one;
         format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]").replace('-', "\u{2212}")
@@ -42,7 +42,7 @@ fn words(Ranked { plans, seeds, ranking }: &Ranked) -> String {
         vec![
             one.name.clone(),
             interval(one.spearman, 2),
-            interval(one.of_ceiling, 2),
+            one.of_ceiling.map_or_else(String::new, |share| interval(share, 2)),
             interval(one.minus_ridge, 2),
             format!("{:.4}", one.regret[0]),
             format!("{:.4}", one.regret[1]),
@@ -50,26 +50,31 @@ fn words(Ranked { plans, seeds, ranking }: &Ranked) -> String {
     });
     let head =
         ["predictor", "Spearman", "of the ceiling", "minus ridge", "regret", "of the first 3"];
+    let left_out = match left_out {
+        0 => String::new(),
+        n => format!(" ({n} others were not trained to their end under all of these)"),
+    };
     format!(
-        "{plans} plans under the same {seeds} seeds; a perfect predictor would have a correlation of {} \
-         with their mean final losses. Intervals of 95 % over plans; regret is how far the plan that is \
-         ranked first is above the best one, nats\n\n{}",
+        "{plans} plans under the same {seeds} seeds{left_out}. What is predicted, or seen under one \
+         seed, is compared with the mean final loss under the others: a perfect predictor would have a \
+         correlation of {}. Intervals of 95 % over plans; regret is how far the plan that is ranked first \
+         is above the best one, nats\n\n{}",
         interval(ranking.ceiling, 2),
         table(&head, rows.collect(), &[1, 2, 3, 4, 5])
     )
 }
 
-fn as_json(Ranked { plans, seeds, ranking }: &Ranked) -> Value {
+fn as_json(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Value {
     let drawn = |one: Drawn| json!([one.value, one.low, one.high]);
     let predictors = ranking.predictors.iter().map(|one| {
         json!({
             "predictor": one.name, "spearman": drawn(one.spearman),
-            "of_ceiling": drawn(one.of_ceiling), "minus_ridge": drawn(one.minus_ridge),
+            "of_ceiling": one.of_ceiling.map(drawn), "minus_ridge": drawn(one.minus_ridge),
             "regret": one.regret,
         })
     });
     json!({
-        "plans": plans, "seeds": seeds, "ceiling": drawn(ranking.ceiling),
+        "plans": plans, "seeds": seeds, "left_out": left_out, "ceiling": drawn(ranking.ceiling),
         "predictors": predictors.collect::<Vec<_>>(),
     })
 }

@@ -102,7 +102,8 @@ impl Numbers {
             for (below, of) in levels.iter_mut().enumerate() {
                 let phase = way.phases().position(|levels| usize::from(levels[axis]) > below);
                 let stage = phase.and_then(|phase| way.stages.get(phase.checked_sub(1)?));
-                tell(of, stage.map_or(0.0, |step| f64::from(step.place) + 1.0));
+                // In the middle of what is cut down to it when it is asked for.
+                tell(of, 0.5 + stage.map_or(0.0, |step| f64::from(step.place) + 1.0));
             }
         }
         for (choice, value) in self.choices.iter_mut().zip(&plan.choices) {

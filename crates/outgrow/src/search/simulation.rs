@@ -95,12 +95,12 @@ impl Workspace {
             searchers: SearcherKind::ALL.map(simulated).to_vec(),
         })
     }
-}
 
-impl Workspace {
+    /// Of a sweep in the database, or else in a folder of tables.
     fn results(&self, table: &str) -> Result<Input, Error> {
-        if !Path::new(table).is_dir() {
-            return runtime()?.block_on(rows(self, table));
+        let there = runtime()?.block_on(rows(self, table));
+        if there.is_ok() || !Path::new(table).join("sweep.parquet").exists() {
+            return there;
         }
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("rows.db").display().to_string();
@@ -123,7 +123,10 @@ impl Workspace {
 /// alone is searched, of the one that enumerates the lattice.
 fn table_rows(input: &Input, search: &Search) -> Result<BTreeMap<Plan, Row>, String> {
     let sweep = Sweep::parse(&input.spec).map_err(|error| error.to_string())?;
-    let enumerates = |own: &&StrategySpec| matches!(&own.strategy, Strategy::Enumerated(one) if one.lattice() == search.space.lattice);
+    let enumerates = |own: &&StrategySpec| match &own.strategy {
+        Strategy::Enumerated(own) => own.lattice() == search.space.lattice,
+        _ => false,
+    };
     let there: Vec<&str> =
         sweep.spec().strategies.iter().filter(enumerates).map(|own| &*own.name).collect();
     let mut table_of: BTreeMap<&str, &str> = BTreeMap::new();
@@ -143,6 +146,10 @@ fn table_rows(input: &Input, search: &Search) -> Result<BTreeMap<Plan, Row>, Str
     for trial in input.trials.iter().filter(|trial| !trial.tuning && !trial.state.is_open()) {
         let own = table_of.get(&*trial.strategy);
         let Some(plan) = own.and_then(|own| search.plan(own, trial.plan)) else { continue };
+        // What is equal in several of them is taken of the first.
+        if search.place(&plan).map(|(first, ..)| &*first.name) != own.copied() {
+            continue;
+        }
         let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));
         let row = found.entry(plan).or_insert_with(|| Row { losses: vec![], flops });
         row.losses.push(loss.filter(|_| trial.state == TrialState::Complete));

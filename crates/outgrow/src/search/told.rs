@@ -10,8 +10,7 @@ use super::Search;
 const BEST: usize = 10;
 
 impl Search {
-    /// What it has found; the trainings that it asked for are taken from the rows, for they are in no
-    /// comparison, unless there are no others.
+    /// What it has found, put beside the rows.
     pub(crate) fn tell(&self, mut input: Input) -> Input {
         let (history, _) = self.replay(&input);
         let mut believed: Vec<_> = history.believed().plans.into_iter().collect();
@@ -37,11 +36,9 @@ impl Search {
             best: best.collect(),
             effects: common.iter().map(|effect| self.common(effect)).collect(),
             strategy: believed.first().map_or_else(String::new, |(plan, _)| self.as_strategy(plan)),
-            strategies: names.clone(),
+            is_compared: input.trials.iter().all(|trial| names.contains(&trial.strategy)),
+            strategies: names,
         });
-        if input.trials.iter().any(|trial| !names.contains(&trial.strategy)) {
-            input.trials.retain(|trial| !names.contains(&trial.strategy));
-        }
         input
     }
 
