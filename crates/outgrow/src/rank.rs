@@ -186,8 +186,8 @@ impl Measured<'_> {
     /// Where it was evaluated last until there, and the loss: after its last growth, and before its end.
     fn seen_until(&self, share: f64) -> Option<[f64; 2]> {
         let grown = self.last_growth();
-        let seen = self.curve.iter().filter(|point| point[0] > grown && point[0] <= share);
-        seen.last().copied().filter(|point| point[0] < 1.0)
+        let is_seen = |point: &&[f64; 2]| point[0] > grown && point[0] <= share;
+        self.curve.iter().rfind(is_seen).copied().filter(|point| point[0] < 1.0)
     }
 
     /// The same so much of its compute after its last growth; right after it at the first evaluation.
