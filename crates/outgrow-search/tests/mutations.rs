@@ -59,8 +59,8 @@ proptest! {
             prop_assert!(space.contains(&other) && other != plan, "{mutation:?} of {plan:?}");
             let back = space.inverse(&plan, &mutation).expect("an edit");
             let undone = space.mutated(&other, &back);
-            // What does not matter is 0, so a choice of growth is lost with the last growth.
-            let lost = other.way.stages.is_empty() && plan.choices[0] > 0;
+            // What does not matter is 0, so a choice of an axis is lost where that does not grow.
+            let lost = other.way.initial[0] == other.way.end()[0] && plan.choices[0] > 0;
             prop_assert!(lost || undone.as_ref() == Some(&plan), "{mutation:?} of {plan:?}: {other:?}, {back:?}: {undone:?}");
             plan = other;
         }
@@ -144,8 +144,10 @@ fn a_small_space_is_drawn_whole() {
     let space = space(&[2, 2], 3, 2, false, false);
     let random = &mut stream(1, "test");
     let drawn: BTreeSet<Plan> = (0..4000).map(|_| space.sample(random).expect("a plan")).collect();
-    let ways = space.lattice.ways().expect("few").len();
-    assert_eq!(drawn.len(), ways * 9, "every way with every choice");
+    let ways = space.lattice.ways().expect("few");
+    let grow = ways.iter().filter(|way| way.initial[0] < way.end()[0]).count();
+    assert_eq!(drawn.len(), grow * 9 + (ways.len() - grow) * 3, "every way with every choice");
+    assert_eq!(drawn, space.plans().into_iter().collect());
 }
 
 #[test]
