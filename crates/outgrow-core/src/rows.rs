@@ -62,6 +62,13 @@ pub struct TrialRow {
     pub phases: Vec<Phase>,
 }
 
+impl TrialRow {
+    /// What it grows by, and what happens at growth beside that: equal in any sweep.
+    pub fn grown_by(&self) -> [String; 2] {
+        [self.plan_id.clone(), format!("{:?}", self.policy)]
+    }
+}
+
 /// One validation measurement of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]

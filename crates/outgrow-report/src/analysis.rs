@@ -28,7 +28,7 @@ use crate::{
     own_budget::at_own_budget,
     plans::{Plan, plans},
     runs::Runs,
-    searched::Searched,
+    searched::{Confirmed, Searched, confirmed},
     sizes::Sizes,
     strategy::{Role, Strategy},
     tuned::Tuned,
@@ -72,6 +72,8 @@ pub struct Analysis {
     pub born: Option<Born>,
     /// What a search has found.
     pub searched: Option<Searched>,
+    /// What searches of other sweeps believed of its plans, beside what it measured.
+    pub confirmed: Vec<Confirmed>,
     /// Strategies whose plans are drawn.
     pub drawn: Vec<Drawn>,
     /// Whether times can be compared.
@@ -122,6 +124,7 @@ impl Analysis {
         let runs = Runs::new(input);
         let tuned = Tuned::of(input, &runs);
         let born = Born::of(input, &runs, &tuned);
+        let confirmed = confirmed(input, born.as_ref());
         let input = &*at_own_budget(input);
         let names = names(input);
         let arm = |name: &&str| Strategy::new(input, &runs, &tuned, [*name, &*names[*name]]);
@@ -154,6 +157,7 @@ impl Analysis {
             spikes: spikes(&strategies),
             born,
             searched: input.searched.clone(),
+            confirmed,
             drawn: drawn(input),
             clock: Clock::of(input),
             strategies,

@@ -161,6 +161,7 @@ fn arms(input: &Input, budget: f64) -> Vec<Input> {
         curves: vec![],
         growths: vec![],
         searched: None,
+        promises: vec![],
     };
     arms.into_iter().map(arm).collect()
 }

@@ -19,6 +19,7 @@ mod learning_rate;
 mod loss;
 mod measures;
 mod named;
+mod regret;
 mod render;
 mod saving_by_target;
 mod scaling;
@@ -32,6 +33,7 @@ pub use self::{
     common::{CurveLook, curve_looks},
     figure::Figure,
     font::label,
+    regret::{Regret, regret},
     render::files,
     scaling::{Scaling, ScalingPoint, scaling},
     sweeps::of_sweeps,

@@ -5,7 +5,12 @@ use outgrow_core::{
     sweep::Words,
 };
 
-use crate::{error::ReportError, escape::visible, searched::Searched, unit::LossUnit};
+use crate::{
+    error::ReportError,
+    escape::visible,
+    searched::{Promise, Searched},
+    unit::LossUnit,
+};
 
 /// Everything that a report is made of.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct Input {
     pub growths: Vec<GrowthRow>,
     /// What its search has found; none without one, or where nobody asks.
     pub searched: Option<Searched>,
+    /// What searches of other sweeps believed of its plans; empty where nobody asks.
+    pub promises: Vec<Promise>,
 }
 
 impl Input {
@@ -63,6 +70,7 @@ impl Input {
         let scale = |loss: &mut f64| *loss *= factor;
         self.curves.iter_mut().filter_map(|row| row.val_loss.as_mut()).for_each(scale);
         self.growths.iter_mut().filter_map(|row| row.loss_change.as_mut()).for_each(scale);
+        self.promises.iter_mut().flat_map(|one| [&mut one.gap, &mut one.error]).for_each(scale);
         Ok(Self { unit, ..self })
     }
 }

@@ -46,7 +46,7 @@ pub fn readme(
 }
 
 /// What a report with a frontier begins with.
-const FIRST_TABLES: [&str; 3] = ["gaps", "frontier", "criteria"];
+const FIRST_TABLES: [&str; 4] = ["gaps", "confirmed", "frontier", "criteria"];
 /// What a report with a search begins with.
 const SEARCH_TABLES: [&str; 2] = ["search", "search_effects"];
 const FIRST_FIGURES: [&str; 4] = ["frontier", "gap", "iso_flop", "multiplier"];

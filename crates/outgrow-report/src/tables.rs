@@ -27,6 +27,7 @@ use crate::{
 pub fn all(analysis: &Analysis) -> Vec<Table> {
     let all = [
         born::gaps(analysis),
+        searched::confirmed(analysis),
         born::frontier(analysis),
         checks::table(analysis),
         searched::best(analysis),

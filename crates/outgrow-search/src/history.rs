@@ -132,6 +132,14 @@ pub struct Believed<'a> {
 }
 
 impl Believed<'_> {
+    /// What is to be added to an estimate, which is that under seed 0, for the mean over these seeds, as
+    /// far as they were seen.
+    pub fn over_seeds(&self, seeds: impl Iterator<Item = usize>) -> f64 {
+        let seen: Vec<f64> = seeds.filter_map(|seed| self.means.get(&seed).copied()).collect();
+        let first = self.means.get(&0).copied().unwrap_or(0.0);
+        if seen.is_empty() { 0.0 } else { seen.iter().sum::<f64>() / seen.len() as f64 - first }
+    }
+
     /// A loss as it would be under seed 0.
     pub fn paired(&self, seed: usize, loss: f64) -> f64 {
         match (self.means.get(&seed), self.means.get(&0)) {

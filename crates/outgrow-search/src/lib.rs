@@ -26,6 +26,6 @@ pub use self::{
     ridge::Ridge,
     searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},
     space::{Choice, Plan, Space},
-    table::{Progress, Row, Rules, Table},
+    table::{Progress, Row, Rules, Table, cost_of_control},
     trees::Trees,
 };

@@ -10,7 +10,9 @@ use outgrow_core::{
     },
     stream::stream,
 };
-use outgrow_search::{Plan, Predictor, Random, Row, Rules, Space, Surrogate, Table};
+use outgrow_search::{
+    Plan, Predictor, Progress, Random, Row, Rules, Space, Surrogate, Table, cost_of_control,
+};
 use rand_distr::{Distribution, StandardNormal};
 
 fn space() -> Space {
@@ -89,4 +91,30 @@ fn what_is_no_table_is_refused() {
     all.insert(first, Row { losses: row.losses[..2].to_vec(), ..row });
     assert!(refused(&all).contains("1 have fewer"), "{}", refused(&all));
     assert!(refused(&rows(&space, 1, 1e-3)).contains("at least two seeds"));
+}
+
+#[test]
+fn what_a_searcher_saves_is_told_beside_the_control() {
+    // Searches that fall by a step after each batch, with noise of their own.
+    let searches = |step: f64| -> Vec<Vec<Progress>> {
+        let random = &mut stream(2, "searches");
+        let mut one = || {
+            let at = |batch: usize| {
+                let normal: f64 = StandardNormal.sample(random);
+                let flops = batch as f64 * 1e12;
+                Progress { trials: batch, flops, regret: 1.0 - step * batch as f64 + 0.02 * normal }
+            };
+            (1..=20).map(at).collect()
+        };
+        (0..100).map(|_| one()).collect()
+    };
+    let (control, fast, slow) = (searches(0.02), searches(0.08), searches(0.01));
+    let (share, [low, high]) = cost_of_control(&fast, &control, 0).expect("searches");
+    assert!((0.2..0.31).contains(&share) && low <= share && share <= high, "{share} {low} {high}");
+    assert!(high < 0.4, "{high}");
+    let (share, [_, high]) = cost_of_control(&control, &control, 0).expect("searches");
+    assert!(share <= 1.0 && high >= share, "{share} {high}");
+    let (share, bounds) = cost_of_control(&slow, &control, 0).expect("searches");
+    assert!(share.is_infinite() && bounds[0].is_infinite(), "{share} {bounds:?}");
+    assert_eq!(cost_of_control(&fast, &[], 0), None);
 }

@@ -19,7 +19,7 @@ pub use self::beside::Compared;
 use crate::{
     error::Error,
     rows::rows,
-    search::Search,
+    search::{Search, promised},
     workspace::{Workspace, runtime},
 };
 
@@ -62,6 +62,7 @@ impl Workspace {
         if let Some(search) = Sweep::parse(&input.spec).ok().as_ref().and_then(Search::of) {
             input = search.tell(input);
         }
+        input = runtime()?.block_on(promised(self, input))?;
         let mut input = input.in_unit(options.unit.unwrap_or_default()).map_err(failed)?;
         if let Some(versus) = versus {
             input.words.contrasts = against(&input, versus)?;

@@ -34,5 +34,6 @@ pub(crate) async fn input(store: &Store, sweep: SweepSummary) -> Result<Input, S
         curves,
         growths,
         searched: None,
+        promises: vec![],
     })
 }

@@ -1,6 +1,7 @@
 //! A search over the plans of a lattice: what was asked for and what came of it is in the database,
 //! and what comes next follows from that.
 
+mod elsewhere;
 mod simulation;
 mod told;
 
@@ -16,12 +17,13 @@ use outgrow_core::{
             lattice::{Lattice, Step, Way},
         },
     },
+    rows::TrialRow,
     sweep::{Member, SearchSpec, SearcherKind, SizesSpec, StrategySpec},
 };
 use outgrow_report::Input;
 use outgrow_search::{
-    Asked, Choice, Evolution, History, Local, Outcome, Plan, Predictor, Racing, Random, Searcher,
-    Space, Surrogate, Tpe,
+    Asked, Choice, Estimate, Evolution, History, Local, Outcome, Plan, Predictor, Racing, Random,
+    Searcher, Space, Surrogate, Tpe,
 };
 
 use crate::{
@@ -30,6 +32,7 @@ use crate::{
     workspace::{Workspace, runtime},
 };
 
+pub(crate) use self::elsewhere::promised;
 pub use self::simulation::{Mean, Simulated, Simulation};
 
 /// The search of a sweep.
@@ -153,6 +156,23 @@ impl Search {
             trials: history.outcomes.len(),
             charged_flops: history.charged(),
         })
+    }
+
+    /// The believed losses of its plans, means over the paired seeds, beside what a plan and its policy
+    /// are called in the rows.
+    pub(crate) fn believes(&self, input: &Input) -> Vec<([String; 2], Estimate)> {
+        let named: BTreeMap<(&str, usize), &TrialRow> =
+            input.trials.iter().map(|trial| ((&*trial.strategy, trial.plan), trial)).collect();
+        let (history, _) = self.replay(input);
+        let believed = history.believed();
+        let shift = believed.over_seeds(0..self.replicates);
+        let one = |(plan, estimate): (&&Plan, &Estimate)| {
+            let (own, _, number) = self.place(plan)?;
+            let trial = named.get(&(&*own.name, number))?;
+            let loss = estimate.loss + shift;
+            Some((trial.grown_by(), Estimate { loss, ..*estimate }))
+        };
+        believed.plans.iter().filter_map(one).collect()
     }
 
     /// What was asked for, batch by batch from the first, and what came of it; and the batch that

@@ -1,5 +1,7 @@
 //! `outgrow search`.
 
+use std::path::PathBuf;
+
 use outgrow::{
     Error, Workspace,
     readable::flops,
@@ -32,6 +34,9 @@ pub struct Search {
     /// Searches of each searcher on that
     #[arg(long, value_name = "N", default_value_t = 200, requires = "simulate", value_parser = clap::value_parser!(u64).range(2..=100_000))]
     pub searches: u64,
+    /// A new folder for a figure of regret against cost
+    #[arg(long, value_name = "FOLDER", requires = "simulate")]
+    pub figure: Option<PathBuf>,
 }
 
 /// Trains what is asked for, and says what was found.
@@ -45,6 +50,7 @@ pub fn run(workspace: &Workspace, args: &Search) -> Result<(), Error> {
     }
     if let Some(table) = &args.simulate {
         let simulation = workspace.simulate(&file, table, args.searches)?;
+        args.figure.as_deref().map_or(Ok(()), |folder| simulation.draw(folder))?;
         return match args.run.json {
             true => print_json(&json!(simulation)),
             false => print(&simulated(&simulation)),
@@ -75,19 +81,33 @@ fn simulated(simulation: &Simulation) -> String {
     let first = searchers.first();
     let trials = |share| first.and_then(|one| at(one, share)).map_or(0, |mean| mean.trials);
     let header: Vec<String> = shares.map(|share| format!("after {}", trials(share))).to_vec();
-    let header: Vec<&str> =
-        ["searcher"].into_iter().chain(header.iter().map(String::as_str)).collect();
+    let header: Vec<&str> = ["searcher"]
+        .into_iter()
+        .chain(header.iter().map(String::as_str))
+        .chain(["as random's end at"])
+        .collect();
     let cell = |mean: Mean| format!("{:.4} ± {:.4}", mean.regret.mean, mean.regret.half_width());
+    let percent = |share: f64| match share.is_finite() {
+        true => format!("{:.0} %", 100.0 * share),
+        false => "never".to_owned(),
+    };
+    let cost = |one: &Simulated| {
+        one.cost_of_random.map_or_else(String::new, |(share, [low, high])| {
+            format!("{} [{}, {}]", percent(share), percent(low), percent(high))
+        })
+    };
     let row = |one: &Simulated| {
         let cells = shares.map(|share| at(one, share).map_or_else(String::new, cell));
-        [one.searcher.to_owned()].into_iter().chain(cells).collect()
+        [one.searcher.to_owned()].into_iter().chain(cells).chain([cost(one)]).collect()
     };
     let rows: Vec<Vec<String>> = searchers.iter().map(row).collect();
     format!(
         "regret: how far the plan that is believed to be the best is above the best of {plans}, by \
          seeds that the search did not see ({seeds} in all), nats; mean of {searches} searches ± half \
-         a 95 % interval; that best is too low by about {luck:.4}, for it was lucky\n\n{}",
-        table(&header, rows, &[1, 2, 3, 4])
+         a 95 % interval; that best is too low by about {luck:.4}, for it was lucky; the last column is \
+         the share of what random is charged in all at which a searcher is as good as random at its \
+         end\n\n{}",
+        table(&header, rows, &[1, 2, 3, 4, 5])
     )
 }
 

@@ -1,6 +1,6 @@
 //! A search from the command line: it goes on where it was stopped, with the same plans.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::sandbox::Sandbox;
 
@@ -127,7 +127,9 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
     sandbox.ok(&["run", "all.toml", "-j", "2"]);
     let simulate = ["search", "search.toml", "--simulate", "all", "--searches", "20"];
     let said = sandbox.ok(&simulate);
-    for words in ["best of 24, by seeds that", "random", "surrogate", "after 10"] {
+    for words in
+        ["best of 24, by seeds that", "random", "surrogate", "after 10", "as random's end at"]
+    {
         assert!(said.contains(words), "{words}: {said}");
     }
     let told = sandbox.json(&[&simulate[..], &["--json"]].concat());
@@ -149,8 +151,14 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
         "nothing is trained"
     );
     sandbox.ok(&["export", "all", "--to", "rows", "--format", "tables"]);
-    let of_files = ["search", "search.toml", "--simulate", "rows", "--searches", "20"];
+    let of_files =
+        ["search", "search.toml", "--simulate", "rows", "--searches", "20", "--figure", "regret"];
     assert_eq!(sandbox.ok(&[&["--db", "no.db"][..], &of_files].concat()), said);
+    let numbers = fs::read_to_string(sandbox.path("regret/data/regret.csv")).expect("numbers");
+    assert!(numbers.starts_with("searcher,flops,regret,low,high,n\nrandom,"), "{numbers}");
+    assert!(sandbox.path("regret/figures/regret-double.pdf").exists());
+    let (_, error) = sandbox.wrong(&[&["--db", "no.db"][..], &of_files].concat());
+    assert!(error.contains("regret"), "{error}");
     // What can be told of a plan before it is trained, and early.
     let ranked = sandbox.json(&["rank", "all", "--json"]);
     assert_eq!((&ranked["plans"], &ranked["seeds"]), (&24.into(), &2.into()));
@@ -169,6 +177,27 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
     assert!(error.contains("none of its strategies enumerates the lattice"), "{error}");
     let (_, error) = sandbox.wrong(&["search", "search.toml", "--simulate", "none"]);
     assert!(error.contains("none"), "{error}");
+}
+
+#[test]
+fn what_a_search_promised_stands_beside_what_was_confirmed() {
+    let sandbox = Sandbox::new();
+    let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/rows");
+    for name in ["flagship-search", "flagship"] {
+        sandbox.ok(&["db", "import", &rows.join(name).display().to_string()]);
+    }
+    sandbox.ok(&["report", "flagship"]);
+    let table = sandbox.path("reports/flagship/tables/confirmed.csv");
+    let table = fs::read_to_string(table).expect("a table");
+    let found: Vec<&str> = table.lines().skip(1).collect();
+    assert_eq!(found.len(), 1, "the arms that no search asked for promise nothing: {table}");
+    let start = "found,flagship-search,20,\u{2212}0.0";
+    assert!(
+        found[0].starts_with(start) && found[0].contains("-0.0147 \u{b1} 0.0066,12"),
+        "{table}"
+    );
+    let page = fs::read_to_string(sandbox.path("reports/flagship/README.md")).expect("a page");
+    assert!(page.contains("confirmed minus believed"), "{page}");
 }
 
 #[test]

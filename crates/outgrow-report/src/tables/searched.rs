@@ -1,8 +1,10 @@
 //! What a search has found.
 
+use super::name;
 use crate::{
     analysis::Analysis,
-    searched::{Believed, Common},
+    numbers::{plus_minus, signed_loss},
+    searched::{Believed, Common, Confirmed},
     table::{Best::Lowest, Cell, Column, Table},
 };
 
@@ -57,4 +59,42 @@ pub fn effects(analysis: &Analysis) -> Option<Table> {
                    of surfaces drawn from what is believed of it.";
     let rows = found.effects.iter().map(row).collect();
     Some(Table { name: "search_effects", caption: caption.into(), columns, rows })
+}
+
+/// What searches believed, beside what this sweep measured; none where it trains no plan of a search.
+pub fn confirmed(analysis: &Analysis) -> Option<Table> {
+    let found = (!analysis.confirmed.is_empty()).then_some(&analysis.confirmed)?;
+    let columns = vec![
+        Column::text("strategy", 0),
+        Column::text("search", 1),
+        Column::new("budget", 1),
+        Column::new("believed gap", 0),
+        Column::new("standard error", 1),
+        Column::new("n of the search", 2),
+        Column::new("confirmed gap", 0),
+        Column::new("n", 1),
+        Column::new("confirmed minus believed", 0),
+    ];
+    let row = |Confirmed { arm, promise, gap }: &Confirmed| {
+        vec![
+            name(analysis, arm),
+            promise.search.clone().into(),
+            promise.budget.clone().into(),
+            signed_loss(promise.gap, 4).into(),
+            format!("{:.4}", promise.error).into(),
+            promise.seeds.to_string().into(),
+            plus_minus(gap, 4).into(),
+            gap.n.to_string().into(),
+            signed_loss(gap.mean - promise.gap, 4).into(),
+        ]
+    };
+    let caption = format!(
+        "What searches believed of plans that are trained here again, on seeds of their own. Believed: \
+         the loss by which the search chose, minus the least loss of a born model by a frontier of the \
+         search; confirmed: the gap that is measured here, its \u{b1} corrected as in the table of gaps; {}. \
+         What a search chose by its loss is on average not as good as it was believed to be.",
+        analysis.unit.short()
+    );
+    let rows = found.iter().map(row).collect();
+    Some(Table { name: "confirmed", caption, columns, rows })
 }

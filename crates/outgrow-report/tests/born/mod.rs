@@ -195,6 +195,7 @@ pub fn rows(planted: &Planted) -> Input {
         curves: rows.curves,
         growths: vec![],
         searched: None,
+        promises: vec![],
     }
 }
 

@@ -100,6 +100,7 @@ pub fn input(savings: &[(&str, f64)]) -> Input {
         curves,
         growths,
         searched: None,
+        promises: vec![],
     }
 }
 

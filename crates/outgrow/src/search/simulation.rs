@@ -7,8 +7,9 @@ use outgrow_core::{
     plan::Strategy,
     sweep::{SearcherKind, StrategySpec},
 };
-use outgrow_report::{Input, Interval};
-use outgrow_search::{Plan, Progress, Row, Rules, Table};
+use outgrow_data::publish::NewFolder;
+use outgrow_report::{Input, Interval, Regret, regret};
+use outgrow_search::{Plan, Progress, Row, Rules, Table, cost_of_control};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -42,6 +43,9 @@ pub struct Simulated {
     pub searcher: &'static str,
     /// After each batch.
     pub after: Vec<Mean>,
+    /// The share of what a search by `random` is charged in all after which the regret is on average
+    /// that of `random` at its end, with a 95 % interval over searches; infinite if it never is.
+    pub cost_of_random: Option<(f64, [f64; 2])>,
 }
 
 /// Over searches, after some trainings.
@@ -53,6 +57,25 @@ pub struct Mean {
     pub flops: f64,
     /// Nats above the best plan, by seeds that the search did not see.
     pub regret: Interval,
+}
+
+impl Simulation {
+    /// Draws regret against cost into a new folder.
+    ///
+    /// # Errors
+    /// If the folder is there, or can't be written.
+    pub fn draw(&self, folder: &Path) -> Result<(), Error> {
+        let of = |one: &Simulated| Regret {
+            searcher: one.searcher.into(),
+            is_control: one.searcher == SearcherKind::Random.name(),
+            after: one.after.iter().map(|mean| (mean.flops, mean.regret)).collect(),
+        };
+        let searchers: Vec<Regret> = self.searchers.iter().map(of).collect();
+        let files = regret(&searchers).map_err(|error| Error::Environment(error.to_string()))?;
+        let new = NewFolder::create(folder)?;
+        files.iter().try_for_each(|(name, bytes)| new.write(name, bytes))?;
+        Ok(new.finish()?)
+    }
 }
 
 impl Workspace {
@@ -81,11 +104,19 @@ impl Workspace {
             batch: search.spec.batch,
             race_every: search.spec.race_every,
         };
-        let simulated = |kind: SearcherKind| {
+        let searched = |kind: SearcherKind| {
             let one =
                 |number: u64| with_searcher(kind, |searcher| made.search(searcher, rules, number));
-            let all: Vec<Vec<Progress>> = (0..searches).into_par_iter().map(one).collect();
-            Simulated { searcher: kind.name(), after: means(&all) }
+            (0..searches).into_par_iter().map(one).collect::<Vec<Vec<Progress>>>()
+        };
+        let random = searched(SearcherKind::Random);
+        let simulated = |kind: SearcherKind| {
+            let own = if kind == SearcherKind::Random { random.clone() } else { searched(kind) };
+            Simulated {
+                searcher: kind.name(),
+                after: means(&own),
+                cost_of_random: cost_of_control(&own, &random, search.seed),
+            }
         };
         Ok(Simulation {
             plans: made.plans(),
