@@ -1,6 +1,6 @@
 //! What a report was made from: enough to make it again, and to see whether it is the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -27,10 +27,11 @@ pub fn file(input: &Input, analysis: &Analysis, files: &[(String, Vec<u8>)]) -> 
         "evaluated": input.evaluated,
         "tokenizer_digest": input.tokenizer,
         "resolved_sweep": input.spec,
+        "searches": analysis.confirmed.iter().map(|one| &one.promise.id).collect::<BTreeSet<_>>(),
         "trained_on": input.environments,
         "rows": { "trials": input.trials.len(), "evaluations": input.curves.len(), "growth_events": input.growths.len(),
                   "blake3": digest(&rows) },
-        "trials": input.trials.iter().map(|trial| &trial.trial).collect::<std::collections::BTreeSet<_>>(),
+        "trials": input.trials.iter().map(|trial| &trial.trial).collect::<BTreeSet<_>>(),
         "files_blake3": files,
     });
     let mut text = serde_json::to_vec_pretty(&value).expect("plain data");

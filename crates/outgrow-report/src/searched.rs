@@ -62,8 +62,9 @@ pub struct Common {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Promise {
-    /// The name of its sweep.
+    /// The name of its sweep, and its identity by content.
     pub search: String,
+    pub id: String,
     /// As [`outgrow_core::rows::TrialRow::grown_by`] calls it.
     pub plan: [String; 2],
     /// The budget of the search, as text.

@@ -132,12 +132,12 @@ pub struct Believed<'a> {
 }
 
 impl Believed<'_> {
-    /// What is to be added to an estimate, which is that under seed 0, for the mean over these seeds, as
-    /// far as they were seen.
-    pub fn over_seeds(&self, seeds: impl Iterator<Item = usize>) -> f64 {
-        let seen: Vec<f64> = seeds.filter_map(|seed| self.means.get(&seed).copied()).collect();
-        let first = self.means.get(&0).copied().unwrap_or(0.0);
-        if seen.is_empty() { 0.0 } else { seen.iter().sum::<f64>() / seen.len() as f64 - first }
+    /// What is to be added to an estimate, which is that under seed 0, for the mean over some seeds; none
+    /// if no plan was trained under one of them.
+    pub fn over_seeds(&self, seeds: impl Iterator<Item = usize>) -> Option<f64> {
+        let seen: Option<Vec<f64>> = seeds.map(|seed| self.means.get(&seed).copied()).collect();
+        let seen = seen.filter(|seen| !seen.is_empty())?;
+        Some(seen.iter().sum::<f64>() / seen.len() as f64 - self.means.get(&0)?)
     }
 
     /// A loss as it would be under seed 0.

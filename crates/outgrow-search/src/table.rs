@@ -52,29 +52,33 @@ pub struct Progress {
     pub regret: f64,
 }
 
-/// What searches are charged until their mean regret is that of the finished searches of `control`, as a
-/// share of what these are charged in all: once for all searches, and with a bootstrapped 95 % interval
-/// over searches; infinite if it never is.
+/// What searches are charged until their mean regret comes to that of the finished searches of `control`,
+/// and stays there, as a share of what these are charged in all: once for all searches, and with a
+/// bootstrapped 95 % interval over searches; infinite if it never does.
 ///
-/// All of one searcher are equally long, as [`Table::search`] makes them; none without any.
+/// All of one searcher are equally long, as [`Table::search`] makes them, and those of one number saw the
+/// same seeds; none without any, or if there are not as many of both.
 pub fn cost_of_control(
     searches: &[Vec<Progress>],
     control: &[Vec<Progress>],
     seed: u64,
 ) -> Option<(f64, [f64; 2])> {
     let mut random = stream(seed, "search/cost");
-    let mut drawn = |all: &'_ [Vec<Progress>]| -> Vec<usize> {
-        all.iter().map(|_| random.random_range(0..all.len())).collect()
+    let n = searches.len();
+    let share = |numbers: &[usize]| {
+        let end = Mean::over(control, numbers).last().copied()?;
+        let means = Mean::over(searches, numbers);
+        let first =
+            means.iter().rposition(|mean| mean.regret > end.regret).map_or(0, |last| last + 1);
+        Some(means.get(first).map_or(f64::INFINITY, |mean| mean.flops) / end.flops)
     };
-    let every = |all: &[Vec<Progress>]| (0..all.len()).collect::<Vec<_>>();
-    let share = |own: &[usize], others: &[usize]| {
-        let end = Mean::over(control, others).last().copied()?;
-        let reached = Mean::over(searches, own).into_iter().find(|mean| mean.regret <= end.regret);
-        Some(reached.map_or(f64::INFINITY, |mean| mean.flops) / end.flops)
-    };
-    let all = share(&every(searches), &every(control))?;
-    let draws = (0..DRAWS).map(|_| (drawn(searches), drawn(control)));
-    let mut shares: Vec<f64> = draws.filter_map(|(own, others)| share(&own, &others)).collect();
+    let every: Vec<usize> = (0..n).collect();
+    if control.len() != n {
+        return None;
+    }
+    let all = share(&every)?;
+    let draws = (0..DRAWS).map(|_| every.iter().map(|_| random.random_range(0..n)).collect());
+    let mut shares: Vec<f64> = draws.filter_map(|drawn: Vec<usize>| share(&drawn)).collect();
     shares.sort_by(f64::total_cmp);
     let bound = |share: f64| shares[(share * (shares.len() - 1) as f64).round() as usize];
     Some((all, [bound(0.025), bound(0.975)]))

@@ -79,3 +79,25 @@ fn what_diverged_is_believed_nothing_of() {
     let (_, best) = history.best().expect("a plan");
     assert!((best.loss - 2.0).abs() < 1e-12, "{best:?}");
 }
+
+#[test]
+fn what_is_believed_can_be_told_as_a_mean_over_seeds() {
+    let mut history = History::default();
+    for number in 0..10 {
+        for seed in 0..3 {
+            // Seeds 0, 1 and 2 add 0, 0.3 and 0.6 for all plans.
+            tell(
+                &mut history,
+                number,
+                seed,
+                Some(2.0 + 0.01 * f64::from(number) + 0.3 * seed as f64),
+            );
+        }
+    }
+    let believed = history.believed();
+    let shift = believed.over_seeds(0..3).expect("all were seen");
+    assert!((shift - 0.3).abs() < 1e-3, "{shift}");
+    assert!(believed.over_seeds(0..1).expect("seen").abs() < 1e-12);
+    assert_eq!(believed.over_seeds(0..4), None, "no plan was trained under seed 3");
+    assert_eq!(believed.over_seeds(0..0), None);
+}

@@ -112,9 +112,10 @@ fn what_a_searcher_saves_is_told_beside_the_control() {
     let (share, [low, high]) = cost_of_control(&fast, &control, 0).expect("searches");
     assert!((0.2..0.31).contains(&share) && low <= share && share <= high, "{share} {low} {high}");
     assert!(high < 0.4, "{high}");
-    let (share, [_, high]) = cost_of_control(&control, &control, 0).expect("searches");
-    assert!(share <= 1.0 && high >= share, "{share} {high}");
+    let (share, bounds) = cost_of_control(&control, &control, 0).expect("searches");
+    assert_eq!((share, bounds), (1.0, [1.0; 2]), "it falls until its end");
     let (share, bounds) = cost_of_control(&slow, &control, 0).expect("searches");
     assert!(share.is_infinite() && bounds[0].is_infinite(), "{share} {bounds:?}");
-    assert_eq!(cost_of_control(&fast, &[], 0), None);
+    assert_eq!(cost_of_control(&fast, &control[..50], 0), None);
+    assert_eq!(cost_of_control(&[], &[], 0), None);
 }

@@ -159,13 +159,13 @@ impl Search {
     }
 
     /// The believed losses of its plans, means over the paired seeds, beside what a plan and its policy
-    /// are called in the rows.
+    /// are called in the rows; none before plans were trained under all of these.
     pub(crate) fn believes(&self, input: &Input) -> Vec<([String; 2], Estimate)> {
         let named: BTreeMap<(&str, usize), &TrialRow> =
             input.trials.iter().map(|trial| ((&*trial.strategy, trial.plan), trial)).collect();
         let (history, _) = self.replay(input);
         let believed = history.believed();
-        let shift = believed.over_seeds(0..self.replicates);
+        let Some(shift) = believed.over_seeds(0..self.replicates) else { return vec![] };
         let one = |(plan, estimate): (&&Plan, &Estimate)| {
             let (own, _, number) = self.place(plan)?;
             let trial = named.get(&(&*own.name, number))?;

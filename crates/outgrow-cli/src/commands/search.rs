@@ -49,12 +49,17 @@ pub fn run(workspace: &Workspace, args: &Search) -> Result<(), Error> {
         )));
     }
     if let Some(table) = &args.simulate {
+        // Before the work is done.
+        if let Some(folder) = args.figure.as_deref().filter(|folder| folder.exists()) {
+            let folder = folder.display();
+            return Err(Error::Input(format!("{folder} is there already: name a new folder")));
+        }
         let simulation = workspace.simulate(&file, table, args.searches)?;
-        args.figure.as_deref().map_or(Ok(()), |folder| simulation.draw(folder))?;
-        return match args.run.json {
-            true => print_json(&json!(simulation)),
-            false => print(&simulated(&simulation)),
-        };
+        match args.run.json {
+            true => print_json(&json!(simulation))?,
+            false => print(&simulated(&simulation))?,
+        }
+        return args.figure.as_deref().map_or(Ok(()), |folder| simulation.draw(folder));
     }
     let finished = run::trained(workspace, &args.run, &file)?;
     run::tell_failures(&finished);

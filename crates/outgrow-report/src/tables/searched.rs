@@ -91,7 +91,8 @@ pub fn confirmed(analysis: &Analysis) -> Option<Table> {
     let caption = format!(
         "What searches believed of plans that are trained here again, on seeds of their own. Believed: \
          the loss by which the search chose, minus the least loss of a born model by a frontier of the \
-         search; confirmed: the gap that is measured here, its \u{b1} corrected as in the table of gaps; {}. \
+         search, which has an error of its own beside that of the believed loss; confirmed: the gap that is \
+         measured here, its \u{b1} corrected as in the table of gaps; {}. \
          What a search chose by its loss is on average not as good as it was believed to be.",
         analysis.unit.short()
     );

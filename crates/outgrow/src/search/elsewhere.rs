@@ -1,42 +1,60 @@
 //! What searches of the same database believed of the plans that a sweep trains.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use outgrow_core::{Sweep, sweep::budget_text};
+use outgrow_core::{
+    Sweep,
+    sweep::{BudgetUnit, budget_text},
+};
 use outgrow_report::{Input, Promise, estimates};
 
 use super::Search;
-use crate::{error::Error, rows::input, workspace::Workspace};
+use crate::{error::Error, rows::rows, workspace::Workspace};
 
 /// The same rows, with what other sweeps' searches believed of their plans against frontiers of their own.
+/// A search that can't be read promises nothing.
 pub(crate) async fn promised(workspace: &Workspace, mut own: Input) -> Result<Input, Error> {
-    let store = workspace.reading().await?;
+    let Some(unit) = unit(&own) else { return Ok(own) };
     let trained: BTreeSet<[String; 2]> = own.trials.iter().map(|trial| trial.grown_by()).collect();
-    for sweep in store.sweeps().await? {
+    for sweep in workspace.reading().await?.sweeps().await? {
         // Few sweeps have a search, and a sweep takes a while to be understood.
         if sweep.id == own.id || !sweep.spec.contains("[search]") {
             continue;
         }
-        let Some(search) = Sweep::parse(&sweep.spec).ok().as_ref().and_then(Search::of) else {
+        let parsed = Sweep::parse(&sweep.spec).ok();
+        let search = parsed.as_ref().and_then(Search::of);
+        let (Some(search), Ok(other)) = (search, rows(workspace, &sweep.id).await) else {
             continue;
         };
-        let other = input(&store, sweep).await?;
-        let least: BTreeMap<String, f64> = estimates(&other)
-            .frontier
-            .into_iter()
-            .filter_map(|row| Some((budget_text(row.budget), row.val_loss.value?)))
-            .collect();
-        // A search has one budget.
-        let [(budget, least)] = &Vec::from_iter(least)[..] else { continue };
-        let known = search.believes(&other).into_iter().filter(|(plan, _)| trained.contains(plan));
-        own.promises.extend(known.map(|(plan, estimate)| Promise {
-            search: other.sweep.clone(),
-            plan,
-            budget: budget.clone(),
-            gap: estimate.loss - least,
-            error: estimate.error,
-            seeds: estimate.seeds,
-        }));
+        let trains_the_same = other.trials.iter().any(|trial| trained.contains(&trial.grown_by()));
+        if trains_the_same && self::unit(&other) == Some(unit) && other.tokenizer == own.tokenizer {
+            let kept = promises(&search, &other).into_iter();
+            own.promises.extend(kept.filter(|promise| trained.contains(&promise.plan)));
+        }
     }
     Ok(own)
+}
+
+/// The unit of the budgets of a sweep with a frontier.
+fn unit(input: &Input) -> Option<BudgetUnit> {
+    input.trials.iter().find_map(|trial| trial.budget)?;
+    Some(Sweep::parse(&input.spec).ok()?.spec().frontier.as_ref()?.unit)
+}
+
+/// Of a search with a frontier of one budget, whose plans were trained under every seed that its born
+/// models have.
+fn promises(search: &Search, other: &Input) -> Vec<Promise> {
+    let frontier = estimates(other).frontier;
+    let [row] = &frontier[..] else { return vec![] };
+    let Some(least) = row.val_loss.value else { return vec![] };
+    let promise = |(plan, estimate): (_, outgrow_search::Estimate)| Promise {
+        search: other.sweep.clone(),
+        id: other.id.clone(),
+        plan,
+        budget: budget_text(row.budget),
+        gap: estimate.loss - least,
+        error: estimate.error,
+        seeds: estimate.seeds,
+    };
+    search.believes(other).into_iter().map(promise).collect()
 }
