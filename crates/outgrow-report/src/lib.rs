@@ -16,6 +16,7 @@ mod clock;
 mod compare;
 mod compared;
 mod comparison;
+mod confirmed;
 mod contrast;
 mod curves;
 mod drawn;
@@ -59,6 +60,7 @@ pub use self::{
     choices::choices,
     clock::Clock,
     comparison::{Comparison, Gap, Saving},
+    confirmed::Confirmed,
     contrast::Contrast,
     drawn::Drawn,
     error::ReportError,
@@ -73,7 +75,7 @@ pub use self::{
     pair_files::files as pair_files,
     provenance::digest,
     report::{Report, report},
-    searched::{Believed, Common, Confirmed, Promise, Searched},
+    searched::{Believed, Common, Promise, Searched},
     sizes::Sizes,
     strategy::{Role, Strategy, Tried},
     tested::Tested,

@@ -2,9 +2,6 @@
 
 use serde::Serialize;
 
-use crate::{born::Born, input::Input, interval::Interval};
-use outgrow_core::sweep::budget_text;
-
 /// A search so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -77,17 +74,6 @@ pub struct Promise {
     pub seeds: usize,
 }
 
-/// A promise beside what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Confirmed {
-    /// The arm that has the plan.
-    pub arm: String,
-    pub promise: Promise,
-    /// The gap of the arm at that budget, corrected as in the table of gaps.
-    pub gap: Interval,
-}
-
 impl Searched {
     /// What a search is, and what it is not.
     pub fn words(&self) -> String {
@@ -110,20 +96,4 @@ impl Searched {
             charged_flops / 1e12,
         )
     }
-}
-
-/// Every promise that a growing arm can be held to: it has that plan alone, and a gap at that budget.
-pub(crate) fn confirmed(input: &Input, born: Option<&Born>) -> Vec<Confirmed> {
-    let of = |promise: &Promise| {
-        let (_, gap) = born?.gaps().find(|(budget, gap)| {
-            let mut own = input.trials.iter().filter(|trial| {
-                trial.strategy == gap.arm && trial.budget.map(budget_text).as_ref() == Some(budget)
-            });
-            *budget == promise.budget && own.all(|trial| trial.grown_by() == promise.plan)
-        })?;
-        let against = gap.against.as_ref().ok()?;
-        let gap_of = against.gap.corrected;
-        Some(Confirmed { arm: gap.arm.clone(), promise: promise.clone(), gap: gap_of })
-    };
-    input.promises.iter().filter_map(of).collect()
 }

@@ -3,8 +3,9 @@
 use super::name;
 use crate::{
     analysis::Analysis,
+    confirmed::Confirmed,
     numbers::{plus_minus, signed_loss},
-    searched::{Believed, Common, Confirmed},
+    searched::{Believed, Common},
     table::{Best::Lowest, Cell, Column, Table},
 };
 
