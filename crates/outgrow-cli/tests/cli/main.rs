@@ -41,7 +41,12 @@ use crate::sandbox::{SWEEP, Sandbox, workers_of};
 
 #[test]
 fn the_same_bits_with_one_and_two_workers_and_when_killed() {
-    let (one, two, killed) = (Sandbox::new(), Sandbox::new(), Sandbox::new());
+    let [one, two, killed] = [(); 3].map(|()| {
+        let sandbox = Sandbox::new();
+        // So long that it is never over before it is killed.
+        sandbox.write("sweep.toml", &SWEEP.replace("tokens = 25_600", "tokens = 51_200"));
+        sandbox
+    });
     one.ok(&["run", "sweep.toml", "-j", "1"]);
     two.ok(&["run", "sweep.toml", "-j", "2"]);
     // Kill the supervisor and its workers in the middle, twice; what they were at goes on.

@@ -96,16 +96,17 @@ impl Sandbox {
         self.wait_for("SELECT count(*) AS n FROM step_metric", n);
     }
 
-    /// Waits until a query's `n` is that large.
+    /// Waits until a query's number is that large. It asks the database itself: a command that asks may take
+    /// so long that what is waited for is over.
     pub fn wait_for(&self, sql: &str, n: u64) {
+        let file = self.path("outgrow.db").display().to_string();
+        let database = self.1.as_deref().unwrap_or(&file);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(120) {
-            let output = self.run(&["query", sql, "--format", "json"]);
-            let rows: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-            if rows[0]["n"].as_u64() >= Some(n) {
+            if number_in(database, sql).is_ok_and(|seen| seen >= n as i64) {
                 return;
             }
-            sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(10));
         }
         panic!("waited in vain: {sql}");
     }
@@ -246,31 +247,48 @@ fn children_of(parent: u32) -> Vec<u8> {
 }
 
 pub fn execute(database: &str, sql: &str) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+    let sql = || sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+    let done = runtime().block_on(async {
         if database.contains("://") {
-            let mut connection = sqlx::PgConnection::connect(database).await.expect("opens");
-            sql().execute(&mut connection).await.expect("executed");
-            connection.close().await.expect("closed");
+            let mut connection = sqlx::PgConnection::connect(database).await?;
+            sql().execute(&mut connection).await?;
+            connection.close().await
         } else {
-            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{database}"))
-                .await
-                .expect("opens");
-            sql().execute(&mut connection).await.expect("executed");
-            connection.close().await.expect("closed");
+            let mut connection = sqlite(database).await?;
+            sql().execute(&mut connection).await?;
+            connection.close().await
         }
     });
+    done.expect("executed");
+}
+
+/// The one number that a query gives.
+fn number_in(database: &str, sql: &str) -> sqlx::Result<i64> {
+    let sql = || sqlx::AssertSqlSafe(sql.to_owned());
+    runtime().block_on(async {
+        if database.contains("://") {
+            let mut connection = sqlx::PgConnection::connect(database).await?;
+            sqlx::query_scalar(sql()).fetch_one(&mut connection).await
+        } else {
+            let mut connection = sqlite(database).await?;
+            let number = sqlx::query_scalar(sql()).fetch_one(&mut connection).await;
+            connection.close().await.and(number)
+        }
+    })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn sqlite(path: &str) -> sqlx::Result<sqlx::SqliteConnection> {
+    sqlx::SqliteConnection::connect(&format!("sqlite:{path}")).await
 }
 
 /// Whether somebody holds a SQLite file's lock for writing, and goes on holding it.
 pub fn is_locked(path: &std::path::Path) -> bool {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let url = format!("sqlite:{}", path.display());
-        let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("opens");
+    runtime().block_on(async {
+        let mut connection = sqlite(&path.display().to_string()).await.expect("opens");
         let begun = sqlx::raw_sql("PRAGMA busy_timeout = 500; BEGIN IMMEDIATE; ROLLBACK")
             .execute(&mut connection)
             .await;
