@@ -5,6 +5,7 @@
 //! pure function of the space, the history and a seed. What trains them, and where history is kept,
 //! it does not know.
 
+mod cost;
 mod effects;
 mod features;
 mod history;
@@ -18,6 +19,7 @@ mod table;
 mod trees;
 
 pub use self::{
+    cost::cost_of_control,
     effects::{Effect, Trait, effects},
     history::{Asked, Believed, Estimate, History, Known, Outcome},
     mutation::Mutation,
@@ -26,6 +28,6 @@ pub use self::{
     ridge::Ridge,
     searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},
     space::{Choice, Plan, Space},
-    table::{Progress, Row, Rules, Table, cost_of_control},
+    table::{Progress, Row, Rules, Table},
     trees::Trees,
 };

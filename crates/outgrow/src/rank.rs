@@ -74,10 +74,9 @@ fn trained(input: &Input) -> Result<(Vec<Trained>, usize), String> {
     let measured = measured(input);
     let budgets = measured.iter().filter_map(|one| one.trial.budget);
     let largest = budgets.reduce(f64::max);
-    let mut plans: BTreeMap<String, BTreeMap<u64, &Measured>> = BTreeMap::new();
+    let mut plans: BTreeMap<[String; 2], BTreeMap<u64, &Measured>> = BTreeMap::new();
     for one in measured.iter().filter(|one| one.trial.budget == largest) {
-        let TrialRow { plan_id, policy, .. } = one.trial;
-        let own = plans.entry(format!("{plan_id} {policy:?}")).or_default();
+        let own = plans.entry(one.trial.grown_by()).or_default();
         if own.insert(one.trial.seed, one).is_some() {
             return Err(
                 "some were trained at several points of a grid, and would be ranked by these: \

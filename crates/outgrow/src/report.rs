@@ -5,7 +5,7 @@ mod previous;
 
 use std::path::{Path, PathBuf};
 
-use outgrow_core::{Sweep, sweep::ContrastSpec};
+use outgrow_core::sweep::ContrastSpec;
 use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_report::{
     Input, LossUnit, Report, ReportError,
@@ -59,7 +59,7 @@ impl Workspace {
         options: ReportOptions,
     ) -> Result<Written, Error> {
         let mut input = runtime()?.block_on(rows(self, sweep))?;
-        if let Some(search) = Sweep::parse(&input.spec).ok().as_ref().and_then(Search::of) {
+        if let Some(search) = Search::of_spec(&input.spec) {
             input = search.tell(input);
         }
         input = runtime()?.block_on(promised(self, input))?;

@@ -108,6 +108,13 @@ impl Search {
         })
     }
 
+    /// Of a resolved sweep file that has one.
+    pub(crate) fn of_spec(spec: &str) -> Option<Self> {
+        // Few sweeps have one, and a sweep takes a while to be understood.
+        let sweep = spec.contains("[search]").then(|| Sweep::parse(spec).ok()).flatten()?;
+        Self::of(&sweep)
+    }
+
     /// The plan of a number of a strategy; equal plans of several are one.
     fn plan(&self, strategy: &str, number: usize) -> Option<Plan> {
         let place = self.strategies.iter().position(|(own, _)| own.name == strategy)?;

@@ -109,21 +109,20 @@ impl Workspace {
                 |number: u64| with_searcher(kind, |searcher| made.search(searcher, rules, number));
             (0..searches).into_par_iter().map(one).collect::<Vec<Vec<Progress>>>()
         };
-        let random = searched(SearcherKind::Random);
-        let simulated = |kind: SearcherKind| {
-            let own = if kind == SearcherKind::Random { random.clone() } else { searched(kind) };
-            Simulated {
-                searcher: kind.name(),
-                after: means(&own),
-                cost_of_random: cost_of_control(&own, &random, search.seed),
-            }
+        let all = SearcherKind::ALL.map(|kind| (kind, searched(kind)));
+        let random = all.iter().find(|(kind, _)| *kind == SearcherKind::Random);
+        let simulated = |(kind, own): &(SearcherKind, Vec<Vec<Progress>>)| Simulated {
+            searcher: kind.name(),
+            after: means(own),
+            cost_of_random: random
+                .and_then(|(_, random)| cost_of_control(own, random, search.seed)),
         };
         Ok(Simulation {
             plans: made.plans(),
             seeds: made.seeds(),
             searches,
             luck_of_the_reference: made.luck_of_the_reference(),
-            searchers: SearcherKind::ALL.map(simulated).to_vec(),
+            searchers: all.iter().map(simulated).collect(),
         })
     }
 
