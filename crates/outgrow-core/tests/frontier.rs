@@ -436,6 +436,17 @@ fn shapes_and_batches_are_tried_beside_some_sizes() {
         let at_20 = members.iter().find(|one| one.budget == member.budget).expect("one");
         assert!((flops(member) / flops(at_20) - 1.0).abs() < 0.02, "{spent}");
     }
+    let all = crate::sweep(&text.replace("'shapes', 'batch'", "'all_shapes'"));
+    let members = all.members("d").expect("members");
+    let tried: BTreeSet<_> = members.iter().filter_map(|one| check_of(&one.strategy)).collect();
+    for size in &sizes {
+        assert!(tried.contains(&(&*size.name, "deeper")), "{tried:?}");
+        // One layer can't be fewer.
+        let is_deep = size.architecture.layers.len() > 1;
+        assert_eq!(tried.contains(&(&*size.name, "wider")), is_deep, "{tried:?}");
+    }
+    let both = refused(&text.replace("'shapes'", "'shapes', 'all_shapes'"));
+    assert!(both.contains("write one of them"), "{both}");
     let twice = refused(&SWEEP.replace("[frontier]", "[frontier]\nchecks = ['batch', 'batch']"));
     assert!(twice.contains("frontier.checks") && twice.contains("once"), "{twice}");
     let away = text.replace("budgets = [2, 5, 10, 20, 40, 80]", "budgets = [2, 5, 10, 40, 80]");

@@ -11,8 +11,9 @@ mod tally;
 use planted::Setting;
 use tally::{Tally, simulate};
 
-const COLUMNS: [(&str, &str); 11] = [
+const COLUMNS: [(&str, &str); 12] = [
     ("enclosed", "enclosed"),
+    ("undercut", "undercut"),
     ("L*", "L*"),
     ("g", "g"),
     ("m", "m"),

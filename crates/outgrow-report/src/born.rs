@@ -115,6 +115,13 @@ impl Born {
         let estimator = Estimator::new(&born, Count::default());
         let all: Vec<GrownEnd> = grown.iter().map(|(end, _)| end.clone()).collect();
         let frontier = estimator.frontier(&all);
+        let vertices =
+            frontier.budgets.iter().filter_map(|found| Some((found, found.vertex.as_ref().ok()?)));
+        cautions.undercut = vertices
+            .filter_map(|(found, vertex)| {
+                Some((budget_text(budgets[found.budget]), vertex.undercut?))
+            })
+            .collect();
         let ends = Ends { same_tokens, ..Ends::new(input, &estimator, born, &grown) };
         Some(Self { unit: spec.unit, budgets, frontier, cautions, checks, own, ends })
     }

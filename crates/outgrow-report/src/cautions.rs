@@ -3,7 +3,11 @@
 use outgrow_core::sweep::budget_text;
 use serde::Serialize;
 
-use crate::strategy::{Role, Strategy};
+use crate::{
+    frontier::Undercut,
+    numbers::{bounds, short, signed_loss},
+    strategy::{Role, Strategy},
+};
 
 /// Of born sizes and growing arms, at all budgets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -23,6 +27,8 @@ pub struct Cautions {
     pub grown_repeated: Vec<String>,
     /// Whether more may have repeated it, for how large the text is was not recorded.
     pub may_repeat: bool,
+    /// Budgets, in words, whose least loss is too high, and the size that shows it.
+    pub undercut: Vec<(String, Undercut)>,
 }
 
 impl Cautions {
@@ -50,7 +56,23 @@ impl Cautions {
 
     /// All of them in sentences, each behind a space.
     pub fn words(&self) -> String {
-        [self.on_choice(), self.on_edges(), self.on_repeats()].concat()
+        [self.on_choice(), self.on_edges(), self.on_repeats(), self.on_undercuts()].concat()
+    }
+
+    /// Where growing looks better than it is.
+    pub fn on_undercuts(&self) -> String {
+        let one = |(budget, Undercut { n, by, .. }): &(String, Undercut)| {
+            format!(
+                " At {budget} the frontier is too high: the born size of {} parameters ends below it, \
+                 {} {}. Loss against size has a step there, as between models of two and of three \
+                 layers, and growing looks better than it is: give the sizes one shape, or try \
+                 others, frontier.checks = [\"all_shapes\"].",
+                short(*n),
+                signed_loss(by.mean, 4),
+                bounds(by, signed_loss, 4),
+            )
+        };
+        self.undercut.iter().map(one).collect()
     }
 
     /// Which seeds chose the learning rates.

@@ -17,6 +17,10 @@
 //!   is a steeper function of noise. Where the two differ by more than the half-width of the
 //!   interval, the interval is widened by the difference.
 //!
+//! A polynomial knows no step, as loss may have one where sizes go from two layers to three. If a
+//! size that was trained ends clearly below L* (Holm over the sizes of the budget), L* is too high:
+//! this *undercut* is said, and widens intervals in the same way.
+//!
 //! Ends are off their budget by whole steps. Their losses are moved to the mean log C of the budget
 //! along the slope of their size against log C.
 //!
@@ -61,7 +65,7 @@ use self::{
     law::LawFit,
 };
 pub use self::{
-    budget::{NotEnclosed, Vertex},
+    budget::{NotEnclosed, Undercut, Vertex},
     curve::{Censored, Multiplier},
     law::{Exponents, FittedLaw, Law},
     lines::{Parabola, SizeLoss},
@@ -279,7 +283,7 @@ impl Judge<'_> {
         let tilt = curve.slope(case.budget) * off;
         let gap = |out| Some(case.grown(&seeds, out)? - curve.at_budget(case.budget, out)? - tilt);
         let values = pseudo_values(&seeds, gap).ok_or(NotEnclosed::NoMinimum)?;
-        let tested = Tested::widened(&values, slice.cubic_moves(&seeds));
+        let tested = Tested::widened(&values, slice.misfit(&seeds));
         Ok((tested.ok_or(NoGap::NoSharedSeed)?, curve))
     }
 }

@@ -184,30 +184,14 @@ impl Sweep {
         self.whole_steps(self.spec.training.tokens) as f64
     }
 
-    /// Which sizes a check is of, what it is called, and the model and batch that it trains.
-    fn checked<'a>(
-        &self,
-        check: FrontierCheck,
-        own: &'a [BornSize],
-    ) -> Vec<(&'a BornSize, &'static str, Architecture, usize)> {
+    /// What a check trains.
+    fn checked<'a>(&self, check: FrontierCheck, own: &'a [BornSize]) -> Vec<Checked<'a>> {
         let batch_size = self.spec.training.batch_size;
         match check {
             FrontierCheck::Shapes => {
-                let shaped = [0, own.len() / 2, own.len() - 1].into_iter().flat_map(|number| {
-                    let size = &own[number];
-                    let layers = size.architecture.layers.len();
-                    let [deeper, wider] = [DEPTH, 1.0 / DEPTH]
-                        .map(|times| ((layers as f64 * times).round() as usize).max(1));
-                    [(DEEPER, deeper.max(layers + 1)), (WIDER, wider.min(layers - 1))]
-                        .map(|(name, layers)| (size, name, layers))
-                });
-                // One layer can't be fewer.
-                let shaped = shaped.filter(|(.., layers)| *layers > 0);
-                let of = |(size, name, layers): (&'a BornSize, &'static str, usize)| {
-                    (size, name, shapes::with_layers(&size.architecture, layers), batch_size)
-                };
-                shaped.map(of).collect()
+                shaped(&[&own[0], &own[own.len() / 2], &own[own.len() - 1]], batch_size)
             }
+            FrontierCheck::AllShapes => shaped(&own.iter().collect::<Vec<_>>(), batch_size),
             FrontierCheck::Batch => {
                 let target = own.iter().position(|size| size.architecture == self.target);
                 let sizes = [0, target.unwrap_or(own.len() - 1)].into_iter();
@@ -248,6 +232,26 @@ impl Sweep {
         let allowed = format!("{name} trains only {tokens:.0} tokens with it, and {needs}");
         bad(&format!("frontier.{field}"), format!("{}, too small", budget_text(budget)), &allowed)
     }
+}
+
+/// A size, what a check of it is called, and the model and batch that it trains.
+type Checked<'a> = (&'a BornSize, &'static str, Architecture, usize);
+
+/// Sizes in more layers and in fewer, with as many parameters.
+fn shaped<'a>(sizes: &[&'a BornSize], batch_size: usize) -> Vec<Checked<'a>> {
+    let both = sizes.iter().flat_map(|&size| {
+        let layers = size.architecture.layers.len();
+        let [deeper, wider] =
+            [DEPTH, 1.0 / DEPTH].map(|times| ((layers as f64 * times).round() as usize).max(1));
+        [(DEEPER, deeper.max(layers + 1)), (WIDER, wider.min(layers - 1))]
+            .map(|(name, layers)| (size, name, layers))
+    });
+    // One layer can't be fewer.
+    let shaped = both.filter(|(.., layers)| *layers > 0);
+    let of = |(size, name, layers): (&'a BornSize, &'static str, usize)| {
+        (size, name, shapes::with_layers(&size.architecture, layers), batch_size)
+    };
+    shaped.map(of).collect()
 }
 
 /// Fills in what a frontier leaves out, and refuses one that can't be.
@@ -319,7 +323,12 @@ fn check_sweep(sweep: &Sweep, frontier: &FrontierSpec) -> Result<(), SweepError>
 /// layers differ.
 fn check_checks(sweep: &Sweep) -> Result<(), SweepError> {
     let Some(frontier) = &sweep.spec.frontier else { return Ok(()) };
-    let has_shapes = frontier.checks.contains(&FrontierCheck::Shapes);
+    let has = |check| frontier.checks.contains(&check);
+    let [some, all] = [FrontierCheck::Shapes, FrontierCheck::AllShapes].map(has);
+    if some && all {
+        let allowed = "those of all sizes are also those of some: write one of them";
+        return bad("frontier.checks", "\"shapes\" and \"all_shapes\"", allowed);
+    }
     let own = sweep.own_budget().unwrap_or(0.0);
     if !frontier.checks.is_empty() && !frontier.budgets.iter().flatten().any(|one| *one == own) {
         let allowed = format!(
@@ -331,9 +340,9 @@ fn check_checks(sweep: &Sweep) -> Result<(), SweepError> {
     }
     let odd = sweep.born_sizes().into_iter().find(|size| !is_uniform(&size.architecture));
     match odd {
-        Some(size) if has_shapes => bad(
+        Some(size) if some || all => bad(
             "frontier.checks",
-            "\"shapes\"",
+            if all { "\"all_shapes\"" } else { "\"shapes\"" },
             &format!(
                 "{} has layers or heads that differ: deeper and wider is not defined",
                 size.name

@@ -55,6 +55,8 @@ pub enum FrontierCheck {
     /// As many parameters in 1.4 times as many layers, and in so many times fewer: of the smallest,
     /// the middle and the largest size.
     Shapes,
+    /// The same of every size.
+    AllShapes,
     /// Half and twice the batch, of the smallest size and of the target's.
     Batch,
 }

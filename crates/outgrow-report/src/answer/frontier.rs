@@ -30,10 +30,11 @@ impl Answer {
         Some(format!(
             "Against the best size that a model can be born with, at equal compute and at the end of \
              a schedule: {lower} of {} arms and budgets end lower on average, {clear} after \
-             correction; {higher} end higher after correction. {} {}",
+             correction; {higher} end higher after correction. {} {}{}",
             judged.len(),
             self.lowest(born, best, say),
-            sizes(born)
+            sizes(born),
+            born.cautions.on_undercuts()
         ))
     }
 

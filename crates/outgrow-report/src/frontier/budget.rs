@@ -11,7 +11,10 @@ use super::{
     polynomial::{Bottom, Shape},
     rows::{BornEnd, Count},
 };
-use crate::interval::{Interval, interval};
+use crate::{
+    interval::{Interval, interval},
+    tested::{Tested, correct},
+};
 
 /// Least number of sizes for a vertex.
 const SIZES: usize = 5;
@@ -21,14 +24,29 @@ const SIZES: usize = 5;
 pub struct Vertex {
     /// Parameters. Its interval is widened by how far the cubic's own minimum is off.
     pub n_star: Interval,
-    /// Nats. Its interval is widened by `cubic_moves` where that is more than its half-width.
+    /// Nats. Its interval is widened by `cubic_moves` or `undercut`, whichever is more, where that is
+    /// more than its half-width.
     pub loss: Interval,
     /// By how many nats the cubic's own minimum differs from `loss`; none where it has none.
     pub cubic_moves: Option<f64>,
+    /// The size that shows `loss` to be too high; none where no size does.
+    pub undercut: Option<Undercut>,
     /// Nats per squared factor e of N.
     pub curvature: f64,
     /// The sizes with a weight above zero, by their numbers in the rows.
     pub sizes: Vec<usize>,
+}
+
+/// A size that ends clearly below the vertex. Loss against size has a step there, as it has between
+/// models of two layers and of three, and no polynomial has one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Undercut {
+    /// Its number in the rows.
+    pub size: usize,
+    /// Its parameters.
+    pub n: f64,
+    /// Its loss minus that of the vertex in nats, corrected for all sizes of the budget.
+    pub by: Interval,
 }
 
 /// Why a budget has no vertex, and so no gap.
@@ -139,13 +157,35 @@ impl Slice {
         self.shape.as_ref().ok()?.bottom(&self.x, &self.means(seeds))
     }
 
-    /// By how many nats the cubic's own minimum differs; 0 where it has none.
-    pub fn cubic_moves(&self, seeds: &[usize]) -> f64 {
+    /// By how many nats the least loss may be wrong by its form: the cubic's own minimum differs, or
+    /// a size undercuts it.
+    pub fn misfit(&self, seeds: &[usize]) -> f64 {
         let moves = || {
             let (shape, bottom) = (self.shape.as_ref().ok()?, self.least(seeds)?);
             shape.cubic_moves(&self.x, &self.means(seeds), &bottom)
         };
-        moves().map_or(0.0, |[_, loss]| loss)
+        let undercut = self.undercut(seeds).map_or(0.0, |undercut| undercut.by.mean);
+        moves().map_or(0.0, |[_, loss]| loss.abs()).max(undercut.abs())
+    }
+
+    /// The size that ends the furthest below the least loss, of those that clearly do.
+    fn undercut(&self, seeds: &[usize]) -> Option<Undercut> {
+        let tested = |size: usize| {
+            let by = |out| {
+                let seeds = without(seeds, out);
+                Some(self.means(&seeds)[size] - self.least(&seeds)?.loss)
+            };
+            Some((size, Tested::of(&pseudo_values(seeds, by)?)?))
+        };
+        let mut all: Vec<(usize, Tested)> = (0..self.x.len()).filter_map(tested).collect();
+        correct(all.iter_mut().map(|(_, tested)| tested));
+        let lower = all.iter().filter(|(_, by)| by.value.mean < 0.0 && by.is_significant());
+        let lowest = lower.min_by(|a, b| a.1.value.mean.total_cmp(&b.1.value.mean));
+        lowest.map(|(size, by)| Undercut {
+            size: self.sizes[*size],
+            n: self.x[*size].exp(),
+            by: by.corrected,
+        })
     }
 
     pub fn vertex(&self) -> Result<Vertex, NotEnclosed> {
@@ -157,13 +197,14 @@ impl Slice {
             values.as_ref().and_then(interval).ok_or(NotEnclosed::NoMinimum)
         };
         let moves = shape.cubic_moves(&self.x, &self.means(&seeds), &bottom);
-        let [along, down] = moves.unwrap_or_default().map(f64::abs);
-        let loss = jackknife(|bottom| bottom.loss)?;
+        let along = moves.map_or(0.0, |[along, _]| along.abs());
+        let (loss, misfit) = (jackknife(|bottom| bottom.loss)?, self.misfit(&seeds));
         let used = self.sizes.iter().zip(&shape.weights).filter(|(_, weight)| **weight > 0.0);
         Ok(Vertex {
             n_star: jackknife(|bottom| bottom.x)?.widened(along).map(f64::exp),
-            loss: if down > loss.half_width() { loss.widened(down) } else { loss },
+            loss: if misfit > loss.half_width() { loss.widened(misfit) } else { loss },
             cubic_moves: moves.map(|[_, loss]| loss),
+            undercut: self.undercut(&seeds),
             curvature: bottom.curvature,
             sizes: used.map(|(size, _)| *size).collect(),
         })

@@ -70,6 +70,7 @@ fn vertices(tally: &mut Tally, setting: &Setting, frontier: &Frontier) {
         let (loss, n) = setting.truth.least(budget.flops);
         tally.add("L*", covers(&vertex.loss, loss));
         tally.add("N*", covers(&vertex.n_star, n));
+        tally.add("undercut", vertex.undercut.is_some());
     }
 }
 
