@@ -2,11 +2,13 @@
 //! sample plans.
 
 mod policy;
+mod sequence;
 mod stage;
 pub mod strategy;
 
 pub use self::{
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    sequence::{Element, NUMBERS},
     stage::{GrowthPlan, Phase, PlanError, Stage, causal_share, mean_size},
     strategy::{Length, Sampled, Strategy, StrategyError, Task},
 };

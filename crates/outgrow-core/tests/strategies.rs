@@ -107,6 +107,12 @@ proptest! {
                 prop_assert!(plan.stages().iter().all(|stage| bounds.contains(&(stage.tokens as f64))));
             }
             prop_assert!(plan.stages().len() <= stages.max(6));
+            let sequence = plan.sequence(TOKENS);
+            let [first, .., last] = &sequence[..] else { panic!("two ends") };
+            prop_assert_eq!([first.kind, last.kind], ["begin", "end"]);
+            prop_assert!((plan.stages().len() + 2..=6 * plan.stages().len() + 2).contains(&sequence.len()));
+            prop_assert!(sequence.iter().flat_map(|one| one.numbers).all(|x| (0.0..=1.0).contains(&x)));
+            prop_assert!(sequence[1..].is_sorted_by(|a, b| a.numbers[0] <= b.numbers[0] || b.kind == "end"));
             prop_assert_eq!(sampled(&strategy, &task).expect("as before"), plan);
         }
     }

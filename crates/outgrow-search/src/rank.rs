@@ -1,6 +1,8 @@
 //! How well the final losses of plans are ranked: by what is known before a plan is trained, or by what
 //! is seen while it is.
 
+use std::collections::BTreeMap;
+
 use outgrow_core::stream::{Stream, stream};
 use rand::{RngExt, seq::SliceRandom};
 
@@ -30,7 +32,7 @@ pub struct Drawn {
 /// How well one predictor ranks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
-    /// `ridge`, `boosted_trees`, or of a look.
+    /// `ridge`, `boosted_trees`, of one from outside, or of a look.
     pub name: String,
     /// Spearman's correlation of what is predicted, or of what is seen under one seed, with the mean final
     /// loss under the other seeds: mean over seeds.
@@ -63,13 +65,24 @@ pub const FEWEST_PLANS: usize = 20;
 /// What a predictor says of every plan, under each seed.
 type Said = Vec<Vec<f64>>;
 
+/// A predictor from outside: by the numbers of plans and their losses it predicts others; none if it
+/// can't.
+pub type Predict<'a> = dyn Fn(&[usize], &[f64], &[usize]) -> Option<Vec<f64>> + 'a;
+
 /// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
-/// made from other plans alone, and what is seen under one seed is compared with other seeds: a look
-/// shares the noise of the training that it looks at.
+/// made from the plans of other `folds` alone, which are drawn if there are none; and what is seen
+/// under one seed is compared with other seeds: a look shares the noise of the training that it looks
+/// at.
 ///
 /// # Errors
-/// In words, if there are too few plans or seeds.
-pub fn rank(plans: &[Trained], looks: &[String], seed: u64) -> Result<Ranking, String> {
+/// In words, if there are too few plans, seeds or folds.
+pub fn rank(
+    plans: &[Trained],
+    looks: &[String],
+    others: &[(&str, &Predict)],
+    folds: Option<&[usize]>,
+    seed: u64,
+) -> Result<Ranking, String> {
     let seeds = plans.iter().map(|plan| plan.losses.len()).min().unwrap_or(0);
     if plans.len() < FEWEST_PLANS || seeds < 2 {
         return Err(format!(
@@ -79,7 +92,11 @@ pub fn rank(plans: &[Trained], looks: &[String], seed: u64) -> Result<Ranking, S
         ));
     }
     let random = &mut stream(seed, "rank");
-    let said = said(plans, looks, random);
+    let folds = folds.map_or_else(|| drawn_folds(plans.len(), random), folds_of);
+    if folds.len() < 2 {
+        return Err("all are of one kind, so none can be predicted from others".into());
+    }
+    let said = said(plans, looks, others, &folds);
     let mut drawn: Vec<Vec<usize>> = vec![(0..plans.len()).collect()];
     drawn.extend((0..DRAWS).map(|_| {
         (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
@@ -113,19 +130,29 @@ pub fn rank(plans: &[Trained], looks: &[String], seed: u64) -> Result<Ranking, S
 }
 
 /// All predictors that say anything, ridge first.
-fn said(plans: &[Trained], looks: &[String], random: &mut Stream) -> Vec<(String, Said)> {
+fn said(
+    plans: &[Trained],
+    looks: &[String],
+    others: &[(&str, &Predict)],
+    folds: &[Vec<usize>],
+) -> Vec<(String, Said)> {
     let seeds = plans[0].losses.len();
     let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
-    let ridge = held_out(plans, &truth, random, |rows, losses, new| {
-        let fit = Ridge::fit(rows, losses)?;
-        Some(new.iter().map(|row| fit.mean(row)).collect())
-    });
-    let trees =
-        held_out(plans, &truth, random, |rows, losses, new| Trees::fit(rows, losses)?.means(new));
-    let mut said = vec![
-        ("ridge".to_owned(), vec![ridge; seeds]),
-        ("boosted_trees".to_owned(), vec![trees; seeds]),
-    ];
+    let rows = |some: &[usize]| -> Vec<Vec<f64>> {
+        some.iter().map(|plan| plans[*plan].features.clone()).collect()
+    };
+    let ridge = |of: &[usize], losses: &[f64], new: &[usize]| {
+        let fit = Ridge::fit(&rows(of), losses)?;
+        Some(rows(new).iter().map(|row| fit.mean(row)).collect())
+    };
+    let trees = |of: &[usize], losses: &[f64], new: &[usize]| {
+        Trees::fit(&rows(of), losses)?.means(&rows(new))
+    };
+    let own: [(&str, &Predict); 2] = [("ridge", &ridge), ("boosted_trees", &trees)];
+    let all = own.iter().chain(others);
+    let mut said: Vec<(String, Said)> = all
+        .map(|(name, predict)| ((*name).to_owned(), vec![held_out(&truth, folds, predict); seeds]))
+        .collect();
     for (number, look) in looks.iter().enumerate() {
         let under = |seed: usize| -> Option<Vec<f64>> {
             let seen: Vec<Option<f64>> = plans.iter().map(|plan| plan.seen[number][seed]).collect();
@@ -161,35 +188,32 @@ impl Drawn {
     }
 }
 
-/// Predictions of each plan by a fit to plans that it is not among.
-fn held_out(
-    plans: &[Trained],
-    truth: &[f64],
-    random: &mut Stream,
-    predict: impl Fn(&[Vec<f64>], &[f64], &[Vec<f64>]) -> Option<Vec<f64>>,
-) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..plans.len()).collect();
-    order.shuffle(random);
-    let mut predicted = vec![mean(truth); plans.len()];
-    for fold in 0..FOLDS {
-        let (out, of): (Vec<usize>, Vec<usize>) =
-            order.iter().enumerate().fold((vec![], vec![]), |(mut out, mut of), (n, plan)| {
-                if n % FOLDS == fold {
-                    out.push(*plan)
-                } else {
-                    of.push(*plan)
-                };
-                (out, of)
-            });
-        let rows = |some: &[usize]| -> Vec<Vec<f64>> {
-            some.iter().map(|plan| plans[*plan].features.clone()).collect()
-        };
-        let losses = predict(&rows(&of), &at(truth, &of), &rows(&out));
+/// Predictions of each plan by a fit to the plans of other folds.
+fn held_out(truth: &[f64], folds: &[Vec<usize>], predict: &Predict) -> Vec<f64> {
+    let mut predicted = vec![mean(truth); truth.len()];
+    for (number, out) in folds.iter().enumerate() {
+        let others = folds.iter().enumerate().filter(|(other, _)| *other != number);
+        let of: Vec<usize> = others.flat_map(|(_, fold)| fold).copied().collect();
+        let losses = predict(&of, &at(truth, &of), out);
         for (plan, loss) in out.iter().zip(losses.into_iter().flatten()) {
             predicted[*plan] = loss;
         }
     }
     predicted
+}
+
+fn drawn_folds(plans: usize, random: &mut Stream) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..plans).collect();
+    order.shuffle(random);
+    let fold = |first: usize| order.iter().skip(first).step_by(FOLDS).copied().collect();
+    (0..FOLDS).map(fold).collect()
+}
+
+/// The plans of each fold.
+fn folds_of(plans: &[usize]) -> Vec<Vec<usize>> {
+    let mut folds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    plans.iter().enumerate().for_each(|(plan, fold)| folds.entry(*fold).or_default().push(plan));
+    folds.into_values().collect()
 }
 
 /// By how single seeds agree (Spearman–Brown): the reliability of the mean of all but one, and its root,

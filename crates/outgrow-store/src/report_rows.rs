@@ -53,12 +53,29 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What the trials of a sweep are, by their identity.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn definitions(&self, sweep: &str) -> Result<HashMap<String, Trial>, StoreError> {
+        let sql = "SELECT t.id, t.definition FROM trial t WHERE t.number IN
+                       (SELECT trial FROM member WHERE sweep_id = $1)";
+        let row = |row: Row| Ok((row.get(0)?, definition(&row.get::<String>(1)?)?));
+        let all = self.read().await?.map(sql, args![sweep], row).await?;
+        Ok(all.into_iter().collect())
+    }
+}
+
+fn definition(text: &str) -> Result<Trial, StoreError> {
+    serde_json::from_str(text).map_err(StoreError::corrupt("trial definition"))
+}
+
 /// For each stage of a plan, the places of the layers that are new in it.
 type NewLayers = Vec<Vec<usize>>;
 
 fn trial_row(row: &Row) -> Result<(TrialRow, NewLayers), StoreError> {
-    let trial: Trial = serde_json::from_str(&row.get::<String>(7)?)
-        .map_err(StoreError::corrupt("trial definition"))?;
+    let trial = definition(&row.get::<String>(7)?)?;
     let places = |stage| {
         let layers = trial.plan.new_layers(stage).into_iter().enumerate();
         layers.filter(|(_, is_new)| *is_new).map(|(place, _)| place).collect()

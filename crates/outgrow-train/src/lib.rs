@@ -22,6 +22,7 @@ mod initial_weights;
 mod mask;
 mod model;
 mod optimizer;
+mod predict;
 mod room;
 mod sample;
 mod state;
@@ -40,6 +41,7 @@ pub use grow_verified::{
 };
 pub use initial_weights::{copy_initial_weights, model_digest};
 pub use model::{Model, cross_entropy};
+pub use predict::{PlanPredictor, PredictorSettings};
 pub use room::{NoRoom, check_room};
 pub use sample::{SampleError, Sampling, sample};
 pub use state::{GrowOptions, Layout, TrainingState};

@@ -27,6 +27,7 @@ use outgrow_store::TrialProgress;
 use serde::{Serialize, Serializer};
 
 use self::known::Known;
+pub(crate) use self::stages::{growths, plan_name};
 pub use self::{disk::DiskUse, frontier::FrontierCost, passes::Passes, tree::Branch};
 use crate::{error::Error, sweep_file::SweepFile, workspace::Workspace};
 

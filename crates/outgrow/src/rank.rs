@@ -1,18 +1,21 @@
 //! How well the final losses of a sweep's plans can be told before they are trained, or early.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod described;
+mod measured;
+mod predicted;
 
-use outgrow_core::{
-    TrialState,
-    growth::TransformKind,
-    plan::Phase,
-    rows::{GrowthRow, TrialRow},
-};
-use outgrow_report::Input;
-use outgrow_search::{Ranking, Trained, rank};
+use outgrow_core::plan::Element;
+use outgrow_search::{Predict, Ranking, Trained, rank};
+use outgrow_train::PlanPredictor;
 
 pub use outgrow_search::Drawn;
+pub use outgrow_train::PredictorSettings;
 
+pub use self::predicted::{PredictBy, PredictedPlan};
+use self::{
+    described::{Described, initial_sizes},
+    measured::{LAG, LAST, trained},
+};
 use crate::{
     error::Error,
     rows::rows,
@@ -31,12 +34,15 @@ pub struct RankedPlans {
     pub ranking: Ranking,
 }
 
-/// Shares of a trial's compute at which plans are looked at, ...
-const LAST: [f64; 3] = [0.125, 0.25, 0.5];
-/// ... and after the last growth of each.
-const LAG: [f64; 4] = [0.0, 0.02, 0.05, 0.1];
-/// Steps of the mean curve that early losses are compared with.
-const STEPS: usize = 200;
+/// What plans are predicted without having seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldOut {
+    /// A tenth of the plans.
+    #[default]
+    Plans,
+    /// All plans that begin with the same sizes.
+    InitialSizes,
+}
 
 impl Workspace {
     /// Ranks the growing plans of a sweep that came to their end under the same seeds: by features of
@@ -45,192 +51,48 @@ impl Workspace {
     /// # Errors
     /// If there is no such sweep, too few of its plans have the same seeds, or a plan was trained at
     /// several points of the grid.
-    pub fn rank(&self, sweep: &str) -> Result<RankedPlans, Error> {
-        let input = runtime()?.block_on(rows(self, sweep))?;
+    pub fn rank(
+        &self,
+        sweep: &str,
+        hold_out: HoldOut,
+        settings: PredictorSettings,
+    ) -> Result<RankedPlans, Error> {
         let refused =
             |error: String| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
-        let (plans, left_out) = trained(&input).map_err(refused)?;
+        let (plans, left_out) = self.trained_plans(sweep)?.map_err(refused)?;
+        let (described, plans): (Vec<Described>, Vec<Trained>) = plans.into_iter().unzip();
         let last = LAST.map(|share| format!("loss at {} %", 100.0 * share));
         let lag = LAG.map(|share| format!("loss {} % after the last growth", 100.0 * share));
         let looks: Vec<String> = last.into_iter().chain(lag).collect();
-        let ranking = rank(&plans, &looks, 0).map_err(refused)?;
+        let sequences = |some: &[usize]| -> Vec<&[Element]> {
+            some.iter().map(|plan| &described[*plan].sequence[..]).collect()
+        };
+        let nar = |of: &[usize], losses: &[f64], new: &[usize]| {
+            let fit = PlanPredictor::fit(&sequences(of), losses, settings, SEED)?;
+            Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
+        };
+        let others: [(&str, &Predict); 1] = [("nar", &nar)];
+        let folds = match hold_out {
+            HoldOut::Plans => None,
+            HoldOut::InitialSizes => Some(initial_sizes(&described)),
+        };
+        let ranking = rank(&plans, &looks, &others, folds.as_deref(), SEED).map_err(refused)?;
         let seeds = plans.first().map_or(0, |plan| plan.losses.len());
         Ok(RankedPlans { plans: plans.len(), seeds, left_out, ranking })
     }
-}
 
-/// A trial with what was measured of it.
-struct Measured<'a> {
-    trial: &'a TrialRow,
-    /// Shares of its compute and validation losses, rising.
-    curve: Vec<[f64; 2]>,
-    /// Shares of its compute at its growths, and what grew.
-    growths: Vec<(f64, &'a [TransformKind])>,
-}
-
-/// The growing plans that were trained under the same seeds, at the largest budget; and how many others
-/// there are.
-fn trained(input: &Input) -> Result<(Vec<Trained>, usize), String> {
-    let measured = measured(input);
-    let budgets = measured.iter().filter_map(|one| one.trial.budget);
-    let largest = budgets.reduce(f64::max);
-    let mut plans: BTreeMap<[String; 2], BTreeMap<u64, &Measured>> = BTreeMap::new();
-    for one in measured.iter().filter(|one| one.trial.budget == largest) {
-        let own = plans.entry(one.trial.grown_by()).or_default();
-        if own.insert(one.trial.seed, one).is_some() {
-            return Err(
-                "some were trained at several points of a grid, and would be ranked by these: \
-                        a sweep with one learning rate, or with tuning_replicates, has one"
-                    .into(),
-            );
-        }
-    }
-    let all = plans.len();
-    let seeds = common_seeds(plans.values().map(|own| own.keys().copied().collect()));
-    plans.retain(|_, own| seeds.iter().all(|seed| own.contains_key(seed)));
-    plans.values_mut().for_each(|own| own.retain(|seed, _| seeds.contains(seed)));
-    let curves: BTreeMap<u64, Vec<f64>> =
-        seeds.iter().map(|seed| (*seed, mean_curve(plans.values().map(|own| own[seed])))).collect();
-    let left_out = all - plans.len();
-    Ok((plans.values().map(|own| plan(own, &curves)).collect(), left_out))
-}
-
-/// Of the sets of two seeds or more that plans have, the one that the most plans have all of; of several
-/// the largest.
-fn common_seeds(plans: impl Iterator<Item = BTreeSet<u64>>) -> BTreeSet<u64> {
-    let all: Vec<BTreeSet<u64>> = plans.collect();
-    let sets: BTreeSet<&BTreeSet<u64>> = all.iter().filter(|own| own.len() > 1).collect();
-    let plans = |set: &BTreeSet<u64>| all.iter().filter(|own| own.is_superset(set)).count();
-    let most = sets.into_iter().max_by_key(|set| (plans(set), set.len()));
-    most.cloned().unwrap_or_default()
-}
-
-/// Complete trials that grow, and are compared.
-fn measured(input: &Input) -> Vec<Measured<'_>> {
-    let mut curves: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
-    for row in &input.curves {
-        if let Some(loss) = row.val_loss {
-            curves.entry(&row.trial).or_default().push([row.at.train_flops as f64, loss]);
-        }
-    }
-    let mut growths: BTreeMap<&str, Vec<&GrowthRow>> = BTreeMap::new();
-    input.growths.iter().for_each(|row| growths.entry(&row.trial).or_default().push(row));
-    let mut seen = BTreeSet::new();
-    let grows = input.trials.iter().filter(|trial| {
-        trial.state == TrialState::Complete && !trial.tuning && seen.insert(&trial.trial)
-    });
-    grows
-        .filter_map(|trial| {
-            let own = growths.get(&*trial.trial)?;
-            let mut curve = curves.get(&*trial.trial)?.clone();
-            let all = curve.last()?[0];
-            curve.iter_mut().for_each(|point| point[0] /= all);
-            let growths =
-                own.iter().map(|row| (row.at.train_flops as f64 / all, &row.axes[..])).collect();
-            Some(Measured { trial, curve, growths })
+    /// What is known of the growing plans of a sweep before and after, and how many others there are.
+    fn trained_plans(&self, sweep: &str) -> Result<Result<TrainedPlans, String>, Error> {
+        runtime()?.block_on(async {
+            let input = rows(self, sweep).await?;
+            let definitions = self.reading().await?.definitions(&input.id).await?;
+            Ok(trained(&input, &definitions))
         })
-        .collect()
-}
-
-/// The mean loss of some trials at even steps of their compute.
-fn mean_curve<'a>(trials: impl Iterator<Item = &'a Measured<'a>> + Clone) -> Vec<f64> {
-    let mean = |step: usize| {
-        let at = step as f64 / STEPS as f64;
-        let losses: Vec<f64> = trials.clone().filter_map(|one| one.loss_at(at)).collect();
-        losses.iter().sum::<f64>() / losses.len() as f64
-    };
-    (0..=STEPS).map(mean).collect()
-}
-
-fn plan(own: &BTreeMap<u64, &Measured>, curves: &BTreeMap<u64, Vec<f64>>) -> Trained {
-    let under = |look: &dyn Fn(&Measured) -> Option<[f64; 2]>| -> Vec<Option<f64>> {
-        let seen = |(seed, one): (&u64, &&Measured)| {
-            let [at, loss] = look(one)?;
-            minus(loss, &curves[seed], at)
-        };
-        own.iter().map(seen).collect()
-    };
-    // What still has to grow is no worse than it looks: a tie.
-    let last = LAST.map(|share| under(&|one| one.seen_until(share)));
-    let lag = LAG.map(|lag| under(&|one| one.seen_after_growth(lag)));
-    let first = own.values().next().map_or_else(Vec::new, |one| one.features());
-    Trained {
-        features: first,
-        losses: own.values().filter_map(|one| Some(one.curve.last()?[1])).collect(),
-        seen: last.into_iter().chain(lag).collect(),
     }
 }
 
-/// A loss minus that of plans on average at the same share of their compute.
-fn minus(loss: f64, curve: &[f64], at: f64) -> Option<f64> {
-    let step = at * STEPS as f64;
-    let (low, high) = (curve.get(step.floor() as usize)?, curve.get(step.ceil() as usize)?);
-    let mean = low + (high - low) * step.fract();
-    mean.is_finite().then_some(loss - mean)
-}
+/// Plans, and how many others there are.
+type TrainedPlans = (Vec<(Described, Trained)>, usize);
 
-impl Measured<'_> {
-    /// Between the evaluations around it.
-    fn loss_at(&self, at: f64) -> Option<f64> {
-        let after = self.curve.iter().position(|point| point[0] >= at)?;
-        let [to, second] = self.curve[after];
-        let [from, first] = self.curve[after.checked_sub(1)?];
-        Some(first + (second - first) * (at - from) / (to - from).max(f64::MIN_POSITIVE))
-    }
-
-    fn last_growth(&self) -> f64 {
-        self.growths.last().map_or(0.0, |(at, _)| *at)
-    }
-
-    /// Where it was evaluated last until there, and the loss: after its last growth, and before its end.
-    fn seen_until(&self, share: f64) -> Option<[f64; 2]> {
-        let grown = self.last_growth();
-        let is_seen = |point: &&[f64; 2]| point[0] > grown && point[0] <= share;
-        self.curve.iter().rfind(is_seen).copied().filter(|point| point[0] < 1.0)
-    }
-
-    /// The same so much of its compute after its last growth; right after it at the first evaluation.
-    fn seen_after_growth(&self, lag: f64) -> Option<[f64; 2]> {
-        let first = self.curve.iter().find(|point| point[0] > self.last_growth())?[0];
-        self.seen_until(f64::max(self.last_growth() + lag, first))
-    }
-
-    /// What is known of the plan before it is trained: how much it grows, how often and when; sizes over
-    /// its compute and over its tokens; when each axis grows first and last, and how often.
-    fn features(&self) -> Vec<f64> {
-        let phases = &self.trial.phases;
-        let size = |phase: &Phase| (phase.parameters as f64).ln();
-        let (Some(first), Some(end)) = (phases.first(), phases.last()) else { return vec![] };
-        let places: Vec<f64> = self.growths.iter().map(|(at, _)| *at).collect();
-        let tokens = |phase: &Phase| phase.tokens as f64 / self.trial.tokens.max(1) as f64;
-        let over = |starts: &[f64]| -> f64 {
-            let ends = starts.iter().skip(1).copied().chain([1.0]);
-            let spans = starts.iter().zip(ends).zip(phases);
-            spans.map(|((from, to), phase)| (to - from) * (size(phase) - size(end))).sum()
-        };
-        let of_compute: Vec<f64> = [0.0].into_iter().chain(places.iter().copied()).collect();
-        let of_tokens: Vec<f64> = phases.iter().map(tokens).collect();
-        let largest = phases.windows(2).map(|pair| size(&pair[1]) - size(&pair[0]));
-        let mut features = vec![
-            places.len() as f64,
-            size(end) - size(first),
-            largest.fold(0.0, f64::max),
-            places.first().copied().unwrap_or(1.0),
-            places.last().copied().unwrap_or(1.0),
-            over(&of_compute),
-            over(&of_tokens),
-        ];
-        for axis in TransformKind::ALL {
-            let own: Vec<f64> = self
-                .growths
-                .iter()
-                .filter(|(_, axes)| axes.contains(&axis))
-                .map(|(at, _)| *at)
-                .collect();
-            features.push(own.first().copied().unwrap_or(0.0));
-            features.push(own.last().copied().unwrap_or(0.0));
-            features.push(own.len() as f64);
-        }
-        features
-    }
-}
+/// Of what predictors draw.
+const SEED: u64 = 0;

@@ -1,8 +1,11 @@
 //! `outgrow rank`.
 
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
 use outgrow::{
-    Error, Workspace,
-    rank::{Drawn, RankedPlans},
+    Error, SweepFile, Workspace,
+    rank::{Drawn, HoldOut, PredictBy, PredictedPlan, PredictorSettings, RankedPlans},
 };
 use serde_json::{Value, json};
 
@@ -12,25 +15,91 @@ use crate::output::{print, print_json, table};
 ///
 /// Of the growing plans of a sweep that came to their end under the same seeds: Spearman's rank
 /// correlation of the final loss with what each predictor says, beside that of a perfect predictor,
-/// which noise between seeds keeps below 1. `ridge` and `boosted_trees` see the plan alone and predict
-/// it from other plans; the others are losses that were seen on the way under another seed, minus that
-/// of all plans at the same compute.
+/// which noise between seeds keeps below 1. `ridge`, `boosted_trees` and `nar`, a small transformer that
+/// reads what happens in a plan, see the plan alone and predict it from other plans; the others are
+/// losses that were seen on the way under another seed, minus that of all plans at the same compute.
+/// With --plans it predicts plans that were not trained.
 #[derive(clap::Args)]
 pub struct Rank {
     /// Name or identity of a sweep
-    pub sweep: String,
+    #[arg(required_unless_present = "load")]
+    pub sweep: Option<String>,
+    /// Predict which plans without having seen the like
+    #[arg(long, value_enum, default_value_t, conflicts_with = "plans")]
+    pub hold_out: Unseen,
+    /// Predict the plans of this sweep file, the lowest first, by all plans of the sweep
+    #[arg(long, value_name = "FILE.toml")]
+    pub plans: Option<PathBuf>,
+    /// Of them print so many
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "plans")]
+    pub top: usize,
+    /// Keep the predictor `nar` in this file
+    #[arg(long, value_name = "FILE.safetensors", requires = "plans")]
+    pub save: Option<PathBuf>,
+    /// Predict by a file of --save, and not by a sweep
+    #[arg(long, value_name = "FILE.safetensors", requires = "plans", conflicts_with_all = ["sweep", "save"])]
+    pub load: Option<PathBuf>,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Ranks the plans of a sweep.
+/// What plans are predicted without having seen.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Unseen {
+    /// A tenth of the plans
+    #[default]
+    Plans,
+    /// All plans that begin with the same sizes
+    InitialSizes,
+}
+
+/// Ranks the plans of a sweep, or predicts those of a file.
 pub fn run(workspace: &Workspace, args: &Rank) -> Result<(), Error> {
-    let ranked = workspace.rank(&args.sweep)?;
+    if let Some(file) = &args.plans {
+        return predict(workspace, args, file);
+    }
+    let hold_out = match args.hold_out {
+        Unseen::Plans => HoldOut::Plans,
+        Unseen::InitialSizes => HoldOut::InitialSizes,
+    };
+    let sweep = args.sweep.as_deref().unwrap_or_default();
+    let ranked = workspace.rank(sweep, hold_out, PredictorSettings::default())?;
     match args.json {
         true => print_json(&as_json(&ranked)),
         false => print(&words(&ranked)),
     }
+}
+
+fn predict(workspace: &Workspace, args: &Rank, file: &Path) -> Result<(), Error> {
+    let by = match (&args.load, &args.sweep) {
+        (Some(path), _) => PredictBy::File(path),
+        (None, sweep) => {
+            let (sweep, save) = (sweep.as_deref().unwrap_or_default(), args.save.as_deref());
+            PredictBy::Sweep(sweep, PredictorSettings::default(), save)
+        }
+    };
+    let all = workspace.predict(&SweepFile::read(file)?, by)?;
+    let top = &all[..args.top.min(all.len())];
+    if args.json {
+        return print_json(&Value::from(top.iter().map(plan_as_json).collect::<Vec<_>>()));
+    }
+    let row = |PredictedPlan { name, nar: [mean, sd], ridge, growths }: &PredictedPlan| {
+        let ridge = ridge.map_or_else(String::new, |ridge| format!("{ridge:.4}"));
+        vec![name.clone(), format!("{mean:.4} \u{00b1} {sd:.4}"), ridge, growths.clone()]
+    };
+    let head = ["plan", "nar, nats", "ridge, nats", "growths, each after a share of the compute"];
+    print(&format!(
+        "the {} of {} plans with the lowest predicted final losses; \u{00b1} is the standard deviation \
+         over the networks of nar\n\n{}",
+        top.len(),
+        all.len(),
+        table(&head, top.iter().map(row).collect(), &[1, 2])
+    ))
+}
+
+fn plan_as_json(PredictedPlan { name, nar: [mean, sd], ridge, growths }: &PredictedPlan) -> Value {
+    json!({ "plan": name, "nar": mean, "nar_sd": sd, "ridge": ridge, "growths": growths })
 }
 
 fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> String {

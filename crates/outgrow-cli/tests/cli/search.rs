@@ -164,13 +164,27 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
     assert_eq!((&ranked["plans"], &ranked["seeds"]), (&24.into(), &2.into()));
     let predictors = ranked["predictors"].as_array().expect("a list");
     let names: Vec<&str> = predictors.iter().filter_map(|one| one["predictor"].as_str()).collect();
-    assert!(names.starts_with(&["ridge", "boosted_trees"]), "{names:?}");
+    assert!(names.starts_with(&["ridge", "boosted_trees", "nar"]), "{names:?}");
     assert!(names.contains(&"loss 0 % after the last growth"), "{names:?}");
     for one in predictors {
         let [value, low, high] = [0, 1, 2].map(|n| one["spearman"][n].as_f64().expect("a number"));
         assert!(low <= high && (-1.0..=1.0).contains(&value), "{one}");
     }
-    assert!(sandbox.ok(&["rank", "all"]).contains("24 plans under the same 2 seeds"));
+    let by_size = sandbox.ok(&["rank", "all", "--hold-out", "initial-sizes"]);
+    assert!(by_size.contains("24 plans under the same 2 seeds"), "{by_size}");
+    // The plans of a file, by a fit that is kept.
+    let plans = ["--plans", "all.toml", "--top", "3", "--json"];
+    let fitted =
+        sandbox.json(&[&["rank", "all", "--save", "nar.safetensors"][..], &plans].concat());
+    let told = fitted.as_array().expect("a list");
+    assert!(told.len() == 3 && told.iter().all(|one| one["ridge"].is_f64()), "{fitted}");
+    assert!(told.is_sorted_by_key(|one| one["nar"].as_f64().expect("a number").to_bits()));
+    let kept = sandbox.json(&[&["rank", "--load", "nar.safetensors"][..], &plans].concat());
+    let [fitted, kept] =
+        [&fitted, &kept].map(|all| [&all[0]["plan"], &all[0]["nar"], &all[0]["nar_sd"]]);
+    assert_eq!(fitted, kept);
+    let (_, error) = sandbox.wrong(&[&["rank", "--load", "all.toml"][..], &plans].concat());
+    assert!(error.contains("is no predictor of plans"), "{error}");
     let other = SEARCH.replace("[0.2, 0.4, 0.6]", "[0.2, 0.5, 0.6]");
     sandbox.write("other.toml", &other);
     let (_, error) = sandbox.wrong(&["search", "other.toml", "--simulate", "all"]);

@@ -40,21 +40,30 @@ impl Plan {
 
 /// A line for each growth of a plan, the first with its name.
 fn lines(member: &Member) -> String {
-    let Member { strategy, plan, setting, budget, .. } = member;
+    let line = |(number, ([tokens, compute], growth)): (usize, ([f64; 2], String))| {
+        let name = if number == 0 { plan_name(member) } else { String::new() };
+        let at = format!("{:.0} % ({:.0} %)", 100.0 * tokens, 100.0 * compute);
+        format!("  {name:20}  {at:>13}  {growth}\n")
+    };
+    growths(member).into_iter().enumerate().map(line).collect()
+}
+
+/// A strategy's plan, the budget where there are several, and the point of the grid.
+pub(crate) fn plan_name(Member { strategy, plan, setting, budget, .. }: &Member) -> String {
     let budget = budget.map_or_else(String::new, |budget| format!(" at {}", budget_text(budget)));
     let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
-    let name = format!("{strategy}/{plan}{budget}{setting}");
+    format!("{strategy}/{plan}{budget}{setting}")
+}
+
+/// Each growth of a plan: its place as a share of the tokens and of the compute, and what it does.
+pub(crate) fn growths(member: &Member) -> Vec<([f64; 2], String)> {
     let phases = phases(&member.trial);
-    let (mut tokens, mut compute) = (0.0, 0.0);
-    let mut text = String::new();
-    for (number, both) in phases.windows(2).enumerate() {
-        tokens += both[0].tokens_share;
-        compute += both[0].flops_share;
-        let name = if number == 0 { &*name } else { "" };
-        let at = format!("{:.0} % ({:.0} %)", 100.0 * tokens, 100.0 * compute);
-        text += &format!("  {name:20}  {at:>13}  {}\n", growth(&both[1]));
-    }
-    text
+    let mut at = [0.0; 2];
+    let mut one = |both: &[Phase]| {
+        at = [at[0] + both[0].tokens_share, at[1] + both[0].flops_share];
+        (at, growth(&both[1]))
+    };
+    phases.windows(2).map(&mut one).collect()
 }
 
 fn growth(after: &Phase) -> String {
