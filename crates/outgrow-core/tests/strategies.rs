@@ -15,7 +15,7 @@ use outgrow_core::{
         strategy::{
             AllAtOnce, AxisFirst, Enumerated, EvenlySpaced, FromScratch, Layers, Listed, Places,
             Random, RandomOrder, Share, Ways,
-            lattice::{Axis, Lattice},
+            lattice::{Axis, Goal},
         },
     },
     stream::stream,
@@ -219,6 +219,7 @@ fn lattice(at: &[f64], max_stages: usize) -> Enumerated {
         at: Share::Tokens(Places(at.to_vec())),
         max_stages,
         layers: Layers::End,
+        target: Goal::Reached,
         ways: Ways::default(),
     }
 }
@@ -228,8 +229,7 @@ fn a_lattice_has_every_plan_once() {
     let target = small(16, 3, LayerShape::uniform(4, 4, 4, 32));
     let own = lattice(&[0.1, 0.3, 0.6], 2);
     let rule = Strategy::Enumerated(own.clone());
-    let Enumerated { axes, at, max_stages, .. } = own;
-    let lattice = Lattice { axes, at, max_stages };
+    let lattice = own.lattice();
     let ways = lattice.ways().expect("few");
     assert_eq!(rule.plans(), ways.len());
     assert_eq!(ways.iter().collect::<BTreeSet<_>>().len(), ways.len());
@@ -250,6 +250,19 @@ fn a_lattice_has_every_plan_once() {
         })
         .collect();
     assert_eq!(plans.len(), ways.len());
+
+    // With a free target also every plan to every size below: of one stage as many as there are pairs
+    // of sizes of which one is larger.
+    let free = Enumerated { target: Goal::Free, ..own };
+    let ways = free.ways().expect("few");
+    let one = ways.iter().filter(|way| way.stages.len() == 1).count();
+    assert_eq!(one, 3 * (rising(3) * rising(2) * rising(2) - 12));
+    assert!(ways.iter().all(|way| free.lattice().contains(way)));
+    assert_eq!(ways.iter().collect::<BTreeSet<_>>().len(), ways.len());
+    let below = ways.iter().position(|way| *way.end() == [1, 0, 1]).expect("one");
+    let task = Task { initial: &target, target: &target, seed: 1, draw: (0, below) };
+    let plan = sampled(&Strategy::Enumerated(free), &task).expect("a plan");
+    assert_eq!(*plan.target(), small(12, 1, LayerShape::uniform(2, 4, 4, 32)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use outgrow_core::{
     growth::Sizes,
     plan::strategy::{
         Places, Share,
-        lattice::{Axis, Lattice},
+        lattice::{Axis, Goal, Lattice},
     },
     stream::stream,
 };
@@ -32,10 +32,10 @@ fn space() -> Space {
             axes: vec![axis("width", 4), axis("depth", 3), axis("mlp", 3)],
             at: Share::Compute { compute: Places(places) },
             max_stages: 3,
+            target: Goal::Reached,
         },
         choices: vec![],
         born: false,
-        free: false,
     }
 }
 

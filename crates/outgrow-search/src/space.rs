@@ -19,9 +19,6 @@ pub struct Space {
     /// Whether a plan may be born at its size and never grow.
     #[serde(default)]
     pub born: bool,
-    /// Whether it may end below the target.
-    #[serde(default)]
-    pub free: bool,
 }
 
 /// What one of several values is chosen of for a whole plan: where layers go, a learning rate, ...
@@ -56,13 +53,12 @@ impl Space {
             *value < choice.values && (choice.matters(&plan.way) || *value == 0)
         };
         self.lattice.contains(&plan.way)
-            && (self.free || *plan.way.end() == self.lattice.top())
             && (self.born || !plan.way.stages.is_empty())
             && plan.choices.len() == self.choices.len()
             && self.choices.iter().zip(&plan.choices).all(values)
     }
 
-    /// Every plan that grows and ends at the target; none if there are more than a hundred thousand for
+    /// Every plan that grows; none if there are more than a hundred thousand for
     /// each value of the choices.
     pub fn plans(&self) -> Vec<Plan> {
         let mut choices: Vec<Vec<u8>> = vec![vec![]];
@@ -94,7 +90,7 @@ impl Space {
         places.sort_unstable();
         let mut phases: Vec<Levels> = vec![vec![]; stages + 1];
         for top in self.lattice.top() {
-            let drawn = if self.free { stages + 1 } else { stages };
+            let drawn = stages + usize::from(!self.lattice.target.is_reached());
             let mut levels: Vec<u8> =
                 (0..drawn).map(|_| random.random_range(0..=top)).chain([top]).collect();
             levels.sort_unstable();

@@ -7,7 +7,7 @@ use outgrow_core::{
     growth::Sizes,
     plan::strategy::{
         Places, Share,
-        lattice::{Axis, Lattice, Levels},
+        lattice::{Axis, Goal, Lattice, Levels},
     },
     stream::stream,
 };
@@ -26,10 +26,10 @@ fn space(levels: &[usize], places: usize, max_stages: usize, born: bool, free: b
             axes: levels.iter().map(|levels| axis(*levels)).collect(),
             at: Share::Tokens(Places(at)),
             max_stages,
+            target: if free { Goal::Free } else { Goal::Reached },
         },
         choices: vec![choice(vec![0]), choice(vec![])],
         born,
-        free,
     }
 }
 
@@ -141,13 +141,16 @@ fn raise_from_the_bottom(from: &Plan, place: u16) -> Vec<Mutation> {
 
 #[test]
 fn a_small_space_is_drawn_whole() {
-    let space = space(&[2, 2], 3, 2, false, false);
-    let random = &mut stream(1, "test");
-    let drawn: BTreeSet<Plan> = (0..4000).map(|_| space.sample(random).expect("a plan")).collect();
-    let ways = space.lattice.ways().expect("few");
-    let grow = ways.iter().filter(|way| way.initial[0] < way.end()[0]).count();
-    assert_eq!(drawn.len(), grow * 9 + (ways.len() - grow) * 3, "every way with every choice");
-    assert_eq!(drawn, space.plans().into_iter().collect());
+    for free in [false, true] {
+        let space = space(&[2, 2], 3, 2, false, free);
+        let random = &mut stream(1, "test");
+        let drawn: BTreeSet<Plan> =
+            (0..6000).map(|_| space.sample(random).expect("a plan")).collect();
+        let ways = space.lattice.ways().expect("few");
+        let grow = ways.iter().filter(|way| way.initial[0] < way.end()[0]).count();
+        assert_eq!(drawn.len(), grow * 9 + (ways.len() - grow) * 3, "every way with every choice");
+        assert_eq!(drawn, space.plans().into_iter().collect());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use outgrow_core::{
     growth::Sizes,
     plan::strategy::{
         Places, Share,
-        lattice::{Axis, Lattice},
+        lattice::{Axis, Goal, Lattice},
     },
     stream::{Stream, stream},
 };
@@ -38,10 +38,10 @@ fn space() -> Space {
             axes: vec![axis("width", 3), axis("depth", 2), axis("mlp", 3)],
             at: Share::Compute { compute: Places(places) },
             max_stages: 3,
+            target: Goal::Reached,
         },
         choices: vec![Choice { name: "layers".into(), values: 3, of_axes: vec![] }],
         born: false,
-        free: false,
     }
 }
 

@@ -6,7 +6,7 @@ use outgrow_core::{
     growth::Sizes,
     plan::strategy::{
         Places, Share,
-        lattice::{Axis, Lattice},
+        lattice::{Axis, Goal, Lattice},
     },
     stream::stream,
 };
@@ -23,10 +23,9 @@ fn space() -> Space {
     let at = Share::Compute { compute: Places(vec![0.1, 0.2, 0.3, 0.5, 0.7]) };
     let axes = vec![axis("width"), axis("depth"), axis("mlp")];
     Space {
-        lattice: Lattice { axes, at, max_stages: 3 },
+        lattice: Lattice { axes, at, max_stages: 3, target: Goal::Reached },
         choices: vec![],
         born: false,
-        free: false,
     }
 }
 

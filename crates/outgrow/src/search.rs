@@ -100,7 +100,7 @@ impl Search {
         let choices = if strategies.len() > 1 { vec![choice] } else { vec![] };
         Some(Self {
             spec: searched.spec.clone(),
-            space: Space { lattice: lattice.lattice(), choices, born: false, free: false },
+            space: Space { lattice: lattice.lattice(), choices, born: false },
             ways: lattice.ways()?.to_vec(),
             strategies,
             seed: sweep.spec().seed,
@@ -245,10 +245,12 @@ impl Search {
             Measure::Tokens => Share::Tokens(places),
             Measure::Compute => Share::Compute { compute: places },
         };
-        let inner = way.stages.len().saturating_sub(1);
+        // The last stage goes to the target by itself.
+        let to_target = usize::from(*way.end() == self.space.lattice.top());
+        let written = way.stages.len().saturating_sub(to_target);
         let listed = Listed {
             at,
-            sizes: way.stages[..inner].iter().map(|step| sizes(&step.levels)).collect(),
+            sizes: way.stages[..written].iter().map(|step| sizes(&step.levels)).collect(),
             layers,
         };
         let found = StrategySpec {

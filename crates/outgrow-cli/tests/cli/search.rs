@@ -99,6 +99,29 @@ fn of_two() -> String {
 }
 
 #[test]
+fn plans_may_end_below_the_target() {
+    let sandbox = Sandbox::new();
+    let free = SEARCH.replace("max_stages = 2", "max_stages = 1\ntarget = \"free\"");
+    sandbox.write("search.toml", &free);
+    let plan = sandbox.ok(&["plan", "search.toml"]);
+    assert!(plan.contains("among the 15 plans of lattice"), "{plan}");
+    let said = sandbox.ok(&["search", "search.toml", "-j", "2"]);
+    let sizes = "SELECT count(DISTINCT parameters) FROM finals WHERE strategy = 'lattice'";
+    assert!(sandbox.number(sizes) > 1);
+    // What was found is a strategy that a sweep file can have, wherever it ends.
+    let found = said.split_once("[[strategies]]").expect("a strategy").1;
+    let text = free.split_once("[[strategies]]").expect("strategies").0;
+    let text = text.replace("name = \"found\"", "name = \"again\"\nseed = 9");
+    sandbox.write("again.toml", &format!("{text}\n[[strategies]]{found}"));
+    assert!(sandbox.ok(&["plan", "again.toml"]).contains("found/0"));
+    sandbox.ok(&["report", "found"]);
+    let wrong = free.replace("\"free\"", "\"somewhere\"");
+    sandbox.write("search.toml", &wrong);
+    let (_, error) = sandbox.wrong(&["plan", "search.toml"]);
+    assert!(error.contains("free"), "{error}");
+}
+
+#[test]
 fn strategies_of_one_lattice_are_searched_together() {
     let sandbox = Sandbox::new();
     sandbox.write("search.toml", &of_two());

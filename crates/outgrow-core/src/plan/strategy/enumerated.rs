@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Layers, Places, Rule, Sampled, Share, StrategyError, Task,
-    lattice::{Axis, Lattice, Way},
+    lattice::{Axis, Goal, Lattice, Way},
 };
 
 /// Every plan of a lattice: axes with a few levels, places, and a number of stages. Each plan has
@@ -21,6 +21,9 @@ pub struct Enumerated {
     /// Where new layers go.
     #[serde(default)]
     pub layers: Layers,
+    /// Where plans end.
+    #[serde(default, skip_serializing_if = "Goal::is_reached")]
+    pub target: Goal,
     /// Its plans, once they are known.
     #[serde(skip)]
     pub ways: Ways,
@@ -41,7 +44,7 @@ impl Enumerated {
     /// What its plans are made of.
     pub fn lattice(&self) -> Lattice {
         let (axes, at, max_stages) = (self.axes.clone(), self.at.clone(), self.max_stages);
-        Lattice { axes, at, max_stages }
+        Lattice { axes, at, max_stages, target: self.target }
     }
 
     /// Its plans in order; none if there are too many.

@@ -20,6 +20,27 @@ pub struct Lattice {
     pub at: Share<Places>,
     /// At most so many of them are used by one way.
     pub max_stages: usize,
+    /// Where ways end.
+    #[serde(default, skip_serializing_if = "Goal::is_reached")]
+    pub target: Goal,
+}
+
+/// Where plans end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// At the target.
+    #[default]
+    Reached,
+    /// At any size up to it.
+    Free,
+}
+
+impl Goal {
+    /// Whether it is at the target.
+    pub fn is_reached(&self) -> bool {
+        *self == Goal::Reached
+    }
 }
 
 /// Sizes that grow together.
@@ -94,7 +115,7 @@ impl Lattice {
         self.at.of().0.len()
     }
 
-    /// Whether a way is one of this lattice's, wherever it ends.
+    /// Whether a way is one of this lattice's.
     pub fn contains(&self, way: &Way) -> bool {
         let top = self.top();
         let within = |levels: &Levels| {
@@ -105,14 +126,14 @@ impl Lattice {
         };
         let places = || way.stages.iter().map(|step| usize::from(step.place));
         way.stages.len() <= self.max_stages
+            && (*way.end() == top || !self.target.is_reached())
             && way.phases().all(within)
             && way.phases().zip(way.phases().skip(1)).all(rises)
             && places().all(|place| place < self.places())
             && places().zip(places().skip(1)).all(|(from, to)| from < to)
     }
 
-    /// Every way that ends at the target and grows, the fewest stages first; none if there are more
-    /// than a hundred thousand.
+    /// Every way that grows, the fewest stages first; none if there are more than a hundred thousand.
     pub fn ways(&self) -> Option<Vec<Way>> {
         let sizes = self.axes.iter().map(|axis| axis.levels.len());
         if sizes.fold(1, usize::saturating_mul) > MOST_SIZES {
@@ -138,9 +159,12 @@ impl Lattice {
         Some(ways)
     }
 
-    /// Every sequence of levels with so many rises to the target.
+    /// Every sequence of levels with so many rises to where ways end.
     fn paths(&self, stages: usize) -> Option<Vec<Vec<Levels>>> {
-        let mut paths = vec![vec![self.top()]];
+        let top = self.top();
+        let ends = if self.target.is_reached() { vec![] } else { below(&top) };
+        let mut paths: Vec<Vec<Levels>> =
+            ends.into_iter().chain([top]).map(|end| vec![end]).collect();
         for _ in 0..stages {
             let longer = paths.iter().flat_map(|path| {
                 below(&path[0]).into_iter().map(|levels| [&[levels], &path[..]].concat())
