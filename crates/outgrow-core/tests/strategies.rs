@@ -107,7 +107,7 @@ proptest! {
                 prop_assert!(plan.stages().iter().all(|stage| bounds.contains(&(stage.tokens as f64))));
             }
             prop_assert!(plan.stages().len() <= stages.max(6));
-            let sequence = plan.sequence(TOKENS);
+            let sequence = plan.sequence(TOKENS, &target);
             let [first, .., last] = &sequence[..] else { panic!("two ends") };
             prop_assert_eq!([first.kind, last.kind], ["begin", "end"]);
             prop_assert!((plan.stages().len() + 2..=6 * plan.stages().len() + 2).contains(&sequence.len()));

@@ -59,14 +59,14 @@ impl Cautions {
         [self.on_choice(), self.on_edges(), self.on_repeats(), self.on_undercuts()].concat()
     }
 
-    /// Where growing looks better than it is.
+    /// Where growing looks better than it is, as far as trained sizes show it.
     pub fn on_undercuts(&self) -> String {
         let one = |(budget, Undercut { n, by, .. }): &(String, Undercut)| {
             format!(
                 " At {budget} the frontier is too high: the born size of {} parameters ends below it, \
-                 {} {}. Loss against size has a step there, as between models of two and of three \
-                 layers, and growing looks better than it is: give the sizes one shape, or try \
-                 others, frontier.checks = [\"all_shapes\"].",
+                 {} {}. Loss against size may have a step, as between models of two and of three \
+                 layers, and growing look better than it is: sizes of one shape would tell, or other \
+                 shapes of each size (frontier.checks = [\"all_shapes\"]).",
                 short(*n),
                 signed_loss(by.mean, 4),
                 bounds(by, signed_loss, 4),

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use outgrow_core::stream::{Stream, stream};
-use rand::{RngExt, seq::SliceRandom};
+use outgrow_core::stream::stream;
+use rand::RngExt;
 
 use crate::{ridge::Ridge, trees::Trees};
 
@@ -55,8 +55,6 @@ pub struct Ranking {
     pub predictors: Vec<Ranked>,
 }
 
-/// Plans are predicted from others, so many times.
-const FOLDS: usize = 10;
 /// Plans are drawn again so often.
 const DRAWS: usize = 500;
 /// Of fewer plans nothing is said.
@@ -70,9 +68,8 @@ type Said = Vec<Vec<f64>>;
 pub type Predict<'a> = dyn Fn(&[usize], &[f64], &[usize]) -> Option<Vec<f64>> + 'a;
 
 /// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
-/// made from the plans of other `folds` alone, which are drawn if there are none; and what is seen
-/// under one seed is compared with other seeds: a look shares the noise of the training that it looks
-/// at.
+/// made from the plans of other `folds` alone, a number for each plan; and what is seen under one seed
+/// is compared with other seeds: a look shares the noise of the training that it looks at.
 ///
 /// # Errors
 /// In words, if there are too few plans, seeds or folds.
@@ -80,7 +77,7 @@ pub fn rank(
     plans: &[Trained],
     looks: &[String],
     others: &[(&str, &Predict)],
-    folds: Option<&[usize]>,
+    folds: &[usize],
     seed: u64,
 ) -> Result<Ranking, String> {
     let seeds = plans.iter().map(|plan| plan.losses.len()).min().unwrap_or(0);
@@ -92,7 +89,7 @@ pub fn rank(
         ));
     }
     let random = &mut stream(seed, "rank");
-    let folds = folds.map_or_else(|| drawn_folds(plans.len(), random), folds_of);
+    let folds = folds_of(folds);
     if folds.len() < 2 {
         return Err("all are of one kind, so none can be predicted from others".into());
     }
@@ -195,18 +192,12 @@ fn held_out(truth: &[f64], folds: &[Vec<usize>], predict: &Predict) -> Vec<f64> 
         let others = folds.iter().enumerate().filter(|(other, _)| *other != number);
         let of: Vec<usize> = others.flat_map(|(_, fold)| fold).copied().collect();
         let losses = predict(&of, &at(truth, &of), out);
-        for (plan, loss) in out.iter().zip(losses.into_iter().flatten()) {
+        let losses = losses.into_iter().flatten();
+        for (plan, loss) in out.iter().zip(losses).filter(|(_, loss)| loss.is_finite()) {
             predicted[*plan] = loss;
         }
     }
     predicted
-}
-
-fn drawn_folds(plans: usize, random: &mut Stream) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..plans).collect();
-    order.shuffle(random);
-    let fold = |first: usize| order.iter().skip(first).step_by(FOLDS).copied().collect();
-    (0..FOLDS).map(fold).collect()
 }
 
 /// The plans of each fold.

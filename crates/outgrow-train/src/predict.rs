@@ -63,6 +63,30 @@ impl Default for PredictorSettings {
     }
 }
 
+impl PredictorSettings {
+    /// Refuses what can't be built, or is far larger than any number of plans needs.
+    ///
+    /// # Errors
+    /// Which setting, and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { width, blocks, heads, dropout, members, batch_size, .. } = *self;
+        let refused = |field: &str, allowed: &str| Err(format!("{field} must be {allowed}"));
+        if !(1..=1024).contains(&width) {
+            return refused("width", "from 1 to 1024");
+        }
+        if !(1..=width).contains(&heads) || width % heads != 0 {
+            return refused("heads", "a divisor of width");
+        }
+        if blocks > 16 || !(1..=64).contains(&members) || batch_size == 0 {
+            return refused("blocks, members and batch_size", "at most 16, from 1 to 64, above 0");
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return refused("dropout", "from 0 to below 1");
+        }
+        Ok(())
+    }
+}
+
 /// Frequencies of sines and cosines.
 const FREQUENCIES: usize = 6;
 
@@ -81,17 +105,28 @@ struct About {
     /// Mean and standard deviation of the losses that it was fitted to.
     mean: f64,
     scale: f64,
+    /// The least and the largest of the numbers with which its plans end: target and tokens.
+    ends: [[f64; 2]; NUMBERS],
 }
 
+/// Numbers of an end that differ by less are the same: budgets are whole steps.
+const SAME_END: f64 = 1e-3;
+/// So many plans are predicted at once.
+const CHUNK: usize = 4096;
+/// No file has more kinds.
+const MOST_KINDS: usize = 256;
+
 impl PlanPredictor {
-    /// Fits losses of plans; none for fewer than three. The same for the same seed, on one machine.
+    /// Fits losses of plans; none for fewer than three, or settings that [`PredictorSettings::check`]
+    /// refuses. The same for the same seed on one machine, if nothing else draws from libtorch's
+    /// generator meanwhile.
     pub fn fit(
         plans: &[&[Element]],
         losses: &[f64],
         settings: PredictorSettings,
         seed: u64,
     ) -> Option<Self> {
-        if plans.len() < 3 {
+        if plans.len() < 3 || settings.check().is_err() {
             return None;
         }
         let n = losses.len() as f64;
@@ -103,7 +138,13 @@ impl PlanPredictor {
                 kinds.push(element.kind.to_owned());
             }
         }
-        let about = About { settings, kinds, mean, scale: variance.sqrt().max(1e-12) };
+        let mut ends = [[f64::INFINITY, f64::NEG_INFINITY]; NUMBERS];
+        for end in plans.iter().filter_map(|plan| plan.last()) {
+            for (range, number) in ends.iter_mut().zip(end.numbers) {
+                *range = [range[0].min(number), range[1].max(number)];
+            }
+        }
+        let about = About { settings, kinds, mean, scale: variance.sqrt().max(1e-12), ends };
         let read = about.read(plans);
         let scaled: Vec<f32> =
             losses.iter().map(|loss| ((loss - mean) / about.scale) as f32).collect();
@@ -119,18 +160,31 @@ impl PlanPredictor {
 
     /// Mean and standard deviation over its networks of each plan's loss.
     pub fn predict(&self, plans: &[&[Element]]) -> Vec<[f64; 2]> {
+        plans.chunks(CHUNK).flat_map(|some| self.predict_some(some)).collect()
+    }
+
+    /// Whether it has seen nothing like a plan: a growth of that kind, a target of that size, or so many
+    /// tokens.
+    pub fn is_beyond(&self, plan: &[Element]) -> bool {
+        let is_new = |own: &Element| !self.about.kinds.iter().any(|kind| kind == own.kind);
+        let is_outside = |([least, most], number): (&[f64; 2], f64)| {
+            number < least - SAME_END || number > most + SAME_END
+        };
+        let ends_elsewhere =
+            |end: &Element| self.about.ends.iter().zip(end.numbers).any(is_outside);
+        plan.iter().any(is_new) || plan.last().is_some_and(ends_elsewhere)
+    }
+
+    fn predict_some(&self, plans: &[&[Element]]) -> Vec<[f64; 2]> {
         let read = self.about.read(plans);
         let said = single_threaded(|| no_grad(|| self.networks.forward(&read, 0.0)));
         let said = said * self.about.scale + self.about.mean;
         let mean = said.mean_dim([0].as_slice(), false, Kind::Double);
         let sd = said.std_dim([0].as_slice(), self.about.settings.members > 1, false);
-        let both = [mean, sd].map(|all| Vec::<f64>::try_from(all.to_kind(Kind::Double)));
-        match both {
-            [Ok(means), Ok(sds)] => {
-                means.into_iter().zip(sds).map(|(mean, sd)| [mean, sd]).collect()
-            }
-            _ => vec![],
-        }
+        let [means, sds] = [mean, sd].map(|all| {
+            Vec::<f64>::try_from(all.to_kind(Kind::Double)).expect("one number for each plan")
+        });
+        means.into_iter().zip(sds).map(|(mean, sd)| [mean, sd]).collect()
     }
 
     /// Writes it as safetensors, with what it was fitted to as metadata.
@@ -171,6 +225,11 @@ impl PlanPredictor {
         let about = head.metadata().as_ref().and_then(|all| all.get("outgrow_plan_predictor"));
         let about = about.ok_or_else(|| wrong("it does not say what it was fitted to".into()))?;
         let about: About = serde_json::from_str(about).map_err(|e| wrong(e.to_string()))?;
+        about.settings.check().map_err(wrong)?;
+        let is_finite = about.mean.is_finite() && about.scale.is_finite();
+        if !is_finite || about.kinds.len() > MOST_KINDS {
+            return Err(wrong("what it says of its losses or of growths can't be".into()));
+        }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
         let networks = Networks::new(&about);
         for (name, mut tensor) in networks.store.variables() {

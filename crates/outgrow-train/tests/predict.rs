@@ -70,7 +70,7 @@ fn planted() -> Planted {
         2.0 + x + variance.sqrt() / 3.0 * noise
     };
     let losses = truth.iter().map(noisy).collect();
-    let of = |trial: &Trial| trial.plan.sequence(trial.settings.tokens);
+    let of = |trial: &Trial| trial.plan.sequence(trial.settings.tokens, trial.plan.target());
     Planted { sequences: trials.iter().map(of).collect(), truth, losses }
 }
 
@@ -105,6 +105,26 @@ fn what_is_planted_is_found_in_plans_that_were_not_seen() {
     std::fs::write(&path, [0; 64]).expect("written");
     let error = PlanPredictor::load(&path).err().expect("refused");
     assert!(error.contains("is no predictor of plans"), "{error}");
+    let settings = PredictorSettings::default();
+    for (wrong, said) in [
+        (PredictorSettings { heads: 0, ..settings }, "heads"),
+        (PredictorSettings { heads: 5, ..settings }, "heads"),
+        (PredictorSettings { members: 0, ..settings }, "members"),
+        (PredictorSettings { width: -4, ..settings }, "width"),
+        (PredictorSettings { width: 1 << 40, ..settings }, "width"),
+        (PredictorSettings { batch_size: 0, ..settings }, "batch_size"),
+        (PredictorSettings { dropout: f64::NAN, ..settings }, "dropout"),
+    ] {
+        let error = wrong.check().expect_err("refused");
+        assert!(error.contains(said), "{error}");
+        assert!(PlanPredictor::fit(old, &losses[..110], wrong, 0).is_none(), "{error}");
+    }
+
+    // Of what it has not seen the like it says so.
+    assert!(!nar.is_beyond(new[0]), "{:?}", new[0]);
+    let trial = &trials()[110];
+    let longer = trial.plan.sequence(10 * trial.settings.tokens, trial.plan.target());
+    assert!(nar.is_beyond(&longer));
 
     // Of losses that have nothing to do with plans nothing is found.
     let mut mixed = losses[..110].to_vec();

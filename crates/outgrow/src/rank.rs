@@ -4,7 +4,7 @@ mod described;
 mod measured;
 mod predicted;
 
-use outgrow_core::plan::Element;
+use outgrow_core::{Sweep, plan::Element};
 use outgrow_search::{Predict, Ranking, Trained, rank};
 use outgrow_train::PlanPredictor;
 
@@ -13,7 +13,7 @@ pub use outgrow_train::PredictorSettings;
 
 pub use self::predicted::{PredictBy, PredictedPlan};
 use self::{
-    described::{Described, initial_sizes},
+    described::{Described, numbered},
     measured::{LAG, LAST, trained},
 };
 use crate::{
@@ -72,11 +72,15 @@ impl Workspace {
             Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
         };
         let others: [(&str, &Predict); 1] = [("nar", &nar)];
-        let folds = match hold_out {
-            HoldOut::Plans => None,
-            HoldOut::InitialSizes => Some(initial_sizes(&described)),
+        let folds: Vec<usize> = match hold_out {
+            // Names are digests, in order: as good as drawn. A plan under another policy is no other.
+            HoldOut::Plans => {
+                let plans = numbered(described.iter().map(|one| &one.plan));
+                plans.into_iter().map(|plan| plan % FOLDS).collect()
+            }
+            HoldOut::InitialSizes => numbered(described.iter().map(|one| &one.initial)),
         };
-        let ranking = rank(&plans, &looks, &others, folds.as_deref(), SEED).map_err(refused)?;
+        let ranking = rank(&plans, &looks, &others, &folds, SEED).map_err(refused)?;
         let seeds = plans.first().map_or(0, |plan| plan.losses.len());
         Ok(RankedPlans { plans: plans.len(), seeds, left_out, ranking })
     }
@@ -86,7 +90,8 @@ impl Workspace {
         runtime()?.block_on(async {
             let input = rows(self, sweep).await?;
             let definitions = self.reading().await?.definitions(&input.id).await?;
-            Ok(trained(&input, &definitions))
+            let sweep = Sweep::parse(&input.spec).map_err(Error::input(sweep))?;
+            Ok(trained(&input, &definitions, sweep.target()))
         })
     }
 }
@@ -94,5 +99,7 @@ impl Workspace {
 /// Plans, and how many others there are.
 type TrainedPlans = (Vec<(Described, Trained)>, usize);
 
+/// Plans are predicted from others, so many times.
+const FOLDS: usize = 10;
 /// Of what predictors draw.
 const SEED: u64 = 0;

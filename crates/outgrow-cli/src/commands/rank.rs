@@ -84,22 +84,34 @@ fn predict(workspace: &Workspace, args: &Rank, file: &Path) -> Result<(), Error>
     if args.json {
         return print_json(&Value::from(top.iter().map(plan_as_json).collect::<Vec<_>>()));
     }
-    let row = |PredictedPlan { name, nar: [mean, sd], ridge, growths }: &PredictedPlan| {
+    let row = |plan: &PredictedPlan| {
+        let PredictedPlan { name, nar: [mean, sd], ridge, beyond, growths } = plan;
         let ridge = ridge.map_or_else(String::new, |ridge| format!("{ridge:.4}"));
-        vec![name.clone(), format!("{mean:.4} \u{00b1} {sd:.4}"), ridge, growths.clone()]
+        let mark = if *beyond { " \u{2020}" } else { "" };
+        vec![name.clone(), format!("{mean:.4} \u{00b1} {sd:.4}{mark}"), ridge, growths.clone()]
+    };
+    let beyond = match top.iter().any(|plan| plan.beyond) {
+        false => "",
+        true => {
+            "; \u{2020} nothing like it was seen: another target, other numbers of tokens or other \
+             growths, so nobody knows how wrong this is"
+        }
     };
     let head = ["plan", "nar, nats", "ridge, nats", "growths, each after a share of the compute"];
     print(&format!(
         "the {} of {} plans with the lowest predicted final losses; \u{00b1} is the standard deviation \
-         over the networks of nar\n\n{}",
+         over the networks of nar{beyond}\n\n{}",
         top.len(),
         all.len(),
         table(&head, top.iter().map(row).collect(), &[1, 2])
     ))
 }
 
-fn plan_as_json(PredictedPlan { name, nar: [mean, sd], ridge, growths }: &PredictedPlan) -> Value {
-    json!({ "plan": name, "nar": mean, "nar_sd": sd, "ridge": ridge, "growths": growths })
+fn plan_as_json(plan: &PredictedPlan) -> Value {
+    let PredictedPlan { name, nar: [mean, sd], ridge, beyond, growths } = plan;
+    json!({
+        "plan": name, "nar": mean, "nar_sd": sd, "ridge": ridge, "beyond": beyond, "growths": growths,
+    })
 }
 
 fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> String {

@@ -201,6 +201,7 @@ fn searches_are_simulated_on_a_sweep_that_trained_all_plans() {
         sandbox.json(&[&["rank", "all", "--save", "nar.safetensors"][..], &plans].concat());
     let told = fitted.as_array().expect("a list");
     assert!(told.len() == 3 && told.iter().all(|one| one["ridge"].is_f64()), "{fitted}");
+    assert!(told.iter().all(|one| one["beyond"] == false), "{fitted}");
     assert!(told.is_sorted_by_key(|one| one["nar"].as_f64().expect("a number").to_bits()));
     let kept = sandbox.json(&[&["rank", "--load", "nar.safetensors"][..], &plans].concat());
     let [fitted, kept] =

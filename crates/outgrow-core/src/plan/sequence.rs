@@ -24,15 +24,16 @@ pub struct Element {
 
 impl GrowthPlan {
     /// What happens in it when it trains so many tokens: how it begins, its growths, and how it ends.
-    /// Growths of one stage commute, and what one transform does in a stage is one element.
+    /// Growths of one stage commute, and what one transform does in a stage is one element. Sizes are
+    /// shares of those of the `target` of its sweep, at which it may end or not.
     ///
-    /// - `begin`: each of the six sizes as a share of the target's, and the parameters.
+    /// - `begin`: each of the six sizes, and the parameters.
     /// - A growth: its place as a share of the tokens and of the compute; its size before and after, and
-    ///   the parameters of its stage before and after, as shares of the target's; and how deep its new
-    ///   layers are on average, from 0 at the input to 1. The size of an operator is the parameters.
-    /// - `end`: the logarithms of target parameters and of tokens.
-    pub fn sequence(&self, tokens: u64) -> Vec<Element> {
-        let (initial, target) = (self.initial(), self.target());
+    ///   the parameters of its stage before and after; and how deep its new layers are on average, from
+    ///   0 at the input to 1. The size of an operator is the parameters.
+    /// - `end`: the logarithms of the target's parameters and of tokens.
+    pub fn sequence(&self, tokens: u64, target: &Architecture) -> Vec<Element> {
+        let initial = self.initial();
         let share = |of: &dyn Fn(&Architecture) -> f64, own: &Architecture| of(own) / of(target);
         let mut numbers = [0.0; NUMBERS];
         for (number, kind) in numbers.iter_mut().zip(TransformKind::ALL) {
@@ -41,7 +42,8 @@ impl GrowthPlan {
         numbers[NUMBERS - 1] = share(&parameters, initial);
         // The mean layer may shrink where small ones are added.
         let begin = Element { kind: "begin", numbers: numbers.map(|number| number.min(1.0)) };
-        let growths = (0..self.stages().len()).flat_map(|stage| self.elements(stage, tokens));
+        let growths =
+            (0..self.stages().len()).flat_map(|stage| self.elements(stage, tokens, target));
         let mut numbers = [0.0; NUMBERS];
         // Up to a trillion of both.
         numbers[0] = parameters(target).ln() / LARGEST.ln();
@@ -49,8 +51,8 @@ impl GrowthPlan {
         [begin].into_iter().chain(growths).chain([Element { kind: "end", numbers }]).collect()
     }
 
-    fn elements(&self, stage: usize, tokens: u64) -> Vec<Element> {
-        let (at, target) = (&self.stages()[stage], self.target());
+    fn elements(&self, stage: usize, tokens: u64, target: &Architecture) -> Vec<Element> {
+        let at = &self.stages()[stage];
         let [before, after] = [stage, stage + 1].map(|number| self.architecture_after(number));
         let place = at.tokens as f64 / tokens as f64;
         let spent = self.train_flops(at.tokens) as f64 / self.train_flops(tokens) as f64;

@@ -54,7 +54,7 @@ impl Searcher for Tpe {
         let recorded = known.history.losses().filter(|(_, seed, _)| *seed == 0);
         let recorded: Vec<&Plan> = recorded.map(|(plan, ..)| plan).collect();
         for plan in recorded.iter().rev().take(self.memory) {
-            numbers.tell(plan, believed[plan].loss);
+            numbers.tell(plan, believed[plan].loss, space.lattice.places());
         }
         let new = (0..MOST_ASKS).find_map(|_| {
             let plan = numbers.ask(space, random)?;
@@ -69,7 +69,7 @@ impl Searcher for Tpe {
 /// The numbers that make a plan.
 struct Numbers {
     /// Of each level of each axis but the lowest: 0 from the beginning, or one more than the place at
-    /// which it is reached.
+    /// which it is reached; where plans may end below the target, one more than the last place is never.
     reached: Vec<Vec<TpeOptimizer>>,
     choices: Vec<TpeOptimizer>,
 }
@@ -83,7 +83,8 @@ impl Numbers {
             usual
         };
         let new = |estimator, n: usize| usual().build(estimator, categorical_range(n).ok()?).ok();
-        let place = |_| new(parzen_estimator(), space.lattice.places() + 1);
+        let never = usize::from(!space.lattice.target.is_reached());
+        let place = |_| new(parzen_estimator(), space.lattice.places() + 1 + never);
         let axis = |top: u8| (0..top).map(place).collect::<Option<Vec<_>>>();
         let choice = |choice: &Choice| new(histogram_estimator(), choice.values.into());
         Some(Self {
@@ -92,7 +93,7 @@ impl Numbers {
         })
     }
 
-    fn tell(&mut self, plan: &Plan, loss: f64) {
+    fn tell(&mut self, plan: &Plan, loss: f64, places: usize) {
         // A number of a plan of the space is within its range, and no loss that is believed is NaN.
         let tell = |of: &mut TpeOptimizer, number: f64| {
             let _ = of.tell(number, loss);
@@ -101,9 +102,13 @@ impl Numbers {
         for (axis, levels) in self.reached.iter_mut().enumerate() {
             for (below, of) in levels.iter_mut().enumerate() {
                 let phase = way.phases().position(|levels| usize::from(levels[axis]) > below);
-                let stage = phase.and_then(|phase| way.stages.get(phase.checked_sub(1)?));
+                let number = match phase {
+                    Some(0) => 0,
+                    Some(phase) => usize::from(way.stages[phase - 1].place) + 1,
+                    None => places + 1,
+                };
                 // In the middle of what is cut down to it when it is asked for.
-                tell(of, 0.5 + stage.map_or(0.0, |step| f64::from(step.place) + 1.0));
+                tell(of, 0.5 + number as f64);
             }
         }
         for (choice, value) in self.choices.iter_mut().zip(&plan.choices) {
@@ -120,7 +125,8 @@ impl Numbers {
             self.reached.iter_mut().map(axis).collect::<Option<_>>()?;
         let choices = self.choices.iter_mut().map(|of| ask(of).map(|value| value as u8));
         let choices = choices.collect::<Option<_>>()?;
-        let places = merged(&mut reached, space.lattice.max_stages);
+        let last = space.lattice.places() as u16;
+        let places = merged(&mut reached, last, space.lattice.max_stages);
         let after = |place: u16| -> Levels {
             let levels = |own: &Vec<u16>| own.iter().filter(|own| **own <= place).count() as u8;
             reached.iter().map(levels).collect()
@@ -133,9 +139,9 @@ impl Numbers {
 }
 
 /// The places at which anything is reached, at most so many.
-fn merged(reached: &mut [Vec<u16>], most: usize) -> BTreeSet<u16> {
+fn merged(reached: &mut [Vec<u16>], last: u16, most: usize) -> BTreeSet<u16> {
     loop {
-        let all = reached.iter().flatten().copied().filter(|place| *place > 0);
+        let all = reached.iter().flatten().copied().filter(|place| (1..=last).contains(place));
         let places: BTreeSet<u16> = all.collect();
         let pairs = places.iter().zip(places.iter().skip(1));
         let nearest = pairs.min_by_key(|(earlier, later)| *later - *earlier);

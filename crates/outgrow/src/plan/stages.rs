@@ -41,18 +41,19 @@ impl Plan {
 /// A line for each growth of a plan, the first with its name.
 fn lines(member: &Member) -> String {
     let line = |(number, ([tokens, compute], growth)): (usize, ([f64; 2], String))| {
-        let name = if number == 0 { plan_name(member) } else { String::new() };
+        let setting = &member.setting;
+        let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
+        let name = if number == 0 { plan_name(member) + &setting } else { String::new() };
         let at = format!("{:.0} % ({:.0} %)", 100.0 * tokens, 100.0 * compute);
         format!("  {name:20}  {at:>13}  {growth}\n")
     };
     growths(member).into_iter().enumerate().map(line).collect()
 }
 
-/// A strategy's plan, the budget where there are several, and the point of the grid.
-pub(crate) fn plan_name(Member { strategy, plan, setting, budget, .. }: &Member) -> String {
+/// A strategy's plan, and the budget where there are several.
+pub(crate) fn plan_name(Member { strategy, plan, budget, .. }: &Member) -> String {
     let budget = budget.map_or_else(String::new, |budget| format!(" at {}", budget_text(budget)));
-    let setting = if setting.is_empty() { String::new() } else { format!(" [{setting}]") };
-    format!("{strategy}/{plan}{budget}{setting}")
+    format!("{strategy}/{plan}{budget}")
 }
 
 /// Each growth of a plan: its place as a share of the tokens and of the compute, and what it does.

@@ -1,15 +1,17 @@
 //! What is known of a plan before it is trained.
 
-use std::collections::BTreeMap;
-
 use outgrow_core::{
-    Trial,
+    Architecture, Trial,
     growth::{TransformKind, axes},
     plan::{Element, Phase},
 };
 
-/// For predictors.
+/// For predictors. They see no learning rate and no policy at growth.
 pub(super) struct Described {
+    /// Names the plan: equal plans have equal names.
+    pub plan: String,
+    /// The model that it begins with.
+    pub initial: Architecture,
     /// For those that read numbers.
     pub features: Vec<f64>,
     /// For those that read what happens.
@@ -17,23 +19,30 @@ pub(super) struct Described {
 }
 
 impl Described {
-    pub fn of(trial: &Trial) -> Self {
-        let sequence = trial.plan.sequence(trial.settings.tokens);
-        Self { features: features(trial), sequence }
+    /// In a sweep to that target.
+    pub fn of(trial: &Trial, target: &Architecture) -> Self {
+        Self {
+            plan: trial.plan.id(),
+            initial: trial.plan.initial().clone(),
+            features: features(trial),
+            sequence: trial.plan.sequence(trial.settings.tokens, target),
+        }
     }
 }
 
-/// For each plan the number of the sizes that it begins with.
-pub(super) fn initial_sizes(plans: &[Described]) -> Vec<usize> {
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    let number = |plan: &Described| {
-        let next = known.len();
-        *known.entry(format!("{:?}", plan.sequence.first())).or_insert(next)
+/// For each of some things its number among those that differ.
+pub(super) fn numbered<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut known: Vec<T> = vec![];
+    let number = |one: T| {
+        known.iter().position(|other| *other == one).unwrap_or_else(|| {
+            known.push(one);
+            known.len() - 1
+        })
     };
-    plans.iter().map(number).collect()
+    all.map(number).collect()
 }
 
-/// How much it grows, how often and when; sizes over its compute and over its tokens; when each axis
+/// How much it grows, to what, how often and when; sizes over its compute and over its tokens; when each axis
 /// grows first and last, and how often.
 fn features(trial: &Trial) -> Vec<f64> {
     let (plan, tokens) = (&trial.plan, trial.settings.tokens);
@@ -55,6 +64,7 @@ fn features(trial: &Trial) -> Vec<f64> {
     let mut features = vec![
         places.len() as f64,
         size(end) - size(first),
+        size(end),
         largest.fold(0.0, f64::max),
         places.first().copied().unwrap_or(1.0),
         places.last().copied().unwrap_or(1.0),

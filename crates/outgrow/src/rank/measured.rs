@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use outgrow_core::{Trial, TrialState, rows::TrialRow};
+use outgrow_core::{Architecture, Trial, TrialState, rows::TrialRow};
 use outgrow_report::Input;
 use outgrow_search::Trained;
 
@@ -29,6 +29,7 @@ struct Measured<'a> {
 pub(super) fn trained(
     input: &Input,
     definitions: &HashMap<String, Trial>,
+    target: &Architecture,
 ) -> Result<TrainedPlans, String> {
     let measured = measured(input);
     let budgets = measured.iter().filter_map(|one| one.trial.budget);
@@ -52,7 +53,7 @@ pub(super) fn trained(
         seeds.iter().map(|seed| (*seed, mean_curve(plans.values().map(|own| own[seed])))).collect();
     let left_out = all - plans.len();
     let known = |own: &BTreeMap<u64, &Measured>| {
-        let described = Described::of(definitions.get(&own.values().next()?.trial.trial)?);
+        let described = Described::of(definitions.get(&own.values().next()?.trial.trial)?, target);
         Some((described, plan(own, &curves)))
     };
     let mut all: Vec<(Described, Trained)> = plans.values().filter_map(known).collect();

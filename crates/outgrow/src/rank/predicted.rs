@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use outgrow_core::sweep::Member;
-use outgrow_search::Ridge;
+use outgrow_search::{FEWEST_PLANS, Ridge};
 use outgrow_train::{PlanPredictor, PredictorSettings};
 
 use super::{SEED, described::Described};
@@ -32,6 +32,8 @@ pub struct PredictedPlan {
     pub nar: [f64; 2],
     /// By ridge regression; none of a predictor that was saved.
     pub ridge: Option<f64>,
+    /// Whether nothing like it was seen: another target, other numbers of tokens, other growths.
+    pub beyond: bool,
     /// When it grows, and how, in words.
     pub growths: String,
 }
@@ -47,7 +49,7 @@ impl Workspace {
         let mut seen = BTreeSet::new();
         let is_new = |member: &&Member| {
             let trial = &member.trial;
-            let plan = (trial.plan.id(), format!("{:?}", trial.policy()), trial.settings.tokens);
+            let plan = (trial.plan.id(), trial.settings.tokens);
             !trial.plan.stages().is_empty() && seen.insert(plan)
         };
         let plans: Vec<&Member> = members.iter().filter(is_new).collect();
@@ -57,15 +59,17 @@ impl Workspace {
                 "{path} has no plan that grows: nothing is predicted"
             )));
         }
+        let target = file.sweep().target();
         let described: Vec<Described> =
-            plans.iter().map(|member| Described::of(&member.trial)).collect();
-        let (nar, ridge) = self.fitted(by)?;
+            plans.iter().map(|member| Described::of(&member.trial, target)).collect();
+        let (nar_of, ridge) = self.fitted(by)?;
         let sequences: Vec<&[_]> = described.iter().map(|plan| &plan.sequence[..]).collect();
-        let said = nar.predict(&sequences);
+        let said = nar_of.predict(&sequences);
         let one = |((member, plan), nar): ((&&Member, &Described), [f64; 2])| PredictedPlan {
             name: plan_name(member),
             nar,
             ridge: ridge.as_ref().map(|ridge| ridge.mean(&plan.features)),
+            beyond: nar_of.is_beyond(&plan.sequence),
             growths: in_words(member),
         };
         let mut all: Vec<PredictedPlan> = plans.iter().zip(&described).zip(said).map(one).collect();
@@ -88,8 +92,13 @@ impl Workspace {
         let features: Vec<Vec<f64>> = known.iter().map(|(plan, _)| plan.features.clone()).collect();
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let losses: Vec<f64> = known.iter().map(|(_, trained)| mean(&trained.losses)).collect();
-        let few = || refused(format!("{} came to their end under the same seeds", known.len()));
-        let nar = PlanPredictor::fit(&sequences, &losses, settings, SEED).ok_or_else(few)?;
+        let few = || {
+            let n = known.len();
+            let said = "came to their end under the same seeds, at least";
+            refused(format!("{n} {said} {FEWEST_PLANS} are needed"))
+        };
+        let fit = || PlanPredictor::fit(&sequences, &losses, settings, SEED);
+        let nar = (known.len() >= FEWEST_PLANS).then(fit).flatten().ok_or_else(few)?;
         if let Some(path) = save {
             nar.save(path).map_err(Error::Input)?;
         }
