@@ -57,10 +57,14 @@ fn a_hundred_plans_are_enough_for_what_is_linear() {
     let ridge = of("ridge").expect("ridge");
     assert!(ridge.spearman.value > ranking.ceiling.value - 0.05, "{ridge:?}");
     assert_eq!((ridge.minus_ridge.low, ridge.minus_ridge.high), (0.0, 0.0));
-    assert!(of("boosted_trees").is_some_and(|trees| trees.spearman.value > 0.5));
     assert!(of("a look").is_some_and(|look| look.minus_ridge.high < 0.0), "{:?}", of("a look"));
     assert!(of("nothing seen").is_none(), "no plan could be told from another");
     assert!(ranking.predictors.iter().all(|one| one.regret[0] >= one.regret[1]));
+    // Trees take more plans for it.
+    let (plans, _) = planted(300, 3, 2);
+    let ranking = rank(&plans, &looks(), &[], &folds(&plans), 1).expect("enough plans");
+    let trees = ranking.predictors.iter().find(|one| one.name == "boosted_trees").expect("trees");
+    assert!(trees.spearman.value > 0.5 && trees.minus_ridge.high < 0.0, "{trees:?}");
 }
 
 #[test]

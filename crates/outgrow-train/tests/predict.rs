@@ -126,10 +126,18 @@ fn what_is_planted_is_found_in_plans_that_were_not_seen() {
     let longer = trial.plan.sequence(10 * trial.settings.tokens, trial.plan.target());
     assert!(nar.is_beyond(&longer));
 
-    // Of losses that have nothing to do with plans nothing is found.
-    let mut mixed = losses[..110].to_vec();
-    mixed.shuffle(&mut stream(2, "shuffled"));
-    let said: Vec<f64> = fitted(old, &mixed).predict(new).iter().map(|[mean, _]| *mean).collect();
-    let found = correlation(&said, &truth[110..]);
-    assert!(found.abs() < 0.45, "{found}");
+    // Of losses that have nothing to do with plans nothing is found: any fit is near some direction in
+    // which plans differ, but as often against it.
+    let random = &mut stream(2, "shuffled");
+    let one = PredictorSettings { members: 1, ..settings };
+    let mut against_chance = || {
+        let mut mixed = losses[..110].to_vec();
+        mixed.shuffle(random);
+        let fit = PlanPredictor::fit(old, &mixed, one, 0).expect("enough plans");
+        let said: Vec<f64> = fit.predict(new).iter().map(|[mean, _]| *mean).collect();
+        correlation(&said, &truth[110..])
+    };
+    let all: Vec<f64> = (0..10).map(|_| against_chance()).collect();
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    assert!(mean.abs() < 0.4, "{all:?}");
 }
