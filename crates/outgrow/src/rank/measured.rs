@@ -54,11 +54,10 @@ pub(super) fn trained(
     let left_out = all - plans.len();
     let known = |own: &BTreeMap<u64, &Measured>| {
         let described = Described::of(definitions.get(&own.values().next()?.trial.trial)?, target);
-        Some((described, plan(own, &curves)))
+        let trained = plan(own, &curves, described.features.clone());
+        Some((described, trained))
     };
-    let mut all: Vec<(Described, Trained)> = plans.values().filter_map(known).collect();
-    all.iter_mut().for_each(|(described, plan)| plan.features.clone_from(&described.features));
-    Ok((all, left_out))
+    Ok((plans.values().filter_map(known).collect(), left_out))
 }
 
 /// Of the sets of two seeds or more that plans have, the one that the most plans have all of; of several
@@ -107,7 +106,11 @@ fn mean_curve<'a>(trials: impl Iterator<Item = &'a Measured<'a>> + Clone) -> Vec
     (0..=STEPS).map(mean).collect()
 }
 
-fn plan(own: &BTreeMap<u64, &Measured>, curves: &BTreeMap<u64, Vec<f64>>) -> Trained {
+fn plan(
+    own: &BTreeMap<u64, &Measured>,
+    curves: &BTreeMap<u64, Vec<f64>>,
+    features: Vec<f64>,
+) -> Trained {
     let under = |look: &dyn Fn(&Measured) -> Option<[f64; 2]>| -> Vec<Option<f64>> {
         let seen = |(seed, one): (&u64, &&Measured)| {
             let [at, loss] = look(one)?;
@@ -119,7 +122,7 @@ fn plan(own: &BTreeMap<u64, &Measured>, curves: &BTreeMap<u64, Vec<f64>>) -> Tra
     let last = LAST.map(|share| under(&|one| one.seen_until(share)));
     let lag = LAG.map(|lag| under(&|one| one.seen_after_growth(lag)));
     Trained {
-        features: vec![],
+        features,
         losses: own.values().filter_map(|one| Some(one.curve.last()?[1])).collect(),
         seen: last.into_iter().chain(lag).collect(),
     }

@@ -17,8 +17,10 @@ pub(crate) async fn promised(workspace: &Workspace, mut own: Input) -> Result<In
     let Some(unit) = unit(&own) else { return Ok(own) };
     let trained: BTreeSet<[String; 2]> = own.trials.iter().map(|trial| trial.grown_by()).collect();
     for sweep in workspace.reading().await?.sweeps().await? {
-        let search = Search::of_spec(&sweep.spec).filter(|_| sweep.id != own.id);
-        let Some(search) = search else { continue };
+        if sweep.id == own.id {
+            continue;
+        }
+        let Some(search) = Search::of_spec(&sweep.spec) else { continue };
         let Ok(other) = rows(workspace, &sweep.id).await else { continue };
         let trains_the_same = other.trials.iter().any(|trial| trained.contains(&trial.grown_by()));
         if trains_the_same && self::unit(&other) == Some(unit) && other.tokenizer == own.tokenizer {
