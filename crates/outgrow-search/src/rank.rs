@@ -34,22 +34,22 @@ pub struct Drawn {
 pub struct Ranked {
     /// `ridge`, `boosted_trees`, of one from outside, or of a look.
     pub name: String,
-    /// Spearman's correlation of what is predicted, or of what is seen under one seed, with the mean final
-    /// loss under the other seeds: mean over seeds.
+    /// Spearman's correlation of what is told without a seed with the final loss under that seed: mean over
+    /// seeds.
     pub spearman: Drawn,
     /// That over what a perfect predictor would have; none where that may be 0.
     pub of_ceiling: Option<Drawn>,
     /// That minus ridge's.
     pub minus_ridge: Drawn,
     /// Mean final loss of the plan that is ranked first, and the least of the first three, minus that of the
-    /// best plan, nats; of looks that under the first seed.
+    /// best plan, nats: mean over what was told.
     pub regret: [f64; 2],
 }
 
 /// All predictors on the same plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranking {
-    /// Spearman's correlation that a perfect predictor would have, for means over seeds have noise.
+    /// Spearman's correlation that a perfect predictor would have, for a training has noise.
     pub ceiling: Drawn,
     /// In the order of the documentation.
     pub predictors: Vec<Ranked>,
@@ -60,16 +60,18 @@ const DRAWS: usize = 500;
 /// Of fewer plans nothing is said.
 pub const FEWEST_PLANS: usize = 20;
 
-/// What a predictor says of every plan, under each seed.
-type Said = Vec<Vec<f64>>;
+/// For each seed what is said of every plan without it: by a predictor that was fitted under the other
+/// seeds, or under each of the others for itself by a look.
+type Said = Vec<Vec<Vec<f64>>>;
 
 /// A predictor from outside: by the numbers of plans and their losses it predicts others; none if it
 /// can't.
 pub type Predict<'a> = dyn Fn(&[usize], &[f64], &[usize]) -> Option<Vec<f64>> + 'a;
 
 /// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
-/// made from the plans of other `folds` alone, a number for each plan; and what is seen under one seed
-/// is compared with other seeds: a look shares the noise of the training that it looks at.
+/// made from the plans of other `folds` alone, a number for each plan. Whatever is told is judged by
+/// losses under a seed that it has not seen: a look shares the noise of the training that it looks at,
+/// and plans that begin alike share the noise of a seed.
 ///
 /// # Errors
 /// In words, if there are too few plans, seeds or folds.
@@ -100,11 +102,14 @@ pub fn rank(
     }));
     let ceilings: Vec<f64> = drawn.iter().map(|some| ceiling(plans, some, seeds)).collect();
     let ceiling = Drawn::of(ceilings.clone());
-    let others: Vec<Vec<f64>> = (0..seeds).map(|seed| means_of_others(plans, seed)).collect();
     let correlations = |said: &Said| -> Vec<f64> {
         let one = |some: &Vec<usize>| {
-            let under = |seed: usize| spearman(&at(&said[seed], some), &at(&others[seed], some));
-            (0..seeds).map(under).sum::<f64>() / seeds as f64
+            let of_seed = |(seed, said): (usize, &Vec<Vec<f64>>)| {
+                let losses = under(plans, seed, some);
+                let all = said.iter().map(|said| spearman(&at(said, some), &losses));
+                mean(&all.collect::<Vec<_>>())
+            };
+            mean(&said.iter().enumerate().map(of_seed).collect::<Vec<_>>())
         };
         drawn.iter().map(one).collect()
     };
@@ -119,7 +124,10 @@ pub fn rank(
             name: name.clone(),
             of_ceiling: (ceiling.low > 0.0).then(|| with(&ceilings, |own, ceiling| own / ceiling)),
             minus_ridge: with(&of_ridge, |own, ridge| own - ridge),
-            regret: regret(&said[0], &truth),
+            regret: [0, 1].map(|n| {
+                let all = said.iter().flatten().map(|said| regret(said, &truth)[n]);
+                mean(&all.collect::<Vec<_>>())
+            }),
             spearman: Drawn::of(own),
         }
     };
@@ -133,8 +141,8 @@ fn said(
     others: &[(&str, &Predict)],
     folds: &[Vec<usize>],
 ) -> Vec<(String, Said)> {
-    let seeds = plans[0].losses.len();
-    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
+    let seeds = 0..plans[0].losses.len();
+    let without: Vec<Vec<f64>> = seeds.clone().map(|seed| means_of_others(plans, seed)).collect();
     let rows = |some: &[usize]| -> Vec<Vec<f64>> {
         some.iter().map(|plan| plans[*plan].features.clone()).collect()
     };
@@ -148,10 +156,13 @@ fn said(
     let own: [(&str, &Predict); 2] = [("ridge", &ridge), ("boosted_trees", &trees)];
     let all = own.iter().chain(others);
     let mut said: Vec<(String, Said)> = all
-        .map(|(name, predict)| ((*name).to_owned(), vec![held_out(&truth, folds, predict); seeds]))
+        .map(|(name, predict)| {
+            let fitted = without.iter().map(|losses| vec![held_out(losses, folds, predict)]);
+            ((*name).to_owned(), fitted.collect())
+        })
         .collect();
     for (number, look) in looks.iter().enumerate() {
-        let under = |seed: usize| -> Option<Vec<f64>> {
+        let one = |seed: usize| -> Option<Vec<f64>> {
             let seen: Vec<Option<f64>> = plans.iter().map(|plan| plan.seen[number][seed]).collect();
             let known: Vec<f64> = seen.iter().flatten().copied().collect();
             // What can't be told apart is a tie.
@@ -159,8 +170,10 @@ fn said(
             let all = seen.into_iter().map(|loss| loss.unwrap_or(middle)).collect();
             (!known.is_empty()).then_some(all)
         };
-        if let Some(all) = (0..seeds).map(under).collect() {
-            said.push((look.clone(), all));
+        if let Some(all) = seeds.clone().map(one).collect::<Option<Vec<_>>>() {
+            let others = |seed| seeds.clone().filter(move |other| *other != seed);
+            let others = |seed| others(seed).map(|other| all[other].clone()).collect();
+            said.push((look.clone(), seeds.clone().map(others).collect()));
         }
     }
     said
@@ -207,14 +220,17 @@ fn folds_of(plans: &[usize]) -> Vec<Vec<usize>> {
     folds.into_values().collect()
 }
 
-/// By how single seeds agree (Spearman–Brown): the reliability of the mean of all but one, and its root,
-/// which is the correlation of that mean with what it is an estimate of.
+/// By how single seeds agree: the root of their reliability, which is the correlation of a loss under one
+/// seed with what it is an estimate of.
 fn ceiling(plans: &[Trained], some: &[usize], seeds: usize) -> f64 {
-    let under = |seed: usize| some.iter().map(|plan| plans[*plan].losses[seed]).collect::<Vec<_>>();
     let pairs = (0..seeds).flat_map(|a| (a + 1..seeds).map(move |b| (a, b)));
-    let agree: Vec<f64> = pairs.map(|(a, b)| spearman(&under(a), &under(b))).collect();
-    let (one, n) = (mean(&agree).max(0.0), (seeds - 1) as f64);
-    (n * one / (1.0 + (n - 1.0) * one)).sqrt()
+    let agree = |(a, b)| spearman(&under(plans, a, some), &under(plans, b, some));
+    mean(&pairs.map(agree).collect::<Vec<_>>()).max(0.0).sqrt()
+}
+
+/// Final losses of some plans under one seed.
+fn under(plans: &[Trained], seed: usize, some: &[usize]) -> Vec<f64> {
+    some.iter().map(|plan| plans[*plan].losses[seed]).collect()
 }
 
 /// How much worse than the best plan is the one that is predicted to be the best, and the best of the

@@ -136,10 +136,10 @@ fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Strin
         n => format!(" ({n} others were not trained to their end under all of these)"),
     };
     format!(
-        "{plans} plans under the same {seeds} seeds{left_out}. What is predicted, or seen under one \
-         seed, is compared with the mean final loss under the others: a perfect predictor would have a \
-         correlation of {}. Intervals of 95 % over plans; regret is how far the plan that is ranked first \
-         is above the best one, nats\n\n{}",
+        "{plans} plans under the same {seeds} seeds{left_out}. What is predicted or seen under other seeds \
+         is compared with the final loss under one: a perfect predictor would have a correlation of {}. \
+         Intervals of 95 % over plans; regret is how far the plan that is ranked first is above the best \
+         one, nats\n\n{}",
         interval(ranking.ceiling, 2),
         table(&head, rows.collect(), &[1, 2, 3, 4, 5])
     )
