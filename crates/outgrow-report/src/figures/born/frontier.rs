@@ -58,10 +58,13 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
     let sheet = Sheet::new(column.width(), top + column.plot_height() + 28 * PT);
     sheet.legend(8 * PT, &legend(arms), Sample::Marker);
     key::draw(&sheet, first, &parts);
-    let [least, most] = wide_enough(extent(costs(born)).unwrap_or([1.0, 2.0]));
     let [low, high] = losses(born, arms);
-    let (x, y) = (Axis::log(least / by, most / by, column.labels()), Axis::linear(low, high, 6));
-    let plot = sheet.plot(y.room()..sheet.size.0 - 8 * PT, top..sheet.size.1 - 28 * PT, x, y);
+    let y = Axis::linear(low, high, 6);
+    let across = y.room()..sheet.size.0 - 8 * PT;
+    let [least, most] = wide_enough(extent(costs(born)).unwrap_or([1.0, 2.0]));
+    let most = with_room(born, arms, [least, most], across.end - across.start);
+    let x = Axis::log(least / by, most / by, column.labels());
+    let plot = sheet.plot(across, top..sheet.size.1 - 28 * PT, x, y);
     draw_born(&sheet, &plot, &ends.born, by);
     let line: Vec<(f64, Interval)> =
         ends.line.iter().map(|(flops, loss)| (flops / by, *loss)).collect();
@@ -83,6 +86,16 @@ fn draw(born: &Born, arms: &[Arm], (by, name): (f64, &str), column: Column) -> S
 /// One budget alone is not an axis.
 fn wide_enough([least, most]: [f64; 2]) -> [f64; 2] {
     if most < 1.5 * least { [least / 1.5, most * 1.5] } else { [least, most] }
+}
+
+/// The end of an axis `wide`, with room for the arms that stand to the right of the last budget.
+fn with_room(born: &Born, arms: &[Arm], [least, most]: [f64; 2], wide: i32) -> f64 {
+    if !born.ends.grown.iter().any(|end| end.flops > 0.9 * most) {
+        return most;
+    }
+    let named = arms.iter().filter(|arm| arm.is_named).count() as i32;
+    let room = f64::from(FIRST + named * APART) / f64::from(wide);
+    most * (most / least).powf(room / (1.0 - room))
 }
 
 /// All ends, and the intervals of arms as far as they do not make these small.
