@@ -295,6 +295,34 @@ fn a_flat_curve_borrows_the_curvature_of_the_others() {
     assert!(chosen.edge.is_none() && (0.002..0.003).contains(&chosen.rate), "{chosen:?}");
 }
 
+#[test]
+fn a_rate_that_the_seeds_tell_from_the_best_is_not_taken() {
+    // At one budget high rates are far worse, and the curvature that budgets share is too low for it: the
+    // vertex lies at the lowest rate, at which both seeds lose.
+    let chosen = |noise: f64| {
+        let mut trials = vec![];
+        for (budget, seed) in (0..4).flat_map(|budget| [(budget, 0), (budget, 1)]) {
+            let losses = if budget == 0 { [1.02, 1.0, 1.14] } else { [1.01, 1.0, 1.01] };
+            for (place, loss) in losses.into_iter().enumerate() {
+                let own = if place != 1 {
+                    0.0
+                } else if seed == 0 {
+                    noise
+                } else {
+                    -noise
+                };
+                let rate = 0.001 * 2f64.powi(place as i32);
+                trials.push(RateTrial { arm: "a".into(), budget, rate, seed, loss: loss - own });
+            }
+        }
+        choose_rates(&trials)[&("a".to_owned(), 0)]
+    };
+    let told = chosen(0.002);
+    assert!((told.rate - 0.002).abs() < 1e-9 && told.edge.is_none(), "{told:?}");
+    let untold = chosen(0.05);
+    assert!(untold.rate < 0.0015, "{untold:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

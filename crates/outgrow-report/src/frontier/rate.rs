@@ -40,7 +40,10 @@ pub struct RateChoice {
 /// k of theirs, shrunk towards the mean k̄ of all arms: k̄ + (k − k̄) τ²/(τ² + v). Here v is the
 /// variance of k by noise, from the spread between tuning seeds, and τ² what the spread of k between
 /// arms has above v (empirical Bayes; Morris 1983). Where this is not positive, the best rate
-/// itself is taken.
+/// itself is taken; and also where the rate nearest to the vertex is worse than the best one by
+/// more than twice the standard error of that difference, for then the seeds know better than a
+/// curvature that is not this budget's own. The error is that of pairs of neighbours under the same
+/// seed, pooled over all arms and budgets.
 pub fn choose_rates(trials: &[RateTrial]) -> BTreeMap<(String, usize), RateChoice> {
     let mut cells: BTreeMap<&str, BTreeMap<usize, Vec<&RateTrial>>> = BTreeMap::new();
     for trial in trials.iter().filter(|trial| trial.loss.is_finite() && trial.rate > 0.0) {
@@ -52,10 +55,12 @@ pub fn choose_rates(trials: &[RateTrial]) -> BTreeMap<(String, usize), RateChoic
     let arms: Vec<(&str, Vec<(usize, Tuning)>)> =
         cells.iter().map(|(&arm, budgets)| (arm, tuned(budgets))).collect();
     let curvatures = shared(&arms.iter().map(|(_, tunings)| &tunings[..]).collect::<Vec<_>>());
+    let all = arms.iter().flat_map(|(_, tunings)| tunings);
+    let noise = mean(all.flat_map(|(_, tuning)| tuning.noise()));
     let choices = arms.iter().zip(curvatures).flat_map(|((arm, tunings), curvature)| {
-        tunings
-            .iter()
-            .map(move |(budget, tuning)| (((*arm).to_owned(), *budget), tuning.choice(curvature)))
+        tunings.iter().map(move |(budget, tuning)| {
+            (((*arm).to_owned(), *budget), tuning.choice(curvature, noise))
+        })
     });
     choices.collect()
 }
@@ -85,10 +90,12 @@ fn noise(tunings: &[(usize, Tuning)]) -> Option<f64> {
     (means.len() > 1).then(|| mean_and_variance(&means).1 / means.len() as f64)
 }
 
-/// The parabola through three points, its grid and the best rate; rates as logarithms.
+/// The parabola through three points, and the best rate; rates as logarithms.
 struct Tuning {
-    grid: [f64; 2],
-    best: f64,
+    /// Rates, and under each seed the losses at them.
+    grid: Vec<f64>,
+    losses: Vec<Vec<f64>>,
+    best: usize,
     middle: f64,
     /// At the middle of the three points.
     slope: f64,
@@ -117,25 +124,51 @@ impl Tuning {
         let of_seed =
             |own: &BTreeMap<u64, f64>| curvature(three, [i - 1, i, i + 1].map(|i| own[&rates[i]]));
         Some(Self {
-            grid: [x[0], x[most - 1]],
-            best: x[best],
+            losses: seeds.values().map(|own| own.values().copied().collect()).collect(),
+            best,
             middle: (x[i - 1] + x[i + 1]) / 2.0,
             slope: (y[i + 1] - y[i - 1]) / (x[i + 1] - x[i - 1]),
             curvature: curvature(three, [y[i - 1], y[i], y[i + 1]]),
             by_seed: seeds.iter().map(|(&seed, own)| (seed, of_seed(own))).collect(),
+            grid: x,
         })
     }
 
-    fn choice(&self, curvature: f64) -> RateChoice {
-        let vertex = if curvature > 0.0 { self.middle - self.slope / curvature } else { self.best };
-        let [low, high] = self.grid;
-        let log = vertex.clamp(low, high);
+    fn choice(&self, curvature: f64, noise: Option<f64>) -> RateChoice {
+        let best = self.grid[self.best];
+        let (low, high) = (self.grid[0], self.grid[self.grid.len() - 1]);
+        let vertex = if curvature > 0.0 { self.middle - self.slope / curvature } else { best };
+        let vertex = vertex.clamp(low, high);
+        let away = |i: &usize| (self.grid[*i] - vertex).abs();
+        let nearest = (0..self.grid.len()).min_by(|a, b| away(a).total_cmp(&away(b)));
+        let is_worse = nearest.is_some_and(|nearest| self.is_worse(nearest, noise));
+        let log = if is_worse { best } else { vertex };
         let edge = match log {
             log if log <= low => Some(Edge::Lowest),
             log if log >= high => Some(Edge::Highest),
             _ => None,
         };
         RateChoice { rate: log.exp(), edge }
+    }
+
+    /// Whether the seeds tell a rate from the best one, with this variance of a difference.
+    fn is_worse(&self, rate: usize, noise: Option<f64>) -> bool {
+        let behind = mean(self.differences(rate).into_iter());
+        let error = noise.map(|noise| (noise / self.losses.len() as f64).sqrt());
+        behind.zip(error).is_some_and(|(behind, error)| behind > 2.0 * error)
+    }
+
+    /// Loss at a rate minus that at the best one, under each seed.
+    fn differences(&self, rate: usize) -> Vec<f64> {
+        self.losses.iter().map(|losses| losses[rate] - losses[self.best]).collect()
+    }
+
+    /// The variance over seeds of the differences between the best rate and its neighbours; of one
+    /// seed it is not known.
+    fn noise(&self) -> Vec<f64> {
+        let beside = [self.best.checked_sub(1), Some(self.best + 1)].into_iter().flatten();
+        let beside = beside.filter(|rate| *rate < self.grid.len() && self.losses.len() > 1);
+        beside.map(|rate| mean_and_variance(&self.differences(rate)).1).collect()
     }
 }
 

@@ -15,7 +15,7 @@ const TUNED: &str = "\
     at every learning rate that was tried, on seeds of their own, which are in no comparison. They \
     chose the one in bold, by which the arm is judged: the nearest to the vertex, in the logarithm of \
     the rate, of a parabola through the best rate and its neighbours, of a curvature that budgets \
-    share; of fewer than three rates the best. ± is half a 95 % interval over these seeds, each for \
+    share; of fewer than three rates the best, and where the nearest is told to be worse. ± is half a 95 % interval over these seeds, each for \
     itself.";
 const EDGE: &str = " An asterisk marks a choice at the lowest or the highest rate: a wider grid \
                     may change it.";
