@@ -32,7 +32,7 @@ pub struct Drawn {
 /// How well one predictor ranks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
-    /// `ridge`, `boosted_trees`, of one from outside, or of a look.
+    /// `ridge`, `boosted_trees`, of one from outside, of a look, or [`FINAL`].
     pub name: String,
     /// Spearman's correlation of what is told without a seed with the final loss under that seed: mean over
     /// seeds.
@@ -41,9 +41,9 @@ pub struct Ranked {
     pub of_ceiling: Option<Drawn>,
     /// That minus ridge's.
     pub minus_ridge: Drawn,
-    /// Mean final loss of the plan that is ranked first, and the least of the first three, minus that of the
-    /// best plan, nats: mean over what was told.
-    pub regret: [f64; 2],
+    /// Final loss of the plan that is ranked first, and the mean of the first three, minus the mean of all
+    /// plans, nats; under a seed that was not seen, mean over seeds.
+    pub picked: [f64; 2],
 }
 
 /// All predictors on the same plans.
@@ -51,9 +51,15 @@ pub struct Ranked {
 pub struct Ranking {
     /// Spearman's correlation that a perfect predictor would have, for a training has noise.
     pub ceiling: Drawn,
+    /// Spearman's correlation of each seed with each other, rising: where they are unlike, the ceiling is
+    /// less sure than its interval, which draws plans and not seeds.
+    pub agreement: Vec<f64>,
     /// In the order of the documentation.
     pub predictors: Vec<Ranked>,
 }
+
+/// A training that came to its end tells no more than that of its plan under another seed.
+pub const FINAL: &str = "final loss";
 
 /// Plans are drawn again so often.
 const DRAWS: usize = 500;
@@ -114,7 +120,6 @@ pub fn rank(
         drawn.iter().map(one).collect()
     };
     let of_ridge = correlations(&said[0].1);
-    let truth: Vec<f64> = plans.iter().map(|plan| mean(&plan.losses)).collect();
     let ranked = |(name, said): &(String, Said)| {
         let own = correlations(said);
         let with = |other: &[f64], by: fn(f64, f64) -> f64| {
@@ -124,14 +129,21 @@ pub fn rank(
             name: name.clone(),
             of_ceiling: (ceiling.low > 0.0).then(|| with(&ceilings, |own, ceiling| own / ceiling)),
             minus_ridge: with(&of_ridge, |own, ridge| own - ridge),
-            regret: [0, 1].map(|n| {
-                let all = said.iter().flatten().map(|said| regret(said, &truth)[n]);
-                mean(&all.collect::<Vec<_>>())
+            picked: [1, 3].map(|first| {
+                let of_seed = |(seed, all): (usize, &Vec<Vec<f64>>)| {
+                    mean(
+                        &all.iter()
+                            .map(|said| picked(plans, seed, said, first))
+                            .collect::<Vec<_>>(),
+                    )
+                };
+                mean(&said.iter().enumerate().map(of_seed).collect::<Vec<_>>())
             }),
             spearman: Drawn::of(own),
         }
     };
-    Ok(Ranking { ceiling, predictors: said.iter().map(ranked).collect() })
+    let agreement = agreement(plans, &drawn[0], seeds);
+    Ok(Ranking { ceiling, agreement, predictors: said.iter().map(ranked).collect() })
 }
 
 /// All predictors that say anything, ridge first.
@@ -171,12 +183,22 @@ fn said(
             (!known.is_empty()).then_some(all)
         };
         if let Some(all) = seeds.clone().map(one).collect::<Option<Vec<_>>>() {
-            let others = |seed| seeds.clone().filter(move |other| *other != seed);
-            let others = |seed| others(seed).map(|other| all[other].clone()).collect();
-            said.push((look.clone(), seeds.clone().map(others).collect()));
+            said.push((look.clone(), by_others(&all)));
         }
     }
+    let all: Vec<usize> = (0..plans.len()).collect();
+    let ends: Vec<Vec<f64>> = seeds.map(|seed| under(plans, seed, &all)).collect();
+    said.push((FINAL.to_owned(), by_others(&ends)));
     said
+}
+
+/// What is seen under each seed, for each seed by the others.
+fn by_others(seen: &[Vec<f64>]) -> Said {
+    let others = |seed: usize| {
+        let others = seen.iter().enumerate().filter(move |(other, _)| *other != seed);
+        others.map(|(_, seen)| seen.clone()).collect()
+    };
+    (0..seen.len()).map(others).collect()
 }
 
 /// The mean final loss of each plan under all seeds but one.
@@ -223,9 +245,16 @@ fn folds_of(plans: &[usize]) -> Vec<Vec<usize>> {
 /// By how single seeds agree: the root of their reliability, which is the correlation of a loss under one
 /// seed with what it is an estimate of.
 fn ceiling(plans: &[Trained], some: &[usize], seeds: usize) -> f64 {
+    mean(&agreement(plans, some, seeds)).max(0.0).sqrt()
+}
+
+/// Of each two seeds, rising.
+fn agreement(plans: &[Trained], some: &[usize], seeds: usize) -> Vec<f64> {
     let pairs = (0..seeds).flat_map(|a| (a + 1..seeds).map(move |b| (a, b)));
     let agree = |(a, b)| spearman(&under(plans, a, some), &under(plans, b, some));
-    mean(&pairs.map(agree).collect::<Vec<_>>()).max(0.0).sqrt()
+    let mut all: Vec<f64> = pairs.map(agree).collect();
+    all.sort_by(f64::total_cmp);
+    all
 }
 
 /// Final losses of some plans under one seed.
@@ -233,16 +262,11 @@ fn under(plans: &[Trained], seed: usize, some: &[usize]) -> Vec<f64> {
     some.iter().map(|plan| plans[*plan].losses[seed]).collect()
 }
 
-/// How much worse than the best plan is the one that is predicted to be the best, and the best of the
-/// first three.
-fn regret(predicted: &[f64], truth: &[f64]) -> [f64; 2] {
-    let best = truth.iter().copied().fold(f64::INFINITY, f64::min);
-    let mut order: Vec<usize> = (0..truth.len()).collect();
-    order.sort_by(|a, b| predicted[*a].total_cmp(&predicted[*b]));
-    [1, 3].map(|picked| {
-        let picked = order.iter().take(picked).map(|plan| truth[*plan]);
-        picked.fold(f64::INFINITY, f64::min) - best
-    })
+/// How much more than the mean of all plans those lose under a seed that are said to be the first.
+fn picked(plans: &[Trained], seed: usize, said: &[f64], first: usize) -> f64 {
+    let mut order: Vec<usize> = (0..plans.len()).collect();
+    order.sort_by(|a, b| said[*a].total_cmp(&said[*b]));
+    mean(&under(plans, seed, &order[..first])) - mean(&under(plans, seed, &order))
 }
 
 /// Spearman's rank correlation, ties at their mean rank; 0 where one of both is all ties.

@@ -17,7 +17,8 @@ use crate::output::{print, print_json, table};
 /// correlation of the final loss with what each predictor says, beside that of a perfect predictor,
 /// which noise between seeds keeps below 1. `ridge`, `boosted_trees` and `nar`, a small transformer that
 /// reads what happens in a plan, see the plan alone and predict it from other plans; the others are
-/// losses that were seen on the way under another seed, minus that of all plans at the same compute.
+/// losses that were seen on the way under another seed, minus that of all plans at the same compute, and
+/// `final loss` is what a whole training under another seed tells.
 /// With --plans it predicts plans that were not trained.
 #[derive(clap::Args)]
 pub struct Rank {
@@ -119,28 +120,29 @@ fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Strin
         let Drawn { value, low, high } = one;
         format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]").replace('-', "\u{2212}")
     };
+    let number = |value: f64, digits: usize| format!("{value:.digits$}").replace('-', "\u{2212}");
     let rows = ranking.predictors.iter().map(|one| {
         vec![
             one.name.clone(),
             interval(one.spearman, 2),
             one.of_ceiling.map_or_else(String::new, |share| interval(share, 2)),
             interval(one.minus_ridge, 2),
-            format!("{:.4}", one.regret[0]),
-            format!("{:.4}", one.regret[1]),
+            number(one.picked[0], 4),
+            number(one.picked[1], 4),
         ]
     });
-    let head =
-        ["predictor", "Spearman", "of the ceiling", "minus ridge", "regret", "of the first 3"];
+    let head = ["predictor", "Spearman", "of the ceiling", "minus ridge", "first", "first 3"];
     let left_out = match left_out {
         0 => String::new(),
         n => format!(" ({n} others were not trained to their end under all of these)"),
     };
     format!(
         "{plans} plans under the same {seeds} seeds{left_out}. What is predicted or seen under other seeds \
-         is compared with the final loss under one: a perfect predictor would have a correlation of {}. \
-         Intervals of 95 % over plans; regret is how far the plan that is ranked first is above the best \
-         one, nats\n\n{}",
+         is compared with the final loss under one: a perfect predictor would have a correlation of {}, for \
+         single seeds agree by {}. Intervals of 95 % over plans, not over seeds. `first`: loss of the plan that is ranked first minus \
+         the mean of all plans, nats\n\n{}",
         interval(ranking.ceiling, 2),
+        ranking.agreement.iter().map(|one| number(*one, 2)).collect::<Vec<_>>().join(", "),
         table(&head, rows.collect(), &[1, 2, 3, 4, 5])
     )
 }
@@ -151,11 +153,12 @@ fn as_json(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Val
         json!({
             "predictor": one.name, "spearman": drawn(one.spearman),
             "of_ceiling": one.of_ceiling.map(drawn), "minus_ridge": drawn(one.minus_ridge),
-            "regret": one.regret,
+            "picked": one.picked,
         })
     });
     json!({
         "plans": plans, "seeds": seeds, "left_out": left_out, "ceiling": drawn(ranking.ceiling),
+        "agreement": ranking.agreement,
         "predictors": predictors.collect::<Vec<_>>(),
     })
 }
