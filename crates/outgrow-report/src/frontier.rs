@@ -128,6 +128,19 @@ pub struct Against {
     pub multiplier: Option<Multiplier>,
 }
 
+impl Against {
+    /// Whether the gap is told from zero, after correction.
+    pub fn is_clear(&self) -> bool {
+        self.gap.p_corrected.is_some_and(|p| p < tested::LEVEL)
+    }
+
+    /// With how many seeds it would be, where it is not; none where no number of them would do.
+    pub fn seeds_needed(&self) -> Option<usize> {
+        let more = |seeds: &usize| *seeds > self.gap.value.n;
+        self.gap.seeds_needed().filter(more).filter(|_| !self.is_clear())
+    }
+}
+
 /// Why an arm has no gap at a budget.
 #[derive(Clone, Debug, PartialEq, Error, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -104,10 +104,11 @@ impl Tested {
     }
 
     /// With how many seeds a difference of this size would be told from zero with 80 % power, at the
-    /// level at which this one is decided; none where seeds are not paired, or where it would take
-    /// more than a thousand.
+    /// level at which this one is decided; none where seeds are not paired, where it would take more
+    /// than a thousand, or where an error stands in the way that no seed makes smaller.
     pub fn seeds_needed(&self) -> Option<usize> {
-        if self.base.is_some() { None } else { seeds_needed(&self.values, self.level) }
+        let is_open = self.base.is_none() && self.widening == 0.0;
+        is_open.then(|| seeds_needed(&self.values, self.level)).flatten()
     }
 
     /// The same with intervals that are not beyond these bounds.

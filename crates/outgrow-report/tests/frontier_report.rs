@@ -153,6 +153,24 @@ fn a_report_begins_with_the_frontier() {
     assert_eq!(best.iter().map(|(budget, _)| &**budget).collect::<Vec<_>>(), ["10", "20", "40"]);
 }
 
+#[test]
+fn where_nothing_is_clear_the_seeds_are_said_that_it_would_take() {
+    let made = report(&rows(&Planted {
+        arms: vec![("far".into(), -0.04, 0.5), ("near".into(), 0.002, 0.5)],
+        budgets: &[10.0, 20.0, 40.0],
+        strategies_at: &[20.0],
+        seeds: 5,
+    }))
+    .expect("a report");
+    let needed = column(&made, "gaps", "seeds needed");
+    let [(_, far), (_, near)] = &needed[..] else { panic!("{needed:?}") };
+    assert_eq!(far, "–", "it is clear");
+    let seeds: usize = near.parse().expect("a number");
+    assert!(seeds > 5, "{seeds}");
+    let line = format!("no clear difference ({seeds} seeds would tell)");
+    assert!(made.answer.to_string().contains(&line), "{}", made.answer);
+}
+
 /// Rows of a figure's numbers, by the names of their columns.
 fn numbers(made: &Report, figure: &str, columns: &[&str]) -> Vec<Vec<String>> {
     let text = text(made, &format!("data/{figure}.csv"));

@@ -25,8 +25,8 @@ impl Answer {
         let Some(best) = best else { return Some(unjudged(born)) };
         let n = |is: fn(&Against) -> bool| judged.iter().filter(|one| is(one.2)).count();
         let lower = n(|against| against.gap.value.mean < 0.0);
-        let clear = n(|against| against.gap.corrected.mean < 0.0 && is_clear(against));
-        let higher = n(|against| against.gap.corrected.mean > 0.0 && is_clear(against));
+        let clear = n(|against| against.gap.corrected.mean < 0.0 && against.is_clear());
+        let higher = n(|against| against.gap.corrected.mean > 0.0 && against.is_clear());
         Some(format!(
             "Against the best size that a model can be born with, at equal compute and at the end of \
              a schedule: {lower} of {} arms and budgets end lower on average, {clear} after \
@@ -67,9 +67,12 @@ impl Answer {
         let row = |(budget, gap, against): (String, &ArmGap, &Against)| {
             let tested = &against.gap;
             let verdict = match tested.corrected.mean {
-                _ if !is_clear(against) => "no clear difference",
-                mean if mean < 0.0 => "ends lower",
-                _ => "ends higher",
+                _ if !against.is_clear() => against.seeds_needed().map_or_else(
+                    || "no clear difference".into(),
+                    |n| format!("no clear difference ({n} seeds would tell)"),
+                ),
+                mean if mean < 0.0 => "ends lower".to_owned(),
+                _ => "ends higher".to_owned(),
             };
             let [multiplier, interval] =
                 against.multiplier.as_ref().map_or_else(|| [dash(), dash()], multiplier_texts);
@@ -81,7 +84,7 @@ impl Answer {
                 multiplier,
                 interval,
                 tested.value.n.to_string(),
-                verdict.into(),
+                verdict,
             ]
         };
         let rows: Vec<Vec<String>> = self.born.iter().flat_map(judged).map(row).collect();
@@ -127,10 +130,6 @@ fn sizes(born: &Born) -> String {
 
 fn judged(born: &Born) -> impl Iterator<Item = (String, &ArmGap, &Against)> {
     born.gaps().filter_map(|(budget, gap)| Some((budget, gap, gap.against.as_ref().ok()?)))
-}
-
-fn is_clear(against: &Against) -> bool {
-    against.gap.p_corrected.is_some_and(|p| p < 0.05)
 }
 
 /// Why nothing is judged: the first reason that there is.

@@ -9,6 +9,7 @@ mod multiplier;
 use plotters::style::RGBColor;
 
 use super::{
+    chart::MOST,
     figure::Figure,
     measures::PT,
     named::{self, OTHERS},
@@ -77,7 +78,22 @@ fn arms(analysis: &Analysis, born: &Born) -> Vec<Arm> {
         look: style::strategy(number(name)),
         is_named,
     };
-    names.iter().zip(is_named).map(arm).collect()
+    let mut arms: Vec<Arm> = names.iter().zip(is_named).map(arm).collect();
+    tell_apart(&mut arms);
+    arms
+}
+
+/// Of more arms than there are colours two that are named may have one: the later gets another.
+fn tell_apart(arms: &mut [Arm]) {
+    let mut used: Vec<RGBColor> = vec![];
+    for arm in arms.iter_mut().filter(|arm| arm.is_named) {
+        if used.contains(&arm.look.color) {
+            let free = (1..).map(style::strategy).take(2 * MOST);
+            arm.look =
+                free.into_iter().find(|look| !used.contains(&look.color)).unwrap_or(arm.look);
+        }
+        used.push(arm.look.color);
+    }
 }
 
 /// Over its budgets; the last of all where none is judged.
@@ -140,5 +156,29 @@ fn legend_height(width: i32, arms: &[Arm]) -> i32 {
             let sheet = super::sheet::Sheet::new(width, PT);
             sheet.legend(8 * PT, &legend(arms), Sample::Marker) + 3 * PT
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arms_that_are_named_have_a_color_each() {
+        let arm = |number: usize| Arm {
+            name: number.to_string(),
+            shown: number.to_string(),
+            look: style::strategy(number),
+            is_named: number != 2,
+        };
+        let mut arms: Vec<Arm> = [1, 2, 3, 9, 10, 17].map(arm).into();
+        let before: Vec<RGBColor> = arms.iter().map(|arm| arm.look.color).collect();
+        assert_eq!(before[0], before[3], "colours come again");
+        tell_apart(&mut arms);
+        let named: Vec<RGBColor> =
+            arms.iter().filter(|arm| arm.is_named).map(|arm| arm.look.color).collect();
+        let alike = |color: &&RGBColor| named.iter().filter(|other| other == color).count() > 1;
+        assert!(!named.iter().any(|color| alike(&color)), "{named:?}");
+        assert_eq!(arms[0].look.color, before[0], "who comes first keeps its own");
     }
 }

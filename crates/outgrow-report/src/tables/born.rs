@@ -22,14 +22,15 @@ pub fn gaps(analysis: &Analysis) -> Option<Table> {
         Column::new("multiplier", 0).best(Highest),
         Column::new("95 % interval", 3),
         Column::new("n", 1),
-        Column::text("why none", 4),
+        Column::new("seeds needed", 4),
+        Column::text("why none", 5),
     ];
     let row = |(budget, gap): (String, &crate::frontier::ArmGap)| {
         let mut cells = vec![name(analysis, &gap.arm), budget.into()];
         match &gap.against {
             Ok(against) => cells.extend(numbers(against)),
             Err(why) => {
-                cells.extend(vec![Cell::Missing; 5]);
+                cells.extend(vec![Cell::Missing; 6]);
                 cells.push(why.to_string().into());
             }
         }
@@ -41,7 +42,8 @@ pub fn gaps(analysis: &Analysis) -> Option<Table> {
          table frontier): below 0 growing pays. The multiplier is the compute that a model of the \
          best born size needs for the same loss, over that of the arm: above 1 growing pays; > and \
          < are bounds at the rim of the budgets. Both are read at the end of a schedule. ± and \
-         intervals are of 95 % over seeds, corrected (Holm) for all arms and budgets.{}",
+         intervals are of 95 % over seeds, corrected (Holm) for all arms and budgets. Where nothing is \
+         clear, so many seeds would tell a gap of this size with 80 % power.{}",
         born.unit.describe(),
         born.cautions.words()
     );
@@ -49,7 +51,8 @@ pub fn gaps(analysis: &Analysis) -> Option<Table> {
     (!rows.is_empty()).then_some(Table { name: "gaps", caption, columns, rows })
 }
 
-fn numbers(Against { gap, multiplier }: &Against) -> Vec<Cell> {
+fn numbers(against: &Against) -> Vec<Cell> {
+    let Against { gap, multiplier } = against;
     let factor = multiplier.as_ref();
     let text = |multiplier: &Multiplier| match multiplier.value {
         Censored::At(value) => Cell::Number(format!("{value:.2}"), value),
@@ -67,6 +70,7 @@ fn numbers(Against { gap, multiplier }: &Against) -> Vec<Cell> {
         factor.map_or(Cell::Missing, text),
         factor.map_or(Cell::Missing, interval),
         gap.value.n.to_string().into(),
+        against.seeds_needed().map_or(Cell::Missing, |n| n.to_string().into()),
         Cell::Missing,
     ]
 }
