@@ -1,6 +1,9 @@
 //! The growing arms against the frontier of being born, in words.
 
-use super::{value::Answer, words::Say};
+use super::{
+    value::{Answer, Verdict},
+    words::Say,
+};
 use crate::{
     born::Born,
     frontier::{Against, ArmGap, Budget, Censored, Multiplier},
@@ -67,12 +70,11 @@ impl Answer {
         let row = |(budget, gap, against): (String, &ArmGap, &Against)| {
             let tested = &against.gap;
             let verdict = match tested.corrected.mean {
-                _ if !against.is_clear() => against.seeds_needed().map_or_else(
-                    || "no clear difference".into(),
-                    |n| format!("no clear difference ({n} seeds would tell)"),
-                ),
-                mean if mean < 0.0 => "ends lower".to_owned(),
-                _ => "ends higher".to_owned(),
+                _ if !against.is_clear() => {
+                    Verdict::Unclear { seeds_needed: against.seeds_needed() }
+                }
+                mean if mean < 0.0 => Verdict::Lower,
+                _ => Verdict::Higher,
             };
             let [multiplier, interval] =
                 against.multiplier.as_ref().map_or_else(|| [dash(), dash()], multiplier_texts);
@@ -84,7 +86,7 @@ impl Answer {
                 multiplier,
                 interval,
                 tested.value.n.to_string(),
-                verdict,
+                verdict.words(),
             ]
         };
         let rows: Vec<Vec<String>> = self.born.iter().flat_map(judged).map(row).collect();

@@ -80,7 +80,7 @@ impl Finding {
 }
 
 impl Verdict {
-    fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         match self {
             Self::Cheaper => "less compute".into(),
             Self::Dearer => "more compute".into(),

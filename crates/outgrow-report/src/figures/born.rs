@@ -88,9 +88,8 @@ fn tell_apart(arms: &mut [Arm]) {
     let mut used: Vec<RGBColor> = vec![];
     for arm in arms.iter_mut().filter(|arm| arm.is_named) {
         if used.contains(&arm.look.color) {
-            let free = (1..).map(style::strategy).take(2 * MOST);
-            arm.look =
-                free.into_iter().find(|look| !used.contains(&look.color)).unwrap_or(arm.look);
+            let mut free = (1..).map(style::strategy).take(2 * MOST);
+            arm.look = free.find(|look| !used.contains(&look.color)).unwrap_or(arm.look);
         }
         used.push(arm.look.color);
     }

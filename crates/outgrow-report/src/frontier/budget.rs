@@ -160,12 +160,12 @@ impl Slice {
     /// By how many nats the least loss may be wrong by its form: the cubic's own minimum differs, or
     /// a size undercuts it.
     pub fn misfit(&self, seeds: &[usize]) -> f64 {
-        let moves = || {
-            let (shape, bottom) = (self.shape.as_ref().ok()?, self.least(seeds)?);
-            shape.cubic_moves(&self.x, &self.means(seeds), &bottom)
-        };
-        let undercut = self.undercut(seeds).map_or(0.0, |undercut| undercut.by.mean);
-        moves().map_or(0.0, |[_, loss]| loss.abs()).max(undercut.abs())
+        misfit(self.cubic_moves(seeds), self.undercut(seeds).as_ref())
+    }
+
+    fn cubic_moves(&self, seeds: &[usize]) -> Option<[f64; 2]> {
+        let (shape, bottom) = (self.shape.as_ref().ok()?, self.least(seeds)?);
+        shape.cubic_moves(&self.x, &self.means(seeds), &bottom)
     }
 
     /// The size that ends the furthest below the least loss, of those that clearly do.
@@ -196,15 +196,15 @@ impl Slice {
             let values = pseudo_values(&seeds, |out| self.least(&without(&seeds, out)).map(of));
             values.as_ref().and_then(interval).ok_or(NotEnclosed::NoMinimum)
         };
-        let moves = shape.cubic_moves(&self.x, &self.means(&seeds), &bottom);
+        let (moves, undercut) = (self.cubic_moves(&seeds), self.undercut(&seeds));
         let along = moves.map_or(0.0, |[along, _]| along.abs());
-        let (loss, misfit) = (jackknife(|bottom| bottom.loss)?, self.misfit(&seeds));
+        let (loss, misfit) = (jackknife(|bottom| bottom.loss)?, misfit(moves, undercut.as_ref()));
         let used = self.sizes.iter().zip(&shape.weights).filter(|(_, weight)| **weight > 0.0);
         Ok(Vertex {
             n_star: jackknife(|bottom| bottom.x)?.widened(along).map(f64::exp),
             loss: if misfit > loss.half_width() { loss.widened(misfit) } else { loss },
             cubic_moves: moves.map(|[_, loss]| loss),
-            undercut: self.undercut(&seeds),
+            undercut,
             curvature: bottom.curvature,
             sizes: used.map(|(size, _)| *size).collect(),
         })
@@ -239,6 +239,12 @@ impl Slice {
         }
         loss((low + high) / 2.0)
     }
+}
+
+/// Of a cubic's move along log N and in loss, and of what is below the least loss.
+fn misfit(cubic_moves: Option<[f64; 2]>, undercut: Option<&Undercut>) -> f64 {
+    let moves = cubic_moves.map_or(0.0, |[_, loss]| loss.abs());
+    moves.max(undercut.map_or(0.0, |undercut| undercut.by.mean.abs()))
 }
 
 /// One size at one budget.
