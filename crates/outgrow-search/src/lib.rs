@@ -24,7 +24,9 @@ pub use self::{
     history::{Asked, Believed, Estimate, History, Known, Outcome},
     mutation::Mutation,
     racing::Racing,
-    rank::{Drawn, FEWEST_PLANS, FINAL, Predict, Ranked, Ranking, Trained, rank, spearman},
+    rank::{
+        Drawn, FEWEST_PLANS, FINAL, Predict, Ranked, Ranking, Teachers, Trained, rank, spearman,
+    },
     ridge::Ridge,
     searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},
     space::{Choice, Plan, Space},

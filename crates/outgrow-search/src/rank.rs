@@ -1,7 +1,7 @@
 //! How well the final losses of plans are ranked: by what is known before a plan is trained, or by what
 //! is seen while it is.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use outgrow_core::stream::stream;
 use rand::RngExt;
@@ -74,18 +74,27 @@ type Said = Vec<Vec<Vec<f64>>>;
 /// can't.
 pub type Predict<'a> = dyn Fn(&[usize], &[f64], &[usize]) -> Option<Vec<f64>> + 'a;
 
-/// Ranks plans by each predictor; `looks` are the names of what was seen. Predictions of a plan are
-/// made from the plans of other `folds` alone, a number for each plan. Whatever is told is judged by
+/// What plans are predicted from.
+#[derive(Clone, Copy)]
+pub enum Teachers<'a> {
+    /// Each from those of other folds; a number for each plan.
+    Folds(&'a [usize]),
+    /// All from these, whose numbers go on from those of the plans. Under each seed of the plans, their
+    /// losses are what is known of them without that seed.
+    Others(&'a [Trained]),
+}
+
+/// Ranks plans by each predictor; `looks` are the names of what was seen. Whatever is told is judged by
 /// losses under a seed that it has not seen: a look shares the noise of the training that it looks at,
 /// and plans that begin alike share the noise of a seed.
 ///
 /// # Errors
-/// In words, if there are too few plans, seeds or folds.
+/// In words, if there are too few plans, seeds, folds or others.
 pub fn rank(
     plans: &[Trained],
     looks: &[String],
     others: &[(&str, &Predict)],
-    folds: &[usize],
+    teachers: Teachers,
     seed: u64,
 ) -> Result<Ranking, String> {
     let seeds = plans.iter().map(|plan| plan.losses.len()).min().unwrap_or(0);
@@ -97,16 +106,13 @@ pub fn rank(
         ));
     }
     let random = &mut stream(seed, "rank");
-    let folds = folds_of(folds);
-    if folds.len() < 2 {
-        return Err("all are of one kind, so none can be predicted from others".into());
-    }
-    let said = said(plans, looks, others, &folds);
+    let said = said(plans, looks, others, &Lessons::of(plans, teachers)?);
     let mut drawn: Vec<Vec<usize>> = vec![(0..plans.len()).collect()];
     drawn.extend((0..DRAWS).map(|_| {
         (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
     }));
-    let ceilings: Vec<f64> = drawn.iter().map(|some| ceiling(plans, some, seeds)).collect();
+    let mut agreements = drawn.iter().map(|some| agreement(plans, some, seeds)).collect::<Vec<_>>();
+    let ceilings: Vec<f64> = agreements.iter().map(|agreement| ceiling(agreement)).collect();
     let ceiling = Drawn::of(ceilings.clone());
     let correlations = |said: &Said| -> Vec<f64> {
         let one = |some: &Vec<usize>| {
@@ -142,7 +148,7 @@ pub fn rank(
             spearman: Drawn::of(own),
         }
     };
-    let agreement = agreement(plans, &drawn[0], seeds);
+    let agreement = agreements.swap_remove(0);
     Ok(Ranking { ceiling, agreement, predictors: said.iter().map(ranked).collect() })
 }
 
@@ -151,12 +157,11 @@ fn said(
     plans: &[Trained],
     looks: &[String],
     others: &[(&str, &Predict)],
-    folds: &[Vec<usize>],
+    lessons: &Lessons,
 ) -> Vec<(String, Said)> {
     let seeds = 0..plans[0].losses.len();
-    let without: Vec<Vec<f64>> = seeds.clone().map(|seed| means_of_others(plans, seed)).collect();
     let rows = |some: &[usize]| -> Vec<Vec<f64>> {
-        some.iter().map(|plan| plans[*plan].features.clone()).collect()
+        some.iter().map(|plan| lessons.features[*plan].clone()).collect()
     };
     let ridge = |of: &[usize], losses: &[f64], new: &[usize]| {
         let fit = Ridge::fit(&rows(of), losses)?;
@@ -169,7 +174,7 @@ fn said(
     let all = own.iter().chain(others);
     let mut said: Vec<(String, Said)> = all
         .map(|(name, predict)| {
-            let fitted = without.iter().map(|losses| vec![held_out(losses, folds, predict)]);
+            let fitted = seeds.clone().map(|seed| vec![lessons.predictions(seed, predict)]);
             ((*name).to_owned(), fitted.collect())
         })
         .collect();
@@ -201,15 +206,6 @@ fn by_others(seen: &[Vec<f64>]) -> Said {
     (0..seen.len()).map(others).collect()
 }
 
-/// The mean final loss of each plan under all seeds but one.
-fn means_of_others(plans: &[Trained], seed: usize) -> Vec<f64> {
-    let own = |plan: &Trained| {
-        let others = plan.losses.iter().enumerate().filter(|(other, _)| *other != seed);
-        mean(&others.map(|(_, loss)| *loss).collect::<Vec<_>>())
-    };
-    plans.iter().map(own).collect()
-}
-
 impl Drawn {
     /// The first is of the plans as they are, the others of plans that were drawn again.
     fn of(mut values: Vec<f64>) -> Self {
@@ -220,32 +216,81 @@ impl Drawn {
     }
 }
 
-/// Predictions of each plan by a fit to the plans of other folds.
-fn held_out(truth: &[f64], folds: &[Vec<usize>], predict: &Predict) -> Vec<f64> {
-    let mut predicted = vec![mean(truth); truth.len()];
-    for (number, out) in folds.iter().enumerate() {
-        let others = folds.iter().enumerate().filter(|(other, _)| *other != number);
-        let of: Vec<usize> = others.flat_map(|(_, fold)| fold).copied().collect();
-        let losses = predict(&of, &at(truth, &of), out);
-        let losses = losses.into_iter().flatten();
-        for (plan, loss) in out.iter().zip(losses).filter(|(_, loss)| loss.is_finite()) {
-            predicted[*plan] = loss;
-        }
-    }
-    predicted
+/// From what the final losses of plans are predicted.
+struct Lessons<'a> {
+    /// Of the plans, and of others that they are predicted from.
+    features: Vec<&'a Vec<f64>>,
+    /// Under each seed of the plans, the mean final losses without it, of all that have [`Self::features`].
+    losses: Vec<Vec<f64>>,
+    /// From whom, and whom.
+    turns: Vec<[Vec<usize>; 2]>,
+    plans: usize,
 }
 
-/// The plans of each fold.
-fn folds_of(plans: &[usize]) -> Vec<Vec<usize>> {
-    let mut folds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    plans.iter().enumerate().for_each(|(plan, fold)| folds.entry(*fold).or_default().push(plan));
-    folds.into_values().collect()
+impl<'a> Lessons<'a> {
+    fn of(plans: &'a [Trained], teachers: Teachers<'a>) -> Result<Self, String> {
+        let seeds = 0..plans[0].losses.len();
+        let (turns, others): (_, &[Trained]) = match teachers {
+            Teachers::Folds(folds) => (turns(folds), &[]),
+            Teachers::Others(others) if others.len() < FEWEST_PLANS => {
+                let n = others.len();
+                return Err(format!(
+                    "{n} plans to predict them from, at least {FEWEST_PLANS} are needed"
+                ));
+            }
+            Teachers::Others(others) => {
+                let all = plans.len() + others.len();
+                (vec![[(plans.len()..all).collect(), (0..plans.len()).collect()]], others)
+            }
+        };
+        if turns.iter().any(|[from, _]| from.is_empty()) {
+            return Err("all are of one kind, so none can be predicted from others".into());
+        }
+        let of_seed = |seed: usize| {
+            let own = plans.iter().map(|plan| without(&plan.losses, seed));
+            own.chain(others.iter().map(|plan| plan.losses[seed])).collect()
+        };
+        Ok(Self {
+            features: plans.iter().chain(others).map(|plan| &plan.features).collect(),
+            losses: seeds.map(of_seed).collect(),
+            turns,
+            plans: plans.len(),
+        })
+    }
+
+    /// Of each plan, without that seed.
+    fn predictions(&self, seed: usize, predict: &Predict) -> Vec<f64> {
+        let losses = &self.losses[seed];
+        let mut predicted = vec![mean(&losses[..self.plans]); self.plans];
+        for [from, to] in &self.turns {
+            let all = predict(from, &at(losses, from), to).into_iter().flatten();
+            for (plan, loss) in to.iter().zip(all).filter(|(_, loss)| loss.is_finite()) {
+                predicted[*plan] = loss;
+            }
+        }
+        predicted
+    }
+}
+
+/// The plans of each fold, predicted from all others.
+fn turns(folds: &[usize]) -> Vec<[Vec<usize>; 2]> {
+    let of = |is_in: &dyn Fn(usize) -> bool| {
+        folds.iter().enumerate().filter(|(_, fold)| is_in(**fold)).map(|(plan, _)| plan).collect()
+    };
+    let all: BTreeSet<usize> = folds.iter().copied().collect();
+    all.into_iter().map(|own| [of(&|fold| fold != own), of(&|fold| fold == own)]).collect()
+}
+
+/// The mean of all losses but one.
+fn without(losses: &[f64], seed: usize) -> f64 {
+    let others = losses.iter().enumerate().filter(|(other, _)| *other != seed);
+    mean(&others.map(|(_, loss)| *loss).collect::<Vec<_>>())
 }
 
 /// By how single seeds agree: the root of their reliability, which is the correlation of a loss under one
 /// seed with what it is an estimate of.
-fn ceiling(plans: &[Trained], some: &[usize], seeds: usize) -> f64 {
-    mean(&agreement(plans, some, seeds)).max(0.0).sqrt()
+fn ceiling(agreement: &[f64]) -> f64 {
+    mean(agreement).max(0.0).sqrt()
 }
 
 /// Of each two seeds, rising.

@@ -1,7 +1,7 @@
 //! Predictors on losses whose truth is planted.
 
 use outgrow_core::stream::{Stream, stream};
-use outgrow_search::{FINAL, Trained, rank, spearman};
+use outgrow_search::{FINAL, Teachers, Trained, rank, spearman};
 use rand::{RngExt, seq::SliceRandom};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -39,7 +39,8 @@ fn the_ceiling_is_what_a_perfect_predictor_reaches() {
     // The noise of a training is as large as what plans differ in.
     for seeds in [2, 5] {
         let (plans, truth) = planted(2000, seeds, 1);
-        let ranking = rank(&plans, &looks(), &[], &folds(&plans), 1).expect("enough plans");
+        let ranking =
+            rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
         let perfect =
             spearman(&truth, &plans.iter().map(|plan| plan.losses[1]).collect::<Vec<_>>());
         let ceiling = ranking.ceiling;
@@ -52,7 +53,8 @@ fn the_ceiling_is_what_a_perfect_predictor_reaches() {
 #[test]
 fn a_hundred_plans_are_enough_for_what_is_linear() {
     let (plans, _) = planted(100, 3, 2);
-    let ranking = rank(&plans, &looks(), &[], &folds(&plans), 1).expect("enough plans");
+    let ranking =
+        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
     let of = |name: &str| ranking.predictors.iter().find(|one| one.name == name);
     let ridge = of("ridge").expect("ridge");
     assert!(ridge.spearman.value > ranking.ceiling.value - 0.05, "{ridge:?}");
@@ -65,7 +67,8 @@ fn a_hundred_plans_are_enough_for_what_is_linear() {
     assert!((0.3..0.65).contains(&last.spearman.value), "{last:?}");
     // Trees take more plans for it.
     let (plans, _) = planted(300, 3, 2);
-    let ranking = rank(&plans, &looks(), &[], &folds(&plans), 1).expect("enough plans");
+    let ranking =
+        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
     let trees = ranking.predictors.iter().find(|one| one.name == "boosted_trees").expect("trees");
     assert!(trees.spearman.value > 0.5 && trees.minus_ridge.high < 0.0, "{trees:?}");
 }
@@ -76,14 +79,15 @@ fn nothing_is_found_where_there_is_nothing() {
     let mut losses: Vec<Vec<f64>> = plans.iter().map(|plan| plan.losses.clone()).collect();
     losses.shuffle(&mut stream(1, "shuffled"));
     plans.iter_mut().zip(losses).for_each(|(plan, losses)| plan.losses = losses);
-    let ranking = rank(&plans, &looks(), &[], &folds(&plans), 1).expect("enough plans");
+    let ranking =
+        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
     // The ends of a plan belong together all the same.
     for one in ranking.predictors.iter().filter(|one| one.name != FINAL) {
         assert!(one.name == "a look" || one.spearman.low < 0.05, "{one:?}");
         assert!(one.spearman.value.abs() < 0.2, "{one:?}");
     }
     assert_eq!(
-        rank(&plans, &looks(), &[], &folds(&plans), 1),
+        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1),
         Ok(ranking),
         "the same for the same seed"
     );
@@ -104,7 +108,7 @@ fn noise_that_plans_share_is_no_skill() {
         };
         let plans: Vec<Trained> = (0..40).map(one).collect();
         let thirds: Vec<usize> = (0..plans.len()).map(|plan| plan % 3).collect();
-        let ranking = rank(&plans, &[], &[], &thirds, 1).expect("enough plans");
+        let ranking = rank(&plans, &[], &[], Teachers::Folds(&thirds), 1).expect("enough plans");
         ranking.predictors[..2].iter().map(|one| one.spearman.value).collect::<Vec<_>>()
     };
     let all: Vec<Vec<f64>> = (0..24).map(spearman_of).collect();
@@ -124,18 +128,46 @@ fn who_predicts_sees_only_other_folds() {
         assert!(of.iter().all(|plan| folds[*plan] != folds[new[0]]));
         Some(new.iter().map(|plan| truth[*plan]).collect())
     };
-    let one = rank(&plans, &looks(), &[("oracle", &oracle)], &folds, 1).expect("enough");
+    let one =
+        rank(&plans, &looks(), &[("oracle", &oracle)], Teachers::Folds(&folds), 1).expect("enough");
     let oracle = one.predictors.iter().find(|one| one.name == "oracle").expect("it is ranked");
     assert!((oracle.spearman.value - one.ceiling.value).abs() < 0.1, "{oracle:?}");
-    let all_alike = rank(&plans, &looks(), &[], &[0; 60], 1).expect_err("one fold");
+    let all_alike =
+        rank(&plans, &looks(), &[], Teachers::Folds(&[0; 60]), 1).expect_err("one fold");
     assert!(all_alike.contains("of one kind"), "{all_alike}");
+}
+
+#[test]
+fn plans_are_predicted_from_those_of_another_sweep() {
+    let (plans, _) = planted(60, 3, 6);
+    let (others, truth) = planted(80, 3, 7);
+    // What is known of them under each seed of the plans: here the truth.
+    let known = |(other, truth): (&Trained, &f64)| Trained {
+        losses: vec![*truth; 3],
+        seen: vec![],
+        ..other.clone()
+    };
+    let others: Vec<Trained> = others.iter().zip(&truth).map(known).collect();
+    let sees = |of: &[usize], losses: &[f64], new: &[usize]| {
+        assert!(of.iter().copied().eq(60..140) && new.iter().copied().eq(0..60));
+        assert_eq!(losses, &truth[..]);
+        None
+    };
+    let told = rank(&plans, &looks(), &[("sees", &sees)], Teachers::Others(&others), 1);
+    let told = told.expect("enough plans");
+    let of = |name: &str| told.predictors.iter().find(|one| one.name == name).expect("ranked");
+    assert!(of("ridge").spearman.value > told.ceiling.value - 0.05, "{told:?}");
+    assert_eq!(of("sees").spearman.value, 0.0, "who says nothing has no skill");
+    let error = rank(&plans, &looks(), &[], Teachers::Others(&others[..19]), 1).expect_err("few");
+    assert!(error.contains("19 plans to predict them from, at least 20"), "{error}");
 }
 
 #[test]
 fn too_little_is_said() {
     let (plans, _) = planted(10, 3, 4);
-    let error = rank(&plans, &looks(), &[], &folds(&plans), 1).expect_err("few plans");
+    let error =
+        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect_err("few plans");
     assert!(error.contains("at least 20 plans and 2 seeds"), "{error}");
     let (plans, _) = planted(30, 1, 4);
-    assert!(rank(&plans, &looks(), &[], &folds(&plans), 1).is_err());
+    assert!(rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).is_err());
 }

@@ -4,8 +4,10 @@ mod described;
 mod measured;
 mod predicted;
 
+use std::collections::BTreeSet;
+
 use outgrow_core::{Sweep, plan::Element};
-use outgrow_search::{Predict, Ranking, Trained, rank};
+use outgrow_search::{Predict, Ranking, Teachers, Trained, rank};
 use outgrow_train::PlanPredictor;
 
 pub use outgrow_search::Drawn;
@@ -14,7 +16,7 @@ pub use outgrow_train::PredictorSettings;
 pub use self::predicted::{PredictBy, PredictedPlan};
 use self::{
     described::{Described, numbered},
-    measured::{LAG, LAST, trained},
+    measured::{LAG, LAST, TrainedPlans, trained},
 };
 use crate::{
     error::Error,
@@ -36,12 +38,14 @@ pub struct RankedPlans {
 
 /// What plans are predicted without having seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HoldOut {
+pub enum HoldOut<'a> {
     /// A tenth of the plans.
     #[default]
     Plans,
     /// All plans that begin with the same sizes.
     InitialSizes,
+    /// The whole sweep: its plans are predicted from those of this one.
+    Sweep(&'a str),
 }
 
 impl Workspace {
@@ -59,19 +63,13 @@ impl Workspace {
     ) -> Result<RankedPlans, Error> {
         let refused =
             |error: String| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
-        let (plans, left_out) = self.trained_plans(sweep)?.map_err(refused)?;
-        let (described, plans): (Vec<Described>, Vec<Trained>) = plans.into_iter().unzip();
-        let last = LAST.map(|share| format!("loss at {} %", 100.0 * share));
-        let lag = LAG.map(|share| format!("loss {} % after the last growth", 100.0 * share));
-        let looks: Vec<String> = last.into_iter().chain(lag).collect();
-        let sequences = |some: &[usize]| -> Vec<&[Element]> {
-            some.iter().map(|plan| &described[*plan].sequence[..]).collect()
+        let TrainedPlans { plans, seeds, left_out } =
+            self.trained_plans(sweep)?.map_err(refused)?;
+        let others = match hold_out {
+            HoldOut::Sweep(other) => self.known_of(other, &seeds)?,
+            HoldOut::Plans | HoldOut::InitialSizes => vec![],
         };
-        let nar = |of: &[usize], losses: &[f64], new: &[usize]| {
-            let fit = PlanPredictor::fit(&sequences(of), losses, settings, SEED)?;
-            Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
-        };
-        let others: [(&str, &Predict); 1] = [("nar", &nar)];
+        let (mut described, plans): (Vec<Described>, Vec<Trained>) = plans.into_iter().unzip();
         let folds: Vec<usize> = match hold_out {
             // Names are digests, in order: as good as drawn. A plan under another policy is no other.
             HoldOut::Plans => {
@@ -79,13 +77,61 @@ impl Workspace {
                 plans.into_iter().map(|plan| plan % FOLDS).collect()
             }
             HoldOut::InitialSizes => numbered(described.iter().map(|one| &one.initial)),
+            HoldOut::Sweep(_) => vec![],
         };
-        let ranking = rank(&plans, &looks, &others, &folds, SEED).map_err(refused)?;
-        let seeds = plans.first().map_or(0, |plan| plan.losses.len());
-        Ok(RankedPlans { plans: plans.len(), seeds, left_out, ranking })
+        let (others_described, others): (Vec<Described>, Vec<Trained>) = others.into_iter().unzip();
+        described.extend(others_described);
+        let teachers = match hold_out {
+            HoldOut::Sweep(_) => Teachers::Others(&others),
+            HoldOut::Plans | HoldOut::InitialSizes => Teachers::Folds(&folds),
+        };
+        let sequences = |some: &[usize]| -> Vec<&[Element]> {
+            some.iter().map(|plan| &described[*plan].sequence[..]).collect()
+        };
+        let nar = |of: &[usize], losses: &[f64], new: &[usize]| {
+            let fit = PlanPredictor::fit(&sequences(of), losses, settings, SEED)?;
+            Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
+        };
+        // What has no like there is a tie.
+        let like = |of: &[usize], losses: &[f64], new: &[usize]| {
+            let one = |plan: &usize| {
+                let mut all = of.iter().zip(losses);
+                let like = all.find(|(other, _)| described[**other].is_like(&described[*plan]));
+                like.map_or(f64::NAN, |(_, loss)| *loss)
+            };
+            Some(new.iter().map(one).collect())
+        };
+        let mut predictors: Vec<(&str, &Predict)> = vec![("nar", &nar)];
+        if let HoldOut::Sweep(_) = hold_out {
+            predictors.push(("the same plan there", &like));
+        }
+        let ranking = rank(&plans, &looks(), &predictors, teachers, SEED).map_err(refused)?;
+        Ok(RankedPlans { plans: plans.len(), seeds: seeds.len(), left_out, ranking })
     }
 
-    /// What is known of the growing plans of a sweep before and after, and how many others there are.
+    /// The plans of a sweep, each with its mean loss without each of the `seeds` of others.
+    fn known_of(
+        &self,
+        sweep: &str,
+        seeds: &BTreeSet<u64>,
+    ) -> Result<Vec<(Described, Trained)>, Error> {
+        let refused = |error: String| {
+            Error::Input(format!("nothing can be predicted from the plans of {sweep}: {error}"))
+        };
+        let known = self.trained_plans(sweep)?.map_err(refused)?;
+        let without = |losses: &[f64], seed: &u64| {
+            let others = known.seeds.iter().zip(losses).filter(|(own, _)| *own != seed);
+            let (sum, n) = others.fold((0.0, 0), |(sum, n), (_, loss)| (sum + loss, n + 1));
+            sum / f64::from(n)
+        };
+        let one = |(described, trained): (Described, Trained)| {
+            let losses = seeds.iter().map(|seed| without(&trained.losses, seed)).collect();
+            (described, Trained { losses, ..trained })
+        };
+        Ok(known.plans.into_iter().map(one).collect())
+    }
+
+    /// What is known of the growing plans of a sweep before and after.
     fn trained_plans(&self, sweep: &str) -> Result<Result<TrainedPlans, String>, Error> {
         runtime()?.block_on(async {
             let input = rows(self, sweep).await?;
@@ -96,8 +142,12 @@ impl Workspace {
     }
 }
 
-/// Plans, and how many others there are.
-type TrainedPlans = (Vec<(Described, Trained)>, usize);
+/// The names of what is seen of a training early.
+fn looks() -> Vec<String> {
+    let last = LAST.map(|share| format!("loss at {} %", 100.0 * share));
+    let lag = LAG.map(|share| format!("loss {} % after the last growth", 100.0 * share));
+    last.into_iter().chain(lag).collect()
+}
 
 /// Plans are predicted from others, so many times.
 const FOLDS: usize = 10;

@@ -28,6 +28,9 @@ pub struct Rank {
     /// Predict which plans without having seen the like
     #[arg(long, value_enum, default_value_t, conflicts_with = "plans")]
     pub hold_out: Unseen,
+    /// Predict all of them from the plans of this other sweep, which has another budget, say
+    #[arg(long, value_name = "SWEEP", conflicts_with_all = ["plans", "hold_out"])]
+    pub from: Option<String>,
     /// Predict the plans of this sweep file, the lowest first, by all plans of the sweep
     #[arg(long, value_name = "FILE.toml")]
     pub plans: Option<PathBuf>,
@@ -60,9 +63,10 @@ pub fn run(workspace: &Workspace, args: &Rank) -> Result<(), Error> {
     if let Some(file) = &args.plans {
         return predict(workspace, args, file);
     }
-    let hold_out = match args.hold_out {
-        Unseen::Plans => HoldOut::Plans,
-        Unseen::InitialSizes => HoldOut::InitialSizes,
+    let hold_out = match (&args.from, args.hold_out) {
+        (Some(other), _) => HoldOut::Sweep(other),
+        (None, Unseen::Plans) => HoldOut::Plans,
+        (None, Unseen::InitialSizes) => HoldOut::InitialSizes,
     };
     let sweep = args.sweep.as_deref().unwrap_or_default();
     let ranked = workspace.rank(sweep, hold_out, PredictorSettings::default())?;
@@ -116,17 +120,16 @@ fn plan_as_json(plan: &PredictedPlan) -> Value {
 }
 
 fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> String {
-    let interval = |one: Drawn, digits: usize| {
-        let Drawn { value, low, high } = one;
-        format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]").replace('-', "\u{2212}")
-    };
     let number = |value: f64, digits: usize| format!("{value:.digits$}").replace('-', "\u{2212}");
+    let interval = |Drawn { value, low, high }: Drawn| {
+        format!("{} [{}, {}]", number(value, 2), number(low, 2), number(high, 2))
+    };
     let rows = ranking.predictors.iter().map(|one| {
         vec![
             one.name.clone(),
-            interval(one.spearman, 2),
-            one.of_ceiling.map_or_else(String::new, |share| interval(share, 2)),
-            interval(one.minus_ridge, 2),
+            interval(one.spearman),
+            one.of_ceiling.map_or_else(String::new, interval),
+            interval(one.minus_ridge),
             number(one.picked[0], 4),
             number(one.picked[1], 4),
         ]
@@ -139,9 +142,9 @@ fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Strin
     format!(
         "{plans} plans under the same {seeds} seeds{left_out}. What is predicted or seen under other seeds \
          is compared with the final loss under one: a perfect predictor would have a correlation of {}, for \
-         single seeds agree by {}. Intervals of 95 % over plans, not over seeds. `first`: loss of the plan that is ranked first minus \
-         the mean of all plans, nats\n\n{}",
-        interval(ranking.ceiling, 2),
+         single seeds agree by {}. Intervals of 95 % over plans, not over seeds. `first`: loss of the plan \
+         that is ranked first minus the mean of all plans, nats\n\n{}",
+        interval(ranking.ceiling),
         ranking.agreement.iter().map(|one| number(*one, 2)).collect::<Vec<_>>().join(", "),
         table(&head, rows.collect(), &[1, 2, 3, 4, 5])
     )

@@ -28,7 +28,19 @@ impl Described {
             sequence: trial.plan.sequence(trial.settings.tokens, target),
         }
     }
+
+    /// Whether it is the same plan but for its budget: the same sizes at the same shares of it, as far as
+    /// steps allow.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let mut pairs = self.features.iter().zip(&other.features);
+        self.initial == other.initial
+            && self.features.len() == other.features.len()
+            && pairs.all(|(own, other)| (own - other).abs() < SAME)
+    }
 }
+
+/// Places of one plan at two budgets differ by less, and those of two plans by more.
+const SAME: f64 = 0.01;
 
 /// For each of some things its number among those that differ.
 pub(super) fn numbered<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<usize> {

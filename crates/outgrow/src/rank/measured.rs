@@ -6,7 +6,7 @@ use outgrow_core::{Architecture, Trial, TrialState, rows::TrialRow};
 use outgrow_report::Input;
 use outgrow_search::Trained;
 
-use super::{TrainedPlans, described::Described};
+use super::described::Described;
 
 /// Shares of a trial's compute at which plans are looked at, ...
 pub(super) const LAST: [f64; 3] = [0.125, 0.25, 0.5];
@@ -24,8 +24,16 @@ struct Measured<'a> {
     last_growth: f64,
 }
 
-/// The growing plans that were trained under the same seeds, at the largest budget; and how many others
-/// there are.
+/// Growing plans that came to their end under the same seeds.
+pub(super) struct TrainedPlans {
+    pub plans: Vec<(Described, Trained)>,
+    /// Of their losses, in order.
+    pub seeds: BTreeSet<u64>,
+    /// Plans that did not come to their end under all of these.
+    pub left_out: usize,
+}
+
+/// The growing plans that were trained under the same seeds, at the largest budget.
 pub(super) fn trained(
     input: &Input,
     definitions: &HashMap<String, Trial>,
@@ -57,7 +65,7 @@ pub(super) fn trained(
         let trained = plan(own, &curves, described.features.clone());
         Some((described, trained))
     };
-    Ok((plans.values().filter_map(known).collect(), left_out))
+    Ok(TrainedPlans { plans: plans.values().filter_map(known).collect(), seeds, left_out })
 }
 
 /// Of the sets of two seeds or more that plans have, the one that the most plans have all of; of several

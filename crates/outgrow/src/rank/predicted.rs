@@ -87,7 +87,7 @@ impl Workspace {
         let refused = |error: String| {
             Error::Input(format!("nothing can be predicted by the plans of {sweep}: {error}"))
         };
-        let (known, _) = self.trained_plans(sweep)?.map_err(refused)?;
+        let known = self.trained_plans(sweep)?.map_err(refused)?.plans;
         let sequences: Vec<&[_]> = known.iter().map(|(plan, _)| &plan.sequence[..]).collect();
         let features: Vec<Vec<f64>> = known.iter().map(|(plan, _)| plan.features.clone()).collect();
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
