@@ -7,10 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use outgrow_core::sweep::DataSpec;
 use outgrow_data::{Corpus, CorpusError, Order, Survey, Tokenizer, Tokens, survey, train_bpe};
 use parquet::arrow::ArrowWriter;

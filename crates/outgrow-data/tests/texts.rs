@@ -9,13 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::{
-        ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, Int64Array,
-        LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
-    },
-    datatypes::{DataType, Field, Int32Type, Schema},
+use arrow_array::{
+    ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, Int32Array, Int64Array,
+    LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
+    types::Int32Type,
 };
+use arrow_schema::{DataType, Field, Schema};
 use outgrow_core::sweep::{DataSpec, TextFormat};
 use outgrow_data::{Corpus, CorpusError, Summary, Survey, plain_text, survey, train_bpe};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};

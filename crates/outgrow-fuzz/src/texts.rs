@@ -2,10 +2,7 @@
 
 use std::{fs, io::Write, path::PathBuf, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, StringArray},
-    record_batch::RecordBatch,
-};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use flate2::write::GzEncoder;
 use outgrow_core::sweep::DataSpec;
 use outgrow_data::{Corpus, Order, Tokenizer, train_bpe};

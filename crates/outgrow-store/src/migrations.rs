@@ -4,12 +4,15 @@
 //! is carried out once, together with those before it or not at all. What was released is never
 //! edited: a database whose first migration is another is refused.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use outgrow_failpoint::Point;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    ConnectOptions, Connection, PgConnection, SqlSafeStr, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
@@ -20,9 +23,28 @@ use crate::{
     connect::{BUSY_TIMEOUT, connect_file, connect_server, open_error},
 };
 
-pub(crate) static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[("schema", include_str!("../../../migrations/sqlite/0001_schema.sql"))])
+});
 
-pub(crate) static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
+pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[("schema", include_str!("../../../migrations/postgres/0001_schema.sql"))])
+});
+
+/// Of descriptions and files, in order. (sqlx's macro does the same, and has all of sqlx compiled
+/// for the compiler, too.)
+fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
+    let one = |(version, (description, sql)): (i64, &(&'static str, &'static str))| {
+        Migration::new(
+            version,
+            (*description).into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    };
+    Migrator::with_migrations((1..).zip(files).map(one).collect())
+}
 
 /// What `PRAGMA application_id` says in a file of ours: "ougw".
 pub(crate) const APPLICATION_ID: i64 = 1_870_099_319;
@@ -192,10 +214,6 @@ mod tests {
     use std::borrow::Cow;
 
     use outgrow_core::Sweep;
-    use sqlx::{
-        SqlSafeStr,
-        migrate::{Migration, MigrationType},
-    };
 
     use super::*;
     use crate::{
@@ -207,7 +225,7 @@ mod tests {
     fn and_a_later(migrator: &Migrator) -> Migrator {
         let sql = "ALTER TABLE trial ADD COLUMN later BIGINT NOT NULL DEFAULT 7;
                    CREATE VIEW laters AS SELECT later FROM trial";
-        let sql = if std::ptr::eq(migrator, &SQLITE) {
+        let sql = if std::ptr::eq(migrator, &*SQLITE) {
             sql.replace("BIGINT", "INTEGER")
         } else {
             sql.into()
@@ -319,7 +337,7 @@ mod tests {
 
     #[test]
     fn the_views_of_both_backends_say_the_same() {
-        let [file, mut server] = [&SQLITE, &POSTGRES].map(|migrator| {
+        let [file, mut server] = [&*SQLITE, &*POSTGRES].map(|migrator| {
             let sql = migrator.iter().next().expect("the first").sql.as_str();
             sql[sql.find("-- The public interface").expect("views")..].to_owned()
         });

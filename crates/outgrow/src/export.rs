@@ -4,10 +4,7 @@ mod tensorboard;
 
 use std::{io, path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray},
-    record_batch::RecordBatch,
-};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use outgrow_data::publish::{Destination, NewFolder};
 use outgrow_store::{Cell, Kind, SWEEP_VIEWS, Store, Table, VIEWS, View};
 use serde_json::{Map, Value};

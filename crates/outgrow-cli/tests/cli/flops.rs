@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use arrow::array::AsArray;
+use arrow_array::cast::AsArray;
 use outgrow_core::{
     Event, Sweep,
     event::{EvalEvent, Outcome, Position, StepEvent},
@@ -80,9 +80,8 @@ fn column_of_parquet(path: &std::path::Path, name: &str) -> Vec<f64> {
     for batch in batches {
         let batch = batch.expect("rows");
         let column = batch.column_by_name(name).expect("the column");
-        let column =
-            arrow::compute::cast(column, &arrow::datatypes::DataType::Float64).expect("numbers");
-        let column = column.as_primitive::<arrow::datatypes::Float64Type>();
+        let column = arrow_cast::cast(column, &arrow_schema::DataType::Float64).expect("numbers");
+        let column = column.as_primitive::<arrow_array::types::Float64Type>();
         all.extend((0..column.len()).map(|row| column.value(row)));
     }
     all

@@ -2,11 +2,9 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    compute::cast,
-    datatypes::DataType,
-};
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray};
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, Type},

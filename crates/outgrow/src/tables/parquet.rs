@@ -8,12 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::{
-        ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    },
-    datatypes::{DataType, Field, Schema},
+use arrow_array::{
+    ArrayRef, BinaryArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
 };
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use outgrow_store::{Batch, Cell, Table};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 
@@ -73,7 +71,7 @@ impl Parquet {
         Arc::new(Schema::new(self.names.iter().zip(&self.columns).map(field).collect::<Vec<_>>()))
     }
 
-    fn chunk(&self, rows: &[Vec<Cell>]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    fn chunk(&self, rows: &[Vec<Cell>]) -> Result<RecordBatch, ArrowError> {
         let array =
             |(number, column): (usize, &Column)| column.array(rows.iter().map(|row| &row[number]));
         RecordBatch::try_new(self.schema(), self.columns.iter().enumerate().map(array).collect())
@@ -229,7 +227,7 @@ fn scaled(cell: &Cell, scale: usize) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::util::display::array_value_to_string;
+    use arrow_cast::display::array_value_to_string;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     /// The type of a column with these values, and how they read again.

@@ -2,11 +2,13 @@
 
 use std::{fs::File, path::Path};
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    compute::cast,
-    datatypes::{DataType, Decimal128Type, Float64Type, Int64Type},
+use arrow_array::{
+    Array, RecordBatch,
+    cast::AsArray,
+    types::{Decimal128Type, Float64Type, Int64Type},
 };
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use outgrow_data::guarded;
 use outgrow_store::{Cell, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
