@@ -10,17 +10,29 @@ mod progress;
 mod reading;
 mod values;
 
-use std::process::ExitCode;
+use std::io::{self, Write};
 
 use clap::FromArgMatches;
+use nix::libc;
 use outgrow::{Error, Workspace};
 
 use crate::args::{Args, Command};
 
-fn main() -> ExitCode {
+fn main() {
     outgrow_failpoint::arm();
-    let args = Args::from_arg_matches(&args::command().get_matches());
-    let args = args.unwrap_or_else(|error| error.exit());
+    let args = args::command().try_get_matches();
+    let code = match args.and_then(|matches| Args::from_arg_matches(&matches)) {
+        Ok(args) => answer(args),
+        // Help and version are answers, too; where nobody can hear it, there is nothing to add.
+        Err(error) => {
+            let _ = error.print();
+            error.exit_code()
+        }
+    };
+    end(code)
+}
+
+fn answer(args: Args) -> i32 {
     outgrow::notes_to_stderr();
     let workspace = Workspace::new(args.db, args.files);
     let done = match args.command {
@@ -29,14 +41,22 @@ fn main() -> ExitCode {
     };
     workspace.close();
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // Whoever read our output has seen enough (`outgrow query … | head`).
-        Err(Error::Closed) => ExitCode::SUCCESS,
+        Err(Error::Closed) => 0,
         Err(error) => {
             output::say(&format!("error: {}", output::shown(&error.to_string())));
-            ExitCode::from(error.exit_code())
+            error.exit_code().into()
         }
     }
+}
+
+/// Ends the process. Libtorch takes itself apart in 0.2 s, longer than most commands take, only for
+/// memory that goes back with the process anyway.
+fn end(code: i32) -> ! {
+    let _ = io::stdout().flush();
+    // SAFETY: it never comes back, and what leaves out destructors may: all that we write is written.
+    unsafe { libc::_exit(code) }
 }
 
 fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {
