@@ -55,8 +55,12 @@ fn answer(args: Args) -> i32 {
 /// memory that goes back with the process anyway.
 fn end(code: i32) -> ! {
     let _ = io::stdout().flush();
-    // SAFETY: it never comes back, and what leaves out destructors may: all that we write is written.
-    unsafe { libc::_exit(code) }
+    // SAFETY: neither has preconditions. Only destructors of statics and what is registered for the end
+    // are left out, none of which is ours.
+    unsafe {
+        libc::fflush(std::ptr::null_mut());
+        libc::_exit(code)
+    }
 }
 
 fn run(workspace: &Workspace, command: Command) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! How well the final losses of plans are ranked: by what is known before a plan is trained, or by what
 //! is seen while it is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use outgrow_core::stream::stream;
 use rand::RngExt;
@@ -93,7 +93,7 @@ pub enum Teachers<'a> {
 pub fn rank(
     plans: &[Trained],
     looks: &[String],
-    others: &[(&str, &Predict)],
+    predictors: &[(&str, &Predict)],
     teachers: Teachers,
     seed: u64,
 ) -> Result<Ranking, String> {
@@ -106,7 +106,7 @@ pub fn rank(
         ));
     }
     let random = &mut stream(seed, "rank");
-    let said = said(plans, looks, others, &Lessons::of(plans, teachers)?);
+    let said = said(plans, looks, predictors, &Lessons::of(plans, teachers)?);
     let mut drawn: Vec<Vec<usize>> = vec![(0..plans.len()).collect()];
     drawn.extend((0..DRAWS).map(|_| {
         (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
@@ -156,7 +156,7 @@ pub fn rank(
 fn said(
     plans: &[Trained],
     looks: &[String],
-    others: &[(&str, &Predict)],
+    predictors: &[(&str, &Predict)],
     lessons: &Lessons,
 ) -> Vec<(String, Said)> {
     let seeds = 0..plans[0].losses.len();
@@ -171,7 +171,7 @@ fn said(
         Trees::fit(&rows(of), losses)?.means(&rows(new))
     };
     let own: [(&str, &Predict); 2] = [("ridge", &ridge), ("boosted_trees", &trees)];
-    let all = own.iter().chain(others);
+    let all = own.iter().chain(predictors);
     let mut said: Vec<(String, Said)> = all
         .map(|(name, predict)| {
             let fitted = seeds.clone().map(|seed| vec![lessons.predictions(seed, predict)]);
@@ -258,27 +258,37 @@ impl<'a> Lessons<'a> {
         })
     }
 
-    /// Of each plan, without that seed.
+    /// Of each plan, without that seed. Of whom nothing is said is in the middle of the others.
     fn predictions(&self, seed: usize, predict: &Predict) -> Vec<f64> {
         let losses = &self.losses[seed];
-        let mut predicted = vec![mean(&losses[..self.plans]); self.plans];
+        let mut predicted = vec![0.0; self.plans];
         for [from, to] in &self.turns {
-            let all = predict(from, &at(losses, from), to).into_iter().flatten();
-            for (plan, loss) in to.iter().zip(all).filter(|(_, loss)| loss.is_finite()) {
-                predicted[*plan] = loss;
+            let known = at(losses, from);
+            let all = predict(from, &known, to).unwrap_or_default();
+            let said: Vec<f64> = all.iter().copied().filter(|loss| loss.is_finite()).collect();
+            let middle = mean(if said.is_empty() { &known } else { &said });
+            for (number, plan) in to.iter().enumerate() {
+                let loss = all.get(number).copied().filter(|loss| loss.is_finite());
+                predicted[*plan] = loss.unwrap_or(middle);
             }
         }
         predicted
     }
 }
 
-/// The plans of each fold, predicted from all others.
-fn turns(folds: &[usize]) -> Vec<[Vec<usize>; 2]> {
-    let of = |is_in: &dyn Fn(usize) -> bool| {
-        folds.iter().enumerate().filter(|(_, fold)| is_in(**fold)).map(|(plan, _)| plan).collect()
+/// The plans of each fold, predicted from those of all others.
+fn turns(plans: &[usize]) -> Vec<[Vec<usize>; 2]> {
+    let mut folds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    plans.iter().enumerate().for_each(|(plan, fold)| folds.entry(*fold).or_default().push(plan));
+    let others = |own: &usize| {
+        folds
+            .iter()
+            .filter(|(fold, _)| *fold != own)
+            .flat_map(|(_, plans)| plans)
+            .copied()
+            .collect()
     };
-    let all: BTreeSet<usize> = folds.iter().copied().collect();
-    all.into_iter().map(|own| [of(&|fold| fold != own), of(&|fold| fold == own)]).collect()
+    folds.iter().map(|(own, plans)| [others(own), plans.clone()]).collect()
 }
 
 /// The mean of all losses but one.

@@ -158,6 +158,28 @@ fn plans_are_predicted_from_those_of_another_sweep() {
     let of = |name: &str| told.predictors.iter().find(|one| one.name == name).expect("ranked");
     assert!(of("ridge").spearman.value > told.ceiling.value - 0.05, "{told:?}");
     assert_eq!(of("sees").spearman.value, 0.0, "who says nothing has no skill");
+    // The others end higher, and nothing is said of half of the plans: these are in the middle.
+    let higher = |other: &Trained| Trained {
+        losses: other.losses.iter().map(|loss| loss + 1.0).collect(),
+        ..other.clone()
+    };
+    let higher: Vec<Trained> = others.iter().map(higher).collect();
+    let half = |_: &[usize], losses: &[f64], new: &[usize]| {
+        let mut sorted = losses.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let said = |plan: &usize| if plan % 2 == 0 { sorted[*plan] } else { f64::NAN };
+        Some(new.iter().map(said).collect())
+    };
+    let told = rank(&plans, &looks(), &[("half", &half)], Teachers::Others(&higher), 1);
+    let first = told.expect("ranked").predictors[2].picked[0];
+    let (all, best): (Vec<f64>, Vec<f64>) = (0..3)
+        .map(|seed| {
+            let all: Vec<f64> = plans.iter().map(|plan| plan.losses[seed]).collect();
+            (all.iter().sum::<f64>() / 60.0, all[0])
+        })
+        .unzip();
+    let expected = (best.iter().sum::<f64>() - all.iter().sum::<f64>()) / 3.0;
+    assert!((first - expected).abs() < 1e-12, "{first} and not {expected}");
     let error = rank(&plans, &looks(), &[], Teachers::Others(&others[..19]), 1).expect_err("few");
     assert!(error.contains("19 plans to predict them from, at least 20"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Sweeps and their trials, entered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use outgrow_core::{
     Epoch, Sweep, Trial, TrialState,
@@ -15,6 +15,7 @@ use crate::{
     driver::{Arg, Tx, args},
     open::now,
     prefix::insert_shared_prefixes,
+    rounds::{Round, entered},
     schema::{MEMBER, SWEEP, TRIAL},
 };
 
@@ -81,89 +82,20 @@ impl Store {
         SWEEP.insert(&mut tx, &[row]).await?;
         // They may change under one identity; the last file that was run is right.
         tx.execute("UPDATE sweep SET words = $1 WHERE id = $2", args![&words, &id]).await?;
-        let new = insert_members(&mut tx, &id, &order, no_shared_prefix).await?;
+        let new = insert_members(&mut tx, &id, &order, no_shared_prefix, Round::of(sweep)).await?;
         tx.commit(Point::CommitSweep).await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
     }
-
-    /// Inserts trials that follow those which a sweep has, at the places `there`; `members` are both.
-    /// Where none of them shared a prefix, because none could or none should, none does. Does nothing
-    /// and says so where the sweep has others by now, or trials of the round before are open again
-    /// (see [`Self::is_in_a_round`]): several workers may come to the end of a round at once, and
-    /// what follows must be looked up again.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn insert_round(
-        &self,
-        sweep: &str,
-        searched: &[String],
-        there: &BTreeSet<usize>,
-        members: &[Member],
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let lock =
-            "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
-        tx.value::<i64>(lock, args![sweep]).await?;
-        let open = open_in_round(&mut tx, sweep, searched).await?;
-        if open > 0 || entered(&mut tx, sweep).await? != *there {
-            return Ok(false);
-        }
-        let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
-        let none = tx.value::<i64>(shared, args![sweep]).await? == 0;
-        insert_members(&mut tx, sweep, &in_order(members), none).await?;
-        tx.commit(Point::CommitSweep).await?;
-        Ok(true)
-    }
-
-    /// The places of a sweep that have their trials; none if there is no such sweep.
-    ///
-    /// # Errors
-    /// If the database can't be read.
-    pub async fn entered(&self, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
-        entered(&mut self.read().await?, sweep).await
-    }
-
-    /// Whether any trial of a sweep waits or runs that the next round must wait for: those that only
-    /// tune, and those of the strategies that are `searched`.
-    ///
-    /// # Errors
-    /// If the database can't be read.
-    pub async fn is_in_a_round(
-        &self,
-        sweep: &str,
-        searched: &[String],
-    ) -> Result<bool, StoreError> {
-        Ok(open_in_round(&mut self.read().await?, sweep, searched).await? > 0)
-    }
-}
-
-/// How many trials of a sweep are open that only tune, or are of one of these strategies.
-async fn open_in_round(tx: &mut Tx, sweep: &str, searched: &[String]) -> Result<i64, StoreError> {
-    let searches: String =
-        (0..searched.len()).map(|n| format!(" OR m.strategy = ${}", n + 2)).collect();
-    let sql = format!(
-        "SELECT count(*) FROM member m JOIN trial t ON t.number = m.trial
-         WHERE m.sweep_id = $1 AND (m.tuning = 1{searches}) AND t.state IN ('waiting', 'running')"
-    );
-    let args: Vec<Arg> =
-        std::iter::once(sweep.into()).chain(searched.iter().map(Arg::from)).collect();
-    tx.value(&sql, &args).await
-}
-
-async fn entered(tx: &mut Tx, sweep: &str) -> Result<BTreeSet<usize>, StoreError> {
-    let places = "SELECT position FROM member WHERE sweep_id = $1";
-    let places: Vec<usize> = tx.column(places, args![sweep]).await?;
-    Ok(places.into_iter().collect())
 }
 
 /// Inserts trials in their order, and anew which of them share a prefix; says how many of them were
 /// not in the database.
-async fn insert_members(
+pub(crate) async fn insert_members(
     tx: &mut Tx,
     sweep: &str,
     order: &[&Member],
     no_shared_prefix: bool,
+    round: Round<'_>,
 ) -> Result<usize, StoreError> {
     let rows: Vec<_> = order.iter().map(|member| new_trial(&member.trial)).collect();
     let new = TRIAL.insert(tx, &rows).await? as usize;
@@ -176,7 +108,8 @@ async fn insert_members(
     }
     tx.execute("DELETE FROM shared_prefix WHERE sweep_id = $1", args![sweep]).await?;
     if !no_shared_prefix {
-        let trials: Vec<&Trial> = order.iter().map(|member| &member.trial).collect();
+        let share = order.iter().filter(|member| round.shares(member));
+        let trials: Vec<&Trial> = share.map(|member| &member.trial).collect();
         insert_shared_prefixes(tx, sweep, &trials, &numbers).await?;
     }
     Ok(new)

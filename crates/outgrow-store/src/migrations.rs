@@ -221,6 +221,29 @@ mod tests {
         connect::{file, server},
     };
 
+    #[test]
+    fn every_file_is_a_migration_and_what_was_released_is_as_it_was() {
+        let released = [
+            (&*SQLITE, "sqlite", "35aa06315d4ed622"),
+            (&*POSTGRES, "postgres", "257d68cc5d7cd009"),
+        ];
+        for (migrator, folder, first) in released {
+            let folder = format!("{}/../../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(folder)
+                .expect("a folder")
+                .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
+                .collect();
+            files.sort();
+            let own = migrator.iter();
+            let own: Vec<String> =
+                own.map(|one| format!("{:04}_{}.sql", one.version, one.description)).collect();
+            assert_eq!(own, files);
+            let digest = migrator.iter().next().map(|one| &*one.checksum).unwrap_or_default();
+            let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digest, first);
+        }
+    }
+
     /// The migrations there are, and one more.
     fn and_a_later(migrator: &Migrator) -> Migrator {
         let sql = "ALTER TABLE trial ADD COLUMN later BIGINT NOT NULL DEFAULT 7;

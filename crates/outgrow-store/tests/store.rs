@@ -18,7 +18,7 @@ use outgrow_core::{
     sweep::Member,
 };
 use outgrow_store::{
-    Cell, Claim, Copied, Environment, Holder, Memory, SWEEP_VIEWS, Store, StoreError, VIEWS,
+    Cell, Claim, Copied, Environment, Holder, Memory, Round, SWEEP_VIEWS, Store, StoreError, VIEWS,
 };
 use rand::RngExt;
 use sqlx::Connection;
@@ -221,14 +221,14 @@ both! {
         };
         let id = f.store.insert_sweep(&sweep, "d", &own(&first), false).await.expect("inserted").sweep;
         assert_eq!(f.store.entered(&id).await.expect("places"), first);
-        assert!(f.store.is_in_a_round(&id, &[]).await.expect("open"));
+        assert!(f.store.is_in_a_round(&id, Round::default()).await.expect("open"));
         let next: BTreeSet<usize> =
             members.iter().filter(|one| !one.tuning).map(|one| one.position).take(3).collect();
         let all: BTreeSet<usize> = first.union(&next).copied().collect();
-        assert!(!f.store.insert_round(&id, &[], &first, &own(&all)).await.expect("asked"), "they still tune");
+        assert!(!f.store.insert_round(&id, Round::default(), &first, &own(&all)).await.expect("asked"), "they still tune");
         f.execute("UPDATE trial SET state = 'complete'").await;
-        assert!(f.store.insert_round(&id, &[], &first, &own(&all)).await.expect("asked"));
-        assert!(!f.store.insert_round(&id, &[], &first, &own(&all)).await.expect("asked"), "another was first");
+        assert!(f.store.insert_round(&id, Round::default(), &first, &own(&all)).await.expect("asked"));
+        assert!(!f.store.insert_round(&id, Round::default(), &first, &own(&all)).await.expect("asked"), "another was first");
         assert_eq!(f.store.entered(&id).await.expect("places"), all);
         // Whoever looked before comes later: what has followed keeps its prefixes.
         let prefixes = "SELECT count(*) FROM shared_prefix";

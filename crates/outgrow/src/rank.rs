@@ -4,10 +4,8 @@ mod described;
 mod measured;
 mod predicted;
 
-use std::collections::BTreeSet;
-
 use outgrow_core::{Sweep, plan::Element};
-use outgrow_search::{Predict, Ranking, Teachers, Trained, rank};
+use outgrow_search::{FEWEST_PLANS, Predict, Ranking, Teachers, Trained, rank};
 use outgrow_train::PlanPredictor;
 
 pub use outgrow_search::Drawn;
@@ -32,8 +30,22 @@ pub struct RankedPlans {
     pub seeds: usize,
     /// Plans that did not come to their end under all of these.
     pub left_out: usize,
+    /// The plans of the other sweep that they are predicted from.
+    pub from: Option<OtherPlans>,
     /// The predictors.
     pub ranking: Ranking,
+}
+
+/// Plans that others are predicted from.
+pub struct OtherPlans {
+    /// How many, and the seeds that all of them were trained under.
+    pub plans: usize,
+    /// See [`Self::plans`].
+    pub seeds: usize,
+    /// Plans that did not come to their end under all of these.
+    pub left_out: usize,
+    /// How many of those that are predicted are among them, but for their budget.
+    pub alike: usize,
 }
 
 /// What plans are predicted without having seen.
@@ -63,12 +75,12 @@ impl Workspace {
     ) -> Result<RankedPlans, Error> {
         let refused =
             |error: String| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
-        let TrainedPlans { plans, seeds, left_out } =
-            self.trained_plans(sweep)?.map_err(refused)?;
-        let others = match hold_out {
-            HoldOut::Sweep(other) => self.known_of(other, &seeds)?,
-            HoldOut::Plans | HoldOut::InitialSizes => vec![],
+        let own = self.trained_plans(sweep)?.map_err(refused)?;
+        let other = match hold_out {
+            HoldOut::Sweep(other) => Some(self.known_of(other, &own)?),
+            HoldOut::Plans | HoldOut::InitialSizes => None,
         };
+        let TrainedPlans { plans, seeds, left_out, .. } = own;
         let (mut described, plans): (Vec<Described>, Vec<Trained>) = plans.into_iter().unzip();
         let folds: Vec<usize> = match hold_out {
             // Names are digests, in order: as good as drawn. A plan under another policy is no other.
@@ -79,11 +91,13 @@ impl Workspace {
             HoldOut::InitialSizes => numbered(described.iter().map(|one| &one.initial)),
             HoldOut::Sweep(_) => vec![],
         };
-        let (others_described, others): (Vec<Described>, Vec<Trained>) = others.into_iter().unzip();
+        let (from, others) = other.unzip();
+        let (others_described, others): (Vec<Described>, Vec<Trained>) =
+            others.unwrap_or_default().into_iter().unzip();
         described.extend(others_described);
-        let teachers = match hold_out {
-            HoldOut::Sweep(_) => Teachers::Others(&others),
-            HoldOut::Plans | HoldOut::InitialSizes => Teachers::Folds(&folds),
+        let teachers = match from {
+            Some(_) => Teachers::Others(&others),
+            None => Teachers::Folds(&folds),
         };
         let sequences = |some: &[usize]| -> Vec<&[Element]> {
             some.iter().map(|plan| &described[*plan].sequence[..]).collect()
@@ -92,43 +106,56 @@ impl Workspace {
             let fit = PlanPredictor::fit(&sequences(of), losses, settings, SEED)?;
             Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
         };
-        // What has no like there is a tie.
         let like = |of: &[usize], losses: &[f64], new: &[usize]| {
             let one = |plan: &usize| {
-                let mut all = of.iter().zip(losses);
-                let like = all.find(|(other, _)| described[**other].is_like(&described[*plan]));
-                like.map_or(f64::NAN, |(_, loss)| *loss)
+                let others = of.iter().map(|other| &described[*other]);
+                described[*plan].nearest(others).map_or(f64::NAN, |nearest| losses[nearest])
             };
             Some(new.iter().map(one).collect())
         };
         let mut predictors: Vec<(&str, &Predict)> = vec![("nar", &nar)];
-        if let HoldOut::Sweep(_) = hold_out {
+        if from.as_ref().is_some_and(|from| from.alike > 0) {
             predictors.push(("the same plan there", &like));
         }
         let ranking = rank(&plans, &looks(), &predictors, teachers, SEED).map_err(refused)?;
-        Ok(RankedPlans { plans: plans.len(), seeds: seeds.len(), left_out, ranking })
+        Ok(RankedPlans { plans: plans.len(), seeds: seeds.len(), left_out, from, ranking })
     }
 
-    /// The plans of a sweep, each with its mean loss without each of the `seeds` of others.
+    /// The plans of a sweep, each with its mean loss without each of the seeds of the others, which are
+    /// predicted from them.
     fn known_of(
         &self,
         sweep: &str,
-        seeds: &BTreeSet<u64>,
-    ) -> Result<Vec<(Described, Trained)>, Error> {
+        predicted: &TrainedPlans,
+    ) -> Result<(OtherPlans, Vec<(Described, Trained)>), Error> {
         let refused = |error: String| {
             Error::Input(format!("nothing can be predicted from the plans of {sweep}: {error}"))
         };
         let known = self.trained_plans(sweep)?.map_err(refused)?;
-        let without = |losses: &[f64], seed: &u64| {
-            let others = known.seeds.iter().zip(losses).filter(|(own, _)| *own != seed);
-            let (sum, n) = others.fold((0.0, 0), |(sum, n), (_, loss)| (sum + loss, n + 1));
-            sum / f64::from(n)
-        };
+        if known.sweep == predicted.sweep {
+            return Err(refused("it is the sweep whose plans are predicted".into()));
+        }
+        let (n, seeds) = (known.plans.len(), known.seeds.len());
+        if n < FEWEST_PLANS {
+            return Err(refused(format!(
+                "{n} came to their end under the same two seeds or more, at least {FEWEST_PLANS} are needed"
+            )));
+        }
+        let described = || known.plans.iter().map(|(own, _)| own);
+        let is_there = |(own, _): &&(Described, Trained)| own.nearest(described()).is_some();
+        let alike = predicted.plans.iter().filter(is_there).count();
         let one = |(described, trained): (Described, Trained)| {
-            let losses = seeds.iter().map(|seed| without(&trained.losses, seed)).collect();
+            let without = |seed: &u64| {
+                let others =
+                    known.seeds.iter().zip(&trained.losses).filter(|(own, _)| *own != seed);
+                let losses: Vec<f64> = others.map(|(_, loss)| *loss).collect();
+                losses.iter().sum::<f64>() / losses.len() as f64
+            };
+            let losses = predicted.seeds.iter().map(without).collect();
             (described, Trained { losses, ..trained })
         };
-        Ok(known.plans.into_iter().map(one).collect())
+        let from = OtherPlans { plans: n, seeds, left_out: known.left_out, alike };
+        Ok((from, known.plans.into_iter().map(one).collect()))
     }
 
     /// What is known of the growing plans of a sweep before and after.

@@ -6,7 +6,7 @@ use outgrow_core::{
     Sweep,
     sweep::{Choices, Member},
 };
-use outgrow_store::{Store, StoreError, TextRecord};
+use outgrow_store::{Round, Store, StoreError, TextRecord};
 use tokio::task::spawn_blocking;
 
 use crate::{rows::input, search::Search};
@@ -45,34 +45,30 @@ impl Rounds<'_> {
 
     /// Enters the trials that follow now; nothing while some of the round before are left to train.
     pub async fn advance(&self) -> Result<(), StoreError> {
-        let searched = self.searched();
-        while self.sweep.has_rounds() && !self.store.is_in_a_round(self.id, searched).await? {
+        let round = Round::of(self.sweep);
+        while self.sweep.has_rounds() && !self.store.is_in_a_round(self.id, round).await? {
             let there = self.store.entered(self.id).await?;
             let next = self.next(&there).await?;
             if next.is_empty() {
                 return Ok(());
             }
             let all = self.at(&there.union(&next).copied().collect());
-            if self.store.insert_round(self.id, searched, &there, &all).await? {
+            if self.store.insert_round(self.id, round, &there, &all).await? {
                 tracing::info!("{}", self.tell(&next));
             }
         }
         Ok(())
     }
 
-    /// The names of the strategies that are searched.
-    fn searched(&self) -> &[String] {
-        self.sweep.spec().search.as_ref().map_or(&[], |search| search.strategy.all())
-    }
-
     async fn next(&self, there: &BTreeSet<usize>) -> Result<BTreeSet<usize>, StoreError> {
         let summary = self.store.find_sweep(self.id).await?;
         let text = summary.text_tokens.unwrap_or(u64::MAX);
         let input = input(self.store, summary).await?;
+        let trained = self.store.searched(self.id, Round::of(self.sweep)).await?;
         let (sweep, members) = (self.sweep.clone(), self.members.to_vec());
         let there = there.clone();
         aside(move || match Search::of(&sweep) {
-            Some(search) => search.next_round(&members, &there, &input),
+            Some(search) => search.next_round(&members, &there, &input, &trained),
             None => sweep.next_round(&members, &there, &outgrow_report::choices(&input), text),
         })
         .await
@@ -82,7 +78,7 @@ impl Rounds<'_> {
     pub async fn chosen(&self) -> Result<Choices, StoreError> {
         let has_begun = !self.store.entered(self.id).await?.is_empty();
         let tunes = self.sweep.spec().tuning_replicates > 0;
-        if !has_begun || !tunes || self.store.is_in_a_round(self.id, &[]).await? {
+        if !has_begun || !tunes || self.store.is_in_a_round(self.id, Round::default()).await? {
             return Ok(Choices::default());
         }
         let input = input(self.store, self.store.find_sweep(self.id).await?).await?;

@@ -25,6 +25,7 @@ use outgrow_search::{
     Asked, Choice, Estimate, Evolution, History, Local, Outcome, Plan, Predictor, Racing, Random,
     Searcher, Space, Surrogate, Tpe,
 };
+use outgrow_store::TrainedAt;
 
 use crate::{
     error::Error,
@@ -136,12 +137,16 @@ impl Search {
         members: &[Member],
         there: &BTreeSet<usize>,
         input: &Input,
+        trained: &[TrainedAt],
     ) -> BTreeSet<usize> {
         let places: BTreeMap<(&str, usize, usize), usize> = members
             .iter()
             .map(|member| ((&*member.strategy, member.plan, member.replicate), member.position))
             .collect();
-        let (_, next) = self.replay(input);
+        let next = match self.spec.asynchronous {
+            true => self.next_of(&self.recorded(members, input, trained)),
+            false => self.replay(input).1,
+        };
         let place = |asked: &Asked| {
             let (own, _, number) = self.place(&asked.plan)?;
             places.get(&(&*own.name, number, asked.seed)).copied()
@@ -151,7 +156,7 @@ impl Search {
 
     /// The plan that is believed to be the best; none before one has come to its end.
     pub(crate) fn found(&self, input: &Input) -> Option<Found> {
-        let (history, _) = self.replay(input);
+        let history = self.so_far(input);
         let (plan, estimate) = history.best()?;
         let (own, _, number) = self.place(plan)?;
         Some(Found {
@@ -170,7 +175,7 @@ impl Search {
     pub(crate) fn believes(&self, input: &Input) -> Vec<([String; 2], Estimate)> {
         let named: BTreeMap<(&str, usize), &TrialRow> =
             input.trials.iter().map(|trial| ((&*trial.strategy, trial.plan), trial)).collect();
-        let (history, _) = self.replay(input);
+        let history = self.so_far(input);
         let believed = history.believed();
         let Some(shift) = believed.over_seeds(0..self.replicates) else { return vec![] };
         let one = |(plan, estimate): (&&Plan, &Estimate)| {
@@ -180,6 +185,55 @@ impl Search {
             Some((trial.grown_by(), Estimate { loss, ..*estimate }))
         };
         believed.plans.iter().filter_map(one).collect()
+    }
+
+    /// What has ended; in which order, nothing that is believed depends on.
+    fn so_far(&self, input: &Input) -> History {
+        if !self.spec.asynchronous {
+            return self.replay(input).0;
+        }
+        let mut history = History::default();
+        for (number, ((plan, seed), (loss, flops))) in self.ended(input).into_iter().enumerate() {
+            history.asked.push(Asked { plan, seed, after: number });
+            history.outcomes.push(Outcome { asked: number, loss, flops });
+        }
+        history
+    }
+
+    /// What was asked for and what came of it, in the order of the database, of a search that does not
+    /// go batch by batch. What was known when a trial was asked for is what had ended when it began.
+    fn recorded(&self, members: &[Member], input: &Input, trained: &[TrainedAt]) -> History {
+        let places: BTreeMap<usize, &Member> =
+            members.iter().map(|member| (member.position, member)).collect();
+        let results = self.ended(input);
+        let mut history = History::default();
+        let mut begins: Vec<Option<f64>> = vec![];
+        let mut ends: Vec<(f64, Outcome)> = vec![];
+        for one in trained {
+            let Some(member) = places.get(&one.position) else { continue };
+            let Some(plan) = self.plan(&member.strategy, member.plan) else { continue };
+            let seed = member.replicate;
+            if let Some((loss, flops)) = results.get(&(plan.clone(), seed)).copied() {
+                let asked = history.asked.len();
+                ends.push((one.ended.unwrap_or(0.0), Outcome { asked, loss, flops }));
+            }
+            begins.push(one.began);
+            history.asked.push(Asked { plan, seed, after: 0 });
+        }
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (asked, began) in history.asked.iter_mut().zip(begins) {
+            let is_known = |(ended, _): &&(f64, Outcome)| began.is_none_or(|began| *ended < began);
+            asked.after = ends.iter().filter(is_known).count();
+        }
+        history.outcomes = ends.into_iter().map(|(_, outcome)| outcome).collect();
+        history
+    }
+
+    /// What to ask for beside what is under way.
+    fn next_of(&self, history: &History) -> Vec<Asked> {
+        let under_way = history.asked.len() - history.outcomes.len();
+        let left = self.spec.trials.saturating_sub(history.asked.len());
+        self.ask(history, self.spec.batch.saturating_sub(under_way).min(left))
     }
 
     /// What was asked for, batch by batch from the first, and what came of it; and the batch that

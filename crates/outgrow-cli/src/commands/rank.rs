@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use outgrow::{
     Error, SweepFile, Workspace,
-    rank::{Drawn, HoldOut, PredictBy, PredictedPlan, PredictorSettings, RankedPlans},
+    rank::{Drawn, HoldOut, OtherPlans, PredictBy, PredictedPlan, PredictorSettings, RankedPlans},
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ use crate::output::{print, print_json, table};
 /// which noise between seeds keeps below 1. `ridge`, `boosted_trees` and `nar`, a small transformer that
 /// reads what happens in a plan, see the plan alone and predict it from other plans; the others are
 /// losses that were seen on the way under another seed, minus that of all plans at the same compute, and
-/// `final loss` is what a whole training under another seed tells.
+/// `final loss` is what a whole training under another seed tells. With --from, `the same plan there` is
+/// the mean of its losses in the other sweep, under other seeds.
 /// With --plans it predicts plans that were not trained.
 #[derive(clap::Args)]
 pub struct Rank {
@@ -28,7 +29,7 @@ pub struct Rank {
     /// Predict which plans without having seen the like
     #[arg(long, value_enum, default_value_t, conflicts_with = "plans")]
     pub hold_out: Unseen,
-    /// Predict all of them from the plans of this other sweep, which has another budget, say
+    /// Predict its plans from those of another sweep, as of a smaller budget
     #[arg(long, value_name = "SWEEP", conflicts_with_all = ["plans", "hold_out"])]
     pub from: Option<String>,
     /// Predict the plans of this sweep file, the lowest first, by all plans of the sweep
@@ -119,7 +120,7 @@ fn plan_as_json(plan: &PredictedPlan) -> Value {
     })
 }
 
-fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> String {
+fn words(RankedPlans { plans, seeds, left_out, from, ranking }: &RankedPlans) -> String {
     let number = |value: f64, digits: usize| format!("{value:.digits$}").replace('-', "\u{2212}");
     let interval = |Drawn { value, low, high }: Drawn| {
         format!("{} [{}, {}]", number(value, 2), number(low, 2), number(high, 2))
@@ -135,12 +136,20 @@ fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Strin
         ]
     });
     let head = ["predictor", "Spearman", "of the ceiling", "minus ridge", "first", "first 3"];
-    let left_out = match left_out {
+    let unfinished = |left_out: usize| match left_out {
         0 => String::new(),
         n => format!(" ({n} others were not trained to their end under all of these)"),
     };
+    let from = from.as_ref().map_or_else(String::new, |OtherPlans { plans, seeds, left_out, alike }| {
+        format!(
+            " Predictors know {plans} plans of the other sweep under {seeds} seeds{}; {alike} of those \
+             that they predict are among them but for the budget.",
+            unfinished(*left_out)
+        )
+    });
+    let left_out = unfinished(*left_out);
     format!(
-        "{plans} plans under the same {seeds} seeds{left_out}. What is predicted or seen under other seeds \
+        "{plans} plans under the same {seeds} seeds{left_out}.{from} What is predicted or seen under other seeds \
          is compared with the final loss under one: a perfect predictor would have a correlation of {}, for \
          single seeds agree by {}. Intervals of 95 % over plans, not over seeds. `first`: loss of the plan \
          that is ranked first minus the mean of all plans, nats\n\n{}",
@@ -150,7 +159,7 @@ fn words(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Strin
     )
 }
 
-fn as_json(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Value {
+fn as_json(RankedPlans { plans, seeds, left_out, from, ranking }: &RankedPlans) -> Value {
     let drawn = |one: Drawn| json!([one.value, one.low, one.high]);
     let predictors = ranking.predictors.iter().map(|one| {
         json!({
@@ -159,8 +168,11 @@ fn as_json(RankedPlans { plans, seeds, left_out, ranking }: &RankedPlans) -> Val
             "picked": one.picked,
         })
     });
+    let from = from.as_ref().map(|OtherPlans { plans, seeds, left_out, alike }| {
+        json!({ "plans": plans, "seeds": seeds, "left_out": left_out, "alike": alike })
+    });
     json!({
-        "plans": plans, "seeds": seeds, "left_out": left_out, "ceiling": drawn(ranking.ceiling),
+        "plans": plans, "seeds": seeds, "left_out": left_out, "from": from, "ceiling": drawn(ranking.ceiling),
         "agreement": ranking.agreement,
         "predictors": predictors.collect::<Vec<_>>(),
     })

@@ -89,6 +89,41 @@ fn a_search_goes_on_where_it_was_stopped_with_the_same_plans() {
     assert!(best.lines().count() > 3 && best.contains("lattice/"), "{best}");
 }
 
+#[test]
+fn a_search_that_waits_for_nobody_goes_on_from_what_is_recorded() {
+    // One at a time there is nothing to wait for.
+    let [in_turn, one_by_one] = ["batch = 1", "batch = 1\nasynchronous = true"].map(|batch| {
+        let sandbox = Sandbox::new();
+        sandbox.write("search.toml", &SEARCH.replace("batch = 3", batch));
+        sandbox.ok(&["search", "search.toml", "-j", "2"]);
+        sandbox
+    });
+    assert_eq!(asked(&one_by_one), asked(&in_turn));
+
+    let sandbox = Sandbox::new();
+    sandbox.write("search.toml", &SEARCH.replace("batch = 3", "batch = 3\nasynchronous = true"));
+    let plan = sandbox.ok(&["plan", "search.toml"]);
+    assert!(plan.contains("3 under way, and for the next as soon as one has ended"), "{plan}");
+    let mut child = sandbox.start(&["search", "search.toml", "-j", "2"]);
+    sandbox.wait_for("SELECT count(*) AS n FROM finals WHERE state = 'complete'", 4);
+    child.kill().expect("killed");
+    child.wait().expect("it has ended");
+    let before = asked(&sandbox);
+    let said = sandbox.ok(&["search", "search.toml", "-j", "2"]);
+    assert_eq!(sandbox.number("SELECT count(*) FROM finals WHERE strategy = 'lattice'"), 10);
+    let after = asked(&sandbox);
+    let all = after.as_array().expect("rows");
+    assert!(
+        before
+            .as_array()
+            .expect("rows")
+            .iter()
+            .all(|row| { row["val_loss"].is_null() || all.contains(row) })
+    );
+    assert_eq!(sandbox.ok(&["search", "search.toml"]), said, "it is at its end");
+    assert!(sandbox.ok(&["report", "found"]).contains("surrogate has asked"));
+}
+
 /// [`SEARCH`] among two strategies of its lattice, whose layers go elsewhere.
 fn of_two() -> String {
     let (before, after) = SEARCH.split_once("[search]").expect("a search");

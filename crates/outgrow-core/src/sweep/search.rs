@@ -20,6 +20,10 @@ pub struct SearchSpec {
     /// not depend on the number of workers.
     #[serde(default = "usual_batch")]
     pub batch: usize,
+    /// The next is asked for as soon as fewer than `batch` are under way: no worker waits for others,
+    /// and what is asked for depends on which of them ends first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous: bool,
     /// Every so many-th training is of a plan that may be the best, under its next seed; 0 for none.
     #[serde(default = "usual_race")]
     pub race_every: usize,
@@ -94,6 +98,11 @@ fn usual_race() -> usize {
 const MOST: usize = 2_000;
 
 impl SearchSpec {
+    /// How many of what was asked for may still be under way when the next are asked for.
+    pub fn under_way(&self) -> usize {
+        if self.asynchronous { self.batch.saturating_sub(1) } else { 0 }
+    }
+
     /// Refuses numbers that are none.
     pub(super) fn check(&self) -> Result<(), SweepError> {
         for (field, value) in [("trials", self.trials), ("batch", self.batch)] {

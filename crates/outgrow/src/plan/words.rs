@@ -172,8 +172,12 @@ fn searched(sweep: &Sweep) -> String {
         0 => String::new(),
         every => format!(", every {every}th of them another seed of a plan that may be the best"),
     };
+    let at_a_time = match search.asynchronous {
+        true => "under way, and for the next as soon as one has ended",
+        false => "at a time",
+    };
     format!(
-        "search: {} asks for {} trials among the {plans} plans of {}, {} at a time{races}; which they \
+        "search: {} asks for {} trials among the {plans} plans of {}, {} {at_a_time}{races}; which they \
          are is not known yet, so cost and sharing are those of as many plans that are spread evenly\n",
         search.searcher.name(),
         search.trials,

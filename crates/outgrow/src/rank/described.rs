@@ -3,7 +3,7 @@
 use outgrow_core::{
     Architecture, Trial,
     growth::{TransformKind, axes},
-    plan::{Element, Phase},
+    plan::{Element, GrowthPolicy, Phase},
 };
 
 /// For predictors. They see no learning rate and no policy at growth.
@@ -12,6 +12,8 @@ pub(super) struct Described {
     pub plan: String,
     /// The model that it begins with.
     pub initial: Architecture,
+    /// What happens at growth beside the plan.
+    policy: Option<GrowthPolicy>,
     /// For those that read numbers.
     pub features: Vec<f64>,
     /// For those that read what happens.
@@ -24,22 +26,28 @@ impl Described {
         Self {
             plan: trial.plan.id(),
             initial: trial.plan.initial().clone(),
+            policy: trial.settings.training.growth.clone(),
             features: features(trial),
             sequence: trial.plan.sequence(trial.settings.tokens, target),
         }
     }
 
-    /// Whether it is the same plan but for its budget: the same sizes at the same shares of it, as far as
-    /// steps allow.
-    pub fn is_like(&self, other: &Self) -> bool {
-        let mut pairs = self.features.iter().zip(&other.features);
-        self.initial == other.initial
-            && self.features.len() == other.features.len()
-            && pairs.all(|(own, other)| (own - other).abs() < SAME)
+    /// The number of the same plan among others, at another budget: it has the same sizes at the same
+    /// shares of it, as far as steps allow.
+    pub fn nearest<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Option<usize> {
+        let distance = |other: &Self| {
+            let is_comparable = self.initial == other.initial && self.policy == other.policy;
+            let pairs = self.features.iter().zip(&other.features);
+            let most = pairs.map(|(own, other)| (own - other).abs()).fold(0.0, f64::max);
+            (is_comparable && most < SAME).then_some(most)
+        };
+        let near =
+            others.enumerate().filter_map(|(number, other)| Some((number, distance(other)?)));
+        near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(number, _)| number)
     }
 }
 
-/// Places of one plan at two budgets differ by less, and those of two plans by more.
+/// By so much the features of one plan at two budgets may differ, because it grows at whole steps.
 const SAME: f64 = 0.01;
 
 /// For each of some things its number among those that differ.
@@ -97,4 +105,49 @@ fn features(trial: &Trial) -> Vec<f64> {
         features.push(own.len() as f64);
     }
     features
+}
+
+#[cfg(test)]
+mod tests {
+    use outgrow_core::Sweep;
+
+    use super::*;
+
+    /// The plans of a lattice at a budget.
+    fn plans(tokens: u64, learning_rate: &str) -> Vec<Described> {
+        let sweep = Sweep::parse(&format!(
+            "name = \"a\"\ndata = {{ corpus = \"rust-crates\", seq_len = 16 }}
+             training = {{ tokens = {tokens}, match_budget = \"flops\", batch_size = 1, \
+                growth = {{ learning_rate = \"{learning_rate}\" }} }}
+             initial = {{ d_model = 8, n_layers = 1, n_heads = 1, d_k = 8, d_v = 8, d_ff = 16 }}
+             target = {{ d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 32 }}
+             controls = {{ same_tokens = false, same_compute = false, fixed_sizes = 0 }}
+             [[strategies]]
+             name = \"lattice\"
+             kind = \"enumerated\"
+             at_compute = [0.1, 0.2, 0.4]
+             max_stages = 2
+             axes = [
+               {{ name = \"width\", levels = [{{ d_model = 8, n_heads = 1, d_ff = 16 }}, \
+                  {{ d_model = 16, n_heads = 2, d_ff = 32 }}] }},
+               {{ name = \"depth\", levels = [{{ n_layers = 1 }}, {{ n_layers = 2 }}] }},
+             ]"
+        ))
+        .expect("a sweep");
+        let members = sweep.members("d").expect("members");
+        let grows = members.iter().filter(|member| !member.trial.plan.stages().is_empty());
+        grows.map(|member| Described::of(&member.trial, sweep.target())).collect()
+    }
+
+    #[test]
+    fn a_plan_is_found_at_another_budget_and_under_its_policy_alone() {
+        let (few, many) = (plans(16_384, "unchanged"), plans(32_768, "unchanged"));
+        assert!(few.len() > 10);
+        for (number, plan) in few.iter().enumerate() {
+            assert_eq!(plan.nearest(many.iter()), Some(number));
+        }
+        let other = plans(32_768, "mup");
+        assert!(few.iter().all(|plan| plan.nearest(other.iter()).is_none()));
+        assert_eq!(few[0].nearest(many[1..].iter()), None, "it is not there");
+    }
 }

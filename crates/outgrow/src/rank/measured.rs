@@ -26,6 +26,8 @@ struct Measured<'a> {
 
 /// Growing plans that came to their end under the same seeds.
 pub(super) struct TrainedPlans {
+    /// Identity of their sweep.
+    pub sweep: String,
     pub plans: Vec<(Described, Trained)>,
     /// Of their losses, in order.
     pub seeds: BTreeSet<u64>,
@@ -65,7 +67,8 @@ pub(super) fn trained(
         let trained = plan(own, &curves, described.features.clone());
         Some((described, trained))
     };
-    Ok(TrainedPlans { plans: plans.values().filter_map(known).collect(), seeds, left_out })
+    let plans = plans.values().filter_map(known).collect();
+    Ok(TrainedPlans { sweep: input.id.clone(), plans, seeds, left_out })
 }
 
 /// Of the sets of two seeds or more that plans have, the one that the most plans have all of; of several

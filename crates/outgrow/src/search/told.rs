@@ -12,7 +12,7 @@ const BEST: usize = 10;
 impl Search {
     /// What it has found, put beside the rows.
     pub(crate) fn tell(&self, mut input: Input) -> Input {
-        let (history, _) = self.replay(&input);
+        let history = self.so_far(&input);
         let mut believed: Vec<_> = history.believed().plans.into_iter().collect();
         believed.sort_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
         let best = believed.iter().take(BEST).filter_map(|(plan, estimate)| {
