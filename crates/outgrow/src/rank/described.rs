@@ -118,7 +118,7 @@ mod tests {
         let sweep = Sweep::parse(&format!(
             "name = \"a\"\ndata = {{ corpus = \"rust-crates\", seq_len = 16 }}
              training = {{ tokens = {tokens}, match_budget = \"flops\", batch_size = 1, \
-                growth = {{ learning_rate = \"{learning_rate}\" }} }}
+                growth = {{ learning_rate = {{ kind = \"{learning_rate}\" }} }} }}
              initial = {{ d_model = 8, n_layers = 1, n_heads = 1, d_k = 8, d_v = 8, d_ff = 16 }}
              target = {{ d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 32 }}
              controls = {{ same_tokens = false, same_compute = false, fixed_sizes = 0 }}
@@ -146,7 +146,7 @@ mod tests {
         for (number, plan) in few.iter().enumerate() {
             assert_eq!(plan.nearest(many.iter()), Some(number));
         }
-        let other = plans(32_768, "mup");
+        let other = plans(32_768, "new_only");
         assert!(few.iter().all(|plan| plan.nearest(other.iter()).is_none()));
         assert_eq!(few[0].nearest(many[1..].iter()), None, "it is not there");
     }
