@@ -167,7 +167,7 @@ fn plans_are_predicted_from_those_of_another_sweep() {
     let half = |_: &[usize], losses: &[f64], new: &[usize]| {
         let mut sorted = losses.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let said = |plan: &usize| if plan % 2 == 0 { sorted[*plan] } else { f64::NAN };
+        let said = |plan: &usize| if plan.is_multiple_of(2) { sorted[*plan] } else { f64::NAN };
         Some(new.iter().map(said).collect())
     };
     let told = rank(&plans, &looks(), &[("half", &half)], Teachers::Others(&higher), 1);
