@@ -31,5 +31,5 @@ pub use self::{
     searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},
     space::{Choice, Plan, Space},
     table::{Progress, Row, Rules, Table},
-    trees::Trees,
+    trees::{TreeSettings, Trees},
 };

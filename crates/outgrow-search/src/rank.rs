@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use outgrow_core::stream::stream;
 use rand::RngExt;
 
-use crate::{ridge::Ridge, trees::Trees};
+use crate::{
+    ridge::Ridge,
+    trees::{TreeSettings, Trees},
+};
 
 /// A plan that was trained under several seeds.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +98,7 @@ pub fn rank(
     looks: &[String],
     predictors: &[(&str, &Predict)],
     teachers: Teachers,
+    trees: TreeSettings,
     seed: u64,
 ) -> Result<Ranking, String> {
     let seeds = plans.iter().map(|plan| plan.losses.len()).min().unwrap_or(0);
@@ -106,7 +110,7 @@ pub fn rank(
         ));
     }
     let random = &mut stream(seed, "rank");
-    let said = said(plans, looks, predictors, &Lessons::of(plans, teachers)?);
+    let said = said(plans, looks, predictors, &Lessons::of(plans, teachers)?, trees);
     let mut drawn: Vec<Vec<usize>> = vec![(0..plans.len()).collect()];
     drawn.extend((0..DRAWS).map(|_| {
         (0..plans.len()).map(|_| random.random_range(0..plans.len())).collect::<Vec<usize>>()
@@ -158,6 +162,7 @@ fn said(
     looks: &[String],
     predictors: &[(&str, &Predict)],
     lessons: &Lessons,
+    settings: TreeSettings,
 ) -> Vec<(String, Said)> {
     let seeds = 0..plans[0].losses.len();
     let rows = |some: &[usize]| -> Vec<Vec<f64>> {
@@ -168,7 +173,7 @@ fn said(
         Some(rows(new).iter().map(|row| fit.mean(row)).collect())
     };
     let trees = |of: &[usize], losses: &[f64], new: &[usize]| {
-        Trees::fit(&rows(of), losses)?.means(&rows(new))
+        Trees::fit(&rows(of), losses, settings)?.means(&rows(new))
     };
     let own: [(&str, &Predict); 2] = [("ridge", &ridge), ("boosted_trees", &trees)];
     let all = own.iter().chain(predictors);

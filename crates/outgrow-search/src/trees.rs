@@ -11,6 +11,24 @@ use smartcore::{
 /// Losses that drawn trees are fitted to, at most.
 const MOST_ROWS: usize = 500;
 
+/// How trees are grown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct TreeSettings {
+    pub trees: usize,
+    pub depth: u16,
+    /// What a tree adds of what it has learned.
+    pub learning_rate: f64,
+    /// Losses that a leaf stands for, at least.
+    pub leaf: usize,
+}
+
+impl Default for TreeSettings {
+    fn default() -> Self {
+        Self { trees: 30, depth: 3, learning_rate: 0.2, leaf: 3 }
+    }
+}
+
 /// Fitted trees.
 pub struct Trees {
     trees: XGRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>,
@@ -20,7 +38,8 @@ pub struct Trees {
 
 impl Trees {
     /// Of losses by features, one row each; none before there are three.
-    pub fn fit(rows: &[Vec<f64>], losses: &[f64]) -> Option<Self> {
+    pub fn fit(rows: &[Vec<f64>], losses: &[f64], settings: TreeSettings) -> Option<Self> {
+        let TreeSettings { trees, depth, learning_rate, leaf } = settings;
         if losses.len() < 3 {
             return None;
         }
@@ -30,10 +49,10 @@ impl Trees {
         let scale = variance.sqrt().max(1e-12);
         let y: Vec<f64> = losses.iter().map(|loss| (loss - mean) / scale).collect();
         let parameters = XGRegressorParameters::default()
-            .with_n_estimators(30)
-            .with_max_depth(3)
-            .with_learning_rate(0.2)
-            .with_min_child_weight(3)
+            .with_n_estimators(trees)
+            .with_max_depth(depth)
+            .with_learning_rate(learning_rate)
+            .with_min_child_weight(leaf)
             .with_base_score(0.0)
             .with_seed(0);
         let x = DenseMatrix::from_2d_vec(&rows.to_vec()).ok()?;
@@ -46,7 +65,7 @@ impl Trees {
         let drawn: Vec<usize> = (0..n.min(MOST_ROWS)).map(|_| random.random_range(0..n)).collect();
         let rows: Vec<Vec<f64>> = drawn.iter().map(|row| rows[*row].clone()).collect();
         let losses: Vec<f64> = drawn.iter().map(|row| losses[*row]).collect();
-        Self::fit(&rows, &losses)
+        Self::fit(&rows, &losses, TreeSettings::default())
     }
 
     /// The losses that they predict of features, one row each.

@@ -1,7 +1,7 @@
 //! Predictors on losses whose truth is planted.
 
 use outgrow_core::stream::{Stream, stream};
-use outgrow_search::{FINAL, Teachers, Trained, rank, spearman};
+use outgrow_search::{FINAL, Predict, Ranking, Teachers, Trained, TreeSettings, rank, spearman};
 use rand::{RngExt, seq::SliceRandom};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -30,6 +30,15 @@ fn folds(plans: &[Trained]) -> Vec<usize> {
     (0..plans.len()).map(|plan| plan % 10).collect()
 }
 
+fn ranked(
+    plans: &[Trained],
+    looks: &[String],
+    predictors: &[(&str, &Predict)],
+    teachers: Teachers,
+) -> Result<Ranking, String> {
+    rank(plans, looks, predictors, teachers, TreeSettings::default(), 1)
+}
+
 fn looks() -> Vec<String> {
     ["a look", "nothing seen"].map(str::to_owned).to_vec()
 }
@@ -40,7 +49,7 @@ fn the_ceiling_is_what_a_perfect_predictor_reaches() {
     for seeds in [2, 5] {
         let (plans, truth) = planted(2000, seeds, 1);
         let ranking =
-            rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
+            ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).expect("enough plans");
         let perfect =
             spearman(&truth, &plans.iter().map(|plan| plan.losses[1]).collect::<Vec<_>>());
         let ceiling = ranking.ceiling;
@@ -54,7 +63,7 @@ fn the_ceiling_is_what_a_perfect_predictor_reaches() {
 fn a_hundred_plans_are_enough_for_what_is_linear() {
     let (plans, _) = planted(100, 3, 2);
     let ranking =
-        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
+        ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).expect("enough plans");
     let of = |name: &str| ranking.predictors.iter().find(|one| one.name == name);
     let ridge = of("ridge").expect("ridge");
     assert!(ridge.spearman.value > ranking.ceiling.value - 0.05, "{ridge:?}");
@@ -68,7 +77,7 @@ fn a_hundred_plans_are_enough_for_what_is_linear() {
     // Trees take more plans for it.
     let (plans, _) = planted(300, 3, 2);
     let ranking =
-        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
+        ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).expect("enough plans");
     let trees = ranking.predictors.iter().find(|one| one.name == "boosted_trees").expect("trees");
     assert!(trees.spearman.value > 0.5 && trees.minus_ridge.high < 0.0, "{trees:?}");
 }
@@ -80,14 +89,14 @@ fn nothing_is_found_where_there_is_nothing() {
     losses.shuffle(&mut stream(1, "shuffled"));
     plans.iter_mut().zip(losses).for_each(|(plan, losses)| plan.losses = losses);
     let ranking =
-        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect("enough plans");
+        ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).expect("enough plans");
     // The ends of a plan belong together all the same.
     for one in ranking.predictors.iter().filter(|one| one.name != FINAL) {
         assert!(one.name == "a look" || one.spearman.low < 0.05, "{one:?}");
         assert!(one.spearman.value.abs() < 0.2, "{one:?}");
     }
     assert_eq!(
-        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1),
+        ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))),
         Ok(ranking),
         "the same for the same seed"
     );
@@ -108,7 +117,7 @@ fn noise_that_plans_share_is_no_skill() {
         };
         let plans: Vec<Trained> = (0..40).map(one).collect();
         let thirds: Vec<usize> = (0..plans.len()).map(|plan| plan % 3).collect();
-        let ranking = rank(&plans, &[], &[], Teachers::Folds(&thirds), 1).expect("enough plans");
+        let ranking = ranked(&plans, &[], &[], Teachers::Folds(&thirds)).expect("enough plans");
         ranking.predictors[..2].iter().map(|one| one.spearman.value).collect::<Vec<_>>()
     };
     let all: Vec<Vec<f64>> = (0..24).map(spearman_of).collect();
@@ -129,11 +138,10 @@ fn who_predicts_sees_only_other_folds() {
         Some(new.iter().map(|plan| truth[*plan]).collect())
     };
     let one =
-        rank(&plans, &looks(), &[("oracle", &oracle)], Teachers::Folds(&folds), 1).expect("enough");
+        ranked(&plans, &looks(), &[("oracle", &oracle)], Teachers::Folds(&folds)).expect("enough");
     let oracle = one.predictors.iter().find(|one| one.name == "oracle").expect("it is ranked");
     assert!((oracle.spearman.value - one.ceiling.value).abs() < 0.1, "{oracle:?}");
-    let all_alike =
-        rank(&plans, &looks(), &[], Teachers::Folds(&[0; 60]), 1).expect_err("one fold");
+    let all_alike = ranked(&plans, &looks(), &[], Teachers::Folds(&[0; 60])).expect_err("one fold");
     assert!(all_alike.contains("of one kind"), "{all_alike}");
 }
 
@@ -153,7 +161,7 @@ fn plans_are_predicted_from_those_of_another_sweep() {
         assert_eq!(losses, &truth[..]);
         None
     };
-    let told = rank(&plans, &looks(), &[("sees", &sees)], Teachers::Others(&others), 1);
+    let told = ranked(&plans, &looks(), &[("sees", &sees)], Teachers::Others(&others));
     let told = told.expect("enough plans");
     let of = |name: &str| told.predictors.iter().find(|one| one.name == name).expect("ranked");
     assert!(of("ridge").spearman.value > told.ceiling.value - 0.05, "{told:?}");
@@ -170,7 +178,7 @@ fn plans_are_predicted_from_those_of_another_sweep() {
         let said = |plan: &usize| if plan.is_multiple_of(2) { sorted[*plan] } else { f64::NAN };
         Some(new.iter().map(said).collect())
     };
-    let told = rank(&plans, &looks(), &[("half", &half)], Teachers::Others(&higher), 1);
+    let told = ranked(&plans, &looks(), &[("half", &half)], Teachers::Others(&higher));
     let first = told.expect("ranked").predictors[2].picked[0];
     let (all, best): (Vec<f64>, Vec<f64>) = (0..3)
         .map(|seed| {
@@ -180,7 +188,7 @@ fn plans_are_predicted_from_those_of_another_sweep() {
         .unzip();
     let expected = (best.iter().sum::<f64>() - all.iter().sum::<f64>()) / 3.0;
     assert!((first - expected).abs() < 1e-12, "{first} and not {expected}");
-    let error = rank(&plans, &looks(), &[], Teachers::Others(&others[..19]), 1).expect_err("few");
+    let error = ranked(&plans, &looks(), &[], Teachers::Others(&others[..19])).expect_err("few");
     assert!(error.contains("19 plans to predict them from, at least 20"), "{error}");
 }
 
@@ -188,8 +196,8 @@ fn plans_are_predicted_from_those_of_another_sweep() {
 fn too_little_is_said() {
     let (plans, _) = planted(10, 3, 4);
     let error =
-        rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).expect_err("few plans");
+        ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).expect_err("few plans");
     assert!(error.contains("at least 20 plans and 2 seeds"), "{error}");
     let (plans, _) = planted(30, 1, 4);
-    assert!(rank(&plans, &looks(), &[], Teachers::Folds(&folds(&plans)), 1).is_err());
+    assert!(ranked(&plans, &looks(), &[], Teachers::Folds(&folds(&plans))).is_err());
 }

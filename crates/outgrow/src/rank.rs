@@ -8,7 +8,7 @@ use outgrow_core::{Sweep, plan::Element};
 use outgrow_search::{FEWEST_PLANS, Predict, Ranking, Teachers, Trained, rank};
 use outgrow_train::PlanPredictor;
 
-pub use outgrow_search::Drawn;
+pub use outgrow_search::{Drawn, TreeSettings};
 pub use outgrow_train::PredictorSettings;
 
 pub use self::predicted::{PredictBy, PredictedPlan};
@@ -48,6 +48,14 @@ pub struct OtherPlans {
     pub alike: usize,
 }
 
+/// How predictors are fitted.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct RankSettings {
+    pub nar: PredictorSettings,
+    pub trees: TreeSettings,
+}
+
 /// What plans are predicted without having seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HoldOut<'a> {
@@ -71,7 +79,7 @@ impl Workspace {
         &self,
         sweep: &str,
         hold_out: HoldOut,
-        settings: PredictorSettings,
+        RankSettings { nar: settings, trees }: RankSettings,
     ) -> Result<RankedPlans, Error> {
         let refused =
             |error: String| Error::Input(format!("the plans of {sweep} can't be ranked: {error}"));
@@ -117,7 +125,8 @@ impl Workspace {
         if from.as_ref().is_some_and(|from| from.alike > 0) {
             predictors.push(("the same plan there", &like));
         }
-        let ranking = rank(&plans, &looks(), &predictors, teachers, SEED).map_err(refused)?;
+        let ranking =
+            rank(&plans, &looks(), &predictors, teachers, trees, SEED).map_err(refused)?;
         Ok(RankedPlans { plans: plans.len(), seeds: seeds.len(), left_out, from, ranking })
     }
 

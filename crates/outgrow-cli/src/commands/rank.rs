@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use outgrow::{
     Error, SweepFile, Workspace,
-    rank::{Drawn, HoldOut, OtherPlans, PredictBy, PredictedPlan, PredictorSettings, RankedPlans},
+    rank::{
+        Drawn, HoldOut, OtherPlans, PredictBy, PredictedPlan, PredictorSettings, RankSettings,
+        RankedPlans,
+    },
 };
 use serde_json::{Value, json};
 
@@ -70,7 +73,7 @@ pub fn run(workspace: &Workspace, args: &Rank) -> Result<(), Error> {
         (None, Unseen::InitialSizes) => HoldOut::InitialSizes,
     };
     let sweep = args.sweep.as_deref().unwrap_or_default();
-    let ranked = workspace.rank(sweep, hold_out, PredictorSettings::default())?;
+    let ranked = workspace.rank(sweep, hold_out, RankSettings::default())?;
     match args.json {
         true => print_json(&as_json(&ranked)),
         false => print(&words(&ranked)),

@@ -116,7 +116,7 @@ mod tests {
     /// The plans of a lattice at a budget.
     fn plans(tokens: u64, learning_rate: &str) -> Vec<Described> {
         let sweep = Sweep::parse(&format!(
-            "name = \"a\"\ndata = {{ corpus = \"rust-crates\", seq_len = 16 }}
+            "name = \"a\"\nreplicates = 1\ndata = {{ corpus = \"rust-crates\", seq_len = 16 }}
              training = {{ tokens = {tokens}, match_budget = \"flops\", batch_size = 1, \
                 growth = {{ learning_rate = {{ kind = \"{learning_rate}\" }} }} }}
              initial = {{ d_model = 8, n_layers = 1, n_heads = 1, d_k = 8, d_v = 8, d_ff = 16 }}
