@@ -1,6 +1,6 @@
 //! Sweeps and their trials, entered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     Epoch, Sweep, Trial, TrialState,
@@ -15,7 +15,7 @@ use crate::{
     driver::{Arg, Tx, args},
     open::now,
     prefix::insert_shared_prefixes,
-    rounds::{Round, entered},
+    round::{Round, entered, is_in_a_round},
     schema::{MEMBER, SWEEP, TRIAL},
 };
 
@@ -85,6 +85,35 @@ impl Store {
         let new = insert_members(&mut tx, &id, &order, no_shared_prefix, Round::of(sweep)).await?;
         tx.commit(Point::CommitSweep).await?;
         Ok(Inserted { sweep: id, trials: members.len(), new })
+    }
+
+    /// Inserts trials that follow those which a sweep has, at the places `there`; `members` are both.
+    /// Where none of them shared a prefix, because none could or none should, none does. Does nothing
+    /// and says so where the sweep has others by now, or trials of the round before are open again
+    /// (see [`Self::is_in_a_round`]): several workers may come to the end of a round at once, and
+    /// what follows must be looked up again.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn insert_round(
+        &self,
+        sweep: &str,
+        round: Round<'_>,
+        there: &BTreeSet<usize>,
+        members: &[Member],
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let lock =
+            "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
+        tx.value::<i64>(lock, args![sweep]).await?;
+        if is_in_a_round(&mut tx, sweep, round).await? || entered(&mut tx, sweep).await? != *there {
+            return Ok(false);
+        }
+        let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
+        let none = tx.value::<i64>(shared, args![sweep]).await? == 0;
+        insert_members(&mut tx, sweep, &in_order(members), none, round).await?;
+        tx.commit(Point::CommitSweep).await?;
+        Ok(true)
     }
 }
 

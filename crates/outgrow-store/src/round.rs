@@ -1,17 +1,12 @@
-//! The rounds of a sweep: which trials it has, and those that follow.
+//! The rounds of a sweep: which trials it has, and whether others may follow.
 
 use std::collections::BTreeSet;
 
-use outgrow_core::{
-    Sweep,
-    sweep::{Member, in_order},
-};
-use outgrow_failpoint::Point;
+use outgrow_core::{Sweep, sweep::Member};
 
 use crate::{
     Store, StoreError,
     driver::{Arg, Row, Tx, args},
-    insert::insert_members,
 };
 
 /// What a round is, beside trials that only tune.
@@ -52,35 +47,6 @@ pub struct TrainedAt {
 }
 
 impl Store {
-    /// Inserts trials that follow those which a sweep has, at the places `there`; `members` are both.
-    /// Where none of them shared a prefix, because none could or none should, none does. Does nothing
-    /// and says so where the sweep has others by now, or trials of the round before are open again
-    /// (see [`Self::is_in_a_round`]): several workers may come to the end of a round at once, and
-    /// what follows must be looked up again.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn insert_round(
-        &self,
-        sweep: &str,
-        round: Round<'_>,
-        there: &BTreeSet<usize>,
-        members: &[Member],
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let lock =
-            "SELECT count(*) FROM (SELECT id FROM sweep WHERE id = $1 /*pg: FOR UPDATE*/) own";
-        tx.value::<i64>(lock, args![sweep]).await?;
-        if is_in_a_round(&mut tx, sweep, round).await? || entered(&mut tx, sweep).await? != *there {
-            return Ok(false);
-        }
-        let shared = "SELECT count(*) FROM shared_prefix WHERE sweep_id = $1";
-        let none = tx.value::<i64>(shared, args![sweep]).await? == 0;
-        insert_members(&mut tx, sweep, &in_order(members), none, round).await?;
-        tx.commit(Point::CommitSweep).await?;
-        Ok(true)
-    }
-
     /// The places of a sweep that have their trials; none if there is no such sweep.
     ///
     /// # Errors
@@ -121,7 +87,11 @@ impl Store {
     }
 }
 
-async fn is_in_a_round(tx: &mut Tx, sweep: &str, round: Round<'_>) -> Result<bool, StoreError> {
+pub(crate) async fn is_in_a_round(
+    tx: &mut Tx,
+    sweep: &str,
+    round: Round<'_>,
+) -> Result<bool, StoreError> {
     let searched = is_searched(round);
     let open = |which: &str| {
         format!(
