@@ -9,6 +9,6 @@ pub mod strategy;
 pub use self::{
     policy::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
     sequence::{Element, NUMBERS},
-    stage::{GrowthPlan, Phase, PlanError, Stage, causal_share, mean_size},
+    stage::{GrowthPlan, Look, Phase, PlanError, Stage, causal_share, mean_size},
     strategy::{Length, Sampled, Strategy, StrategyError, Task},
 };

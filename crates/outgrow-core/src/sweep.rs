@@ -15,6 +15,7 @@ mod file;
 mod form;
 mod frontier;
 mod grid;
+mod looks;
 mod members;
 pub mod memory;
 mod mentions;
@@ -48,6 +49,7 @@ pub use self::{
         MOST_PASSES, WIDER, budget_text, check_of,
     },
     grid::Grid,
+    looks::{LOOK, Looked},
     members::{Member, label},
     policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outgrow_core::{
     Sweep,
-    sweep::{ArmAt, Choices, Chosen, Edge, GridPoint, Member, in_order},
+    sweep::{ArmAt, Choices, Chosen, Edge, GridPoint, Looked, Member, in_order},
 };
 use proptest::prelude::*;
 
@@ -66,7 +66,7 @@ fn seeds_that_tune_come_first_and_the_others_only_where_these_have_chosen() {
     let at_20 = ArmAt::new("born_2", Some(20.0));
     let lowest = GridPoint { learning_rate: 1e-3, setting: String::new() };
     choices.get_mut(&at_20).expect("an arm").point = Some(lowest);
-    let next = sweep.next_round(&members, &first, &choices, u64::MAX);
+    let next = sweep.next_round(&members, &first, &choices, &Looked::new(), u64::MAX);
     let compared = at(&members, &next);
     assert_eq!(compared.len(), arms(&members).len() * 3, "three seeds of each arm");
     assert!(compared.iter().all(|member| !member.tuning && member.replicate < 3));
@@ -75,7 +75,10 @@ fn seeds_that_tune_come_first_and_the_others_only_where_these_have_chosen() {
         assert_eq!(rate(member), if own { 1e-3 } else { 2e-3 });
     }
     let there = first.union(&next).copied().collect();
-    assert!(sweep.next_round(&members, &there, &choices, u64::MAX).is_empty(), "there is an end");
+    assert!(
+        sweep.next_round(&members, &there, &choices, &Looked::new(), u64::MAX).is_empty(),
+        "there is an end"
+    );
     let expected: BTreeSet<usize> =
         sweep.expected(members.clone()).iter().map(|member| member.position).collect();
     assert_eq!(expected.len(), there.len());
@@ -88,7 +91,7 @@ fn an_arm_whose_tuning_trials_failed_is_compared_at_every_point() {
     let mut choices = all_choose(&members, 2e-3);
     let arm = ArmAt::new("stages", Some(20.0));
     choices.insert(arm, Chosen { point: None, edge: None, loss: f64::NAN });
-    let next = sweep.next_round(&members, &first, &choices, u64::MAX);
+    let next = sweep.next_round(&members, &first, &choices, &Looked::new(), u64::MAX);
     let own = at(&members, &next).into_iter();
     let own = own.filter(|one| one.strategy == "stages" && one.budget == Some(20.0));
     assert_eq!(own.count(), 3 * 3);
@@ -99,7 +102,9 @@ fn nothing_waits_where_nothing_tunes() {
     let (sweep, members) = sweep(&SWEEP.replace("tuning_replicates = 2", ""));
     let first = sweep.first_round(&members);
     assert_eq!(first.len(), members.len());
-    assert!(sweep.next_round(&members, &first, &BTreeMap::new(), u64::MAX).is_empty());
+    assert!(
+        sweep.next_round(&members, &first, &BTreeMap::new(), &Looked::new(), u64::MAX).is_empty()
+    );
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn an_arm_whose_best_rate_is_the_last_is_tried_beyond_it() {
         let point = GridPoint { learning_rate: 1e-3, setting: String::new() };
         let edge = Some(Edge::Lowest);
         choices.insert(arm.clone(), Chosen { point: Some(point), edge, loss: 1.0 });
-        let next = sweep.next_round(&members, &there, &choices, u64::MAX);
+        let next = sweep.next_round(&members, &there, &choices, &Looked::new(), u64::MAX);
         let new = at(&members, &next);
         if new.iter().any(|member| !member.tuning) {
             break;
@@ -157,7 +162,7 @@ fn sizes_are_continued_where_the_best_is_at_the_rim() {
         for budget in [10.0, 20.0] {
             choices.get_mut(&ArmAt::new(&names[best], Some(budget))).expect("a size").loss = 0.5;
         }
-        let round = sweep.next_round(&members, &first, &choices, u64::MAX);
+        let round = sweep.next_round(&members, &first, &choices, &Looked::new(), u64::MAX);
         let new = at(&members, &round);
         let tuning: Vec<&&Member> = new.iter().filter(|member| member.tuning).collect();
         match next {
@@ -187,11 +192,11 @@ fn a_size_that_would_repeat_its_text_is_not_tried() {
         own.expect("a trial").trial.settings.tokens
     };
     let text = at(&sizes[low - 1].name, 20.0);
-    let next = sweep.next_round(&members, &first, &choices, text);
+    let next = sweep.next_round(&members, &first, &choices, &Looked::new(), text);
     let budgets: BTreeSet<u64> =
         self::at(&members, &next).iter().filter_map(|one| Some(one.budget? as u64)).collect();
     assert_eq!(budgets, BTreeSet::from([10, 20]), "not the largest budget");
-    let next = sweep.next_round(&members, &first, &choices, 1);
+    let next = sweep.next_round(&members, &first, &choices, &Looked::new(), 1);
     assert!(self::at(&members, &next).iter().all(|member| !member.tuning));
 }
 
@@ -237,7 +242,7 @@ proptest! {
                 let point = Some(GridPoint { learning_rate, setting: String::new() });
                 Some((arm.clone(), Chosen { point, edge, loss: losses[number % 64] }))
             }).collect();
-            let next = sweep.next_round(&members, &there, &choices, u64::MAX);
+            let next = sweep.next_round(&members, &there, &choices, &Looked::new(), u64::MAX);
             prop_assert!(next.is_disjoint(&there));
             if next.is_empty() {
                 let tuned: BTreeSet<ArmAt> = tried.iter().filter(|one| one.tuning).map(|one| ArmAt::new(&one.strategy, one.budget)).collect();

@@ -7,12 +7,13 @@ use outgrow_core::{
     sweep::{ArmAt, Choices},
 };
 
-use crate::{choice::chosen, input::Input, runs::Runs, tuned::Tuned};
+use crate::{choice::chosen, compared::compared, input::Input, runs::Runs, tuned::Tuned};
 
 /// By the rule of the report, so that what it reads is what was trained. Of every arm that has
 /// trials which only tune; they should have ended, all of the sweep's, for the curvatures of arms
 /// are shared.
 pub fn choices(input: &Input) -> Choices {
+    let input = &*compared(input);
     let runs = Runs::new(input);
     let tuned = Tuned::of(input, &runs);
     let mut arms: BTreeMap<ArmAt, Vec<&TrialRow>> = BTreeMap::new();

@@ -25,7 +25,8 @@ pub use self::{
     mutation::Mutation,
     racing::Racing,
     rank::{
-        Drawn, FEWEST_PLANS, FINAL, Predict, Ranked, Ranking, Teachers, Trained, rank, spearman,
+        Drawn, FEWEST_PLANS, FINAL, Predict, Ranked, Ranking, Teachers, Trained, mean_without,
+        rank, spearman,
     },
     ridge::Ridge,
     searcher::{Evolution, Local, Predictor, Random, Searcher, Surrogate, Tpe},

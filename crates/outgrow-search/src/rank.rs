@@ -252,7 +252,7 @@ impl<'a> Lessons<'a> {
             return Err("all are of one kind, so none can be predicted from others".into());
         }
         let of_seed = |seed: usize| {
-            let own = plans.iter().map(|plan| without(&plan.losses, seed));
+            let own = plans.iter().map(|plan| mean_without(&plan.losses, Some(seed)));
             own.chain(others.iter().map(|plan| plan.losses[seed])).collect()
         };
         Ok(Self {
@@ -296,9 +296,9 @@ fn turns(plans: &[usize]) -> Vec<[Vec<usize>; 2]> {
     folds.iter().map(|(own, plans)| [others(own), plans.clone()]).collect()
 }
 
-/// The mean of all losses but one.
-fn without(losses: &[f64], seed: usize) -> f64 {
-    let others = losses.iter().enumerate().filter(|(other, _)| *other != seed);
+/// The mean of all losses but that of one seed, if it is among them.
+pub fn mean_without(losses: &[f64], seed: Option<usize>) -> f64 {
+    let others = losses.iter().enumerate().filter(|(other, _)| Some(*other) != seed);
     mean(&others.map(|(_, loss)| *loss).collect::<Vec<_>>())
 }
 

@@ -236,8 +236,8 @@ mod tests {
             HiddenExpansion { d_model: 9 }.into(),
             LayerAddition { index: 1, shape: None }.into(),
         ];
-        let plan = GrowthPlan::new(initial, vec![Stage { tokens: BEFORE as u64 * 4, growths }])
-            .expect("a plan");
+        let plan =
+            GrowthPlan::new(initial, vec![Stage::new(BEFORE as u64 * 4, growths)]).expect("a plan");
         let initializer = Initializer::Normal { scale: 1.0 };
         StepSettings {
             optimizer: OptimizerSpec {

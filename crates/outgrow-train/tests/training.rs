@@ -50,10 +50,8 @@ fn transforms() -> Vec<Growth> {
 /// 24 steps of 64 tokens, a growth after the 8th and the 14th.
 fn trial(precision: Precision, initializer: Initializer) -> Trial {
     let all = transforms();
-    let stages = vec![
-        Stage { tokens: 8 * 64, growths: all[..3].to_vec() },
-        Stage { tokens: 14 * 64, growths: all[3..].to_vec() },
-    ];
+    let stages =
+        vec![Stage::new(8 * 64, all[..3].to_vec()), Stage::new(14 * 64, all[3..].to_vec())];
     let optimizer =
         OptimizerSpec { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
     let (optimizer_at_growth, learning_rate) =
@@ -259,7 +257,7 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
     let plain = trial(precision, Initializer::Normal { scale: 1.0 });
     let grown_by = |operator, to| {
         let growths = vec![Application { operator, to }.into()];
-        GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan")
+        GrowthPlan::new(initial(), vec![Stage::new(8 * 64, growths)]).expect("a plan")
     };
     let goal = |shape, n_layers| TargetShape { d_model: 24, layers: vec![shape; n_layers] };
     let mut copied = plain.clone();
@@ -289,8 +287,7 @@ fn of_every_kind(precision: Precision) -> Vec<(&'static str, Trial)> {
         LayerAddition { index: 1, shape: None }.into(),
     ];
     modern.plan =
-        GrowthPlan::new(of_today(), vec![Stage { tokens: 8 * 64, growths: growths.into() }])
-            .expect("a plan");
+        GrowthPlan::new(of_today(), vec![Stage::new(8 * 64, growths.into())]).expect("a plan");
     vec![
         ("plain", plain),
         ("copied", copied),
@@ -397,10 +394,8 @@ fn operators_train_and_resume_to_the_same_bits() {
         d_model,
         layers: vec![LayerShape::uniform(n_heads, 4, 4, d_ff); n_layers],
     };
-    let stage = |step: u64, operator, to| Stage {
-        tokens: step * 64,
-        growths: vec![Application { operator, to }.into()],
-    };
+    let stage =
+        |step: u64, operator, to| Stage::new(step * 64, vec![Application { operator, to }.into()]);
     let stages = vec![
         stage(8, Operator::HyperCloning(HyperCloning { noise_db: Some(10.0) }), goal(24, 2, 4, 48)),
         stage(14, Operator::Stack(Stack { order: Order::Interleave }), goal(24, 4, 4, 48)),
@@ -429,8 +424,7 @@ fn masked_growth_preserves_opens_and_resumes() {
         let mut trial = trial(Precision::Float32, Initializer::Normal { scale: 1.0 });
         let operator = Operator::Msg(Msg { ramp_tokens: steps * 64 });
         let growths = vec![Application { operator, to: goal.clone() }.into()];
-        trial.plan =
-            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan = GrowthPlan::new(initial(), vec![Stage::new(8 * 64, growths)]).expect("a plan");
         trial
     };
     let folder = tempfile::tempdir().expect("a folder");
@@ -467,8 +461,7 @@ fn what_operators_learn_is_charged_and_repeats() {
     let learned = |operator: Operator, to: &TargetShape| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: to.clone() }.into()];
-        trial.plan =
-            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan = GrowthPlan::new(initial(), vec![Stage::new(8 * 64, growths)]).expect("a plan");
         trial
     };
     let ligo =
@@ -553,7 +546,7 @@ fn every_new_entry_moves_within_two_steps() {
             let step = trial.step_tokens();
             trial.settings.tokens = 10 * step;
             trial.settings.evaluation.record_every_tokens = step;
-            let stages = vec![Stage { tokens: 8 * step, growths: vec![transform] }];
+            let stages = vec![Stage::new(8 * step, vec![transform])];
             trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
             let folder = tempfile::tempdir().expect("a folder");
             let (_, _, before) = run(&trial, &folder.path().join("b"), vec![], Some(9));
@@ -635,8 +628,7 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
     let grown_by = |operator| {
         let mut trial = trial(Precision::Float32, Initializer::Copy);
         let growths = vec![Application { operator, to: goal.clone() }.into()];
-        trial.plan =
-            GrowthPlan::new(initial(), vec![Stage { tokens: 8 * 64, growths }]).expect("a plan");
+        trial.plan = GrowthPlan::new(initial(), vec![Stage::new(8 * 64, growths)]).expect("a plan");
         // Rare records: a request to stop does not wait for one.
         trial.settings.evaluation = EvaluationSpec {
             every_tokens: 640,

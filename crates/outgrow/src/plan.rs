@@ -17,7 +17,7 @@ use outgrow_core::{
     model::n_parameters,
     plan::causal_share,
     sweep::{
-        Member, SharedPrefix, in_order,
+        LOOK, Member, SharedPrefix, in_order,
         memory::{self, Backward},
         shared_prefixes,
     },
@@ -64,6 +64,8 @@ pub struct Cost {
     pub trials: usize,
     /// How many of them only choose learning rates and settings, on seeds of their own.
     pub tuning: usize,
+    /// How many only look how good a growth is after a while.
+    pub looks: usize,
     /// Training FLOPs of all trials, each trained from its first step.
     pub train_flops: f64,
     /// The same with causal attention counted as causal; no budget counts it so.
@@ -152,7 +154,8 @@ impl Plan {
         let bytes = |member: &Member| memory::training_bytes(&member.trial, 1, Backward::Autograd);
         let mut cost = Cost {
             trials: all.len(),
-            tuning: all.iter().filter(|(member, _)| member.tuning).count(),
+            tuning: all.iter().filter(|(one, _)| one.tuning && one.kind != LOOK).count(),
+            looks: all.iter().filter(|(one, _)| one.kind == LOOK).count(),
             train_flops: all.iter().map(|(member, _)| charged(member)).sum(),
             causal_flops: all.iter().map(|(member, _)| causal(member)).sum(),
             sharing: all.iter().filter(|(_, prefix)| prefix.is_some()).count(),

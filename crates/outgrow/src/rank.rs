@@ -5,7 +5,7 @@ mod measured;
 mod predicted;
 
 use outgrow_core::{Sweep, plan::Element};
-use outgrow_search::{FEWEST_PLANS, Predict, Ranking, Teachers, Trained, rank};
+use outgrow_search::{Predict, Ranking, Teachers, Trained, mean_without, rank};
 use outgrow_train::PlanPredictor;
 
 pub use outgrow_search::{Drawn, TreeSettings};
@@ -46,6 +46,16 @@ pub struct OtherPlans {
     pub left_out: usize,
     /// How many of those that are predicted are among them, but for their budget.
     pub alike: usize,
+}
+
+/// The plans of another sweep.
+#[derive(Default)]
+struct Known {
+    /// None if there is no other sweep.
+    from: Option<OtherPlans>,
+    plans: Vec<(Described, Trained)>,
+    /// For each of those that are predicted, its number among these.
+    alike: Vec<Option<usize>>,
 }
 
 /// How predictors are fitted.
@@ -99,9 +109,8 @@ impl Workspace {
             HoldOut::InitialSizes => numbered(described.iter().map(|one| &one.initial)),
             HoldOut::Sweep(_) => vec![],
         };
-        let (from, others) = other.unzip();
-        let (others_described, others): (Vec<Described>, Vec<Trained>) =
-            others.unwrap_or_default().into_iter().unzip();
+        let Known { from, plans: others, alike } = other.unwrap_or_default();
+        let (others_described, others): (Vec<Described>, Vec<Trained>) = others.into_iter().unzip();
         described.extend(others_described);
         let teachers = match from {
             Some(_) => Teachers::Others(&others),
@@ -114,11 +123,9 @@ impl Workspace {
             let fit = PlanPredictor::fit(&sequences(of), losses, settings, SEED)?;
             Some(fit.predict(&sequences(new)).iter().map(|[mean, _]| *mean).collect())
         };
-        let like = |of: &[usize], losses: &[f64], new: &[usize]| {
-            let one = |plan: &usize| {
-                let others = of.iter().map(|other| &described[*other]);
-                described[*plan].nearest(others).map_or(f64::NAN, |nearest| losses[nearest])
-            };
+        // It is asked for the plans of this sweep, from all of the other one.
+        let like = |_: &[usize], losses: &[f64], new: &[usize]| {
+            let one = |plan: &usize| alike[*plan].map_or(f64::NAN, |other| losses[other]);
             Some(new.iter().map(one).collect())
         };
         let mut predictors: Vec<(&str, &Predict)> = vec![("nar", &nar)];
@@ -132,11 +139,7 @@ impl Workspace {
 
     /// The plans of a sweep, each with its mean loss without each of the seeds of the others, which are
     /// predicted from them.
-    fn known_of(
-        &self,
-        sweep: &str,
-        predicted: &TrainedPlans,
-    ) -> Result<(OtherPlans, Vec<(Described, Trained)>), Error> {
+    fn known_of(&self, sweep: &str, predicted: &TrainedPlans) -> Result<Known, Error> {
         let refused = |error: String| {
             Error::Input(format!("nothing can be predicted from the plans of {sweep}: {error}"))
         };
@@ -144,27 +147,25 @@ impl Workspace {
         if known.sweep == predicted.sweep {
             return Err(refused("it is the sweep whose plans are predicted".into()));
         }
-        let (n, seeds) = (known.plans.len(), known.seeds.len());
-        if n < FEWEST_PLANS {
-            return Err(refused(format!(
-                "{n} came to their end under the same two seeds or more, at least {FEWEST_PLANS} are needed"
-            )));
-        }
+        known.are_enough().map_err(refused)?;
         let described = || known.plans.iter().map(|(own, _)| own);
-        let is_there = |(own, _): &&(Described, Trained)| own.nearest(described()).is_some();
-        let alike = predicted.plans.iter().filter(is_there).count();
+        let alike: Vec<Option<usize>> =
+            predicted.plans.iter().map(|(own, _)| own.nearest(described())).collect();
+        let from = OtherPlans {
+            plans: known.plans.len(),
+            seeds: known.seeds.len(),
+            left_out: known.left_out,
+            alike: alike.iter().flatten().count(),
+        };
         let one = |(described, trained): (Described, Trained)| {
             let without = |seed: &u64| {
-                let others =
-                    known.seeds.iter().zip(&trained.losses).filter(|(own, _)| *own != seed);
-                let losses: Vec<f64> = others.map(|(_, loss)| *loss).collect();
-                losses.iter().sum::<f64>() / losses.len() as f64
+                let own = known.seeds.iter().position(|own| own == seed);
+                mean_without(&trained.losses, own)
             };
             let losses = predicted.seeds.iter().map(without).collect();
             (described, Trained { losses, ..trained })
         };
-        let from = OtherPlans { plans: n, seeds, left_out: known.left_out, alike };
-        Ok((from, known.plans.into_iter().map(one).collect()))
+        Ok(Known { from: Some(from), plans: known.plans.into_iter().map(one).collect(), alike })
     }
 
     /// What is known of the growing plans of a sweep before and after.

@@ -1,11 +1,16 @@
 //! The rounds of a sweep in the database: what follows when what it has is trained.
 
-use std::{collections::BTreeSet, panic::resume_unwind};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
+};
 
 use outgrow_core::{
-    Sweep,
-    sweep::{Choices, Member},
+    Sweep, TrialState,
+    rows::TrialRow,
+    sweep::{Choices, LOOK, Looked, Member},
 };
+use outgrow_report::Input;
 use outgrow_store::{Round, Store, StoreError, TextRecord};
 use tokio::task::spawn_blocking;
 
@@ -64,12 +69,21 @@ impl Rounds<'_> {
         let summary = self.store.find_sweep(self.id).await?;
         let text = summary.text_tokens.unwrap_or(u64::MAX);
         let input = input(self.store, summary).await?;
-        let trained = self.store.searched(self.id, Round::of(self.sweep)).await?;
+        // Where trials follow batch by batch, what came of them says all.
+        let by_time = self.sweep.spec().search.as_ref().is_some_and(|search| search.asynchronous);
+        let trained = match by_time {
+            true => self.store.searched(self.id, Round::of(self.sweep)).await?,
+            false => vec![],
+        };
         let (sweep, members) = (self.sweep.clone(), self.members.to_vec());
         let there = there.clone();
-        aside(move || match Search::of(&sweep) {
-            Some(search) => search.next_round(&members, &there, &input, &trained),
-            None => sweep.next_round(&members, &there, &outgrow_report::choices(&input), text),
+        aside(move || {
+            let (choices, looked) = (outgrow_report::choices(&input), looked(&input));
+            let mut next = sweep.next_round(&members, &there, &choices, &looked, text);
+            if let Some(search) = Search::of(&sweep) {
+                next.extend(search.next_round(&members, &there, &input, &trained));
+            }
+            next
         })
         .await
     }
@@ -93,7 +107,9 @@ impl Rounds<'_> {
     fn tell(&self, next: &BTreeSet<usize>) -> String {
         let next = self.at(next);
         let name = &self.sweep.spec().name;
-        if self.sweep.search().is_some() {
+        let looks =
+            |member: &Member| member.trial.plan.stages().iter().any(|stage| stage.look.is_some());
+        if self.sweep.search().is_some() || next.iter().any(looks) {
             let asked: Vec<String> = next.iter().map(|member| member.label(false)).collect();
             return format!("{name}: the next to train are {}", asked.join(", "));
         }
@@ -114,6 +130,19 @@ impl Rounds<'_> {
             ),
         }
     }
+}
+
+/// How looks ended. One that failed may be trained again: until it is, nothing is known of it.
+fn looked(input: &Input) -> Looked {
+    let losses: BTreeMap<&str, f64> =
+        input.curves.iter().filter_map(|row| Some((&*row.trial, row.val_loss?))).collect();
+    let one = |trial: &TrialRow| match trial.state {
+        TrialState::Complete => losses.get(&*trial.trial).copied(),
+        TrialState::Diverged => Some(f64::INFINITY),
+        _ => None,
+    };
+    let looks = input.trials.iter().filter(|trial| trial.kind == LOOK);
+    looks.filter_map(|look| Some((look.trial.clone(), one(look)?))).collect()
 }
 
 /// Computes on a thread of its own; a panic there is one here.

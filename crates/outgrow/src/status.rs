@@ -96,7 +96,8 @@ pub fn describe(found: &[(Found, Sizes)], fits: bool) -> String {
                 true => "; the others follow where these have chosen",
                 false => "",
             };
-            let line = format!("{}: {} trials only tune{then}", sweep.name, status.tuning);
+            let line =
+                format!("{}: {} trials only help to choose{then}", sweep.name, status.tuning);
             text += &format!("\n{}", shown(&line));
         }
         for trial in &status.running {

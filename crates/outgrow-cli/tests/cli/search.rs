@@ -302,3 +302,60 @@ fn what_is_no_search_is_refused() {
     let (_, error) = sandbox.wrong(&["search", "none.toml"]);
     assert!(error.contains("has no [search]"), "{error}");
 }
+
+const GREEDY: &str = r#"
+name = "looks"
+replicates = 2
+data = { corpus = "rust-crates", seq_len = 16 }
+training = { tokens = 16384, batch_size = 4, learning_rate = 5e-3, schedule = { kind = "wsd", warmup = 512, decay = 0.2, end = 0.05 } }
+evaluation = { every_tokens = 100_000, tokens = 256, record_every_tokens = 2048 }
+initial = { d_model = 8, n_layers = 1, n_heads = 1, d_k = 8, d_v = 8, d_ff = 16 }
+target = { d_model = 16, n_layers = 2, n_heads = 2, d_k = 8, d_v = 8, d_ff = 32 }
+controls = { same_tokens = false, same_compute = true, fixed_sizes = 0 }
+
+[[strategies]]
+name = "greedy"
+kind = "choose_after"
+among = ["mlp_expansion", ["hidden_expansion", "head_addition"], "layer_addition"]
+at_compute = [0.1, 0.3, 0.6]
+look = 640
+"#;
+
+#[test]
+fn an_order_that_is_seen_on_the_way_is_the_one_that_looked_best() {
+    let [whole, stopped] = [(); 2].map(|()| {
+        let sandbox = Sandbox::new();
+        sandbox.write("looks.toml", GREEDY);
+        sandbox
+    });
+    let plan = whole.ok(&["plan", "looks.toml"]);
+    assert!(plan.contains("10 of the trials only look"), "{plan}");
+    whole.ok(&["run", "looks.toml", "-j", "2"]);
+    let rows = "SELECT strategy, plan, replicate, train_flops, val_loss FROM finals ORDER BY 1, 2, 3";
+    let all = |sandbox: &Sandbox| sandbox.json(&["query", rows, "--format", "json"]);
+    let count = |which: &str| {
+        whole.number(&format!("SELECT count(*) FROM finals WHERE state = 'complete' AND {which}"))
+    };
+    assert_eq!(count("kind = 'look' AND tuning = 1"), 2 * (3 + 2));
+    assert_eq!(count("strategy = 'greedy' AND tuning = 0"), 2, "one order for each seed");
+    // What grew first is what looked best, and what was tried beside it is charged there.
+    let best = "SELECT count(*) FROM finals f JOIN growth g ON g.trial = f.trial AND g.stage = 0
+                WHERE f.strategy = 'greedy' AND g.operator_flops > 0 AND g.axes = (
+                  SELECT l.axes FROM growth l JOIN finals e ON e.trial = l.trial
+                  WHERE l.stage = 0 AND e.kind = 'look' AND e.replicate = f.replicate
+                    AND e.tokens < 8000 ORDER BY e.val_loss LIMIT 1)";
+    assert_eq!(whole.number(best), 2);
+    assert!(whole.ok(&["db", "check"]).contains("all is what was written"));
+    whole.ok(&["report", "looks"]);
+    let page = fs::read_to_string(whole.path("reports/looks/README.md")).expect("a page");
+    assert!(page.contains("greedy vs from scratch") && !page.contains("greedy: looks"), "{page}");
+
+    for least in [2, 6] {
+        let mut child = stopped.start(&["run", "looks.toml", "-j", "1"]);
+        stopped.wait_for("SELECT count(*) AS n FROM finals WHERE state = 'complete'", least);
+        child.kill().expect("killed");
+        child.wait().expect("it has ended");
+    }
+    stopped.ok(&["run", "looks.toml", "-j", "1"]);
+    assert_eq!(all(&stopped), all(&whole));
+}

@@ -144,7 +144,7 @@ fn seeds_that_tune_are_in_no_comparison() {
     assert!(sandbox.number("SELECT count(*) FROM speedups") > 0);
     let status = sandbox.json(&["status", "tuned", "--json"]);
     assert!(status.to_string().contains("tuning_trials"), "{status}");
-    assert!(sandbox.ok(&["status", "tuned"]).contains("trials only tune"));
+    assert!(sandbox.ok(&["status", "tuned"]).contains("trials only help to choose"));
     sandbox.ok(&["report", "tuned"]);
     let report =
         std::fs::read_to_string(sandbox.path("reports/tuned/README.md")).expect("a report");

@@ -184,8 +184,7 @@ mod tests {
     fn plan() -> GrowthPlan {
         let form = Form::decoder(Norm::RmsNorm, 0.0);
         let initial = Architecture::uniform(4, 5, 4, 1, LayerShape::uniform(1, 2, 2, 4), form);
-        let stage =
-            |tokens, d_model| Stage { tokens, growths: vec![HiddenExpansion { d_model }.into()] };
+        let stage = |tokens, d_model| Stage::new(tokens, vec![HiddenExpansion { d_model }.into()]);
         GrowthPlan::new(initial, vec![stage(100, 6), stage(300, 8)]).expect("a plan")
     }
 

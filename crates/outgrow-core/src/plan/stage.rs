@@ -34,6 +34,20 @@ pub struct Stage {
     /// Transforms and operators, in order.
     #[serde(rename = "transforms")]
     pub growths: Vec<Growth>,
+    /// What else was tried there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
+}
+
+/// What else a state grew by where it grew, each for a while, before it was known which growth looks
+/// best: charged where it grows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// For how many tokens; the growth that was chosen was trained as long.
+    pub tokens: u64,
+    /// Transforms in order, of each growth that was not chosen.
+    pub others: Vec<Vec<Growth>>,
 }
 
 /// A stretch of training at one size.
@@ -114,6 +128,16 @@ pub enum PlanError {
         what: &'static str,
         at: u64,
     },
+    /// A look that goes on when the next stage, or the end of the trial, comes.
+    #[error("the look of stage {stage} lasts until {until} tokens, but {what} comes at {at}")]
+    Look {
+        stage: usize,
+        /// When it is over.
+        until: u64,
+        /// What comes too early.
+        what: &'static str,
+        at: u64,
+    },
     /// An operator that learns beside others.
     #[error("`{operator}` learns from text, so it must stand alone in stage {stage}")]
     NotAlone { operator: &'static str, stage: usize },
@@ -131,6 +155,16 @@ pub enum PlanError {
 }
 
 impl Stage {
+    /// A stage at which nothing else was tried.
+    pub fn new(tokens: u64, growths: Vec<Growth>) -> Self {
+        Self { tokens, growths, look: None }
+    }
+
+    /// Tokens at which it is known that it was the best of what was tried.
+    pub fn looked_at(&self) -> u64 {
+        self.tokens.saturating_add(self.look.as_ref().map_or(0, |look| look.tokens))
+    }
+
     /// Tokens at which the masks of its growths are open.
     pub fn open_at(&self) -> u64 {
         self.tokens.saturating_add(self.growths.iter().map(Growth::ramp_tokens).max().unwrap_or(0))
@@ -146,7 +180,7 @@ impl GrowthPlan {
     pub fn new(initial: Architecture, stages: Vec<Stage>) -> Result<Self, PlanError> {
         initial.validate()?;
         let mut grown: Vec<Architecture> = vec![];
-        let (mut after, mut open) = (0, 0);
+        let (mut after, mut open, mut looked) = (0, 0, 0);
         for (number, stage) in stages.iter().enumerate() {
             if stage.tokens <= after {
                 return Err(PlanError::Order { stage: number, tokens: stage.tokens, after });
@@ -163,13 +197,24 @@ impl GrowthPlan {
                     at: stages[number].tokens,
                 });
             }
+            if stage.tokens < looked {
+                let (at, stage) = (stage.tokens, number - 1);
+                return Err(PlanError::Look { stage, until: looked, what: "the next stage", at });
+            }
             if let (Some(operator), 2..) =
                 (stage.growths.iter().find_map(Growth::data_driven), stage.growths.len())
             {
                 return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
             }
-            open = stage.open_at();
+            (open, looked) = (stage.open_at(), stage.looked_at());
             let before = grown.last().unwrap_or(&initial);
+            for growths in stage.look.iter().flat_map(|look| &look.others) {
+                grow_all(before, growths, 0).map_err(|(growth, error)| PlanError::Growth {
+                    stage: number,
+                    number: growth,
+                    error,
+                })?;
+            }
             let next = grow_all(before, &stage.growths, 0).map_err(|(growth, error)| {
                 PlanError::Growth { stage: number, number: growth, error }
             })?;
@@ -189,17 +234,29 @@ impl GrowthPlan {
         self.grown.last().unwrap_or(&self.initial)
     }
 
-    /// Refuses a trial of `tokens` tokens that would end behind a mask.
+    /// Refuses a trial of `tokens` tokens that would end behind a mask, or while it looks.
     ///
     /// # Errors
-    /// If the last stage's mask is not open by then.
+    /// If the last stage's mask is not open by then, or its look not over.
     pub fn check_end(&self, tokens: u64) -> Result<(), PlanError> {
+        let (stage, what) = (self.stages.len().saturating_sub(1), "the end of the trial");
         match self.stages.last() {
-            Some(stage) if stage.open_at() > tokens => {
-                let (stage, until) = (self.stages.len() - 1, stage.open_at());
-                Err(PlanError::Ramp { stage, until, what: "the end of the trial", at: tokens })
+            Some(last) if last.open_at() > tokens => {
+                Err(PlanError::Ramp { stage, until: last.open_at(), what, at: tokens })
+            }
+            Some(last) if last.looked_at() > tokens => {
+                Err(PlanError::Look { stage, until: last.looked_at(), what, at: tokens })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The plan until its first `stages` stages.
+    pub fn until(&self, stages: usize) -> Self {
+        Self {
+            initial: self.initial.clone(),
+            stages: self.stages[..stages].to_vec(),
+            grown: self.grown[..stages].to_vec(),
         }
     }
 
@@ -272,11 +329,29 @@ impl GrowthPlan {
         (0..done).map(|stage| self.operator_flops(stage)).fold(flops, u128::saturating_add)
     }
 
-    /// FLOPs that the operators of a stage spend on themselves.
+    /// FLOPs that the operators of a stage spend on themselves, and those of growths that were tried
+    /// there and not chosen.
     pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
-        let operators = self.stages[stage].growths.iter().filter_map(Growth::data_driven);
-        operators.map(|operator| operator.flops(before, after)).fold(0, u128::saturating_add)
+        let Stage { growths, look, .. } = &self.stages[stage];
+        let operators = growths.iter().filter_map(Growth::data_driven);
+        let tried = look.iter().map(|look| look.flops(before));
+        operators
+            .map(|operator| operator.flops(before, after))
+            .chain(tried)
+            .fold(0, u128::saturating_add)
+    }
+}
+
+impl Look {
+    /// Training FLOPs of what was not chosen.
+    pub fn flops(&self, before: &Architecture) -> u128 {
+        let sequences = u128::from(self.tokens / before.seq_len as u64);
+        let one = |growths: &Vec<Growth>| {
+            let grown = grow_all(before, growths, 0).expect("a plan has checked it").architecture;
+            sequences.saturating_mul(flops::train_flops(&grown, grown.seq_len))
+        };
+        self.others.iter().map(one).fold(0, u128::saturating_add)
     }
 }
 

@@ -7,6 +7,7 @@
 mod all_at_once;
 mod axis_first;
 mod by_operator;
+mod choose_after;
 mod enumerated;
 mod evenly_spaced;
 mod fixed_size;
@@ -28,6 +29,7 @@ pub use self::{
     all_at_once::AllAtOnce,
     axis_first::AxisFirst,
     by_operator::{ByOperator, Places},
+    choose_after::{ChooseAfter, Together},
     enumerated::{Enumerated, Ways},
     evenly_spaced::EvenlySpaced,
     fixed_size::FixedSize,
@@ -114,6 +116,7 @@ strategies! {
     AxisFirst = "axis_first",
     Listed = "listed",
     Enumerated = "enumerated",
+    ChooseAfter = "choose_after",
 }
 
 /// What a strategy has to work with.
@@ -190,7 +193,7 @@ impl Strategy {
 
     /// Whether its plans have initial sizes of their own, whatever the sweep's are.
     pub fn has_own_initial(&self) -> bool {
-        self.rule().is_enumerated()
+        matches!(self, Self::Enumerated(_))
     }
 
     /// Samples one way from the initial architecture to the target.

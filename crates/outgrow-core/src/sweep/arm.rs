@@ -54,7 +54,7 @@ impl Sweep {
         strategy: &StrategySpec,
         draw: (usize, usize),
     ) -> Result<Arm, SweepError> {
-        let sampled = self.sample(strategy, draw)?;
+        let sampled = self.sample(strategy, draw)?.in_steps(self.step_tokens());
         let Lengths { phases, tokens, nominal } = self.lengths(&strategy.name, &sampled)?;
         let named = |error| SweepError::Plan { name: strategy.name.clone(), error };
         let plan = sampled.plan(&phases, tokens, self.step_tokens()).map_err(named)?;
@@ -96,6 +96,10 @@ impl Sweep {
             Budget::Tokens => Length::Tokens(self.spec.training.tokens as f64),
             Budget::Flops => Length::Flops(self.control_flops()),
         };
+        if sampled.looks_around() && self.spec.training.match_budget == Budget::Tokens {
+            let allowed = format!("\"flops\": {name} is charged for all that it tries");
+            return bad("training.match_budget", "\"tokens\"", &allowed);
+        }
         let mut phases = sampled.phases(length);
         let exact: f64 = phases.iter().sum();
         if exact <= 0.0 {
@@ -104,13 +108,16 @@ impl Sweep {
             return bad(&format!("compute of {name}"), "too much", allowed);
         }
         if phases.iter().any(|tokens| *tokens < 0.0) {
-            let allowed = "its operator spends more than the share of the compute from there to the \
-                           next place: leave more room";
+            let allowed = "its operator, or what it tries there, spends more than the share of the \
+                           compute from there to the next place: leave more room";
             return bad(&format!("at_compute of {name}"), "too late", allowed);
         }
         let nominal = (sampled.flops(&phases), exact);
         let tokens = self.budget(name, exact)?;
-        phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        // Where orders are compared on the way, those that begin alike grow at the same steps.
+        if !sampled.looks_around() {
+            phases.iter_mut().for_each(|phase| *phase *= tokens as f64 / exact);
+        }
         Ok(Lengths { phases, tokens, nominal })
     }
 

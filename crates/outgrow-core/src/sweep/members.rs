@@ -153,6 +153,7 @@ impl Sweep {
         }
         let names = members.iter().map(|member| member.strategy.as_str()).collect();
         self.spec.check_contrasts(&names)?;
+        members.extend(self.looks(&members)?);
         Ok(in_place(by_strategy(members)))
     }
 

@@ -77,9 +77,12 @@ fn ways(trial: &Trial) -> Vec<(String, u64)> {
     settings["evaluation"].as_object_mut().map(|evaluation| evaluation.remove("after_growth"));
     // The last step is special: it is evaluated whether or not an evaluation is due.
     let end = trial.settings.tokens - trial.step_tokens();
-    // Until there, a trial of another length takes the same learning rates.
-    let settled = trial.settings.training.schedule.settled_until(trial.settings.tokens).min(end);
-    let length = format!(", {} tokens", trial.settings.tokens);
+    // Until there, a trial of another length takes the same learning rates, whatever its end is.
+    let schedule = &trial.settings.training.schedule;
+    let settled = schedule.settled_until(trial.settings.tokens).min(end);
+    let length = format!(", {} tokens {}", trial.settings.tokens, json(schedule));
+    settings["training"]["schedule"] =
+        serde_json::to_value(schedule.settled()).expect("plain data");
     settings["tokens"].take();
     let mut way = format!("{}{}{}", trial.seed, json(&settings), json(trial.plan.initial()));
     let (mut ways, mut is_settled) = (vec![], false);

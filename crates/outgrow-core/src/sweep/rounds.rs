@@ -1,12 +1,18 @@
 //! Rounds: where seeds only tune, these are trained first, at every point of the grid; then, where
 //! the best lies at the rim of what was tried and the sweep is to be widened, beyond it; and the
-//! seeds that are compared at the end, only at the points that were chosen.
+//! seeds that are compared at the end, only at the points that were chosen. What sees on the way how
+//! it grows takes several rounds for each of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{frontier::BORN, members::Member, resolved::Sweep};
+use super::{
+    frontier::BORN,
+    looks::{LOOK, Looked},
+    members::Member,
+    resolved::Sweep,
+};
 
 /// What has a point of the grid of its own: a strategy, a control or a born size, at a budget.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,17 +78,22 @@ impl GridPoint {
 impl Sweep {
     /// Whether its trials are trained in rounds, for the first must end before the next is known.
     pub fn has_rounds(&self) -> bool {
-        self.spec.tuning_replicates > 0 || self.spec.search.is_some()
+        self.spec.tuning_replicates > 0 || self.spec.search.is_some() || self.looks_around()
     }
 
     /// The places of the trials that it begins with: all, or those that only tune, or those that no
     /// searcher asks for.
     pub fn first_round(&self, members: &[Member]) -> Places {
+        self.now(members, &self.first(members), &Looked::new())
+    }
+
+    fn first(&self, members: &[Member]) -> Places {
         let is_first = |member: &&Member| match self.spec.tuning_replicates {
             0 => !self.is_searched(member),
             _ => member.tuning && !member.widens,
         };
-        members.iter().filter(is_first).map(|member| member.position).collect()
+        let compared = members.iter().filter(|member| member.kind != LOOK);
+        compared.filter(is_first).map(|member| member.position).collect()
     }
 
     /// The places of the trials that follow when those `there` have come to their end; none if
@@ -93,14 +104,18 @@ impl Sweep {
         members: &[Member],
         there: &Places,
         choices: &Choices,
+        looked: &Looked,
         text_tokens: u64,
     ) -> Places {
-        if self.spec.tuning_replicates == 0 {
-            return Places::new();
+        let now = |wanted: &Places| &self.now(members, wanted, looked) - there;
+        // Whoever looks around while it tunes must have seen its way before anything is chosen.
+        let first = now(&self.first(members));
+        if !first.is_empty() || self.spec.tuning_replicates == 0 {
+            return first;
         }
-        let tuning = || members.iter().filter(|member| member.tuning);
         let mut next = Places::new();
         if self.spec.widen {
+            let tuning = || members.iter().filter(|member| member.tuning && member.kind != LOOK);
             let tried: Vec<&Member> =
                 tuning().filter(|member| there.contains(&member.position)).collect();
             let untried: Vec<&Member> = tuning()
@@ -109,12 +124,12 @@ impl Sweep {
                 .collect();
             let wider = wider_rates(&tried, &untried, choices);
             next = wider.into_iter().chain(self.wider_sizes(&tried, &untried, choices)).collect();
+            next = now(&next);
         }
-        if next.is_empty() {
-            next = compared(members, there, choices);
-            next.retain(|place| !there.contains(place));
+        match next.is_empty() {
+            true => now(&compared(members, there, choices)),
+            false => next,
         }
-        next
     }
 
     /// The trials of all rounds together, before anything has been chosen.
@@ -127,21 +142,21 @@ impl Sweep {
     /// not chosen yet the middle rate and the last setting are taken: a rate costs what any other
     /// does.
     pub fn expected_places(&self, members: &[Member], choices: &Choices) -> Places {
-        let first = self.first_round(members);
+        let first = self.first(members);
+        let all = |wanted: &Places| self.until_the_end(members, wanted);
         if self.spec.tuning_replicates == 0 {
-            return first.into_iter().chain(self.searched(members)).collect();
+            return all(&first).into_iter().chain(self.searched(members)).collect();
         }
         let mut rates = self.spec.rates();
         rates.sort_by(f64::total_cmp);
         let middle = rates[rates.len() / 2];
-        let mut all = choices.clone();
+        let mut chosen = choices.clone();
         for member in members.iter().filter(|member| first.contains(&member.position)) {
             let point = GridPoint { learning_rate: middle, ..GridPoint::of(member) };
-            let chosen = Chosen { point: Some(point), edge: None, loss: f64::NAN };
-            all.entry(ArmAt::of(member)).or_insert(chosen);
+            let middle = Chosen { point: Some(point), edge: None, loss: f64::NAN };
+            chosen.entry(ArmAt::of(member)).or_insert(middle);
         }
-        let compared = compared(members, &first, &all);
-        first.into_iter().chain(compared).collect()
+        all(&(&first | &compared(members, &first, &chosen)))
     }
 
     /// Trials of the next size, at the rates of the file, where the best size at a budget of growing

@@ -84,6 +84,14 @@ impl LearningRateSchedule {
         }
     }
 
+    /// The same without its end, as far as it is settled.
+    pub(super) fn settled(&self) -> Self {
+        match *self {
+            Self::Wsd { warmup, .. } => Self::Constant { warmup },
+            ref other => other.clone(),
+        }
+    }
+
     /// Refuses a decay that begins before the warm-up has ended.
     pub(super) fn check_order(&self, tokens: u64) -> Result<(), SweepError> {
         let Self::Wsd { warmup, decay, .. } = *self else { return Ok(()) };

@@ -78,6 +78,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
     let Cost {
         trials,
         tuning,
+        looks,
         train_flops: all,
         causal_flops,
         complete,
@@ -117,7 +118,7 @@ fn summary(plan: &Plan, speed: Option<f64>) -> String {
         flops(all),
         flops(causal_flops),
         count(worker_bytes as f64),
-        only_tune(plan.sweep(), tuning) + &searched(plan.sweep()),
+        only_tune(plan.sweep(), tuning) + &only_look(looks) + &searched(plan.sweep()),
         plan.passes().describe(plan.sweep().spec().frontier.is_some()),
         alone(plan.sweep()).to_owned() + near(plan.sweep()),
     ) + &plan.advice(&cost).map_or_else(String::new, |advice| format!("{advice}\n"))
@@ -160,6 +161,16 @@ fn only_tune(sweep: &Sweep, trials: usize) -> String {
              others only where they have chosen\n{}",
             spec.replicates,
             widened(spec.widen)
+        ),
+    }
+}
+
+fn only_look(trials: usize) -> String {
+    match trials {
+        0 => String::new(),
+        n => format!(
+            "{n} of the trials only look: a choose_after trains each way to grow for a while, charged to the \
+             trial of the order that it chooses; the first order stands here for all\n"
         ),
     }
 }

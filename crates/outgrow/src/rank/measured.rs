@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use outgrow_core::{Architecture, Trial, TrialState, rows::TrialRow};
 use outgrow_report::Input;
-use outgrow_search::Trained;
+use outgrow_search::{FEWEST_PLANS, Trained};
 
 use super::described::Described;
 
@@ -33,6 +33,19 @@ pub(super) struct TrainedPlans {
     pub seeds: BTreeSet<u64>,
     /// Plans that did not come to their end under all of these.
     pub left_out: usize,
+}
+
+impl TrainedPlans {
+    /// To predict others from them.
+    pub fn are_enough(&self) -> Result<(), String> {
+        let n = self.plans.len();
+        (n >= FEWEST_PLANS).then_some(()).ok_or_else(|| {
+            format!(
+                "{n} came to their end under the same two seeds or more, at least {FEWEST_PLANS} \
+                 are needed"
+            )
+        })
+    }
 }
 
 /// The growing plans that were trained under the same seeds, at the largest budget.

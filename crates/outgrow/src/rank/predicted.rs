@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use outgrow_core::sweep::Member;
-use outgrow_search::{FEWEST_PLANS, Ridge};
+use outgrow_search::{Ridge, mean_without};
 use outgrow_train::{PlanPredictor, PredictorSettings};
 
 use super::{SEED, described::Described};
@@ -87,18 +87,17 @@ impl Workspace {
         let refused = |error: String| {
             Error::Input(format!("nothing can be predicted by the plans of {sweep}: {error}"))
         };
-        let known = self.trained_plans(sweep)?.map_err(refused)?.plans;
+        let trained = self.trained_plans(sweep)?.map_err(refused)?;
+        trained.are_enough().map_err(refused)?;
+        let known = trained.plans;
         let sequences: Vec<&[_]> = known.iter().map(|(plan, _)| &plan.sequence[..]).collect();
         let features: Vec<Vec<f64>> = known.iter().map(|(plan, _)| plan.features.clone()).collect();
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let losses: Vec<f64> = known.iter().map(|(_, trained)| mean(&trained.losses)).collect();
-        let few = || {
-            let n = known.len();
-            let said = "came to their end under the same seeds, at least";
-            refused(format!("{n} {said} {FEWEST_PLANS} are needed"))
+        let losses: Vec<f64> =
+            known.iter().map(|(_, trained)| mean_without(&trained.losses, None)).collect();
+        settings.check().map_err(Error::Input)?;
+        let Some(nar) = PlanPredictor::fit(&sequences, &losses, settings, SEED) else {
+            return Err(refused("they are too few".into()));
         };
-        let fit = || PlanPredictor::fit(&sequences, &losses, settings, SEED);
-        let nar = (known.len() >= FEWEST_PLANS).then(fit).flatten().ok_or_else(few)?;
         if let Some(path) = save {
             nar.save(path).map_err(Error::Input)?;
         }

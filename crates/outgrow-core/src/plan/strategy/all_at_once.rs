@@ -31,6 +31,6 @@ impl Rule for AllAtOnce {
         route.close_all();
         let transforms = route.transforms();
         let stages = if transforms.is_empty() { vec![] } else { vec![(*self.at.of(), transforms)] };
-        Ok(Sampled { initial: task.initial.clone(), measure: self.at.measure(), stages })
+        Ok(Sampled::new(task.initial.clone(), self.at.measure(), stages))
     }
 }

@@ -50,6 +50,6 @@ impl Rule for AxisFirst {
         let mut stages = vec![(early, first), (late, route.transforms())];
         stages.retain(|(_, growths)| !growths.is_empty());
         let (initial, measure) = (task.initial.clone(), self.grow_between.measure());
-        Ok(Sampled { initial, measure, stages })
+        Ok(Sampled::new(initial, measure, stages))
     }
 }

@@ -32,7 +32,7 @@ impl Rule for ByOperator {
             now = self.operator.grow(&now, &to, 0)?.architecture;
             stages.push((at, vec![Application { operator: self.operator.clone(), to }.into()]));
         }
-        Ok(Sampled { initial: task.initial.clone(), measure: self.at.measure(), stages })
+        Ok(Sampled::new(task.initial.clone(), self.at.measure(), stages))
     }
 }
 

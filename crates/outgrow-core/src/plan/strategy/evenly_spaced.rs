@@ -58,6 +58,6 @@ impl Rule for EvenlySpaced {
         }
         stages.retain(|(_, transforms)| !transforms.is_empty());
         let (initial, measure) = (task.initial.clone(), self.grow_between.measure());
-        Ok(Sampled { initial, measure, stages })
+        Ok(Sampled::new(initial, measure, stages))
     }
 }

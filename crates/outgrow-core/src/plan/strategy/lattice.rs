@@ -241,7 +241,7 @@ impl Lattice {
             stages.push((at, task.growths(&now, &goal, layers)?));
             now = goal;
         }
-        Ok(Sampled { initial, measure: self.at.measure(), stages })
+        Ok(Sampled::new(initial, self.at.measure(), stages))
     }
 }
 

@@ -53,7 +53,7 @@ impl Rule for Listed {
         }
         stages.retain(|(_, transforms)| !transforms.is_empty());
         let (initial, measure) = (task.initial.clone(), self.at.measure());
-        Ok(Sampled { initial, measure, stages })
+        Ok(Sampled::new(initial, measure, stages))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 ///
 /// Strategies call [`GrowthPath::advance`] with one of the six axes; the route knows which layers
 /// and heads lack how much.
+#[derive(Clone)]
 pub(super) struct GrowthPath<'a> {
     now: Architecture,
     target: &'a Architecture,

@@ -61,7 +61,7 @@ impl Rule for Random {
             sequence.extend(route.transforms());
         }
         let (initial, measure) = (task.initial.clone(), self.grow_between.measure());
-        Ok(Sampled { initial, measure, stages: self.cut(sequence, rng) })
+        Ok(Sampled::new(initial, measure, self.cut(sequence, rng)))
     }
 }
 

@@ -49,6 +49,6 @@ impl Rule for RandomOrder {
             stages.push((at, route.transforms()));
         }
         let (initial, measure) = (task.initial.clone(), self.grow_between.measure());
-        Ok(Sampled { initial, measure, stages })
+        Ok(Sampled::new(initial, measure, stages))
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     flops,
     growth::{Growth, grow_all},
     model::Architecture,
-    plan::{GrowthPlan, PlanError, Stage},
+    plan::{GrowthPlan, Look, PlanError, Stage},
 };
 
 /// A sampled way from an initial architecture to the target, its places as shares of a trial.
@@ -15,6 +15,8 @@ pub struct Sampled {
     pub measure: Measure,
     /// A share of the trial, and what is applied there; shares rise, but may be equal.
     pub stages: Vec<(f64, Vec<Growth>)>,
+    /// What else is tried at each of the stages; none of them where it is empty.
+    pub looks: Vec<Option<Look>>,
 }
 
 /// How long a trial is.
@@ -33,9 +35,31 @@ struct Phases {
 }
 
 impl Sampled {
+    /// A way on which nothing else is tried.
+    pub fn new(initial: Architecture, measure: Measure, stages: Vec<(f64, Vec<Growth>)>) -> Self {
+        Self { initial, measure, stages, looks: vec![] }
+    }
+
     /// A model that never grows.
     pub(super) fn fixed(initial: &Architecture) -> Self {
-        Self { initial: initial.clone(), measure: Measure::Tokens, stages: vec![] }
+        Self::new(initial.clone(), Measure::Tokens, vec![])
+    }
+
+    /// Looks take whole steps of so many tokens.
+    pub(crate) fn in_steps(mut self, step_tokens: u64) -> Self {
+        for look in self.looks.iter_mut().flatten() {
+            look.tokens = look.tokens.div_ceil(step_tokens) * step_tokens;
+        }
+        self
+    }
+
+    /// Whether anything else is tried on the way.
+    pub fn looks_around(&self) -> bool {
+        self.looks.iter().any(Option::is_some)
+    }
+
+    fn look(&self, stage: usize) -> Option<&Look> {
+        self.looks.get(stage)?.as_ref()
     }
 
     /// Tokens of each phase of a trial of that length; below zero where a learning operator spends
@@ -88,13 +112,13 @@ impl Sampled {
             token: vec![flops::train_flops_per_token(&architecture)],
             operators: vec![0.0],
         };
-        for (_, growths) in &self.stages {
-            let mut operators = 0.0;
+        for (stage, (_, growths)) in self.stages.iter().enumerate() {
+            let mut operators = self.look(stage).map_or(0, |look| look.flops(&architecture)) as f64;
             if let Ok(grown) = grow_all(&architecture, growths, 0) {
                 let data_driven = growths.iter().filter_map(Growth::data_driven);
-                operators = data_driven
+                operators += data_driven
                     .map(|operator| operator.flops(&architecture, &grown.architecture) as f64)
-                    .sum();
+                    .sum::<f64>();
                 architecture = grown.architecture;
             }
             costs.token.push(flops::train_flops_per_token(&architecture));
@@ -117,15 +141,17 @@ impl Sampled {
         let last = (tokens / step_tokens).saturating_sub(1).max(1);
         let mut stages: Vec<Stage> = vec![];
         let mut before = 0.0;
-        for (phase, (_, growths)) in phases.iter().zip(&self.stages) {
+        for (number, (phase, (_, growths))) in phases.iter().zip(&self.stages).enumerate() {
             before += phase;
             let step = (before / step_tokens as f64).round() as u64;
             let tokens = step.clamp(1, last) * step_tokens;
+            let look = self.look(number).cloned();
             match stages.last_mut() {
-                Some(stage) if stage.tokens == tokens => {
+                // Where something else is tried, two stages on one step are refused.
+                Some(stage) if stage.tokens == tokens && !self.looks_around() => {
                     stage.growths.extend(growths.iter().cloned())
                 }
-                _ => stages.push(Stage { tokens, growths: growths.clone() }),
+                _ => stages.push(Stage { look, ..Stage::new(tokens, growths.clone()) }),
             }
         }
         GrowthPlan::new(self.initial.clone(), stages)
