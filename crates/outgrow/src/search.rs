@@ -43,10 +43,21 @@ pub struct Search {
     ways: Vec<Way>,
     /// The strategies that are searched, each with where its layers go.
     strategies: Vec<(StrategySpec, Layers)>,
+    /// Learning rates that a plan may be trained at.
+    rates: Vec<f64>,
     /// Of the sweep.
     seed: u64,
     /// Paired seeds that a plan can be trained under.
     replicates: usize,
+}
+
+/// Where a plan is trained.
+struct Placed<'a> {
+    strategy: &'a StrategySpec,
+    layers: Layers,
+    /// Among the plans of the strategy.
+    number: usize,
+    learning_rate: f64,
 }
 
 /// The plan that a search believes to be the best.
@@ -58,6 +69,8 @@ pub struct Found {
     pub number: usize,
     /// Itself.
     pub plan: Plan,
+    /// At which learning rate, where it was searched among several.
+    pub learning_rate: Option<f64>,
     /// What is believed of its final loss, nats per token, and the standard error of that.
     pub believed: [f64; 2],
     /// Seeds that it was trained under.
@@ -93,17 +106,24 @@ impl Search {
         let strategies: Vec<_> =
             strategies.map(|(own, lattice)| ((*own).clone(), lattice.layers)).collect();
         let lattice = searched.lattice();
-        let choice = Choice {
+        let of_strategies = Choice {
             name: "strategy".into(),
             values: strategies.len().try_into().ok()?,
             of_axes: matters_where(&strategies, lattice),
         };
-        let choices = if strategies.len() > 1 { vec![choice] } else { vec![] };
+        let of_rates = Choice {
+            name: "learning rate".into(),
+            values: searched.rates.len().try_into().ok()?,
+            of_axes: vec![],
+        };
+        let mut choices = vec![of_strategies, of_rates];
+        choices.retain(|choice| choice.values > 1);
         Some(Self {
             spec: searched.spec.clone(),
             space: Space { lattice: lattice.lattice(), choices, born: false },
             ways: lattice.ways()?.to_vec(),
             strategies,
+            rates: searched.rates.clone(),
             seed: sweep.spec().seed,
             replicates: sweep.spec().replicates,
         })
@@ -116,19 +136,32 @@ impl Search {
         Self::of(&sweep)
     }
 
-    /// The plan of a number of a strategy; equal plans of several are one.
-    fn plan(&self, strategy: &str, number: usize) -> Option<Plan> {
-        let place = self.strategies.iter().position(|(own, _)| own.name == strategy)?;
-        let choices = self.space.choices.iter().map(|_| place as u8).collect();
-        let plan = Plan { way: self.ways.get(number)?.clone(), choices };
-        Some(self.space.canonical(plan))
+    /// The plan of a number of a strategy at a learning rate; equal plans of several are one.
+    fn plan(&self, strategy: &str, number: usize, learning_rate: f64) -> Option<Plan> {
+        let strategy = self.strategies.iter().position(|(own, _)| own.name == strategy)?;
+        let rate = self.rates.iter().position(|own| *own == learning_rate)?;
+        let choices = [(self.strategies.len(), strategy), (self.rates.len(), rate)];
+        let choices = choices.iter().filter(|(values, _)| *values > 1);
+        let choices = choices.map(|(_, value)| *value as u8).collect();
+        Some(self.space.canonical(Plan { way: self.ways.get(number)?.clone(), choices }))
     }
 
-    /// The strategy of a plan, where its layers go, and its number there.
-    fn place(&self, plan: &Plan) -> Option<(&StrategySpec, Layers, usize)> {
-        let (own, layers) =
-            self.strategies.get(usize::from(*plan.choices.first().unwrap_or(&0)))?;
-        Some((own, *layers, self.ways.iter().position(|way| *way == plan.way)?))
+    fn place(&self, plan: &Plan) -> Option<Placed<'_>> {
+        let mut choices = plan.choices.iter();
+        let mut chosen = |values: usize| match values {
+            2.. => choices.next().map(|value| usize::from(*value)),
+            _ => Some(0),
+        };
+        let (strategy, layers) = self.strategies.get(chosen(self.strategies.len())?)?;
+        let learning_rate = *self.rates.get(chosen(self.rates.len())?)?;
+        let number = self.ways.iter().position(|way| *way == plan.way)?;
+        Some(Placed { strategy, layers: *layers, number, learning_rate })
+    }
+
+    /// The learning rate of a plan, where it is one of several.
+    fn rate_of(&self, plan: &Plan) -> Option<f64> {
+        let several = self.rates.len() > 1;
+        self.place(plan).map(|placed| placed.learning_rate).filter(|_| several)
     }
 
     /// The places of the trials that are asked for next; none when it is at its end.
@@ -139,17 +172,19 @@ impl Search {
         input: &Input,
         trained: &[TrainedAt],
     ) -> BTreeSet<usize> {
-        let places: BTreeMap<(&str, usize, usize), usize> = members
-            .iter()
-            .map(|member| ((&*member.strategy, member.plan, member.replicate), member.position))
-            .collect();
+        let place = |member: &Member| {
+            let rate = member.trial.settings.training.learning_rate.to_bits();
+            ((member.strategy.clone(), member.plan, rate, member.replicate), member.position)
+        };
+        let places: BTreeMap<_, usize> = members.iter().map(place).collect();
         let next = match self.spec.asynchronous {
             true => self.next_of(&self.recorded(members, input, trained)),
             false => self.replay(input).1,
         };
         let place = |asked: &Asked| {
-            let (own, _, number) = self.place(&asked.plan)?;
-            places.get(&(&*own.name, number, asked.seed)).copied()
+            let Placed { strategy, number, learning_rate, .. } = self.place(&asked.plan)?;
+            let rate = learning_rate.to_bits();
+            places.get(&(strategy.name.clone(), number, rate, asked.seed)).copied()
         };
         next.iter().filter_map(place).filter(|place| !there.contains(place)).collect()
     }
@@ -158,11 +193,12 @@ impl Search {
     pub(crate) fn found(&self, input: &Input) -> Option<Found> {
         let history = self.so_far(input);
         let (plan, estimate) = history.best()?;
-        let (own, _, number) = self.place(plan)?;
+        let Placed { strategy, number, .. } = self.place(plan)?;
         Some(Found {
-            strategy: own.name.clone(),
+            strategy: strategy.name.clone(),
             number,
             plan: plan.clone(),
+            learning_rate: self.rate_of(plan),
             believed: [estimate.loss, estimate.error],
             seeds: estimate.seeds,
             trials: history.outcomes.len(),
@@ -171,7 +207,8 @@ impl Search {
     }
 
     /// The believed losses of its plans, means over the paired seeds, beside what a plan and its policy
-    /// are called in the rows; none before plans were trained under all of these.
+    /// are called in the rows, each at its best learning rate; none before plans were trained under all
+    /// of these.
     pub(crate) fn believes(&self, input: &Input) -> Vec<([String; 2], Estimate)> {
         let named: BTreeMap<(&str, usize), &TrialRow> =
             input.trials.iter().map(|trial| ((&*trial.strategy, trial.plan), trial)).collect();
@@ -179,12 +216,17 @@ impl Search {
         let believed = history.believed();
         let Some(shift) = believed.over_seeds(0..self.replicates) else { return vec![] };
         let one = |(plan, estimate): (&&Plan, &Estimate)| {
-            let (own, _, number) = self.place(plan)?;
-            let trial = named.get(&(&*own.name, number))?;
+            let Placed { strategy, number, .. } = self.place(plan)?;
+            let trial = named.get(&(&*strategy.name, number))?;
             let loss = estimate.loss + shift;
             Some((trial.grown_by(), Estimate { loss, ..*estimate }))
         };
-        believed.plans.iter().filter_map(one).collect()
+        let mut best: BTreeMap<[String; 2], Estimate> = BTreeMap::new();
+        for (plan, estimate) in believed.plans.iter().filter_map(one) {
+            let known = best.entry(plan).or_insert(estimate);
+            *known = if estimate.loss < known.loss { estimate } else { *known };
+        }
+        best.into_iter().collect()
     }
 
     /// What has ended; in which order, nothing that is believed depends on.
@@ -211,7 +253,8 @@ impl Search {
         let mut ends: Vec<(f64, Outcome)> = vec![];
         for one in trained {
             let Some(member) = places.get(&one.position) else { continue };
-            let Some(plan) = self.plan(&member.strategy, member.plan) else { continue };
+            let rate = member.trial.settings.training.learning_rate;
+            let Some(plan) = self.plan(&member.strategy, member.plan, rate) else { continue };
             let seed = member.replicate;
             if let Some((loss, flops)) = results.get(&(plan.clone(), seed)).copied() {
                 let asked = history.asked.len();
@@ -274,7 +317,7 @@ impl Search {
             .filter(|trial| !trial.state.is_open() && trial.state != TrialState::Failed);
         ended
             .filter_map(|trial| {
-                let plan = self.plan(&trial.strategy, trial.plan)?;
+                let plan = self.plan(&trial.strategy, trial.plan, trial.learning_rate)?;
                 let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));
                 let loss = loss.filter(|_| trial.state == TrialState::Complete);
                 Some(((plan, trial.replicate), (loss, flops)))
@@ -284,7 +327,9 @@ impl Search {
 
     /// A plan as a strategy of a sweep file that anybody can run.
     pub fn as_strategy(&self, plan: &Plan) -> String {
-        let Some((own, layers, _)) = self.place(plan) else { return String::new() };
+        let Some(Placed { strategy: own, layers, .. }) = self.place(plan) else {
+            return String::new();
+        };
         let (way, Lattice { axes, at, .. }) = (&plan.way, &self.space.lattice);
         let sizes = |levels: &[u8]| {
             let mut all = Sizes::default();
@@ -315,8 +360,13 @@ impl Search {
             about: None,
         };
         let strategies = toml::Value::Array(vec![toml::Table::from(found).into()]);
-        toml::to_string(&toml::Table::from_iter([("strategies".to_owned(), strategies)]))
-            .unwrap_or_default()
+        let text =
+            toml::to_string(&toml::Table::from_iter([("strategies".to_owned(), strategies)]))
+                .unwrap_or_default();
+        match self.rate_of(plan) {
+            Some(rate) => format!("# at training.learning_rate = {rate}\n{text}"),
+            None => text,
+        }
     }
 }
 

@@ -118,20 +118,37 @@ fn simulated(simulation: &Simulation) -> String {
 
 fn words(found: &Found, strategy: &str) -> String {
     let Found {
-        strategy: own, number, believed: [loss, error], seeds, trials, charged_flops, ..
+        strategy: own,
+        number,
+        learning_rate,
+        believed: [loss, error],
+        seeds,
+        trials,
+        charged_flops,
+        ..
     } = found;
+    let rate = learning_rate.map_or_else(String::new, |rate| format!(" at learning rate {rate}"));
     format!(
         "the best of what {trials} trainings asked for ({} charged) is believed to be plan {number} of \
-         {own}: {loss:.4} ± {error:.4} nats per token, under {seeds} seed(s)\n\n{strategy}",
+         {own}{rate}: {loss:.4} ± {error:.4} nats per token, under {seeds} seed(s)\n\n{strategy}",
         flops(*charged_flops)
     )
 }
 
 fn as_json(found: &Found, strategy: &str) -> serde_json::Value {
-    let Found { strategy: own, number, plan, believed, seeds, trials, charged_flops } = found;
+    let Found {
+        strategy: own,
+        number,
+        plan,
+        learning_rate,
+        believed,
+        seeds,
+        trials,
+        charged_flops,
+    } = found;
     let [loss, error] = believed;
     json!({
-        "of": own, "plan": number, "way": plan.way, "loss": loss, "standard_error": error, "seeds": seeds,
+        "of": own, "plan": number, "way": plan.way, "learning_rate": learning_rate, "loss": loss, "standard_error": error, "seeds": seeds,
         "trials": trials, "charged_flops": charged_flops, "strategy": strategy,
     })
 }

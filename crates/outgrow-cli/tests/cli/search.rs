@@ -303,6 +303,48 @@ fn what_is_no_search_is_refused() {
     assert!(error.contains("has no [search]"), "{error}");
 }
 
+#[test]
+fn learning_rates_are_searched_with_the_plans() {
+    let sandbox = Sandbox::new();
+    let rates = "replicates = 2\ngrid.training.learning_rate = [2e-3, 5e-3]\n";
+    let random = "trials = 10\nsearcher = \"random\"";
+    let text = SEARCH.replace("replicates = 2\n", rates).replace("trials = 10", random);
+    sandbox.write("search.toml", &text);
+    let plan = sandbox.ok(&["plan", "search.toml"]);
+    assert!(plan.contains("random asks for 10 trials among the 30 plans of lattice"), "{plan}");
+    let said = sandbox.ok(&["search", "search.toml", "-j", "2"]);
+    let count = |what: &str| {
+        sandbox.number(&format!("SELECT count({what}) FROM finals WHERE strategy = 'lattice'"))
+    };
+    assert_eq!((count("*"), count("DISTINCT learning_rate")), (10, 2));
+    assert_eq!(count("DISTINCT plan || '@' || learning_rate"), 10 - count("NULLIF(replicate, 0)"));
+    // What is believed to be the best is one of them, at the rate that is said.
+    let found = sandbox.json(&["search", "search.toml", "--json"]);
+    let (number, rate) = (&found["plan"], found["learning_rate"].as_f64().expect("a rate"));
+    assert!(said.contains(&format!("plan {number} of lattice at learning rate {rate}:")), "{said}");
+    assert!(
+        said.contains(&format!("# at training.learning_rate = {rate}\n[[strategies]]")),
+        "{said}"
+    );
+    let at = format!(
+        "SELECT count(*) FROM finals WHERE strategy = 'lattice' AND plan = {number} AND learning_rate = {rate}"
+    );
+    assert!(sandbox.number(&at) > 0);
+    sandbox.ok(&["report", "found"]);
+    let best =
+        fs::read_to_string(sandbox.path("reports/found/tables/search.csv")).expect("a table");
+    assert!(best.contains(&format!("lattice/{number}@{rate}")), "{best}");
+
+    // A table of all of them serves every searcher.
+    let whole =
+        text.split_once("\n[search]").expect("a search").0.replace("\"found\"", "\"table\"");
+    sandbox.write("table.toml", &whole);
+    sandbox.ok(&["run", "table.toml", "-j", "2", "--keep-final", "none"]);
+    let simulated =
+        sandbox.ok(&["search", "search.toml", "--simulate", "table", "--searches", "3"]);
+    assert!(simulated.contains("above the best of 30"), "{simulated}");
+}
+
 const GREEDY: &str = r#"
 name = "looks"
 replicates = 2
@@ -331,7 +373,8 @@ fn an_order_that_is_seen_on_the_way_is_the_one_that_looked_best() {
     let plan = whole.ok(&["plan", "looks.toml"]);
     assert!(plan.contains("10 of the trials only look"), "{plan}");
     whole.ok(&["run", "looks.toml", "-j", "2"]);
-    let rows = "SELECT strategy, plan, replicate, train_flops, val_loss FROM finals ORDER BY 1, 2, 3";
+    let rows =
+        "SELECT strategy, plan, replicate, train_flops, val_loss FROM finals ORDER BY 1, 2, 3";
     let all = |sandbox: &Sandbox| sandbox.json(&["query", rows, "--format", "json"]);
     let count = |which: &str| {
         whole.number(&format!("SELECT count(*) FROM finals WHERE state = 'complete' AND {which}"))
@@ -340,8 +383,8 @@ fn an_order_that_is_seen_on_the_way_is_the_one_that_looked_best() {
     assert_eq!(count("strategy = 'greedy' AND tuning = 0"), 2, "one order for each seed");
     // What grew first is what looked best, and what was tried beside it is charged there.
     let best = "SELECT count(*) FROM finals f JOIN growth g ON g.trial = f.trial AND g.stage = 0
-                WHERE f.strategy = 'greedy' AND g.operator_flops > 0 AND g.axes = (
-                  SELECT l.axes FROM growth l JOIN finals e ON e.trial = l.trial
+                WHERE f.strategy = 'greedy' AND g.operator_flops > 0 AND g.transforms = (
+                  SELECT l.transforms FROM growth l JOIN finals e ON e.trial = l.trial
                   WHERE l.stage = 0 AND e.kind = 'look' AND e.replicate = f.replicate
                     AND e.tokens < 8000 ORDER BY e.val_loss LIMIT 1)";
     assert_eq!(whole.number(best), 2);

@@ -202,16 +202,16 @@ impl SweepSpec {
             return bad("training.match_budget", "\"tokens\"", allowed);
         }
         if self.tuning_replicates > 0 || self.widen {
-            let allowed = "a search compares plans at one point of the grid, so nothing is tuned: \
-                           leave out tuning_replicates and widen";
+            let allowed = "a search compares plans under the same seeds, so nothing is tuned: leave out \
+                           tuning_replicates and widen; rates of grid.training.learning_rate are \
+                           searched with the plans";
             return bad("search", "given", allowed);
         }
-        if self.rates().len() > 1
-            || self.grid.points() > 1
+        if self.grid.points() > 1
             || search.strategy.all().iter().any(|name| self.grid.points_of(name) > 1)
         {
-            let allowed = "plans are compared at one point of the grid: leave out [grid], or run a \
-                           search for each point";
+            let allowed = "of a grid learning rates alone are searched with the plans: leave out the \
+                           rest of [grid], or run a search for each point";
             return bad("search", "given", allowed);
         }
         let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());

@@ -11,6 +11,8 @@ pub struct Searched<'a> {
     pub spec: &'a SearchSpec,
     /// The strategies that are searched, and their plans: all of one lattice.
     pub strategies: Vec<(&'a StrategySpec, &'a Enumerated)>,
+    /// Learning rates that a plan may be trained at, of the file or of its grid.
+    pub rates: Vec<f64>,
 }
 
 impl Sweep {
@@ -25,7 +27,7 @@ impl Sweep {
             }
         };
         let strategies = spec.strategy.all().iter().map(named).collect::<Option<_>>()?;
-        Some(Searched { spec, strategies })
+        Some(Searched { spec, strategies, rates: self.spec.rates() })
     }
 
     /// Whether a searcher asks for the trial.
@@ -54,8 +56,8 @@ impl Searched<'_> {
         self.strategies[0].1
     }
 
-    /// Among how many plans is searched.
+    /// Among how many plans is searched, each at every rate.
     pub fn plans(&self) -> usize {
-        self.strategies.len() * self.lattice().ways().map_or(0, <[_]>::len)
+        self.strategies.len() * self.rates.len() * self.lattice().ways().map_or(0, <[_]>::len)
     }
 }

@@ -175,9 +175,10 @@ fn table_rows(input: &Input, search: &Search) -> Result<BTreeMap<Plan, Row>, Str
     let mut found: BTreeMap<Plan, Row> = BTreeMap::new();
     for trial in input.trials.iter().filter(|trial| !trial.tuning && !trial.state.is_open()) {
         let own = table_of.get(&*trial.strategy);
-        let Some(plan) = own.and_then(|own| search.plan(own, trial.plan)) else { continue };
+        let plan = own.and_then(|own| search.plan(own, trial.plan, trial.learning_rate));
+        let Some(plan) = plan else { continue };
         // What is equal in several of them is taken of the first.
-        if search.place(&plan).map(|(first, ..)| &*first.name) != own.copied() {
+        if search.place(&plan).map(|first| &*first.strategy.name) != own.copied() {
             continue;
         }
         let (flops, loss) = last.get(&*trial.trial).copied().unwrap_or((0.0, None));

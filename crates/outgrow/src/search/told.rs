@@ -4,7 +4,7 @@ use outgrow_core::plan::strategy::{Measure, lattice::Levels};
 use outgrow_report::{Believed, Common, Input, Searched};
 use outgrow_search::{Effect, Plan, Trait, effects};
 
-use super::Search;
+use super::{Placed, Search};
 
 /// Of the plans that are believed to be the best, so many are told.
 const BEST: usize = 10;
@@ -16,9 +16,10 @@ impl Search {
         let mut believed: Vec<_> = history.believed().plans.into_iter().collect();
         believed.sort_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
         let best = believed.iter().take(BEST).filter_map(|(plan, estimate)| {
-            let (own, _, number) = self.place(plan)?;
+            let Placed { strategy, number, .. } = self.place(plan)?;
+            let rate = self.rate_of(plan).map_or_else(String::new, |rate| format!("@{rate}"));
             Some(Believed {
-                name: format!("{}/{number}", own.name),
+                name: format!("{}/{number}{rate}", strategy.name),
                 plan: self.words(plan),
                 loss: estimate.loss,
                 error: estimate.error,
@@ -29,7 +30,7 @@ impl Search {
         let names: Vec<String> = self.strategies.iter().map(|(own, _)| own.name.clone()).collect();
         input.searched = Some(Searched {
             searcher: self.spec.searcher.name().into(),
-            plans: names.len() * self.ways.len(),
+            plans: names.len() * self.rates.len() * self.ways.len(),
             trials: history.outcomes.len(),
             of_trials: self.spec.trials,
             charged_flops: history.charged(),
@@ -83,9 +84,13 @@ impl Search {
                 (what, value)
             }
             Trait::Stages(stages) => ("stages".to_owned(), stages.to_string()),
-            Trait::Chosen { value, .. } => {
-                let own = self.strategies.get(usize::from(value));
-                ("strategy".to_owned(), own.map_or_else(String::new, |(own, _)| own.name.clone()))
+            Trait::Chosen { choice, value } => {
+                let value = usize::from(value);
+                let value = match choice == 0 && self.strategies.len() > 1 {
+                    true => self.strategies.get(value).map(|(own, _)| own.name.clone()),
+                    false => self.rates.get(value).map(f64::to_string),
+                };
+                (self.space.choices[choice].name.clone(), value.unwrap_or_default())
             }
         };
         Common { what, value, loss: effect.loss, interval: effect.interval }
