@@ -70,10 +70,11 @@ impl Surrogate {
 
     /// What was not asked for yet, half of it one to three edits from the best plans.
     fn candidates(&self, space: &Space, known: &Known, random: &mut Stream) -> Vec<Plan> {
-        let estimates = &known.believed.plans;
-        let mut parents: Vec<&Plan> = estimates.keys().copied().collect();
-        parents.sort_by(|a, b| estimates[*a].loss.total_cmp(&estimates[*b].loss));
-        parents.truncate(self.parents);
+        let mut known_losses: Vec<(&Plan, f64)> =
+            known.believed.plans.iter().map(|(plan, own)| (*plan, own.loss)).collect();
+        known_losses.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let best = known_losses.into_iter().take(self.parents);
+        let parents: Vec<&Plan> = best.map(|(plan, _)| plan).collect();
         let candidate = |number| {
             let parent = if number % 2 == 0 { None } else { parents.choose(random) };
             let Some(parent) = parent else { return space.sample(random) };
