@@ -69,7 +69,13 @@ async fn spent(tx: &mut Tx, claim: &Claim, events: &[Event]) -> Result<(i64, i12
         Some(last) => last.train_flops as i128 - row.get::<Option<i128>>(2)?.unwrap_or(0),
         None => 0,
     };
-    Ok((row.get(0)?, row.get::<i128>(1)? + way))
+    // What was tried beside a growth is charged to it, and other trials spend it.
+    let plan = &claim.trial.plan;
+    let tried = events.iter().filter_map(|event| match event {
+        Event::Growth(event) => Some(plan.look_flops(event.stage) as i128),
+        _ => None,
+    });
+    Ok((row.get(0)?, row.get::<i128>(1)? + way - tried.sum::<i128>()))
 }
 
 /// The rows of a batch, table by table.

@@ -9,7 +9,7 @@ mod stages;
 mod tree;
 mod words;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use outgrow_core::{
     Architecture, Stage, Sweep, Trial, TrialState,
@@ -193,11 +193,19 @@ impl Plan {
     /// The trials in the order in which they are taken, and the prefix that each shares with an
     /// earlier one.
     fn shared_prefixes(&self) -> Vec<Begun<'_>> {
-        let mut all = begun(in_order(&self.members));
-        // What a batch begins with, the batch before has trained and left no state of.
-        all.iter_mut()
-            .filter(|(member, _)| self.sweep.is_searched(member))
-            .for_each(|one| one.1 = None);
+        // What a round begins with, the round before has trained and left no state of.
+        let mut rounds: BTreeMap<usize, Vec<&Member>> = BTreeMap::new();
+        for member in in_order(&self.members) {
+            rounds.entry(member.round()).or_default().push(member);
+        }
+        let mut all = vec![];
+        for members in rounds.into_values() {
+            let before = all.len();
+            all.extend(begun(members).into_iter().map(|(member, prefix)| {
+                let prefix = prefix.filter(|_| !self.sweep.is_searched(member));
+                (member, prefix.map(|prefix| SharedPrefix { of: before + prefix.of, ..prefix }))
+            }));
+        }
         all
     }
 }
@@ -214,18 +222,21 @@ fn begun(mut members: Vec<&Member>) -> Vec<Begun<'_>> {
     members.into_iter().zip(prefixes).collect()
 }
 
-/// Training FLOPs that shared prefixes save.
+/// Training FLOPs that are charged and not spent: what shared prefixes save, and what was tried by others.
 fn saved(all: &[Begun<'_>]) -> f64 {
-    all.iter()
-        .filter_map(|(member, prefix)| Some((*prefix)?.train_flops(&member.trial) as f64))
-        .sum()
+    let of_one = |(member, prefix): &Begun| {
+        let Trial { plan, settings, .. } = &member.trial;
+        let tried = plan.train_flops(settings.tokens) - plan.own_flops(settings.tokens);
+        prefix.map_or(0, |prefix| prefix.train_flops(&member.trial)) as f64 + tried as f64
+    };
+    all.iter().map(of_one).sum()
 }
 
 /// Training FLOPs that a trial which has not ended has still to spend.
 fn left(trial: &Trial, prefix: Option<SharedPrefix>, progress: Option<TrialProgress>) -> f64 {
     let begun = prefix.map_or(0.0, |prefix| prefix.train_flops(trial) as f64);
     let begun = progress.map_or(begun, |progress| begun.max(progress.train_flops));
-    (trial.plan.train_flops(trial.settings.tokens) as f64 - begun).max(0.0)
+    (trial.plan.own_flops(trial.settings.tokens) as f64 - begun).max(0.0)
 }
 
 /// FLOPs of a trial's evaluations.

@@ -105,30 +105,27 @@ impl Rounds<'_> {
     }
 
     fn tell(&self, next: &BTreeSet<usize>) -> String {
-        let next = self.at(next);
         let name = &self.sweep.spec().name;
-        let looks =
-            |member: &Member| member.trial.plan.stages().iter().any(|stage| stage.look.is_some());
-        if self.sweep.search().is_some() || next.iter().any(looks) {
-            let asked: Vec<String> = next.iter().map(|member| member.label(false)).collect();
-            return format!("{name}: the next to train are {}", asked.join(", "));
-        }
-        match next.iter().all(|member| member.tuning) {
-            true => {
-                let arms: BTreeSet<&str> = next.iter().map(|one| one.strategy.as_str()).collect();
-                let arms = arms.into_iter().collect::<Vec<_>>().join(", ");
-                format!(
-                    "{name}: the best of {arms} is at the rim of what was tried: {} trials beyond \
-                     it follow",
-                    next.len()
-                )
-            }
-            false => format!(
-                "{name}: the seeds that tune have chosen; {} trials of the others follow, at what \
-                 they chose",
-                next.len()
-            ),
-        }
+        let is_named = |member: &Member| member.round() > 0 || self.sweep.search().is_some();
+        let (named, others): (Vec<Member>, Vec<Member>) =
+            self.at(next).into_iter().partition(is_named);
+        let several = self.sweep.has_several_rates();
+        let named: Vec<String> = named.iter().map(|member| member.label(several)).collect();
+        let named =
+            (!named.is_empty()).then(|| format!("the next to train are {}", named.join(", ")));
+        let arms: BTreeSet<&str> = others.iter().map(|one| one.strategy.as_str()).collect();
+        let (arms, n) = (arms.into_iter().collect::<Vec<_>>().join(", "), others.len());
+        let others = match others.iter().all(|member| member.tuning) {
+            _ if n == 0 => None,
+            true => Some(format!(
+                "the best of {arms} is at the rim of what was tried: {n} trials beyond it follow"
+            )),
+            false => Some(format!(
+                "the seeds that tune have chosen; {n} trials of the others follow, at what they chose"
+            )),
+        };
+        let all: Vec<String> = others.into_iter().chain(named).collect();
+        format!("{name}: {}", all.join("; "))
     }
 }
 

@@ -139,7 +139,10 @@ impl Search {
     /// The plan of a number of a strategy at a learning rate; equal plans of several are one.
     fn plan(&self, strategy: &str, number: usize, learning_rate: f64) -> Option<Plan> {
         let strategy = self.strategies.iter().position(|(own, _)| own.name == strategy)?;
-        let rate = self.rates.iter().position(|own| *own == learning_rate)?;
+        let rate = match self.rates.len() {
+            1 => 0,
+            _ => self.rates.iter().position(|own| *own == learning_rate)?,
+        };
         let choices = [(self.strategies.len(), strategy), (self.rates.len(), rate)];
         let choices = choices.iter().filter(|(values, _)| *values > 1);
         let choices = choices.map(|(_, value)| *value as u8).collect();

@@ -372,7 +372,13 @@ fn an_order_that_is_seen_on_the_way_is_the_one_that_looked_best() {
     });
     let plan = whole.ok(&["plan", "looks.toml"]);
     assert!(plan.contains("10 of the trials only look"), "{plan}");
+    let cost = whole.json(&["plan", "looks.toml", "--json"])["cost"].clone();
     whole.ok(&["run", "looks.toml", "-j", "2"]);
+    // What others tried is charged and not spent.
+    let planned = ["train_flops", "saved_flops"].map(|field| cost[field].as_f64().expect("FLOPs"));
+    let spent = whole.number("SELECT CAST(sum(spent_flops) AS BIGINT) FROM compute") as f64;
+    let ratio = spent / (planned[0] - planned[1]);
+    assert!((ratio - 1.0).abs() < 0.03, "{ratio}: other orders cost nearly the same");
     let rows =
         "SELECT strategy, plan, replicate, train_flops, val_loss FROM finals ORDER BY 1, 2, 3";
     let all = |sandbox: &Sandbox| sandbox.json(&["query", rows, "--format", "json"]);

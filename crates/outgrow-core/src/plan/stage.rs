@@ -329,17 +329,27 @@ impl GrowthPlan {
         (0..done).map(|stage| self.operator_flops(stage)).fold(flops, u128::saturating_add)
     }
 
+    /// Of these, what a trial spends itself: growths that were tried on the way and not chosen are
+    /// trained by others.
+    pub fn own_flops(&self, tokens: u64) -> u128 {
+        let done = self.stages.iter().take_while(|stage| stage.tokens < tokens).count();
+        let tried = (0..done).map(|stage| self.look_flops(stage)).fold(0, u128::saturating_add);
+        self.train_flops(tokens).saturating_sub(tried)
+    }
+
     /// FLOPs that the operators of a stage spend on themselves, and those of growths that were tried
     /// there and not chosen.
     pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
-        let Stage { growths, look, .. } = &self.stages[stage];
-        let operators = growths.iter().filter_map(Growth::data_driven);
-        let tried = look.iter().map(|look| look.flops(before));
-        operators
-            .map(|operator| operator.flops(before, after))
-            .chain(tried)
-            .fold(0, u128::saturating_add)
+        let operators = self.stages[stage].growths.iter().filter_map(Growth::data_driven);
+        let all = operators.map(|operator| operator.flops(before, after));
+        all.fold(self.look_flops(stage), u128::saturating_add)
+    }
+
+    /// FLOPs of growths that were tried at a stage and not chosen.
+    pub fn look_flops(&self, stage: usize) -> u128 {
+        let look = self.stages[stage].look.as_ref();
+        look.map_or(0, |look| look.flops(self.architecture_after(stage)))
     }
 }
 

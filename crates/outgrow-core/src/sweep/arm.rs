@@ -103,8 +103,8 @@ impl Sweep {
         let mut phases = sampled.phases(length);
         let exact: f64 = phases.iter().sum();
         if exact <= 0.0 {
-            let allowed = "its operators alone spend more than the whole budget: let them learn for \
-                           fewer steps";
+            let allowed = "its operators, or what it tries, spend more than the whole budget: let them \
+                           learn for fewer steps, or look for fewer tokens";
             return bad(&format!("compute of {name}"), "too much", allowed);
         }
         if phases.iter().any(|tokens| *tokens < 0.0) {

@@ -24,6 +24,9 @@ pub(super) const MOST_TOKENS: u64 = 1 << 53;
 /// A sweep has at most so many trials.
 const MOST_TRIALS: u128 = 100_000;
 
+/// No search is over more.
+const MOST_SEARCHED_RATES: usize = 64;
+
 /// A growth is followed by at most so many evaluations of its own.
 const MOST_EVALUATIONS: usize = 64;
 
@@ -213,6 +216,18 @@ impl SweepSpec {
             let allowed = "of a grid learning rates alone are searched with the plans: leave out the \
                            rest of [grid], or run a search for each point";
             return bad("search", "given", allowed);
+        }
+        if self.rates().len() > MOST_SEARCHED_RATES {
+            let allowed = format!("a search is over at most {MOST_SEARCHED_RATES} learning rates");
+            return bad("grid.training.learning_rate", self.rates().len(), &allowed);
+        }
+        let looks_around = |own: &StrategySpec| matches!(own.strategy, Strategy::ChooseAfter(_));
+        if let Some(own) =
+            self.strategies.iter().find(|own| search.asynchronous && looks_around(own))
+        {
+            let allowed =
+                format!("{} would make it wait: put that into a sweep of its own", own.name);
+            return bad("search.asynchronous", true, &allowed);
         }
         let budgets = self.frontier.as_ref().and_then(|frontier| frontier.strategies_at.as_ref());
         if budgets.is_some_and(|budgets| budgets.len() > 1) {

@@ -137,11 +137,9 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
             controls.push(born(sweep, BORN.into(), "from_scratch", &sweep.target, control_tokens)?);
         }
         let per_token = train_flops_per_token(&sweep.target);
-        let asked = |(flops, tokens): (f64, f64)| {
-            same_compute
-                .then_some(flops / per_token)
-                .into_iter()
-                .chain(same_tokens.then_some(tokens))
+        let asked = |(flops, tokens): (f64, Option<f64>)| {
+            let tokens = tokens.filter(|_| same_tokens);
+            same_compute.then_some(flops / per_token).into_iter().chain(tokens)
         };
         let budgets = strategies(&grown).into_iter().flat_map(asked);
         let nominal = sweep.spec.training.tokens as f64;
@@ -175,12 +173,15 @@ pub(super) fn arms(sweep: &Sweep, own: &[Arm]) -> Result<Vec<Arm>, SweepError> {
     Ok(controls)
 }
 
-/// FLOPs and tokens of each strategy, the mean over its plans.
-fn strategies(grown: &[&Arm]) -> Vec<(f64, f64)> {
+/// FLOPs and tokens of each strategy, the mean over its plans. How many tokens one trains that sees on the
+/// way how it grows is not known beforehand.
+fn strategies(grown: &[&Arm]) -> Vec<(f64, Option<f64>)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
         let sum = |of: fn(&Arm) -> f64| plans.iter().map(|arm| of(arm)).sum::<f64>() / n;
-        (sum(|arm| arm.nominal.0), sum(|arm| arm.nominal.1))
+        let looks = |arm: &&Arm| arm.plan.stages().iter().any(|stage| stage.look.is_some());
+        let tokens = (!plans.iter().any(looks)).then(|| sum(|arm| arm.nominal.1));
+        (sum(|arm| arm.nominal.0), tokens)
     };
     let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);
     grown.chunk_by(is_one).map(of).collect()

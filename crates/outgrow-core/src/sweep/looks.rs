@@ -61,6 +61,19 @@ impl Trial {
     }
 }
 
+impl Member {
+    /// Where it comes among what one seed of a strategy trains that sees on the way how it grows: after
+    /// so many other looks; 0 for all others.
+    pub fn round(&self) -> usize {
+        let stages = self.trial.plan.stages();
+        match (self.kind == LOOK, stages.iter().any(|stage| stage.look.is_some())) {
+            (true, _) => stages.len() - 1,
+            (false, true) => stages.len(),
+            (false, false) => 0,
+        }
+    }
+}
+
 impl Sweep {
     /// Whether a strategy sees on the way how it grows.
     pub(super) fn looks_around(&self) -> bool {
@@ -101,10 +114,31 @@ impl Sweep {
         self.instead(members, wanted, &|trial| looked.get(trial).copied(), next)
     }
 
-    /// The same with all that follow, whichever order is chosen: its first.
-    pub(super) fn until_the_end(&self, members: &[Member], wanted: &Places) -> Places {
+    /// The same with all that follow. Which order is chosen is not known: of those whose looks are `there`
+    /// the first.
+    pub(super) fn until_the_end(
+        &self,
+        members: &[Member],
+        wanted: &Places,
+        there: &Places,
+    ) -> Places {
+        let looks = members.iter().filter(|member| member.kind == LOOK);
+        let looks = looks.filter(|look| there.contains(&look.position));
+        let looks: BTreeSet<_> = looks.map(|look| (group(look), look.trial.id())).collect();
+        let seen = |order: &Member| {
+            let own = order.trial.looks().flatten();
+            let looked = own.filter(|look| looks.contains(&(group(order), look.id()))).count();
+            (there.contains(&order.position), looked)
+        };
+        let mut likely = wanted.clone();
+        for orders in groups(members.iter()).into_values() {
+            let most = orders.iter().map(|order| seen(order)).max();
+            for order in orders.iter().filter(|order| Some(seen(order)) < most) {
+                likely.remove(&order.position);
+            }
+        }
         let all = |steps: Vec<Places>| steps.into_iter().flatten().collect();
-        self.instead(members, wanted, &|_| Some(0.0), all)
+        self.instead(members, &likely, &|_| Some(0.0), all)
     }
 
     fn instead(

@@ -22,7 +22,7 @@ pub struct SharedPrefix {
 impl SharedPrefix {
     /// Training FLOPs that `trial`, which begins so, needs not spend.
     pub fn train_flops(&self, trial: &Trial) -> u128 {
-        trial.plan.train_flops(self.step * trial.step_tokens())
+        trial.plan.own_flops(self.step * trial.step_tokens())
     }
 }
 

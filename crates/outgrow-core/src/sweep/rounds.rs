@@ -108,10 +108,13 @@ impl Sweep {
         text_tokens: u64,
     ) -> Places {
         let now = |wanted: &Places| &self.now(members, wanted, looked) - there;
-        // Whoever looks around while it tunes must have seen its way before anything is chosen.
-        let first = now(&self.first(members));
-        if !first.is_empty() || self.spec.tuning_replicates == 0 {
-            return first;
+        // Whoever looks around while it tunes must have seen its way before anything is chosen; a look
+        // that failed holds it up.
+        let first = self.now(members, &self.first(members), looked);
+        let is_open = |look: &Member| look.kind == LOOK && first.contains(&look.position);
+        let next = &first - there;
+        if !next.is_empty() || self.spec.tuning_replicates == 0 || members.iter().any(is_open) {
+            return next;
         }
         let mut next = Places::new();
         if self.spec.widen {
@@ -134,16 +137,16 @@ impl Sweep {
 
     /// The trials of all rounds together, before anything has been chosen.
     pub fn expected(&self, members: Vec<Member>) -> Vec<Member> {
-        let places = self.expected_places(&members, &Choices::default());
+        let places = self.expected_places(&members, &Choices::default(), &Places::new());
         members.into_iter().filter(|member| places.contains(&member.position)).collect()
     }
 
     /// The places of the trials of all rounds together, if nothing is widened. For an arm that has
     /// not chosen yet the middle rate and the last setting are taken: a rate costs what any other
-    /// does.
-    pub fn expected_places(&self, members: &[Member], choices: &Choices) -> Places {
+    /// does; and the order that a look may choose is one whose looks are `there`.
+    pub fn expected_places(&self, members: &[Member], choices: &Choices, there: &Places) -> Places {
         let first = self.first(members);
-        let all = |wanted: &Places| self.until_the_end(members, wanted);
+        let all = |wanted: &Places| self.until_the_end(members, wanted, there);
         if self.spec.tuning_replicates == 0 {
             return all(&first).into_iter().chain(self.searched(members)).collect();
         }

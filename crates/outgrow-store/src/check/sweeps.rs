@@ -13,7 +13,7 @@ use super::{
     walk::{Told, Walk, defined, identity},
 };
 use crate::{
-    StoreError,
+    Round, StoreError,
     driver::{Cell, Row, args},
     estimates,
     insert::{member_row, new_trial},
@@ -54,6 +54,10 @@ impl Walk<'_> {
         }
         let numbers = self.trials_of(id, &order).await?;
         self.places(id, &name, &order, &numbers).await?;
+        let round = Round::of(&sweep);
+        let all = order.into_iter().zip(numbers);
+        let (order, numbers): (Vec<&Member>, Vec<Option<i64>>) =
+            all.filter(|(member, _)| round.shares(member)).unzip();
         self.shared_prefixes(id, &name, &order, &numbers).await
     }
 

@@ -42,7 +42,7 @@ impl Known {
 
     /// Of all trials that a sweep may have, those that it has, and those that will follow.
     pub fn expected(&self, sweep: &Sweep, all: Vec<Member>) -> Vec<Member> {
-        let expected = sweep.expected_places(&all, &self.choices);
+        let expected = sweep.expected_places(&all, &self.choices, &self.entered);
         let places: BTreeSet<usize> = expected.union(&self.entered).copied().collect();
         all.into_iter().filter(|member| places.contains(&member.position)).collect()
     }

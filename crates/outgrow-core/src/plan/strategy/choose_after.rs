@@ -34,8 +34,8 @@ pub enum Together {
     Several(Vec<TransformKind>),
 }
 
-/// No more orders are counted than these have.
-const MOST: usize = 8;
+/// As many as there are transforms.
+const MOST: usize = TransformKind::ALL.len();
 
 impl Together {
     fn all(&self) -> &[TransformKind] {
@@ -74,7 +74,7 @@ impl ChooseAfter {
             return refused(
                 "among",
                 format!("a list of {}", self.among.len()),
-                "2 to 8 ways to grow",
+                "2 to 6 ways to grow",
             );
         }
         if !(2..=self.among.len()).contains(&self.stages()) {
@@ -96,13 +96,15 @@ impl ChooseAfter {
             );
         }
         let kinds: Vec<&TransformKind> = self.among.iter().flat_map(Together::all).collect();
-        let is_twice = |(n, kind): (usize, &&TransformKind)| kinds[..n].contains(kind);
-        if kinds.iter().enumerate().any(is_twice)
-            || self.among.iter().any(|own| own.all().is_empty())
+        if self.among.iter().any(|own| own.all().is_empty()) {
+            return refused("among", "a list with an empty one".into(), "name transforms");
+        }
+        if let Some((_, kind)) =
+            kinds.iter().enumerate().find(|(n, kind)| kinds[..*n].contains(kind))
         {
             return refused(
                 "among",
-                "a list with a transform twice, or an empty one".into(),
+                format!("a list with {} twice", kind.axis()),
                 "each transform once",
             );
         }
