@@ -78,7 +78,11 @@ impl Rounds<'_> {
         let (sweep, members) = (self.sweep.clone(), self.members.to_vec());
         let there = there.clone();
         aside(move || {
-            let (choices, looked) = (outgrow_report::choices(&input), looked(&input));
+            let choices = match sweep.spec().tuning_replicates {
+                0 => Choices::default(),
+                _ => outgrow_report::choices(&input),
+            };
+            let looked = looked(&input);
             let mut next = sweep.next_round(&members, &there, &choices, &looked, text);
             if let Some(search) = Search::of(&sweep) {
                 next.extend(search.next_round(&members, &there, &input, &trained));

@@ -161,10 +161,9 @@ impl Search {
         Some(Placed { strategy, layers: *layers, number, learning_rate })
     }
 
-    /// The learning rate of a plan, where it is one of several.
-    fn rate_of(&self, plan: &Plan) -> Option<f64> {
-        let several = self.rates.len() > 1;
-        self.place(plan).map(|placed| placed.learning_rate).filter(|_| several)
+    /// Where a plan is trained at, if there are several learning rates.
+    fn rate_of(&self, placed: &Placed) -> Option<f64> {
+        (self.rates.len() > 1).then_some(placed.learning_rate)
     }
 
     /// The places of the trials that are asked for next; none when it is at its end.
@@ -175,11 +174,13 @@ impl Search {
         input: &Input,
         trained: &[TrainedAt],
     ) -> BTreeSet<usize> {
-        let place = |member: &Member| {
-            let rate = member.trial.settings.training.learning_rate.to_bits();
-            ((member.strategy.clone(), member.plan, rate, member.replicate), member.position)
-        };
-        let places: BTreeMap<_, usize> = members.iter().map(place).collect();
+        let places: BTreeMap<(&str, usize, u64, usize), usize> = members
+            .iter()
+            .map(|member| {
+                let rate = member.trial.settings.training.learning_rate.to_bits();
+                ((&*member.strategy, member.plan, rate, member.replicate), member.position)
+            })
+            .collect();
         let next = match self.spec.asynchronous {
             true => self.next_of(&self.recorded(members, input, trained)),
             false => self.replay(input).1,
@@ -187,7 +188,7 @@ impl Search {
         let place = |asked: &Asked| {
             let Placed { strategy, number, learning_rate, .. } = self.place(&asked.plan)?;
             let rate = learning_rate.to_bits();
-            places.get(&(strategy.name.clone(), number, rate, asked.seed)).copied()
+            places.get(&(&*strategy.name, number, rate, asked.seed)).copied()
         };
         next.iter().filter_map(place).filter(|place| !there.contains(place)).collect()
     }
@@ -196,12 +197,12 @@ impl Search {
     pub(crate) fn found(&self, input: &Input) -> Option<Found> {
         let history = self.so_far(input);
         let (plan, estimate) = history.best()?;
-        let Placed { strategy, number, .. } = self.place(plan)?;
+        let placed = self.place(plan)?;
         Some(Found {
-            strategy: strategy.name.clone(),
-            number,
+            strategy: placed.strategy.name.clone(),
+            number: placed.number,
             plan: plan.clone(),
-            learning_rate: self.rate_of(plan),
+            learning_rate: self.rate_of(&placed),
             believed: [estimate.loss, estimate.error],
             seeds: estimate.seeds,
             trials: history.outcomes.len(),
@@ -330,9 +331,8 @@ impl Search {
 
     /// A plan as a strategy of a sweep file that anybody can run.
     pub fn as_strategy(&self, plan: &Plan) -> String {
-        let Some(Placed { strategy: own, layers, .. }) = self.place(plan) else {
-            return String::new();
-        };
+        let Some(placed) = self.place(plan) else { return String::new() };
+        let Placed { strategy: own, layers, .. } = placed;
         let (way, Lattice { axes, at, .. }) = (&plan.way, &self.space.lattice);
         let sizes = |levels: &[u8]| {
             let mut all = Sizes::default();
@@ -366,7 +366,7 @@ impl Search {
         let text =
             toml::to_string(&toml::Table::from_iter([("strategies".to_owned(), strategies)]))
                 .unwrap_or_default();
-        match self.rate_of(plan) {
+        match self.rate_of(&placed) {
             Some(rate) => format!("# at training.learning_rate = {rate}\n{text}"),
             None => text,
         }

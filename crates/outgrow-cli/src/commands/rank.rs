@@ -22,7 +22,8 @@ use crate::output::{print, print_json, table};
 /// reads what happens in a plan, see the plan alone and predict it from other plans; the others are
 /// losses that were seen on the way under another seed, minus that of all plans at the same compute, and
 /// `final loss` is what a whole training under another seed tells. With --from, `the same plan there` is
-/// the mean of its losses in the other sweep, under other seeds. With --plans it predicts plans that were not trained.
+/// the mean of its losses in the other sweep, under other seeds. With --plans it predicts plans that
+/// were not trained.
 #[derive(clap::Args)]
 pub struct Rank {
     /// Name or identity of a sweep

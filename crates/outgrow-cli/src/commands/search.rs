@@ -148,7 +148,7 @@ fn as_json(found: &Found, strategy: &str) -> serde_json::Value {
     } = found;
     let [loss, error] = believed;
     json!({
-        "of": own, "plan": number, "way": plan.way, "learning_rate": learning_rate, "loss": loss, "standard_error": error, "seeds": seeds,
-        "trials": trials, "charged_flops": charged_flops, "strategy": strategy,
+        "of": own, "plan": number, "way": plan.way, "learning_rate": learning_rate,
+        "loss": loss, "standard_error": error, "seeds": seeds, "trials": trials, "charged_flops": charged_flops, "strategy": strategy,
     })
 }

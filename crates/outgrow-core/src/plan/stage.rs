@@ -346,6 +346,11 @@ impl GrowthPlan {
         all.fold(self.look_flops(stage), u128::saturating_add)
     }
 
+    /// Whether anything else was tried on the way.
+    pub fn looks_around(&self) -> bool {
+        self.stages.iter().any(|stage| stage.look.is_some())
+    }
+
     /// FLOPs of growths that were tried at a stage and not chosen.
     pub fn look_flops(&self, stage: usize) -> u128 {
         let look = self.stages[stage].look.as_ref();

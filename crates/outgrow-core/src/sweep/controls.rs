@@ -179,8 +179,8 @@ fn strategies(grown: &[&Arm]) -> Vec<(f64, Option<f64>)> {
     let of = |plans: &[&Arm]| {
         let n = plans.len() as f64;
         let sum = |of: fn(&Arm) -> f64| plans.iter().map(|arm| of(arm)).sum::<f64>() / n;
-        let looks = |arm: &&Arm| arm.plan.stages().iter().any(|stage| stage.look.is_some());
-        let tokens = (!plans.iter().any(looks)).then(|| sum(|arm| arm.nominal.1));
+        let tokens =
+            (!plans.iter().any(|arm| arm.plan.looks_around())).then(|| sum(|arm| arm.nominal.1));
         (sum(|arm| arm.nominal.0), tokens)
     };
     let is_one = |a: &&Arm, b: &&Arm| (&a.strategy, &a.setting) == (&b.strategy, &b.setting);

@@ -65,10 +65,10 @@ impl Member {
     /// Where it comes among what one seed of a strategy trains that sees on the way how it grows: after
     /// so many other looks; 0 for all others.
     pub fn round(&self) -> usize {
-        let stages = self.trial.plan.stages();
-        match (self.kind == LOOK, stages.iter().any(|stage| stage.look.is_some())) {
-            (true, _) => stages.len() - 1,
-            (false, true) => stages.len(),
+        let plan = &self.trial.plan;
+        match (self.kind == LOOK, plan.looks_around()) {
+            (true, _) => plan.stages().len() - 1,
+            (false, true) => plan.stages().len(),
             (false, false) => 0,
         }
     }
@@ -202,7 +202,7 @@ fn steps(
 }
 
 fn chooses(member: &Member) -> bool {
-    member.trial.plan.stages().iter().any(|stage| stage.look.is_some()) && member.kind != LOOK
+    member.trial.plan.looks_around() && member.kind != LOOK
 }
 
 /// What one order is chosen for: a strategy at a point of the grid and a budget, under a seed.

@@ -4,7 +4,7 @@ use outgrow_core::plan::strategy::{Measure, lattice::Levels};
 use outgrow_report::{Believed, Common, Input, Searched};
 use outgrow_search::{Effect, Plan, Trait, effects};
 
-use super::{Placed, Search};
+use super::Search;
 
 /// Of the plans that are believed to be the best, so many are told.
 const BEST: usize = 10;
@@ -16,10 +16,10 @@ impl Search {
         let mut believed: Vec<_> = history.believed().plans.into_iter().collect();
         believed.sort_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
         let best = believed.iter().take(BEST).filter_map(|(plan, estimate)| {
-            let Placed { strategy, number, .. } = self.place(plan)?;
-            let rate = self.rate_of(plan).map_or_else(String::new, |rate| format!("@{rate}"));
+            let placed = self.place(plan)?;
+            let rate = self.rate_of(&placed).map_or_else(String::new, |rate| format!("@{rate}"));
             Some(Believed {
-                name: format!("{}/{number}{rate}", strategy.name),
+                name: format!("{}/{}{rate}", placed.strategy.name, placed.number),
                 plan: self.words(plan),
                 loss: estimate.loss,
                 error: estimate.error,
