@@ -4,7 +4,6 @@ use std::{
     fs,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -172,17 +171,12 @@ pub fn script(name: &str) -> Command {
 /// A PostgreSQL server of a test's own; it goes with it.
 pub struct Server {
     folder: TempDir,
-    port: String,
 }
 
 impl Server {
     /// None, and a word about it, where PostgreSQL is not installed.
     pub fn start() -> Option<(Self, String)> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let port =
-            20_000 + (std::process::id() * 7 + NUMBER.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        let server =
-            Self { folder: tempfile::tempdir().expect("a folder"), port: port.to_string() };
+        let server = Self { folder: tempfile::tempdir().expect("a folder") };
         // The server's user must be able to reach its folder.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(server.folder.path(), open).expect("permitted");
@@ -194,10 +188,9 @@ impl Server {
         self.folder.path().join("data").display().to_string()
     }
 
-    /// Starts it after it was stopped.
+    /// Starts it after it was stopped, on the port that it had.
     pub fn again(&self) -> Option<String> {
-        let output =
-            script("postgres").args(["start", &self.data(), &self.port]).output().expect("it runs");
+        let output = script("postgres").args(["start", &self.data()]).output().expect("it runs");
         if output.status.code() == Some(77) {
             outgrow_testkit::skip("PostgreSQL's server is not installed here");
             return None;

@@ -33,7 +33,8 @@ impl Cluster {
         munge();
         let host = nix::unistd::gethostname().expect("a name").to_string_lossy().into_owned();
         let host = host.split('.').next().expect("a name").to_owned();
-        let port = 21_000 + std::process::id() % 20_000;
+        // Apart from the ports of connections and of the PostgreSQL servers beside it.
+        let port = 12_000 + std::process::id() % 7_900;
         let at = folder.display();
         let node = |n: u32| {
             format!(
