@@ -106,6 +106,9 @@ pub struct Diagnosis {
     pub rms_before: Vec<[f64; 2]>,
     /// And after.
     pub rms_after: Vec<[f64; 2]>,
+    /// Share of what they add in the variance of the stream behind it, after.
+    #[serde(default)]
+    pub shares_after: Vec<[f64; 2]>,
 }
 
 impl Diagnosis {

@@ -25,6 +25,7 @@ mod passes;
 mod points;
 mod policy;
 mod prefix;
+mod rates;
 mod renamed;
 mod resolved;
 mod rounds;
@@ -53,6 +54,7 @@ pub use self::{
     members::{Member, label},
     policy::OwnPolicy,
     prefix::{SharedPrefix, in_order, shared_prefixes},
+    rates::{Rates, RatesSpec},
     resolved::Sweep,
     rounds::{ArmAt, Choices, Chosen, Edge, GridPoint},
     schedule::LearningRateSchedule,

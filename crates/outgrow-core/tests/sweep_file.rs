@@ -2,8 +2,10 @@
 //! is said of mistakes.
 
 use outgrow_core::{
-    Sweep,
-    sweep::{Draft, Member, PRESETS, SweepError, SweepSpec},
+    ParamId, ParamKind, Sweep,
+    model::Axis,
+    plan::RateRule,
+    sweep::{Draft, Member, PRESETS, Rates, SweepError, SweepSpec},
 };
 
 /// A sweep of one's own: depth alone, width alone, both; early and late.
@@ -386,6 +388,60 @@ fn a_strategys_policy_follows_the_grid_where_it_says_nothing() {
 }
 
 #[test]
+fn rates_follow_the_size_of_every_model() {
+    let with = |lines: &str| format!("{lines}\n{SHORT}");
+    let text = with("training.rates = { rule = 'complete_p', base = { d_model = 16 } }");
+    for member in members(&text) {
+        let rates = member.trial.settings.training.rates.as_ref().expect("of every trial");
+        // What the base leaves out is the target's.
+        let Rates { rule: RateRule::CompleteP, base } = rates else { panic!("{rates:?}") };
+        assert_eq!((base.d_model, base.layers.len(), base.layers[0].d_ff), (16, 4, 128));
+        let settings = member.trial.step_settings();
+        let now = member.trial.plan.initial();
+        let factors = settings.factors(now);
+        let width = 16.0 / now.d_model as f64;
+        let depth = 4.0 / now.layers.len() as f64;
+        let of = |kind| factors(ParamId::in_layer(0, kind));
+        assert_eq!(of(ParamKind::Wq).rate, width);
+        assert_eq!(of(ParamKind::Wo).rate, 32.0 / now.layers[0].width(Axis::Mixed) as f64 * depth);
+    }
+    assert_eq!(sweep(&sweep(&text).resolved()), sweep(&text));
+    // Nothing changes where nothing is said, or that nothing changes.
+    let ids = |text: &str| members(text).iter().map(|m| m.trial.id()).collect::<Vec<_>>();
+    assert_eq!(
+        ids(&with("training.rates = { rule = 'standard', base = { d_model = 16 } }")),
+        ids(SHORT)
+    );
+    let rules = "grid.training.rates.rule = ['standard', 'mup', 'paths_mean']\n\
+                 training.rates = { rule = 'mup', base = { d_model = 16 } }";
+    assert_eq!(members(&with(rules)).len(), 3 * members(SHORT).len());
+    for (lines, said) in [
+        ("training.rates = { rule = 'mup' }", "`training.rates.base` is missing"),
+        ("training.rates = { rule = 'mup', base = { d_model = 0 } }", "training.rates.base"),
+        ("training.rates = { rule = 'dynamics', base = { d_model = 8 } }", "kind = \"rebase\""),
+        (
+            "training.rates = { rule = 'paths_variance', base = { d_model = 8 } }",
+            "measured in the model that grows",
+        ),
+        ("training.growth.learning_rate = { kind = 'rebase' }", "rule"),
+        (
+            "training.growth.learning_rate = { kind = 'rebase', rule = 'mupp' }",
+            "unknown variant `mupp`",
+        ),
+        (
+            "training.growth.learning_rate = { kind = 'rebase', rule = 'mup' }\n\
+             training.rates = { rule = 'u_mup', base = { d_model = 8 } }",
+            "leave one out",
+        ),
+    ] {
+        assert!(refused(&with(lines)).contains(said), "{lines}\n{}", refused(&with(lines)));
+    }
+    let both = "training.growth.learning_rate = { kind = 'rebase', rule = 'dynamics' }\n\
+                training.rates = { rule = 'mup', base = { d_model = 8 } }";
+    assert!(!members(&with(both)).is_empty());
+}
+
+#[test]
 fn what_would_have_no_effect_is_refused() {
     let last = |fields: &str| {
         SHORT.replace("name = \"both_late\",", &format!("name = \"both_late\", {fields},"))
@@ -407,6 +463,12 @@ fn what_would_have_no_effect_is_refused() {
         assert!(refused(&text).contains(said), "{text}\n{}", refused(&text));
     }
     for (text, said) in [
+        (
+            over(
+                "training.growth.learning_rate = { kind = 'rebase', rule = 'mup', rewarm_new = 1e9 }",
+            ),
+            "must be fewer",
+        ),
         (
             over("training.growth.learning_rate = { kind = 'rewarm_all', tokens = 1e9 }"),
             "must be fewer",

@@ -99,7 +99,7 @@ impl Store {
             let (first, others) =
                 (chosen[0].clone(), claimable(&mut tx, sweep, Some(&chosen[0]), i64::MAX).await?);
             let fit = |other: &Claimable| {
-                other.number != first.number && other.trial.is_replicate_of(&first.trial)
+                other.number != first.number && other.trial.trains_with(&first.trial)
             };
             chosen.extend(others.into_iter().filter(fit).take(most - 1));
         }

@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 pub use self::{
     error::CheckpointError,
-    progress::{Progress, Window},
+    progress::{Paths, Progress, Window},
     read::{Checkpoint, Verified},
     strip::{has_optimizer, strip},
     trial_folder::remove_others,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use outgrow_core::{
     ParamId, ParamKind,
     event::Diagnosis,
+    plan::paths::SubLayer,
     stream::stream,
     sweep::{Precision, StepSettings},
 };
@@ -61,14 +62,19 @@ pub fn examine(before: &TrainingState, after: &TrainingState, steps: &TrialSteps
     diagnosis.reached = reached;
     diagnosis.dead = dead(&state, &is_new, &seen);
     diagnosis.symmetry = cosines[0].zip(cosines[STEPS - 1]).map(|(first, last)| [first, last]);
-    let rms = |state: &TrainingState| {
+    let sublayers = |state: &TrainingState| {
         no_grad(|| {
-            Model::new(state.architecture(), state.weights(state.master()))
-                .sublayer_rms(&batches[0].0)
+            Model::new(state.architecture(), state.weights(state.master())).sublayers(&batches[0].0)
         })
     };
-    diagnosis.rms_before = rms(before);
-    diagnosis.rms_after = rms(after);
+    let rms = |layers: &[[SubLayer; 2]]| {
+        layers.iter().map(|layer| layer.map(|sublayer| sublayer.adds)).collect()
+    };
+    let sublayers_after = sublayers(after);
+    diagnosis.rms_before = rms(&sublayers(before));
+    diagnosis.rms_after = rms(&sublayers_after);
+    diagnosis.shares_after =
+        sublayers_after.iter().map(|layer| layer.map(|sublayer| sublayer.share())).collect();
     diagnosis
 }
 

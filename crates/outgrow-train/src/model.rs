@@ -12,6 +12,7 @@ use outgrow_core::{
     ParamKind::{self, *},
     Rotary,
     model::{HeadGroup, LayerShape},
+    plan::paths::SubLayer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -49,21 +50,26 @@ impl<'a> Model<'a> {
     /// Logits b × t × o of token ids b × t; t is at most `seq_len`. Of stacked replicates r × b × t
     /// × o of r × b × t, or of b × t that all read.
     pub fn logits(&self, tokens_bt: &Tensor) -> Tensor {
-        self.run(tokens_bt, |_, _| {})
+        self.run(tokens_bt, |_, _, _| {})
     }
 
-    /// Root mean square of what attention and MLP of each layer add to the stream.
-    pub fn sublayer_rms(&self, tokens_bt: &Tensor) -> Vec<[f64; 2]> {
+    /// What attention and MLP of each layer do to the stream.
+    pub fn sublayers(&self, tokens_bt: &Tensor) -> Vec<[SubLayer; 2]> {
+        let rms = |x: &Tensor| x.square().mean(Kind::Double).sqrt().double_value(&[]);
         let mut seen = vec![];
-        let _ = self.run(tokens_bt, |_, added_nh| {
-            seen.push(added_nh.square().mean(Kind::Double).sqrt().double_value(&[]))
+        let _ = self.run(tokens_bt, |x_nh, _, added_nh| {
+            seen.push(SubLayer { stream: rms(x_nh), adds: rms(added_nh) })
         });
         seen.chunks(2).map(|layer| [layer[0], layer[1]]).collect()
     }
 
-    /// The model; `look` is shown what each sub-layer reads, normed, and what it adds to the
-    /// stream.
-    pub(crate) fn run(&self, tokens_bt: &Tensor, mut look: impl FnMut(&Tensor, &Tensor)) -> Tensor {
+    /// The model; `look` is shown the stream before each sub-layer, what it reads of it, normed,
+    /// and what it adds to it.
+    pub(crate) fn run(
+        &self,
+        tokens_bt: &Tensor,
+        mut look: impl FnMut(&Tensor, &Tensor, &Tensor),
+    ) -> Tensor {
         let form = self.architecture.form;
         let t = *tokens_bt.size().last().expect("token ids are batch × position");
         let embedded_bth = self.embed(tokens_bt, t);
@@ -74,12 +80,12 @@ impl<'a> Model<'a> {
             let at = At { model: self, layer: Some(layer) };
             let normed_nh = at.norm(&x_nh, [AttentionNorm, AttentionNormBias]);
             let attended_nh = at.attention(&normed_nh, shape, &among);
-            look(&normed_nh, &attended_nh);
+            look(&x_nh, &normed_nh, &attended_nh);
             let after_nh = &x_nh + attended_nh;
-            let normed_nh =
-                at.norm(if form.parallel { &x_nh } else { &after_nh }, [MlpNorm, MlpNormBias]);
+            let read_nh = if form.parallel { &x_nh } else { &after_nh };
+            let normed_nh = at.norm(read_nh, [MlpNorm, MlpNormBias]);
             let thought_nh = at.mlp(&normed_nh);
-            look(&normed_nh, &thought_nh);
+            look(read_nh, &normed_nh, &thought_nh);
             x_nh = after_nh + thought_nh;
         }
         let outside = At { model: self, layer: None };

@@ -1,7 +1,8 @@
 //! AdamW on the flat state, with an age for each entry.
 
 use outgrow_core::{
-    plan::{LearningRateAtGrowth, OptimizerAtGrowth},
+    ParamId,
+    plan::{Factors, LearningRateAtGrowth, OptimizerAtGrowth},
     sweep::StepSettings,
 };
 use tch::{Device, Kind, Tensor, no_grad};
@@ -45,14 +46,16 @@ pub fn step(
         if spec.weight_decay > 0.0 {
             decay(state, settings, &corrections, learning_rate * spec.weight_decay);
         }
+        let factors = own_factors(state, settings);
+        let root = state.second_moment.sqrt();
         let update = match corrections {
             Corrections::Same(Cohort { c1, root_c2, factor }) => {
-                let denominator = (state.second_moment.sqrt() / root_c2).g_add_scalar_(spec.eps);
+                let denominator = add_eps(root / root_c2, spec.eps, &factors);
                 state.first_moment.g_div(&denominator).g_mul_scalar_(learning_rate * factor / c1)
             }
             Corrections::PerEntry { factor_over_c1, root_c2, .. } => {
-                let denominator =
-                    state.second_moment.sqrt().g_div_(&root_c2).g_add_scalar_(spec.eps);
+                let mut root = root;
+                let denominator = add_eps(root.g_div_(&root_c2), spec.eps, &factors);
                 state
                     .first_moment
                     .g_div(&denominator)
@@ -60,7 +63,11 @@ pub fn step(
                     .g_mul_scalar_(learning_rate)
             }
         };
-        rebase(state, settings, &update);
+        for (at, len, Factors { rate, .. }) in factors {
+            if rate != 1.0 {
+                let _ = update.narrow(-1, at, len).g_mul_scalar_(rate);
+            }
+        }
         let _ = state.weights.g_sub_(&update);
         norm.squeeze_dim(-1)
     })
@@ -89,17 +96,10 @@ fn step_fused(
     let table: Vec<Rate> = cohorts.iter().map(rate).collect();
     let rates = Rates {
         new: [1.0 - spec.beta1, 1.0 - spec.beta2].map(|x| x as f32),
-        eps: spec.eps as f32,
         // A gradient that is not a number must not look as if it were clipped away.
         clip: if norm.is_nan() { f32::NAN } else { clip as f32 },
     };
-    let stretches: Vec<Stretch> = (state.layout().segments())
-        .map(|(param, at, len)| Stretch {
-            range: at as usize..(at + len) as usize,
-            factor: settings.parameter_factor(param, state.architecture()) as f32,
-            decays: at < state.layout().decayed(),
-        })
-        .collect();
+    let stretches = stretches(state, settings);
     let (mut flat, ages) = fused::flat(state, &gradient);
     for stretch in &stretches {
         match all_same(cohorts) {
@@ -108,6 +108,21 @@ fn step_fused(
         }
     }
     Tensor::from(norm)
+}
+
+/// What each parameter has of its own.
+fn stretches(state: &TrainingState, settings: &StepSettings) -> Vec<Stretch> {
+    let factors = settings.factors(state.architecture());
+    let stretch = |(param, at, len): (ParamId, i64, i64)| {
+        let factors = factors(param);
+        Stretch {
+            range: at as usize..(at + len) as usize,
+            factor: factors.rate as f32,
+            eps: (settings.optimizer.eps * factors.eps) as f32,
+            decays: at < state.layout().decayed(),
+        }
+    };
+    state.layout().segments().map(stretch).collect()
 }
 
 /// Decoupled weight decay; what is frozen does not decay.
@@ -121,14 +136,23 @@ fn decay(state: &TrainingState, settings: &StepSettings, corrections: &Correctio
     };
 }
 
-/// The policy's factors on whole parameters.
-fn rebase(state: &TrainingState, settings: &StepSettings, update: &Tensor) {
-    for (param, at, len) in state.layout().segments() {
-        let factor = settings.parameter_factor(param, state.architecture());
-        if factor != 1.0 {
-            let _ = update.narrow(-1, at, len).g_mul_scalar_(factor);
-        }
+/// The factors of whole parameters, with the place and the length of each; none if all are 1.
+fn own_factors(state: &TrainingState, settings: &StepSettings) -> Vec<(i64, i64, Factors)> {
+    let factors = settings.factors(state.architecture());
+    let all: Vec<_> =
+        state.layout().segments().map(|(param, at, len)| (at, len, factors(param))).collect();
+    if all.iter().all(|(.., factors)| *factors == Factors::ONE) { vec![] } else { all }
+}
+
+/// Adds to each parameter's entries its own ε.
+fn add_eps(mut root: Tensor, eps: f64, factors: &[(i64, i64, Factors)]) -> Tensor {
+    if factors.iter().all(|(.., factors)| factors.eps == 1.0) {
+        return root.g_add_scalar_(eps);
     }
+    for (at, len, factors) in factors {
+        let _ = root.narrow(-1, *at, *len).g_add_scalar_(eps * factors.eps);
+    }
+    root
 }
 
 fn clip(gradient: &Tensor, norm: &Tensor, clip_norm: f64) -> Tensor {
@@ -217,7 +241,7 @@ mod tests {
             grow_all,
             transform::{HiddenExpansion, LayerAddition},
         },
-        plan::GrowthPolicy,
+        plan::{GrowthPolicy, RateRule},
         sweep::{OptimizerSpec, Precision},
     };
 
@@ -247,6 +271,7 @@ mod tests {
                 weight_decay: 0.0,
                 clip_norm: 0.0,
             },
+            rates: None,
             precision: Precision::Float64,
             policy: GrowthPolicy { initializer, optimizer, learning_rate },
             plan,
@@ -327,12 +352,13 @@ mod tests {
     #[test]
     fn in_one_pass_it_steps_as_in_many() {
         use LearningRateAtGrowth::*;
-        for policy in [Unchanged, RewarmNew { tokens: 40 }, NewOnly, MupRebase] {
+        let rebase = Rebase { rule: RateRule::CompleteP, rewarm_new: 40 };
+        for policy in [Unchanged, RewarmNew { tokens: 40 }, NewOnly, MupRebase, rebase] {
             for clip_norm in [0.0, 0.5] {
                 let mut settings = settings(0.95, OptimizerAtGrowth::KeepEntryAge, policy);
                 settings.optimizer.weight_decay = 0.1;
                 settings.optimizer.clip_norm = clip_norm;
-                settings.optimizer.eps = 1e-8;
+                settings.optimizer.eps = 1e-3;
                 let [many, one] =
                     [Kind::Double, Kind::Float].map(|kind| after_steps(&settings, kind));
                 let off = (many - one).abs().max().double_value(&[]);

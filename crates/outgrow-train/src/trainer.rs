@@ -2,6 +2,7 @@
 
 mod growing;
 mod job;
+mod measured;
 mod member;
 mod saving;
 mod session;

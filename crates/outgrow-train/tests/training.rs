@@ -19,7 +19,7 @@ use outgrow_core::{
             MlpExpansion,
         },
     },
-    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth, RateRule},
     sweep::{
         DataSpec, EvaluationSpec, LearningRateSchedule, OptimizerSpec, Precision, Settings,
         TrainingSettings,
@@ -62,6 +62,7 @@ fn trial(precision: Precision, initializer: Initializer) -> Trial {
         learning_rate: 3e-3,
         schedule: LearningRateSchedule::Cosine { warmup: 0.1, end: 0.1 },
         optimizer,
+        rates: None,
         precision,
         growth: Some(growth),
     };
@@ -414,6 +415,43 @@ fn operators_train_and_resume_to_the_same_bits() {
     assert_eq!(outcome, Outcome::Complete);
     lines.extend(rest);
     assert_eq!(lines, undisturbed);
+}
+
+/// A rate that is measured: it stands still at the birth of silent last layers, falls as they learn
+/// to speak, and is read back by who goes on.
+#[test]
+fn measured_rates_resume_to_the_same_bits() {
+    let mut trial = trial(Precision::Float32, Initializer::Copy);
+    let policy = trial.settings.training.growth.as_mut().expect("it grows");
+    policy.learning_rate =
+        LearningRateAtGrowth::Rebase { rule: RateRule::PathsVariance, rewarm_new: 0 };
+    trial.settings.training.schedule = LearningRateSchedule::Constant { warmup: 0.0 };
+    trial.settings.evaluation.every_tokens = 64;
+    trial.settings.evaluation.record_every_tokens = 64;
+    let layers = (2..6).map(|index| LayerAddition { index, shape: None }.into());
+    let wider = vec![HiddenExpansion { d_model: 17 }.into()];
+    let stages = vec![Stage::new(8 * 64, layers.collect()), Stage::new(14 * 64, wider)];
+    trial.plan = GrowthPlan::new(initial(), stages).expect("a plan");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (outcome, undisturbed, _) = run(&trial, &folder.path().join("a"), vec![], None);
+    assert_eq!(outcome, Outcome::Complete);
+    let rates: Vec<f64> = (undisturbed.iter())
+        .filter_map(|line| line.strip_prefix("step ")?.split(' ').nth(3)?.parse().ok())
+        .collect();
+    assert_eq!(rates.len(), 24);
+    assert_eq!(rates[..8], [3e-3; 8]);
+    assert!((rates[8] / 3e-3 - 1.0).abs() < 1e-6, "{rates:?}");
+    assert!(rates[9..14].is_sorted_by(|a, b| a > b) && rates[9] < 3e-3, "{rates:?}");
+    // Wider, the same function has the same shares.
+    assert!((rates[14] / rates[13] - 1.0).abs() < 0.05, "{rates:?}");
+    for stop_after in [7, 8, 11, 14] {
+        let place = folder.path().join(format!("stop-{stop_after}"));
+        let (_, mut lines, saved) = run(&trial, &place, vec![], Some(stop_after));
+        lines.extend(run(&trial, &place, saved, None).1);
+        assert_eq!(lines, undisturbed, "stopped after {stop_after}");
+    }
+    let other = Trial { seed: trial.seed + 1, ..trial.clone() };
+    assert!(trial.is_replicate_of(&other) && !trial.trains_with(&other));
 }
 
 /// A mask that opens over 6 steps, and the same entries without one.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rates::{Factors, RateRule};
 use crate::{Architecture, ParamId, edit::Initializer, plan::GrowthPlan};
 
 /// The three choices at every growth of a trial.
@@ -67,9 +68,21 @@ pub enum LearningRateAtGrowth {
         tokens: u64,
     },
     /// The rate of a matrix is divided by the factor by which its inputs have become more since the
-    /// trial's beginning (muP's rule for Adam, Yang et al., arXiv 2203.03466, from the initial
-    /// model as its base).
+    /// trial's beginning: `rebase` by `mup`, with ε as it is.
     MupRebase,
+    /// Rates and Adam's ε go on as a rule has them for the grown model beside the initial one.
+    Rebase {
+        /// Which.
+        rule: RateRule,
+        /// Beside it, re-warming of the entries that were born at a growth over so many tokens; 0
+        /// for none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        rewarm_new: u64,
+    },
+}
+
+fn is_zero(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 impl LearningRateAtGrowth {
@@ -78,9 +91,24 @@ impl LearningRateAtGrowth {
         match *self {
             Self::RewarmAll { tokens }
             | Self::RewarmNew { tokens }
-            | Self::Rewind { tokens, .. } => tokens,
+            | Self::Rewind { tokens, .. }
+            | Self::Rebase { rewarm_new: tokens, .. } => tokens,
             Self::Unchanged | Self::NewOnly | Self::MupRebase => 0,
         }
+    }
+
+    /// Its rule for rates by size.
+    pub fn rule(&self) -> Option<RateRule> {
+        match *self {
+            Self::MupRebase => Some(RateRule::Mup),
+            Self::Rebase { rule, .. } => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// Whether its factor on the rate is measured in the model.
+    pub fn is_measured(&self) -> bool {
+        self.rule() == Some(RateRule::PathsVariance)
     }
 }
 
@@ -108,7 +136,10 @@ impl GrowthPolicy {
     /// if a growth bore them, `grown` if there was a growth.
     pub fn entry_factor(&self, is_new: bool, grown: bool, age: i64, step_tokens: u64) -> f64 {
         match self.learning_rate {
-            LearningRateAtGrowth::RewarmNew { tokens: over } if is_new => {
+            LearningRateAtGrowth::RewarmNew { tokens: over }
+            | LearningRateAtGrowth::Rebase { rewarm_new: over, .. }
+                if is_new =>
+            {
                 rewarm(age.max(0) as u64 * step_tokens, over)
             }
             LearningRateAtGrowth::NewOnly if grown && !is_new => 0.0,
@@ -116,22 +147,20 @@ impl GrowthPolicy {
         }
     }
 
-    /// Factor on the learning rate of a parameter of a model that began as `initial` and is `now`
-    /// this large.
-    pub fn parameter_factor(
+    /// Factors of a parameter of a model that began as `initial` and is `now` this large, beside
+    /// that of all.
+    pub fn parameter_factors(
         &self,
         param: ParamId,
         initial: &Architecture,
         now: &Architecture,
-    ) -> f64 {
-        if self.learning_rate != LearningRateAtGrowth::MupRebase || !param.kind.decays() {
-            return 1.0;
+    ) -> Factors {
+        let factors =
+            (self.learning_rate.rule()).map_or(Factors::ONE, |r| r.of(param, initial, now));
+        match self.learning_rate {
+            LearningRateAtGrowth::MupRebase => Factors { eps: 1.0, ..factors },
+            _ => factors,
         }
-        // A layer that was not there at the beginning is compared with the first one.
-        let begun = param.layer.map(|layer| if layer < initial.layers.len() { layer } else { 0 });
-        let inputs =
-            |param: ParamId, architecture: &Architecture| param.shape(architecture)[0] as f64;
-        inputs(ParamId { layer: begun, ..param }, initial) / inputs(param, now)
     }
 
     /// Refuses numbers that mean nothing.
@@ -220,11 +249,12 @@ mod tests {
         assert_eq!([50, 100, 110].map(|t| rewind.factor(&plan(), t, 10)), [1.0, 0.5, 1.0]);
         let mup = policy(OptimizerAtGrowth::KeepEntryAge, MupRebase);
         let factor = |kind| {
-            mup.parameter_factor(ParamId::in_layer(0, kind), plan().initial(), plan().target())
+            let param = ParamId::in_layer(0, kind);
+            mup.parameter_factors(param, plan().initial(), plan().target())
         };
         assert_eq!(
             [ParamKind::Wq, ParamKind::W2, ParamKind::AttentionNorm].map(factor),
-            [0.5, 1.0, 1.0]
+            [0.5, 1.0, 1.0].map(|rate| Factors { rate, eps: 1.0 })
         );
         assert!(policy(OptimizerAtGrowth::Reset, Rewind { to: 1.5, tokens: 0 }).check().is_err());
     }

@@ -66,7 +66,7 @@ impl Sweep {
             );
             return bad(&format!("FLOPs of {}", strategy.name), plan.train_flops(tokens), &allowed);
         }
-        let growth = strategy.policy(&self.spec.training.growth)?;
+        let growth = strategy.policy(&self.spec.training)?;
         let continues = strategy.initial.is_none()
             && !matches!(strategy.strategy, Strategy::FromScratch(_))
             && !strategy.strategy.has_own_initial();

@@ -7,6 +7,7 @@ use super::{
     form::ModelSpec,
     frontier::FrontierSpec,
     names, policy,
+    rates::RatesSpec,
     sizes::SizesSpec,
     spec::{
         Budget, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec, StrategySpec, SweepSpec,
@@ -335,7 +336,7 @@ impl SweepSpec {
         for strategy in &self.strategies {
             let name = &strategy.name;
             names::check_strategy(name)?;
-            strategy.policy(&self.training.growth)?;
+            strategy.policy(&self.training)?;
             if !seen.insert(name) {
                 return bad(
                     "strategies.name",
@@ -353,11 +354,12 @@ impl StrategySpec {
     ///
     /// # Errors
     /// If the two make none, or one with values out of range.
-    pub(super) fn policy(&self, sweep: &GrowthPolicy) -> Result<GrowthPolicy, SweepError> {
+    pub(super) fn policy(&self, training: &TrainingSpec) -> Result<GrowthPolicy, SweepError> {
+        let sweep = &training.growth;
         let Some(own) = &self.growth else { return Ok(sweep.clone()) };
         let table = format!("strategies.{}.growth", self.name);
         let policy = own.over(sweep).or_else(|why| bad(&table, "wrong", &why))?;
-        policy::check(&table, &policy)?;
+        policy::check(&table, &policy, training.rates.as_ref().map(|rates| rates.rule))?;
         Ok(policy)
     }
 }
@@ -521,7 +523,12 @@ impl TrainingSpec {
             share(&format!("training.schedule.{part}"), value)?;
         }
         self.schedule.check_order(self.tokens)?;
-        policy::check("training.growth", &self.growth)?;
+        self.rates.iter().try_for_each(RatesSpec::check)?;
+        policy::check(
+            "training.growth",
+            &self.growth,
+            self.rates.as_ref().map(|rates| rates.rule),
+        )?;
         self.optimizer.check()
     }
 }

@@ -90,6 +90,7 @@ impl Sweep {
         let usual = || controls::usual_fixed_sizes([&initial, &target], has_frontier);
         spec.controls.fixed_sizes.get_or_insert_with(usual);
         let sweep = born::resolve(Self { spec, initial, target })?;
+        sweep.rates()?;
         controls::check(&sweep)?;
         sweep.spec.check_extent(&sweep.target)?;
         // Every strategy must be able to sample; one draw of each tells, and names the axis that
@@ -206,8 +207,16 @@ impl Sweep {
         let TrainingSpec { schedule, optimizer, precision, .. } = self.spec.training.clone();
         let batch_size = arm.batch_size;
         let growth = (!arm.plan.stages().is_empty()).then(|| arm.growth.clone());
-        let training =
-            TrainingSettings { batch_size, learning_rate, schedule, optimizer, precision, growth };
+        let rates = self.rates().expect("it was checked when the sweep was made");
+        let training = TrainingSettings {
+            batch_size,
+            learning_rate,
+            schedule,
+            optimizer,
+            rates,
+            precision,
+            growth,
+        };
         let (data, mut evaluation) = (data.to_owned(), self.spec.evaluation.clone());
         if arm.plan.stages().is_empty() {
             evaluation.after_growth.clear();

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     edit::Initializer,
-    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    plan::{GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth, RateRule},
 };
 
 /// What a strategy says about its policy at growth, over the sweep's. It stays as it was said, so
@@ -46,9 +46,22 @@ impl OwnPolicy {
     }
 }
 
-/// Refuses values out of range.
-pub(super) fn check(table: &str, policy: &GrowthPolicy) -> Result<(), SweepError> {
-    policy
-        .check()
-        .or_else(|(field, value, allowed)| bad(&format!("{table}.{field}"), shown(value), allowed))
+/// Refuses values out of range, and a rule for rates by size beside the sweep's own.
+pub(super) fn check(
+    table: &str,
+    policy: &GrowthPolicy,
+    rates: Option<RateRule>,
+) -> Result<(), SweepError> {
+    policy.check().or_else(|(field, value, allowed)| {
+        bad(&format!("{table}.{field}"), shown(value), allowed)
+    })?;
+    let own = |rule: &RateRule| !matches!(rule, RateRule::Dynamics | RateRule::Standard);
+    match (policy.learning_rate.rule().filter(own), rates.filter(own)) {
+        (Some(rule), Some(rates)) => bad(
+            &format!("{table}.learning_rate.rule"),
+            format!("{:?} beside {:?} of training.rates", rule.name(), rates.name()),
+            "training.rates gives every model the rates of its size, grown or not: leave one out",
+        ),
+        _ => Ok(()),
+    }
 }

@@ -3,10 +3,11 @@
 use super::{
     check::MOST_TOKENS,
     error::{SweepError, bad},
+    rates::{Rates, RatesSpec},
     sizes::SizesSpec,
     spec::{SweepSpec, VOCAB_SIZE},
 };
-use crate::model::Architecture;
+use crate::{model::Architecture, plan::RateRule};
 
 /// A sweep that can be run: every field was checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,22 @@ impl Sweep {
     /// Tokens of one optimizer step.
     pub fn step_tokens(&self) -> u64 {
         (self.spec.training.batch_size * self.spec.data.seq_len) as u64
+    }
+
+    /// Its rule for rates by size; none where all sizes have the same.
+    pub(super) fn rates(&self) -> Result<Option<Rates>, SweepError> {
+        let own = self.spec.training.rates.as_ref();
+        let Some(RatesSpec { rule, base }) = own.filter(|own| own.rule != RateRule::Standard)
+        else {
+            return Ok(None);
+        };
+        let Some(base) = base else {
+            let allowed = "say at which sizes the rates are those of the file, such as \
+                           { d_model = 32 }; what it leaves out is the target's";
+            return bad("training.rates.base", "missing", allowed);
+        };
+        let base = self.spec.architecture(base, "training.rates.base")?;
+        Ok(Some(Rates { rule: *rule, base }))
     }
 
     /// How many sizes in between never grow.

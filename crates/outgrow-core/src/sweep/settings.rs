@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    rates::Rates,
     schedule::LearningRateSchedule,
     spec::{EvaluationSpec, OptimizerSpec, Precision},
 };
 use crate::{
     Architecture, ParamId,
     edit::Initializer,
-    plan::{GrowthPlan, GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth},
+    plan::{Factors, GrowthPlan, GrowthPolicy, LearningRateAtGrowth, OptimizerAtGrowth, RateRule},
 };
 
 /// Everything beside the plan and the seed that determines a trial's result.
@@ -40,6 +41,9 @@ pub struct TrainingSettings {
     /// Its course over the trial.
     pub schedule: LearningRateSchedule,
     pub optimizer: OptimizerSpec,
+    /// How rates, ε and fresh weights depend on the model's sizes; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     pub precision: Precision,
     /// What happens at growth beside the transforms; none for a trial that never grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +63,8 @@ static NEVER: GrowthPolicy = GrowthPolicy {
 pub struct StepSettings {
     /// AdamW's constants.
     pub optimizer: OptimizerSpec,
+    /// How they depend on the model's sizes.
+    pub rates: Option<Rates>,
     /// Number type.
     pub precision: Precision,
     /// What happens at growth beside the transforms.
@@ -80,6 +86,7 @@ impl StepSettings {
         let plan = GrowthPlan::new(architecture.clone(), vec![]).expect("a valid architecture");
         Self {
             optimizer: OptimizerSpec { beta1, beta2, eps, weight_decay, clip_norm },
+            rates: None,
             precision,
             policy: NEVER.clone(),
             step_tokens: architecture.seq_len as u64,
@@ -99,9 +106,18 @@ impl StepSettings {
         self.policy.entry_factor(is_new, grown, age, self.step_tokens)
     }
 
-    /// Factor on the learning rate of a parameter of a model that is `now` this large.
-    pub fn parameter_factor(&self, param: ParamId, now: &Architecture) -> f64 {
-        self.policy.parameter_factor(param, self.plan.initial(), now)
+    /// Factors of each parameter of a model that is `now` this large.
+    pub fn factors(&self, now: &Architecture) -> impl Fn(ParamId) -> Factors {
+        let initial = self.plan.initial();
+        let of_all = |(rule, base): (RateRule, &Architecture)| rule.of_all(base, now);
+        let rates = self.rates.as_ref().map(|rates| (rates.rule, &rates.base));
+        let rebase = self.policy.learning_rate.rule().map(|rule| (rule, initial));
+        let rate = rates.map_or(1.0, of_all) * rebase.map_or(1.0, of_all);
+        move |param| {
+            let own = rates.map_or(Factors::ONE, |(rule, base)| rule.of(param, base, now));
+            let policy = self.policy.parameter_factors(param, initial, now);
+            Factors { rate, eps: 1.0 } * own * policy
+        }
     }
 }
 
@@ -122,6 +138,11 @@ impl Trial {
         self.plan == other.plan && self.settings == other.settings
     }
 
+    /// Whether the two can be trained as one model: they also move at the same rate at all times.
+    pub fn trains_with(&self, other: &Self) -> bool {
+        self.is_replicate_of(other) && !self.policy().learning_rate.is_measured()
+    }
+
     /// Identity by content: 32 hexadecimal digits of the BLAKE3 hash of the trial as JSON.
     pub fn id(&self) -> String {
         let text = serde_json::to_vec(self).expect("a trial is plain data");
@@ -135,9 +156,10 @@ impl Trial {
 
     /// What its steps depend on, whatever it trains on.
     pub fn step_settings(&self) -> StepSettings {
-        let TrainingSettings { optimizer, precision, .. } = &self.settings.training;
+        let TrainingSettings { optimizer, rates, precision, .. } = &self.settings.training;
         StepSettings {
             optimizer: optimizer.clone(),
+            rates: rates.clone(),
             precision: *precision,
             policy: self.policy().clone(),
             plan: self.plan.clone(),

@@ -9,6 +9,7 @@ use super::{
     frontier::FrontierSpec,
     grid::Grid,
     policy::OwnPolicy,
+    rates::RatesSpec,
     schedule::LearningRateSchedule,
     search::SearchSpec,
     sizes::SizesSpec,
@@ -165,6 +166,9 @@ pub struct TrainingSpec {
     /// Its course over a trial.
     pub schedule: LearningRateSchedule,
     pub optimizer: OptimizerSpec,
+    /// How rates, ε and fresh weights depend on a model's sizes; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RatesSpec>,
     pub precision: Precision,
     /// What happens at growth beside the transforms; a strategy may have its own.
     pub growth: GrowthPolicy,

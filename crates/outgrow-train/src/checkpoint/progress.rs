@@ -18,6 +18,20 @@ pub struct Progress {
     /// or within it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub evaluation_due: bool,
+    /// What a rule that is measured makes of the learning rate; none before the first growth, or
+    /// of other rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Paths>,
+}
+
+/// Paths through the model as they were measured: read back, they give a resumed trial the same
+/// rates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paths {
+    /// ln F of [`outgrow_core::plan::paths`] before the first growth.
+    pub ln_before: f64,
+    /// Factor on the learning rate since it was measured last.
+    pub factor: f64,
 }
 
 /// What has been summed since the last step event.

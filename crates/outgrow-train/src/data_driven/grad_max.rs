@@ -46,7 +46,7 @@ fn gradients(state: &TrainingState, inputs: &Tensor, targets: &Tensor) -> Vec<Se
     let (mut reads, mut added) = (vec![], vec![]);
     let logits = Model::new(state.architecture(), state.weights(state.master())).run(
         inputs,
-        |normed, add| {
+        |_, normed, add| {
             reads.push(normed.detach());
             added.push(add.shallow_clone());
         },

@@ -8,8 +8,6 @@ use super::simd::{simd, sum};
 pub(crate) struct Rates {
     /// 1 − β₁ and 1 − β₂.
     pub new: [f32; 2],
-    /// Beside the root of the second moment.
-    pub eps: f32,
     /// What the gradient is multiplied by: below 1 where it is clipped.
     pub clip: f32,
 }
@@ -37,6 +35,8 @@ pub(crate) struct Flat<'a> {
 pub(crate) struct Stretch {
     pub range: Range<usize>,
     pub factor: f32,
+    /// Beside the root of the second moment.
+    pub eps: f32,
     pub decays: bool,
 }
 
@@ -49,8 +49,10 @@ pub(crate) fn norm(x: &[f32]) -> f64 {
 impl Flat<'_> {
     /// Steps a stretch of entries that all have one age.
     pub fn step(&mut self, rates: &Rates, stretch: &Stretch, rate: Rate) {
-        let rate = stretch.rate(rate);
-        simd(|| self.entries(stretch).for_each(|(w, m, v, g)| move_entry(w, m, v, g, rates, rate)));
+        let (rate, eps) = (stretch.rate(rate), stretch.eps);
+        simd(|| {
+            self.entries(stretch).for_each(|(w, m, v, g)| move_entry(w, m, v, g, rates, rate, eps))
+        });
     }
 
     /// Steps a stretch in which `ages` says which of the rates is an entry's.
@@ -59,7 +61,7 @@ impl Flat<'_> {
         let ages = &ages[stretch.range.clone()];
         simd(|| {
             for ((w, m, v, g), age) in self.entries(stretch).zip(ages) {
-                move_entry(w, m, v, g, rates, table[*age as usize]);
+                move_entry(w, m, v, g, rates, table[*age as usize], stretch.eps);
             }
         });
     }
@@ -90,11 +92,11 @@ impl Stretch {
 /// A parameter for each of an entry's numbers: no struct of four references stands between them and
 /// their registers.
 #[inline(always)]
-fn move_entry(w: &mut f32, m: &mut f32, v: &mut f32, g: f32, rates: &Rates, rate: Rate) {
+fn move_entry(w: &mut f32, m: &mut f32, v: &mut f32, g: f32, rates: &Rates, rate: Rate, eps: f32) {
     let g = g * rates.clip;
     *m += rates.new[0] * (g - *m);
     *v += rates.new[1] * (g * g - *v);
-    *w = *w * rate.keep - *m / (v.sqrt() * rate.root + rates.eps) * rate.step;
+    *w = *w * rate.keep - *m / (v.sqrt() * rate.root + eps) * rate.step;
 }
 
 #[cfg(test)]
@@ -106,9 +108,9 @@ mod tests {
         let n = 37;
         let gradient: Vec<f32> = (0..n).map(|i| (i as f32 * 0.9).cos()).collect();
         let ages: Vec<i32> = (0..n as i32).map(|i| i % 2).collect();
-        let rates = Rates { new: [0.1, 0.05], eps: 1e-8, clip: 0.5 };
+        let rates = Rates { new: [0.1, 0.05], clip: 0.5 };
         let rate = |step| Rate { step, root: 2.0, keep: 0.9 };
-        let stretch = Stretch { range: 5..30, factor: 3.0, decays: true };
+        let stretch = Stretch { range: 5..30, factor: 3.0, eps: 1e-2, decays: true };
         let (mut w, mut m, mut v) = (vec![1.0f32; n], vec![0.2f32; n], vec![0.3f32; n]);
         let mut flat = Flat { weights: &mut w, first: &mut m, second: &mut v, gradient: &gradient };
         flat.step_by_age(&rates, &stretch, &[rate(1e-2), rate(2e-2)], &ages);
@@ -117,7 +119,7 @@ mod tests {
                 let g = gradient[i] * 0.5;
                 let (first, second) = (0.2 + 0.1 * (g - 0.2), 0.3 + 0.05 * (g * g - 0.3));
                 let step = [3e-2, 6e-2][ages[i] as usize];
-                [0.9 - first / (second.sqrt() * 2.0 + 1e-8) * step, first, second]
+                [0.9 - first / (second.sqrt() * 2.0 + 1e-2) * step, first, second]
             } else {
                 [1.0, 0.2, 0.3]
             };

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Sequences of the probe batch around a growth.
-const PROBE_SEQUENCES: usize = 8;
+pub(super) const PROBE_SEQUENCES: usize = 8;
 
 /// Sequences of each of the doctor's steps.
 const DOCTOR_SEQUENCES: usize = 4;

@@ -20,7 +20,7 @@ use super::{
     window::{Clock, DeviceWindow},
 };
 use crate::{
-    checkpoint::{Progress, Window},
+    checkpoint::{Paths, Progress, Window},
     device::Device,
     mask::Mask,
     state::TrainingState,
@@ -43,6 +43,8 @@ pub(super) struct Session<'a> {
     at: Position,
     stages: usize,
     window: DeviceWindow,
+    /// Of a rule that is measured, which is trained alone.
+    paths: Option<Paths>,
     /// The evaluation of the last step is to be done.
     evaluation_due: bool,
     clock: Clock,
@@ -51,7 +53,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Of members that stand at the same step.
     pub(super) fn begin(group: Group<'a>, corpus: &'a Corpus, options: &'a Options) -> Self {
-        let Progress { at, stages, evaluation_due, .. } = group[0].2;
+        let Progress { at, stages, evaluation_due, paths, .. } = group[0].2;
         let (mut members, mut states, mut windows) = (vec![], vec![], vec![]);
         for (mut member, state, progress) in group {
             // A mask is not in the checkpoint: it follows from the plan.
@@ -74,6 +76,7 @@ impl<'a> Session<'a> {
             stages,
             window: DeviceWindow::new(&windows, options.device),
             members,
+            paths,
             evaluation_due,
             clock: Clock::starting_at(at.wall_seconds),
         }
@@ -231,7 +234,8 @@ impl<'a> Session<'a> {
 
     fn step(&mut self) -> f64 {
         let (trial, seq_len) = (self.trial(), self.seq_len());
-        let learning_rate = trial.learning_rate(self.at.tokens);
+        let factor = self.paths.map_or(1.0, |paths| paths.factor);
+        let learning_rate = trial.learning_rate(self.at.tokens) * factor;
         let batch = trial.settings.training.batch_size as u64;
         let (first, corpus) = (self.at.step * batch, self.corpus);
         let sequences = self.members.iter().flat_map(|member| {
@@ -288,6 +292,8 @@ impl<'a> Session<'a> {
                 member.end(Ok(Outcome::Diverged));
             }
         }
+        self.paths =
+            self.paths.map(|paths| paths.measured(&self.state, self.corpus, self.options.device));
         true
     }
 
@@ -310,6 +316,10 @@ impl<'a> Session<'a> {
         self.pause();
         self.stepper.release_buffers();
         let (before, mut next) = (self.at, vec![]);
+        let is_measured = self.trial().policy().learning_rate.is_measured();
+        let paths = (self.paths).or_else(|| {
+            is_measured.then(|| Paths::before(&self.state, self.corpus, self.options.device))
+        });
         self.at.train_flops += self.trial().plan.operator_flops(self.stages);
         for number in 0..self.members.len() {
             match self.grow_one(number, receiver) {
@@ -332,6 +342,8 @@ impl<'a> Session<'a> {
         if !next.is_empty() {
             self.state = no_grad(|| TrainingState::stack(next));
         }
+        self.paths =
+            paths.map(|paths| paths.measured(&self.state, self.corpus, self.options.device));
         self.stages += 1;
         self.at.wall_seconds = self.clock.seconds();
         true
@@ -382,6 +394,7 @@ impl<'a> Session<'a> {
             stages: self.stages,
             window: self.window.read()[number],
             evaluation_due: self.evaluation_due,
+            paths: self.paths,
         };
         let event = saving::write(self.state.replicate(number), progress, folder, weights_only)?;
         self.clock.resume_at(seconds);

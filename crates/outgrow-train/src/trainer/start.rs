@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use outgrow_core::{Trial, event::Position};
-use tch::Kind;
+use outgrow_core::{ParamKind, Trial, event::Position};
+use tch::{Kind, no_grad};
 
 use super::job::{Job, Prefix, Saved, TrainError};
 use crate::{
@@ -24,14 +24,34 @@ pub(super) fn start(job: &Job, device: Device) -> Result<(TrainingState, Progres
         return Ok(resumed);
     }
     let (at, window) = (Position::default(), Window::default());
-    let progress = Progress { trial: trial.id(), at, stages: 0, window, evaluation_due: false };
+    let (stages, evaluation_due, paths) = (0, false, None);
+    let progress = Progress { trial: trial.id(), at, stages, window, evaluation_due, paths };
     let master = kinds(trial.settings.training.precision).1;
     let state = match (&trial.settings.initial, &job.initial) {
         (Some(digest), Some(folder)) => initial(trial, digest, folder, master, device)?,
         (Some(digest), None) => return Err(TrainError::NoInitial(digest.clone())),
-        (None, _) => TrainingState::fresh(trial.plan.initial(), trial.seed, master, device),
+        (None, _) => fresh(trial, master, device),
     };
     Ok((state, progress))
+}
+
+/// A new model, what writes into the stream as large as the trial's rates by size want it.
+fn fresh(trial: &Trial, master: Kind, device: Device) -> TrainingState {
+    let initial = trial.plan.initial();
+    let state = TrainingState::fresh(initial, trial.seed, master, device);
+    let rates = trial.settings.training.rates.as_ref();
+    let factor = rates.map_or(1.0, |rates| rates.rule.of_writers(&rates.base, initial));
+    if factor != 1.0 {
+        let writers: Vec<_> = (state.layout().segments())
+            .filter(|(param, ..)| matches!(param.kind, ParamKind::Wo | ParamKind::W2))
+            .collect();
+        no_grad(|| {
+            for (_, at, len) in writers {
+                let _ = state.weights.narrow(-1, at, len).g_mul_scalar_(factor);
+            }
+        });
+    }
+    state
 }
 
 /// The model that a trial begins with, as it was copied.

@@ -136,16 +136,17 @@ fn fill_growth(growth: &mut Table, tokens: Tokens) {
 }
 
 /// Head widths and the MLP's width of the target, where they follow from its other sizes; and the
-/// target's sizes where `initial` leaves them out.
+/// target's sizes where `initial` and the base of rates by size leave them out.
 fn fill_sizes(all: &mut Table) -> Result<(), String> {
     if let Some(Value::Table(target)) = all.get_mut("target") {
         fill_target(target);
     }
-    let target = all.get("target").cloned();
-    match (all.get_mut("initial"), target) {
-        (Some(initial), Some(target)) => fill_initial(initial, target),
-        _ => Ok(()),
+    let Some(target) = all.get("target").cloned() else { return Ok(()) };
+    if let Some(initial) = all.get_mut("initial") {
+        fill_initial(initial, target.clone())?;
     }
+    let base = all.get_mut("training").and_then(|all| all.get_mut("rates")?.get_mut("base"));
+    base.map_or(Ok(()), |base| fill_initial(base, target))
 }
 
 fn fill_target(target: &mut Table) {
