@@ -83,10 +83,24 @@ class Layer(nn.Module):
         self.attention_norm, self.mlp_norm = Norm(d_model, form), Norm(d_model, form)
         self.mlp, self.parallel = Mlp(d_model, layer["d_ff"], form), form.get("parallel", False)
 
-    def forward(self, x):
+    def forward(self, x, attention_gain, mlp_gain):
         n = self.attention_norm(x)
-        after = x + sum(head(n, self.query_norm, self.key_norm) for head in self.heads) + self.out_bias
-        return after + self.mlp(self.mlp_norm(x if self.parallel else after))
+        attended = sum(head(n, self.query_norm, self.key_norm) for head in self.heads) + self.out_bias
+        after = x + attended * attention_gain
+        return after + self.mlp(self.mlp_norm(x if self.parallel else after)) * mlp_gain
+
+
+class Pass(nn.Module):
+    """One use of a layer, which may be used several times, with gains of its own."""
+
+    def __init__(self, layer, d_model, form):
+        super().__init__()
+        gains = form.get("branch_gains", False)
+        self.layer = layer
+        self.attention_gain, self.mlp_gain = (nn.Parameter(torch.ones(d_model)) if gains else 1.0 for _ in range(2))
+
+    def forward(self, x):
+        return self.layer(x, self.attention_gain, self.mlp_gain)
 
 
 class Model(nn.Module):
@@ -96,7 +110,11 @@ class Model(nn.Module):
         learned = form.get("positions", {"kind": "learned"})["kind"] == "learned"
         self.embedding = nn.Embedding(a["vocab_size"], a["d_model"])
         self.positions = nn.Parameter(torch.zeros(a["seq_len"], a["d_model"])) if learned else 0.0
-        self.layers = nn.Sequential(*(Layer(a["d_model"], layer, form) for layer in a["layers"]))
+        passes = []
+        for layer in a["layers"]:
+            own = passes[layer["of"]].layer if "of" in layer else Layer(a["d_model"], layer, form)
+            passes.append(Pass(own, a["d_model"], form))
+        self.layers = nn.Sequential(*passes)
         self.final_norm = Norm(a["d_model"], form) if form["final_norm"] else nn.Identity()
         self.unembedding = nn.Linear(a["d_model"], a["n_outputs"], bias=False)
         if form.get("tied", False):

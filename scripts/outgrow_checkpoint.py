@@ -91,10 +91,11 @@ class Outgrow(torch.nn.Module):
         if self.get("positions") is not None:
             x = x + self.get("positions")[: ids.shape[-1]]
         for number, shape in enumerate(self.sizes["layers"]):
-            layer = f"layers/{number}/"
-            after = x + self.attention(self.norm(x, layer + "attention_norm"), layer, shape["heads"])
+            layer, own = f"layers/{shape.get('of', number)}/", f"layers/{number}/"  # weights may be those of a layer before it
+            attended = self.attention(self.norm(x, layer + "attention_norm"), layer, shape["heads"])
+            after = x + attended * self.get(own + "attention_gain", 1.0)
             read = x if self.form.get("parallel") else after
-            x = after + self.mlp(self.norm(read, layer + "mlp_norm"), layer)
+            x = after + self.mlp(self.norm(read, layer + "mlp_norm"), layer) * self.get(own + "mlp_gain", 1.0)
         if self.form["final_norm"]:
             x = self.norm(x, "final_norm")
         return x @ (self.get("embedding").T if self.form.get("tied") else self.get("unembedding"))

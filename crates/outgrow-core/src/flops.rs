@@ -66,7 +66,7 @@ mod tests {
             n_outputs: 5,
             seq_len: 4,
             d_model: 6,
-            layers: vec![LayerShape { heads, d_ff: 8 }],
+            layers: vec![LayerShape::own(heads, 8)],
             form: Form { gated: false, ..Form::decoder(Norm::RmsNorm, 0.0) },
         };
         // For 4 tokens: queries and keys of 4, values and mixed values of 6; MLP; unembedding.

@@ -17,8 +17,8 @@ pub use self::{
     axis::Axis,
     form::{Activation, Form, Norm, Positions},
     param::{
-        ParamId, ParamKind, n_frontier_parameters, n_non_embedding_parameters, n_parameters,
-        parameters,
+        ParamId, ParamKind, layer_parameters, n_frontier_parameters, n_non_embedding_parameters,
+        n_parameters, parameters,
     },
     rotary::{FrequencyScaling, Rotary},
     validate::ArchitectureError,

@@ -141,14 +141,21 @@ pub fn logits(architecture: &Architecture, params: &Params, tokens: &[usize]) ->
     };
     let mut x: Vec<Vec<f64>> = tokens.iter().enumerate().map(embed).collect();
     for layer in 0..architecture.layers.len() {
-        let p = |kind| params.get(&ParamId::in_layer(layer, kind));
+        let p = |kind| params.get(&ParamId::in_layer(layer, kind).owned(architecture));
+        // What a branch adds, times its gain.
+        let gained = |branch: Vec<f64>, kind| match p(kind) {
+            Some(gain) => branch.iter().zip(&gain.values).map(|(b, g)| b * g).collect(),
+            None => branch,
+        };
         let normed =
             norm(&x, architecture, p, [ParamKind::AttentionNorm, ParamKind::AttentionNormBias]);
-        let attended = attention(architecture, layer, &normed, p);
-        let after: Vec<Vec<f64>> = x.iter().zip(&attended).map(|(a, b)| add(a, b)).collect();
+        let attended = attention(architecture, layer, &normed, p).into_iter();
+        let attended = attended.map(|row| gained(row, ParamKind::AttentionGain));
+        let after: Vec<Vec<f64>> = x.iter().zip(attended).map(|(a, b)| add(a, &b)).collect();
         let read = if form.parallel { &x } else { &after };
         let normed = norm(read, architecture, p, [ParamKind::MlpNorm, ParamKind::MlpNormBias]);
-        x = after.iter().zip(&normed).map(|(a, b)| add(a, &mlp(form, b, p))).collect();
+        let thought = normed.iter().map(|row| gained(mlp(form, row, p), ParamKind::MlpGain));
+        x = after.iter().zip(thought).map(|(a, b)| add(a, &b)).collect();
     }
     if form.final_norm {
         x = norm(&x, architecture, global, [ParamKind::FinalNorm, ParamKind::FinalNormBias]);

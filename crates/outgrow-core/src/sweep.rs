@@ -61,7 +61,7 @@ pub use self::{
     search::{Names, SearchSpec, SearcherKind},
     searched::Searched,
     settings::{Settings, StepSettings, TrainingSettings, Trial},
-    sizes::{LayerSpec, SizesSpec},
+    sizes::{LayerSpec, Sharing, SizesSpec},
     spec::{
         About, Budget, CheckpointSpec, ControlsSpec, DataSpec, EvaluationSpec, OptimizerSpec,
         Precision, StrategySpec, SweepSpec, TextFormat, TrainingSpec, VOCAB_SIZE,

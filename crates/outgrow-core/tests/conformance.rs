@@ -120,7 +120,10 @@ fn change_when_broken(
 /// scores of a query alike unless they are turned, and what is normed again forgets its scale.
 fn shows(kind: ParamKind, form: &Form) -> bool {
     let by_itself = match kind {
-        ParamKind::Bk => form.rotary().is_some() && form.qk_norm_eps.is_none(),
+        ParamKind::Bk => {
+            let all_turned = form.rotary().is_some_and(|rotary| rotary.channels.is_none());
+            all_turned && form.qk_norm_eps.is_none()
+        }
         ParamKind::Wq | ParamKind::Wk => form.qk_norm_eps.is_none(),
         _ => true,
     };
@@ -157,26 +160,31 @@ fn a_new_output_bias_must_be_zero() {
     use rand::RngExt;
     for row in &TABLE {
         for &bias in row.zero.iter().filter(|kind| kind.is_bias()) {
-            let mut rng = stream(5, "bias");
             // A norm of the end sees no bias of its own in channels that nobody reads.
             let fits = |form: &Form| {
                 shows(bias, &Form { final_norm: true, ..*form }) && bias.exists(*form)
             };
-            let (architecture, _, grown) = random_case(row.transform, &fits, &mut rng);
-            let params = random_params(&architecture, &mut rng);
-            let tokens = random_tokens(&architecture, &mut rng);
-            let mut after = grow(&params, &grown.edits, &NORMAL);
-            let born = born(&params, &grown.edits);
-            for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == bias) {
-                for (value, born) in array.values.iter_mut().zip(&born[id].values) {
-                    // Not the same in all channels: a LayerNorm takes that back.
-                    *value += born * rng.random_range(0.5..1.5);
+            let moved = |number| {
+                let mut rng = stream(number, "bias");
+                let (architecture, _, grown) = random_case(row.transform, &fits, &mut rng);
+                let params = random_params(&architecture, &mut rng);
+                let tokens = random_tokens(&architecture, &mut rng);
+                let mut after = grow(&params, &grown.edits, &NORMAL);
+                let born = born(&params, &grown.edits);
+                for (id, array) in after.iter_mut().filter(|(id, _)| id.kind == bias) {
+                    for (value, born) in array.values.iter_mut().zip(&born[id].values) {
+                        // Not the same in all channels: a LayerNorm takes that back.
+                        *value += born * rng.random_range(0.5..1.5);
+                    }
                 }
-            }
-            let moved = change(
-                &logits(&architecture, &params, &tokens),
-                &logits(&grown.architecture, &after, &tokens),
-            );
+                change(
+                    &logits(&architecture, &params, &tokens),
+                    &logits(&grown.architecture, &after, &tokens),
+                )
+            };
+            let mut moved: Vec<f64> = (0..15).map(moved).collect();
+            moved.sort_by(f64::total_cmp);
+            let moved = moved[7];
             assert!(moved > 1e-3, "{:?}, {bias:?}: logits move by {moved:e}", row.transform);
         }
     }

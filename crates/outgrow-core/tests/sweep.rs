@@ -789,7 +789,7 @@ proptest! {
         d_model in 1usize..16_384, seq_len in 1usize..1 << 17, vocab_size in 1usize..1 << 18, sequences in 1u64..1 << 36,
     ) {
         let layer = |&(n, n_queries, d_k, d_v, d_ff): &(usize, usize, usize, usize, usize)| {
-            LayerShape { heads: vec![HeadShape { n_queries, d_k, d_v }; n], d_ff }
+            LayerShape::own(vec![HeadShape { n_queries, d_k, d_v }; n], d_ff)
         };
         let form = outgrow_core::Form::decoder(outgrow_core::Norm::RmsNorm, 0.0);
         let layers = sizes.iter().map(layer).collect();

@@ -2,7 +2,7 @@
 //! is said of mistakes.
 
 use outgrow_core::{
-    ParamId, ParamKind, Sweep,
+    LayerShape, ParamId, ParamKind, Sweep,
     model::Axis,
     plan::RateRule,
     sweep::{Draft, Member, PRESETS, Rates, SweepError, SweepSpec},
@@ -439,6 +439,60 @@ fn rates_follow_the_size_of_every_model() {
     let both = "training.growth.learning_rate = { kind = 'rebase', rule = 'dynamics' }\n\
                 training.rates = { rule = 'mup', base = { d_model = 8 } }";
     assert!(!members(&with(both)).is_empty());
+}
+
+#[test]
+fn layers_may_use_the_weights_of_others() {
+    let text = |target: &str, rest: &str| {
+        format!(
+            "name = 'shared'\ndata.paths = ['corpus']\ntraining.tokens = 60_000\n\
+             target = {{ d_model = 16, n_layers = 6, n_heads = 2{target} }}\n{rest}"
+        )
+    };
+    let untie = |initial: &str| {
+        let strategy = format!(
+            "initial = {{ n_layers = 6{initial} }}\n\
+             strategies = [{{ kind = 'operator', operator = {{ kind = 'untie' }}, at = 0.1 }}]"
+        );
+        text("", &strategy)
+    };
+    let owners = |text: &str| {
+        let sweep = sweep(text);
+        let of = |layer: &LayerShape| layer.of;
+        sweep.initial().layers.iter().map(of).collect::<Vec<_>>()
+    };
+    let [a, b, c, d] = [Some(0), Some(1), Some(2), Some(4)];
+    assert_eq!(owners(&untie(", unique_layers = 2")), [None, None, a, b, a, b]);
+    let repeat = untie(", unique_layers = 3, sharing = 'repeat'");
+    assert_eq!(owners(&repeat), [None, a, None, c, None, d]);
+    let grown = |member: &Member| member.trial.plan.stages().len();
+    let of_untie: Vec<_> = members(&repeat).into_iter().filter(|m| m.strategy == "untie").collect();
+    assert!(!of_untie.is_empty() && of_untie.iter().all(|member| grown(member) == 1));
+    assert!(of_untie[0].trial.plan.target().layers.iter().all(|layer| layer.of.is_none()));
+    assert_eq!(sweep(&sweep(&repeat).resolved()), sweep(&repeat));
+    // Width alone grows under any sharing that both have.
+    let wide = text(
+        ", unique_layers = 3",
+        "initial = { d_model = 8 }\nstrategies = [{ kind = 'all_at_once', at = 0.4 }]",
+    );
+    assert_eq!(owners(&wide), [None, None, None, a, b, c]);
+    assert!(members(&wide).iter().all(|member| member.trial.plan.target().shares()));
+    for (text, said) in [
+        (untie(", unique_layers = 4"), "must be a multiple of it"),
+        (untie(", unique_layers = 0"), "must be a multiple of it"),
+        (untie(", sharing = 'cycle'"), "unique_layers"),
+        (untie(", unique_layers = 2, sharing = 'ring'"), "unknown variant `ring`"),
+        (
+            text(
+                "",
+                "initial = { n_layers = 6, unique_layers = 2 }\n\
+                 strategies = [{ kind = 'all_at_once', at = 0.4 }]",
+            ),
+            "the operators untie and add_passes do",
+        ),
+    ] {
+        assert!(refused(&text).contains(said), "{text}\n{}", refused(&text));
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn families() -> [Architecture; 4] {
     let neox = Form { tied: false, ..neox };
     let shared = HeadShape { n_queries: 2, d_k: 4, d_v: 4 };
     let model = |form: Form, heads: Vec<HeadShape>| {
-        Architecture::uniform(5, 8, 8, 1, LayerShape { heads, d_ff: 6 }, form)
+        Architecture::uniform(5, 8, 8, 1, LayerShape::own(heads, 6), form)
     };
     let own = vec![HeadShape::new(4, 4); 2];
     [

@@ -228,8 +228,7 @@ fn head_shapes(value: &Value) -> Vec<HeadShape> {
 
 fn architecture(json: &Value) -> Architecture {
     let config = &json["config"];
-    let layer =
-        |layer: &Value| LayerShape { heads: head_shapes(&layer["heads"]), d_ff: size(&layer["p"]) };
+    let layer = |layer: &Value| LayerShape::own(head_shapes(&layer["heads"]), size(&layer["p"]));
     Architecture {
         vocab_size: size(&config["vocab"]),
         n_outputs: size(&config["o"]),
@@ -255,7 +254,7 @@ fn transform(name: &str, a: &Value) -> Option<Transform> {
         "attention_expand" => AttentionExpansion { layer, heads, d_k: size(&a["k"]) }.into(),
         "hidden_expand" => HiddenExpansion { d_model: size(&a["h"]) }.into(),
         "layer_add" => {
-            let shape = LayerShape { heads: head_shapes(&a["heads"]), d_ff: size(&a["p"]) };
+            let shape = LayerShape::own(head_shapes(&a["heads"]), size(&a["p"]));
             LayerAddition { index: size(&a["index"]), shape: Some(shape) }.into()
         }
         _ => return None,

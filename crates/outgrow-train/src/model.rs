@@ -79,12 +79,12 @@ impl<'a> Model<'a> {
         for (layer, shape) in self.architecture.layers.iter().enumerate() {
             let at = At { model: self, layer: Some(layer) };
             let normed_nh = at.norm(&x_nh, [AttentionNorm, AttentionNormBias]);
-            let attended_nh = at.attention(&normed_nh, shape, &among);
+            let attended_nh = at.gained(at.attention(&normed_nh, shape, &among), AttentionGain);
             look(&x_nh, &normed_nh, &attended_nh);
             let after_nh = &x_nh + attended_nh;
             let read_nh = if form.parallel { &x_nh } else { &after_nh };
             let normed_nh = at.norm(read_nh, [MlpNorm, MlpNormBias]);
-            let thought_nh = at.mlp(&normed_nh);
+            let thought_nh = at.gained(at.mlp(&normed_nh), MlpGain);
             look(read_nh, &normed_nh, &thought_nh);
             x_nh = after_nh + thought_nh;
         }
@@ -217,9 +217,19 @@ struct At<'m, 'a> {
 }
 
 impl At<'_, '_> {
-    /// A parameter, if the form has it.
+    /// A parameter, if the form has it: the layer's own, or that of the layer whose weights it uses.
     fn get(&self, kind: ParamKind) -> Option<&Tensor> {
-        self.model.weights.get(&ParamId { layer: self.layer, kind })
+        let param = ParamId { layer: self.layer, kind };
+        self.model.weights.get(&param.owned(self.model.architecture))
+    }
+
+    /// What a branch adds, times its gain, where the form has one.
+    fn gained(&self, branch_nh: Tensor, kind: ParamKind) -> Tensor {
+        match self.vector(kind) {
+            Some(gain) if branch_nh.dim() == 3 => branch_nh * gain.unsqueeze(1),
+            Some(gain) => branch_nh * gain,
+            None => branch_nh,
+        }
     }
 
     /// A vector to be added to or multiplied with activations, in their kind.

@@ -64,7 +64,7 @@ fn architecture(family: Family, tied: bool) -> Architecture {
             3,
         ),
     };
-    let layer = LayerShape { heads: vec![head; n], d_ff: 20 };
+    let layer = LayerShape::own(vec![head; n], 20);
     Architecture::uniform(31, 16, 24, 2, layer, form)
 }
 

@@ -315,7 +315,7 @@ fn of_today() -> Architecture {
         ..Form::decoder(Norm::RmsNorm, 1e-5)
     };
     let heads = vec![HeadShape { n_queries: 2, d_k: 4, d_v: 4 }; 2];
-    Architecture::uniform(256, 16, 12, 2, LayerShape { heads, d_ff: 24 }, form)
+    Architecture::uniform(256, 16, 12, 2, LayerShape::own(heads, 24), form)
 }
 
 #[test]

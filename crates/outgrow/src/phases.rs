@@ -84,11 +84,15 @@ fn changes(before: &Architecture, after: &Architecture, is_new: &[bool]) -> Vec<
         };
         Some(format!("{name} {from} → {to}{some}"))
     };
+    let own = |a: &Architecture| a.layers.iter().filter(|layer| layer.of.is_none()).count();
+    let shares = before.shares() || after.shares();
     let whole = [
         ("layers", before.layers.len(), after.layers.len()),
+        ("layers with weights of their own", own(before), own(after)),
         ("d_model", before.d_model, after.d_model),
     ];
     let whole = whole.into_iter().filter(|(_, from, to)| from != to);
+    let whole = whole.filter(|(name, ..)| shares || !name.contains("their own"));
     let whole = whole.map(|(name, from, to)| format!("{name} {from} → {to}"));
     whole.chain(sizes.into_iter().filter_map(inner)).collect()
 }

@@ -120,6 +120,7 @@ pub fn apply<V: Values>(params: &mut BTreeMap<ParamId, V>, edits: &[Edit], role:
                 });
             }
             Edit::Layers(copies) => rearrange(params, copies, &role),
+            Edit::Untie { owner, layers, passes } => untie(params, *owner, layers, *passes, &role),
             Edit::Remake(shapes) => {
                 let made = |(id, shape): &(ParamId, Vec<usize>)| {
                     let old = &params[&ParamId { layer: id.layer.map(|_| 0), ..*id }];
@@ -317,6 +318,36 @@ fn rearrange<V: Values>(params: &mut BTreeMap<ParamId, V>, copies: &[LayerCopy],
         }
     }
     params.extend(old.into_iter().filter(|(id, _)| id.layer.is_none()));
+}
+
+/// The layers get what the owner has, all in the part of the gradient that is theirs.
+fn untie<V: Values>(
+    params: &mut BTreeMap<ParamId, V>,
+    owner: usize,
+    layers: &[usize],
+    passes: usize,
+    role: &Role,
+) {
+    let part = |values: &V, passes_left: usize| match role
+        .factor(1.0, passes_left as f64 / passes as f64)
+    {
+        1.0 => whole(values),
+        factor => values.scale(0, &vec![factor; values.shape()[0]]),
+    };
+    let owned: Vec<ParamId> = (params.keys().copied())
+        .filter(|id| id.layer == Some(owner) && !id.kind.is_branch_gain())
+        .collect();
+    for id in owned {
+        for &layer in layers {
+            let old = &params[&id];
+            let made = match role.forgets_copies() {
+                true => role.constants(old, &old.shape()),
+                false => part(old, 1),
+            };
+            params.insert(ParamId::in_layer(layer, id.kind), made);
+        }
+        update(params, id, |old| part(old, passes - layers.len()));
+    }
 }
 
 /// Sets the block to the role's constant, one dimension after the other.

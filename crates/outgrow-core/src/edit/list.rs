@@ -69,6 +69,16 @@ pub enum Edit {
     },
     /// Make the list of layers anew out of the layers that are there.
     Layers(Vec<LayerCopy>),
+    /// Give layers that use another's weights those weights as their own.
+    Untie {
+        /// Whose weights they use.
+        owner: usize,
+        /// Which.
+        layers: Vec<usize>,
+        /// How many layers used the weights until then, the owner among them. Each had its part of
+        /// the gradient: equal ones, as far as is known.
+        passes: usize,
+    },
     /// Make every parameter anew, in these shapes: an operator learns what they are.
     Remake(Vec<(ParamId, Vec<usize>)>),
     /// Set a block of a parameter to zero, whole axes where none is named; its entries count as

@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::{error::TransformError, table::Row};
 use crate::{
     edit::{Edit, Fill},
-    model::{Architecture, Axis, HeadShape, MAX_SIZE, ParamId, ParamKind},
+    model::{
+        Architecture, Axis, HeadShape, LayerShape, MAX_SIZE, ParamId, ParamKind, layer_parameters,
+    },
 };
 
 /// A transform being written down: the sizes so far and the edits so far.
@@ -61,16 +63,20 @@ impl EditBuilder {
         }
     }
 
-    /// The layers that `layer` names: that one, or all of them.
+    /// The layers that `layer` names: that one with all that use its weights, or all of them.
     pub(in crate::growth) fn layers(
         &self,
         layer: Option<usize>,
-    ) -> Result<Range<usize>, TransformError> {
-        let n_layers = self.architecture.layers.len();
-        match layer {
-            None => Ok(0..n_layers),
-            Some(layer) if layer < n_layers => Ok(layer..layer + 1),
-            Some(layer) => Err(TransformError::NoLayer { layer, n_layers }),
+    ) -> Result<Vec<usize>, TransformError> {
+        let layers = &self.architecture.layers;
+        let Some(layer) = layer else { return Ok((0..layers.len()).collect()) };
+        match layers.get(layer) {
+            None => Err(TransformError::NoLayer { layer, n_layers: layers.len() }),
+            Some(LayerShape { of: Some(of), .. }) => self.refuse(format!(
+                "layer {layer} uses the weights of layer {of}: name that one, which then grows in \
+                 all its passes, or untie them first"
+            )),
+            Some(_) => Ok(self.architecture.passes(layer)),
         }
     }
 
@@ -83,6 +89,7 @@ impl EditBuilder {
         let layers = self.layers(layer)?;
         let Some(heads) = heads else {
             return Ok(layers
+                .into_iter()
                 .flat_map(|l| {
                     (0..self.architecture.layers[l].heads.len()).map(move |head| (l, head))
                 })
@@ -92,7 +99,10 @@ impl EditBuilder {
         let n_heads = self.architecture.layers[layer].heads.len();
         match heads.iter().find(|&&head| head >= n_heads) {
             Some(&head) => Err(TransformError::NoHead { layer, head, n_heads }),
-            None => Ok(heads.iter().map(|&head| (layer, head)).collect()),
+            None => Ok(layers
+                .into_iter()
+                .flat_map(|l| heads.iter().map(move |&head| (l, head)))
+                .collect()),
         }
     }
 
@@ -120,5 +130,5 @@ pub(in crate::growth) fn gain(
 }
 
 pub(in crate::growth) fn layer_params(architecture: &Architecture, layer: usize) -> Vec<ParamId> {
-    ParamKind::of_layer(architecture.form).map(|kind| ParamId::in_layer(layer, kind)).collect()
+    layer_parameters(architecture, layer).collect()
 }

@@ -21,9 +21,19 @@ pub fn random_architecture(rng: &mut Stream) -> Architecture {
     random_architecture_of(form, rng)
 }
 
-/// A small random architecture of a form, with unequal layers and unequal heads.
+/// A small random architecture of a form, with unequal layers and unequal heads, of which a third
+/// has layers that use the weights of others.
 pub fn random_architecture_of(form: Form, rng: &mut Stream) -> Architecture {
     let vocab_size = rng.random_range(2..12);
+    let mut layers: Vec<LayerShape> =
+        (0..rng.random_range(1..4)).map(|_| random_layer(form, None, rng)).collect();
+    if rng.random_bool(1.0 / 3.0) {
+        let owners = layers.len();
+        for _ in 0..rng.random_range(1..3) {
+            let of = rng.random_range(0..owners);
+            layers.push(LayerShape { of: Some(of), ..layers[of].clone() });
+        }
+    }
     Architecture {
         vocab_size,
         n_outputs: if form.tied { vocab_size } else { rng.random_range(2..12) },
@@ -31,7 +41,7 @@ pub fn random_architecture_of(form: Form, rng: &mut Stream) -> Architecture {
         // Narrower models are ill-conditioned by themselves: an RMSNorm over one or two channels is
         // nearly a sign.
         d_model: rng.random_range(4..16),
-        layers: (0..rng.random_range(1..4)).map(|_| random_layer(form, None, rng)).collect(),
+        layers,
         form,
     }
 }
@@ -66,6 +76,7 @@ pub fn random_form(rng: &mut Stream) -> Form {
         // Of a few channels, as of a narrow stream: ill-conditioned by themselves where ε is small.
         qk_norm_eps: rng.random_bool(0.25).then_some(1e-2),
         parallel: rng.random(),
+        branch_gains: rng.random_bool(0.25),
         tied: rng.random_bool(0.25),
         ..plain
     }
@@ -78,7 +89,7 @@ fn random_layer(form: Form, d_k: Option<usize>, rng: &mut Stream) -> LayerShape 
     let head = |rng: &mut Stream| random_head(form, common, rng);
     let heads = [head(rng), head(rng), head(rng)];
     let n_heads = rng.random_range(1..=3);
-    LayerShape { heads: heads[..n_heads].to_vec(), d_ff: rng.random_range(1..12) }
+    LayerShape::own(heads[..n_heads].to_vec(), rng.random_range(1..12))
 }
 
 fn random_d_k(form: Form, rng: &mut Stream) -> usize {

@@ -5,6 +5,7 @@
 //! Notation: a parameter `W` is (in × out), as everywhere here. Copying a unit c times means: what
 //! *writes* the unit is copied, what *reads* it is divided among the copies (`units::Share`).
 
+mod add_passes;
 mod bert2bert;
 mod builder;
 mod depth_up_scaling;
@@ -20,11 +21,13 @@ mod sparkling;
 mod stack;
 mod staged;
 mod units;
+mod untie;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
+    add_passes::AddPasses,
     bert2bert::{Bert2Bert, Knowledge},
     depth_up_scaling::DepthUpScaling,
     grad_max::GradMax,
@@ -38,10 +41,15 @@ pub use self::{
     sparkling::Sparkling,
     stack::{Order, Stack},
     staged::{Staged, StagedDepth},
+    untie::Untie,
 };
 
 use self::builder::OperatorBuilder;
-use super::{error::TransformError, grown::Grown, target::TargetShape};
+use super::{
+    error::TransformError,
+    grown::Grown,
+    target::{Sizes, TargetShape},
+};
 use crate::{
     model::{Architecture, ArchitectureError},
     stream::stream,
@@ -78,6 +86,11 @@ trait Method {
     /// How the sizes between its first and its last application lie.
     fn spacing(&self) -> Spacing {
         Spacing::Arithmetic
+    }
+
+    /// Whether it is about layers that use the weights of others.
+    fn shares(&self) -> bool {
+        false
     }
 }
 
@@ -135,6 +148,8 @@ operators! {
     Msg = "msg",
     Ligo = "ligo",
     GradMax = "grad_max",
+    Untie = "untie",
+    AddPasses = "add_passes",
 }
 
 /// Why an operator can't do what it is asked.
@@ -178,10 +193,37 @@ impl Operator {
         };
         builder.check_nothing_shrinks()?;
         builder.check_form()?;
+        if !self.method().shares() {
+            builder.check_own_weights()?;
+        }
         self.method().grow(&mut builder)?;
         builder.check_arrived()?;
         builder.now.validate()?;
         Ok(Grown { architecture: builder.now, edits: builder.edits })
+    }
+
+    /// The goal of a model whose layers all grow to `sizes`. What unties layers unties all of them;
+    /// what adds passes adds them in the order of the layers that are there, again and again.
+    ///
+    /// # Errors
+    /// If queries can't share keys and values evenly.
+    pub fn reach(
+        &self,
+        architecture: &Architecture,
+        sizes: &Sizes,
+    ) -> Result<TargetShape, TransformError> {
+        let mut to = TargetShape::reach(architecture, sizes)?;
+        match self {
+            Self::Untie(_) => to.layers.iter_mut().for_each(|layer| layer.of = None),
+            Self::AddPasses(_) => {
+                let n = architecture.layers.len();
+                for (number, layer) in to.layers.iter_mut().enumerate().skip(n) {
+                    layer.of = Some(architecture.owner(number % n));
+                }
+            }
+            _ => {}
+        }
+        Ok(to)
     }
 
     /// Whether it claims to preserve the function on this builder.

@@ -22,7 +22,8 @@ pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Vec<Transform
     transforms
         .extend(sizes.d_k.map(|d_k| AttentionExpansion { layer: None, heads: None, d_k }.into()));
     transforms.extend(sizes.d_v.map(|d_v| HeadsExpansion { layer: None, heads: None, d_v }.into()));
-    for (number, layer) in architecture.layers.iter().enumerate() {
+    let own = architecture.layers.iter().enumerate().filter(|(_, layer)| layer.of.is_none());
+    for (number, layer) in own {
         transforms.extend(more_heads(number, layer, sizes)?.into_iter().map(Transform::from));
     }
     let (from, to) =

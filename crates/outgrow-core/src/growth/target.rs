@@ -24,7 +24,7 @@ impl TargetShape {
     pub fn reach(architecture: &Architecture, sizes: &Sizes) -> Result<Self, TransformError> {
         let mut layers = architecture.layers.clone();
         let n_layers = sizes.n_layers.unwrap_or(layers.len()).min(MAX_COUNT + 1);
-        layers.resize(n_layers, layers[layers.len() - 1].clone());
+        layers.resize(n_layers, layers[layers.len() - 1].untied());
         for (number, layer) in layers.iter_mut().enumerate() {
             let (n, queries) = sizes.heads(number, layer)?;
             let last = layer.heads[layer.heads.len() - 1];

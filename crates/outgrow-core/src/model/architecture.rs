@@ -48,6 +48,10 @@ pub struct LayerShape {
     pub heads: Vec<HeadShape>,
     /// Width of the MLP (p).
     pub d_ff: usize,
+    /// The layer before it whose weights it uses, in a pass of its own; none of a layer that owns
+    /// its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<usize>,
 }
 
 /// The sizes of one attention head: keys and values, and the queries that read them. The paper's
@@ -123,7 +127,17 @@ impl HeadGroup {
 impl LayerShape {
     /// A layer whose heads are all alike, each with one query.
     pub fn uniform(n_heads: usize, d_k: usize, d_v: usize, d_ff: usize) -> Self {
-        Self { heads: vec![HeadShape::new(d_k, d_v); n_heads], d_ff }
+        Self::own(vec![HeadShape::new(d_k, d_v); n_heads], d_ff)
+    }
+
+    /// A layer with weights of its own.
+    pub fn own(heads: Vec<HeadShape>, d_ff: usize) -> Self {
+        Self { heads, d_ff, of: None }
+    }
+
+    /// The same sizes, with weights of its own.
+    pub fn untied(&self) -> Self {
+        Self { of: None, ..self.clone() }
     }
 
     /// How many query heads there are: what the field calls the number of heads.
@@ -184,12 +198,38 @@ impl Architecture {
         self.layers.iter().map(|layer| layer.heads.len()).sum()
     }
 
+    /// The layer whose weights a layer uses: its own number, unless it shares another's.
+    pub fn owner(&self, layer: usize) -> usize {
+        self.layers[layer].of.unwrap_or(layer)
+    }
+
+    /// The layers that use the weights of a layer, itself among them, in order.
+    pub fn passes(&self, owner: usize) -> Vec<usize> {
+        (0..self.layers.len()).filter(|&layer| self.owner(layer) == owner).collect()
+    }
+
+    /// Whether some layer uses the weights of another.
+    pub fn shares(&self) -> bool {
+        self.layers.iter().any(|layer| layer.of.is_some())
+    }
+
+    /// Inserts a layer; an owner that it names is a number after the insertion, as are all others'
+    /// from then on.
+    pub fn insert_layer(&mut self, index: usize, shape: LayerShape) {
+        for layer in &mut self.layers {
+            layer.of = layer.of.map(|of| if of >= index { of + 1 } else { of });
+        }
+        self.layers.insert(index, shape);
+    }
+
     /// The sizes in one line, for people: `2L d_model 32, 2 heads 16/16, d_ff 64`.
     pub fn describe(&self) -> String {
         let n = self.layers.len();
         let first = &self.layers[0];
-        let width = format!("{n} layers, d_model {}", self.d_model);
-        if self.layers.iter().any(|layer| layer != first) {
+        let own = self.layers.iter().filter(|layer| layer.of.is_none()).count();
+        let own = if own < n { format!(" with the weights of {own}") } else { String::new() };
+        let width = format!("{n} layers{own}, d_model {}", self.d_model);
+        if self.layers.iter().any(|layer| layer.untied() != *first) {
             let heads: usize = self.layers.iter().map(LayerShape::n_heads).sum();
             let d_ff: usize = self.layers.iter().map(|layer| layer.d_ff).sum();
             return format!("{width}, unequal layers ({heads} heads and d_ff {d_ff} in all)");

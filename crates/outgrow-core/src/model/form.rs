@@ -54,6 +54,10 @@ pub struct Form {
     /// attention has added to.
     #[serde(default, skip_serializing_if = "is_no")]
     pub parallel: bool,
+    /// Whether what attention and MLP of each layer add to the stream has a gain for each channel,
+    /// which is the layer's own even where its weights are another's.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub branch_gains: bool,
     /// Whether the unembedding is the token embedding, transposed.
     #[serde(default, skip_serializing_if = "is_no")]
     pub tied: bool,
@@ -136,6 +140,7 @@ impl Form {
             mlp_bias: true,
             qk_norm_eps: None,
             parallel: false,
+            branch_gains: false,
             tied: false,
         }
     }

@@ -45,6 +45,8 @@ pub enum ParamKind {
     Wo,
     /// Bias of the attention output, Model.
     Bo,
+    /// Gain on what attention adds to the stream, Model (only where the form has branch gains).
+    AttentionGain,
     /// Gain of the norm before the MLP, Model.
     MlpNorm,
     /// Bias of that norm, Model (only where the norms are LayerNorms).
@@ -61,6 +63,8 @@ pub enum ParamKind {
     W2,
     /// MLP bias out, Model.
     B2,
+    /// Gain on what the MLP adds to the stream, Model.
+    MlpGain,
     /// Gain of the norm before the unembedding, Model (only where the form has one).
     FinalNorm,
     /// Bias of that norm, Model (only where it is a LayerNorm).
@@ -73,7 +77,7 @@ use ParamKind::*;
 
 impl ParamKind {
     /// The parameters that a layer may have, in the order of computation.
-    const LAYER: [ParamKind; 20] = [
+    const LAYER: [ParamKind; 22] = [
         AttentionNorm,
         AttentionNormBias,
         Wq,
@@ -86,6 +90,7 @@ impl ParamKind {
         Bv,
         Wo,
         Bo,
+        AttentionGain,
         MlpNorm,
         MlpNormBias,
         Wg,
@@ -94,6 +99,7 @@ impl ParamKind {
         B1,
         W2,
         B2,
+        MlpGain,
     ];
     /// The parameters outside the layers.
     const GLOBAL: [ParamKind; 5] = [Embedding, Positions, FinalNorm, FinalNormBias, Unembedding];
@@ -115,6 +121,7 @@ impl ParamKind {
             QueryNorm | KeyNorm => form.qk_norm_eps.is_some() && form.norm_gains,
             Bq | Bk | Bv => form.qkv_bias,
             Bo => form.output_bias,
+            AttentionGain | MlpGain => form.branch_gains,
             Wg => form.gated,
             Bg => form.gated && form.mlp_bias,
             B1 | B2 => form.mlp_bias,
@@ -130,7 +137,7 @@ impl ParamKind {
             Embedding => &[Vocab, Model],
             Positions => &[Position, Model],
             AttentionNorm | MlpNorm | FinalNorm | AttentionNormBias | MlpNormBias
-            | FinalNormBias | Bo | B2 => &[Model],
+            | FinalNormBias | Bo | B2 | AttentionGain | MlpGain => &[Model],
             Wq => &[Model, Query],
             Bq => &[Query],
             Wk => &[Model, Key],
@@ -151,9 +158,15 @@ impl ParamKind {
         self.axes().iter().position(|&a| a == axis)
     }
 
-    /// Whether it is the gain of a norm.
+    /// Whether it is a gain: of a norm, or on what a layer adds to the stream.
     pub fn is_gain(self) -> bool {
         matches!(self, AttentionNorm | MlpNorm | FinalNorm | QueryNorm | KeyNorm)
+            || self.is_branch_gain()
+    }
+
+    /// Whether it is a gain on what a layer adds to the stream: the layer's own in any case.
+    pub fn is_branch_gain(self) -> bool {
+        matches!(self, AttentionGain | MlpGain)
     }
 
     /// Whether it is the bias of a norm.
@@ -199,6 +212,7 @@ impl ParamKind {
             Bv => "b_v",
             Wo => "w_o",
             Bo => "b_o",
+            AttentionGain => "attention_gain",
             MlpNorm => "mlp_norm",
             MlpNormBias => "mlp_norm_bias",
             Wg => "w_g",
@@ -207,6 +221,7 @@ impl ParamKind {
             B1 => "b_1",
             W2 => "w_2",
             B2 => "b_2",
+            MlpGain => "mlp_gain",
             FinalNorm => "final_norm",
             FinalNormBias => "final_norm_bias",
             Unembedding => "unembedding",
@@ -233,6 +248,15 @@ impl ParamId {
     /// A parameter of layer `layer`.
     pub fn in_layer(layer: usize, kind: ParamKind) -> Self {
         Self { layer: Some(layer), kind }
+    }
+
+    /// The parameter that a layer has here: another layer's where it uses that one's weights.
+    pub fn owned(self, architecture: &Architecture) -> Self {
+        let owner = |layer: usize| match self.kind.is_branch_gain() {
+            true => layer,
+            false => architecture.owner(layer),
+        };
+        Self { layer: self.layer.map(owner), ..self }
     }
 
     /// The lengths of its axes in `architecture`, outermost first.
@@ -293,13 +317,23 @@ impl FromStr for ParamId {
 /// Every parameter of `architecture`, in the order of computation.
 pub fn parameters(architecture: &Architecture) -> Vec<ParamId> {
     let form = architecture.form;
-    let layers = (0..architecture.layers.len()).flat_map(|layer| {
-        ParamKind::of_layer(form).map(move |kind| ParamId::in_layer(layer, kind))
-    });
+    let layers =
+        (0..architecture.layers.len()).flat_map(|layer| layer_parameters(architecture, layer));
     let globals = |kinds: &'static [ParamKind]| {
         kinds.iter().copied().filter(move |kind| kind.exists(form)).map(ParamId::global)
     };
     globals(&ParamKind::GLOBAL[..2]).chain(layers).chain(globals(&ParamKind::GLOBAL[2..])).collect()
+}
+
+/// The parameters that a layer owns, in the order of computation.
+pub fn layer_parameters(
+    architecture: &Architecture,
+    layer: usize,
+) -> impl Iterator<Item = ParamId> + use<> {
+    let owns = architecture.layers[layer].of.is_none();
+    ParamKind::of_layer(architecture.form)
+        .filter(move |kind| owns || kind.is_branch_gain())
+        .map(move |kind| ParamId::in_layer(layer, kind))
 }
 
 /// Number of trainable parameters; saturates instead of overflowing.

@@ -60,10 +60,27 @@ impl Architecture {
                 size(|| format!("d_v of head {e} of layer {index}"), head.d_v, MAX_SIZE)?;
             }
         }
+        self.validate_owners()?;
         size(|| "the number of heads of all layers".into(), self.n_heads(), MAX_HEADS)?;
         self.form.validate(self)?;
         if n_parameters(self) > MAX_PARAMETERS {
             return Err(ArchitectureError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Checks that a layer which uses another's weights can.
+    fn validate_owners(&self) -> Result<(), ArchitectureError> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            let Some(of) = layer.of else { continue };
+            let owner = self.layers[..index].get(of).filter(|owner| owner.of.is_none());
+            let why = match owner {
+                Some(owner) if *owner == layer.untied() => continue,
+                Some(_) => "the two must have the same sizes",
+                None => "it must be a layer before it with weights of its own",
+            };
+            let said = format!("layer {index} uses the weights of layer {of}: {why}");
+            return Err(ArchitectureError::Form(said));
         }
         Ok(())
     }

@@ -38,8 +38,14 @@ pub struct ModelSpec {
     pub qk_norm_eps: Option<f64>,
     #[serde(default)]
     pub parallel: bool,
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub branch_gains: bool,
     #[serde(default)]
     pub tied: bool,
+}
+
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 fn yes() -> bool {
@@ -63,6 +69,7 @@ macro_rules! with_fields_of {
             mlp_bias: $from.mlp_bias,
             qk_norm_eps: $from.qk_norm_eps,
             parallel: $from.parallel,
+            branch_gains: $from.branch_gains,
             tied: $from.tied,
         }
     };

@@ -108,7 +108,8 @@ fn activation_bytes(architecture: &Architecture, batch: usize, bytes_per_value: 
     let layer = |layer: &LayerShape| {
         let ([queries, keys, values, mixed], d_ff) =
             (head_widths(layer).map(u128::from), layer.d_ff as u128);
-        let stream = s * 4 * h; // two residuals, two normed copies
+        // Two residuals, two normed copies; with gains what they are gains on.
+        let stream = s * h * if architecture.form.branch_gains { 6 } else { 4 };
         let heads = s * (queries + keys + values + mixed) + 2 * s * s * layer.n_heads() as u128; // q, k, v, output; scores, weights
         stream + heads + s * per_unit * d_ff
     };

@@ -48,10 +48,10 @@ fn at(
         d_k: to.form.whole_d_k(mean(a.heads[0].d_k, b.heads[0].d_k, share)),
         d_v: mean(a.heads[0].d_v, b.heads[0].d_v, share),
     };
-    let layer = LayerShape {
-        heads: vec![head; mean(a.heads.len(), b.heads.len(), share).min(MAX_COUNT)],
-        d_ff: mean(a.d_ff, b.d_ff, of_widths),
-    };
+    let layer = LayerShape::own(
+        vec![head; mean(a.heads.len(), b.heads.len(), share).min(MAX_COUNT)],
+        mean(a.d_ff, b.d_ff, of_widths),
+    );
     let (d_model, layers) = (mean(from.d_model, to.d_model, of_widths), vec![layer; n_layers]);
     Architecture { d_model, layers, form: to.form, ..*to }
 }
@@ -104,8 +104,7 @@ pub(super) fn with_layers(like: &Architecture, n_layers: usize) -> Architecture 
     let scaled = |share: f64| {
         let first = &like.layers[0];
         let heads = times(first.heads.len(), share).min(MAX_COUNT);
-        let layer =
-            LayerShape { heads: vec![first.heads[0]; heads], d_ff: times(first.d_ff, share) };
+        let layer = LayerShape::own(vec![first.heads[0]; heads], times(first.d_ff, share));
         let layers = vec![layer; n_layers.min(MAX_COUNT)];
         Architecture { d_model: times(like.d_model, share), layers, form: like.form, ..*like }
     };

@@ -30,6 +30,12 @@ pub struct SizesSpec {
     pub d_v: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub d_ff: Option<usize>,
+    /// How many of the layers have weights of their own; all of them where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_layers: Option<usize>,
+    /// In which order the others use those; `cycle` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<LayerSpec>>,
     /// Of `initial` alone: the folder of a model that is trained on, a checkpoint or one of
@@ -52,6 +58,29 @@ pub struct LayerSpec {
     pub heads: Vec<HeadGroup>,
     /// Width of the MLP.
     pub d_ff: usize,
+    /// The layer before it, from 0, whose weights it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<usize>,
+}
+
+/// The order in which layers use shared weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// ABCABC: all of them, again and again.
+    Cycle,
+    /// AABBCC: each several times.
+    Repeat,
+}
+
+impl Sharing {
+    /// Whose weights layer `layer` of `n` uses, `unique` of which have their own.
+    fn owner(self, layer: usize, n: usize, unique: usize) -> usize {
+        match self {
+            Self::Cycle => layer % unique,
+            Self::Repeat => layer / (n / unique) * (n / unique),
+        }
+    }
 }
 
 impl From<Sizes> for SizesSpec {
@@ -71,6 +100,8 @@ impl SizesSpec {
             d_k: None,
             d_v: None,
             d_ff: None,
+            unique_layers: None,
+            sharing: None,
             layers: None,
             checkpoint: None,
             digest: None,
@@ -84,10 +115,12 @@ impl SizesSpec {
         let group = first.groups()[0];
         let uniform = layers.iter().all(|layer| layer == first) && first.groups().len() == 1;
         let list = || {
-            layers
-                .iter()
-                .map(|layer| LayerSpec { heads: layer.groups(), d_ff: layer.d_ff })
-                .collect()
+            let one = |layer: &LayerShape| LayerSpec {
+                heads: layer.groups(),
+                d_ff: layer.d_ff,
+                of: layer.of,
+            };
+            layers.iter().map(one).collect()
         };
         Self {
             d_model: Some(architecture.d_model),
@@ -97,6 +130,8 @@ impl SizesSpec {
             d_k: uniform.then_some(group.d_k),
             d_v: uniform.then_some(group.d_v),
             d_ff: uniform.then_some(first.d_ff),
+            unique_layers: None,
+            sharing: None,
             layers: (!uniform).then(list),
             checkpoint: None,
             digest: None,
@@ -109,6 +144,10 @@ impl SizesSpec {
         self.d_model = self.d_model.or(other.d_model);
         if self.layers.is_none() && other.layers.is_none() {
             let n_kv_heads = other.n_kv_heads.filter(|_| self.n_heads.is_none());
+            if self.n_layers.is_none() {
+                self.unique_layers = self.unique_layers.or(other.unique_layers);
+                self.sharing = self.sharing.or(other.sharing);
+            }
             self.n_layers = self.n_layers.or(other.n_layers);
             self.n_heads = self.n_heads.or(other.n_heads);
             self.n_kv_heads = self.n_kv_heads.or(n_kv_heads);
@@ -144,7 +183,7 @@ impl SizesSpec {
                 layers.iter().map(|layer| layer.shape(table)).collect()
             }
             (None, Some(n)) => match self.uniform() {
-                Some(layer) => Ok(vec![layer.shape(table)?; n]),
+                Some(layer) => self.shared(table, vec![layer.shape(table)?; n]),
                 None => {
                     bad(table, "incomplete", "beside n_layers it needs n_heads, d_k, d_v and d_ff")
                 }
@@ -155,6 +194,29 @@ impl SizesSpec {
                 bad(table, "neither uniform nor a list of layers", allowed)
             }
         }
+    }
+
+    /// Equal layers, of which some use the weights of others.
+    fn shared(
+        &self,
+        table: &str,
+        mut layers: Vec<LayerShape>,
+    ) -> Result<Vec<LayerShape>, SweepError> {
+        let (n, unique) = (layers.len(), self.unique_layers.unwrap_or(layers.len()));
+        if self.sharing.is_some() && self.unique_layers.is_none() {
+            let allowed = "say beside it how many layers have weights of their own: unique_layers";
+            return bad(&format!("{table}.sharing"), "alone", allowed);
+        }
+        if unique == 0 || !n.is_multiple_of(unique) {
+            let allowed = format!("n_layers, which is {n}, must be a multiple of it");
+            return bad(&format!("{table}.unique_layers"), unique, &allowed);
+        }
+        let sharing = self.sharing.unwrap_or(Sharing::Cycle);
+        for (number, layer) in layers.iter_mut().enumerate() {
+            let owner = sharing.owner(number, n, unique);
+            layer.of = (owner != number).then_some(owner);
+        }
+        Ok(layers)
     }
 
     /// Refuses more layers or heads than a model of a sweep may have, before there are any.
@@ -197,6 +259,7 @@ impl SizesSpec {
         Some(LayerSpec {
             heads: vec![HeadGroup { n_heads, n_kv_heads, d_k, d_v }],
             d_ff: self.d_ff?,
+            of: None,
         })
     }
 }
@@ -210,6 +273,6 @@ impl LayerSpec {
                 .map_or_else(|| bad(&format!("{table}.n_heads"), group.n_heads, &allowed), Ok)
         };
         let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(LayerShape { heads, d_ff: self.d_ff })
+        Ok(LayerShape { heads, d_ff: self.d_ff, of: self.of })
     }
 }

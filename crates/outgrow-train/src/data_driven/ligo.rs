@@ -252,7 +252,7 @@ mod tests {
         let heads = |sizes: &[(usize, usize)], d_ff| {
             let heads =
                 sizes.iter().map(|&(d_k, d_v)| HeadShape { n_queries: 1, d_k, d_v }).collect();
-            LayerShape { heads, d_ff }
+            LayerShape::own(heads, d_ff)
         };
         let old = model(4, heads(&[(2, 3), (3, 2)], 5));
         let larger = [

@@ -19,7 +19,9 @@ pub(crate) fn serves(architecture: &Architecture, device: Device, compute: Kind)
     let kind = matches!(compute, Kind::Float | Kind::BFloat16);
     let single =
         architecture.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
+    // They write the gradient of each layer where it stands, and add none up.
     kind && device == Device::Cpu
+        && !architecture.shares()
         && architecture.form.norm == Norm::RmsNorm
         && architecture.form.is_plain()
         && single

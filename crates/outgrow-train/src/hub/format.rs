@@ -91,7 +91,7 @@ impl FormRules {
         all
     }
 
-    fn of_attention(&self, form: Form) -> [Need; 5] {
+    fn of_attention(&self, form: Form) -> [Need; 6] {
         let need = |holds, why, field| Need { holds, why, field };
         let (rotary, normed) = (form.rotary().is_some(), form.qk_norm_eps.is_some());
         [
@@ -124,6 +124,7 @@ impl FormRules {
                 "attention must have biases",
                 if self.needs_attention_bias { "qkv_bias = true, output_bias = true" } else { "" },
             ),
+            need(!form.branch_gains, "what layers add must have no gains", ""),
         ]
     }
 

@@ -23,6 +23,9 @@ impl Uniform {
     /// If its layers or heads are not all alike: why no family says that.
     pub(super) fn of(architecture: &Architecture) -> Result<Self, String> {
         let layers = &architecture.layers;
+        if architecture.shares() {
+            return Err("layers that use the weights of others are not in its format; untie them first (the operator untie)".into());
+        }
         if let Some(number) = layers.iter().position(|layer| *layer != layers[0]) {
             return Err(format!(
                 "its layers must all have the same sizes, but layer {number} differs from layer 0; grow every layer alike, new ones in the shape of their neighbour"
@@ -83,7 +86,7 @@ impl Uniform {
                 "more than {MAX_HEADS} heads in all layers together are no model"
             ));
         }
-        let layer = LayerShape { heads: vec![self.head; self.n_kv_heads], d_ff: self.d_ff };
+        let layer = LayerShape::own(vec![self.head; self.n_kv_heads], self.d_ff);
         let architecture =
             Architecture::uniform(vocab_size, seq_len, self.d_model, self.n_layers, layer, form);
         let path = config.path.display().to_string();

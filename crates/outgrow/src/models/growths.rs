@@ -82,7 +82,12 @@ fn to_sizes(from: &Path, sizes: &Sizes, operator: Option<&str>) -> Result<Vec<Gr
     let architecture = Checkpoint::read_architecture(from)?;
     check_sizes(&architecture, sizes)?;
     let refused = |error: &dyn std::fmt::Display| Error::Input(error.to_string());
-    let to = TargetShape::reach(&architecture, sizes).map_err(|error| refused(&error))?;
+    let operator = operator.map(parsed).transpose()?;
+    let reached = match &operator {
+        Some(operator) => operator.reach(&architecture, sizes),
+        None => TargetShape::reach(&architecture, sizes),
+    };
+    let to = reached.map_err(|error| refused(&error))?;
     let target =
         Architecture { d_model: to.d_model, layers: to.layers.clone(), ..architecture.clone() };
     check_room(&target).map_err(|error| refused(&error))?;
@@ -97,7 +102,6 @@ fn to_sizes(from: &Path, sizes: &Sizes, operator: Option<&str>) -> Result<Vec<Gr
         }
         return Ok(transforms.into_iter().map(Growth::from).collect());
     };
-    let operator = parsed(operator)?;
     Ok(vec![Application { operator, to }.into()])
 }
 

@@ -58,6 +58,16 @@ impl OperatorBuilder<'_> {
         Ok(())
     }
 
+    /// What copies or mixes units would have to know of all the passes that they are in.
+    pub(super) fn check_own_weights(&self) -> Result<(), OperatorError> {
+        match self.now.shares() || self.to.layers.iter().any(|layer| layer.of.is_some()) {
+            true => self.refuse(
+                "layers use the weights of others: untie them first (operator = { kind = \"untie\" })",
+            ),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses all forms but the paper's (with either norm).
     pub(super) fn only_plain(&self) -> Result<(), OperatorError> {
         let single =
@@ -76,12 +86,16 @@ impl OperatorBuilder<'_> {
         if TargetShape::of(&self.now) == *self.to {
             return Ok(());
         }
-        let now = Architecture {
+        let to = Architecture {
             d_model: self.to.d_model,
             layers: self.to.layers.clone(),
             ..self.now.clone()
         };
-        self.refuse(format!("it leads to {}, and not to {}", self.now.describe(), now.describe()))
+        let (now, to) = (self.now.describe(), to.describe());
+        if now == to {
+            return self.refuse("other layers would use the weights of others than in the target");
+        }
+        self.refuse(format!("it leads to {now}, and not to {to}"))
     }
 
     /// A depth operator leaves widths as they are.
@@ -93,7 +107,9 @@ impl OperatorBuilder<'_> {
                 now.d_model, to.d_model
             ));
         }
-        if to.layers.iter().any(|layer| !now.layers.contains(layer)) {
+        let is_known =
+            |layer: &LayerShape| now.layers.iter().any(|now| now.untied() == layer.untied());
+        if !to.layers.iter().all(is_known) {
             return self.refuse(
                 "it only adds layers that are copies, but the target's layers have other sizes",
             );

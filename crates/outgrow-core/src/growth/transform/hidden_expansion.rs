@@ -58,6 +58,12 @@ impl HiddenExpansion {
                      channels must hold",
                 );
             }
+            if form.branch_gains && form.norm == Norm::LayerNorm {
+                return builder.refuse(
+                    "d_model can't grow in a LayerNorm model with branch gains: behind a gain for \
+                     each channel no new channel is the mean of the others",
+                );
+            }
             let params = parameters(&builder.architecture);
             let reads_norm =
                 |param: &ParamId| param.kind != ParamKind::Unembedding || form.final_norm;

@@ -33,8 +33,16 @@ impl LayerAddition {
             return Err(TransformError::NoPlace { index: self.index, n_layers });
         }
         let like = self.index.saturating_sub(1);
-        let shape = self.shape.clone().unwrap_or_else(|| builder.architecture.layers[like].clone());
-        builder.architecture.layers.insert(self.index, shape);
+        let shape =
+            self.shape.clone().unwrap_or_else(|| builder.architecture.layers[like].untied());
+        if shape.of.is_some() {
+            return builder.refuse(
+                "a new layer has weights of its own; the operator add_passes adds passes through \
+                 those that are there",
+            );
+        }
+        let like = builder.architecture.owner(like);
+        builder.architecture.insert_layer(self.index, shape);
         builder.architecture.validate()?;
         let param = |kind: ParamKind| {
             let fill = builder.row.fill(kind).expect("the table names every parameter of a layer");

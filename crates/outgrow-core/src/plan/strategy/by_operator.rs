@@ -69,7 +69,7 @@ impl ByOperator {
             d_v: between(a.heads[0].d_v, b.heads[0].d_v),
         };
         let heads = vec![head; between(a.heads.len(), b.heads.len())];
-        let layer = LayerShape { heads, d_ff: between(a.d_ff, b.d_ff) };
+        let layer = LayerShape::own(heads, between(a.d_ff, b.d_ff));
         let n_layers = between(initial.layers.len(), target.layers.len());
         Ok(TargetShape {
             d_model: between(initial.d_model, target.d_model),

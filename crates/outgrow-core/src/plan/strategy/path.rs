@@ -155,7 +155,8 @@ impl<'a> GrowthPath<'a> {
             return self.take_if(useful, MlpExpansion { layer: None, d_ff }.into());
         }
         for (layer, d_ff) in goals.into_iter().enumerate() {
-            let useful = self.now.layers[layer].d_ff < d_ff;
+            let now = &self.now.layers[layer];
+            let useful = now.of.is_none() && now.d_ff < d_ff;
             self.take_if(useful, MlpExpansion { layer: Some(layer), d_ff }.into());
         }
     }
@@ -167,7 +168,9 @@ impl<'a> GrowthPath<'a> {
         chosen: impl Fn(usize, usize) -> bool,
         amount: impl Fn(usize) -> usize,
     ) {
-        for layer in (0..self.now.layers.len()).filter(|&layer| chosen(layer, 0)) {
+        let own = |layer: &usize| self.now.layers[*layer].of.is_none();
+        let layers: Vec<usize> = (0..self.now.layers.len()).filter(own).collect();
+        for layer in layers.into_iter().filter(|&layer| chosen(layer, 0)) {
             let goal = &self.target.layers[self.images[layer]];
             let pairs = self.now.layers[layer].heads.iter().zip(&goal.heads);
             let gaps: Vec<usize> =
@@ -214,6 +217,9 @@ impl<'a> GrowthPath<'a> {
         }
         for of_layer in goals.chunk_by(|a, b| a.0 == b.0) {
             let layer = of_layer[0].0;
+            if self.now.layers[layer].of.is_some() {
+                continue;
+            }
             if let Some(to) = same(of_layer.iter().map(|goal| goal.3)) {
                 self.take_if(
                     of_layer.iter().any(|goal| goal.2 < to),
@@ -282,7 +288,7 @@ fn same(mut sizes: impl Iterator<Item = usize>) -> Option<usize> {
 
 fn smaller(a: &LayerShape, b: &LayerShape) -> LayerShape {
     let heads = a.heads.iter().zip(&b.heads).map(|(a, b)| smaller_head(a, b)).collect();
-    LayerShape { heads, d_ff: a.d_ff.min(b.d_ff) }
+    LayerShape::own(heads, a.d_ff.min(b.d_ff))
 }
 
 fn smaller_head(a: &HeadShape, b: &HeadShape) -> HeadShape {
@@ -323,6 +329,14 @@ fn check_reachable(task: &Task) -> Result<(), StrategyError> {
     if initial.d_model < target.d_model {
         let wider = Transform::from(HiddenExpansion { d_model: target.d_model }).grow(initial);
         wider.map_err(|error| StrategyError::Unreachable(error.to_string()))?;
+    }
+    let owners = |a: &Architecture| a.layers.iter().map(|layer| layer.of).collect::<Vec<_>>();
+    if (initial.shares() || target.shares()) && owners(initial) != owners(target) {
+        return unreachable(
+            "no transform changes which layers use the weights of others; the operators untie and \
+             add_passes do"
+                .into(),
+        );
     }
     if initial.layers.len() > target.layers.len() {
         return unreachable(format!(

@@ -205,7 +205,7 @@ fn fill_frontier(all: &mut Table) {
         if size.contains_key("layers") || target.contains_key("layers") {
             continue;
         }
-        let has_heads = size.contains_key("n_heads");
+        let (has_heads, has_layers) = (size.contains_key("n_heads"), size.contains_key("n_layers"));
         let from_target = |size: &mut Table, fields: &[&str]| {
             for (field, value) in target.iter().filter(|(field, _)| fields.contains(&&***field)) {
                 size.entry(field).or_insert_with(|| value.clone());
@@ -214,6 +214,9 @@ fn fill_frontier(all: &mut Table) {
         from_target(size, &["n_layers", "n_heads"]);
         if !has_heads {
             from_target(size, &["n_kv_heads"]);
+        }
+        if !has_layers {
+            from_target(size, &["unique_layers", "sharing"]);
         }
         fill_target(size);
         from_target(size, &["d_model", "d_k", "d_v", "d_ff"]);
@@ -236,14 +239,18 @@ fn fill_positions(all: &mut Table) {
     }
 }
 
-/// An initial model's sizes over those of the target. Heads that are counted share keys and values
-/// only where that is said beside their number.
+/// An initial model's sizes over those of the target. Heads that are counted share keys and values,
+/// and layers that are counted share weights, only where that is said beside their number.
 fn fill_initial(initial: &mut Value, mut target: Value) -> Result<(), String> {
     let (Some(own), Some(below)) = (initial.as_table(), target.as_table_mut()) else {
         return Ok(());
     };
     if own.contains_key("n_heads") {
         below.remove("n_kv_heads");
+    }
+    if own.contains_key("n_layers") {
+        below.remove("unique_layers");
+        below.remove("sharing");
     }
     let said = std::mem::replace(initial, target);
     merge(initial, said)
