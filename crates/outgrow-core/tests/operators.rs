@@ -11,7 +11,8 @@ use outgrow_core::{
         Grown, Operator, TargetShape,
         operator::{
             Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks,
-            Knowledge, Lemon, Ligo, Msg, Net2Net, Order, Sparkling, Stack, Staged, StagedDepth,
+            Knowledge, Lemon, Ligo, Msg, Net2Net, Objective, Order, Sparkling, Stack, Staged,
+            StagedDepth,
         },
     },
     model::parameters,
@@ -91,7 +92,7 @@ fn every_operator_is_tested() {
     let mut tested: BTreeSet<_> = listed.iter().map(|(operator, ..)| operator.name()).collect();
     // Its mask preserves the function, and what these learn from text needs a trainer: below, and in
     // the trainer's tests.
-    tested.extend(["msg", "ligo", "grad_max"]);
+    tested.extend(["msg", "ligo", "grad_max", "untie", "add_passes"]);
     assert_eq!(tested, Operator::KINDS.iter().copied().collect());
 }
 
@@ -481,8 +482,9 @@ fn what_an_operator_can_not_do_it_refuses() {
         operator.grow(&from, &TargetShape::of(&to), 1).expect_err("it can't").to_string()
     };
     let small = (6, 2, 2, 5);
-    let ligo = |steps, learning_rate| Operator::Ligo(Ligo { steps, learning_rate, batch_size: 4 });
-    let grad_max = |scale| Operator::GradMax(GradMax { scale, batch_size: 4 });
+    let ligo = |steps, learning_rate| Operator::Ligo(Ligo::new(steps, learning_rate, 4));
+    let grad_max =
+        |scale| Operator::GradMax(GradMax { scale, batch_size: 4, objective: Objective::L2 });
     let cases = [
         (
             Operator::Stack(Stack { order: Order::Block }),

@@ -11,7 +11,7 @@ use outgrow_core::{
     Activation, Architecture, Norm, ParamId,
     ParamKind::{self, *},
     Rotary,
-    model::{HeadGroup, LayerShape},
+    model::{Axis, HeadGroup, HeadShape, LayerShape},
     plan::paths::SubLayer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
@@ -99,6 +99,39 @@ impl<'a> Model<'a> {
             false => outside.times(&x_nh, Unembedding),
         };
         logits.view(&[&outer, [t, -1].as_slice()].concat()[..])
+    }
+
+    /// What a head's attention would pass on of what it reads, softmax(Q Kᵀ / √k) x, that of its
+    /// queries side by side: n × (queries · d_model) of n × d_model.
+    pub(crate) fn passed_on(&self, [layer, head]: [usize; 2], read_nh: &Tensor, t: i64) -> Tensor {
+        let (shape, h) = (&self.architecture.layers[layer], self.architecture.d_model);
+        let HeadShape { n_queries, d_k, .. } = shape.heads[head];
+        let of_layer = At { model: self, layer: Some(layer) };
+        let cut = |kind: ParamKind, axis: Axis| {
+            let (at, n) = (shape.offset(axis, head) as i64, shape.heads[head].width(axis) as i64);
+            of_layer.get(kind).map(|whole| whole.narrow(-1, at, n))
+        };
+        let whole = |kind| of_layer.get(kind).map(Tensor::shallow_clone);
+        // Such a head alone, whose values are what it reads, and which writes what it mixed.
+        let eye = |n: usize| Some(Tensor::eye(n as i64, (self.compute, read_nh.device())));
+        let parts = [
+            (Wq, cut(Wq, Axis::Query)),
+            (Bq, cut(Bq, Axis::Query)),
+            (Wk, cut(Wk, Axis::Key)),
+            (Bk, cut(Bk, Axis::Key)),
+            (QueryNorm, whole(QueryNorm)),
+            (KeyNorm, whole(KeyNorm)),
+            (Wv, eye(h)),
+            (Wo, eye(n_queries * h)),
+        ];
+        let weights = (parts.into_iter())
+            .filter_map(|(kind, tensor)| Some((ParamId::in_layer(0, kind), tensor?)))
+            .collect();
+        let alone = LayerShape::own(vec![HeadShape { n_queries, d_k, d_v: h }], 1);
+        let architecture = Architecture { layers: vec![alone], ..self.architecture.clone() };
+        let model = Model { architecture: &architecture, weights, compute: self.compute };
+        let at = At { model: &model, layer: Some(0) };
+        at.attention(read_nh, &architecture.layers[0], &model.among(t, read_nh))
     }
 
     /// The rows of the tables, each replicate's of its own.
@@ -330,16 +363,21 @@ impl At<'_, '_> {
     /// act(x W_1 + b_1) W_2 + b_2, or with a gate (act(x W_g + b_g) ∘ (x W_1 + b_1)) W_2 + b_2.
     fn mlp(&self, x_nh: &Tensor) -> Tensor {
         let form = self.model.architecture.form;
-        let act = |x: Tensor| match form.activation {
-            Activation::Relu => x.relu(),
-            Activation::Gelu => x.gelu("none"),
-            Activation::GeluTanh => x.gelu("tanh"),
-            Activation::Silu => x.silu(),
-        };
+        let act = |x: Tensor| activated(form.activation, &x);
         let units_nf = self.affine(x_nh, W1, B1);
         let inner_nf =
             if form.gated { act(self.affine(x_nh, Wg, Bg)) * units_nf } else { act(units_nf) };
         self.affine(&inner_nf, W2, B2)
+    }
+}
+
+/// The form's nonlinearity.
+pub(crate) fn activated(activation: Activation, x: &Tensor) -> Tensor {
+    match activation {
+        Activation::Relu => x.relu(),
+        Activation::Gelu => x.gelu("none"),
+        Activation::GeluTanh => x.gelu("tanh"),
+        Activation::Silu => x.silu(),
     }
 }
 

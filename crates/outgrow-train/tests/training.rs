@@ -13,7 +13,7 @@ use outgrow_core::{
     event::{Control, Outcome, Receiver},
     growth::{
         Application, Operator, TargetShape, TransformKind,
-        operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Order, Stack},
+        operator::{GradMax, HyperCloning, Lemon, Ligo, Msg, Objective, Order, Stack},
         transform::{
             AttentionExpansion, HeadAddition, HeadsExpansion, HiddenExpansion, LayerAddition,
             MlpExpansion,
@@ -502,8 +502,7 @@ fn what_operators_learn_is_charged_and_repeats() {
         trial.plan = GrowthPlan::new(initial(), vec![Stage::new(8 * 64, growths)]).expect("a plan");
         trial
     };
-    let ligo =
-        |steps| learned(Operator::Ligo(Ligo { steps, learning_rate: 1e-2, batch_size: 4 }), &goal);
+    let ligo = |steps| learned(Operator::Ligo(Ligo::new(steps, 1e-2, 4)), &goal);
     let folder = tempfile::tempdir().expect("a folder");
     let loss_after = |trial: &Trial, name: &str| {
         let (mut loss, mut flops) = (None, 0);
@@ -541,7 +540,10 @@ fn what_operators_learn_is_charged_and_repeats() {
     assert_eq!(lines, undisturbed);
     let units = TargetShape { d_model: 12, layers: vec![LayerShape::uniform(2, 4, 6, 30); 2] };
     let (_, lines, _) = run(
-        &learned(Operator::GradMax(GradMax { scale: 1.0, batch_size: 4 }), &units),
+        &learned(
+            Operator::GradMax(GradMax { scale: 1.0, batch_size: 4, objective: Objective::L2 }),
+            &units,
+        ),
         &folder.path().join("g"),
         vec![],
         None,
@@ -676,7 +678,7 @@ fn a_stop_at_any_moment_is_obeyed_and_changes_nothing() {
         };
         trial
     };
-    let ligo = Operator::Ligo(Ligo { steps: 4, learning_rate: 1e-2, batch_size: 4 });
+    let ligo = Operator::Ligo(Ligo::new(4, 1e-2, 4));
     for trial in [grown_by(ligo), grown_by(Operator::Msg(Msg { ramp_tokens: 6 * 64 }))] {
         let place = tempfile::tempdir().expect("a folder");
         let run = |folder: &Path, stop_at: usize, resume: Vec<Saved>| {

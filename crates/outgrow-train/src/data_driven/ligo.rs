@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use outgrow_core::{
     Architecture, LayerShape, Norm, ParamId, ParamKind,
-    growth::operator::Ligo,
+    growth::operator::{Ligo, LigoInitial, LigoOrder},
     model::{Axis, parameters},
     stream::{Stream, stream},
 };
@@ -34,6 +34,7 @@ enum Part {
 
 /// The map: what is learned of it, and what follows from the sizes.
 struct Map {
+    order: LigoOrder,
     /// M of each part that grows, new × old.
     widths: BTreeMap<Part, Tensor>,
     /// w of each kind of layer parameter, new layers × old layers.
@@ -57,18 +58,20 @@ pub fn fit(
 ) -> Option<TrainingState> {
     let (old, new) = (before.architecture(), grown.architecture().clone());
     let store = nn::VarStore::new(before.weights.device());
-    let map = Map::new(old, &new, seed, before.master(), &store.root());
+    let map = Map::new(ligo, old, &new, seed, before.master(), &store.root());
     let source = before.parts().weights;
-    // The rate is the only thing that it has to be told; everything else is as LiGO's code has it.
-    let mut optimizer = nn::AdamW { wd: 0.0, ..nn::AdamW::default() }
+    let mut optimizer = nn::AdamW { wd: ligo.weight_decay, ..nn::AdamW::default() }
         .build(&store, ligo.learning_rate)
         .expect("a store with variables");
     for step in 0..ligo.steps {
         let (inputs, targets) = batch(step, ligo.batch_size)?;
-        optimizer.set_lr(ligo.learning_rate * (1.0 - step as f64 / ligo.steps as f64));
+        optimizer.set_lr(ligo.rate(step));
         let loss =
             cross_entropy(&Model::new(&new, map.apply(&source, &new)).logits(&inputs), &targets);
-        optimizer.backward_step(&loss);
+        match ligo.clip_norm {
+            0.0 => optimizer.backward_step(&loss),
+            most => optimizer.backward_step_clip_norm(&loss, most),
+        }
     }
     let weights = no_grad(|| map.apply(&source, &new));
     let Parts { first_moment, second_moment, born, .. } = grown.parts();
@@ -80,12 +83,24 @@ pub fn fit(
 }
 
 impl Map {
-    fn new(old: &Architecture, new: &Architecture, seed: u64, kind: Kind, path: &nn::Path) -> Self {
+    fn new(
+        ligo: &Ligo,
+        old: &Architecture,
+        new: &Architecture,
+        seed: u64,
+        kind: Kind,
+        path: &nn::Path,
+    ) -> Self {
         let mut rng = stream(seed, "ligo");
-        let n = old.layers.len();
+        let (n, n_new) = (old.layers.len(), new.layers.len());
+        let made_wide = match ligo.order {
+            LigoOrder::WidthFirst => n,
+            LigoOrder::DepthFirst => n_new,
+        };
         let in_layers = |part: fn(usize) -> Part, of: fn(&LayerShape) -> usize| {
             let sizes = grew(old, new, |architecture| of(&architecture.layers[0]));
-            sizes.into_iter().flat_map(move |sizes| (0..n).map(move |layer| (part(layer), sizes)))
+            let layers = move |sizes| (0..made_wide).map(move |layer| (part(layer), sizes));
+            sizes.into_iter().flat_map(layers)
         };
         let channels = grew(old, new, |a| a.d_model).map(|sizes| (Part::Channels, sizes));
         let axes = (channels.into_iter())
@@ -97,24 +112,23 @@ impl Map {
             path.add(&name, from_f64(&shape, &values, kind, path.device()), true)
         };
         let widths = axes.map(|(part, (from, to))| {
-            let rows = (from..to)
-                .flat_map(|_| normalised((0..from).map(|_| rng.random::<f64>()).collect()));
+            let rows = (from..to).flat_map(|row| match ligo.initial {
+                LigoInitial::Select => near(row % from, from, &mut rng),
+                _ => normalised((0..from).map(|_| rng.random::<f64>()).collect()),
+            });
             (part, variable(format!("width {part:?}"), [to - from, from], rows.collect()))
         });
         let widths: BTreeMap<Part, Tensor> = widths.collect();
         let depths = ParamKind::of_layer(old.form).map(|kind| {
-            let rows =
-                (0..new.layers.len()).flat_map(|layer| near_stacking(layer % n, n, &mut rng));
-            (
-                kind,
-                variable(
-                    format!("depth {kind:?}"),
-                    [new.layers.len(), n],
-                    rows.collect::<Vec<_>>(),
-                ),
-            )
+            let source = |layer: usize| match ligo.initial {
+                LigoInitial::Interlace => layer * n / n_new,
+                _ => layer % n,
+            };
+            let rows = (0..n_new).flat_map(|layer| near(source(layer), n, &mut rng));
+            (kind, variable(format!("depth {kind:?}"), [n_new, n], rows.collect::<Vec<_>>()))
         });
         Self {
+            order: ligo.order,
             depths: depths.collect(),
             widths,
             orders: orders(old, new, path.device()),
@@ -122,17 +136,31 @@ impl Map {
         }
     }
 
-    /// The large weights: Σ_j w_lj B_in W_j B_outᵀ.
+    /// The large weights: Σ_j w_lj B_in W_j B_outᵀ, the sum outside of B or within.
     fn apply(
         &self,
         source: &BTreeMap<ParamId, Tensor>,
         new: &Architecture,
     ) -> BTreeMap<ParamId, Tensor> {
-        let widened: BTreeMap<ParamId, Tensor> =
-            source.iter().map(|(id, weight)| (*id, self.widen(*id, weight))).collect();
+        let wide = |weights: BTreeMap<ParamId, Tensor>| -> BTreeMap<ParamId, Tensor> {
+            weights.into_iter().map(|(id, weight)| (id, self.widen(id, &weight))).collect()
+        };
+        let source = source.iter().map(|(id, weight)| (*id, weight.shallow_clone())).collect();
+        match self.order {
+            LigoOrder::WidthFirst => self.mixed(&wide(source), new),
+            LigoOrder::DepthFirst => wide(self.mixed(&source, new)),
+        }
+    }
+
+    /// Σ_j w_lj W_j of each layer, as many as `new` has.
+    fn mixed(
+        &self,
+        source: &BTreeMap<ParamId, Tensor>,
+        new: &Architecture,
+    ) -> BTreeMap<ParamId, Tensor> {
         let make = |id: ParamId| {
-            let Some(layer) = id.layer else { return (id, widened[&id].shallow_clone()) };
-            let of_layers: Vec<&Tensor> = widened
+            let Some(layer) = id.layer else { return (id, source[&id].shallow_clone()) };
+            let of_layers: Vec<&Tensor> = source
                 .iter()
                 .filter(|(other, _)| other.layer.is_some() && other.kind == id.kind)
                 .map(|(_, w)| w)
@@ -206,7 +234,8 @@ fn scales(
             vec![(shape.d_k as f64 / before as f64).sqrt(); shape.d_k]
         })
         .collect();
-    let each = gains.into_iter().map(|kind| (kind, vec![gain])).chain([(ParamKind::Wk, keys)]);
+    let each = gains.into_iter().map(|kind| (kind, vec![gain]));
+    let each = each.chain([(ParamKind::Wk, keys.clone()), (ParamKind::Bk, keys)]);
     let undoes = each.filter(|(_, factors)| factors.iter().any(|&factor| factor != 1.0));
     undoes.map(|(of, factors)| (of, from_f64(&[factors.len()], &factors, kind, device))).collect()
 }
@@ -229,8 +258,8 @@ fn normalised(row: Vec<f64>) -> Vec<f64> {
     row.into_iter().map(|value| value / sum).collect()
 }
 
-/// One at the layer that stacking would copy, and a little of all.
-fn near_stacking(copied: usize, n: usize, rng: &mut Stream) -> Vec<f64> {
+/// One at what is copied, and a little of all.
+fn near(copied: usize, n: usize, rng: &mut Stream) -> Vec<f64> {
     normalised(
         (0..n).map(|j| f64::from(u8::from(j == copied)) + rng.random_range(0.0..0.03)).collect(),
     )
@@ -247,7 +276,20 @@ mod tests {
     /// mean and no √d_k changes.
     #[test]
     fn without_its_learned_part_it_is_the_old_model() {
-        let form = Form { final_norm: true, ..Form::decoder(Norm::RmsNorm, 1e-2) };
+        let plain = Form::decoder(Norm::RmsNorm, 1e-2);
+        let all = Form {
+            gated: true,
+            activation: outgrow_core::Activation::Gelu,
+            qkv_bias: true,
+            output_bias: true,
+            branch_gains: true,
+            parallel: true,
+            ..plain
+        };
+        [plain, all].into_iter().for_each(without_its_learned_part);
+    }
+
+    fn without_its_learned_part(form: Form) {
         let model = |d, layer: LayerShape| Architecture::uniform(7, 4, d, 2, layer, form);
         let heads = |sizes: &[(usize, usize)], d_ff| {
             let heads =
@@ -262,36 +304,49 @@ mod tests {
             model(6, heads(&[(2, 3), (3, 2)], 5)),
             model(7, heads(&[(4, 3), (5, 4), (1, 6)], 9)),
         ];
-        let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
+        let mut source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
+        for (id, weight) in source.iter_mut().filter(|(id, _)| !id.kind.decays()) {
+            let wave = Tensor::arange(weight.numel() as i64, (Kind::Double, tch::Device::Cpu));
+            *weight = &*weight + wave.sin().view(&weight.size()[..]) * 0.1;
+            assert!(weight.abs().max().double_value(&[]) > 0.0, "{id}");
+        }
         let tokens = Tensor::from_slice(&[0i64, 3, 6, 2]).view([1, 4]);
         let before =
             Model::new(&old, source.iter().map(|(id, w)| (*id, w.shallow_clone())).collect())
                 .logits(&tokens);
-        for new in larger {
+        let orders = [LigoOrder::WidthFirst, LigoOrder::DepthFirst];
+        for (new, order) in larger.iter().flat_map(|new| orders.map(|order| (new, order))) {
             let store = nn::VarStore::new(tch::Device::Cpu);
-            let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
+            let ligo = Ligo { order, ..Ligo::new(1, 1e-3, 1) };
+            let map = Map::new(&ligo, &old, new, 3, Kind::Double, &store.root());
             no_grad(|| {
                 map.widths.values().for_each(|m| _ = m.shallow_clone().zero_());
                 map.depths.values().for_each(|w| {
                     w.shallow_clone().copy_(&Tensor::eye(2, (Kind::Double, w.device())))
                 });
             });
-            let after = Model::new(&new, map.apply(&source, &new)).logits(&tokens);
+            let after = Model::new(new, map.apply(&source, new)).logits(&tokens);
             let change = (&after - &before).abs().max().double_value(&[]);
             assert!(change < 1e-12, "{new:?}: {change}");
         }
     }
 
-    /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ, entry by entry.
+    /// Ŵ_l = Σ_j w_lj B_in W_j B_outᵀ, entry by entry, with a B for each source layer (the paper) or
+    /// for each target layer (its code).
     #[test]
     fn the_map_is_the_papers() {
+        [LigoOrder::WidthFirst, LigoOrder::DepthFirst].into_iter().for_each(check_map);
+    }
+
+    fn check_map(order: LigoOrder) {
         let form = Form::decoder(Norm::RmsNorm, 1e-5);
         let model = |d, n, heads, ff| {
             Architecture::uniform(7, 4, d, n, LayerShape::uniform(heads, 3, 2, ff), form)
         };
         let (old, new) = (model(4, 2, 1, 5), model(6, 3, 2, 8));
         let store = nn::VarStore::new(tch::Device::Cpu);
-        let map = Map::new(&old, &new, 3, Kind::Double, &store.root());
+        let ligo = Ligo { order, ..Ligo::new(1, 1e-3, 1) };
+        let map = Map::new(&ligo, &old, &new, 3, Kind::Double, &store.root());
         let source = TrainingState::fresh(&old, 1, Kind::Double, Device::Cpu).parts().weights;
         let made = map.apply(&source, &new);
         let b = |part: Part, i: i64, j: i64, n: i64| {
@@ -303,12 +358,16 @@ mod tests {
         };
         let w1 = |layer| &source[&ParamId::in_layer(layer, ParamKind::W1)];
         for (layer, i, k) in [(0, 0, 0), (1, 5, 2), (2, 3, 7), (2, 5, 6), (0, 4, 7)] {
+            let of = |source: usize| match order {
+                LigoOrder::WidthFirst => source,
+                LigoOrder::DepthFirst => layer as usize,
+            };
             let mut expected = 0.0;
             for j in 0..2 {
                 for (a, c) in (0..4).flat_map(|a| (0..5).map(move |c| (a, c))) {
                     let product = b(Part::Channels, i, a, 4)
                         * w1(j).double_value(&[a, c])
-                        * b(Part::Units(j), k, c, 5);
+                        * b(Part::Units(of(j)), k, c, 5);
                     expected +=
                         map.depths[&ParamKind::W1].double_value(&[layer, j as i64]) * product;
                 }
@@ -326,5 +385,27 @@ mod tests {
             let sums = tensor.sum_dim_intlist(Some([1i64].as_slice()), false, Kind::Double) - 1.0;
             assert!(sums.abs().max().double_value(&[]) < 1e-12);
         }
+    }
+
+    #[test]
+    fn what_learning_begins_with_can_be_chosen() {
+        let form = Form::decoder(Norm::RmsNorm, 1e-5);
+        let model = |d, n| Architecture::uniform(7, 4, d, n, LayerShape::uniform(1, 3, 2, 5), form);
+        let largest = |initial| {
+            let store = nn::VarStore::new(tch::Device::Cpu);
+            let ligo = Ligo { initial, ..Ligo::new(1, 1e-3, 1) };
+            let map = Map::new(&ligo, &model(4, 2), &model(6, 4), 3, Kind::Double, &store.root());
+            let at = |rows: &Tensor| {
+                Vec::<i64>::try_from(rows.argmax(1, false)).expect("a place for each row")
+            };
+            let peak = map.widths[&Part::Channels].max().double_value(&[]);
+            (at(&map.depths[&ParamKind::W1]), at(&map.widths[&Part::Channels]), peak)
+        };
+        let (depth, _, uniform) = largest(LigoInitial::Stack);
+        assert_eq!(depth, [0, 1, 0, 1]);
+        assert_eq!(largest(LigoInitial::Interlace).0, [0, 0, 1, 1]);
+        let (_, width, selected) = largest(LigoInitial::Select);
+        assert_eq!(width, [0, 1]);
+        assert!(uniform < 0.7 && selected > 0.9, "{uniform} {selected}");
     }
 }

@@ -68,19 +68,6 @@ impl OperatorBuilder<'_> {
         }
     }
 
-    /// Refuses all forms but the paper's (with either norm).
-    pub(super) fn only_plain(&self) -> Result<(), OperatorError> {
-        let single =
-            self.now.layers.iter().flat_map(|layer| &layer.heads).all(|head| head.n_queries == 1);
-        if self.now.form.is_plain() && single {
-            return Ok(());
-        }
-        self.refuse(
-            "its rule is for the paper's form: learned positions, ReLU with biases, one query to \
-             a head, no gate, no attention biases",
-        )
-    }
-
     /// What an operator did not see to, it can't do.
     pub(super) fn check_arrived(&self) -> Result<(), OperatorError> {
         if TargetShape::of(&self.now) == *self.to {
