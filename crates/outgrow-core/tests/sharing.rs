@@ -1,7 +1,7 @@
 //! Layers that use the weights of others: what is shared, counted, grown and untied.
 
 use outgrow_core::{
-    Architecture, Form, Growth, LayerShape, Norm, ParamId, ParamKind,
+    Architecture, Form, Growth, GrowthPlan, LayerShape, Norm, ParamId, ParamKind, Stage,
     edit::{Initializer, Role, apply, fresh},
     flops,
     growth::{
@@ -180,6 +180,47 @@ fn what_is_untied_grows_as_what_was_shared() {
             assert!(error(array, &first[id]) < 1e-12, "{transform:?}: {id}");
         }
     }
+}
+
+/// What was scaled since it was born: not what came later, nor what an operator copied.
+#[test]
+fn scales_go_along_with_what_was_scaled() {
+    let before = model(false, &[0]);
+    let transforms = |growths: Vec<Growth>| Stage::new(100, growths);
+    let stages = vec![
+        transforms(vec![
+            HiddenExpansion { d_model: 24 }.into(),
+            LayerAddition { index: 0, shape: None }.into(),
+        ]),
+        Stage::new(200, vec![AttentionExpansion { layer: Some(1), heads: None, d_k: 12 }.into()]),
+        Stage::new(
+            300,
+            vec![to(Operator::Untie(Untie {}), &{
+                let mut wide = before.clone();
+                wide.d_model = 24;
+                wide.insert_layer(0, wide.layers[0].untied());
+                for layer in [1, 3] {
+                    wide.layers[layer].heads.iter_mut().for_each(|head| head.d_k = 12);
+                }
+                untied(&wide)
+            })],
+        ),
+    ];
+    let plan = GrowthPlan::new(before, stages).expect("a plan");
+    assert!(plan.scales(0).is_empty());
+    let gain = |layer| ParamId::in_layer(layer, ParamKind::MlpNorm);
+    let keys = |layer| ParamId::in_layer(layer, ParamKind::Wk);
+    let half = |found: Option<&f64>| assert!((found.expect("scaled") - 0.5).abs() < 1e-12);
+    // A new layer came in below: it has another number than what was scaled.
+    let first = plan.scales(1);
+    assert_eq!((first.get(&gain(0)), first.get(&keys(1))), (None, None));
+    half(first.get(&gain(1)));
+    half(first.get(&gain(2)));
+    let third = plan.scales(3);
+    assert!((third[&keys(1)] - 2.0).abs() < 1e-12 && !third.contains_key(&keys(2)));
+    assert!((third[&keys(3)] - 2.0).abs() < 1e-12);
+    half(third.get(&gain(3)));
+    half(third.get(&ParamId::global(ParamKind::FinalNorm)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! is said of mistakes.
 
 use outgrow_core::{
-    LayerShape, ParamId, ParamKind, Sweep,
+    LayerShape, ParamId, ParamKind, Sweep, Trial,
     model::Axis,
     plan::RateRule,
     sweep::{Draft, Member, PRESETS, Rates, SweepError, SweepSpec},
@@ -417,6 +417,11 @@ fn rates_follow_the_size_of_every_model() {
     assert_eq!(members(&with(rules)).len(), 3 * members(SHORT).len());
     for (lines, said) in [
         ("training.rates = { rule = 'mup' }", "`training.rates.base` is missing"),
+        (
+            "training.growth.learning_rate = { kind = 'mup_rebase' }\n\
+             training.rates = { rule = 'mup', base = { d_model = 8 } }",
+            "training.growth.learning_rate.kind",
+        ),
         ("training.rates = { rule = 'mup', base = { d_model = 0 } }", "training.rates.base"),
         ("training.rates = { rule = 'dynamics', base = { d_model = 8 } }", "kind = \"rebase\""),
         (
@@ -436,6 +441,12 @@ fn rates_follow_the_size_of_every_model() {
     ] {
         assert!(refused(&with(lines)).contains(said), "{lines}\n{}", refused(&with(lines)));
     }
+    let trial = &members(&text)[0].trial;
+    let mut stored = serde_json::to_value(trial).expect("plain data");
+    assert_eq!(&serde_json::from_value::<Trial>(stored.clone()).expect("a trial"), trial);
+    stored["settings"]["training"]["rates"]["base"]["layers"] = serde_json::json!([]);
+    let error = serde_json::from_value::<Trial>(stored).expect_err("no model").to_string();
+    assert!(error.contains("the number of layers is 0"), "{error}");
     let both = "training.growth.learning_rate = { kind = 'rebase', rule = 'dynamics' }\n\
                 training.rates = { rule = 'mup', base = { d_model = 8 } }";
     assert!(!members(&with(both)).is_empty());
@@ -470,6 +481,26 @@ fn layers_may_use_the_weights_of_others() {
     assert!(!of_untie.is_empty() && of_untie.iter().all(|member| grown(member) == 1));
     assert!(of_untie[0].trial.plan.target().layers.iter().all(|layer| layer.of.is_none()));
     assert_eq!(sweep(&sweep(&repeat).resolved()), sweep(&repeat));
+    // One after the other.
+    let slowly = untie(", unique_layers = 2").replace("at = 0.1", "at = [0.1, 0.3]");
+    let of_untie = members(&slowly).into_iter().find(|m| m.strategy == "untie").expect("trials");
+    let owners_after = |stages| {
+        let model = of_untie.trial.plan.architecture_after(stages);
+        model.layers.iter().map(|layer| layer.of).collect::<Vec<_>>()
+    };
+    assert_eq!(owners_after(1), [None, None, None, None, a, b]);
+    assert_eq!(owners_after(2), [None; 6]);
+    let looped = text(
+        ", unique_layers = 2",
+        "model.branch_gains = true\ninitial = { n_layers = 2 }\nstrategies = [{ kind = 'operator', \
+         operator = { kind = 'add_passes' }, at = [0.1, 0.3] }]",
+    );
+    let plan = &members(&looped)[0].trial.plan;
+    assert_eq!([0, 1, 2].map(|n| plan.architecture_after(n).layers.len()), [2, 4, 6]);
+    // A list says itself whose weights its layers use, and is laid over what does not.
+    let list = "layers = [{ heads = [{ n_heads = 2, d_k = 8, d_v = 8 }], d_ff = 64 }]";
+    let said = refused(&untie(&format!(", unique_layers = 2, {list}")));
+    assert!(said.contains("beside layers"), "{said}");
     // Width alone grows under any sharing that both have.
     let wide = text(
         ", unique_layers = 3",

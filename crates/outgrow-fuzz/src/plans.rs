@@ -1,6 +1,6 @@
 //! Sweep files, trials as a database holds them, and lists of growths.
 
-use outgrow_core::model::n_parameters;
+use outgrow_core::model::{n_parameters, parameters};
 use outgrow_core::sweep::memory;
 use outgrow_core::{
     Growth, Sweep, Trial,
@@ -24,6 +24,7 @@ fn own() -> Vec<Sweep> {
     let plain = [
         include_str!("../../outgrow-store/tests/sweep.toml"),
         include_str!("../../../experiments/quickstart/sweep.toml"),
+        include_str!("../../../experiments/rates-by-size/sweep.toml"),
     ];
     STUDIES
         .map(study)
@@ -81,8 +82,11 @@ fn examine(trial: &Trial) {
     trial.id();
     trial.plan.phases();
     trial.plan.train_flops(trial.settings.tokens);
+    let settings = trial.step_settings();
     for stage in 0..trial.plan.stages().len() {
         trial.plan.operator_flops(stage);
+        let now = trial.plan.architecture_after(stage + 1);
+        parameters(now).into_iter().map(settings.factors(now)).for_each(drop);
     }
     memory::training_bytes(trial, 1, Backward::Autograd);
     memory::micro_batches_that_fit(trial, 1 << 30, 1, Backward::Autograd);

@@ -56,7 +56,8 @@ pub fn examine(before: &TrainingState, after: &TrainingState, steps: &TrialSteps
         if number == 0 {
             diagnosis.gradient_ratio = ratio(&gradient, &is_new);
             diagnosis.update_ratio = ratio(&update, &is_new);
-            diagnosis.first_update = mean_of(&update.abs(), &seen).map(|size| size / learning_rate);
+            let rate = learning_rate * settings.factor_of_all(state.architecture());
+            diagnosis.first_update = mean_of(&update.abs(), &seen).map(|size| size / rate);
         }
     }
     diagnosis.reached = reached;

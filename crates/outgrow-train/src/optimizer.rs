@@ -263,20 +263,11 @@ mod tests {
         let plan =
             GrowthPlan::new(initial, vec![Stage::new(BEFORE as u64 * 4, growths)]).expect("a plan");
         let initializer = Initializer::Normal { scale: 1.0 };
-        StepSettings {
-            optimizer: OptimizerSpec {
-                beta1: 0.9,
-                beta2,
-                eps: 1e-12,
-                weight_decay: 0.0,
-                clip_norm: 0.0,
-            },
-            rates: None,
-            precision: Precision::Float64,
-            policy: GrowthPolicy { initializer, optimizer, learning_rate },
-            plan,
-            step_tokens: 4,
-        }
+        let policy = GrowthPolicy { initializer, optimizer, learning_rate };
+        let optimizer =
+            OptimizerSpec { beta1: 0.9, beta2, eps: 1e-12, weight_decay: 0.0, clip_norm: 0.0 };
+        let usual = StepSettings::usual(plan.initial(), Precision::Float64);
+        StepSettings { optimizer, step_tokens: 4, ..usual }.growing(plan, policy)
     }
 
     /// The learning rate after so many tokens.

@@ -59,7 +59,8 @@ fn forms() -> [Form; 2] {
 fn settings(plan: &GrowthPlan, policy: (OptimizerAtGrowth, LearningRateAtGrowth)) -> StepSettings {
     let (optimizer, learning_rate) = policy;
     let initializer = Initializer::Normal { scale: 1.0 };
-    StepSettings {
+    let usual = StepSettings::usual(plan.initial(), Precision::Float64);
+    let settings = StepSettings {
         optimizer: OptimizerSpec {
             beta1: 0.9,
             beta2: 0.95,
@@ -67,11 +68,10 @@ fn settings(plan: &GrowthPlan, policy: (OptimizerAtGrowth, LearningRateAtGrowth)
             weight_decay: 0.1,
             clip_norm: 0.0,
         },
-        policy: GrowthPolicy { initializer, optimizer, learning_rate },
         step_tokens: (BATCH * SEQ_LEN) as u64,
-        plan: plan.clone(),
-        ..StepSettings::usual(plan.initial(), Precision::Float64)
-    }
+        ..usual
+    };
+    settings.growing(plan.clone(), GrowthPolicy { initializer, optimizer, learning_rate })
 }
 
 /// The text of a step: `BATCH` sequences and a token more of each.

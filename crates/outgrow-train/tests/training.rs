@@ -450,6 +450,18 @@ fn measured_rates_resume_to_the_same_bits() {
         lines.extend(run(&trial, &place, saved, None).1);
         assert_eq!(lines, undisturbed, "stopped after {stop_after}");
     }
+    // What sizes alone say is recorded like what is measured.
+    let policy = trial.settings.training.growth.as_mut().expect("it grows");
+    policy.learning_rate =
+        LearningRateAtGrowth::Rebase { rule: RateRule::PathsMean, rewarm_new: 0 };
+    let (_, by_size, _) = run(&trial, &folder.path().join("mean"), vec![], None);
+    let rates: Vec<f64> = (by_size.iter())
+        .filter_map(|line| line.strip_prefix("step ")?.split(' ').nth(3)?.parse().ok())
+        .collect();
+    assert!(rates[7] == 3e-3 && (0.1..0.5).contains(&(rates[8] / 3e-3)), "{rates:?}");
+    let policy = trial.settings.training.growth.as_mut().expect("it grows");
+    policy.learning_rate =
+        LearningRateAtGrowth::Rebase { rule: RateRule::PathsVariance, rewarm_new: 0 };
     let other = Trial { seed: trial.seed + 1, ..trial.clone() };
     assert!(trial.is_replicate_of(&other) && !trial.trains_with(&other));
 }

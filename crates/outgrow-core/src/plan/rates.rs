@@ -8,11 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::paths;
-use crate::{
-    Architecture, ParamId,
-    growth::{TABLE, TransformKind},
-    model::ParamKind,
-};
+use crate::{Architecture, ParamId, model::ParamKind};
 
 /// Which rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +29,7 @@ pub enum RateRule {
     /// (Dey et al., arXiv 2505.01618, α = 1).
     CompleteP,
     /// (Σ L³)^(−1/2) over all paths of L matrices from the first to the last (Chen et al., arXiv
-    /// 2402.17440), as it stands there: halves the rate with every sub-layer of a residual stream.
+    /// 2402.17440), as it stands there: halves the rate with every layer of a residual stream.
     PathsSum,
     /// The same over the mean path, every branch of a sum weighted equally.
     PathsMean,
@@ -60,6 +56,12 @@ impl Factors {
 
     fn rate(rate: f64) -> Self {
         Self { rate, eps: 1.0 }
+    }
+
+    /// Of what was scaled: c on its rate and 1/c on ε, as its moments m and v were divided by c and
+    /// c² at the growth.
+    pub fn as_scaled(by: f64) -> Self {
+        Self { rate: by, eps: 1.0 / by }
     }
 }
 
@@ -93,7 +95,9 @@ impl RateRule {
         let depth = || base.layers.len() as f64 / now.layers.len() as f64;
         let tables = matches!(param.kind, ParamKind::Embedding | ParamKind::Positions);
         match self {
-            Self::Standard | Self::PathsSum | Self::PathsMean | Self::PathsVariance => Factors::ONE,
+            Self::Standard | Self::PathsSum | Self::PathsMean => Factors::ONE,
+            // Those of a trial are measured, or follow from the edits of its growths.
+            Self::PathsVariance | Self::Dynamics => Factors::ONE,
             Self::Mup => by_width(param, base, now),
             Self::UMup if tables => {
                 let root = (base.d_model as f64 / now.d_model as f64).sqrt();
@@ -102,7 +106,6 @@ impl RateRule {
             Self::UMup => by_width(param, base, now),
             Self::DepthMup => by_width(param, base, now) * by_depth(param.kind, depth(), 0.5),
             Self::CompleteP => by_width(param, base, now) * by_depth(param.kind, depth(), 1.0),
-            Self::Dynamics => as_scaled(param, base, now),
         }
     }
 
@@ -134,30 +137,6 @@ fn by_depth(kind: ParamKind, depth: f64, alpha: f64) -> Factors {
         Wo | Bo | W2 | B2 => Factors::rate(depth),
         _ => Factors { rate: depth.powf(1.0 - alpha), eps: depth.powf(alpha) },
     }
-}
-
-/// The factor by which the transforms scaled it since `base` (the first head's where heads differ):
-/// c on its rate, 1/c on ε, as m and v have been divided by c and c² at the growth.
-fn as_scaled(param: ParamId, base: &Architecture, now: &Architecture) -> Factors {
-    let scaled_by = |kind: TransformKind| {
-        TABLE.iter().find(|row| row.transform == kind).is_some_and(|row| {
-            let scaled = if now.form.norm_gains { row.scaled } else { row.scaled_bare };
-            scaled.contains(&param.kind)
-        })
-    };
-    let before = in_base(param, base);
-    let mut by = 1.0;
-    if scaled_by(TransformKind::AttentionExpansion)
-        && let (Some(old), Some(new)) = (before.layer, param.layer)
-    {
-        let d_k = |layer: usize, of: &Architecture| of.layers[layer].heads[0].d_k as f64;
-        by *= (d_k(new, now) / d_k(old, base)).sqrt();
-    }
-    let reads_a_norm = param.kind != ParamKind::Unembedding || now.form.final_norm;
-    if scaled_by(TransformKind::HiddenExpansion) && reads_a_norm {
-        by *= (base.d_model as f64 / now.d_model as f64).sqrt();
-    }
-    Factors { rate: by, eps: 1.0 / by }
 }
 
 /// Whose sizes it is compared with: a layer that is not in the base, with the first one.

@@ -1,6 +1,8 @@
 //! Growth plans: from which architecture, by which transforms, at which token counts. An invalid
 //! plan can't be built.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -9,8 +11,8 @@ use crate::{
     flops::{self, causal_train_flops, train_flops},
     growth::{Growth, GrowthError, grow_all},
     model::{
-        Architecture, ArchitectureError, n_frontier_parameters, n_non_embedding_parameters,
-        n_parameters,
+        Architecture, ArchitectureError, ParamId, n_frontier_parameters,
+        n_non_embedding_parameters, n_parameters,
     },
 };
 
@@ -306,6 +308,23 @@ impl GrowthPlan {
         is_new
     }
 
+    /// By what each parameter of the model after so many stages was scaled since it was born: its
+    /// first entry, where others were scaled otherwise. Those that nothing scaled are left out, and
+    /// copies that an operator divides among each other are not counted.
+    pub fn scales(&self, stages: usize) -> BTreeMap<ParamId, f64> {
+        let mut scales = BTreeMap::new();
+        for stage in 0..stages {
+            let before = self.architecture_after(stage);
+            let grown = grow_all(before, &self.stages[stage].growths, 0);
+            grown
+                .expect("it was grown before")
+                .edits
+                .iter()
+                .for_each(|edit| follow(edit, &mut scales));
+        }
+        scales
+    }
+
     /// Names the plan by its content: 16 hexadecimal digits.
     pub fn id(&self) -> String {
         let text = serde_json::to_vec(self).expect("a plan is plain data");
@@ -381,5 +400,38 @@ impl TryFrom<PlanText> for GrowthPlan {
 impl From<GrowthPlan> for PlanText {
     fn from(plan: GrowthPlan) -> Self {
         PlanText { initial: plan.initial, stages: plan.stages }
+    }
+}
+/// Goes along with an edit: what is scaled, and where its parameters stand afterwards.
+fn follow(edit: &Edit, scales: &mut BTreeMap<ParamId, f64>) {
+    let from = |scales: &BTreeMap<ParamId, f64>, layer: usize, to: usize| {
+        let of_layer = scales.iter().filter(move |(id, _)| id.layer == Some(layer));
+        of_layer.map(|(id, by)| (ParamId { layer: Some(to), ..*id }, *by)).collect::<Vec<_>>()
+    };
+    match edit {
+        Edit::Scale { param, range, by, .. } if range.contains(&0) => {
+            *scales.entry(*param).or_insert(1.0) *= by;
+        }
+        Edit::InsertLayer { index, .. } => {
+            let moved = |layer: usize| if layer >= *index { layer + 1 } else { layer };
+            let all = std::mem::take(scales).into_iter();
+            *scales =
+                all.map(|(id, by)| (ParamId { layer: id.layer.map(moved), ..id }, by)).collect();
+        }
+        Edit::Layers(copies) => {
+            let old = std::mem::take(scales);
+            for (layer, copy) in copies.iter().enumerate() {
+                scales.extend(from(&old, copy.from, layer));
+            }
+            scales.extend(old.into_iter().filter(|(id, _)| id.layer.is_none()));
+        }
+        Edit::Untie { owner, layers, .. } => {
+            for &layer in layers {
+                let own = from(scales, *owner, layer);
+                scales.extend(own.into_iter().filter(|(id, _)| !id.kind.is_branch_gain()));
+            }
+        }
+        Edit::Remake(_) => scales.clear(),
+        _ => {}
     }
 }

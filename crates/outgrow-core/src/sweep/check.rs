@@ -58,6 +58,9 @@ impl SweepSpec {
         }
         self.initial = filled;
         self.target.fill_from(&self.initial);
+        if let Some(base) = self.training.rates.as_mut().and_then(|rates| rates.base.as_mut()) {
+            base.fill_from(&self.target);
+        }
         let width = self.target.d_model.unwrap_or(architecture.d_model);
         let model = ModelSpec::of(&architecture.form, width);
         // Its own configuration says ε at its own width.

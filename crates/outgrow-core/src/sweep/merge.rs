@@ -12,11 +12,25 @@ const REPLACES: &[(&str, &[&str])] = &[
     ("at_compute", &["at"]),
     ("grow_between", &["grow_between_compute"]),
     ("grow_between_compute", &["grow_between"]),
-    ("layers", &["n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff"]),
+    (
+        "layers",
+        &["n_layers", "unique_layers", "sharing", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff"],
+    ),
     ("n_layers", &["layers"]),
     (
         "checkpoint",
-        &["d_model", "n_layers", "n_heads", "n_kv_heads", "d_k", "d_v", "d_ff", "layers"],
+        &[
+            "d_model",
+            "n_layers",
+            "unique_layers",
+            "sharing",
+            "n_heads",
+            "n_kv_heads",
+            "d_k",
+            "d_v",
+            "d_ff",
+            "layers",
+        ],
     ),
 ];
 

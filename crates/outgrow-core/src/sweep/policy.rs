@@ -55,10 +55,14 @@ pub(super) fn check(
     policy.check().or_else(|(field, value, allowed)| {
         bad(&format!("{table}.{field}"), shown(value), allowed)
     })?;
+    let field = match policy.learning_rate {
+        LearningRateAtGrowth::Rebase { .. } => "rule",
+        _ => "kind",
+    };
     let own = |rule: &RateRule| !matches!(rule, RateRule::Dynamics | RateRule::Standard);
     match (policy.learning_rate.rule().filter(own), rates.filter(own)) {
         (Some(rule), Some(rates)) => bad(
-            &format!("{table}.learning_rate.rule"),
+            &format!("{table}.learning_rate.{field}"),
             format!("{:?} beside {:?} of training.rates", rule.name(), rates.name()),
             "training.rates gives every model the rates of its size, grown or not: leave one out",
         ),

@@ -6,7 +6,7 @@ use super::{
     error::{SweepError, bad},
     sizes::SizesSpec,
 };
-use crate::{Architecture, plan::RateRule};
+use crate::{Architecture, model::ArchitectureError, plan::RateRule};
 
 /// A rule for rates by size, and the sizes at which they are those of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,11 +21,27 @@ pub struct RatesSpec {
 
 /// A rule for rates by size, and the model whose rates are those of the settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 #[allow(missing_docs)]
 pub struct Rates {
     pub rule: RateRule,
     pub base: Architecture,
+}
+
+/// As a database has it, which may be another program's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    rule: RateRule,
+    base: Architecture,
+}
+
+impl TryFrom<Unchecked> for Rates {
+    type Error = ArchitectureError;
+
+    fn try_from(Unchecked { rule, base }: Unchecked) -> Result<Self, ArchitectureError> {
+        base.validate().map(|()| Self { rule, base })
+    }
 }
 
 impl RatesSpec {

@@ -1,5 +1,7 @@
 //! A trial: all that determines its result.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -73,6 +75,10 @@ pub struct StepSettings {
     pub plan: GrowthPlan,
     /// Tokens of one optimizer step.
     pub step_tokens: u64,
+    /// Factor on all rates that a rule measures in the model; 1 of other rules.
+    pub measured: f64,
+    /// What the growths of the plan scaled, after each number of stages; nothing where no rule asks.
+    pub scales: Vec<BTreeMap<ParamId, f64>>,
 }
 
 impl StepSettings {
@@ -91,7 +97,17 @@ impl StepSettings {
             policy: NEVER.clone(),
             step_tokens: architecture.seq_len as u64,
             plan,
+            measured: 1.0,
+            scales: vec![],
         }
+    }
+
+    /// The same under a policy, for a plan.
+    pub fn growing(self, plan: GrowthPlan, policy: GrowthPolicy) -> Self {
+        let asked = policy.learning_rate.rule() == Some(RateRule::Dynamics);
+        let stages = if asked { 0..plan.stages().len() + 1 } else { 0..0 };
+        let scales = stages.map(|stages| plan.scales(stages)).collect();
+        Self { plan, policy, scales, ..self }
     }
 
     /// Steps that bias correction counts at step `step` (from 1) for an entry born after step
@@ -106,17 +122,25 @@ impl StepSettings {
         self.policy.entry_factor(is_new, grown, age, self.step_tokens)
     }
 
-    /// Factors of each parameter of a model that is `now` this large.
+    /// Factor on the learning rates of all parameters of a model that is `now` this large.
+    pub fn factor_of_all(&self, now: &Architecture) -> f64 {
+        let rates = self.rates.as_ref().map_or(1.0, |rates| rates.rule.of_all(&rates.base, now));
+        let rebase = self.policy.learning_rate.rule();
+        rates * rebase.map_or(1.0, |rule| rule.of_all(self.plan.initial(), now)) * self.measured
+    }
+
+    /// Factors of each parameter, that of all among them.
     pub fn factors(&self, now: &Architecture) -> impl Fn(ParamId) -> Factors {
-        let initial = self.plan.initial();
-        let of_all = |(rule, base): (RateRule, &Architecture)| rule.of_all(base, now);
-        let rates = self.rates.as_ref().map(|rates| (rates.rule, &rates.base));
-        let rebase = self.policy.learning_rate.rule().map(|rule| (rule, initial));
-        let rate = rates.map_or(1.0, of_all) * rebase.map_or(1.0, of_all);
+        let (initial, rate) = (self.plan.initial(), self.factor_of_all(now));
+        let stage = (0..self.scales.len()).rev().find(|&n| self.plan.architecture_after(n) == now);
+        let scales = stage.map(|stage| &self.scales[stage]);
         move |param| {
-            let own = rates.map_or(Factors::ONE, |(rule, base)| rule.of(param, base, now));
+            let rates = self.rates.as_ref();
+            let own = rates.map_or(Factors::ONE, |rates| rates.rule.of(param, &rates.base, now));
             let policy = self.policy.parameter_factors(param, initial, now);
-            Factors { rate, eps: 1.0 } * own * policy
+            let scaled = scales.and_then(|scales| scales.get(&param));
+            let scaled = scaled.map_or(Factors::ONE, |&by| Factors::as_scaled(by));
+            Factors { rate, eps: 1.0 } * own * policy * scaled
         }
     }
 }
@@ -157,14 +181,14 @@ impl Trial {
     /// What its steps depend on, whatever it trains on.
     pub fn step_settings(&self) -> StepSettings {
         let TrainingSettings { optimizer, rates, precision, .. } = &self.settings.training;
-        StepSettings {
+        let usual = StepSettings::usual(self.plan.initial(), *precision);
+        let settings = StepSettings {
             optimizer: optimizer.clone(),
             rates: rates.clone(),
-            precision: *precision,
-            policy: self.policy().clone(),
-            plan: self.plan.clone(),
             step_tokens: self.step_tokens(),
-        }
+            ..usual
+        };
+        settings.growing(self.plan.clone(), self.policy().clone())
     }
 
     /// Tokens of one optimizer step.

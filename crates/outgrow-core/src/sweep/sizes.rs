@@ -74,6 +74,23 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// How layers share weights, as short as it can be said: how many have their own, and the order;
+    /// nothing where all have, none where it can't be said so.
+    #[allow(clippy::option_option)]
+    fn of(layers: &[LayerShape]) -> Option<Option<(usize, Self)>> {
+        let n = layers.len();
+        let unique = layers.iter().filter(|layer| layer.of.is_none()).count();
+        if unique == n {
+            return Some(None);
+        }
+        let says = |sharing: &Self| {
+            n.is_multiple_of(unique)
+                && (0..n).all(|l| layers[l].of.unwrap_or(l) == sharing.owner(l, n, unique))
+        };
+        let sharing = [Self::Cycle, Self::Repeat].into_iter().find(says)?;
+        Some(Some((unique, sharing)))
+    }
+
     /// Whose weights layer `layer` of `n` uses, `unique` of which have their own.
     fn owner(self, layer: usize, n: usize, unique: usize) -> usize {
         match self {
@@ -113,7 +130,10 @@ impl SizesSpec {
     pub(super) fn of(architecture: &Architecture) -> Self {
         let (layers, first) = (&architecture.layers, &architecture.layers[0]);
         let group = first.groups()[0];
-        let uniform = layers.iter().all(|layer| layer == first) && first.groups().len() == 1;
+        let alike = layers.iter().all(|layer| layer.untied() == *first);
+        let shared = Sharing::of(layers);
+        let uniform = alike && shared.is_some() && first.groups().len() == 1;
+        let (unique_layers, sharing) = shared.flatten().filter(|_| uniform).unzip();
         let list = || {
             let one = |layer: &LayerShape| LayerSpec {
                 heads: layer.groups(),
@@ -130,8 +150,8 @@ impl SizesSpec {
             d_k: uniform.then_some(group.d_k),
             d_v: uniform.then_some(group.d_v),
             d_ff: uniform.then_some(first.d_ff),
-            unique_layers: None,
-            sharing: None,
+            unique_layers,
+            sharing,
             layers: (!uniform).then(list),
             checkpoint: None,
             digest: None,
@@ -178,6 +198,12 @@ impl SizesSpec {
     /// The layers one by one.
     pub(super) fn shapes(&self, table: &str) -> Result<Vec<LayerShape>, SweepError> {
         self.check_extent(table)?;
+        let beside =
+            [("unique_layers", self.unique_layers.is_some()), ("sharing", self.sharing.is_some())];
+        if let (Some(_), Some((field, _))) = (&self.layers, beside.iter().find(|(_, said)| *said)) {
+            let allowed = "a list of layers says itself whose weights each uses: `of = NUMBER`";
+            return bad(&format!("{table}.{field}"), "beside layers", allowed);
+        }
         match (&self.layers, self.n_layers) {
             (Some(layers), None) if self.uniform().is_none() => {
                 layers.iter().map(|layer| layer.shape(table)).collect()
@@ -274,5 +300,42 @@ impl LayerSpec {
         };
         let heads = self.heads.iter().map(heads).collect::<Result<Vec<_>, _>>()?.concat();
         Ok(LayerShape { heads, d_ff: self.d_ff, of: self.of })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Form, Norm};
+
+    #[test]
+    fn what_shares_weights_is_said_as_it_is_read() {
+        let form = Form::decoder(Norm::RmsNorm, 1e-5);
+        let model = Architecture::uniform(8, 4, 6, 6, LayerShape::uniform(1, 2, 2, 4), form);
+        let owners = |of: [usize; 6]| {
+            let mut model = model.clone();
+            for (number, layer) in model.layers.iter_mut().enumerate() {
+                layer.of = (of[number] != number).then_some(of[number]);
+            }
+            model.validate().expect("valid");
+            model
+        };
+        for (model, said) in [
+            (owners([0, 1, 2, 3, 4, 5]), (None, None)),
+            (owners([0, 0, 0, 0, 0, 0]), (Some(1), Some(Sharing::Cycle))),
+            (owners([0, 1, 0, 1, 0, 1]), (Some(2), Some(Sharing::Cycle))),
+            (owners([0, 0, 0, 3, 3, 3]), (Some(2), Some(Sharing::Repeat))),
+        ] {
+            let spec = SizesSpec::of(&model);
+            assert_eq!((spec.unique_layers, spec.sharing), said);
+            assert_eq!(spec.n_layers, Some(6));
+            assert_eq!(spec.shapes("target").expect("sizes"), model.layers);
+        }
+        // Before and behind a loop.
+        let listed = SizesSpec::of(&owners([0, 1, 1, 1, 1, 5]));
+        assert!(listed.layers.is_some() && listed.unique_layers.is_none());
+        assert_eq!(listed.shapes("target").expect("sizes")[2].of, Some(1));
+        let both = SizesSpec { unique_layers: Some(2), ..listed };
+        assert!(both.shapes("target").expect_err("both").to_string().contains("beside layers"));
     }
 }

@@ -21,7 +21,10 @@ pub fn kinds(precision: Precision) -> (Kind, Kind) {
 /// is possible.
 pub fn backward(trial: &Trial, device: Device, together: usize) -> Backward {
     let kind = kinds(trial.settings.training.precision).0;
-    match together == 1 && fused::serves(trial.plan.target(), device.tch(), kind) {
+    // Layers that share weights until they are untied are not served.
+    let serves =
+        |stages: usize| fused::serves(trial.plan.architecture_after(stages), device.tch(), kind);
+    match together == 1 && (0..=trial.plan.stages().len()).all(serves) {
         true => Backward::Fused,
         false => Backward::Autograd,
     }

@@ -1,6 +1,6 @@
 //! One training step: data, forward pass, backward pass, optimizer.
 
-use outgrow_core::sweep::StepSettings;
+use outgrow_core::{Architecture, sweep::StepSettings};
 use outgrow_data::Tokens;
 use tch::{Kind, Tensor};
 
@@ -32,6 +32,16 @@ impl Stepper {
     pub fn new(settings: StepSettings, device: Device, micro_batches: usize) -> Self {
         let backend = Backend::new(kinds(settings.precision).0, device);
         Self { settings, backend, micro_batches }
+    }
+
+    /// From now on all rates are multiplied by what a rule has measured.
+    pub fn set_measured(&mut self, factor: f64) {
+        self.settings.measured = factor;
+    }
+
+    /// Factor on the learning rates of all parameters of a model.
+    pub fn factor_of_all(&self, now: &Architecture) -> f64 {
+        self.settings.factor_of_all(now)
     }
 
     /// Gives back the memory that is kept from step to step.

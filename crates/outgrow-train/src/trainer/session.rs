@@ -234,8 +234,8 @@ impl<'a> Session<'a> {
 
     fn step(&mut self) -> f64 {
         let (trial, seq_len) = (self.trial(), self.seq_len());
-        let factor = self.paths.map_or(1.0, |paths| paths.factor);
-        let learning_rate = trial.learning_rate(self.at.tokens) * factor;
+        let learning_rate = trial.learning_rate(self.at.tokens);
+        self.stepper.set_measured(self.paths.map_or(1.0, |paths| paths.factor));
         let batch = trial.settings.training.batch_size as u64;
         let (first, corpus) = (self.at.step * batch, self.corpus);
         let sequences = self.members.iter().flat_map(|member| {
@@ -248,7 +248,7 @@ impl<'a> Session<'a> {
         self.at.step += 1;
         self.at.tokens += trial.step_tokens();
         self.window.add(&stepped);
-        learning_rate
+        learning_rate * self.stepper.factor_of_all(self.state.architecture())
     }
 
     /// Reads the window and begins a new one. Reading waits for the device, so the clock is true

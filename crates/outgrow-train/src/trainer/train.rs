@@ -49,8 +49,8 @@ pub fn train_together(
     options: &Options,
     receiver: &mut dyn Receiver,
 ) -> Vec<Result<Outcome, TrainError>> {
-    let replicates = jobs.iter().all(|job| job.trial.is_replicate_of(&jobs[0].trial));
-    assert!(replicates, "only replicates of one plan are trained together");
+    let together = jobs.iter().skip(1).all(|job| job.trial.trains_with(&jobs[0].trial));
+    assert!(together, "only replicates of one plan that move at one rate are trained together");
     let mut groups: BTreeMap<(u64, bool), Group> = BTreeMap::new();
     let mut ended: Vec<_> = jobs.iter().map(|_| Ok(Outcome::Stopped)).collect();
     for (number, job) in jobs.iter().enumerate() {

@@ -40,6 +40,9 @@ impl OperatorBuilder<'_> {
                 to.layers.len()
             ));
         }
+        if *to == TargetShape::of(now) && self.operator == "untie" {
+            return self.refuse("no layer uses the weights of another");
+        }
         if *to == TargetShape::of(now) {
             return self
                 .refuse("it would enlarge nothing: the model has the sizes of the goal already");

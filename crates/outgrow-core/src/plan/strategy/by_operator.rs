@@ -41,11 +41,42 @@ impl ByOperator {
         &self.at.of().0
     }
 
+    /// On the way of what changes which layers share weights: so many of the passes that come, or of
+    /// the layers that are untied, from the first on.
+    fn of_shared_layers(
+        &self,
+        initial: &TargetShape,
+        target: &TargetShape,
+        number: usize,
+    ) -> Option<TargetShape> {
+        let share = |n: usize| (n * number).div_ceil(self.places().len());
+        let (from, to) = (&initial.layers, &target.layers);
+        let layers = match self.operator {
+            Operator::AddPasses(_) => {
+                to[..from.len() + share(to.len().checked_sub(from.len())?)].to_vec()
+            }
+            Operator::Untie(_) if from.len() == to.len() => {
+                let mut layers = from.clone();
+                let untied = (0..to.len()).filter(|&l| to[l].of.is_none() && from[l].of.is_some());
+                let untied: Vec<usize> = untied.collect();
+                for &layer in &untied[..share(untied.len())] {
+                    layers[layer].of = None;
+                }
+                layers
+            }
+            _ => return None,
+        };
+        Some(TargetShape { layers, ..target.clone() })
+    }
+
     /// The sizes after the `number`th application.
     fn goal(&self, task: &Task, number: usize) -> Result<TargetShape, StrategyError> {
         let (initial, target) = (TargetShape::of(task.initial), TargetShape::of(task.target));
         if number == self.places().len() {
             return Ok(target);
+        }
+        if let Some(between) = self.of_shared_layers(&initial, &target, number) {
+            return Ok(between);
         }
         let alike = |goal: &TargetShape| goal.layers.iter().all(|layer| *layer == goal.layers[0]);
         if !alike(&initial) || !alike(&target) {
