@@ -66,8 +66,8 @@ fn title(name: &str, width: i32) -> Title {
         return Title { lines: vec![font::label_in(name, i32::MAX)], size };
     }
     let small = |text: &str| font::label_in(text, width * TICK / SMALL);
-    let breaks = name.match_indices(' ').map(|(at, _)| name.split_at(at));
-    let lines = match breaks.filter(|(head, _)| fits(head, SMALL)).last() {
+    let mut breaks = name.match_indices(' ').map(|(at, _)| name.split_at(at));
+    let lines = match breaks.rfind(|(head, _)| fits(head, SMALL)) {
         Some((head, tail)) => vec![small(head), small(tail.trim_start())],
         None => vec![small(name)],
     };
