@@ -11,7 +11,7 @@ use outgrow_core::{
         Grown, Operator, TargetShape,
         operator::{
             Bert2Bert, Block, DepthUpScaling, GradMax, GradualStack, HyperCloning, IdentityBlocks,
-            Knowledge, Lemon, Ligo, Msg, Net2Net, Objective, Order, Sparkling, Stack, Staged,
+            Knowledge, Lemon, Lesa, Ligo, Msg, Net2Net, Objective, Order, Sparkling, Stack, Staged,
             StagedDepth,
         },
     },
@@ -92,7 +92,7 @@ fn every_operator_is_tested() {
     let mut tested: BTreeSet<_> = listed.iter().map(|(operator, ..)| operator.name()).collect();
     // Its mask preserves the function, and what these learn from text needs a trainer: below, and in
     // the trainer's tests.
-    tested.extend(["msg", "ligo", "grad_max", "untie", "add_passes"]);
+    tested.extend(["msg", "ligo", "grad_max", "untie", "add_passes", "lesa"]);
     assert_eq!(tested, Operator::KINDS.iter().copied().collect());
 }
 
@@ -482,6 +482,7 @@ fn what_an_operator_can_not_do_it_refuses() {
         operator.grow(&from, &TargetShape::of(&to), 1).expect_err("it can't").to_string()
     };
     let small = (6, 2, 2, 5);
+    let lesa = |epochs| Operator::Lesa(Lesa { epochs, learning_rate: 1e-3 });
     let ligo = |steps, learning_rate| Operator::Ligo(Ligo::new(steps, learning_rate, 4));
     let grad_max =
         |scale| Operator::GradMax(GradMax { scale, batch_size: 4, objective: Objective::L2 });
@@ -518,6 +519,8 @@ fn what_an_operator_can_not_do_it_refuses() {
         (Operator::Staged(Staged { depth: StagedDepth::Copy }), (12, 2, 2, 10), "it leads to"),
         (Operator::Lemon(Lemon {}), (4, 2, 2, 5), "can't shrink from 6 to 4"),
         (ligo(10, -1.0), (8, 2, 2, 5), "`learning_rate` is -1"),
+        (lesa(10), (6, 3, 2, 5), "at least three layers"),
+        (lesa(0), (6, 3, 2, 5), "`epochs` is 0"),
         (ligo(10, 1e-3), (8, 2, 1, 5), "the number of heads can't shrink"),
         (grad_max(1.0), (6, 2, 3, 5), "it leads to"),
         (grad_max(1.0), (6, 2, 2, 12), "there are 6 directions"),

@@ -9,12 +9,12 @@
 mod aside;
 pub mod bench;
 pub mod checkpoint;
-mod data_driven;
 pub mod device;
 pub mod doctor;
 mod dtype;
 mod evaluate;
 mod finite;
+mod fitted;
 mod fused;
 mod grow_verified;
 pub mod hub;

@@ -14,6 +14,7 @@ mod gradual_stack;
 mod hyper_cloning;
 mod identity_blocks;
 mod lemon;
+mod lesa;
 mod ligo;
 mod msg;
 mod net2net;
@@ -35,6 +36,7 @@ pub use self::{
     hyper_cloning::HyperCloning,
     identity_blocks::IdentityBlocks,
     lemon::Lemon,
+    lesa::Lesa,
     ligo::{Ligo, LigoInitial, LigoOrder},
     msg::Msg,
     net2net::Net2Net,
@@ -73,8 +75,8 @@ trait Method {
         0
     }
 
-    /// Whether training text decides what it makes.
-    fn needs_data(&self) -> bool {
+    /// Whether what it makes is fitted: to training text, or to the weights that are there.
+    fn is_fitted(&self) -> bool {
         false
     }
 
@@ -150,6 +152,7 @@ operators! {
     GradMax = "grad_max",
     Untie = "untie",
     AddPasses = "add_passes",
+    Lesa = "lesa",
 }
 
 /// Why an operator can't do what it is asked.
@@ -236,9 +239,10 @@ impl Operator {
         self.method().ramp_tokens()
     }
 
-    /// Whether training text decides what it makes. It then stands alone in its stage.
-    pub fn needs_data(&self) -> bool {
-        self.method().needs_data()
+    /// Whether what it makes is fitted: to training text, or to the weights that are there. It then
+    /// stands alone in its stage.
+    pub fn is_fitted(&self) -> bool {
+        self.method().is_fitted()
     }
 
     /// FLOPs that it spends on itself.

@@ -81,10 +81,10 @@ impl Growth {
         }
     }
 
-    /// The operator, if training text decides what it makes.
-    pub fn data_driven(&self) -> Option<&Operator> {
+    /// The operator, if what it makes is fitted: to training text, or to the weights that are there.
+    pub fn fitted(&self) -> Option<&Operator> {
         match self {
-            Growth::Operator(application) if application.operator.needs_data() => {
+            Growth::Operator(application) if application.operator.is_fitted() => {
                 Some(&application.operator)
             }
             _ => None,

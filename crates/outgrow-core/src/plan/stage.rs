@@ -141,7 +141,7 @@ pub enum PlanError {
         at: u64,
     },
     /// An operator that learns beside others.
-    #[error("`{operator}` learns from text, so it must stand alone in stage {stage}")]
+    #[error("`{operator}` is fitted, so it must stand alone in stage {stage}")]
     NotAlone { operator: &'static str, stage: usize },
     /// A stage that does nothing.
     #[error("stage {0} has no transform and no operator")]
@@ -204,7 +204,7 @@ impl GrowthPlan {
                 return Err(PlanError::Look { stage, until: looked, what: "the next stage", at });
             }
             if let (Some(operator), 2..) =
-                (stage.growths.iter().find_map(Growth::data_driven), stage.growths.len())
+                (stage.growths.iter().find_map(Growth::fitted), stage.growths.len())
             {
                 return Err(PlanError::NotAlone { operator: operator.name(), stage: number });
             }
@@ -360,7 +360,7 @@ impl GrowthPlan {
     /// there and not chosen.
     pub fn operator_flops(&self, stage: usize) -> u128 {
         let (before, after) = (self.architecture_after(stage), self.architecture_after(stage + 1));
-        let operators = self.stages[stage].growths.iter().filter_map(Growth::data_driven);
+        let operators = self.stages[stage].growths.iter().filter_map(Growth::fitted);
         let all = operators.map(|operator| operator.flops(before, after));
         all.fold(self.look_flops(stage), u128::saturating_add)
     }

@@ -15,9 +15,8 @@ use tch::{Tensor, no_grad};
 
 use super::{job::TrainError, member::Member, window::Clock};
 use crate::{
-    data_driven,
     device::Device,
-    doctor,
+    doctor, fitted,
     grow_verified::compare,
     mask::Mask,
     optimizer,
@@ -100,7 +99,7 @@ impl DueStage<'_> {
         };
         let next = no_grad(|| before.grown(grown, &options));
         let growths = &trial.plan.stages()[self.number].growths;
-        match growths.iter().find_map(Growth::data_driven) {
+        match growths.iter().find_map(Growth::fitted) {
             Some(operator) => self.fit(trial, operator, before, next, goes_on),
             None => Some(next),
         }
@@ -144,7 +143,7 @@ impl DueStage<'_> {
                 (first..first + sequences).map(|n| self.corpus.sequence(&order, n, seq_len));
             goes_on().then(|| batch_of(sequences, seq_len, self.device))
         };
-        data_driven::fit(operator, before, grown, seed, &batch)
+        fitted::fit(operator, before, grown, seed, &batch)
     }
 
     /// Asks the doctor about a growth; refuses what can never learn.

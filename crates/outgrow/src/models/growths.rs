@@ -69,10 +69,10 @@ fn check_outside_trials(growth: &Growth) -> Result<(), Error> {
              = 0 has no mask"
         )));
     }
-    match growth.data_driven() {
+    match growth.fitted() {
         None => Ok(()),
         Some(operator) => Err(Error::Input(format!(
-            "{}: it learns from the training text, so it grows in sweeps only",
+            "{}: it is fitted within a trial, and charged for it, so it grows in sweeps only",
             operator.name()
         ))),
     }

@@ -116,7 +116,7 @@ impl Method for GradMax {
         }
     }
 
-    fn needs_data(&self) -> bool {
+    fn is_fitted(&self) -> bool {
         true
     }
 

@@ -187,7 +187,7 @@ impl Method for Ligo {
         }
     }
 
-    fn needs_data(&self) -> bool {
+    fn is_fitted(&self) -> bool {
         true
     }
 

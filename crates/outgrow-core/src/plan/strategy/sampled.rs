@@ -115,8 +115,8 @@ impl Sampled {
         for (stage, (_, growths)) in self.stages.iter().enumerate() {
             let mut operators = self.look(stage).map_or(0, |look| look.flops(&architecture)) as f64;
             if let Ok(grown) = grow_all(&architecture, growths, 0) {
-                let data_driven = growths.iter().filter_map(Growth::data_driven);
-                operators += data_driven
+                let fitted = growths.iter().filter_map(Growth::fitted);
+                operators += fitted
                     .map(|operator| operator.flops(&architecture, &grown.architecture) as f64)
                     .sum::<f64>();
                 architecture = grown.architecture;

@@ -1,6 +1,7 @@
-//! Operators that are fitted to training text.
+//! Operators that are fitted to training text, or to the weights that are there.
 
 mod grad_max;
+mod lesa;
 mod ligo;
 
 use outgrow_core::{Architecture, Operator};
@@ -21,7 +22,8 @@ pub fn fit(
     match operator {
         Operator::Ligo(ligo) => ligo::fit(ligo, before, grown, seed, batch),
         Operator::GradMax(grad_max) => grad_max::fit(grad_max, before, grown, batch),
-        other => unreachable!("{} needs no data", other.name()),
+        Operator::Lesa(lesa) => Some(lesa::fit(lesa, before, grown, seed)),
+        other => unreachable!("{} is not fitted", other.name()),
     }
 }
 
